@@ -1,1 +1,31 @@
-//! Under construction.
+//! The arithmetic of an ensemble: views, importance, merging, accumulating, deciding.
+//!
+//! Scores are `f32`. A model's scores are planar, `[C, H, W]`; whatever is accumulated is kept row by row, `[H, C, W]`,
+//! so that a row of all classes is one piece of memory from the worker's canvas through the stored tile to the label.
+//!
+//! This crate must not know: files, models, threads, messages, time.
+
+pub mod components;
+
+mod activation;
+mod canvas;
+mod decide;
+mod exp;
+mod importance;
+mod metrics;
+mod reassemble;
+mod resize;
+mod space;
+mod view;
+mod window;
+
+pub use activation::{NonFinite, Transfer};
+pub use canvas::Canvas;
+pub use decide::{Decision, Rule, Triplet};
+pub use importance::{Importance, ImportanceMap};
+pub use metrics::Confusion;
+pub use reassemble::{Resampled, blend, normalise};
+pub use resize::{resize_planes, resize_rows};
+pub use space::{Applied, Labelling, MergeError, Space, ViewMerge};
+pub use view::{View, ViewError, Views};
+pub use window::{Raw, WindowScores};

@@ -1,0 +1,175 @@
+//! From what a model says to scores in a declared space.
+
+use crate::exp::{exp, sigmoid};
+use crate::{Applied, Labelling, Space};
+
+/// Probabilities are kept this far from 0 and 1 before a logarithm is taken.
+const CLAMP: f32 = 1e-6;
+
+/// A model said NaN or infinity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the scores hold NaN or infinity")]
+pub struct NonFinite;
+
+/// What is done to each pixel's channels to make them classes in the wanted space.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Keep,
+    Softmax,
+    Sigmoid,
+    Ln,
+    Logit,
+}
+
+/// Turns a model's channels into scores of all classes in one space, pixel by pixel.
+///
+/// A model with one channel in a job of two exclusive classes speaks of the second class: its logit `z` becomes
+/// `[0, z]`, its probability `p` becomes `[1 − p, p]`; softmax and argmax then say what sigmoid and ½ would.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Transfer {
+    step: Step,
+    to: Space,
+    binary: bool,
+    classes: usize,
+}
+
+impl Transfer {
+    /// The transfer from `channels` channels with `applied` already done to `classes` classes in space `to`, or `None`
+    /// when the channels cannot be those classes.
+    pub fn new(
+        applied: Applied,
+        labelling: Labelling,
+        channels: usize,
+        classes: usize,
+        to: Space,
+    ) -> Option<Self> {
+        let binary = channels == 1 && classes == 2 && labelling == Labelling::Multiclass;
+        if !(binary || channels == classes) || (binary && applied == Applied::Softmax) {
+            return None;
+        }
+        let step = match (applied, to) {
+            (Applied::None, Space::Logits) | (Applied::Softmax | Applied::Sigmoid, Space::Probabilities) => {
+                Step::Keep
+            }
+            (Applied::None, Space::Probabilities) if binary || labelling == Labelling::Multilabel => {
+                Step::Sigmoid
+            }
+            (Applied::None, Space::Probabilities) => Step::Softmax,
+            (Applied::Softmax, Space::Logits) => Step::Ln,
+            (Applied::Sigmoid, Space::Logits) => Step::Logit,
+        };
+        Some(Self { step, to, binary, classes })
+    }
+
+    /// The transfer of merged scores of all classes from one space to another.
+    pub fn between(from: Space, to: Space, labelling: Labelling, classes: usize) -> Self {
+        let step = match (from, to, labelling) {
+            (Space::Logits, Space::Probabilities, Labelling::Multiclass) => Step::Softmax,
+            (Space::Logits, Space::Probabilities, Labelling::Multilabel) => Step::Sigmoid,
+            (Space::Probabilities, Space::Logits, Labelling::Multiclass) => Step::Ln,
+            (Space::Probabilities, Space::Logits, Labelling::Multilabel) => Step::Logit,
+            (Space::Logits, Space::Logits, _) | (Space::Probabilities, Space::Probabilities, _) => Step::Keep,
+        };
+        Self { step, to, binary: false, classes }
+    }
+
+    /// Whether scores pass unchanged.
+    pub fn is_identity(&self) -> bool {
+        self.step == Step::Keep && !self.binary
+    }
+
+    /// Number of classes that come out.
+    pub const fn classes(&self) -> usize {
+        self.classes
+    }
+
+    /// Transfers `out.len() / classes` neighbouring pixels: channel `k` starts at `planes[k · plane_len + offset]`;
+    /// `out` is `[classes, pixels]`.
+    ///
+    /// # Errors
+    /// When a value is NaN or infinite.
+    pub fn apply(
+        &self,
+        planes: &[f32],
+        plane_len: usize,
+        offset: usize,
+        out: &mut [f32],
+    ) -> Result<(), NonFinite> {
+        let n = out.len() / self.classes;
+        let first = if self.binary { self.classes - 1 } else { 0 };
+        for (k, row) in out.chunks_exact_mut(n).skip(first).enumerate() {
+            row.copy_from_slice(&planes[k * plane_len + offset..][..n]);
+        }
+        self.finish(out, n, first)
+    }
+
+    /// Transfers pixels in place, `[classes, pixels]`; not for one-channel models.
+    ///
+    /// # Errors
+    /// When a value is NaN or infinite.
+    pub fn apply_in_place(&self, rows: &mut [f32]) -> Result<(), NonFinite> {
+        let n = rows.len() / self.classes;
+        self.finish(rows, n, 0)
+    }
+
+    fn finish(&self, rows: &mut [f32], n: usize, first: usize) -> Result<(), NonFinite> {
+        // x · 0 is 0 for every number, NaN for NaN and infinity; sums of it tell without a branch per pixel.
+        if rows[first * n..].iter().map(|x| x * 0.0).sum::<f32>() != 0.0 {
+            return Err(NonFinite);
+        }
+        let given = &mut rows[first * n..];
+        match self.step {
+            Step::Keep => {}
+            Step::Softmax => softmax(given, n),
+            Step::Sigmoid => given.iter_mut().for_each(|x| *x = sigmoid(*x)),
+            Step::Ln => given.iter_mut().for_each(|x| *x = x.max(CLAMP).ln()),
+            Step::Logit => given.iter_mut().for_each(|x| {
+                let p = x.clamp(CLAMP, 1.0 - CLAMP);
+                *x = (p / (1.0 - p)).ln();
+            }),
+        }
+        if self.binary {
+            let (background, object) = rows.split_at_mut(n);
+            match self.to {
+                Space::Logits => background.fill(0.0),
+                Space::Probabilities => background.iter_mut().zip(object).for_each(|(b, p)| *b = 1.0 - *p),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Softmax over the first axis of `[classes, n]`, in place.
+fn softmax(rows: &mut [f32], n: usize) {
+    const LANES: usize = 64;
+    // A few pixels at a time, so that the running maximum and sum stay in registers and the rows in the first cache.
+    let mut start = 0;
+    while start < n {
+        let len = LANES.min(n - start);
+        let (mut greatest, mut sum) = ([f32::NEG_INFINITY; LANES], [0.0_f32; LANES]);
+        for row in rows.chunks_exact(n) {
+            for (m, x) in greatest.iter_mut().zip(&row[start..start + len]) {
+                *m = if *x > *m { *x } else { *m };
+            }
+        }
+        for row in rows.chunks_exact_mut(n) {
+            for ((x, m), s) in row[start..start + len].iter_mut().zip(&greatest).zip(&mut sum) {
+                *x = exp(*x - m);
+                *s += *x;
+            }
+        }
+        for s in &mut sum[..len] {
+            *s = 1.0 / *s;
+        }
+        for row in rows.chunks_exact_mut(n) {
+            for (x, s) in row[start..start + len].iter_mut().zip(&sum) {
+                *x *= s;
+            }
+        }
+        start += len;
+    }
+}
+
+#[cfg(test)]
+#[path = "activation_tests.rs"]
+mod tests;

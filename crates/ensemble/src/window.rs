@@ -1,0 +1,192 @@
+//! One window's scores, merged over its views.
+
+use crate::{NonFinite, Transfer, ViewMerge};
+use marquetry_geometry::{D4, Rect, Size};
+
+/// Rows handled together when a view lies on its side: 16 floats are one cache line of the result.
+const BAND: usize = 16;
+
+/// What a model said of one view: planes `[K, size.height, size.width]`, of which `part` is kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Raw<'a> {
+    /// The planes.
+    pub planes: &'a [f32],
+    /// Height and width of a plane, px.
+    pub size: Size,
+    /// The kept part, in the view's own orientation; within the plane.
+    pub part: Rect,
+}
+
+/// The scores of one window for one member, merged over views: `[H, C, W]` in the image's orientation.
+///
+/// The memory is used again from window to window ([`reset`](Self::reset)).
+#[derive(Debug)]
+pub struct WindowScores {
+    size: Size,
+    classes: usize,
+    merge: ViewMerge,
+    views: u32,
+    scores: Vec<f32>,
+    scratch: Vec<f32>,
+}
+
+impl WindowScores {
+    /// Room for windows of `size` px and `classes` classes, whose views are merged by `merge`.
+    pub fn new(size: Size, classes: usize, merge: ViewMerge) -> Self {
+        let scores = vec![0.0; size.area() as usize * classes];
+        Self { size, classes, merge, views: 0, scores, scratch: Vec::new() }
+    }
+
+    /// Forgets the views seen so far.
+    pub fn reset(&mut self) {
+        self.views = 0;
+    }
+
+    /// Height and width of the window's kept part, px.
+    pub const fn size(&self) -> Size {
+        self.size
+    }
+
+    /// All classes of row `y`, `[C, W]`.
+    pub fn row(&self, y: usize) -> &[f32] {
+        let len = self.classes * self.size.width as usize;
+        &self.scores[y * len..][..len]
+    }
+
+    /// Brings one view's scores back by the inverse of `d4`, and merges them in. Views must come in a fixed order:
+    /// sums of floats hang on it.
+    ///
+    /// # Errors
+    /// When the model said NaN or infinity.
+    ///
+    /// # Panics
+    /// When the kept part is not the window in the view's orientation.
+    pub fn add(&mut self, raw: &Raw<'_>, d4: D4, transfer: &Transfer) -> Result<(), NonFinite> {
+        assert_eq!(raw.part.size, d4.apply_to_size(self.size), "the kept part of a {d4} view");
+        assert_eq!(transfer.classes(), self.classes, "classes of the transfer");
+        let first = self.views == 0;
+        self.views += 1;
+        match (self.merge, first) {
+            (ViewMerge::Mean | ViewMerge::Sum | ViewMerge::Max | ViewMerge::Min, true) => {
+                self.fold(raw, d4, transfer, |_, x| x)
+            }
+            (ViewMerge::Mean | ViewMerge::Sum, false) => self.fold(raw, d4, transfer, |a, x| a + x),
+            (ViewMerge::Max, false) => self.fold(raw, d4, transfer, f32::max),
+            (ViewMerge::Min, false) => self.fold(raw, d4, transfer, f32::min),
+            (ViewMerge::Gmean, true) => self.fold(raw, d4, transfer, |_, x| x.ln()),
+            (ViewMerge::Gmean, false) => self.fold(raw, d4, transfer, |a, x| a + x.ln()),
+            (ViewMerge::Tsharpen, true) => self.fold(raw, d4, transfer, |_, x| x.sqrt()),
+            (ViewMerge::Tsharpen, false) => self.fold(raw, d4, transfer, |a, x| a + x.sqrt()),
+        }
+    }
+
+    /// Ends the merge, and brings the scores to another space.
+    ///
+    /// # Errors
+    /// When a score is NaN or infinite, as `sum` of very large logits may be.
+    pub fn finish(&mut self, transfer: &Transfer) -> Result<(), NonFinite> {
+        let n = self.views as f32;
+        match self.merge {
+            ViewMerge::Mean | ViewMerge::Tsharpen if self.views > 1 => {
+                let share = 1.0 / n;
+                self.scores.iter_mut().for_each(|x| *x *= share);
+            }
+            ViewMerge::Gmean => self.scores.iter_mut().for_each(|x| *x = crate::exp::exp(*x / n)),
+            _ => {}
+        }
+        if transfer.is_identity() {
+            return Ok(());
+        }
+        let len = self.classes * self.size.width as usize;
+        self.scores.chunks_exact_mut(len).try_for_each(|row| transfer.apply_in_place(row))
+    }
+
+    fn fold(
+        &mut self,
+        raw: &Raw<'_>,
+        d4: D4,
+        transfer: &Transfer,
+        merge: impl Fn(f32, f32) -> f32 + Copy,
+    ) -> Result<(), NonFinite> {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let result = if d4.transposes() {
+            self.fold_turned(raw, d4, transfer, &mut scratch, merge)
+        } else {
+            self.fold_upright(raw, d4, transfer, &mut scratch, merge)
+        };
+        self.scratch = scratch;
+        result
+    }
+
+    fn fold_upright(
+        &mut self,
+        raw: &Raw<'_>,
+        d4: D4,
+        transfer: &Transfer,
+        scratch: &mut Vec<f32>,
+        merge: impl Fn(f32, f32) -> f32,
+    ) -> Result<(), NonFinite> {
+        let width = self.size.width as usize;
+        scratch.resize(self.classes * width, 0.0);
+        for y in 0..self.size.height {
+            transfer.apply(raw.planes, raw.size.area() as usize, raw.offset(y, 0), scratch)?;
+            // The view's row y shows the image's row `to`; row 0 of an upright view tells both flips.
+            let (to, column) = d4.source(self.size, y, 0);
+            let at = to as usize * self.classes * width;
+            let rows = self.scores[at..at + self.classes * width].chunks_exact_mut(width);
+            for (row, from) in rows.zip(scratch.chunks_exact(width)) {
+                if column == 0 {
+                    row.iter_mut().zip(from).for_each(|(a, x)| *a = merge(*a, *x));
+                } else {
+                    row.iter_mut().zip(from.iter().rev()).for_each(|(a, x)| *a = merge(*a, *x));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn fold_turned(
+        &mut self,
+        raw: &Raw<'_>,
+        d4: D4,
+        transfer: &Transfer,
+        scratch: &mut Vec<f32>,
+        merge: impl Fn(f32, f32) -> f32,
+    ) -> Result<(), NonFinite> {
+        let (height, width) = (self.size.height as usize, self.size.width as usize);
+        scratch.resize(BAND * self.classes * height, 0.0);
+        let back = d4.inverse();
+        let upside_down = back.source(raw.part.size, 0, 0).1 != 0;
+        for start in (0..width).step_by(BAND) {
+            let band = BAND.min(width - start);
+            for j in 0..band {
+                // The row of the view that shows column `start + j` of the image.
+                let (y, _) = back.source(raw.part.size, 0, (start + j) as u32);
+                let to = &mut scratch[j * self.classes * height..(j + 1) * self.classes * height];
+                transfer.apply(raw.planes, raw.size.area() as usize, raw.offset(y, 0), to)?;
+            }
+            for y in 0..height {
+                let x = if upside_down { height - 1 - y } else { y };
+                for class in 0..self.classes {
+                    let at = (y * self.classes + class) * width + start;
+                    for (j, a) in self.scores[at..at + band].iter_mut().enumerate() {
+                        *a = merge(*a, scratch[(j * self.classes + class) * height + x]);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Raw<'_> {
+    /// Where pixel (`y`, `x`) of the kept part lies in a plane.
+    fn offset(&self, y: u32, x: u32) -> usize {
+        let row = self.part.top as usize + y as usize;
+        row * self.size.width as usize + self.part.left as usize + x as usize
+    }
+}
+
+#[cfg(test)]
+#[path = "window_tests.rs"]
+mod tests;
