@@ -1,1 +1,18 @@
-//! Under construction.
+//! What the three roles speak through: a queue of small messages and a store of objects.
+//!
+//! Two small traits, [`TaskQueue`] and [`ObjectStore`]. The bodies here serve one machine: [`MemoryQueue`] and
+//! [`FolderStore`]. Every body passes the same contract suite ([`contract`]).
+//!
+//! This crate must not know: jobs, images, scores. Payloads are bytes to it.
+
+#[cfg(feature = "contract")]
+pub mod contract;
+mod folder;
+mod memory;
+mod queue;
+mod store;
+
+pub use folder::FolderStore;
+pub use memory::MemoryQueue;
+pub use queue::{Delivery, QueueError, Subscription, TaskQueue, Topic};
+pub use store::{ObjectMeta, ObjectStore, StoreError, StoreErrorKind};

@@ -1,0 +1,121 @@
+//! The contract suites: one for each trait, run on every body of it.
+
+use crate::{ObjectStore, StoreErrorKind, TaskQueue, Topic};
+use bytes::Bytes;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// How long a message may take to come before the suite calls it lost.
+const PATIENCE: Duration = Duration::from_secs(45);
+/// How long nothing must come before the suite believes that nothing will.
+const QUIET: Duration = Duration::from_millis(300);
+
+/// What every queue must do. The queue must be new.
+///
+/// # Panics
+/// When it does not.
+pub async fn queue(queue: &dyn TaskQueue) {
+    early_messages_reach_a_late_group(queue).await;
+    unacknowledged_messages_come_again(queue).await;
+    groups_are_independent(queue).await;
+}
+
+async fn take(subscription: &mut dyn crate::Subscription, n: usize) -> Vec<crate::Delivery> {
+    let mut taken = Vec::new();
+    for _ in 0..n {
+        let delivery = tokio::time::timeout(PATIENCE, subscription.receive()).await;
+        taken.push(delivery.expect("a message is lost").expect("the queue broke"));
+    }
+    taken
+}
+
+async fn early_messages_reach_a_late_group(queue: &dyn TaskQueue) {
+    for i in 0..20_u8 {
+        queue.publish(Topic::Tasks, &i.to_string(), Bytes::copy_from_slice(&[i])).await.expect("publish");
+    }
+    let mut subscription = queue.subscribe(Topic::Tasks, "workers").await.expect("subscribe");
+    let taken = take(&mut *subscription, 20).await;
+    let seen: BTreeSet<u8> = taken.iter().map(|d| d.payload[0]).collect();
+    assert_eq!(seen, (0..20).collect());
+    // Out of order, and one of them twice.
+    for delivery in taken.iter().rev().chain(&taken[..1]) {
+        subscription.acknowledge(delivery.token).await.expect("acknowledge");
+    }
+    assert!(tokio::time::timeout(QUIET, subscription.receive()).await.is_err(), "a message came twice");
+}
+
+async fn unacknowledged_messages_come_again(queue: &dyn TaskQueue) {
+    for i in 100..110_u8 {
+        queue.publish(Topic::Tasks, "k", Bytes::copy_from_slice(&[i])).await.expect("publish");
+    }
+    let mut first = queue.subscribe(Topic::Tasks, "workers").await.expect("subscribe");
+    let taken = take(&mut *first, 10).await;
+    for delivery in taken.iter().filter(|d| d.payload[0] < 104) {
+        first.acknowledge(delivery.token).await.expect("acknowledge");
+    }
+    drop(first);
+    let mut second = queue.subscribe(Topic::Tasks, "workers").await.expect("subscribe");
+    let mut open: BTreeSet<u8> = (104..110).collect();
+    // At least those six; a broker may give finished ones again after a crash, and that is allowed.
+    while !open.is_empty() {
+        let delivery = take(&mut *second, 1).await.remove(0);
+        open.remove(&delivery.payload[0]);
+        second.acknowledge(delivery.token).await.expect("acknowledge");
+    }
+}
+
+async fn groups_are_independent(queue: &dyn TaskQueue) {
+    let mut one = queue.subscribe(Topic::Results, "one").await.expect("subscribe");
+    let mut two = queue.subscribe(Topic::Results, "two").await.expect("subscribe");
+    for i in 0..5_u8 {
+        queue.publish(Topic::Results, "k", Bytes::copy_from_slice(&[i])).await.expect("publish");
+    }
+    for subscription in [&mut one, &mut two] {
+        let taken = take(&mut **subscription, 5).await;
+        assert_eq!(taken.iter().map(|d| d.payload[0]).collect::<BTreeSet<_>>(), (0..5).collect());
+        for delivery in taken {
+            subscription.acknowledge(delivery.token).await.expect("acknowledge");
+        }
+    }
+}
+
+/// What every store must do. The store must be empty.
+///
+/// # Panics
+/// When it does not.
+pub async fn store(store: &dyn ObjectStore) {
+    let kind = |result: Result<Bytes, crate::StoreError>| result.expect_err("there is no such object").kind;
+    assert_eq!(kind(store.get("jobs/none").await), StoreErrorKind::NotFound);
+    assert_eq!(store.head("jobs/none").await.expect_err("none").kind, StoreErrorKind::NotFound);
+    store.delete("jobs/none").await.expect("deleting nothing is no error");
+    assert!(store.list("jobs/").await.expect("list").is_empty());
+
+    let value = Bytes::from((0..200_000_u32).flat_map(u32::to_le_bytes).collect::<Vec<u8>>());
+    for key in ["jobs/b/2.tile", "jobs/b/10.tile", "jobs/a.json", "other/%20x"] {
+        store.put(key, value.clone()).await.expect("put");
+    }
+    assert_eq!(store.get("jobs/b/2.tile").await.expect("get"), value);
+    assert_eq!(store.get_range("jobs/b/2.tile", 7..1003).await.expect("range"), value.slice(7..1003));
+    assert!(store.get_range("jobs/b/2.tile", 799_999..800_001).await.is_err(), "a short read must not pass");
+    assert_eq!(store.head("jobs/a.json").await.expect("head").size_bytes, 800_000);
+
+    let listed: Vec<String> = store.list("jobs/").await.expect("list").into_iter().map(|m| m.key).collect();
+    assert_eq!(listed, ["jobs/a.json", "jobs/b/10.tile", "jobs/b/2.tile"]);
+
+    store.put("jobs/a.json", Bytes::from_static(b"new")).await.expect("replace");
+    assert_eq!(store.get("jobs/a.json").await.expect("get"), "new");
+    store.put("jobs/empty", Bytes::new()).await.expect("put nothing");
+    assert!(store.get("jobs/empty").await.expect("get").is_empty());
+
+    let folder = tempfile::tempdir().expect("a folder for a file");
+    let path = folder.path().join("mask");
+    std::fs::write(&path, &value).expect("write a file");
+    store.put_file("jobs/out/mask.tif", &path).await.expect("put_file");
+    assert_eq!(store.get("jobs/out/mask.tif").await.expect("get"), value);
+
+    store.delete("jobs/a.json").await.expect("delete");
+    assert_eq!(kind(store.get("jobs/a.json").await), StoreErrorKind::NotFound);
+    for key in ["", "../up", "a//b", "/a", "a/./b", "a b", "ü"] {
+        assert_eq!(store.put(key, Bytes::new()).await.expect_err(key).kind, StoreErrorKind::BadKey, "{key}");
+    }
+}

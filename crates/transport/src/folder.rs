@@ -1,0 +1,238 @@
+//! The store of a single machine: a folder, whose files are the objects.
+
+use crate::store::is_safe_key;
+use crate::{ObjectMeta, ObjectStore, StoreError, StoreErrorKind};
+use async_trait::async_trait;
+use bytes::Bytes;
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Where unfinished objects wait; never listed. A leading dot cannot clash with a key's first part by chance.
+const UNFINISHED: &str = ".unfinished";
+
+/// A folder as a store. Objects are written beside their place and renamed into it, after the disk has them.
+#[derive(Debug, Clone)]
+pub struct FolderStore {
+    root: Arc<PathBuf>,
+}
+
+impl FolderStore {
+    /// The store under `root`, which is made when it is not there. Unfinished objects of a run that was killed are
+    /// removed: one process at a time writes to a folder.
+    ///
+    /// # Errors
+    /// When the folder cannot be made.
+    pub fn open(root: &Path) -> Result<Self, StoreError> {
+        let store = Self { root: Arc::new(root.to_path_buf()) };
+        let _ = std::fs::remove_dir_all(root.join(UNFINISHED));
+        std::fs::create_dir_all(root.join(UNFINISHED)).map_err(|e| store.error("write", "", &e))?;
+        Ok(store)
+    }
+
+    /// The file that holds the object of `key`.
+    pub fn path(&self, key: &str) -> PathBuf {
+        self.root.join(key)
+    }
+
+    fn error(&self, doing: &'static str, key: &str, error: &std::io::Error) -> StoreError {
+        let (kind, advice) = match error.kind() {
+            ErrorKind::NotFound | ErrorKind::NotADirectory => (StoreErrorKind::NotFound, ""),
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => (
+                StoreErrorKind::Full,
+                "; make room there and run the same command again: finished work is kept",
+            ),
+            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+                (StoreErrorKind::Denied, "; choose a `store` that you may write to")
+            }
+            _ => (StoreErrorKind::Unavailable, ""),
+        };
+        self.failed(kind, doing, key, format!("{error}{advice}"))
+    }
+
+    fn failed(&self, kind: StoreErrorKind, doing: &'static str, key: &str, reason: String) -> StoreError {
+        StoreError { kind, doing, key: key.to_owned(), store: self.name(), reason }
+    }
+
+    fn checked(&self, doing: &'static str, key: &str) -> Result<PathBuf, StoreError> {
+        if is_safe_key(key) && key.split('/').next() != Some(UNFINISHED) {
+            return Ok(self.path(key));
+        }
+        Err(self.failed(
+            StoreErrorKind::BadKey,
+            doing,
+            key,
+            "the key has parts that no file may be named".into(),
+        ))
+    }
+
+    /// Runs file work away from the threads that drive messages.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        doing: &'static str,
+        key: &str,
+        work: impl FnOnce(PathBuf, &Path) -> std::io::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let path = self.checked(doing, key)?;
+        let root = Arc::clone(&self.root);
+        match tokio::task::spawn_blocking(move || work(path, &root)).await {
+            Ok(result) => result.map_err(|e| self.error(doing, key, &e)),
+            Err(lost) => Err(self.failed(StoreErrorKind::Unavailable, doing, key, lost.to_string())),
+        }
+    }
+}
+
+/// Puts a finished file in its place so that a crash leaves the old object, the new one, or none; never half of one.
+fn settle(file: tempfile::NamedTempFile, place: &Path) -> std::io::Result<()> {
+    file.as_file().sync_data()?;
+    let folder = place.parent().ok_or(ErrorKind::InvalidInput)?;
+    std::fs::create_dir_all(folder)?;
+    file.persist(place).map_err(|e| e.error)?;
+    std::fs::File::open(folder)?.sync_all()
+}
+
+fn collect(folder: &Path, key: &str, found: &mut Vec<ObjectMeta>) -> std::io::Result<()> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(()),
+        other => other?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name();
+        let Some(name) = name.to_str().filter(|n| !(key.is_empty() && *n == UNFINISHED)) else { continue };
+        let key = format!("{key}{name}");
+        let meta = entry.metadata()?;
+        if meta.is_dir() {
+            collect(&entry.path(), &format!("{key}/"), found)?;
+        } else if is_safe_key(&key) {
+            found.push(ObjectMeta { key, size_bytes: meta.len() });
+        }
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl ObjectStore for FolderStore {
+    fn name(&self) -> String {
+        self.root.display().to_string()
+    }
+
+    async fn put(&self, key: &str, value: Bytes) -> Result<(), StoreError> {
+        self.blocking("write", key, move |place, root| {
+            let mut file = tempfile::NamedTempFile::new_in(root.join(UNFINISHED))?;
+            file.write_all(&value)?;
+            settle(file, &place)
+        })
+        .await
+    }
+
+    async fn put_file(&self, key: &str, path: &Path) -> Result<(), StoreError> {
+        let from = path.to_path_buf();
+        self.blocking("write", key, move |place, root| {
+            let mut file = tempfile::NamedTempFile::new_in(root.join(UNFINISHED))?;
+            std::io::copy(&mut std::fs::File::open(from)?, &mut file)?;
+            settle(file, &place)
+        })
+        .await
+    }
+
+    async fn get(&self, key: &str) -> Result<Bytes, StoreError> {
+        self.blocking("read", key, |path, _| std::fs::read(path).map(Bytes::from)).await
+    }
+
+    async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
+        self.blocking("read", key, move |path, _| {
+            let mut file = std::fs::File::open(path)?;
+            if range.start > range.end || range.end > file.metadata()?.len() {
+                return Err(std::io::Error::new(
+                    ErrorKind::UnexpectedEof,
+                    format!(
+                        "bytes {}..{} of an object of {} bytes",
+                        range.start,
+                        range.end,
+                        file.metadata()?.len()
+                    ),
+                ));
+            }
+            let mut bytes = vec![0; (range.end - range.start) as usize];
+            file.seek(SeekFrom::Start(range.start))?;
+            file.read_exact(&mut bytes)?;
+            Ok(Bytes::from(bytes))
+        })
+        .await
+    }
+
+    async fn head(&self, key: &str) -> Result<ObjectMeta, StoreError> {
+        let name = key.to_owned();
+        self.blocking("read", key, |path, _| {
+            let meta = std::fs::metadata(path)?;
+            if meta.is_file() {
+                Ok(ObjectMeta { key: name, size_bytes: meta.len() })
+            } else {
+                Err(ErrorKind::NotFound.into())
+            }
+        })
+        .await
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<ObjectMeta>, StoreError> {
+        let folder = if prefix.is_empty() {
+            self.root.to_path_buf()
+        } else {
+            self.checked("list", prefix.trim_end_matches('/'))?
+        };
+        let key = prefix.to_owned();
+        let listed = tokio::task::spawn_blocking(move || {
+            let mut found = Vec::new();
+            collect(&folder, &key, &mut found).map(|()| found)
+        })
+        .await;
+        let mut found = match listed {
+            Ok(result) => result.map_err(|e| self.error("list", prefix, &e))?,
+            Err(lost) => {
+                return Err(self.failed(StoreErrorKind::Unavailable, "list", prefix, lost.to_string()));
+            }
+        };
+        found.sort_by(|a, b| a.key.cmp(&b.key));
+        Ok(found)
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), StoreError> {
+        self.blocking("delete", key, |path, _| match std::fs::remove_file(path) {
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
+            other => other,
+        })
+        .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn keeps_the_contract() {
+        let folder = tempfile::tempdir().unwrap();
+        crate::contract::store(&FolderStore::open(folder.path()).unwrap()).await;
+    }
+
+    #[tokio::test]
+    async fn a_killed_put_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        FolderStore::open(folder.path()).unwrap();
+        std::fs::write(folder.path().join(UNFINISHED).join("half"), b"half").unwrap();
+        let store = FolderStore::open(folder.path()).unwrap();
+        assert!(store.list("").await.unwrap().is_empty());
+        assert_eq!(std::fs::read_dir(folder.path().join(UNFINISHED)).unwrap().count(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_cannot_be_written_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, b"x").unwrap();
+        let error = FolderStore::open(&file).unwrap_err();
+        assert!(error.to_string().contains("cannot write"), "{error}");
+    }
+}
