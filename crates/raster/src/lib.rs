@@ -1,1 +1,5 @@
-//! Under construction.
+//! Images in, by windows, and rasters out.
+//!
+//! This crate must not know: jobs, models, queues.
+
+pub mod read;

@@ -1,0 +1,133 @@
+//! Positioned reads of one file by any number of threads.
+
+use super::error::{Fault, guarded};
+use std::cell::OnceCell;
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::path::Path;
+
+/// An open file that has no cursor, so that threads can read from it at once.
+#[derive(Debug)]
+pub(super) struct Source {
+    file: File,
+    length: u64,
+}
+
+impl Source {
+    pub(super) fn open(path: &Path) -> Result<Self, Fault> {
+        let open = || -> io::Result<Self> {
+            let file = File::open(path)?;
+            let meta = file.metadata()?;
+            if meta.is_dir() {
+                return Err(io::ErrorKind::IsADirectory.into());
+            }
+            Ok(Self { length: meta.len(), file })
+        };
+        open().map_err(|error| Fault::io(&error))
+    }
+
+    /// A file that was just written, `length` bytes long.
+    pub(super) const fn written(file: File, length: u64) -> Self {
+        Self { file, length }
+    }
+
+    /// Bytes in the file.
+    pub(super) const fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Fills `out` from byte `at` on.
+    pub(super) fn read_at(&self, at: u64, out: &mut [u8]) -> Result<(), Fault> {
+        self.check(at, out.len() as u64)?;
+        let mut done = 0;
+        while done < out.len() {
+            match read_some(&self.file, &mut out[done..], at + done as u64) {
+                Ok(0) => return Err(Fault::unreadable("the file became shorter while it was read")),
+                Ok(n) => done += n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Fault::io(&error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// The `count` bytes from byte `at` on. No more is allocated than the file has.
+    pub(super) fn bytes(&self, at: u64, count: u64) -> Result<Vec<u8>, Fault> {
+        self.check(at, count)?;
+        let mut out = vec![0; count as usize];
+        self.read_at(at, &mut out)?;
+        Ok(out)
+    }
+
+    fn check(&self, at: u64, count: u64) -> Result<(), Fault> {
+        match at.checked_add(count) {
+            Some(end) if end <= self.length => Ok(()),
+            _ => Err(Fault::unreadable(format!(
+                "the file ends too early: {count} bytes are wanted from byte {at} on, it has {}",
+                self.length
+            ))),
+        }
+    }
+
+    /// Runs a decoder that wants a stream. A fault of the disk stays one, whatever error the decoder makes of it.
+    pub(super) fn decode<T>(
+        &self,
+        decode: impl FnOnce(BufReader<Stream<'_>>) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let failed = OnceCell::new();
+        let stream = Stream { source: self, at: 0, failed: &failed };
+        let result = guarded(|| decode(BufReader::with_capacity(64 << 10, stream)));
+        match failed.get() {
+            Some(error) if result.is_err() => Err(Fault::io(error)),
+            _ => result,
+        }
+    }
+}
+
+/// A cursor over a [`Source`] that remembers what the operating system complained about.
+pub(super) struct Stream<'a> {
+    source: &'a Source,
+    at: u64,
+    failed: &'a OnceCell<io::Error>,
+}
+
+impl Read for Stream<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        match read_some(&self.source.file, out, self.at) {
+            Ok(n) => {
+                self.at += n as u64;
+                Ok(n)
+            }
+            Err(error) => {
+                let kind = error.kind();
+                if kind != io::ErrorKind::Interrupted {
+                    // Only the first complaint counts; later ones follow from it.
+                    let _ = self.failed.set(error);
+                }
+                Err(kind.into())
+            }
+        }
+    }
+}
+
+impl Seek for Stream<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let at = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+            SeekFrom::End(by) => self.source.length.checked_add_signed(by),
+        };
+        self.at = at.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.at)
+    }
+}
+
+#[cfg(unix)]
+fn read_some(file: &File, out: &mut [u8], at: u64) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, out, at)
+}
+
+#[cfg(windows)]
+fn read_some(file: &File, out: &mut [u8], at: u64) -> io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_read(file, out, at)
+}

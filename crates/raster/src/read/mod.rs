@@ -1,0 +1,25 @@
+//! Images in, by windows.
+//!
+//! PNG, JPEG, WebP, BMP and TIFF, told apart by content. Whatever the file does (palettes, few bits, alpha, CMYK, EXIF
+//! orientation, strips, tiles, planes), a reader sees bands of values of the image as it is shown. A TIFF of any size
+//! is read by the chunks that a window touches; a PNG too large for memory is decoded to disk; anything else that is
+//! too large, damaged or not understood is a [`ReadError`] that says what was found and what to do.
+
+mod cache;
+mod colour;
+mod error;
+mod file;
+mod header;
+mod image;
+mod jpeg;
+mod other;
+mod pixels;
+mod png;
+mod samples;
+mod tiff;
+mod whole;
+
+pub use error::{ReadError, ReadErrorKind};
+pub use header::{Depth, Format, ImageInfo, Limits};
+pub use image::{Image, probe};
+pub use pixels::Pixels;

@@ -1,0 +1,157 @@
+//! The tags of a TIFF file's first image.
+
+use crate::read::error::Fault;
+use crate::read::file::Source;
+use std::collections::BTreeMap;
+
+/// The tags that are looked at.
+pub(super) mod tag {
+    pub(crate) const WIDTH: u16 = 256;
+    pub(crate) const HEIGHT: u16 = 257;
+    pub(crate) const BITS_PER_SAMPLE: u16 = 258;
+    pub(crate) const COMPRESSION: u16 = 259;
+    pub(crate) const PHOTOMETRIC: u16 = 262;
+    pub(crate) const FILL_ORDER: u16 = 266;
+    pub(crate) const STRIP_OFFSETS: u16 = 273;
+    pub(crate) const ORIENTATION: u16 = 274;
+    pub(crate) const SAMPLES_PER_PIXEL: u16 = 277;
+    pub(crate) const ROWS_PER_STRIP: u16 = 278;
+    pub(crate) const STRIP_BYTE_COUNTS: u16 = 279;
+    pub(crate) const PLANAR: u16 = 284;
+    pub(crate) const PREDICTOR: u16 = 317;
+    pub(crate) const COLOUR_MAP: u16 = 320;
+    pub(crate) const TILE_WIDTH: u16 = 322;
+    pub(crate) const TILE_HEIGHT: u16 = 323;
+    pub(crate) const TILE_OFFSETS: u16 = 324;
+    pub(crate) const TILE_BYTE_COUNTS: u16 = 325;
+    pub(crate) const EXTRA_SAMPLES: u16 = 338;
+    pub(crate) const SAMPLE_FORMAT: u16 = 339;
+    pub(crate) const JPEG_TABLES: u16 = 347;
+    pub(crate) const GDAL_NODATA: u16 = 42113;
+}
+
+/// The order of bytes in numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Endian {
+    Little,
+    Big,
+}
+
+impl Endian {
+    /// Whether it is the machine's own.
+    pub(super) const fn is_native(self) -> bool {
+        matches!(self, Self::Big) == cfg!(target_endian = "big")
+    }
+
+    /// The unsigned number in at most eight bytes.
+    fn number(self, bytes: &[u8]) -> u64 {
+        let join = |all: u64, &byte: &u8| all << 8 | u64::from(byte);
+        match self {
+            Self::Big => bytes.iter().fold(0, join),
+            Self::Little => bytes.iter().rev().fold(0, join),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    kind: u16,
+    count: u64,
+    /// Where the values are in the file.
+    at: u64,
+}
+
+impl Entry {
+    /// Bytes of one value, for the types that are known.
+    const fn value_bytes(self) -> Option<u64> {
+        match self.kind {
+            1 | 2 | 6 | 7 => Some(1),
+            3 | 8 => Some(2),
+            4 | 9 | 11 | 13 => Some(4),
+            5 | 10 | 12 | 16 | 17 | 18 => Some(8),
+            _ => None,
+        }
+    }
+}
+
+/// A TIFF or `BigTIFF` directory. Values are read when they are asked for.
+#[derive(Debug)]
+pub(super) struct Directory {
+    pub(super) endian: Endian,
+    entries: BTreeMap<u16, Entry>,
+}
+
+impl Directory {
+    /// The first directory of the file: the full image in every pyramid.
+    pub(super) fn first(source: &Source) -> Result<Self, Fault> {
+        let head = source.bytes(0, 8)?;
+        let endian = if head.starts_with(b"MM") { Endian::Big } else { Endian::Little };
+        let big = endian.number(&head[2..4]) == 43;
+        // Widths of an offset (and of a count of values), and of the number of entries.
+        let (word, number) = if big { (8, 8) } else { (4, 2) };
+        let first = if big { endian.number(&source.bytes(8, 8)?) } else { endian.number(&head[4..8]) };
+        let entry_count = endian.number(&source.bytes(first, number)?);
+        if entry_count > u64::from(u16::MAX) {
+            return Err(Fault::unreadable(format!("its directory claims {entry_count} entries")));
+        }
+        let entry_bytes = 4 + 2 * word;
+        let table = source.bytes(first + number, entry_count * entry_bytes)?;
+        let mut entries = BTreeMap::new();
+        for (index, bytes) in table.chunks_exact(entry_bytes as usize).enumerate() {
+            let (head, value) = bytes.split_at(4 + word as usize);
+            let kind = endian.number(&head[2..4]) as u16;
+            let mut entry = Entry { kind, count: endian.number(&head[4..]), at: 0 };
+            let fits = entry.value_bytes().is_some_and(|each| each.saturating_mul(entry.count) <= word);
+            // Values that fit stand in the entry itself.
+            let inside = first + number + index as u64 * entry_bytes + 4 + word;
+            entry.at = if fits { inside } else { endian.number(value) };
+            entries.insert(endian.number(&head[..2]) as u16, entry);
+        }
+        Ok(Self { endian, entries })
+    }
+
+    pub(super) fn has(&self, tag: u16) -> bool {
+        self.entries.contains_key(&tag)
+    }
+
+    /// The bytes of a tag's values; at most `max` values are accepted.
+    pub(super) fn bytes(&self, source: &Source, tag: u16, max: u64) -> Result<Option<Vec<u8>>, Fault> {
+        let Some(entry) = self.entries.get(&tag) else { return Ok(None) };
+        let each = entry
+            .value_bytes()
+            .ok_or_else(|| Fault::unreadable(format!("its tag {tag} has the unknown type {}", entry.kind)))?;
+        if entry.count > max {
+            return Err(Fault::unreadable(format!(
+                "its tag {tag} has {} values, {max} at most make sense",
+                entry.count
+            )));
+        }
+        source.bytes(entry.at, entry.count * each).map(Some)
+    }
+
+    /// A tag's values, which must be unsigned integers; at most `max`.
+    pub(super) fn integers(&self, source: &Source, tag: u16, max: u64) -> Result<Option<Vec<u64>>, Fault> {
+        let Some(entry) = self.entries.get(&tag) else { return Ok(None) };
+        let (Some(each), 1 | 3 | 4 | 7 | 13 | 16 | 18) = (entry.value_bytes(), entry.kind) else {
+            return Err(Fault::unreadable(format!(
+                "its tag {tag} holds no integers but type {}",
+                entry.kind
+            )));
+        };
+        let bytes = self.bytes(source, tag, max)?.unwrap_or_default();
+        Ok(Some(bytes.chunks_exact(each as usize).map(|value| self.endian.number(value)).collect()))
+    }
+
+    /// A tag's only, or first, value.
+    pub(super) fn integer(&self, source: &Source, tag: u16) -> Result<Option<u64>, Fault> {
+        Ok(self.integers(source, tag, u64::from(u16::MAX))?.and_then(|values| values.first().copied()))
+    }
+
+    /// A side or a count that must be there and fit 32 bits.
+    pub(super) fn side(&self, source: &Source, tag: u16) -> Result<u32, Fault> {
+        let value = self
+            .integer(source, tag)?
+            .ok_or_else(|| Fault::unreadable(format!("its tag {tag} is missing")))?;
+        u32::try_from(value).map_err(|_| Fault::unreadable(format!("its tag {tag} is {value}")))
+    }
+}

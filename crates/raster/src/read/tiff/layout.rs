@@ -1,0 +1,265 @@
+//! How a TIFF's pixels are cut into chunks (strips or tiles) and what their samples mean.
+
+use super::codec::Compression;
+use super::directory::{Directory, Endian, tag};
+use crate::read::colour::Colour;
+use crate::read::error::Fault;
+use crate::read::file::Source;
+use crate::read::header::{Format, Header, orientation};
+use crate::read::samples::SampleType;
+use marquetry_geometry::Size;
+
+/// What was done to rows before they were compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Predictor {
+    None,
+    /// Differences of neighbouring pixels.
+    Horizontal,
+    /// Differences of bytes, with a row's bytes sorted by their weight.
+    Float,
+}
+
+/// Everything but the places of the chunks.
+#[derive(Debug)]
+pub(super) struct Layout {
+    pub(super) header: Header,
+    pub(super) endian: Endian,
+    /// Bits of a sample in the file; `header.sample` is what they become in memory.
+    pub(super) bits: u32,
+    /// A whole chunk, px. Tiles have this size everywhere; the last strip has fewer rows.
+    pub(super) chunk: Size,
+    pub(super) tiled: bool,
+    /// Chunks from left to right, and from top to bottom.
+    pub(super) across: u64,
+    pub(super) down: u64,
+    /// Whether every sample of a pixel has chunks of its own.
+    pub(super) planar: bool,
+    pub(super) compression: Compression,
+    pub(super) predictor: Predictor,
+}
+
+impl Layout {
+    pub(super) fn of(directory: &Directory, source: &Source) -> Result<Self, Fault> {
+        let tags = Tags { directory, source };
+        let size = Size::new(tags.side(tag::HEIGHT)?, tags.side(tag::WIDTH)?);
+        let (samples, bits) = tags.samples()?;
+        let header = tags.header(size, samples, bits)?;
+        let planar = tags.number(tag::PLANAR, 1)? == 2;
+        let compression = tags.compression(&header, bits, planar)?;
+        let predictor = tags.predictor(&compression, header.sample, bits)?;
+        let tiled = directory.has(tag::TILE_OFFSETS);
+        let chunk = if tiled {
+            Size::new(tags.side(tag::TILE_HEIGHT)?, tags.side(tag::TILE_WIDTH)?)
+        } else {
+            let rows = tags.number(tag::ROWS_PER_STRIP, u64::from(u32::MAX))?;
+            Size::new(rows.min(u64::from(size.height)) as u32, size.width)
+        };
+        if chunk.is_empty() && !size.is_empty() {
+            return Err(Fault::unreadable(format!("its strips or tiles are {chunk} px")));
+        }
+        let across = u64::from(size.width.div_ceil(chunk.width.max(1)));
+        let down = u64::from(size.height.div_ceil(chunk.height.max(1)));
+        let endian = directory.endian;
+        Ok(Self { header, endian, bits, chunk, tiled, across, down, planar, compression, predictor })
+    }
+
+    /// Number of planes that chunks are stored for.
+    pub(super) fn planes(&self) -> u64 {
+        if self.planar { u64::from(self.header.per_pixel) } else { 1 }
+    }
+
+    /// Number of chunks in the file.
+    pub(super) fn chunks(&self) -> u64 {
+        self.across.saturating_mul(self.down).saturating_mul(self.planes())
+    }
+
+    /// Samples that one pixel of a chunk has.
+    pub(super) const fn chunk_samples(&self) -> usize {
+        if self.planar { 1 } else { self.header.per_pixel as usize }
+    }
+
+    /// Bytes of one decoded pixel of a chunk.
+    pub(super) const fn chunk_pixel_bytes(&self) -> usize {
+        self.chunk_samples() * self.header.sample.bytes()
+    }
+
+    /// Bytes of a whole chunk, decoded.
+    pub(super) const fn chunk_bytes(&self) -> u64 {
+        self.chunk.area().saturating_mul(self.chunk_pixel_bytes() as u64)
+    }
+
+    /// Bytes of one row of a chunk as it is before samples are unpacked.
+    pub(super) const fn packed_row_bytes(&self) -> usize {
+        (self.chunk.width as usize * self.chunk_samples() * self.bits as usize).div_ceil(8)
+    }
+
+    /// Pixels that the chunks of one row of chunks have, tiles with what overhangs the image.
+    pub(super) fn size_in_row(&self, down: u64) -> Size {
+        let left = u64::from(self.header.size.height) - down * u64::from(self.chunk.height);
+        let rows = if self.tiled { self.chunk.height } else { left.min(u64::from(self.chunk.height)) as u32 };
+        Size::new(rows, self.chunk.width)
+    }
+}
+
+/// A directory being interpreted.
+struct Tags<'a> {
+    directory: &'a Directory,
+    source: &'a Source,
+}
+
+impl Tags<'_> {
+    fn number(&self, tag: u16, default: u64) -> Result<u64, Fault> {
+        Ok(self.directory.integer(self.source, tag)?.unwrap_or(default))
+    }
+
+    fn side(&self, tag: u16) -> Result<u32, Fault> {
+        self.directory.side(self.source, tag)
+    }
+
+    /// The numbers of a tag that has one for each sample.
+    fn each(&self, tag: u16) -> Result<Vec<u64>, Fault> {
+        Ok(self.directory.integers(self.source, tag, u64::from(u16::MAX))?.unwrap_or_default())
+    }
+
+    /// The one number that every sample must have in common.
+    fn common(&self, tag: u16, default: u64, what: &str) -> Result<u64, Fault> {
+        let all = self.each(tag)?;
+        let first = all.first().copied().unwrap_or(default);
+        if all.iter().any(|&value| value != first) {
+            return Err(Fault::unsupported(format!("its samples have {what} that differ: {all:?}")));
+        }
+        Ok(first)
+    }
+
+    /// How a sample lies in memory, and its bits in the file.
+    fn samples(&self) -> Result<(SampleType, u32), Fault> {
+        let format = self.common(tag::SAMPLE_FORMAT, 1, "formats")?;
+        let bits = self.common(tag::BITS_PER_SAMPLE, 1, "bit depths")?;
+        let sample = match (format, bits) {
+            // Format 4, `undefined`, is taken for unsigned.
+            (1 | 4, 1..=8) => SampleType::U8,
+            (1 | 4, 9..=16) => SampleType::U16,
+            (1 | 4, 32) => SampleType::U32,
+            (1 | 4, 64) => SampleType::U64,
+            (2, 8) => SampleType::I8,
+            (2, 16) => SampleType::I16,
+            (2, 32) => SampleType::I32,
+            (2, 64) => SampleType::I64,
+            (3, 16) => SampleType::F16,
+            (3, 32) => SampleType::F32,
+            (3, 64) => SampleType::F64,
+            _ => return Err(Fault::unsupported(format!("its samples have {bits} bits in format {format}"))),
+        };
+        Ok((sample, bits as u32))
+    }
+
+    fn header(&self, size: Size, sample: SampleType, bits: u32) -> Result<Header, Fault> {
+        let per_pixel = self.number(tag::SAMPLES_PER_PIXEL, 1)?;
+        let per_pixel = u16::try_from(per_pixel)
+            .ok()
+            .filter(|&n| n > 0)
+            .ok_or_else(|| Fault::unreadable(format!("its pixels have {per_pixel} samples")))?;
+        let photometric = self.number(tag::PHOTOMETRIC, 1)?;
+        let (colours, colour) = self.colour(photometric, sample, bits)?;
+        if per_pixel < colours {
+            let found = format!("its pixels have {per_pixel} samples, its colours need {colours}");
+            return Err(Fault::unreadable(found));
+        }
+        // The tag speaks of the last samples. 1 and 2 are kinds of alpha; others are bands in their own right.
+        let extra = self.each(tag::EXTRA_SAMPLES)?;
+        let first_extra = u64::from(per_pixel).saturating_sub(extra.len() as u64);
+        let is_alpha = |sample: u16| {
+            let place = u64::from(sample).checked_sub(first_extra);
+            sample >= colours && place.is_some_and(|i| matches!(extra.get(i as usize), Some(1 | 2)))
+        };
+        let kept = (0..per_pixel).filter(|&sample| !is_alpha(sample)).collect();
+        let orientation = orientation(self.number(tag::ORIENTATION, 1)?);
+        Ok(Header { format: Format::Tiff, size, orientation, sample, per_pixel, kept, colour })
+    }
+
+    /// Number of samples that are colour, and their meaning.
+    fn colour(&self, photometric: u64, sample: SampleType, bits: u32) -> Result<(u16, Colour), Fault> {
+        let unsigned = matches!(sample, SampleType::U8 | SampleType::U16);
+        let max = if unsigned { (1_u32 << bits) as f32 - 1.0 } else { 0.0 };
+        let plain = if bits < 8 { Colour::Stretched { max } } else { Colour::AsStored };
+        Ok(match photometric {
+            0 if unsigned => (1, Colour::WhiteIsZero { from_max: max, to_max: max.max(255.0) }),
+            1 => (1, plain),
+            2 => (3, plain),
+            3 if unsigned => (1, Colour::Palette(self.palette(bits)?)),
+            5 if unsigned && bits >= 8 => (4, Colour::Cmyk { max }),
+            // Only as JPEG, whose decoder makes RGB of it.
+            6 if bits == 8 => (3, Colour::AsStored),
+            other => {
+                let found =
+                    format!("its photometric interpretation is {other}, with samples of type {sample:?}");
+                return Err(Fault::unsupported(found));
+            }
+        })
+    }
+
+    fn palette(&self, bits: u32) -> Result<Vec<[f32; 3]>, Fault> {
+        let count = 1_usize << bits;
+        let map = self.directory.integers(self.source, tag::COLOUR_MAP, 3 << bits)?.unwrap_or_default();
+        if map.len() < 3 * count {
+            return Err(Fault::unreadable(format!(
+                "its palette has {} numbers, not {}",
+                map.len(),
+                3 * count
+            )));
+        }
+        // Colours have 16 bits; some programs write 8.
+        let shift = if map.iter().all(|&value| value < 256) { 0 } else { 8 };
+        let value = |index: usize| (map[index] >> shift) as f32;
+        Ok((0..count).map(|i| [value(i), value(count + i), value(2 * count + i)]).collect())
+    }
+
+    fn compression(&self, header: &Header, bits: u32, planar: bool) -> Result<Compression, Fault> {
+        let ycbcr = self.number(tag::PHOTOMETRIC, 1)? == 6;
+        let number = self.number(tag::COMPRESSION, 1)?;
+        let compression = match number {
+            1 => Compression::None,
+            5 => Compression::Lzw,
+            7 => {
+                let tables = self.directory.bytes(self.source, tag::JPEG_TABLES, 1 << 20)?;
+                Compression::Jpeg { tables: tables.unwrap_or_default(), to_rgb: ycbcr }
+            }
+            8 | 32946 => Compression::Deflate,
+            32773 => Compression::PackBits,
+            50000 => Compression::Zstd,
+            other => return Err(Fault::unsupported(format!("its compression is number {other}"))),
+        };
+        let jpeg = matches!(compression, Compression::Jpeg { .. });
+        if jpeg && (header.sample, bits) != (SampleType::U8, 8) {
+            return Err(Fault::unsupported(format!("it has JPEG compression with {bits} bits")));
+        }
+        if ycbcr && (!jpeg || planar) {
+            return Err(Fault::unsupported(
+                "its colours are luma and chroma (YCbCr) without interleaved JPEG compression",
+            ));
+        }
+        if self.number(tag::FILL_ORDER, 1)? == 2 && !jpeg {
+            return Err(Fault::unsupported("the bits of its bytes are in reverse order (FillOrder 2)"));
+        }
+        Ok(compression)
+    }
+
+    fn predictor(
+        &self,
+        compression: &Compression,
+        sample: SampleType,
+        bits: u32,
+    ) -> Result<Predictor, Fault> {
+        if !matches!(compression, Compression::Lzw | Compression::Deflate | Compression::Zstd) {
+            return Ok(Predictor::None);
+        }
+        match self.number(tag::PREDICTOR, 1)? {
+            1 => Ok(Predictor::None),
+            2 if bits as usize == 8 * sample.bytes() => Ok(Predictor::Horizontal),
+            3 if sample.is_float() => Ok(Predictor::Float),
+            other => {
+                Err(Fault::unsupported(format!("its predictor is {other}, with samples of {bits} bits")))
+            }
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! TIFF, read chunk by chunk: only the strips or tiles that a window touches are decoded.
+
+mod codec;
+mod directory;
+mod layout;
+mod rows;
+
+use super::cache::Chunks;
+use super::error::Fault;
+use super::file::Source;
+use super::header::{Header, Limits};
+use super::pixels::Pixels;
+use directory::{Directory, tag};
+use layout::Layout;
+use marquetry_geometry::{Rect, Size};
+
+/// Reads the tags that say what the image is.
+pub(super) fn header(source: &Source, limits: &Limits) -> Result<Header, Fault> {
+    Ok(layout(source, limits)?.1.header)
+}
+
+fn layout(source: &Source, limits: &Limits) -> Result<(Directory, Layout), Fault> {
+    let directory = Directory::first(source)?;
+    let mut layout = Layout::of(&directory, source)?;
+    layout.header = layout.header.check(limits)?;
+    if layout.chunk_bytes() > limits.memory_bytes {
+        let kind = if layout.tiled { "tiles" } else { "strips" };
+        return Err(Fault::too_large(
+            format!(
+                "its {kind} of {} px take {} bytes decoded, {} are allowed",
+                layout.chunk,
+                layout.chunk_bytes(),
+                limits.memory_bytes
+            ),
+            "cut it into tiles with `gdal_translate -co TILED=YES -co COMPRESS=DEFLATE in.tif out.tif`, or raise the \
+             memory limit",
+        ));
+    }
+    Ok((directory, layout))
+}
+
+/// An open TIFF.
+#[derive(Debug)]
+pub(super) struct Tiff {
+    source: Source,
+    layout: Layout,
+    /// Where each chunk is, and how many bytes it has there. No bytes: it was never written, and is `fill`.
+    places: Vec<(u64, u64)>,
+    fill: f32,
+    chunks: Chunks,
+}
+
+impl Tiff {
+    pub(super) fn open(source: Source, limits: &Limits) -> Result<(Header, Self), Fault> {
+        let (directory, layout) = layout(&source, limits)?;
+        let (offsets, counts) = if layout.tiled {
+            (tag::TILE_OFFSETS, tag::TILE_BYTE_COUNTS)
+        } else {
+            (tag::STRIP_OFFSETS, tag::STRIP_BYTE_COUNTS)
+        };
+        let table = |which: u16| {
+            let found = directory.integers(&source, which, layout.chunks())?.unwrap_or_default();
+            if found.len() as u64 != layout.chunks() {
+                let wanted = layout.chunks();
+                return Err(Fault::unreadable(format!(
+                    "its tag {which} has {} values, not {wanted}",
+                    found.len()
+                )));
+            }
+            Ok(found)
+        };
+        let places = table(offsets)?.into_iter().zip(table(counts)?).collect();
+        let nodata = directory.bytes(&source, tag::GDAL_NODATA, 64)?.unwrap_or_default();
+        let fill = String::from_utf8_lossy(&nodata).trim_matches(['\0', ' ']).parse().unwrap_or(0.0);
+        let chunks = Chunks::new(limits.memory_bytes);
+        Ok((layout.header.clone(), Self { source, layout, places, fill, chunks }))
+    }
+
+    /// How many chunks were decoded so far.
+    pub(super) fn decoded(&self) -> u64 {
+        self.chunks.decoded()
+    }
+
+    /// Reads the kept samples of `rect`, which lies inside the stored image.
+    pub(super) fn read(&self, rect: Rect, out: &mut Pixels) -> Result<(), Fault> {
+        let header = &self.layout.header;
+        let (chunk, across) = (self.layout.chunk, self.layout.across);
+        out.reshape(rect.size, header.kept.len() as u16);
+        let touched =
+            |from: i64, to: i64, side: u32| from as u64 / u64::from(side)..=(to as u64 - 1) / u64::from(side);
+        for down in touched(rect.top, rect.bottom(), chunk.height) {
+            for right in touched(rect.left, rect.right(), chunk.width) {
+                let corner =
+                    ((down * u64::from(chunk.height)) as i64, (right * u64::from(chunk.width)) as i64);
+                let here = Rect::new(corner.0, corner.1, self.layout.size_in_row(down));
+                let index = down * across + right;
+                if self.layout.planar {
+                    let per_plane = across * self.layout.down;
+                    for (band, &sample) in header.kept.iter().enumerate() {
+                        let index = index + u64::from(sample) * per_plane;
+                        self.copy(index, here, rect, &mut std::iter::once((band, 0)), out)?;
+                    }
+                } else {
+                    let all = header.kept.iter().map(|&sample| usize::from(sample)).enumerate();
+                    self.copy(index, here, rect, &mut all.into_iter(), out)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies what `rect` shares with chunk `index`, which lies at `here`: for each pair the sample into the band.
+    fn copy(
+        &self,
+        index: u64,
+        here: Rect,
+        rect: Rect,
+        pairs: &mut dyn Iterator<Item = (usize, usize)>,
+        out: &mut Pixels,
+    ) -> Result<(), Fault> {
+        let shared = here.intersect(rect);
+        let place = |row: u32| ((shared.top - rect.top) as u32 + row, (shared.left - rect.left) as u32);
+        let (at, count) = self.places[index as usize];
+        if count == 0 {
+            for (band, _) in pairs {
+                for (row, left) in (0..shared.size.height).map(place) {
+                    out.row_mut(band, row, left, shared.size.width).fill(self.fill);
+                }
+            }
+            return Ok(());
+        }
+        let pixel = self.layout.chunk_pixel_bytes();
+        let wanted = shared.size.width as usize * pixel;
+        let bytes = here.size.area() * pixel as u64;
+        let read = |chunk: &[u8]| {
+            for (band, sample) in pairs {
+                for from in 0..shared.size.height {
+                    let down = (shared.top - here.top) as usize + from as usize;
+                    let start =
+                        (down * here.size.width as usize + (shared.left - here.left) as usize) * pixel;
+                    let (row, left) = place(from);
+                    let to = out.row_mut(band, row, left, shared.size.width);
+                    let samples = self.layout.chunk_samples();
+                    self.layout.header.sample.spread(&chunk[start..start + wanted], samples, sample, to);
+                }
+            }
+        };
+        self.chunks.with(index, bytes, || self.decode(at, count, here.size), read)
+    }
+
+    fn decode(&self, at: u64, count: u64, size: Size) -> Result<Vec<u8>, Fault> {
+        let layout = &self.layout;
+        let expected = size.height as usize * layout.packed_row_bytes();
+        // No compression makes data this much longer; what claims so would only fill the memory.
+        if count > 4 * expected as u64 + (1 << 20) {
+            return Err(Fault::unreadable(format!(
+                "a strip or tile of {expected} bytes claims {count} compressed ones"
+            )));
+        }
+        let bytes = self.source.bytes(at, count)?;
+        let bytes = layout.compression.decode(bytes, expected, size, layout.chunk_samples())?;
+        Ok(rows::native(layout, bytes))
+    }
+}
