@@ -25,12 +25,14 @@ enum Step {
 ///
 /// A model with one channel in a job of two exclusive classes speaks of the second class: its logit `z` becomes
 /// `[0, z]`, its probability `p` becomes `[1 − p, p]`; softmax and argmax then say what sigmoid and ½ would.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transfer {
     step: Step,
     to: Space,
     binary: bool,
     classes: usize,
+    /// Where each channel goes.
+    order: Vec<u16>,
 }
 
 impl Transfer {
@@ -58,7 +60,8 @@ impl Transfer {
             (Applied::Softmax, Space::Logits) => Step::Ln,
             (Applied::Sigmoid, Space::Logits) => Step::Logit,
         };
-        Some(Self { step, to, binary, classes })
+        let first = u16::from(binary);
+        Some(Self { step, to, binary, classes, order: (first..classes as u16).collect() })
     }
 
     /// The transfer of merged scores of all classes from one space to another.
@@ -70,10 +73,20 @@ impl Transfer {
             (Space::Probabilities, Space::Logits, Labelling::Multilabel) => Step::Logit,
             (Space::Logits, Space::Logits, _) | (Space::Probabilities, Space::Probabilities, _) => Step::Keep,
         };
-        Self { step, to, binary: false, classes }
+        Self { step, to, binary: false, classes, order: (0..classes as u16).collect() }
     }
 
-    /// Whether scores pass unchanged.
+    /// The same for a mirrored view, in which what the model calls class `k` is class `order[k]` of the image.
+    ///
+    /// # Panics
+    /// When `order` is not as long as there are channels.
+    #[must_use]
+    pub fn mirrored(&self, order: &[u16]) -> Self {
+        assert_eq!(order.len(), self.order.len(), "one class for each channel");
+        Self { order: order.to_vec(), ..self.clone() }
+    }
+
+    /// Whether scores that are already classes pass unchanged.
     pub fn is_identity(&self) -> bool {
         self.step == Step::Keep && !self.binary
     }
@@ -96,11 +109,10 @@ impl Transfer {
         out: &mut [f32],
     ) -> Result<(), NonFinite> {
         let n = out.len() / self.classes;
-        let first = if self.binary { self.classes - 1 } else { 0 };
-        for (k, row) in out.chunks_exact_mut(n).skip(first).enumerate() {
-            row.copy_from_slice(&planes[k * plane_len + offset..][..n]);
+        for (k, &class) in self.order.iter().enumerate() {
+            out[class as usize * n..][..n].copy_from_slice(&planes[k * plane_len + offset..][..n]);
         }
-        self.finish(out, n, first)
+        self.finish(out, n, usize::from(self.binary))
     }
 
     /// Transfers pixels in place, `[classes, pixels]`; not for one-channel models.

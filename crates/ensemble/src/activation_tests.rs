@@ -1,6 +1,6 @@
 use super::*;
 
-fn apply(transfer: Transfer, planes: &[f32], pixels: usize) -> Vec<f32> {
+fn apply(transfer: &Transfer, planes: &[f32], pixels: usize) -> Vec<f32> {
     let mut out = vec![f32::NAN; transfer.classes() * pixels];
     transfer.apply(planes, pixels, 0, &mut out).unwrap();
     out
@@ -15,7 +15,7 @@ fn softmax_sums_to_one_and_comes_back_as_logits() {
     let logits: Vec<f32> = (0..3 * 100).map(|i| ((i * 37) % 23) as f32 - 11.0).collect();
     let to_probabilities =
         Transfer::new(Applied::None, Labelling::Multiclass, 3, 3, Space::Probabilities).unwrap();
-    let p = apply(to_probabilities, &logits, 100);
+    let p = apply(&to_probabilities, &logits, 100);
     for x in 0..100 {
         let sum: f64 = (0..3).map(|c| f64::from(logits[c * 100 + x]).exp()).sum();
         for c in 0..3 {
@@ -24,8 +24,8 @@ fn softmax_sums_to_one_and_comes_back_as_logits() {
         }
     }
     let back =
-        apply(Transfer::new(Applied::Softmax, Labelling::Multiclass, 3, 3, Space::Logits).unwrap(), &p, 100);
-    let again = apply(to_probabilities, &back, 100);
+        apply(&Transfer::new(Applied::Softmax, Labelling::Multiclass, 3, 3, Space::Logits).unwrap(), &p, 100);
+    let again = apply(&to_probabilities, &back, 100);
     assert!(p.iter().zip(&again).all(|(a, b)| (a - b).abs() < 1e-5));
 }
 
@@ -34,11 +34,11 @@ fn one_channel_speaks_of_the_second_class() {
     let binary = |applied, to| Transfer::new(applied, Labelling::Multiclass, 1, 2, to).unwrap();
     let z = [0.0, 2.0, -3.0];
     let p = z.map(|z: f32| 1.0 / (1.0 + (-z).exp()));
-    close(&apply(binary(Applied::None, Space::Logits), &z, 3), &[0.0, 0.0, 0.0, z[0], z[1], z[2]]);
+    close(&apply(&binary(Applied::None, Space::Logits), &z, 3), &[0.0, 0.0, 0.0, z[0], z[1], z[2]]);
     let want = [1.0 - p[0], 1.0 - p[1], 1.0 - p[2], p[0], p[1], p[2]];
-    close(&apply(binary(Applied::None, Space::Probabilities), &z, 3), &want);
-    close(&apply(binary(Applied::Sigmoid, Space::Probabilities), &p, 3), &want);
-    close(&apply(binary(Applied::Sigmoid, Space::Logits), &p, 3), &[0.0, 0.0, 0.0, z[0], z[1], z[2]]);
+    close(&apply(&binary(Applied::None, Space::Probabilities), &z, 3), &want);
+    close(&apply(&binary(Applied::Sigmoid, Space::Probabilities), &p, 3), &want);
+    close(&apply(&binary(Applied::Sigmoid, Space::Logits), &p, 3), &[0.0, 0.0, 0.0, z[0], z[1], z[2]]);
 }
 
 #[test]
@@ -60,4 +60,12 @@ fn nan_and_infinity_are_found() {
         rows[9] = bad;
         assert_eq!(keep.apply_in_place(&mut rows), Err(NonFinite));
     }
+}
+
+/// A model that has learnt left and right sees them exchanged in a mirrored view.
+#[test]
+fn mirrored_views_exchange_their_classes() {
+    let plain = Transfer::new(Applied::Softmax, Labelling::Multiclass, 3, 3, Space::Probabilities).unwrap();
+    let planes = [0.1, 0.2, 0.6, 0.5, 0.3, 0.3];
+    assert_eq!(apply(&plain.mirrored(&[0, 2, 1]), &planes, 2), [0.1, 0.2, 0.3, 0.3, 0.6, 0.5]);
 }

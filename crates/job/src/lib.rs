@@ -1,1 +1,16 @@
-//! Under construction.
+//! Jobs as values: what is asked for, what is computed, what is said about it, what is stored.
+//!
+//! This crate must not know: files, clocks, the environment, models' runtimes, pixels.
+
+pub mod key;
+mod ledger;
+pub mod message;
+mod plan;
+mod signature;
+pub mod tile;
+
+pub use ledger::{Ledger, Loss, Progress, Step};
+pub use message::{AggregateMessage, MessageError, ResultMessage, StageSeconds, TaskId, TaskMessage};
+pub use plan::{Cost, Fit, Group, Input, Member, PLAN_FORMAT, Plan, PlannedImage, Scaling, Scoring, hash};
+pub use signature::Signature;
+pub use tile::{TileDtype, TileError, TileHeader, TileIndex};

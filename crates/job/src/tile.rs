@@ -1,0 +1,287 @@
+//! The stored scores of one block.
+//!
+//! A tile is a [safetensors](https://github.com/huggingface/safetensors) file with one tensor, `scores`, of shape
+//! `[H, C, W]`, cut into zstd frames: the header is the first one, then every [`ROWS_PER_FRAME`] rows are one. A
+//! skippable frame with the lengths of all frames comes last (the "seekable" format of the zstd project), so that rows
+//! can be read without the rest, while `zstd -d tile && python -c "safetensors.numpy.load_file(…)"` sees an ordinary
+//! file. Every frame carries a checksum of its content, and the lengths must add up to the object's: a tile that was
+//! cut short or changed is never read as one.
+
+use half::f16;
+use half::slice::HalfFloatSliceExt;
+use marquetry_ensemble::Space;
+use marquetry_geometry::Rect;
+use serde::{Deserialize, Serialize};
+use std::ops::Range;
+
+/// Rows of pixels in one frame: what an aggregator must hold at once of each tile.
+pub const ROWS_PER_FRAME: u32 = 64;
+
+const FORMAT: &str = "marquetry-tile-1";
+const SKIPPABLE_MAGIC: u32 = 0x184D_2A5E;
+const SEEKABLE_MAGIC: u32 = 0x8F92_EAB1;
+/// Scores hardly compress; the fastest level takes what there is.
+const LEVEL: i32 = 1;
+
+/// How scores are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TileDtype {
+    /// Half precision: 3 decimal digits, 2 bytes.
+    F16,
+    /// Single precision, 4 bytes.
+    F32,
+    /// `round(255 · p)`, 1 byte; for probabilities alone.
+    U8,
+}
+
+impl TileDtype {
+    /// Bytes of one score.
+    pub const fn bytes(self) -> u64 {
+        match self {
+            Self::U8 => 1,
+            Self::F16 => 2,
+            Self::F32 => 4,
+        }
+    }
+
+    const fn safetensors(self) -> &'static str {
+        match self {
+            Self::F16 => "F16",
+            Self::F32 => "F32",
+            Self::U8 => "U8",
+        }
+    }
+}
+
+/// What a tile says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TileHeader {
+    /// Hash of what its scores hang on: tiles of another plan are not used.
+    pub scoring: String,
+    /// Key of its image.
+    pub image: String,
+    /// Place of its group in the plan.
+    pub group: u32,
+    /// Place of its block in the group's grid, row-major.
+    pub block: u32,
+    /// The pixels of the group's (scaled) image that it covers.
+    pub extent: Rect,
+    /// Number of classes.
+    pub classes: u32,
+    /// What the scores are.
+    pub space: Space,
+    /// How they are stored.
+    pub dtype: TileDtype,
+    /// SHA-256 of the members' models, in the plan's order.
+    pub models: Vec<String>,
+}
+
+/// Why a tile cannot be written or read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TileError {
+    /// A logit beyond what half precision holds.
+    #[error("a score of {0} does not fit into f16 (65,504 at most): set `tiles: {{dtype: f32}}`")]
+    Overflow(String),
+    /// Not a whole, unchanged tile.
+    #[error("the tile is damaged: {0}")]
+    Damaged(String),
+}
+
+fn damaged(what: impl std::fmt::Display) -> TileError {
+    TileError::Damaged(what.to_string())
+}
+
+/// The bytes of a tile; `scores` is `[H, C, W]` over the header's extent.
+///
+/// # Errors
+/// When a score does not fit the dtype.
+///
+/// # Panics
+/// When there are not `H · C · W` scores.
+pub fn encode(header: &TileHeader, scores: &[f32]) -> Result<Vec<u8>, TileError> {
+    let row = header.classes as usize * header.extent.size.width as usize;
+    assert_eq!(scores.len(), row * header.extent.size.height as usize, "scores of {:?}", header.extent);
+    let mut tile = Vec::with_capacity(scores.len() * header.dtype.bytes() as usize);
+    let mut frames = Vec::new();
+    let mut raw = safetensors_header(header);
+    push_frame(&raw, &mut tile, &mut frames)?;
+    for rows in scores.chunks(row * ROWS_PER_FRAME as usize) {
+        raw.clear();
+        to_bytes(rows, header.dtype, &mut raw)?;
+        push_frame(&raw, &mut tile, &mut frames)?;
+    }
+    tile.extend(SKIPPABLE_MAGIC.to_le_bytes());
+    tile.extend((frames.len() as u32 * 8 + 9).to_le_bytes());
+    for (compressed, plain) in &frames {
+        tile.extend(compressed.to_le_bytes());
+        tile.extend(plain.to_le_bytes());
+    }
+    tile.extend((frames.len() as u32).to_le_bytes());
+    tile.push(0);
+    tile.extend(SEEKABLE_MAGIC.to_le_bytes());
+    Ok(tile)
+}
+
+fn push_frame(raw: &[u8], tile: &mut Vec<u8>, frames: &mut Vec<(u32, u32)>) -> Result<(), TileError> {
+    let mut compressor = zstd::bulk::Compressor::new(LEVEL).map_err(damaged)?;
+    compressor.include_checksum(true).map_err(damaged)?;
+    let frame = compressor.compress(raw).map_err(damaged)?;
+    frames.push((frame.len() as u32, raw.len() as u32));
+    tile.extend(frame);
+    Ok(())
+}
+
+fn safetensors_header(header: &TileHeader) -> Vec<u8> {
+    let size = header.extent.size;
+    let bytes = size.area() * u64::from(header.classes) * header.dtype.bytes();
+    let json = serde_json::json!({
+        "__metadata__": {
+            "format": FORMAT,
+            "axes": "row, class, column",
+            "tile": serde_json::to_string(header).expect("plain structs become JSON"),
+        },
+        "scores": {
+            "dtype": header.dtype.safetensors(),
+            "shape": [size.height, header.classes, size.width],
+            "data_offsets": [0, bytes],
+        },
+    });
+    let mut text = json.to_string().into_bytes();
+    // Padded with spaces so that the numbers after it are aligned.
+    text.resize(text.len().next_multiple_of(8), b' ');
+    let mut out = (text.len() as u64).to_le_bytes().to_vec();
+    out.append(&mut text);
+    out
+}
+
+fn to_bytes(scores: &[f32], dtype: TileDtype, out: &mut Vec<u8>) -> Result<(), TileError> {
+    match dtype {
+        TileDtype::F32 => out.extend(scores.iter().flat_map(|s| s.to_le_bytes())),
+        TileDtype::U8 => out.extend(scores.iter().map(|s| (s * 255.0).round().clamp(0.0, 255.0) as u8)),
+        TileDtype::F16 => {
+            let mut half = vec![f16::ZERO; scores.len()];
+            half.convert_from_f32_slice(scores);
+            if let Some(at) = half.iter().position(|h| !h.is_finite()) {
+                return Err(TileError::Overflow(scores[at].to_string()));
+            }
+            out.extend(half.iter().flat_map(|h| h.to_le_bytes()));
+        }
+    }
+    Ok(())
+}
+
+/// Where the frames of a tile lie.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TileIndex {
+    /// Start and plain length of each frame, and the end of the last.
+    frames: Vec<(u64, u32)>,
+    end: u64,
+}
+
+/// Bytes at the end of a tile that hold the index of `rows` rows.
+pub fn index_bytes(rows: u32) -> u64 {
+    (u64::from(rows.div_ceil(ROWS_PER_FRAME)) + 1) * 8 + 17
+}
+
+impl TileIndex {
+    /// Reads the index from the last [`index_bytes`] of a tile of `tile_bytes` bytes.
+    ///
+    /// # Errors
+    /// When it is not the index of a whole tile.
+    pub fn parse(tail: &[u8], tile_bytes: u64) -> Result<Self, TileError> {
+        let word = |at: usize| {
+            let bytes = tail.get(at..at + 4).ok_or_else(|| damaged("its end is missing"))?;
+            Ok::<u32, TileError>(u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+        };
+        let n = (tail.len().saturating_sub(17)) / 8;
+        let ends_well = tail.len() == n * 8 + 17
+            && word(0)? == SKIPPABLE_MAGIC
+            && word(4)? as usize == n * 8 + 9
+            && word(tail.len() - 9)? as usize == n
+            && word(tail.len() - 4)? == SEEKABLE_MAGIC;
+        if !ends_well || n == 0 {
+            return Err(damaged("its end is not the index of its rows"));
+        }
+        let (mut frames, mut at) = (Vec::with_capacity(n), 0_u64);
+        for k in 0..n {
+            frames.push((at, word(8 + k * 8 + 4)?));
+            at += u64::from(word(8 + k * 8)?);
+        }
+        if at + tail.len() as u64 != tile_bytes {
+            return Err(damaged(format!("its frames have {at} bytes, and it has {tile_bytes}")));
+        }
+        Ok(Self { frames, end: at })
+    }
+
+    fn range(&self, frame: usize) -> Range<u64> {
+        let end = self.frames.get(frame + 1).map_or(self.end, |f| f.0);
+        self.frames[frame].0..end
+    }
+
+    /// Where the header lies.
+    pub fn header_range(&self) -> Range<u64> {
+        self.range(0)
+    }
+
+    /// Number of frames of rows.
+    pub fn row_frames(&self) -> usize {
+        self.frames.len() - 1
+    }
+
+    /// Where frame `k` of rows lies: rows `k · ROWS_PER_FRAME ..`.
+    ///
+    /// # Panics
+    /// When there is no such frame.
+    pub fn rows_range(&self, k: usize) -> Range<u64> {
+        self.range(k + 1)
+    }
+
+    /// The header in the bytes of [`header_range`](Self::header_range).
+    ///
+    /// # Errors
+    /// When it is damaged or of another format.
+    pub fn decode_header(&self, bytes: &[u8]) -> Result<TileHeader, TileError> {
+        let plain = zstd::bulk::decompress(bytes, self.frames[0].1 as usize).map_err(damaged)?;
+        let json: serde_json::Value =
+            serde_json::from_slice(plain.get(8..).unwrap_or_default()).map_err(damaged)?;
+        let text = |name: &str| json["__metadata__"][name].as_str().unwrap_or_default();
+        if text("format") != FORMAT {
+            return Err(damaged(format!("its format is `{}`, not {FORMAT}", text("format"))));
+        }
+        let header: TileHeader = serde_json::from_str(text("tile")).map_err(damaged)?;
+        let frames = header.extent.size.height.div_ceil(ROWS_PER_FRAME) as usize;
+        if frames == self.row_frames() { Ok(header) } else { Err(damaged("rows are missing")) }
+    }
+
+    /// The scores in the bytes of [`rows_range`](Self::rows_range) of frame `k`, `[rows, C, W]`.
+    ///
+    /// # Errors
+    /// When they are damaged.
+    pub fn decode_rows(&self, header: &TileHeader, k: usize, bytes: &[u8]) -> Result<Vec<f32>, TileError> {
+        let size = header.extent.size;
+        let rows = ROWS_PER_FRAME.min(size.height.saturating_sub(k as u32 * ROWS_PER_FRAME)) as usize;
+        let scores = rows * header.classes as usize * size.width as usize;
+        let plain = zstd::bulk::decompress(bytes, scores * header.dtype.bytes() as usize).map_err(damaged)?;
+        if plain.len() as u64 != scores as u64 * header.dtype.bytes() {
+            return Err(damaged(format!("{} bytes where {scores} scores should be", plain.len())));
+        }
+        Ok(match header.dtype {
+            TileDtype::U8 => plain.iter().map(|&b| f32::from(b) / 255.0).collect(),
+            TileDtype::F32 => {
+                plain.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
+            }
+            TileDtype::F16 => {
+                let half: Vec<f16> =
+                    plain.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]])).collect();
+                let mut out = vec![0.0; scores];
+                half.convert_to_f32_slice(&mut out);
+                out
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+#[path = "tile_tests.rs"]
+mod tests;

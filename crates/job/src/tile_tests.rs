@@ -1,0 +1,85 @@
+use super::*;
+use marquetry_geometry::Size;
+use proptest::prelude::*;
+
+fn header(height: u32, width: u32, dtype: TileDtype) -> TileHeader {
+    TileHeader {
+        scoring: "0123456789abcdef".into(),
+        image: "fedcba9876543210".into(),
+        group: 0,
+        block: 9,
+        extent: Rect::new(256, 512, Size::new(height, width)),
+        classes: 3,
+        space: Space::Probabilities,
+        dtype,
+        models: vec!["aa".into()],
+    }
+}
+
+fn read(tile: &[u8], height: u32) -> Result<(TileHeader, Vec<f32>), TileError> {
+    let tail = tile.len().saturating_sub(index_bytes(height) as usize);
+    let index = TileIndex::parse(&tile[tail..], tile.len() as u64)?;
+    let slice = |r: Range<u64>| &tile[r.start as usize..r.end as usize];
+    let header = index.decode_header(slice(index.header_range()))?;
+    let mut scores = Vec::new();
+    for k in 0..index.row_frames() {
+        scores.extend(index.decode_rows(&header, k, slice(index.rows_range(k)))?);
+    }
+    Ok((header, scores))
+}
+
+fn scores(n: usize) -> Vec<f32> {
+    (0..n).map(|i| (i * 7919 % 1000) as f32 / 1000.0).collect()
+}
+
+#[test]
+fn every_dtype_reads_back() {
+    for (dtype, tolerance) in [(TileDtype::F32, 0.0), (TileDtype::F16, 5e-4), (TileDtype::U8, 0.002)] {
+        let header = header(130, 17, dtype);
+        let scores = scores(130 * 3 * 17);
+        let tile = encode(&header, &scores).unwrap();
+        let (read_header, read_scores) = read(&tile, 130).unwrap();
+        assert_eq!(read_header, header);
+        assert!(scores.iter().zip(&read_scores).all(|(a, b)| (a - b).abs() <= tolerance), "{dtype:?}");
+    }
+}
+
+/// Anyone's zstd and anyone's safetensors open a tile.
+#[test]
+fn a_tile_is_a_safetensors_file() {
+    let tile = encode(&header(130, 17, TileDtype::F32), &scores(130 * 3 * 17)).unwrap();
+    let plain = zstd::stream::decode_all(&tile[..]).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&plain).unwrap();
+    let tensor = file.tensor("scores").unwrap();
+    assert_eq!((tensor.shape(), tensor.dtype()), (&[130, 3, 17][..], safetensors::Dtype::F32));
+    let first = f32::from_le_bytes(tensor.data()[4..8].try_into().unwrap());
+    assert_eq!(first, scores(2)[1]);
+}
+
+#[test]
+fn what_f16_cannot_hold_is_refused() {
+    let mut scores = scores(3 * 4);
+    scores[5] = 70_000.0;
+    let error = encode(&header(1, 4, TileDtype::F16), &scores).unwrap_err();
+    assert!(error.to_string().contains("70000") && error.to_string().contains("f32"), "{error}");
+    assert!(encode(&header(1, 4, TileDtype::F32), &scores).is_ok());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+    /// A tile cut short anywhere, or with any bit flipped, is never taken for another one.
+    #[test]
+    fn damage_is_found(cut in 0.0_f64..1.0, bit in 0.0_f64..1.0) {
+        let header = header(70, 11, TileDtype::F16);
+        let tile = encode(&header, &scores(70 * 3 * 11)).unwrap();
+        let whole = read(&tile, 70).unwrap();
+        prop_assert!(read(&tile[..(cut * tile.len() as f64) as usize], 70).is_err());
+        let mut flipped = tile.clone();
+        let bit = (bit * tile.len() as f64 * 8.0) as usize;
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        // A bit that no reader looks at (a reserved one) may be flipped without harm, but never with.
+        if let Ok(read) = read(&flipped, 70) {
+            prop_assert!(read == whole, "bit {bit}");
+        }
+    }
+}
