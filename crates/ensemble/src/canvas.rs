@@ -39,13 +39,13 @@ impl Canvas {
         let mut scaled = vec![0.0_f32; n];
         for y in shared.top..shared.bottom() {
             let row = (y - window.top) as usize;
-            let (importance, scores) = (&importance.row(row)[from..from + n], scores.row(row));
+            let importance = &importance.row(row)[from..from + n];
             let start = (y - self.extent.top) as usize * self.classes * width;
             let left = (shared.left - self.extent.left) as usize;
             for (class, weight) in weights.iter().enumerate() {
                 scaled.iter_mut().zip(importance).for_each(|(s, i)| *s = i * weight);
                 let sums = &mut self.sums[start + class * width + left..][..n];
-                let scores = &scores[class * window.size.width as usize + from..][..n];
+                let scores = &scores.line(class, row)[from..from + n];
                 for ((sum, weight), score) in sums.iter_mut().zip(&scaled).zip(scores) {
                     *sum += weight * score;
                 }

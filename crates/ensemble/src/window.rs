@@ -17,9 +17,10 @@ pub struct Raw<'a> {
     pub part: Rect,
 }
 
-/// The scores of one window for one member, merged over views: `[H, C, W]` in the image's orientation.
+/// The scores of one window for one member, merged over views: `[C, H, W]` in the image's orientation.
 ///
-/// The memory is used again from window to window ([`reset`](Self::reset)).
+/// Planes rather than rows of classes: a view that lies on its side is written column by column, and a column of one
+/// plane touches few pages of memory. The memory is used again from window to window ([`reset`](Self::reset)).
 #[derive(Debug)]
 pub struct WindowScores {
     size: Size,
@@ -47,10 +48,10 @@ impl WindowScores {
         self.size
     }
 
-    /// All classes of row `y`, `[C, W]`.
-    pub fn row(&self, y: usize) -> &[f32] {
-        let len = self.classes * self.size.width as usize;
-        &self.scores[y * len..][..len]
+    /// Row `y` of class `class`, `[W]`.
+    pub fn line(&self, class: usize, y: usize) -> &[f32] {
+        let width = self.size.width as usize;
+        &self.scores[class * self.size.area() as usize + y * width..][..width]
     }
 
     /// Brings one view's scores back by the inverse of `d4`, and merges them in. Views must come in a fixed order:
@@ -97,8 +98,15 @@ impl WindowScores {
         if transfer.is_identity() {
             return Ok(());
         }
-        let len = self.classes * self.size.width as usize;
-        self.scores.chunks_exact_mut(len).try_for_each(|row| transfer.apply_in_place(row))
+        let (width, plane) = (self.size.width as usize, self.size.area() as usize);
+        self.scratch.resize(self.classes * width, 0.0);
+        for at in (0..plane).step_by(width) {
+            transfer.apply_classes(&self.scores, plane, at, &mut self.scratch)?;
+            for (class, line) in self.scratch.chunks_exact(width).enumerate() {
+                self.scores[class * plane + at..][..width].copy_from_slice(line);
+            }
+        }
+        Ok(())
     }
 
     fn fold(
@@ -132,9 +140,9 @@ impl WindowScores {
             transfer.apply(raw.planes, raw.size.area() as usize, raw.offset(y, 0), scratch)?;
             // The view's row y shows the image's row `to`; row 0 of an upright view tells both flips.
             let (to, column) = d4.source(self.size, y, 0);
-            let at = to as usize * self.classes * width;
-            let rows = self.scores[at..at + self.classes * width].chunks_exact_mut(width);
-            for (row, from) in rows.zip(scratch.chunks_exact(width)) {
+            let planes = self.scores.chunks_exact_mut(self.size.area() as usize);
+            for (plane, from) in planes.zip(scratch.chunks_exact(width)) {
+                let row = &mut plane[to as usize * width..][..width];
                 if column == 0 {
                     row.iter_mut().zip(from).for_each(|(a, x)| *a = merge(*a, *x));
                 } else {
@@ -165,13 +173,14 @@ impl WindowScores {
                 let to = &mut scratch[j * self.classes * height..(j + 1) * self.classes * height];
                 transfer.apply(raw.planes, raw.size.area() as usize, raw.offset(y, 0), to)?;
             }
-            for y in 0..height {
-                let x = if upside_down { height - 1 - y } else { y };
-                for class in 0..self.classes {
-                    let at = (y * self.classes + class) * width + start;
-                    for (j, a) in self.scores[at..at + band].iter_mut().enumerate() {
-                        *a = merge(*a, scratch[(j * self.classes + class) * height + x]);
-                    }
+            for (class, plane) in self.scores.chunks_exact_mut(height * width).enumerate() {
+                let columns: [&[f32]; BAND] = std::array::from_fn(|j| {
+                    &scratch[(j.min(band - 1) * self.classes + class) * height..][..height]
+                });
+                for (y, row) in plane.chunks_exact_mut(width).enumerate() {
+                    let x = if upside_down { height - 1 - y } else { y };
+                    let turned: [f32; BAND] = std::array::from_fn(|j| columns[j][x]);
+                    row[start..start + band].iter_mut().zip(turned).for_each(|(a, v)| *a = merge(*a, v));
                 }
             }
         }

@@ -40,7 +40,7 @@ fn rows_equal(window: &WindowScores, planes: &[f32], value: impl Fn(f32) -> f32)
         for c in 0..CLASSES {
             for x in 0..SIZE.width as usize {
                 let want = value(planes[c * SIZE.area() as usize + y * SIZE.width as usize + x]);
-                let got = window.row(y)[c * SIZE.width as usize + x];
+                let got = window.line(c, y)[x];
                 assert!((got - want).abs() <= 1e-6 * want.abs(), "({c}, {y}, {x}): {got} {want}");
             }
         }
@@ -101,7 +101,7 @@ proptest! {
                 window.add(&raw, D4::IDENTITY, &keep).unwrap();
             }
             window.finish(&keep).unwrap();
-            let got = f64::from(window.row(0)[0]);
+            let got = f64::from(window.line(0, 0)[0]);
             prop_assert!((got - want).abs() < 1e-5, "{merge:?}: {got} {want}");
         }
     }
@@ -118,7 +118,7 @@ fn geometric_mean_of_a_zero_is_zero() {
             .unwrap();
     }
     window.finish(&keep).unwrap();
-    assert!(window.row(0)[0] < 1e-30);
+    assert!(window.line(0, 0)[0] < 1e-30);
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Where things lie in the store, and ids made safe for it.
 //!
 //! ```text
-//! jobs/<job>/plan.json               what is computed (tiles hang on it)
+//! jobs/<job>/plan.json               what is computed, and for which images
+//! jobs/<job>/specs/<outputs>.yaml    the whole job file, every default filled in
 //! jobs/<job>/tiles/<xx>/<image>-<group>-<block>.tile
 //! jobs/<job>/parts/<outputs>/…       what each image adds to the submission, until the job ends
 //! jobs/<job>/out/…                   what the user came for
@@ -11,6 +12,11 @@
 /// The plan of `job`.
 pub fn plan(job: &str) -> String {
     format!("jobs/{job}/plan.json")
+}
+
+/// The resolved job file whose decisions and outputs are named `outputs`.
+pub fn spec(job: &str, outputs: &str) -> String {
+    format!("jobs/{job}/specs/{outputs}.yaml")
 }
 
 /// The folder of all tiles of `job`, with its last `/`.

@@ -68,6 +68,7 @@ pub struct Progress {
 #[derive(Debug, Clone)]
 pub struct Ledger {
     job: String,
+    outputs: String,
     images: Vec<ImageState>,
     attempts: HashMap<TaskId, u32>,
     attempts_max: u32,
@@ -75,9 +76,9 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Nothing done yet. `blocks` holds, for each image, the number of blocks of each group; a task or an image is
-    /// tried `attempts_max` times.
-    pub fn new(job: &str, blocks: &[Vec<u32>], attempts_max: u32) -> Self {
+    /// Nothing done yet of `job`, whose decisions and outputs are named `outputs`. `blocks` holds, for each image, the
+    /// number of blocks of each group; a task or an image is tried `attempts_max` times.
+    pub fn new(job: &str, outputs: &str, blocks: &[Vec<u32>], attempts_max: u32) -> Self {
         let images: Vec<ImageState> = blocks
             .iter()
             .map(|groups| {
@@ -95,7 +96,14 @@ impl Ledger {
             images: images.len() as u64,
             ..Progress::default()
         };
-        Self { job: job.to_owned(), images, attempts: HashMap::new(), attempts_max, progress }
+        Self {
+            job: job.to_owned(),
+            outputs: outputs.to_owned(),
+            images,
+            attempts: HashMap::new(),
+            attempts_max,
+            progress,
+        }
     }
 
     /// How far the job is.
@@ -267,6 +275,7 @@ impl Ledger {
         let partial = state.lost_blocks > 0;
         Some(Step::Aggregate(AggregateMessage {
             job: self.job.clone(),
+            outputs: self.outputs.clone(),
             image,
             attempt: state.attempt,
             partial,

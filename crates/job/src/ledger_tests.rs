@@ -23,7 +23,7 @@ fn aggregates(steps: &[Step]) -> Vec<u32> {
 
 #[test]
 fn an_image_is_put_together_once_all_its_blocks_are_stored() {
-    let mut ledger = Ledger::new("j", &[vec![2, 1], vec![1, 0]], 3);
+    let mut ledger = Ledger::new("j", "o", &[vec![2, 1], vec![1, 0]], 3);
     let start = ledger.start();
     assert_eq!(computes(&start), [id(0, 0, 0), id(0, 0, 1), id(0, 1, 0), id(1, 0, 0)]);
     assert!(ledger.apply(&tile(id(0, 1, 0))).is_empty());
@@ -39,7 +39,7 @@ fn an_image_is_put_together_once_all_its_blocks_are_stored() {
 
 #[test]
 fn what_is_stored_is_not_computed_again() {
-    let mut ledger = Ledger::new("j", &[vec![2], vec![1], vec![1]], 3);
+    let mut ledger = Ledger::new("j", "o", &[vec![2], vec![1], vec![1]], 3);
     ledger.found_tile(id(0, 0, 0));
     ledger.found_tile(id(1, 0, 0));
     ledger.found_image(2);
@@ -50,7 +50,7 @@ fn what_is_stored_is_not_computed_again() {
 
 #[test]
 fn failures_are_tried_again_and_then_given_up() {
-    let mut ledger = Ledger::new("j", &[vec![2]], 2);
+    let mut ledger = Ledger::new("j", "o", &[vec![2]], 2);
     ledger.start();
     let steps = ledger.apply(&failed(id(0, 0, 0), 1, true));
     assert!(matches!(&steps[..], [Step::Compute(m)] if m.attempt == 2));
@@ -65,7 +65,7 @@ fn failures_are_tried_again_and_then_given_up() {
 
 #[test]
 fn a_reject_is_not_tried_again_and_an_image_without_blocks_is_lost() {
-    let mut ledger = Ledger::new("j", &[vec![1]], 5);
+    let mut ledger = Ledger::new("j", "o", &[vec![1]], 5);
     ledger.start();
     let steps = ledger.apply(&failed(id(0, 0, 0), 1, false));
     assert!(matches!(&steps[..], [Step::GiveUp(a), Step::GiveUp(b)] if a.task.is_some() && b.task.is_none()));
@@ -74,7 +74,7 @@ fn a_reject_is_not_tried_again_and_an_image_without_blocks_is_lost() {
 
 #[test]
 fn damaged_tiles_are_computed_again() {
-    let mut ledger = Ledger::new("j", &[vec![2]], 3);
+    let mut ledger = Ledger::new("j", "o", &[vec![2]], 3);
     ledger.start();
     ledger.apply(&tile(id(0, 0, 0)));
     ledger.apply(&tile(id(0, 0, 1)));
@@ -98,7 +98,7 @@ proptest! {
     fn order_and_duplicates_do_not_matter(
         order in prop::collection::vec(0..10_u32, 0..60),
     ) {
-        let mut ledger = Ledger::new("j", &[vec![3, 2], vec![4, 1]], 3);
+        let mut ledger = Ledger::new("j", "o", &[vec![3, 2], vec![4, 1]], 3);
         let all = computes(&ledger.start());
         let mut seen = Vec::new();
         for i in order.into_iter().chain(0..10).chain((0..10).rev()) {

@@ -38,6 +38,8 @@ pub struct TaskMessage {
 pub struct AggregateMessage {
     /// The job.
     pub job: String,
+    /// Names the decisions and outputs that are asked for ([`crate::key::spec`]).
+    pub outputs: String,
     /// Place of the image in the plan.
     pub image: u32,
     /// 1 for the first try.

@@ -116,6 +116,24 @@ pub struct Input {
     pub padding_value: f32,
 }
 
+impl Input {
+    /// Which of an image's bands are a model's `channels` channels, in the model's order; `None` if that is not clear.
+    ///
+    /// A grey image is shown to all channels. Other differences must be settled by `bands`.
+    pub fn bands_of(&self, image_bands: u16, channels: u32) -> Option<Vec<u16>> {
+        let mut bands = match &self.bands {
+            Some(bands) => bands.clone(),
+            None if image_bands == 1 => vec![0; channels as usize],
+            None => (0..image_bands).collect(),
+        };
+        if self.reversed {
+            bands.reverse();
+        }
+        let fits = bands.len() == channels as usize && bands.iter().all(|&b| b < image_bands);
+        fits.then_some(bands)
+    }
+}
+
 /// One image of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedImage {

@@ -1,0 +1,183 @@
+//! Publishing a plan's tasks and following what becomes of them.
+
+use bytes::Bytes;
+use marquetry_job::{Ledger, Loss, Plan, Progress, ResultMessage, StageSeconds, Step, key, message};
+use marquetry_transport::{ObjectStore, QueueError, StoreError, TaskQueue, Topic};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The first pause before something that failed is tried again; it doubles with each attempt.
+const BACK_OFF: Duration = Duration::from_millis(250);
+const BACK_OFF_MAX: Duration = Duration::from_secs(30);
+
+/// Why following a job ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum FollowError {
+    /// The queue is lost.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// The store is lost.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What a job's tasks came to.
+#[derive(Debug, Clone, Default, serde::Serialize)]
+pub struct Tally {
+    /// How far it came.
+    pub progress: Progress,
+    /// Blocks whose tiles were found in the store.
+    pub tasks_found: u64,
+    /// Images that were found finished in the store.
+    pub images_found: u64,
+    /// Model runs of one window each, in this run.
+    pub forwards: u64,
+    /// Bytes of all tiles stored in this run.
+    pub tile_bytes: u64,
+    /// Where workers' time went, s, summed over threads.
+    pub seconds: StageSeconds,
+    /// Seconds of putting images together, summed.
+    pub aggregate_seconds: f64,
+    /// Tries that failed and were made again.
+    pub retries: u64,
+    /// What was given up.
+    pub losses: Vec<Loss>,
+}
+
+/// One job as the coordinator follows it.
+pub struct Follow<'a> {
+    /// Where tiles lie.
+    pub store: &'a dyn ObjectStore,
+    /// Where messages go.
+    pub queue: Arc<dyn TaskQueue>,
+    /// What is computed.
+    pub plan: &'a Plan,
+    /// Names the decisions and outputs.
+    pub outputs: &'a str,
+    /// Tries of a task or an image.
+    pub attempts_max: u32,
+    /// Whether the first loss ends the job.
+    pub stop_at_loss: bool,
+    /// Whether tiles stay when their image is finished.
+    pub keep_tiles: bool,
+}
+
+impl Follow<'_> {
+    /// Publishes what is not done yet and follows it to the end. `each` sees every change.
+    ///
+    /// # Errors
+    /// When the queue or the store is lost.
+    pub async fn run(&self, mut each: impl FnMut(&Tally)) -> Result<Tally, FollowError> {
+        let mut results = self.queue.subscribe(Topic::Results, "coordinator").await?;
+        let blocks: Vec<Vec<u32>> =
+            (0..self.plan.images.len() as u32).map(|image| self.plan.blocks_of(image)).collect();
+        let mut ledger = Ledger::new(&self.plan.job, self.outputs, &blocks, self.attempts_max);
+        let mut tally = Tally::default();
+        self.look_up(&mut ledger, &mut tally).await?;
+        tally.progress = ledger.progress();
+        each(&tally);
+        for step in ledger.start() {
+            self.take(step, &mut tally).await?;
+        }
+        while !ledger.is_complete() && !(self.stop_at_loss && !tally.losses.is_empty()) {
+            let delivery = results.receive().await?;
+            match message::decode::<ResultMessage>(&delivery.payload) {
+                Ok(event) => {
+                    let before = ledger.progress();
+                    for step in ledger.apply(&event) {
+                        self.take(step, &mut tally).await?;
+                    }
+                    if ledger.progress() != before {
+                        count(&event, &mut tally);
+                    }
+                    tally.progress = ledger.progress();
+                    each(&tally);
+                }
+                Err(error) => tracing::error!(%error, "dropped a message on the results topic"),
+            }
+            results.acknowledge(delivery.token).await?;
+        }
+        Ok(tally)
+    }
+
+    /// Notes what an earlier run of the same job left in the store, and clears away tiles that nobody needs any more.
+    async fn look_up(&self, ledger: &mut Ledger, tally: &mut Tally) -> Result<(), FollowError> {
+        let images: HashMap<&str, u32> =
+            self.plan.images.iter().enumerate().map(|(i, image)| (image.key.as_str(), i as u32)).collect();
+        let mut finished = vec![false; self.plan.images.len()];
+        for part in self.store.list(&key::parts(&self.plan.job, self.outputs)).await? {
+            if let Some(&image) = key::image_of_part(&part.key).and_then(|k| images.get(k)) {
+                ledger.found_image(image);
+                finished[image as usize] = true;
+            }
+        }
+        tally.images_found = ledger.progress().images_done;
+        for tile in self.store.list(&key::tiles(&self.plan.job)).await? {
+            let Some((image, group, block)) = key::of_tile(&tile.key) else { continue };
+            let Some(&image) = images.get(image) else { continue };
+            if finished[image as usize] {
+                if !self.keep_tiles {
+                    self.store.delete(&tile.key).await?;
+                }
+                continue;
+            }
+            let before = ledger.progress().tasks_done;
+            ledger.found_tile(marquetry_job::TaskId { image, group, block });
+            tally.tasks_found += ledger.progress().tasks_done - before;
+        }
+        Ok(())
+    }
+
+    async fn take(&self, step: Step, tally: &mut Tally) -> Result<(), FollowError> {
+        match step {
+            Step::Compute(task) => {
+                let key = format!("{}-{}-{}", task.task.image, task.task.group, task.task.block);
+                tally.retries += u64::from(task.attempt > 1);
+                self.publish(Topic::Tasks, key, message::encode(&task), task.attempt).await?;
+            }
+            Step::Aggregate(image) => {
+                tally.retries += u64::from(image.attempt > 1);
+                let key = image.image.to_string();
+                self.publish(Topic::Aggregate, key, message::encode(&image), image.attempt).await?;
+            }
+            Step::GiveUp(loss) => {
+                let id = &self.plan.images[loss.image as usize].id;
+                tracing::error!(image = %id, attempts = loss.attempts, "gave up: {}", loss.reason);
+                let key = loss.image.to_string();
+                self.publish(Topic::Dead, key, message::encode(&loss), 1).await?;
+                tally.losses.push(loss);
+            }
+        }
+        Ok(())
+    }
+
+    /// Publishes now, or after a pause when it is not the first attempt.
+    async fn publish(&self, topic: Topic, key: String, bytes: Vec<u8>, attempt: u32) -> Result<(), FollowError> {
+        let payload = Bytes::from(bytes);
+        if attempt <= 1 {
+            return Ok(self.queue.publish(topic, &key, payload).await?);
+        }
+        let queue = Arc::clone(&self.queue);
+        let pause = BACK_OFF.saturating_mul(1 << (attempt - 2).min(10)).min(BACK_OFF_MAX);
+        tokio::spawn(async move {
+            tokio::time::sleep(pause).await;
+            if let Err(error) = queue.publish(topic, &key, payload).await {
+                tracing::debug!(%error, "a retry was not published");
+            }
+        });
+        Ok(())
+    }
+}
+
+fn count(event: &ResultMessage, tally: &mut Tally) {
+    match event {
+        ResultMessage::Tile { tile_bytes, forwards, seconds, .. } => {
+            tally.tile_bytes += tile_bytes;
+            tally.forwards += forwards;
+            tally.seconds += *seconds;
+        }
+        ResultMessage::Image { seconds, .. } => tally.aggregate_seconds += seconds,
+        ResultMessage::TaskFailed { .. } | ResultMessage::ImageFailed { .. } => {}
+    }
+}

@@ -1,0 +1,45 @@
+//! Why a task failed, and whether another try could go better.
+
+use marquetry_model::ModelError;
+use marquetry_raster::read::{ReadError, ReadErrorKind};
+use marquetry_transport::StoreError;
+
+/// Why a task failed.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{reason}")]
+pub struct Failure {
+    /// What was being done to which thing, what was found, what to do.
+    pub reason: String,
+    /// Whether another attempt could go better.
+    pub retry: bool,
+}
+
+impl Failure {
+    /// A failure that every attempt would meet again.
+    pub fn reject(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), retry: false }
+    }
+
+    /// A failure that may pass.
+    pub fn passing(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), retry: true }
+    }
+}
+
+impl From<ReadError> for Failure {
+    fn from(error: ReadError) -> Self {
+        Self { retry: error.kind() == ReadErrorKind::Io, reason: error.to_string() }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::passing(error.to_string())
+    }
+}
+
+impl From<ModelError> for Failure {
+    fn from(error: ModelError) -> Self {
+        Self { retry: error.may_pass(), reason: error.to_string() }
+    }
+}

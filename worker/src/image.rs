@@ -1,0 +1,112 @@
+//! Opened images, shared by all lanes.
+
+use crate::Failure;
+use marquetry_geometry::Rect;
+use marquetry_job::PlannedImage;
+use marquetry_raster::read::{Depth, Image, Limits, Pixels};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+
+/// Rows read at once for an image's statistics.
+const STRIP_PX: u32 = 256;
+
+/// What images may cost.
+#[derive(Debug, Clone)]
+pub struct ImageOptions {
+    /// Images of more pixels are refused.
+    pub pixels_max: u64,
+    /// Most bytes of decoded pixels held for one image.
+    pub memory_bytes: u64,
+    /// Folder for the decoded pixels of images that are larger than that.
+    pub spool_dir: PathBuf,
+}
+
+/// One opened image.
+#[derive(Debug)]
+pub(crate) struct OpenImage {
+    pub(crate) image: Image,
+    key: String,
+    statistics: OnceLock<Result<Vec<(f64, f64)>, Failure>>,
+}
+
+/// The images that tasks are working on: tasks of one image share one decoded copy, which goes with the last of them.
+#[derive(Debug)]
+pub struct Images {
+    limits: Limits,
+    open: Mutex<Vec<Weak<OpenImage>>>,
+}
+
+impl Images {
+    /// No image opened yet.
+    pub fn new(options: &ImageOptions) -> Self {
+        let limits = Limits {
+            pixels_max: options.pixels_max,
+            memory_bytes: options.memory_bytes,
+            spool_dir: options.spool_dir.clone(),
+        };
+        Self { limits, open: Mutex::new(Vec::new()) }
+    }
+
+    /// The image, opened now or shared with another task. Takes as long as decoding does; other images wait for it,
+    /// so that no two tasks decode one image twice.
+    pub(crate) fn open(&self, planned: &PlannedImage) -> Result<Arc<OpenImage>, Failure> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.retain(|image| image.strong_count() > 0);
+        if let Some(image) = open.iter().filter_map(Weak::upgrade).find(|i| i.key == planned.key) {
+            return Ok(image);
+        }
+        let image = Image::open(std::path::Path::new(&planned.uri), &self.limits)?;
+        let info = image.info();
+        if (info.size, info.bands) != (planned.size, planned.bands) {
+            return Err(Failure::reject(format!(
+                "{}: it has {} px and {} bands now, and had {} px and {} bands when the job was planned; run the job \
+                 again to plan it anew",
+                planned.uri, info.size, info.bands, planned.size, planned.bands
+            )));
+        }
+        let opened = Arc::new(OpenImage { image, key: planned.key.clone(), statistics: OnceLock::new() });
+        open.push(Arc::downgrade(&opened));
+        Ok(opened)
+    }
+}
+
+impl OpenImage {
+    /// What one sample is multiplied by to come to 0 to 1, if its depth says what full is.
+    pub(crate) fn unit_scale(&self) -> f64 {
+        match self.image.info().depth {
+            Depth::U8 => 1.0 / 255.0,
+            Depth::U16 => 1.0 / 65_535.0,
+            Depth::F32 => 1.0,
+        }
+    }
+
+    /// Mean and standard deviation of each band over the whole image, in sample values. Computed once, row by row in
+    /// f64, so that every worker comes to the same bits.
+    pub(crate) fn statistics(&self) -> Result<&[(f64, f64)], Failure> {
+        self.statistics.get_or_init(|| self.measure()).as_ref().map(Vec::as_slice).map_err(Clone::clone)
+    }
+
+    fn measure(&self) -> Result<Vec<(f64, f64)>, Failure> {
+        let info = self.image.info();
+        let mut sums = vec![(0.0_f64, 0.0_f64); usize::from(info.bands)];
+        let mut pixels = Pixels::default();
+        for top in (0..info.size.height).step_by(STRIP_PX as usize) {
+            let mut strip = Rect::whole(info.size);
+            strip.top = i64::from(top);
+            strip.size.height = STRIP_PX.min(info.size.height - top);
+            self.image.read(strip, &mut pixels)?;
+            for (band, (sum, squares)) in pixels.data.chunks_exact(strip.size.area() as usize).zip(&mut sums) {
+                for &value in band {
+                    *sum += f64::from(value);
+                    *squares += f64::from(value) * f64::from(value);
+                }
+            }
+        }
+        let n = info.size.area() as f64;
+        let moments = |&(sum, squares): &(f64, f64)| {
+            let mean = sum / n;
+            (mean, (squares / n - mean * mean).max(0.0).sqrt())
+        };
+        Ok(sums.iter().map(moments).collect())
+    }
+}

@@ -1,0 +1,107 @@
+//! The pixels of one window, resized and padded as its group asks.
+
+use crate::Failure;
+use crate::image::OpenImage;
+use marquetry_geometry::{Padding, Rect, Size, Tap, taps};
+use marquetry_raster::read::Pixels;
+
+/// Reads windows; keeps its buffers from one to the next.
+#[derive(Debug, Default)]
+pub(crate) struct WindowReader {
+    pixels: Pixels,
+    resized: Vec<f32>,
+}
+
+/// Where the rows (or columns) of a window come from, along one axis of the scaled image.
+struct Axis {
+    /// For each pixel of the window the scaled image's pixel that stands for it, counted from `first`.
+    places: Vec<Option<u32>>,
+    first: u32,
+    len: u32,
+}
+
+impl Axis {
+    fn new(start: i64, window: u32, length: u32, padding: Padding) -> Self {
+        let sources: Vec<Option<u32>> =
+            (start..start + i64::from(window)).map(|i| padding.source(i, length)).collect();
+        let first = sources.iter().flatten().min().copied().unwrap_or(0);
+        let last = sources.iter().flatten().max().copied().unwrap_or(0);
+        let places = sources.into_iter().map(|s| s.map(|s| s - first)).collect();
+        Self { places, first, len: last - first + 1 }
+    }
+}
+
+impl WindowReader {
+    /// Sample values of `window`, a rectangle of the image resized to `scaled` px, as planes `[bands, H, W]`.
+    /// Constant padding is left as NaN, for the caller to fill in after normalising.
+    pub(crate) fn read(
+        &mut self,
+        image: &OpenImage,
+        scaled: Size,
+        window: Rect,
+        padding: Padding,
+        out: &mut Vec<f32>,
+    ) -> Result<(), Failure> {
+        let rows = Axis::new(window.top, window.size.height, scaled.height, padding);
+        let cols = Axis::new(window.left, window.size.width, scaled.width, padding);
+        let part =
+            Rect::new(i64::from(rows.first), i64::from(cols.first), Size::new(rows.len, cols.len));
+        let native = image.image.info().size;
+        if scaled == native {
+            image.image.read(part, &mut self.pixels)?;
+            gather(&self.pixels.data, part.size, &rows, &cols, out);
+        } else {
+            self.read_resized(image, native, scaled, part)?;
+            gather(&self.resized, part.size, &rows, &cols, out);
+        }
+        Ok(())
+    }
+
+    /// `part` of the resized image, sampled on the grid of the whole of it, so that windows do not show.
+    fn read_resized(&mut self, image: &OpenImage, native: Size, scaled: Size, part: Rect) -> Result<(), Failure> {
+        let range = |start: i64, len: u32| (start as u32, start as u32 + len);
+        let (from, to) = range(part.top, part.size.height);
+        let rows = taps(native.height, scaled.height, from, to);
+        let (from, to) = range(part.left, part.size.width);
+        let cols = taps(native.width, scaled.width, from, to);
+        let span = |taps: &[Tap]| (taps[0].low, taps[taps.len() - 1].high + 1);
+        let ((top, bottom), (left, right)) = (span(&rows), span(&cols));
+        let source = Rect::new(i64::from(top), i64::from(left), Size::new(bottom - top, right - left));
+        image.image.read(source, &mut self.pixels)?;
+        let width = source.size.width as usize;
+        self.resized.clear();
+        for band in self.pixels.data.chunks_exact(source.size.area() as usize) {
+            for row in &rows {
+                let line = |y: u32| &band[(y - top) as usize * width..][..width];
+                let (low, high) = (line(row.low), line(row.high));
+                self.resized.extend(cols.iter().map(|col| {
+                    let (l, r) = ((col.low - left) as usize, (col.high - left) as usize);
+                    let a = low[l] + (low[r] - low[l]) * col.weight;
+                    let b = high[l] + (high[r] - high[l]) * col.weight;
+                    a + (b - a) * row.weight
+                }));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Copies `part`'s planes into window planes, each pixel from the place that stands for it.
+fn gather(planes: &[f32], part: Size, rows: &Axis, cols: &Axis, out: &mut Vec<f32>) {
+    let width = part.width as usize;
+    let straight = cols.places.iter().enumerate().all(|(i, place)| *place == Some(i as u32));
+    out.clear();
+    for plane in planes.chunks_exact(part.area() as usize) {
+        for row in &rows.places {
+            let Some(row) = row.map(|r| &plane[r as usize * width..][..width]) else {
+                out.extend(std::iter::repeat_n(f32::NAN, cols.places.len()));
+                continue;
+            };
+            if straight {
+                out.extend_from_slice(row);
+            } else {
+                out.extend(cols.places.iter().map(|c| c.map_or(f32::NAN, |c| row[c as usize])));
+            }
+        }
+    }
+}
