@@ -3,3 +3,4 @@
 //! This crate must not know: jobs, models, queues.
 
 pub mod read;
+pub mod write;

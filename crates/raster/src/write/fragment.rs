@@ -1,0 +1,232 @@
+//! What one image adds to a submission, and the sinks that make it.
+
+use super::coco::{CocoAnnotation, CocoId, CocoSegmentation, bounding_box, encode_coco, write_line};
+use super::error::{Result, WriteError};
+use super::kaggle::{RleStyle, encode_rle};
+use super::legend::Legend;
+use super::runs::ColumnRuns;
+use super::sink::{LabelSink, Rows};
+use marquetry_geometry::Size;
+use serde::{Deserialize, Serialize};
+use std::io::Write;
+
+/// What one image adds to a submission in CSV: a text for the image, or one for each class.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fragment {
+    /// Version of this form; 1.
+    pub version: u32,
+    /// The image's id.
+    pub image_id: String,
+    /// The texts.
+    pub texts: Vec<FragmentText>,
+}
+
+/// One text of a [`Fragment`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FragmentText {
+    /// The class it speaks of; none where it speaks of the whole image.
+    pub class: Option<u16>,
+    /// The cell of the submission.
+    pub text: String,
+}
+
+impl Fragment {
+    const VERSION: u32 = 1;
+
+    /// Reads the JSON that a sink has written.
+    ///
+    /// # Errors
+    /// When it is damaged, or of another version.
+    pub fn from_json(bytes: &[u8]) -> Result<Self> {
+        const WHAT: &str = "a submission fragment";
+        let fragment: Self =
+            serde_json::from_slice(bytes).map_err(|error| WriteError::malformed(WHAT, error.to_string()))?;
+        if fragment.version != Self::VERSION {
+            let found = format!("version {}, this program knows {}", fragment.version, Self::VERSION);
+            return Err(WriteError::malformed(WHAT, found));
+        }
+        Ok(fragment)
+    }
+
+    fn write(self, mut out: impl Write) -> Result<()> {
+        let json = serde_json::to_vec(&self).expect("numbers and texts are always JSON");
+        out.write_all(&json).and_then(|()| out.flush()).map_err(WriteError::io("a submission fragment"))
+    }
+}
+
+/// How masks become texts.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RleOptions {
+    /// How starts are counted.
+    pub style: RleStyle,
+    /// What stands for an empty mask: nothing (`HuBMAP`), `-` (Contrails), `-1` (SIIM).
+    pub empty: String,
+}
+
+/// Writes the run-length texts of chosen classes as a [`Fragment`].
+///
+/// Memory: one open run for each column and plane, 16 bytes for each run.
+#[derive(Debug)]
+pub struct RleSink<W> {
+    columns: ColumnRuns,
+    image_id: String,
+    options: RleOptions,
+    out: W,
+}
+
+impl<W: Write + Send> RleSink<W> {
+    /// For an image of `size` px; `classes` are those that the submission asks for.
+    ///
+    /// # Errors
+    /// When a class is unknown or given twice.
+    pub fn new(
+        out: W,
+        image_id: &str,
+        size: Size,
+        legend: &Legend,
+        classes: &[u16],
+        options: RleOptions,
+    ) -> Result<Self> {
+        let columns = ColumnRuns::new(size, legend, classes)?;
+        Ok(Self { columns, image_id: image_id.to_owned(), options, out })
+    }
+}
+
+impl<W: Write + Send> LabelSink for RleSink<W> {
+    fn row(&mut self, values: &[u16]) -> Result<()> {
+        self.columns.row(values)
+    }
+
+    fn finish(self: Box<Self>) -> Result<()> {
+        let RleOptions { style, empty } = self.options;
+        let text = |mask: &_| Some(encode_rle(mask, style)).filter(|text| !text.is_empty());
+        let masks = self.columns.finish()?;
+        let texts = masks.iter().map(|(class, mask)| FragmentText {
+            class: Some(*class),
+            text: text(mask).unwrap_or_else(|| empty.clone()),
+        });
+        let texts = texts.collect();
+        Fragment { version: Fragment::VERSION, image_id: self.image_id, texts }.write(self.out)
+    }
+}
+
+/// Writes chosen classes as COCO annotations with compressed masks, one JSON object a line; empty classes are left out.
+///
+/// [`super::join_coco`] makes one list of the lines of all images.
+#[derive(Debug)]
+pub struct CocoRleSink<W> {
+    columns: ColumnRuns,
+    image_id: CocoId,
+    score: Option<f32>,
+    out: W,
+}
+
+impl<W: Write + Send> CocoRleSink<W> {
+    /// For an image of `size` px. The category's number is the class index; `score` is put on every annotation.
+    ///
+    /// # Errors
+    /// When a class is unknown or given twice.
+    pub fn new(
+        out: W,
+        image_id: &str,
+        size: Size,
+        legend: &Legend,
+        classes: &[u16],
+        score: Option<f32>,
+    ) -> Result<Self> {
+        let columns = ColumnRuns::new(size, legend, classes)?;
+        Ok(Self { columns, image_id: image_id.into(), score, out })
+    }
+}
+
+impl<W: Write + Send> LabelSink for CocoRleSink<W> {
+    fn row(&mut self, values: &[u16]) -> Result<()> {
+        self.columns.row(values)
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<()> {
+        for (class, mask) in self.columns.finish()?.iter().filter(|(_, mask)| !mask.is_empty()) {
+            let annotation = CocoAnnotation {
+                image_id: self.image_id.clone(),
+                category_id: u64::from(*class),
+                segmentation: CocoSegmentation::Mask(encode_coco(mask)),
+                area: mask.area(),
+                bbox: bounding_box(mask),
+                iscrowd: 0,
+                score: self.score,
+            };
+            write_line(&mut self.out, &annotation)?;
+        }
+        self.out.flush().map_err(WriteError::io("COCO annotations"))
+    }
+}
+
+/// Writes the class of every pixel of a shrunken label map, rows first, as the text of a [`Fragment`].
+///
+/// The nearest pixel is the one that OpenCV's `INTER_NEAREST` takes, also where its floating-point arithmetic lands one
+/// pixel before the exact quotient. Memory: the text.
+#[derive(Debug)]
+pub struct ClassTextSink<W> {
+    rows: Rows,
+    image_id: String,
+    /// The source row of every output row, ascending, and how many of them are written.
+    source_rows: Vec<u32>,
+    written: usize,
+    source_columns: Vec<u32>,
+    text: String,
+    out: W,
+}
+
+impl<W: Write + Send> ClassTextSink<W> {
+    /// For an image of `size` px, resized to `target` px: 256 × 256 where the competition says nothing else.
+    ///
+    /// # Errors
+    /// When the legend is multi-label, or either size is empty.
+    pub fn new(out: W, image_id: &str, size: Size, legend: &Legend, target: Size) -> Result<Self> {
+        let fault = |found: String| Err(WriteError::impossible("a list of class ids", found));
+        if legend.planes() > 1 {
+            return fault("pixels of a multi-label image have no single class; use run lengths".to_owned());
+        }
+        if size.is_empty() || target.is_empty() {
+            return fault(format!("{size} px cannot be resized to {target} px"));
+        }
+        Ok(Self {
+            rows: Rows::new(size, legend),
+            image_id: image_id.to_owned(),
+            source_rows: nearest(size.height, target.height),
+            written: 0,
+            source_columns: nearest(size.width, target.width),
+            text: String::new(),
+            out,
+        })
+    }
+}
+
+/// For each of `target` pixels, the one of `source` pixels that OpenCV takes.
+pub(super) fn nearest(source: u32, target: u32) -> Vec<u32> {
+    let step = 1.0 / (f64::from(target) / f64::from(source));
+    (0..target).map(|index| ((f64::from(index) * step).floor() as u32).min(source - 1)).collect()
+}
+
+impl<W: Write + Send> LabelSink for ClassTextSink<W> {
+    fn row(&mut self, values: &[u16]) -> Result<()> {
+        use std::fmt::Write as _;
+        let row = self.rows.admit(values)?;
+        while self.source_rows.get(self.written) == Some(&row) {
+            for &column in &self.source_columns {
+                let gap = if self.text.is_empty() { "" } else { " " };
+                write!(self.text, "{gap}{}", values[column as usize]).expect("a string takes any text");
+            }
+            self.written += 1;
+        }
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Result<()> {
+        self.rows.complete()?;
+        let texts = vec![FragmentText { class: None, text: self.text }];
+        Fragment { version: Fragment::VERSION, image_id: self.image_id, texts }.write(self.out)
+    }
+}

@@ -1,0 +1,43 @@
+//! Rasters and submissions out, by rows.
+//!
+//! Every output is a [`LabelSink`] or a [`ScoreSink`]: it takes an image from the top to the bottom, keeps no more than
+//! its doc comment says, and writes to what its maker gave it. The same rows always give the same bytes. What a sink
+//! makes, a decoder here or in any other program reads back.
+
+mod big_tiff;
+mod coco;
+mod error;
+mod fragment;
+mod geo;
+mod kaggle;
+mod legend;
+mod mask_png;
+mod mask_tiff;
+mod runs;
+mod score_tiff;
+mod score_zarr;
+mod scores;
+mod sink;
+mod submission;
+mod tiles;
+
+pub use coco::{CocoAnnotation, CocoId, CocoMask, CocoSegmentation, decode_coco, encode_coco, join_coco};
+pub use error::{Result, WriteError};
+pub use fragment::{ClassTextSink, CocoRleSink, Fragment, FragmentText, RleOptions, RleSink};
+pub use geo::{GeoTags, GeoTransform};
+pub use kaggle::{RleStyle, decode_rle, encode_rle};
+pub use legend::{Legend, is_background, palette};
+pub use mask_png::MaskPng;
+pub use mask_tiff::MaskTiff;
+pub use runs::{Run, Runs};
+pub use score_tiff::ScoreTiff;
+pub use score_zarr::ScoreZarr;
+pub use scores::ScoreDepth;
+pub use sink::{LabelSink, ScoreSink, Split};
+pub use submission::{Submission, SubmissionClass, SubmissionColumns, SubmissionLayout};
+pub use tiles::{TiffCompression, TiffOptions};
+
+#[cfg(test)]
+mod raster_tests;
+#[cfg(test)]
+mod rle_tests;
