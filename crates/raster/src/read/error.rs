@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 pub enum ReadErrorKind {
     /// The file is missing, damaged, cut short, or not what was planned: reject the image.
     Unreadable,
-    /// The image is within no limit that was set, or could only be read by going over one: reject it, or raise the limit.
+    /// The image could only be read by going over a limit: reject it, or raise the limit.
     TooLarge,
     /// The file may be fine, but is of a kind that is not read here: reject the image.
     Unsupported,
@@ -91,11 +91,16 @@ impl Fault {
                 Self::unreadable(error.to_string()).advise("check the path and its permissions")
             }
             Os::UnexpectedEof => Self::unreadable("the file ends too early"),
-            _ => Self {
-                kind: ReadErrorKind::Io,
-                found: error.to_string(),
-                advice: "try again, and look at the disk or the network if it stays".to_owned(),
-            },
+            _ => Self::passing(error),
+        }
+    }
+
+    /// Trouble that is not the image's.
+    pub(super) fn passing(error: &std::io::Error) -> Self {
+        Self {
+            kind: ReadErrorKind::Io,
+            found: error.to_string(),
+            advice: "try again, and look at the disk or the network if it stays".to_owned(),
         }
     }
 

@@ -19,6 +19,9 @@ mod samples;
 mod tiff;
 mod whole;
 
+#[cfg(test)]
+mod tests;
+
 pub use error::{ReadError, ReadErrorKind};
 pub use header::{Depth, Format, ImageInfo, Limits};
 pub use image::{Image, probe};

@@ -22,7 +22,7 @@ impl Whole {
         rows: impl FnOnce(&mut dyn FnMut(&[u8]) -> Result<(), Fault>) -> Result<(), Fault>,
     ) -> Result<Self, Fault> {
         let failed = |error: &std::io::Error| {
-            Fault::io(error).advise(format!(
+            Fault::passing(error).advise(format!(
                 "check that the spool folder {} exists and has {bytes} bytes free",
                 limits.spool_dir.display()
             ))

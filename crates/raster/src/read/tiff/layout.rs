@@ -250,11 +250,14 @@ impl Tags<'_> {
         sample: SampleType,
         bits: u32,
     ) -> Result<Predictor, Fault> {
-        if !matches!(compression, Compression::Lzw | Compression::Deflate | Compression::Zstd) {
-            return Ok(Predictor::None);
-        }
+        let predicts = matches!(compression, Compression::Lzw | Compression::Deflate | Compression::Zstd);
         match self.number(tag::PREDICTOR, 1)? {
+            _ if matches!(compression, Compression::Jpeg { .. }) => Ok(Predictor::None),
             1 => Ok(Predictor::None),
+            // Some programs apply a predictor to other compressions too, some do not: such a file has no sure meaning.
+            other if !predicts => Err(Fault::unsupported(format!(
+                "its predictor is {other}, but its compression knows no predictors"
+            ))),
             2 if bits as usize == 8 * sample.bytes() => Ok(Predictor::Horizontal),
             3 if sample.is_float() => Ok(Predictor::Float),
             other => {

@@ -1,0 +1,176 @@
+use super::*;
+use ::png::{BitDepth, ColorType};
+
+const SIZE: Size = Size::new(7, 11);
+
+fn byte(row: u32, col: u32, sample: u16) -> f32 {
+    f32::from(pattern(row, col, sample) as u8)
+}
+
+#[test]
+fn lossless_formats_give_their_colours_and_drop_alpha() {
+    for format in [Format::Png, Format::WebP, Format::Bmp, Format::Tiff] {
+        for samples in [3, 4] {
+            let file = encoded(format, SIZE, &interleaved(SIZE, samples, pattern), None);
+            let (info, pixels) = read_all(&file).unwrap();
+            assert_eq!(
+                info,
+                ImageInfo { size: SIZE, bands: 3, depth: Depth::U8, format },
+                "{samples} samples"
+            );
+            assert_eq!(pixels.data, planes(SIZE, 3, byte), "{format:?} {samples} samples");
+        }
+    }
+}
+
+/// The content decides: the test's files have no extension at all, and a wrong one does not matter.
+#[test]
+fn an_extension_means_nothing() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("really.jpg");
+    std::fs::write(&path, encoded(Format::Png, SIZE, &interleaved(SIZE, 3, pattern), None)).unwrap();
+    assert_eq!(probe(&path, &roomy(&folder)).unwrap().format, Format::Png);
+}
+
+#[test]
+fn jpeg_is_close_to_what_was_written() {
+    let ramp = |row: u32, col: u32, sample: u16| u64::from(20 * row + 4 * col + 30 * u32::from(sample));
+    for bands in [1, 3] {
+        let (info, pixels) =
+            read_all(&encoded(Format::Jpeg, SIZE, &interleaved(SIZE, bands, ramp), None)).unwrap();
+        assert_eq!(info, ImageInfo { size: SIZE, bands, depth: Depth::U8, format: Format::Jpeg });
+        for (found, wanted) in pixels.data.iter().zip(planes(SIZE, bands, |r, c, s| ramp(r, c, s) as f32)) {
+            assert!((found - wanted).abs() <= 4.0, "{found} for {wanted}");
+        }
+    }
+}
+
+/// Four components without Adobe's mark are inks as they are; with it (transform 0) they are the other way round.
+#[test]
+fn cmyk_jpeg_becomes_rgb() {
+    let four = |row: u32, col: u32, sample: u16| u64::from([10 * row, 5 * col, 40, 30][usize::from(sample)]);
+    let adobe = b"\xFF\xEE\0\x0EAdobe\0\x64\0\0\0\0\0";
+    for marked in [false, true] {
+        let mut file = grey_planes_as_four_components(SIZE, &four);
+        if marked {
+            file.splice(2..2, adobe.iter().copied());
+        }
+        let (info, pixels) = read_all(&file).unwrap();
+        assert_eq!((info.bands, info.depth), (3, Depth::U8));
+        let ink = |row, col, sample| {
+            if marked { 255.0 - four(row, col, sample) as f32 } else { four(row, col, sample) as f32 }
+        };
+        let wanted = planes(SIZE, 3, |r, c, s| (255.0 - ink(r, c, s)) * (255.0 - ink(r, c, 3)) / 255.0);
+        for (found, wanted) in pixels.data.iter().zip(wanted) {
+            assert!((found - wanted).abs() <= 4.0, "{found} for {wanted}, marked: {marked}");
+        }
+    }
+}
+
+/// No encoder at hand writes CMYK, but a JPEG may have one scan for each component: four grey ones make it.
+fn grey_planes_as_four_components(size: Size, value: &dyn Fn(u32, u32, u16) -> u64) -> Vec<u8> {
+    let mut out = vec![0xFF, 0xD8];
+    let mut scans = Vec::new();
+    for sample in 0..4 {
+        let grey = encoded(Format::Jpeg, size, &interleaved(size, 1, |r, c, _| value(r, c, sample)), None);
+        let find = |marker: u8| grey.windows(2).position(|pair| pair == [0xFF, marker]).unwrap();
+        let frame = find(0xC0);
+        let scan = find(0xDA);
+        if sample == 0 {
+            // Tables come before or after the frame header; all greys have the same.
+            let after = frame + 2 + usize::from(grey[frame + 3]);
+            out.extend_from_slice(&grey[2..frame]);
+            out.extend([0xFF, 0xC0, 0, 20]);
+            out.extend_from_slice(&grey[frame + 4..frame + 9]);
+            out.push(4);
+            (1..=4).for_each(|id| out.extend([id, 0x11, grey[frame + 12]]));
+            out.extend_from_slice(&grey[after..scan]);
+        }
+        let header = scan + 2 + usize::from(grey[scan + 3]);
+        scans.extend([0xFF, 0xDA, 0, 8, 1, sample as u8 + 1, grey[scan + 6], 0, 63, 0]);
+        scans.extend_from_slice(&grey[header..grey.len() - 2]);
+    }
+    out.extend(scans);
+    out.extend([0xFF, 0xD9]);
+    out
+}
+
+#[test]
+fn png_palettes_become_rgb_with_or_without_transparency() {
+    let palette: Vec<u8> = (0..12).map(|i| i * 21).collect();
+    let size = Size::new(2, 4);
+    for transparent in [false, true] {
+        let file = png_with(size, ColorType::Indexed, BitDepth::Two, &[0b0001_1011, 0b1110_0100], |info| {
+            info.palette = Some(palette.clone().into());
+            info.trns = transparent.then(|| vec![0, 9].into());
+        });
+        let (info, pixels) = read_all(&file).unwrap();
+        assert_eq!((info.bands, info.depth), (3, Depth::U8));
+        let index = [[0, 1, 2, 3], [3, 2, 1, 0]];
+        let wanted =
+            planes(size, 3, |r, c, b| f32::from(palette[3 * index[r as usize][c as usize] + usize::from(b)]));
+        assert_eq!(pixels.data, wanted);
+    }
+}
+
+#[test]
+fn png_grey_of_any_depth() {
+    let one = png_file(Size::new(1, 8), ColorType::Grayscale, BitDepth::One, &[0b1010_0110]);
+    assert_eq!(read_all(&one).unwrap().1.data, [255.0, 0.0, 255.0, 0.0, 0.0, 255.0, 255.0, 0.0]);
+    let four = png_file(Size::new(1, 2), ColorType::Grayscale, BitDepth::Four, &[0x1F]);
+    assert_eq!(read_all(&four).unwrap().1.data, [17.0, 255.0]);
+    let alpha = png_file(Size::new(1, 2), ColorType::GrayscaleAlpha, BitDepth::Eight, &[1, 2, 3, 4]);
+    let (info, pixels) = read_all(&alpha).unwrap();
+    assert_eq!((info.bands, pixels.data), (1, vec![1.0, 3.0]));
+    let wide = png_file(
+        Size::new(1, 2),
+        ColorType::GrayscaleAlpha,
+        BitDepth::Sixteen,
+        &[1, 2, 9, 9, 255, 254, 9, 9],
+    );
+    let (info, pixels) = read_all(&wide).unwrap();
+    assert_eq!((info.bands, info.depth, pixels.data), (1, Depth::U16, vec![258.0, 65534.0]));
+}
+
+/// The reference turns a raster by hand, as EXIF's table of the first row's and first column's sides says.
+#[test]
+fn every_orientation_of_every_format_that_has_one() {
+    let (height, width) = (SIZE.height, SIZE.width);
+    for format in [Format::Png, Format::Jpeg, Format::WebP, Format::Tiff] {
+        for number in 1..=8_u16 {
+            let shown = if number >= 5 { SIZE.transposed() } else { SIZE };
+            let value = |row: u32, col: u32, band: u16| {
+                let (row, col) = match number {
+                    1 => (row, col),
+                    2 => (row, width - 1 - col),
+                    3 => (height - 1 - row, width - 1 - col),
+                    4 => (height - 1 - row, col),
+                    5 => (col, row),
+                    6 => (height - 1 - col, row),
+                    7 => (height - 1 - col, width - 1 - row),
+                    _ => (col, width - 1 - row),
+                };
+                smooth(row, col, band) as f32
+            };
+            let file = encoded(format, SIZE, &interleaved(SIZE, 3, smooth), Some(number));
+            let (info, pixels) = read_all(&file).unwrap();
+            assert_eq!(info.size, shown, "{format:?} {number}");
+            let loss = if format == Format::Jpeg { 4.0 } else { 0.0 };
+            for (found, wanted) in pixels.data.iter().zip(planes(shown, 3, value)) {
+                assert!((found - wanted).abs() <= loss, "{format:?} {number}: {found} for {wanted}");
+            }
+        }
+    }
+}
+
+fn smooth(row: u32, col: u32, sample: u16) -> u64 {
+    u64::from(20 * row + 7 * col + 30 * u32::from(sample))
+}
+
+#[test]
+fn info_is_kept_in_plans() {
+    let info = ImageInfo { size: SIZE, bands: 3, depth: Depth::U16, format: Format::WebP };
+    let text = serde_json::to_string(&info).unwrap();
+    assert_eq!(text, r#"{"size":{"height":7,"width":11},"bands":3,"depth":"u16","format":"web_p"}"#);
+    assert_eq!(serde_json::from_str::<ImageInfo>(&text).unwrap(), info);
+}
