@@ -1,2 +1,45 @@
-//! Under construction.
-fn main() {}
+//! What a person would otherwise type: `cargo xtask …`.
+
+mod scene;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use marquetry_geometry::Size;
+use std::path::PathBuf;
+
+#[derive(Parser)]
+enum Command {
+    /// Draw pictures of marquetry with their masks.
+    Scenes {
+        /// The folder to write images/, masks/ and folds.csv to.
+        #[arg(long)]
+        out: PathBuf,
+        #[arg(long, default_value_t = 90)]
+        count: u32,
+        #[arg(long, default_value_t = 1)]
+        seed: u32,
+        /// Height and width in pixels.
+        #[arg(long, default_value = "256x256", value_parser = parse_size)]
+        size: Size,
+        /// Deal the scenes to so many folds; with 0 all are held out as `test`.
+        #[arg(long, default_value_t = 3)]
+        folds: u32,
+    },
+}
+
+fn main() -> Result<()> {
+    match Command::parse() {
+        Command::Scenes { out, count, seed, size, folds } => {
+            scene::write_dataset(&scene::DatasetSpec { out, count, seed, size, folds })
+        }
+    }
+}
+
+fn parse_size(text: &str) -> Result<Size> {
+    let (height, width) = text.split_once('x').context("a size is HEIGHTxWIDTH, such as 256x384")?;
+    let side = |text: &str| text.parse::<u32>().ok().filter(|side| *side > 0);
+    let size = side(height)
+        .zip(side(width))
+        .with_context(|| format!("{text} is no size: use HEIGHTxWIDTH in pixels"))?;
+    Ok(Size::new(size.0, size.1))
+}
