@@ -7,6 +7,7 @@ mod ledger;
 pub mod message;
 mod plan;
 mod signature;
+pub mod spec;
 pub mod tile;
 
 pub use ledger::{Ledger, Loss, Progress, Step};

@@ -1,0 +1,61 @@
+//! What a user writes: a job file, read strictly into values with every default filled in.
+//!
+//! [`JobSpec::parse`] names all that is wrong with a text, each fault with its line, its keys, what was given and what
+//! is allowed. [`JobSpec::to_yaml`] prints the resolved job; reading that gives the same job again. [`schema`] is the
+//! JSON Schema of job files.
+//!
+//! ```
+//! use marquetry_job::spec::JobSpec;
+//! let text = "
+//! version: 1
+//! images: data/**/*.png
+//! classes: [background, nucleus]
+//! members: [{onnx: 'models/fold{0..4}.onnx', window: {overlp: 0.5}}]
+//! outputs: [{masks: png}]
+//! ";
+//! let errors = JobSpec::parse(text).unwrap_err();
+//! assert!(errors.to_string().starts_with(
+//!     "line 5: members[0].window.overlp: unknown key (did you mean `overlap`?); allowed are size, mode, overlap"
+//! ));
+//! ```
+
+mod classes;
+mod decide;
+mod error;
+mod input;
+mod job;
+mod load;
+mod manifest;
+mod member;
+mod node;
+mod output;
+mod pattern;
+mod preset;
+mod print;
+mod read;
+mod schema;
+mod settings;
+mod submission;
+mod tags;
+mod tta;
+mod window;
+
+#[cfg(test)]
+mod broken_tests;
+
+pub use classes::Class;
+pub use decide::{Connectivity, Decide};
+pub use error::{Problem, SpecError, SpecErrors};
+pub use input::{InputSpec, Layout, Normalise, OutputSpec};
+pub use job::JobSpec;
+pub use manifest::{ManifestError, ManifestRow, parse_manifest};
+pub use member::MemberSpec;
+pub use output::{Coco, CocoShape, MaskFormat, Output, Probabilities, ScoreDtype, ScoreFormat};
+pub use pattern::{GlobPattern, PatternError, expand_braces};
+pub use preset::Preset;
+pub use schema::schema;
+pub use settings::{Failures, ImageSource, Images, Limits, Policy, Tiles};
+pub use submission::{ClassCsv, KaggleRle, RleRows};
+pub use tags::tags_from_name;
+pub use tta::Tta;
+pub use window::{Fill, Slide, Step, Window, WindowMode};
