@@ -1,1 +1,36 @@
-//! Under construction.
+//! ONNX models: what one takes and gives, and running it.
+//!
+//! [`inspect()`] reads a model and tries it, [`resolve`] settles the contract of one member from what was found and
+//! what the job wants, and [`OrtNetwork`] runs it. Pixels and scores cross this border as planar `f32`; the layouts and
+//! element types of the model stay inside.
+//!
+//! This crate must not know: images, views, windows of a grid; of a job only the contract it stores.
+
+mod arena;
+mod error;
+mod facts;
+mod inspect;
+mod network;
+mod pack;
+mod probe;
+mod reading;
+mod report;
+mod runtime;
+mod search;
+mod session;
+mod signature;
+#[cfg(any(test, feature = "toy"))]
+pub mod toy;
+
+pub use error::ModelError;
+pub use facts::{
+    Activation, Batch, Dim, Element, Fit, HeadFacts, ImageFacts, Layout, ModelFacts, OutputForm, Relation,
+    ScoreFacts, TensorFacts,
+};
+pub use inspect::{InspectOptions, inspect, read_model};
+pub use marquetry_job::Signature;
+pub use network::{Network, OrtNetwork};
+pub use runtime::Runtime;
+pub use search::{RuntimeError, RuntimeSearch};
+pub use session::{Device, SessionOptions};
+pub use signature::{Resolved, Wanted, resolve};

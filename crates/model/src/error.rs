@@ -1,0 +1,204 @@
+//! What can go wrong with a model.
+
+use crate::Layout;
+use marquetry_geometry::Size;
+use std::path::PathBuf;
+
+/// Why a model could not be read, fitted to the job, or run.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// The file is not there or cannot be read.
+    #[error("cannot read the model {}: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The bytes are no ONNX model, are cut short, or use what this ONNX Runtime does not know.
+    #[error("not a model that ONNX Runtime can load: {reason}")]
+    NotAModel {
+        /// What ONNX Runtime said.
+        reason: String,
+    },
+    /// The weights lie in a second file.
+    #[error(
+        "the model keeps its weights in a second file, and one file is needed: save it anew with \
+         onnx.save(onnx.load(\"model.onnx\"), \"whole.onnx\") ({reason})"
+    )]
+    SideFile {
+        /// What ONNX Runtime said.
+        reason: String,
+    },
+    /// The model gives no score for each pixel.
+    #[error("not a segmentation model: {reason}")]
+    NotSegmentation {
+        /// What it is instead.
+        reason: String,
+    },
+    /// No output of that name.
+    #[error("the model has no output `{head}`, it has: {}", heads.join(", "))]
+    UnknownHead {
+        /// The name that was asked for.
+        head: String,
+        /// The names there are.
+        heads: Vec<String>,
+    },
+    /// The output of that name has no score for each pixel.
+    #[error("the output `{head}` cannot be used: {reason}")]
+    UnusableHead {
+        /// The output.
+        head: String,
+        /// What it is instead.
+        reason: String,
+    },
+    /// The job and the model order the axes of the input differently.
+    #[error("the model's input is {found} with dimensions {dims}, the job says {wanted}")]
+    WrongLayout {
+        /// What the model's dimensions say.
+        found: Layout,
+        /// The dimensions.
+        dims: String,
+        /// What the job says.
+        wanted: Layout,
+    },
+    /// The model takes another number of channels.
+    #[error("the model takes {found} channels, the job gives {wanted}")]
+    WrongChannels {
+        /// The model's.
+        found: u32,
+        /// The job's.
+        wanted: u32,
+    },
+    /// The model takes windows of one size only, and the job cuts another.
+    #[error("the model takes {found} px only, the job's window is {wanted} px: set window: {{size: {}}}", yaml_size(*found))]
+    WrongSize {
+        /// The model's.
+        found: Size,
+        /// The job's.
+        wanted: Size,
+    },
+    /// The model needs sides that are a multiple of some number.
+    #[error(
+        "the model needs sides that are multiples of {multiple} px, the job's window is {wanted} px: {nearest} would do"
+    )]
+    WrongMultiple {
+        /// What sides must be a multiple of, px.
+        multiple: u32,
+        /// The job's window.
+        wanted: Size,
+        /// The next larger size that fits.
+        nearest: Size,
+    },
+    /// The model says nothing about the size of its output at this window.
+    #[error(
+        "the size of `{head}` at a window of {wanted} px is not known, the model was tried at {tried} px: inspect it at the job's window"
+    )]
+    UnknownSize {
+        /// The output.
+        head: String,
+        /// The job's window.
+        wanted: Size,
+        /// The window of the inspection.
+        tried: Size,
+    },
+    /// An input slice or an output tensor has another shape than the signature says.
+    #[error("the {what} has {found}, its signature says {expected}")]
+    WrongShape {
+        /// Which tensor.
+        what: String,
+        /// What came.
+        found: String,
+        /// What should have come.
+        expected: String,
+    },
+    /// The memory of the device does not hold the run. A smaller batch may do.
+    #[error("out of memory in ONNX Runtime: {reason}")]
+    OutOfMemory {
+        /// What ONNX Runtime said.
+        reason: String,
+    },
+    /// The device that was asked for cannot be used.
+    #[error("cannot use {device}: {reason}")]
+    Device {
+        /// The device.
+        device: String,
+        /// What ONNX Runtime said.
+        reason: String,
+    },
+    /// ONNX Runtime failed while running the model.
+    #[error("running the model failed: {reason}")]
+    Run {
+        /// What ONNX Runtime said.
+        reason: String,
+    },
+}
+
+/// A size as the job file writes it.
+pub(crate) fn yaml_size(size: Size) -> String {
+    if size.is_square() { size.height.to_string() } else { format!("[{}, {}]", size.height, size.width) }
+}
+
+/// Whether a message of ONNX Runtime, CUDA or cuDNN says that memory ran out. There is no error code for it.
+fn is_out_of_memory(message: &str) -> bool {
+    const SIGNS: [&str; 6] = [
+        "Failed to allocate memory",
+        "bad_alloc",
+        "out of memory",
+        "CUDNN_STATUS_ALLOC_FAILED",
+        "CUBLAS_STATUS_ALLOC_FAILED",
+        "Available memory of",
+    ];
+    SIGNS.iter().any(|sign| message.contains(sign))
+}
+
+/// The part of a message of ONNX Runtime that speaks of the model: without its own source files and assertions.
+fn tidy(message: &str) -> String {
+    let message = message.trim();
+    let Some((head, status)) = message.split_once(" Status Message: ") else { return message.to_owned() };
+    let node = head.split_once("while running ").map_or(head, |(_, node)| node);
+    let status = status.rsplit_once(" was false. ").map_or(status, |(_, said)| said);
+    format!("{node} {}", status.trim())
+}
+
+impl ModelError {
+    /// An error of a run.
+    pub(crate) fn from_run(error: &ort::Error) -> Self {
+        let reason = tidy(error.message());
+        if is_out_of_memory(&reason) { Self::OutOfMemory { reason } } else { Self::Run { reason } }
+    }
+
+    /// An error of opening a session.
+    pub(crate) fn from_load(error: &ort::Error) -> Self {
+        let reason = error.message().trim().to_owned();
+        if is_out_of_memory(&reason) {
+            Self::OutOfMemory { reason }
+        } else if reason.contains("External data") || reason.contains("external data") {
+            Self::SideFile { reason }
+        } else {
+            Self::NotAModel { reason }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_runtime_s_own_source_is_left_out_of_a_message() {
+        let message = "Non-zero status code returned while running Reshape node. Name:'/r' Status Message: \
+                       /src/reshape_helper.h:91 Reshape(const Shape&) a == b was false. The input cannot be reshaped.";
+        assert_eq!(tidy(message), "Reshape node. Name:'/r' The input cannot be reshaped.");
+        assert_eq!(tidy(" plain "), "plain");
+    }
+
+    #[test]
+    fn memory_that_ran_out_has_its_own_kind() {
+        assert!(is_out_of_memory(
+            "bfc_arena.cc:376 Failed to allocate memory for requested buffer of size 1024"
+        ));
+        assert!(is_out_of_memory("CUDA failure 2: out of memory ; GPU=0"));
+        assert!(!is_out_of_memory("Got invalid dimensions for input"));
+    }
+}

@@ -1,0 +1,194 @@
+//! What is known of a model once it was read and tried.
+
+use marquetry_geometry::Size;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+
+pub use marquetry_job::{Element, Layout, OutputForm};
+
+/// One dimension of an input or output, as the model declares it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Dim {
+    /// Always this.
+    Fixed(u64),
+    /// Decided at each run; the name the model gives it, empty where it gives none.
+    Symbol(String),
+}
+
+impl Dim {
+    /// The value, where it is fixed.
+    pub fn fixed(&self) -> Option<u64> {
+        match self {
+            Self::Fixed(value) => Some(*value),
+            Self::Symbol(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Dim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fixed(value) => write!(f, "{value}"),
+            Self::Symbol(name) if name.is_empty() => f.write_str("?"),
+            Self::Symbol(name) => f.write_str(name),
+        }
+    }
+}
+
+/// Name, type and dimensions of an input or output, as the model declares them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TensorFacts {
+    /// Name in the graph.
+    pub name: String,
+    /// Type of the numbers.
+    pub element: Element,
+    /// Dimensions, outermost first.
+    pub dims: Vec<Dim>,
+}
+
+impl TensorFacts {
+    /// The dimensions as text: `[N, 3, 512, 512]`.
+    pub fn dims_text(&self) -> String {
+        let dims: Vec<_> = self.dims.iter().map(ToString::to_string).collect();
+        format!("[{}]", dims.join(", "))
+    }
+}
+
+/// How the size of an output follows from the size of the input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Relation {
+    /// Equal.
+    Same,
+    /// Smaller by a whole factor.
+    Down(u32),
+    /// Larger by a whole factor.
+    Up(u32),
+    /// Smaller by this many px in each axis, half at each border where convolutions pad nothing.
+    Less(u32),
+    /// None of these.
+    Unclear,
+}
+
+/// How an output of another size than the input is laid over it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fit {
+    /// The output shows the whole window, at another resolution.
+    Resize,
+    /// The output shows the middle of the window, px for px.
+    Centre,
+}
+
+/// What the graph applies to its scores itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Activation {
+    /// Nothing: any real numbers.
+    None,
+    /// Values in 0..=1 that sum to 1 over the classes.
+    Softmax,
+    /// Values in 0..=1, each class by itself.
+    Sigmoid,
+}
+
+/// Batches the model takes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Batch {
+    /// This number of images only.
+    Fixed(u32),
+    /// Any; two at once were tried and gave what each gave alone.
+    Any,
+    /// It declares any number, but two at once do not work. The reason.
+    Broken(String),
+}
+
+/// The image input.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageFacts {
+    /// Order of the axes.
+    pub layout: Layout,
+    /// Channels: fixed by the model, or the number it was tried with.
+    pub channels: u32,
+    /// Rows as declared.
+    pub height: Dim,
+    /// Columns as declared.
+    pub width: Dim,
+    /// Size it was tried at, px.
+    pub tried: Size,
+    /// What the sides must be a multiple of, px, where the model takes any size and this was found out.
+    pub multiple: Option<u32>,
+    /// Batches it takes.
+    pub batch: Batch,
+}
+
+/// An output that has a score for each pixel and class.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScoreFacts {
+    /// Its axes.
+    pub form: OutputForm,
+    /// Number of classes.
+    pub classes: u32,
+    /// Rows and columns at the size the model was tried at.
+    pub size: Size,
+    /// How that follows from the size of the input.
+    pub relation: Relation,
+    /// How it is laid over the input.
+    pub fit: Fit,
+    /// What the values look like.
+    pub activation: Activation,
+    /// Smallest and largest value seen.
+    pub range: (f32, f32),
+    /// What else is worth knowing.
+    pub notes: Vec<String>,
+}
+
+/// An output as the trial runs showed it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HeadFacts {
+    /// Name in the graph.
+    pub name: String,
+    /// Type of the numbers.
+    pub element: Element,
+    /// Dimensions it came with.
+    pub seen: Vec<u64>,
+    /// The scores it holds.
+    pub scores: Option<ScoreFacts>,
+    /// Why it holds no usable scores, where it does not.
+    pub reason: Option<String>,
+}
+
+/// What a model declares and what trying it showed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelFacts {
+    /// Size of the file, bytes.
+    pub bytes: u64,
+    /// The program that wrote it.
+    pub producer: String,
+    /// Version of the standard set of operators.
+    pub opset: Option<u32>,
+    /// Free text pairs stored in the file.
+    pub metadata: BTreeMap<String, String>,
+    /// Class names found in the metadata, one list for each head, or one list for all.
+    pub class_names: Vec<Vec<String>>,
+    /// Inputs as declared.
+    pub inputs: Vec<TensorFacts>,
+    /// Outputs as declared.
+    pub outputs: Vec<TensorFacts>,
+    /// The image input; none where there is no single one, or no run worked.
+    pub image: Option<ImageFacts>,
+    /// The outputs as seen, in order; empty where no run worked.
+    pub heads: Vec<HeadFacts>,
+    /// Why it is no segmentation model, where it is not.
+    pub refusal: Option<String>,
+}
+
+impl ModelFacts {
+    /// The heads that hold scores, in the order of the outputs.
+    pub fn usable(&self) -> impl Iterator<Item = (&HeadFacts, &ScoreFacts)> {
+        self.heads.iter().filter_map(|head| head.scores.as_ref().map(|scores| (head, scores)))
+    }
+}

@@ -1,0 +1,196 @@
+//! Reading a model and trying it.
+
+use crate::facts::{Batch, Dim, Element, HeadFacts, ImageFacts, Layout, ModelFacts, TensorFacts};
+use crate::probe::{Probe, head_facts};
+use crate::reading::input_axes;
+use crate::session::{self, SessionOptions};
+use crate::{ModelError, Runtime};
+use marquetry_geometry::Size;
+use ort::session::Session;
+use ort::value::{TensorElementType, ValueType};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// What a trial assumes where the model leaves it open.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct InspectOptions {
+    /// Window to try, px; 512 × 512 where none is given. A size the model fixes goes before.
+    pub size: Option<Size>,
+    /// Order of the axes, where the dimensions do not tell.
+    pub layout: Option<Layout>,
+    /// Channels, where the model takes any number; 3, 1 and 4 are tried where none is given.
+    pub channels: Option<u32>,
+}
+
+/// The bytes of a model file.
+///
+/// # Errors
+/// When the file is not there or cannot be read.
+pub fn read_model(path: &Path) -> Result<Vec<u8>, ModelError> {
+    std::fs::read(path).map_err(|source| ModelError::Unreadable { path: path.to_path_buf(), source })
+}
+
+/// Reads the model in `bytes` and tries it, on zeros and on noise, on the processor.
+///
+/// A model that loads but is no segmentation model is no error here: the facts say so in `refusal`.
+///
+/// # Errors
+/// When the bytes are not a model that can be loaded, or memory runs out.
+pub fn inspect(runtime: &Runtime, bytes: &[u8], options: &InspectOptions) -> Result<ModelFacts, ModelError> {
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let mut session = session::open(
+        runtime,
+        bytes,
+        &SessionOptions { intra_threads: threads, ..Default::default() },
+        &BTreeMap::new(),
+    )?;
+    let mut facts = declared(&session, bytes.len() as u64);
+    match try_out(&mut session, &facts, options)? {
+        Ok((image, heads)) => {
+            facts.refusal = heads.iter().all(|head| head.scores.is_none()).then(|| {
+                let reasons = heads.iter().map(|head| {
+                    format!("output `{}`: {}", head.name, head.reason.as_deref().unwrap_or("no scores"))
+                });
+                reasons.collect::<Vec<_>>().join("; ")
+            });
+            (facts.image, facts.heads) = (Some(image), heads);
+        }
+        Err(reason) => facts.refusal = Some(reason),
+    }
+    Ok(facts)
+}
+
+fn declared(session: &Session, bytes: u64) -> ModelFacts {
+    let metadata = session.metadata().ok();
+    let pairs: BTreeMap<String, String> = metadata
+        .iter()
+        .flat_map(|m| {
+            m.custom_keys()
+                .unwrap_or_default()
+                .into_iter()
+                .map(|key| (m.custom(&key).unwrap_or_default(), key))
+        })
+        .map(|(value, key)| (key, value))
+        .collect();
+    ModelFacts {
+        bytes,
+        producer: metadata.and_then(|m| m.producer()).unwrap_or_default(),
+        opset: session.opset_for_domain(""),
+        class_names: pairs.get("class_names").map(|text| class_names(text)).unwrap_or_default(),
+        metadata: pairs,
+        inputs: session.inputs().iter().map(|o| tensor_facts(o.name(), o.dtype())).collect(),
+        outputs: session.outputs().iter().map(|o| tensor_facts(o.name(), o.dtype())).collect(),
+        image: None,
+        heads: Vec::new(),
+        refusal: None,
+    }
+}
+
+pub(crate) fn element(ty: TensorElementType) -> Element {
+    match ty {
+        TensorElementType::Float32 => Element::F32,
+        TensorElementType::Float16 => Element::F16,
+        TensorElementType::Uint8 => Element::U8,
+        other => Element::Other(other.to_string()),
+    }
+}
+
+fn tensor_facts(name: &str, dtype: &ValueType) -> TensorFacts {
+    let (element, dims) = match dtype {
+        ValueType::Tensor { ty, shape, dimension_symbols } => {
+            let dims = shape.iter().zip(dimension_symbols.iter());
+            let dim = |(&dim, symbol): (&i64, &String)| {
+                u64::try_from(dim).map_or_else(|_| Dim::Symbol(symbol.clone()), Dim::Fixed)
+            };
+            (element(*ty), dims.map(dim).collect())
+        }
+        _ => (Element::Other("no tensor".into()), Vec::new()),
+    };
+    TensorFacts { name: name.to_owned(), element, dims }
+}
+
+/// The class names in `text`: a list of names, an object from index to name, or a list of such objects, one a head.
+fn class_names(text: &str) -> Vec<Vec<String>> {
+    use serde_json::Value;
+    fn one(value: &Value) -> Option<Vec<String>> {
+        match value {
+            Value::Array(names) => names.iter().map(|name| name.as_str().map(str::to_owned)).collect(),
+            Value::Object(pairs) => {
+                let mut names: Vec<(u32, String)> = pairs
+                    .iter()
+                    .map(|(key, name)| Some((key.parse().ok()?, name.as_str()?.to_owned())))
+                    .collect::<Option<_>>()?;
+                names.sort();
+                Some(names.into_iter().map(|(_, name)| name).collect())
+            }
+            _ => None,
+        }
+    }
+    let Ok(value) = serde_json::from_str::<Value>(text) else { return Vec::new() };
+    match (one(&value), &value) {
+        (Some(names), _) => vec![names],
+        (None, Value::Array(heads)) => heads.iter().map(one).collect::<Option<_>>().unwrap_or_default(),
+        _ => Vec::new(),
+    }
+}
+
+type Tried = Result<(ImageFacts, Vec<HeadFacts>), String>;
+
+/// Runs the model. The inner error says why it is no segmentation model.
+fn try_out(session: &mut Session, facts: &ModelFacts, options: &InspectOptions) -> Result<Tried, ModelError> {
+    let [input] = facts.inputs.as_slice() else {
+        return Ok(Err(format!("it has {} inputs, and one image input is needed", facts.inputs.len())));
+    };
+    if let Element::Other(name) = &input.element {
+        return Ok(Err(format!("its input `{}` takes {name}, and f32, f16 or u8 is needed", input.name)));
+    }
+    let axes = match input_axes(input, options.layout) {
+        Ok(axes) => axes,
+        Err(reason) => return Ok(Err(reason)),
+    };
+    let side = |dim: &Dim, asked: u32| dim.fixed().map_or(asked, |side| side as u32);
+    let asked = options.size.unwrap_or(Size::square(512));
+    let size = Size::new(side(&axes.height, asked.height), side(&axes.width, asked.width));
+    let batch = axes.batch.fixed().map_or(1, |n| n as u32);
+    let channels = match (axes.channels.fixed(), options.channels) {
+        (Some(channels), _) => vec![channels as u32],
+        (None, Some(channels)) => vec![channels],
+        (None, None) => vec![3, 1, 4],
+    };
+    let any_size = axes.height.fixed().is_none() && axes.width.fixed().is_none();
+    // A window that does not suit the model may be no multiple of what it needs.
+    let round = |side: u32| side.next_multiple_of(32);
+    let rounded = Size::new(round(size.height), round(size.width));
+    let sizes = if any_size && rounded != size { vec![size, rounded] } else { vec![size] };
+
+    let mut first_error = None;
+    for (&channels, &size) in channels.iter().flat_map(|c| sizes.iter().map(move |s| (c, s))) {
+        let mut probe = Probe { session, element: &input.element, layout: axes.layout, channels };
+        match probe.trial(batch, size) {
+            Ok(trial) => {
+                let heads = head_facts(&mut probe, &trial, batch, size)?;
+                let image = ImageFacts {
+                    layout: axes.layout,
+                    channels,
+                    height: axes.height.clone(),
+                    width: axes.width.clone(),
+                    tried: size,
+                    multiple: if any_size { probe.multiple(batch, &heads) } else { None },
+                    batch: match axes.batch.fixed() {
+                        Some(n) => Batch::Fixed(n as u32),
+                        None => probe.two_at_once(size, &heads, &trial),
+                    },
+                };
+                return Ok(Ok((image, heads)));
+            }
+            Err(error @ ModelError::OutOfMemory { .. }) => return Err(error),
+            Err(error) => first_error = first_error.or(Some(error)),
+        }
+    }
+    let tried = first_error.map(|error| error.to_string()).unwrap_or_default();
+    Ok(Err(format!("no run worked at {size} px with {channels:?} channels: {tried}")))
+}
+
+#[cfg(test)]
+#[path = "inspect_tests.rs"]
+mod tests;

@@ -1,0 +1,153 @@
+use super::*;
+use crate::toy::{Toy, Weights};
+use crate::{Activation, Fit, OutputForm, Relation, ScoreFacts};
+
+fn facts(toy: &Toy, size: u32) -> ModelFacts {
+    let options = InspectOptions { size: Some(Size::square(size)), ..Default::default() };
+    inspect(&crate::runtime::for_tests(), &toy.bytes(), &options).unwrap()
+}
+
+fn only_head(facts: &ModelFacts) -> ScoreFacts {
+    assert_eq!(facts.refusal, None);
+    facts.heads[0].scores.clone().unwrap()
+}
+
+#[test]
+fn a_plain_model_is_read_whole() {
+    let toy = Toy {
+        classes: 2,
+        metadata: vec![("class_names".into(), r#"{"1": "b", "0": "a"}"#.into())],
+        ..Default::default()
+    };
+    let facts = facts(&toy, 48);
+    assert_eq!(
+        (facts.producer.as_str(), facts.opset, facts.bytes),
+        ("marquetry-toy", Some(17), toy.bytes().len() as u64)
+    );
+    assert_eq!(facts.inputs[0].dims_text(), "[N, 3, H, W]");
+    assert_eq!(facts.class_names, [["a", "b"]]);
+    let image = facts.image.clone().unwrap();
+    assert_eq!((image.layout, image.channels, image.tried), (Layout::Nchw, 3, Size::square(48)));
+    assert_eq!((image.multiple, image.batch), (Some(1), Batch::Any));
+    let scores = only_head(&facts);
+    assert_eq!((scores.form, scores.classes, scores.size), (OutputForm::Nchw, 2, Size::square(48)));
+    assert_eq!((scores.relation, scores.activation), (Relation::Same, Activation::None));
+    assert!(scores.range.1 > 200.0, "{:?}", scores.range);
+    let json = serde_json::to_string(&facts).unwrap();
+    assert_eq!(serde_json::from_str::<ModelFacts>(&json).unwrap(), facts);
+}
+
+#[test]
+fn activations_are_seen_in_the_values() {
+    for (activation, classes, element) in [
+        (Activation::Softmax, 3, Element::F32),
+        (Activation::Softmax, 3, Element::F16),
+        (Activation::Sigmoid, 3, Element::F32),
+        (Activation::Sigmoid, 1, Element::F16),
+        (Activation::None, 1, Element::F32),
+    ] {
+        let toy = Toy {
+            activation,
+            classes,
+            element_out: element,
+            weights: Weights::Seeded(5),
+            ..Default::default()
+        };
+        assert_eq!(only_head(&facts(&toy, 32)).activation, activation, "{toy:?}");
+    }
+    let constant = Toy { weights: Weights::Constant(vec![0.5]), ..Default::default() };
+    let scores = only_head(&facts(&constant, 32));
+    assert_eq!(scores.activation, Activation::None);
+    assert_eq!(scores.notes, ["it does not depend on the image"]);
+}
+
+#[test]
+fn layouts_types_and_forms_are_told_apart() {
+    for form in [
+        OutputForm::Nchw,
+        OutputForm::Nhwc,
+        OutputForm::Nhw,
+        OutputForm::Chw,
+        OutputForm::Hwc,
+        OutputForm::Hw,
+    ] {
+        for (layout, element) in [(Layout::Nchw, Element::F16), (Layout::Nhwc, Element::U8)] {
+            let classes = if matches!(form, OutputForm::Nhw | OutputForm::Hw) { 1 } else { 5 };
+            let toy = Toy { form, layout, classes, element_in: element.clone(), ..Default::default() };
+            let facts = facts(&toy, 40);
+            let scores = only_head(&facts);
+            assert_eq!(
+                (scores.form, scores.classes, facts.inputs[0].element.clone()),
+                (form, classes, element)
+            );
+            assert_eq!(facts.image.unwrap().layout, layout);
+        }
+    }
+}
+
+#[test]
+fn a_batch_that_is_only_claimed_is_found_out() {
+    let claimed = facts(&Toy { single: true, ..Default::default() }, 32);
+    assert!(matches!(claimed.image.unwrap().batch, Batch::Broken(reason) if reason.contains("Reshape")));
+    let fixed = facts(&Toy { batch: Some(4), ..Default::default() }, 32);
+    assert_eq!(fixed.image.unwrap().batch, Batch::Fixed(4));
+    assert_eq!(fixed.heads[0].seen, [4, 1, 32, 32]);
+}
+
+#[test]
+fn the_multiple_of_a_coarse_path_is_found() {
+    for coarse in [2, 14, 32] {
+        let image = facts(&Toy { coarse, ..Default::default() }, 2 * coarse).image.unwrap();
+        assert_eq!(image.multiple, Some(coarse));
+    }
+    // A window that does not suit is rounded up to one that does.
+    let image = facts(&Toy { coarse: 16, ..Default::default() }, 40).image.unwrap();
+    assert_eq!((image.tried, image.multiple), (Size::square(64), Some(16)));
+}
+
+#[test]
+fn outputs_of_another_size_are_laid_over_the_input_rightly() {
+    let strided = only_head(&facts(&Toy { stride: 2, kernel: 3, ..Default::default() }, 64));
+    assert_eq!(
+        (strided.size, strided.relation, strided.fit),
+        (Size::square(32), Relation::Down(2), Fit::Resize)
+    );
+    let valid = only_head(&facts(&Toy { valid: true, kernel: 9, ..Default::default() }, 64));
+    assert_eq!((valid.size, valid.relation, valid.fit), (Size::square(56), Relation::Less(8), Fit::Centre));
+    // Half the size may also be the middle of the window: the trial tells, not the arithmetic.
+    let middle = only_head(&facts(&Toy { valid: true, kernel: 33, ..Default::default() }, 64));
+    assert_eq!(
+        (middle.size, middle.relation, middle.fit),
+        (Size::square(32), Relation::Down(2), Fit::Centre)
+    );
+}
+
+#[test]
+fn models_without_scores_say_what_they_are() {
+    let classifier = facts(&Toy { pooled: true, classes: 10, ..Default::default() }, 32);
+    assert!(classifier.refusal.unwrap().contains("10 numbers an image"));
+    let fixed = facts(&Toy { size: Some(Size::new(24, 40)), ..Default::default() }, 512);
+    assert_eq!(fixed.image.unwrap().tried, Size::new(24, 40));
+}
+
+#[test]
+fn bytes_that_are_no_model_are_refused() {
+    let runtime = crate::runtime::for_tests();
+    let whole = Toy { weights: Weights::Seeded(1), kernel: 3, ..Default::default() }.bytes();
+    for bytes in [&[][..], b"not a model at all", &whole[..whole.len() / 2], &[0xFF; 64]] {
+        let error = inspect(&runtime, bytes, &InspectOptions::default()).unwrap_err();
+        assert!(matches!(error, ModelError::NotAModel { .. }), "{error:?}");
+    }
+    let error = read_model(Path::new("/nowhere/model.onnx")).unwrap_err();
+    assert!(error.to_string().starts_with("cannot read the model /nowhere/model.onnx"), "{error}");
+}
+
+#[test]
+fn class_names_are_read_in_their_usual_spellings() {
+    assert_eq!(class_names(r#"["a", "b"]"#), [["a", "b"]]);
+    assert_eq!(class_names(r#"{"10": "k", "2": "c"}"#), [["c", "k"]]);
+    assert_eq!(class_names(r#"[{"0": "a"}, {"0": "b"}]"#), [["a"], ["b"]]);
+    for text in ["", "3", "[1, 2]", "{\"a\": \"b\"}", "{"] {
+        assert!(class_names(text).is_empty(), "{text}");
+    }
+}

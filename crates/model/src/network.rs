@@ -1,0 +1,190 @@
+//! Running a member.
+
+use crate::facts::Element;
+use crate::pack::{FromPixel, pack, unpack};
+use crate::probe::input_dims;
+use crate::session::{self, SessionOptions};
+use crate::{ModelError, Runtime, Signature};
+use half::f16;
+use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions, Session};
+use ort::value::{DynValue, PrimitiveTensorElementType, TensorRef};
+
+/// A model that is ready to run.
+pub trait Network: Send {
+    /// Its contract.
+    fn signature(&self) -> &Signature;
+
+    /// Runs one batch. `input` is `[batch, channels, H, W]`, planar; the answer is `[batch, classes, h, w]`, planar, and
+    /// lives until the next run.
+    ///
+    /// # Errors
+    /// When `input` has another length than the signature says, the output comes with other dimensions, memory runs
+    /// out, or the model fails.
+    fn run(&mut self, input: &[f32]) -> Result<&[f32], ModelError>;
+
+    /// Gives back the memory of the last answer. Worth it where many networks take turns; the next run needs nothing.
+    fn release(&mut self) {}
+}
+
+/// A model run by ONNX Runtime, on one thread of the caller at a time.
+///
+/// A model of planar `f32` is run without a copy on either side; any other layout or type goes through a buffer.
+pub struct OrtNetwork {
+    session: Session,
+    signature: Signature,
+    /// Asks for the one output, so that other heads are not even computed.
+    options: RunOptions<HasSelectedOutputs>,
+    packed: Packed,
+    /// Kept because its memory is what a run without a copy lends out.
+    output: Option<DynValue>,
+    planes: Vec<f32>,
+}
+
+/// The input as the model wants it, where that is not planar `f32`.
+enum Packed {
+    F32(Vec<f32>),
+    F16(Vec<f16>),
+    U8(Vec<u8>),
+}
+
+impl OrtNetwork {
+    /// Opens the model in `bytes` under `signature`.
+    ///
+    /// # Errors
+    /// When the bytes are no model, when they lack what the signature names, when memory runs out, or when the device
+    /// cannot be used: nothing falls back to the processor in silence.
+    pub fn open(
+        runtime: &Runtime,
+        bytes: &[u8],
+        signature: &Signature,
+        options: &SessionOptions,
+    ) -> Result<Self, ModelError> {
+        let packed = match &signature.element_in {
+            Element::F32 => Packed::F32(Vec::new()),
+            Element::F16 => Packed::F16(Vec::new()),
+            Element::U8 => Packed::U8(Vec::new()),
+            Element::Other(name) => {
+                return Err(ModelError::NotSegmentation { reason: format!("its input takes {name}") });
+            }
+        };
+        let session = session::open(runtime, bytes, options, &signature.dims)?;
+        check(&session, signature)?;
+        let selected = OutputSelector::no_default().with(signature.head.as_str());
+        let options = RunOptions::new().map_err(|error| ModelError::from_run(&error))?.with_outputs(selected);
+        Ok(Self { session, signature: signature.clone(), options, packed, output: None, planes: Vec::new() })
+    }
+
+    fn infer(&mut self, input: &[f32]) -> ort::Result<DynValue> {
+        let s = &self.signature;
+        let (channels, pixels) = (s.channels as usize, s.size.area() as usize);
+        let planar = s.layout == crate::Layout::Nchw || channels == 1;
+        let (session, options) = (&mut self.session, &self.options);
+        match &mut self.packed {
+            Packed::F32(_) if planar => call(session, options, s, input),
+            Packed::F32(packed) => {
+                pack(input, packed, s.layout, channels, pixels);
+                call(session, options, s, packed)
+            }
+            Packed::F16(packed) => {
+                pack(input, packed, s.layout, channels, pixels);
+                call(session, options, s, packed)
+            }
+            Packed::U8(packed) => {
+                pack(input, packed, s.layout, channels, pixels);
+                call(session, options, s, packed)
+            }
+        }
+    }
+}
+
+fn call<T>(
+    session: &mut Session,
+    options: &RunOptions<HasSelectedOutputs>,
+    signature: &Signature,
+    packed: &[T],
+) -> ort::Result<DynValue>
+where
+    T: FromPixel + PrimitiveTensorElementType + std::fmt::Debug + 'static,
+{
+    let dims = input_dims(signature.layout, signature.batch, signature.channels, signature.size);
+    let input = TensorRef::from_array_view((dims, packed))?;
+    let mut outputs = session.run_with_options(ort::inputs![input], options)?;
+    outputs.remove(&signature.head).ok_or_else(|| ort::Error::new("the output did not come back"))
+}
+
+impl Network for OrtNetwork {
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn release(&mut self) {
+        self.output = None;
+        self.planes = Vec::new();
+    }
+
+    fn run(&mut self, input: &[f32]) -> Result<&[f32], ModelError> {
+        let expected = self.signature.input_len();
+        if input.len() != expected {
+            return Err(ModelError::WrongShape {
+                what: "input".into(),
+                found: format!("{} numbers", input.len()),
+                expected: format!("{expected}"),
+            });
+        }
+        // The last output goes back to the arena first, so that this one takes its place.
+        self.output = None;
+        let output = self.infer(input).map_err(|error| ModelError::from_run(&error))?;
+        let output = &*self.output.insert(output);
+        let s = &self.signature;
+        check_dims(output, s)?;
+        let (interleaved, classes) = (s.form.is_interleaved() && s.classes > 1, s.classes as usize);
+        let pixels = s.output_size.area() as usize;
+        let failed = |error: ort::Error| ModelError::from_run(&error);
+        if s.element_out == Element::F16 {
+            let (_, values) = output.try_extract_tensor::<f16>().map_err(failed)?;
+            unpack(values, &mut self.planes, interleaved, classes, pixels);
+            return Ok(&self.planes);
+        }
+        let (_, values) = output.try_extract_tensor::<f32>().map_err(failed)?;
+        if interleaved {
+            unpack(values, &mut self.planes, interleaved, classes, pixels);
+            return Ok(&self.planes);
+        }
+        Ok(values)
+    }
+}
+
+/// Whether the session has the input and the output that the signature names.
+fn check(session: &Session, signature: &Signature) -> Result<(), ModelError> {
+    let heads: Vec<String> = session.outputs().iter().map(|outlet| outlet.name().to_owned()).collect();
+    if !heads.contains(&signature.head) {
+        return Err(ModelError::UnknownHead { head: signature.head.clone(), heads });
+    }
+    let inputs: Vec<&str> = session.inputs().iter().map(ort::value::Outlet::name).collect();
+    if inputs != [signature.input.as_str()] {
+        return Err(ModelError::WrongShape {
+            what: "model".into(),
+            found: format!("the inputs {inputs:?}"),
+            expected: format!("{:?}", signature.input),
+        });
+    }
+    Ok(())
+}
+
+fn check_dims(output: &DynValue, signature: &Signature) -> Result<(), ModelError> {
+    let expected = signature.form.dims(signature.batch, signature.classes, signature.output_size);
+    let found =
+        output.dtype().tensor_shape().map(|shape| shape.iter().map(|&dim| dim as u64).collect::<Vec<_>>());
+    if found.as_ref() == Some(&expected) {
+        return Ok(());
+    }
+    Err(ModelError::WrongShape {
+        what: format!("output `{}`", signature.head),
+        found: found.map_or_else(|| "no tensor".into(), |found| format!("dimensions {found:?}")),
+        expected: format!("{expected:?}"),
+    })
+}
+
+#[cfg(test)]
+#[path = "network_tests.rs"]
+mod tests;

@@ -1,0 +1,292 @@
+//! Trial runs: what a model does with zeros, noise, two images at once, other sizes.
+
+use crate::ModelError;
+use crate::facts::{Activation, Batch, Element, Fit, HeadFacts, Layout, OutputForm, Relation, ScoreFacts};
+use crate::inspect::element;
+use crate::pack::{FromPixel, pack, unpack};
+use crate::reading::{output_axes, relation};
+use half::f16;
+use marquetry_geometry::Size;
+use ort::session::{RunOptions, Session, SessionOutputs};
+use ort::value::{PrimitiveTensorElementType, TensorRef, ValueType};
+
+/// Sides to try for each multiple, px: products with a prime, so that no smaller multiple explains a success.
+const SIDES: [(u32, u32); 9] =
+    [(1, 97), (2, 106), (4, 116), (8, 104), (14, 154), (16, 176), (28, 140), (32, 160), (64, 192)];
+
+/// Numbers that look random, the same for the same seed.
+pub(crate) struct Noise(u64);
+
+impl Noise {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15))
+    }
+
+    /// The next one, in 0..1.
+    pub(crate) fn unit(&mut self) -> f32 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((mixed ^ (mixed >> 31)) >> 40) as f32 / (1 << 24) as f32
+    }
+
+    fn fill(seed: u64, count: usize, low: f32, high: f32) -> Vec<f32> {
+        let mut noise = Self::new(seed);
+        (0..count).map(|_| low + (high - low) * noise.unit()).collect()
+    }
+}
+
+/// One output of one run; no values where they are no floats.
+pub(crate) struct Output {
+    name: String,
+    element: Element,
+    dims: Vec<u64>,
+    values: Vec<f32>,
+}
+
+/// A session to try, and what is known of its input.
+pub(crate) struct Probe<'a> {
+    pub(crate) session: &'a mut Session,
+    pub(crate) element: &'a Element,
+    pub(crate) layout: Layout,
+    pub(crate) channels: u32,
+}
+
+impl Probe<'_> {
+    /// Runs on zeros, on noise of the spread of normalised pixels, and on noise of the spread of raw pixels.
+    pub(crate) fn trial(&mut self, batch: u32, size: Size) -> Result<[Vec<Output>; 3], ModelError> {
+        let count = batch as usize * self.pixels(size);
+        Ok([
+            self.run(batch, size, &vec![0.0; count])?,
+            self.run(batch, size, &Noise::fill(1, count, -2.0, 2.0))?,
+            self.run(batch, size, &Noise::fill(2, count, 0.0, 255.0))?,
+        ])
+    }
+
+    /// Whether two images at once give what each gave alone in `trial`.
+    pub(crate) fn two_at_once(&mut self, size: Size, heads: &[HeadFacts], trial: &[Vec<Output>; 3]) -> Batch {
+        let count = self.pixels(size);
+        let pair = [Noise::fill(1, count, -2.0, 2.0), Noise::fill(2, count, 0.0, 255.0)].concat();
+        let outputs = match self.run(2, size, &pair) {
+            Ok(outputs) => outputs,
+            Err(error) => return Batch::Broken(error.to_string()),
+        };
+        for (index, head) in heads.iter().enumerate() {
+            let Some(scores) = &head.scores else { continue };
+            let (dims, name) = (&outputs[index].dims, &head.name);
+            if *dims != scores.form.dims(2, scores.classes, scores.size) || !scores.form.has_batch() {
+                return Batch::Broken(format!("two images gave `{name}` the dimensions {dims:?}"));
+            }
+            let alone = [&trial[1][index].values, &trial[2][index].values].into_iter().flatten();
+            let close =
+                |(a, b): (&f32, &f32)| (a - b).abs() <= 1e-3 * (1.0 + a.abs()) || (a.is_nan() && b.is_nan());
+            if !alone.zip(&outputs[index].values).all(close) {
+                return Batch::Broken(format!("two images gave `{name}` other values than each alone"));
+            }
+        }
+        Batch::Any
+    }
+
+    /// The smallest number that sides must be a multiple of, among those tried. None where no other size worked.
+    pub(crate) fn multiple(&mut self, batch: u32, heads: &[HeadFacts]) -> Option<u32> {
+        SIDES
+            .iter()
+            .find(|(_, side)| self.follows(batch, Size::square(*side), heads))
+            .map(|(multiple, _)| *multiple)
+    }
+
+    /// Whether a run at `size` works and gives all heads the sizes their relations foretell.
+    fn follows(&mut self, batch: u32, size: Size, heads: &[HeadFacts]) -> bool {
+        let planes = vec![0.0; batch as usize * self.pixels(size)];
+        let Ok(outputs) = self.run(batch, size, &planes) else { return false };
+        outputs.iter().zip(heads).all(|(output, head)| {
+            head.scores.as_ref().is_none_or(|scores| {
+                let expected = scores.relation.output(size);
+                expected.is_some_and(|size| output.dims == scores.form.dims(batch, scores.classes, size))
+            })
+        })
+    }
+
+    fn pixels(&self, size: Size) -> usize {
+        self.channels as usize * size.area() as usize
+    }
+
+    /// Runs on `planes`, `[batch, channels, H, W]`, and takes all outputs.
+    fn run(&mut self, batch: u32, size: Size, planes: &[f32]) -> Result<Vec<Output>, ModelError> {
+        match self.element {
+            Element::F16 => self.run_as::<f16>(batch, size, planes),
+            Element::U8 => self.run_as::<u8>(batch, size, planes),
+            _ => self.run_as::<f32>(batch, size, planes),
+        }
+        .map_err(|error| ModelError::from_run(&error))
+    }
+
+    fn run_as<T>(&mut self, batch: u32, size: Size, planes: &[f32]) -> ort::Result<Vec<Output>>
+    where
+        T: FromPixel + PrimitiveTensorElementType + std::fmt::Debug + 'static,
+    {
+        let mut packed = Vec::<T>::new();
+        pack(planes, &mut packed, self.layout, self.channels as usize, size.area() as usize);
+        let dims = input_dims(self.layout, batch, self.channels, size);
+        // Failing is part of trying, and no reason to fill the log.
+        let mut options = RunOptions::new()?;
+        options.set_log_level(ort::logging::LogLevel::Fatal)?;
+        let input = TensorRef::from_array_view((dims, packed.as_slice()))?;
+        let outputs = self.session.run_with_options(ort::inputs![input], &options)?;
+        collect(&outputs)
+    }
+}
+
+/// The dimensions of an input, as ONNX Runtime wants them.
+pub(crate) fn input_dims(layout: Layout, batch: u32, channels: u32, size: Size) -> [i64; 4] {
+    let [n, c, h, w] = [batch, channels, size.height, size.width].map(i64::from);
+    if layout == Layout::Nchw { [n, c, h, w] } else { [n, h, w, c] }
+}
+
+fn collect(outputs: &SessionOutputs<'_>) -> ort::Result<Vec<Output>> {
+    let one = |(name, value): (&str, &ort::value::DynValue)| {
+        let ValueType::Tensor { ty, shape, .. } = value.dtype() else {
+            let element = Element::Other("no tensor".into());
+            return Ok(Output { name: name.to_owned(), element, dims: Vec::new(), values: Vec::new() });
+        };
+        let values = match element(*ty) {
+            Element::F32 => value.try_extract_tensor::<f32>()?.1.to_vec(),
+            Element::F16 => value.try_extract_tensor::<f16>()?.1.iter().map(|v| v.to_f32()).collect(),
+            _ => Vec::new(),
+        };
+        let dims = shape.iter().map(|&dim| dim as u64).collect();
+        Ok(Output { name: name.to_owned(), element: element(*ty), dims, values })
+    };
+    outputs.keys().zip(outputs.values()).map(|(name, value)| one((name, &value))).collect()
+}
+
+/// What the trial says of each output.
+pub(crate) fn head_facts(
+    probe: &mut Probe<'_>,
+    trial: &[Vec<Output>; 3],
+    batch: u32,
+    size: Size,
+) -> Result<Vec<HeadFacts>, ModelError> {
+    let mut heads = Vec::new();
+    for (index, output) in trial[0].iter().enumerate() {
+        let runs = [0, 1, 2].map(|run| &trial[run][index]);
+        let (scores, reason) = match scores(runs, probe.layout, batch, size) {
+            Ok(scores) => (Some(scores), None),
+            Err(reason) => (None, Some(reason)),
+        };
+        let (name, element, seen) = (output.name.clone(), output.element.clone(), output.dims.clone());
+        heads.push(HeadFacts { name, element, seen, scores, reason });
+    }
+    if heads.iter().filter_map(|head| head.scores.as_ref()).any(|scores| scores.relation != Relation::Same) {
+        let [base, near, far] = spots(probe, batch, size)?;
+        for (index, head) in heads.iter_mut().enumerate() {
+            let Some(scores) = head.scores.as_mut() else { continue };
+            let moved = |run: &[Output]| centre_of_change(&base[index].values, &run[index].values, scores);
+            if let (Some(near), Some(far)) = (moved(&near), moved(&far)) {
+                scores.fit = fit_of(size, scores.size, far - near);
+            }
+        }
+    }
+    Ok(heads)
+}
+
+/// Runs on noise, and on the same noise with a spot at a quarter and at three quarters of its height.
+fn spots(probe: &mut Probe<'_>, batch: u32, size: Size) -> Result<[Vec<Output>; 3], ModelError> {
+    let (height, width) = (size.height as usize, size.width as usize);
+    let base = Noise::fill(3, batch as usize * probe.pixels(size), 0.0, 1.0);
+    let with_spot = |row: usize| {
+        let mut planes = base.clone();
+        let radius = (height / 64).max(1);
+        for plane in planes.chunks_exact_mut(height * width) {
+            for y in row.saturating_sub(radius)..(row + radius).min(height) {
+                plane[y * width + width / 2 - (width / 2).min(radius)..][..(2 * radius).min(width / 2 + 1)]
+                    .fill(6.0);
+            }
+        }
+        planes
+    };
+    Ok([
+        probe.run(batch, size, &base)?,
+        probe.run(batch, size, &with_spot(height / 4))?,
+        probe.run(batch, size, &with_spot(height / 4 + height / 2))?,
+    ])
+}
+
+/// The row around which `after` differs from `before`, px of the output; none where it does not.
+fn centre_of_change(before: &[f32], after: &[f32], scores: &ScoreFacts) -> Option<f64> {
+    let inner = if scores.form.is_interleaved() { scores.classes } else { 1 };
+    let row_values = scores.size.width as usize * inner as usize;
+    let (mut sum, mut moment) = (0.0_f64, 0.0_f64);
+    for (index, (a, b)) in before.chunks_exact(row_values).zip(after.chunks_exact(row_values)).enumerate() {
+        let row = index % scores.size.height as usize;
+        // The fourth power keeps to the place of the spot where the model also reacts a little everywhere.
+        let change: f64 = a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(4)).sum();
+        sum += change;
+        moment += change * row as f64;
+    }
+    (sum.is_finite() && sum > 0.0).then(|| moment / sum)
+}
+
+/// The spots were half the input's height apart; `apart` is their distance in the output, px.
+fn fit_of(input: Size, output: Size, apart: f64) -> Fit {
+    let (centre, resize) = (f64::from(input.height / 2), f64::from(output.height) / 2.0);
+    if output.height <= input.height && (apart - centre).abs() < (apart - resize).abs() {
+        Fit::Centre
+    } else {
+        Fit::Resize
+    }
+}
+
+fn scores(runs: [&Output; 3], layout: Layout, batch: u32, input: Size) -> Result<ScoreFacts, String> {
+    let [first, ..] = runs;
+    if let Some(other) = runs.iter().find(|run| run.dims != first.dims) {
+        return Err(format!("its dimensions change with the image: {:?} and {:?}", first.dims, other.dims));
+    }
+    let (form, classes, size) = output_axes(&first.dims, layout, batch, input)?;
+    if !matches!(first.element, Element::F32 | Element::F16) {
+        return Err(format!(
+            "its numbers are {}, and scores must be f32 or f16: if the graph ends with ArgMax, export it without",
+            first.element
+        ));
+    }
+    let relation = relation(input, size);
+    let (activation, range, notes) = values(runs, form, classes as usize, size);
+    let fit = if matches!(relation, Relation::Less(_)) { Fit::Centre } else { Fit::Resize };
+    Ok(ScoreFacts { form, classes, size, relation, fit, activation, range, notes })
+}
+
+/// What the values of all runs look like: activation, range, remarks.
+fn values(
+    runs: [&Output; 3],
+    form: OutputForm,
+    classes: usize,
+    size: Size,
+) -> (Activation, (f32, f32), Vec<String>) {
+    let all = || runs.iter().flat_map(|run| run.values.iter().copied());
+    let range = all().fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
+    let mut notes = Vec::new();
+    if !all().all(f32::is_finite) {
+        notes.push("some values are not finite".to_owned());
+        return (Activation::None, range, notes);
+    }
+    if runs.iter().all(|run| run.values == runs[0].values) {
+        notes.push("it does not depend on the image".to_owned());
+    } else if all().all(|v| v == 0.0 || v == 1.0) {
+        notes.push("its values are only 0 and 1, decided already: scores would merge better".to_owned());
+    }
+    let (low, high) = range;
+    if low < -1e-6 || high > 1.0 + 1e-3 || low == high {
+        return (Activation::None, range, notes);
+    }
+    let tolerance = if runs[0].element == Element::F16 { 2e-2 } else { 1e-3 };
+    let sums_to_one = runs.iter().all(|run| {
+        let mut planes = Vec::new();
+        let pixels = size.area() as usize;
+        unpack(&run.values, &mut planes, form.is_interleaved(), classes, pixels);
+        planes.chunks_exact(classes * pixels).all(|image| {
+            (0..pixels).all(|at| (image.iter().skip(at).step_by(pixels).sum::<f32>() - 1.0).abs() < tolerance)
+        })
+    });
+    let activation = if classes > 1 && sums_to_one { Activation::Softmax } else { Activation::Sigmoid };
+    (activation, range, notes)
+}

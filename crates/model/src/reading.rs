@@ -1,0 +1,140 @@
+//! Reading meaning into dimensions: which axis is which.
+
+use crate::facts::{Dim, Layout, OutputForm, Relation, TensorFacts};
+use marquetry_geometry::Size;
+
+/// The image input's axes as declared, before anything was run.
+#[derive(Debug, Clone)]
+pub(crate) struct InputAxes {
+    pub(crate) layout: Layout,
+    pub(crate) batch: Dim,
+    pub(crate) channels: Dim,
+    pub(crate) height: Dim,
+    pub(crate) width: Dim,
+}
+
+/// The axes of an image input. `layout` overrides what the dimensions suggest.
+///
+/// Channels are few and pixels are many: of two fixed dimensions the smaller is the channels, and a dimension that
+/// varies is no channel axis while the other one is fixed and small.
+pub(crate) fn input_axes(input: &TensorFacts, layout: Option<Layout>) -> Result<InputAxes, String> {
+    let [batch, first, second, third] = input.dims.as_slice() else {
+        return Err(format!(
+            "its input `{}` has {} axes, {}, and an image input has four",
+            input.name,
+            input.dims.len(),
+            input.dims_text()
+        ));
+    };
+    if input.dims.iter().any(|dim| matches!(dim.fixed(), Some(0)) || dim.fixed() > Some(1 << 20)) {
+        return Err(format!("its input `{}` has impossible dimensions {}", input.name, input.dims_text()));
+    }
+    let guess = match (first.fixed(), third.fixed()) {
+        (Some(first), Some(third)) if third < first => Layout::Nhwc,
+        (None, Some(third)) if third <= 32 => Layout::Nhwc,
+        _ => Layout::Nchw,
+    };
+    let layout = layout.unwrap_or(guess);
+    let (channels, height, width) = match layout {
+        Layout::Nchw => (first, second, third),
+        Layout::Nhwc => (third, first, second),
+    };
+    Ok(InputAxes {
+        layout,
+        batch: batch.clone(),
+        channels: channels.clone(),
+        height: height.clone(),
+        width: width.clone(),
+    })
+}
+
+/// What an output of `dims` is when the input was `batch` images of `input` px: its form, classes and size.
+pub(crate) fn output_axes(
+    dims: &[u64],
+    layout: Layout,
+    batch: u32,
+    input: Size,
+) -> Result<(OutputForm, u32, Size), String> {
+    let text = format!("{dims:?}");
+    if dims.iter().any(|&dim| dim == 0 || dim > u64::from(u32::MAX)) {
+        return Err(format!("it came with dimensions {text}"));
+    }
+    let dims: Vec<u32> = dims.iter().map(|&dim| dim as u32).collect();
+    let like =
+        |h: u32, w: u32| relation(input, Size::new(h, w)) != Relation::Unclear || proportional(input, h, w);
+    match *dims.as_slice() {
+        [n, a, b, c] => {
+            if n != batch {
+                return Err(format!("it came with dimensions {text} for a batch of {batch}"));
+            }
+            let planes = (OutputForm::Nchw, a, Size::new(b, c));
+            let interleaved = (OutputForm::Nhwc, c, Size::new(a, b));
+            let (form, classes, size) = match (like(b, c), like(a, b)) {
+                (true, false) => planes,
+                (false, true) => interleaved,
+                _ if layout == Layout::Nchw => planes,
+                _ => interleaved,
+            };
+            if size == Size::square(1) && input != Size::square(1) {
+                return Err(format!(
+                    "it gives {classes} numbers an image, {text}, not a score for each pixel: a classifier"
+                ));
+            }
+            Ok((form, classes, size))
+        }
+        [n, h, w] if like(h, w) && n == batch => Ok((OutputForm::Nhw, 1, Size::new(h, w))),
+        [c, h, w] if like(h, w) && batch == 1 => Ok((OutputForm::Chw, c, Size::new(h, w))),
+        [h, w, c] if like(h, w) && batch == 1 && h > 1 => Ok((OutputForm::Hwc, c, Size::new(h, w))),
+        [h, w] if like(h, w) && batch == 1 && h > 1 => Ok((OutputForm::Hw, 1, Size::new(h, w))),
+        [n, k] if n == batch => Err(format!(
+            "it gives {k} numbers an image, {text}, not a score for each pixel: a classifier or regressor"
+        )),
+        _ => Err(format!("its dimensions {text} do not follow the {input} px of the input")),
+    }
+}
+
+fn proportional(input: Size, height: u32, width: u32) -> bool {
+    u64::from(height) * u64::from(input.width) == u64::from(width) * u64::from(input.height)
+}
+
+/// How `output` follows from `input`.
+pub(crate) fn relation(input: Size, output: Size) -> Relation {
+    if input == output {
+        return Relation::Same;
+    }
+    let factor = |large: Size, small: Size| {
+        let factor = large.height / small.height;
+        (Size::new(small.height * factor, small.width * factor) == large).then_some(factor)
+    };
+    if let Some(factor) = factor(input, output) {
+        return Relation::Down(factor);
+    }
+    if let Some(factor) = factor(output, input) {
+        return Relation::Up(factor);
+    }
+    match (input.height.checked_sub(output.height), input.width.checked_sub(output.width)) {
+        // Convolutions that pad nothing leave a good part of a window; less than a third is some other arithmetic.
+        (Some(less), Some(wide)) if less == wide && less % 2 == 0 && output.height >= input.height / 3 => {
+            Relation::Less(less)
+        }
+        _ => Relation::Unclear,
+    }
+}
+
+impl Relation {
+    /// The size of the output for an input of `input`; none where it cannot be said.
+    pub fn output(self, input: Size) -> Option<Size> {
+        let each = |f: &dyn Fn(u32) -> Option<u32>| Some(Size::new(f(input.height)?, f(input.width)?));
+        match self {
+            Self::Same => Some(input),
+            Self::Down(factor) => each(&|side| (side % factor == 0).then(|| side / factor)),
+            Self::Up(factor) => each(&|side| side.checked_mul(factor)),
+            Self::Less(less) => each(&|side| side.checked_sub(less).filter(|&side| side > 0)),
+            Self::Unclear => None,
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "reading_tests.rs"]
+mod tests;

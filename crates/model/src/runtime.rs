@@ -1,0 +1,145 @@
+//! Loading ONNX Runtime, once a process.
+
+use crate::arena::share_cpu_arena;
+use crate::search::{MINOR_MIN, RuntimeError, RuntimeSearch, version_in_name};
+use ort::environment::Environment;
+use ort::logging::LogLevel;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+/// ONNX Runtime allows one environment a process, so this is the one place that remembers it.
+static LOADED: Mutex<Option<Runtime>> = Mutex::new(None);
+
+/// ONNX Runtime, loaded and started. Clones are the same one.
+///
+/// It sends no telemetry, logs through `tracing` under the targets `ort::*`, and gives all CPU sessions one arena.
+#[derive(Debug, Clone)]
+pub struct Runtime {
+    environment: Environment,
+    path: PathBuf,
+    version: String,
+}
+
+impl Runtime {
+    /// Finds and starts ONNX Runtime; the same one again when this process has done so before.
+    ///
+    /// # Errors
+    /// When no library is found that is new enough (the error lists each place and what was there), when it does not
+    /// start, or when `search` names another library than the one in use.
+    pub fn load(search: &RuntimeSearch) -> Result<Self, RuntimeError> {
+        let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(runtime) = &*loaded {
+            return match &search.explicit {
+                Some(asked) if !same_file(asked, &runtime.path) => {
+                    Err(RuntimeError::AlreadyLoaded { loaded: runtime.path.clone(), asked: asked.clone() })
+                }
+                _ => Ok(runtime.clone()),
+            };
+        }
+        let runtime = Self::find(search)?;
+        tracing::info!(version = runtime.version, path = %runtime.path.display(), "ONNX Runtime loaded");
+        Ok(loaded.insert(runtime).clone())
+    }
+
+    fn find(search: &RuntimeSearch) -> Result<Self, RuntimeError> {
+        let mut looked = Vec::new();
+        for place in search.places() {
+            let paths = match place.found {
+                Ok(paths) => paths,
+                Err(reason) => {
+                    looked.push(format!("  {}: {reason}", place.what));
+                    continue;
+                }
+            };
+            for path in paths {
+                match ort::init_from(&path) {
+                    Ok(builder) => return Self::start(path, builder),
+                    Err(error) => {
+                        looked.push(format!("  {}: {}: {}", place.what, path.display(), refusal(&error)));
+                    }
+                }
+            }
+        }
+        Err(RuntimeError::NotFound { looked })
+    }
+
+    fn start(path: PathBuf, builder: ort::environment::EnvironmentBuilder) -> Result<Self, RuntimeError> {
+        let build = || -> ort::Result<Environment> {
+            let environment = builder.with_name("marquetry").with_telemetry(false).build()?;
+            // The environment starts at its most verbose, which formats thousands of lines a session only for the
+            // subscriber to drop them.
+            if !tracing::enabled!(target: "ort::logging", tracing::Level::TRACE) {
+                environment.set_log_level(LogLevel::Warning);
+            }
+            share_cpu_arena(&environment)?;
+            Ok(environment)
+        };
+        match build() {
+            Ok(environment) => Ok(Self { environment, version: version_of(&path), path }),
+            Err(error) => Err(RuntimeError::Start { path, reason: error.to_string() }),
+        }
+    }
+
+    /// Version, as `1.31.1`.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// The library that was loaded.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn environment(&self) -> &Environment {
+        &self.environment
+    }
+}
+
+fn same_file(a: &Path, b: &Path) -> bool {
+    a == b || matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
+}
+
+fn refusal(error: &ort::LoadDynamicError) -> String {
+    match error {
+        ort::LoadDynamicError::BadVersion { version_str, .. } => {
+            format!("is version {version_str}, 1.{MINOR_MIN} or newer is needed")
+        }
+        ort::LoadDynamicError::Dlopen { error, .. } => format!("cannot be loaded: {error}"),
+        ort::LoadDynamicError::MissingApi { .. } => "is not ONNX Runtime".to_owned(),
+        other @ ort::LoadDynamicError::InvalidVersionString => other.to_string(),
+    }
+}
+
+/// The version of the loaded library: from the name of the file, or else from the branch it was built from.
+fn version_of(path: &Path) -> String {
+    let real = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    let in_name = version_in_name(&real);
+    if in_name.len() >= 2 {
+        return in_name.iter().map(ToString::to_string).collect::<Vec<_>>().join(".");
+    }
+    let branch = ort::info().split("git-branch=rel-").nth(1).unwrap_or("unknown");
+    branch.split(',').next().unwrap_or(branch).trim().to_owned()
+}
+
+/// The runtime of the tests of this crate: they fail with the reason where it is missing.
+#[cfg(test)]
+pub(crate) fn for_tests() -> Runtime {
+    Runtime::load(&RuntimeSearch::from_process()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_runtime_is_found_and_is_one_a_process() {
+        let search = RuntimeSearch::from_process();
+        let first = Runtime::load(&search).unwrap();
+        let again = Runtime::load(&RuntimeSearch::default()).unwrap();
+        assert_eq!((first.path(), first.version()), (again.path(), again.version()));
+        assert!(first.version().starts_with("1."), "{}", first.version());
+        let other = RuntimeSearch { explicit: Some("/nowhere/else.so".into()), ..Default::default() };
+        let error = Runtime::load(&other).unwrap_err();
+        assert!(error.to_string().contains("/nowhere/else.so cannot be loaded beside it"), "{error}");
+    }
+}

@@ -1,0 +1,139 @@
+//! Opening sessions.
+
+use crate::{ModelError, Runtime};
+use ort::ep::{self, ArenaExtendStrategy};
+use ort::session::Session;
+use ort::session::builder::{AutoDevicePolicy, GraphOptimizationLevel};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
+
+/// Sessions are opened one at a time: opening several at once on one GPU has crashed.
+static OPENING: Mutex<()> = Mutex::new(());
+
+/// Where a model runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Device {
+    /// The processor.
+    #[default]
+    Cpu,
+    /// An NVIDIA GPU, by its number.
+    Cuda(u32),
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(id) => write!(f, "cuda:{id}"),
+        }
+    }
+}
+
+impl FromStr for Device {
+    type Err = String;
+
+    /// Reads `cpu`, `cuda` (the first GPU) or `cuda:N`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let gpu = match text {
+            "cpu" => return Ok(Self::Cpu),
+            "cuda" => Some(0),
+            _ => text.strip_prefix("cuda:").and_then(|id| id.parse::<u16>().ok()),
+        };
+        gpu.map(|id| Self::Cuda(id.into()))
+            .ok_or_else(|| format!("`{text}` is no device: write cpu, cuda or cuda:N"))
+    }
+}
+
+/// How a session runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionOptions {
+    /// Threads one operator may use. With 1 everything runs on the thread that calls, and no pool is made.
+    pub intra_threads: usize,
+    /// Where it runs.
+    pub device: Device,
+}
+
+impl Default for SessionOptions {
+    /// One thread on the processor.
+    fn default() -> Self {
+        Self { intra_threads: 1, device: Device::Cpu }
+    }
+}
+
+/// Opens a session on the model in `bytes`. `dims` gives values to named dimensions, so that shapes are worked out
+/// once here instead of at every run.
+pub(crate) fn open(
+    runtime: &Runtime,
+    bytes: &[u8],
+    options: &SessionOptions,
+    dims: &BTreeMap<String, u32>,
+) -> Result<Session, ModelError> {
+    let _one_at_a_time = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
+    let builder = builder(runtime, options).map_err(|error| match options.device {
+        Device::Cpu => ModelError::from_load(&error),
+        device @ Device::Cuda(_) => device_error(device, &error),
+    })?;
+    commit(builder, bytes, dims).map_err(|error| match options.device {
+        Device::Cuda(_) if error.message().contains("fallback to CPU EP") => {
+            device_error(options.device, &error)
+        }
+        _ => ModelError::from_load(&error),
+    })
+}
+
+fn device_error(device: Device, error: &ort::Error) -> ModelError {
+    ModelError::Device { device: device.to_string(), reason: error.message().trim().to_owned() }
+}
+
+// Chains of the builder stay in functions that return `ort::Result`: its own error type is neither `Send` nor `Sync`.
+fn builder(
+    runtime: &Runtime,
+    options: &SessionOptions,
+) -> ort::Result<ort::session::builder::SessionBuilder> {
+    let builder = Session::builder(runtime.environment())?
+        .with_auto_device(AutoDevicePolicy::PreferCPU)?
+        .with_optimization_level(GraphOptimizationLevel::All)?
+        .with_intra_threads(options.intra_threads.max(1))?
+        .with_inter_threads(1)?
+        .with_intra_op_spinning(false)?
+        .with_env_allocators()?;
+    let Device::Cuda(id) = options.device else { return Ok(builder) };
+    let cuda = ep::CUDA::default()
+        .with_device_id(id as i32)
+        // The exhaustive search of the default is run anew for every shape.
+        .with_conv_algorithm_search(ep::cuda::ConvAlgorithmSearch::Heuristic)
+        .with_arena_extend_strategy(ArenaExtendStrategy::SameAsRequested);
+    // Both are needed: without them a GPU that cannot be used means a silent run on the processor.
+    Ok(builder.with_execution_providers([cuda.build().error_on_failure()])?.with_disable_cpu_fallback()?)
+}
+
+fn commit(
+    mut builder: ort::session::builder::SessionBuilder,
+    bytes: &[u8],
+    dims: &BTreeMap<String, u32>,
+) -> ort::Result<Session> {
+    for (name, value) in dims {
+        builder = builder.with_dimension_override(name, i64::from(*value))?;
+    }
+    builder.commit_from_memory(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_read_what_they_write() {
+        for device in [Device::Cpu, Device::Cuda(0), Device::Cuda(7)] {
+            assert_eq!(device.to_string().parse(), Ok(device));
+        }
+        assert_eq!("cuda".parse(), Ok(Device::Cuda(0)));
+        for text in ["", "gpu", "cuda:", "cuda:-1", "cpu:0"] {
+            assert!(text.parse::<Device>().is_err(), "{text}");
+        }
+    }
+}

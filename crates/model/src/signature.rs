@@ -1,0 +1,159 @@
+//! The settled contract of one member.
+
+use crate::ModelError;
+use crate::facts::{Batch, Dim, HeadFacts, ImageFacts, Layout, ModelFacts, ScoreFacts, TensorFacts};
+use crate::probe::input_dims;
+use marquetry_geometry::Size;
+use marquetry_job::Signature;
+use std::collections::BTreeMap;
+
+/// What a job wants of a member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// The output to use; the first with scores where none is named.
+    pub head: Option<String>,
+    /// Order of the axes of the input, where the job says.
+    pub layout: Option<Layout>,
+    /// Channels of the images, where the job says.
+    pub channels: Option<u32>,
+    /// The window, px.
+    pub size: Size,
+    /// Images a run.
+    pub batch: u32,
+}
+
+/// A signature and what to tell the user about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolved {
+    /// The contract.
+    pub signature: Signature,
+    /// What the model could not give as wanted and was settled otherwise, one sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// Fits what a job wants to what a model can do.
+///
+/// # Errors
+/// When the model is no segmentation model, has no such head, or takes another layout, number of channels or
+/// size. A batch it does not take is no error: one it takes is settled on, with a warning.
+pub fn resolve(facts: &ModelFacts, wanted: &Wanted) -> Result<Resolved, ModelError> {
+    if let Some(reason) = &facts.refusal {
+        return Err(ModelError::NotSegmentation { reason: reason.clone() });
+    }
+    let (Some(image), [input]) = (&facts.image, facts.inputs.as_slice()) else {
+        return Err(ModelError::NotSegmentation { reason: "it was never run".into() });
+    };
+    if let Some(layout) = wanted.layout.filter(|layout| *layout != image.layout) {
+        return Err(ModelError::WrongLayout { found: image.layout, dims: input.dims_text(), wanted: layout });
+    }
+    if let Some(channels) = wanted.channels.filter(|channels| *channels != image.channels) {
+        return Err(ModelError::WrongChannels { found: image.channels, wanted: channels });
+    }
+    let mut warnings = Vec::new();
+    let (head, scores) = pick_head(facts, wanted.head.as_deref(), &mut warnings)?;
+    check_size(image, wanted.size)?;
+    let output_size = output_size(image, head, scores, wanted.size)?;
+    let batch = batch(image, scores, wanted.batch.max(1), &mut warnings);
+    let signature = Signature {
+        input: input.name.clone(),
+        layout: image.layout,
+        channels: image.channels,
+        size: wanted.size,
+        batch,
+        element_in: input.element.clone(),
+        dims: named_dims(input, image, wanted.size, batch),
+        head: head.name.clone(),
+        form: scores.form,
+        classes: scores.classes,
+        output_size,
+        element_out: head.element.clone(),
+    };
+    Ok(Resolved { signature, warnings })
+}
+
+fn pick_head<'a>(
+    facts: &'a ModelFacts,
+    wanted: Option<&str>,
+    warnings: &mut Vec<String>,
+) -> Result<(&'a HeadFacts, &'a ScoreFacts), ModelError> {
+    let names = || facts.heads.iter().map(|head| head.name.clone());
+    let Some(wanted) = wanted else {
+        let first = facts.usable().next();
+        let others: Vec<_> = facts.usable().skip(1).map(|(head, _)| head.name.as_str()).collect();
+        if let (Some((first, _)), false) = (first, others.is_empty()) {
+            warnings.push(format!(
+                "the head `{}` is used, the first of several; the others are {}",
+                first.name,
+                others.join(", ")
+            ));
+        }
+        return first.ok_or_else(|| ModelError::NotSegmentation { reason: "no output holds scores".into() });
+    };
+    let head = facts.heads.iter().find(|head| head.name == wanted);
+    let head =
+        head.ok_or_else(|| ModelError::UnknownHead { head: wanted.to_owned(), heads: names().collect() })?;
+    let reason = || head.reason.clone().unwrap_or_default();
+    let scores = head.scores.as_ref();
+    scores
+        .map(|scores| (head, scores))
+        .ok_or_else(|| ModelError::UnusableHead { head: wanted.to_owned(), reason: reason() })
+}
+
+fn check_size(image: &ImageFacts, wanted: Size) -> Result<(), ModelError> {
+    let side = |fixed: &Dim, wanted: u32| fixed.fixed().map_or(wanted, |side| side as u32);
+    let fixed = Size::new(side(&image.height, wanted.height), side(&image.width, wanted.width));
+    if fixed != wanted || wanted.is_empty() {
+        return Err(ModelError::WrongSize { found: fixed, wanted });
+    }
+    let multiple = image.multiple.filter(|_| wanted != image.tried).unwrap_or(1);
+    let nearest =
+        Size::new(wanted.height.next_multiple_of(multiple), wanted.width.next_multiple_of(multiple));
+    if nearest == wanted { Ok(()) } else { Err(ModelError::WrongMultiple { multiple, wanted, nearest }) }
+}
+
+fn output_size(
+    image: &ImageFacts,
+    head: &HeadFacts,
+    scores: &ScoreFacts,
+    wanted: Size,
+) -> Result<Size, ModelError> {
+    if wanted == image.tried {
+        return Ok(scores.size);
+    }
+    // Without a multiple no other size than the one tried has ever worked.
+    let known = image.multiple.and_then(|_| scores.relation.output(wanted));
+    known.ok_or_else(|| ModelError::UnknownSize { head: head.name.clone(), wanted, tried: image.tried })
+}
+
+fn batch(image: &ImageFacts, scores: &ScoreFacts, wanted: u32, warnings: &mut Vec<String>) -> u32 {
+    let (batch, why) = match &image.batch {
+        Batch::Fixed(fixed) => (*fixed, format!("the model takes batches of {fixed} only")),
+        Batch::Broken(reason) => (1, format!("the model declares any batch but fails at 2 ({reason})")),
+        Batch::Any if !scores.form.has_batch() => (1, "the output has no batch axis".to_owned()),
+        Batch::Any => (wanted, String::new()),
+    };
+    if batch != wanted {
+        warnings.push(format!("{why}: it runs at batch {batch}, not {wanted}"));
+    }
+    batch
+}
+
+/// The names of the input's open dimensions and their values; a name that would need two values is left open.
+fn named_dims(input: &TensorFacts, image: &ImageFacts, size: Size, batch: u32) -> BTreeMap<String, u32> {
+    let values = input_dims(image.layout, batch, image.channels, size);
+    let named: Vec<(&String, u32)> = input
+        .dims
+        .iter()
+        .zip(values)
+        .filter_map(|(dim, value)| match dim {
+            Dim::Symbol(name) if !name.is_empty() => Some((name, value as u32)),
+            _ => None,
+        })
+        .collect();
+    let agreed = |(name, value): &&(&String, u32)| named.iter().all(|(other, v)| other != name || v == value);
+    named.iter().filter(agreed).map(|(name, value)| ((*name).clone(), *value)).collect()
+}
+
+#[cfg(test)]
+#[path = "signature_tests.rs"]
+mod tests;

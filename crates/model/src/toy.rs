@@ -1,0 +1,249 @@
+//! Small ONNX models made in code, for tests.
+//!
+//! ```
+//! use marquetry_model::toy::Toy;
+//! let model: Vec<u8> = Toy { classes: 3, kernel: 3, ..Toy::default() }.bytes();
+//! assert!(!model.is_empty());
+//! ```
+
+mod wire;
+
+use crate::{Activation, Element, Layout, OutputForm};
+use marquetry_geometry::Size;
+use wire::{bytes, int, ints, number};
+
+/// What the convolution of a [`Toy`] holds.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Weights {
+    /// Numbers that look random, each head its own; the same for the same seed.
+    Seeded(u64),
+    /// Class `c` is channel `c`, counted round where there are fewer channels.
+    Copy,
+    /// Class `c` is this number everywhere, whatever the image.
+    Constant(Vec<f32>),
+}
+
+/// A model of one convolution, and what real models do around it. The default takes `[N, 3, H, W]` of any size and
+/// gives one class, the first channel, as `scores`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Toy {
+    /// Channels of the input.
+    pub channels: u32,
+    /// Classes of each head.
+    pub classes: u32,
+    /// Batch; none is any.
+    pub batch: Option<u32>,
+    /// Rows and columns of the input, px; none is any.
+    pub size: Option<Size>,
+    /// Side of the convolution, px: odd.
+    pub kernel: u32,
+    /// Step of the convolution, px: the output is this many times smaller.
+    pub stride: u32,
+    /// Whether the convolution pads nothing, so that the output is smaller by `kernel - 1` px.
+    pub valid: bool,
+    /// A coarse path of pooling and enlarging by this factor is added, as in a U-Net: sides must be multiples of it.
+    pub coarse: u32,
+    /// What the convolution holds.
+    pub weights: Weights,
+    /// What is applied last.
+    pub activation: Activation,
+    /// Axes of the input.
+    pub layout: Layout,
+    /// Numbers of the input: `f32`, `f16` or `u8`.
+    pub element_in: Element,
+    /// Numbers of the outputs: `f32` or `f16`.
+    pub element_out: Element,
+    /// Axes of the outputs.
+    pub form: OutputForm,
+    /// Whether the graph fails for more than one image, whatever `batch` says.
+    pub single: bool,
+    /// Whether the pixels are averaged away, as in a classifier.
+    pub pooled: bool,
+    /// Names of the outputs.
+    pub heads: Vec<String>,
+    /// Text pairs to store in the file.
+    pub metadata: Vec<(String, String)>,
+}
+
+impl Default for Toy {
+    fn default() -> Self {
+        Self {
+            channels: 3,
+            classes: 1,
+            batch: None,
+            size: None,
+            kernel: 1,
+            stride: 1,
+            valid: false,
+            coarse: 1,
+            weights: Weights::Copy,
+            activation: Activation::None,
+            layout: Layout::Nchw,
+            element_in: Element::F32,
+            element_out: Element::F32,
+            form: OutputForm::Nchw,
+            single: false,
+            pooled: false,
+            heads: vec!["scores".into()],
+            metadata: Vec::new(),
+        }
+    }
+}
+
+impl Toy {
+    /// The model as an ONNX file.
+    pub fn bytes(&self) -> Vec<u8> {
+        let mut graph = Graph::default();
+        let mut x = "image".to_owned();
+        if self.element_in != Element::F32 {
+            x = graph.node("Cast", &[&x], &[int("to", 1)]);
+        }
+        if self.layout == Layout::Nhwc {
+            x = graph.node("Transpose", &[&x], &[ints("perm", &[0, 3, 1, 2])]);
+        }
+        if self.coarse > 1 {
+            let side = [i64::from(self.coarse); 2];
+            let small =
+                graph.node("AveragePool", &[&x], &[ints("kernel_shape", &side), ints("strides", &side)]);
+            let scales = graph.tensor(
+                1,
+                &[4],
+                [1.0, 1.0, self.coarse as f32, self.coarse as f32].map(f32::to_le_bytes).as_flattened(),
+            );
+            let large = graph.node("Resize", &[&small, "", &scales], &[]);
+            x = graph.node("Add", &[&x, &large], &[]);
+        }
+        for (index, head) in self.heads.iter().enumerate() {
+            self.head(&mut graph, &x, index as u64, head);
+        }
+        let any = |value: Option<u32>, name: &str| {
+            value.map_or_else(|| bytes(2, name), |value| number(1, value.into()))
+        };
+        let channels = number(1, self.channels.into());
+        let (batch, height, width) = (
+            any(self.batch, "N"),
+            any(self.size.map(|s| s.height), "H"),
+            any(self.size.map(|s| s.width), "W"),
+        );
+        let dims = if self.layout == Layout::Nchw {
+            [batch, channels, height, width]
+        } else {
+            [batch, height, width, channels]
+        };
+        let shape: Vec<u8> = dims.iter().flat_map(|dim| bytes(1, dim)).collect();
+        graph.0.extend(bytes(11, value("image", &self.element_in, Some(&shape))));
+        let mut model =
+            [number(1, 8), bytes(2, "marquetry-toy"), bytes(7, &graph.0), bytes(8, number(2, 17))].concat();
+        for (key, value) in &self.metadata {
+            model.extend(bytes(14, [bytes(1, key), bytes(2, value)].concat()));
+        }
+        model
+    }
+
+    fn head(&self, graph: &mut Graph, x: &str, index: u64, name: &str) {
+        let (kernel, stride) = (i64::from(self.kernel), i64::from(self.stride));
+        let (weights, bias) = self.numbers(index);
+        let weights = graph.tensor(1, &[self.classes.into(), self.channels.into(), kernel, kernel], &weights);
+        let bias = graph.tensor(1, &[self.classes.into()], &bias);
+        let pads = [if self.valid { 0 } else { kernel / 2 }; 4];
+        let mut y =
+            graph.node("Conv", &[x, &weights, &bias], &[ints("pads", &pads), ints("strides", &[stride; 2])]);
+        if self.pooled {
+            y = graph.node("GlobalAveragePool", &[&y], &[]);
+        }
+        if self.single {
+            // A zero keeps the dimension, so two images no longer fit.
+            let shape = graph.tensor(7, &[4], [1_i64, 0, 0, 0].map(i64::to_le_bytes).as_flattened());
+            y = graph.node("Reshape", &[&y, &shape], &[]);
+        }
+        match self.activation {
+            Activation::None => {}
+            Activation::Softmax => y = graph.node("Softmax", &[&y], &[int("axis", 1)]),
+            Activation::Sigmoid => y = graph.node("Sigmoid", &[&y], &[]),
+        }
+        if self.form.is_interleaved() {
+            y = graph.node("Transpose", &[&y], &[ints("perm", &[0, 2, 3, 1])]);
+        }
+        let squeezed: &[i64] = match self.form {
+            OutputForm::Nchw | OutputForm::Nhwc => &[],
+            OutputForm::Nhw => &[1],
+            OutputForm::Chw | OutputForm::Hwc => &[0],
+            OutputForm::Hw => &[0, 1],
+        };
+        if !squeezed.is_empty() {
+            let axes: Vec<u8> = squeezed.iter().flat_map(|axis| axis.to_le_bytes()).collect();
+            let axes = graph.tensor(7, &[squeezed.len() as i64], &axes);
+            y = graph.node("Squeeze", &[&y, &axes], &[]);
+        }
+        graph.named("Cast", &[&y], &[int("to", code(&self.element_out))], name);
+        graph.0.extend(bytes(12, value(name, &self.element_out, None)));
+    }
+
+    /// Weights `[classes, channels, kernel, kernel]` and biases `[classes]` of a head, as little-endian `f32`.
+    fn numbers(&self, head: u64) -> (Vec<u8>, Vec<u8>) {
+        let area = (self.kernel * self.kernel) as usize;
+        let (classes, channels) = (self.classes as usize, self.channels as usize);
+        let (mut weights, mut biases) = (vec![0.0_f32; classes * channels * area], vec![0.0_f32; classes]);
+        match &self.weights {
+            Weights::Seeded(seed) => {
+                let mut noise = crate::probe::Noise::new(seed ^ (head << 32));
+                let spread = 3.0 / ((channels * area) as f32).sqrt();
+                weights.iter_mut().chain(&mut biases).for_each(|w| *w = (noise.unit() * 2.0 - 1.0) * spread);
+            }
+            Weights::Copy => {
+                for c in 0..classes {
+                    weights[(c * channels + c % channels) * area + area / 2] = 1.0;
+                }
+            }
+            Weights::Constant(values) => biases.iter_mut().zip(values).for_each(|(b, v)| *b = *v),
+        }
+        let bytes = |numbers: Vec<f32>| numbers.iter().flat_map(|w| w.to_le_bytes()).collect();
+        (bytes(weights), bytes(biases))
+    }
+}
+
+/// The inside of a graph message: nodes and tensors so far. Every new value is named after where it starts.
+#[derive(Default)]
+struct Graph(Vec<u8>);
+
+impl Graph {
+    fn node(&mut self, operator: &str, inputs: &[&str], attributes: &[Vec<u8>]) -> String {
+        let output = format!("v{}", self.0.len());
+        self.named(operator, inputs, attributes, &output);
+        output
+    }
+
+    fn named(&mut self, operator: &str, inputs: &[&str], attributes: &[Vec<u8>], output: &str) {
+        let mut node: Vec<u8> = inputs.iter().flat_map(|input| bytes(1, input)).collect();
+        node.extend([bytes(2, output), bytes(4, operator)].concat());
+        node.extend(attributes.iter().flat_map(|attribute| bytes(5, attribute)));
+        if self.0.is_empty() {
+            self.0.extend(bytes(2, "toy"));
+        }
+        self.0.extend(bytes(1, node));
+    }
+
+    fn tensor(&mut self, element: u64, dims: &[i64], data: &[u8]) -> String {
+        let name = format!("v{}", self.0.len());
+        let mut tensor: Vec<u8> = dims.iter().flat_map(|&dim| number(1, dim as u64)).collect();
+        tensor.extend([number(2, element), bytes(8, &name), bytes(9, data)].concat());
+        self.0.extend(bytes(5, tensor));
+        name
+    }
+}
+
+/// The number the format gives to a type.
+fn code(element: &Element) -> u64 {
+    match element {
+        Element::F16 => 10,
+        Element::U8 => 2,
+        _ => 1,
+    }
+}
+
+/// A value of the graph: name, type and shape.
+fn value(name: &str, element: &Element, shape: Option<&[u8]>) -> Vec<u8> {
+    let mut tensor = number(1, code(element));
+    tensor.extend(shape.map(|shape| bytes(2, shape)).unwrap_or_default());
+    [bytes(1, name), bytes(2, bytes(1, tensor))].concat()
+}
