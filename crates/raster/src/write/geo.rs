@@ -82,7 +82,7 @@ impl GeoTags {
             affine[2] -= f64::midpoint(affine[0], affine[1]);
             affine[5] -= f64::midpoint(affine[3], affine[4]);
         }
-        affine.iter().all(|number| number.is_finite()).then_some(GeoTransform { affine })
+        affine.iter().all(|number| number.abs() < 1e100).then_some(GeoTransform { affine })
     }
 }
 

@@ -13,13 +13,17 @@ mod kaggle;
 mod legend;
 mod mask_png;
 mod mask_tiff;
+mod polygons;
 mod runs;
+mod sample;
 mod score_tiff;
 mod score_zarr;
 mod scores;
 mod sink;
+mod slots;
 mod submission;
 mod tiles;
+mod trace;
 
 pub use coco::{CocoAnnotation, CocoId, CocoMask, CocoSegmentation, decode_coco, encode_coco, join_coco};
 pub use error::{Result, WriteError};
@@ -29,6 +33,7 @@ pub use kaggle::{RleStyle, decode_rle, encode_rle};
 pub use legend::{Legend, is_background, palette};
 pub use mask_png::MaskPng;
 pub use mask_tiff::MaskTiff;
+pub use polygons::{CocoPolygonSink, GeoJsonSink};
 pub use runs::{Run, Runs};
 pub use score_tiff::ScoreTiff;
 pub use score_zarr::ScoreZarr;
@@ -36,6 +41,7 @@ pub use scores::ScoreDepth;
 pub use sink::{LabelSink, ScoreSink, Split};
 pub use submission::{Submission, SubmissionClass, SubmissionColumns, SubmissionLayout};
 pub use tiles::{TiffCompression, TiffOptions};
+pub use trace::Polygon;
 
 #[cfg(test)]
 mod raster_tests;

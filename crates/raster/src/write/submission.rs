@@ -2,11 +2,10 @@
 
 use super::error::{Result, WriteError};
 use super::fragment::Fragment;
+use super::sample::{Reading, SAMPLE, extension_hint, find_columns, position, some};
 use std::collections::{HashMap, HashSet};
 use std::io::{Read, Write};
-use std::path::Path;
 
-const SAMPLE: &str = "the sample submission";
 const WHAT: &str = "a submission";
 
 /// What a row speaks of.
@@ -41,6 +40,17 @@ pub struct SubmissionColumns {
     pub text: Option<String>,
 }
 
+impl SubmissionColumns {
+    /// These names if a sample has all of them, else none: what is not there is guessed.
+    #[must_use]
+    pub fn found_in(self, sample: &[u8]) -> Self {
+        let mut reader = csv::ReaderBuilder::new().from_reader(sample);
+        let header = reader.headers().cloned().unwrap_or_default();
+        let known = |name: &Option<String>| name.as_ref().is_none_or(|name| header.iter().any(|h| h == name));
+        if known(&self.id) && known(&self.class) && known(&self.text) { self } else { Self::default() }
+    }
+}
+
 /// The rows of a submission, before anything is filled in.
 ///
 /// It is made, and so checked against the sample, before the first image is run.
@@ -62,14 +72,15 @@ struct Row {
 
 impl Submission {
     /// Rows in the order of `images`, then of `classes`, under the headers `image_id`, `class` and `rle`, or those
-    /// of `columns`. No classes: one text for each image that speaks of all of them. Ids join with `_` and the class's
-    /// name.
+    /// of `columns`. No classes: one text for each image that speaks of all of them. In the first column stands `id`, in
+    /// which `{image}` is the image's id, `{class}` the class's name and `{index}` its index.
     ///
     /// # Errors
     /// When an image is there twice, or rows for images alone have more than one class.
     pub fn plain(
         layout: SubmissionLayout,
         columns: &SubmissionColumns,
+        id: &str,
         images: &[String],
         classes: &[SubmissionClass],
     ) -> Result<Self> {
@@ -90,15 +101,16 @@ impl Submission {
         }
         names.push(header(&columns.text, if classes.is_empty() { "PredictionString" } else { "rle" }));
         let mut rows = Vec::new();
-        for (image, id) in images.iter().enumerate() {
+        for (image, image_id) in images.iter().enumerate() {
+            let of_image = id.replace("{image}", image_id);
             if classes.is_empty() {
-                rows.push(Row { cells: vec![id.clone(), String::new()], image, class: None });
+                rows.push(Row { cells: vec![of_image.clone(), String::new()], image, class: None });
             }
             for SubmissionClass { class, name } in classes {
+                let first = of_image.replace("{class}", name).replace("{index}", &class.to_string());
                 let mut cells = match layout {
-                    SubmissionLayout::Image => vec![id.clone()],
-                    SubmissionLayout::ImageAndClass => vec![id.clone(), name.clone()],
-                    SubmissionLayout::Joined => vec![format!("{id}_{name}")],
+                    SubmissionLayout::Image | SubmissionLayout::Joined => vec![first],
+                    SubmissionLayout::ImageAndClass => vec![first, name.clone()],
                 };
                 cells.push(String::new());
                 rows.push(Row { cells, image, class: Some(*class) });
@@ -262,36 +274,6 @@ impl Submission {
     }
 }
 
-/// How the rows of a sample are understood.
-struct Reading<'a> {
-    images: &'a HashMap<&'a str, usize>,
-    tokens: HashMap<String, u16>,
-    id_column: usize,
-    class_column: Option<usize>,
-}
-
-impl Reading<'_> {
-    /// The image and class that a row speaks of.
-    fn key(&self, record: &[String]) -> Option<(usize, Option<u16>)> {
-        let id = record[self.id_column].as_str();
-        let image = |id: &str| self.images.get(id).copied();
-        if let Some(column) = self.class_column {
-            return Some((image(id)?, Some(*self.tokens.get(&record[column])?)));
-        }
-        if let Some(whole) = image(id) {
-            return Some((whole, None));
-        }
-        // Both an image's id and a class's name may have underscores of their own.
-        let split = |(at, _)| Some((image(&id[..at])?, Some(*self.tokens.get(&id[at + 1..])?)));
-        id.match_indices('_').find_map(split)
-    }
-
-    fn written(&self, record: &[String]) -> String {
-        let id = &record[self.id_column];
-        self.class_column.map_or_else(|| id.clone(), |column| format!("{id} (class {})", record[column]))
-    }
-}
-
 /// The positions of the images' ids, which must differ.
 fn index_of(images: &[String]) -> Result<HashMap<&str, usize>> {
     let mut positions = HashMap::new();
@@ -304,58 +286,6 @@ fn index_of(images: &[String]) -> Result<HashMap<&str, usize>> {
         }
     }
     Ok(positions)
-}
-
-fn position(header: &[String], name: &str) -> Result<usize> {
-    header.iter().position(|found| found == name).ok_or_else(|| {
-        WriteError::malformed(SAMPLE, format!("it has no column {name:?}, but {}", header.join(", ")))
-    })
-}
-
-/// The columns of the id and of the text.
-fn find_columns(header: &[String], columns: &SubmissionColumns) -> Result<[usize; 2]> {
-    const WORDS: [&str; 7] = [
-        "rle",
-        "encodedpixels",
-        "encoded_pixels",
-        "predictionstring",
-        "prediction_string",
-        "segmentation",
-        "mask",
-    ];
-    let like_mask = |name: &String| {
-        let name = name.to_lowercase();
-        WORDS.iter().any(|word| name.contains(word))
-    };
-    let id = columns.id.as_ref().map_or(Ok(0), |name| position(header, name))?;
-    let guess = || {
-        let named = (0..header.len()).find(|&column| column != id && like_mask(&header[column]));
-        named.unwrap_or(header.len().saturating_sub(1))
-    };
-    let text = columns.text.as_ref().map_or_else(|| Ok(guess()), |name| position(header, name))?;
-    if id == text {
-        let found = format!("its columns {} have no two for ids and texts", header.join(", "));
-        return Err(WriteError::malformed(SAMPLE, found));
-    }
-    Ok([id, text])
-}
-
-/// The first few of a list.
-fn some(keys: &[String]) -> String {
-    let shown = keys.iter().take(5).map(String::as_str).collect::<Vec<_>>().join(", ");
-    if keys.len() > 5 { shown + ", …" } else { shown }
-}
-
-/// The commonest reason why no id is known.
-fn extension_hint(id: &str, images: &HashMap<&str, usize>) -> &'static str {
-    let stem = |id: &str| Path::new(id).file_stem().map(|stem| stem.to_string_lossy().into_owned());
-    if stem(id).is_some_and(|stem| images.contains_key(stem.as_str())) {
-        "; its ids have a file extension, the job's have none"
-    } else if images.keys().any(|&image| stem(image).as_deref() == Some(id)) {
-        "; the job's ids have a file extension, its ids have none"
-    } else {
-        ""
-    }
 }
 
 #[cfg(test)]

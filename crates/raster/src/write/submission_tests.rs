@@ -120,7 +120,8 @@ fn samples_that_do_not_fit_are_refused() {
 #[test]
 fn without_a_sample() {
     let plain = |layout, some: &[(u16, &str)]| {
-        Submission::plain(layout, &SubmissionColumns::default(), &texts(&["a,1", "b"]), &classes(some))
+        let id = if layout == SubmissionLayout::Joined { "{image}_{class}" } else { "{image}" };
+        Submission::plain(layout, &SubmissionColumns::default(), id, &texts(&["a,1", "b"]), &classes(some))
     };
     let two = [(1, "x"), (2, "y")];
     let all = [None, Some(1), Some(2)];
