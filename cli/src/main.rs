@@ -1,2 +1,15 @@
-//! Under construction.
-fn main() {}
+//! The one binary, `marquetry`.
+
+mod args;
+mod exit;
+mod inspect;
+mod job;
+mod plan;
+mod progress;
+mod run;
+mod say;
+mod summary;
+
+fn main() -> std::process::ExitCode {
+    args::run()
+}

@@ -1,7 +1,7 @@
 //! Publishing a plan's tasks and following what becomes of them.
 
 use bytes::Bytes;
-use marquetry_job::{Ledger, Loss, Plan, Progress, ResultMessage, StageSeconds, Step, key, message};
+use marquetry_job::{Ledger, Loss, Plan, Progress, ResultMessage, StageSeconds, Step, TaskId, key, message};
 use marquetry_transport::{ObjectStore, QueueError, StoreError, TaskQueue, Topic};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -27,12 +27,16 @@ pub enum FollowError {
 pub struct Tally {
     /// How far it came.
     pub progress: Progress,
+    /// Blocks computed in this run.
+    pub tasks_computed: u64,
     /// Blocks whose tiles were found in the store.
     pub tasks_found: u64,
     /// Images that were found finished in the store.
     pub images_found: u64,
     /// Model runs of one window each, in this run.
     pub forwards: u64,
+    /// Model runs that were found done in the store.
+    pub forwards_found: u64,
     /// Bytes of all tiles stored in this run.
     pub tile_bytes: u64,
     /// Where workers' time went, s, summed over threads.
@@ -110,6 +114,8 @@ impl Follow<'_> {
             if let Some(&image) = key::image_of_part(&part.key).and_then(|k| images.get(k)) {
                 ledger.found_image(image);
                 finished[image as usize] = true;
+                let tasks = self.plan.tasks_of(image);
+                tally.forwards_found += tasks.map(|t| self.plan.forwards_of(t)).sum::<u64>();
             }
         }
         tally.images_found = ledger.progress().images_done;
@@ -123,8 +129,12 @@ impl Follow<'_> {
                 continue;
             }
             let before = ledger.progress().tasks_done;
-            ledger.found_tile(marquetry_job::TaskId { image, group, block });
-            tally.tasks_found += ledger.progress().tasks_done - before;
+            let task = TaskId { image, group, block };
+            ledger.found_tile(task);
+            if ledger.progress().tasks_done > before {
+                tally.tasks_found += 1;
+                tally.forwards_found += self.plan.forwards_of(task);
+            }
         }
         Ok(())
     }
@@ -174,6 +184,7 @@ fn count(event: &ResultMessage, tally: &mut Tally) {
     match event {
         ResultMessage::Tile { tile_bytes, forwards, seconds, .. } => {
             tally.tile_bytes += tile_bytes;
+            tally.tasks_computed += 1;
             tally.forwards += forwards;
             tally.seconds += *seconds;
         }

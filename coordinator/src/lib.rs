@@ -1,1 +1,16 @@
-//! Under construction.
+//! The coordinator: plans a job, publishes its blocks, follows them to the end, and finishes what is made of all images
+//! together. The aggregator, which puts single images together, lives here too.
+//!
+//! This crate must not know: the worker, how members are run, terminals.
+
+pub mod aggregator;
+mod follow;
+mod outcome;
+mod planning;
+pub mod report;
+mod tables;
+
+pub use follow::{Follow, FollowError, Tally};
+pub use planning::{ImagesError, MembersError, PathError, PlanError, Planned, Rejected, outputs_hash, plan};
+pub use report::{Finished, RunFacts, describe_grid};
+pub use tables::{TableError, Tables};

@@ -1,1 +1,1 @@
-//! Under construction.
+//! Tests of the whole: see `it/`.

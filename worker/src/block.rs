@@ -41,7 +41,7 @@ impl GroupContext {
         let classes = scoring.classes.len();
         let mut transfers = Vec::new();
         for member in &group.members {
-            let channels = member.signatures.first().map_or(0, |s| s.output_channels as usize);
+            let channels = member.signatures.first().map_or(0, |s| s.classes as usize);
             let upright = Transfer::new(member.applied, scoring.labelling, channels, classes, scoring.view_space)
                 .ok_or_else(|| {
                     let name = &member.name;

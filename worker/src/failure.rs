@@ -40,6 +40,8 @@ impl From<StoreError> for Failure {
 
 impl From<ModelError> for Failure {
     fn from(error: ModelError) -> Self {
-        Self { retry: error.may_pass(), reason: error.to_string() }
+        // A model that is not there may still be on its way; memory may come free.
+        let may_pass = matches!(error, ModelError::Unreadable { .. } | ModelError::OutOfMemory { .. });
+        Self { retry: may_pass, reason: error.to_string() }
     }
 }

@@ -6,6 +6,7 @@ use crate::network::{NetworkSource, Networks};
 use crate::unit::UnitRunner;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
@@ -19,6 +20,7 @@ pub(crate) struct Lanes {
 struct Shared {
     waiting: Mutex<Waiting>,
     changed: Condvar,
+    forwards: AtomicU64,
 }
 
 #[derive(Default)]
@@ -43,6 +45,11 @@ impl Lanes {
         };
         let threads = (0..n).map(spawn).collect::<Result<_, _>>()?;
         Ok(Self { shared, threads })
+    }
+
+    /// Model runs of one window each so far.
+    pub(crate) fn forwards(&self) -> u64 {
+        self.shared.forwards.load(Ordering::Relaxed)
     }
 
     /// Gives a task to the lanes.
@@ -94,6 +101,10 @@ fn run(shared: &Shared, mut networks: Networks) {
                 Err(Failure::reject("a bug: computing a window panicked; the log above says where"))
             })
         };
+        if result.is_ok() {
+            let forwards = unit.windows.clone().count() * task.group().views.len();
+            shared.forwards.fetch_add(forwards as u64, Ordering::Relaxed);
+        }
         task.settle(&unit, result, &runner.scores);
     }
 }

@@ -53,7 +53,7 @@ impl OrtSource {
 impl NetworkSource for OrtSource {
     fn open(&self, member: &Member, signature: &Signature) -> Result<Box<dyn Network>, Failure> {
         let network = OrtNetwork::open(&self.runtime, &self.model(member)?, signature, &self.options)?;
-        tracing::debug!(member = %member.name, input = %signature.input, "opened a session");
+        tracing::debug!(member = %member.name, input = %signature.size, "opened a session");
         Ok(Box::new(network))
     }
 

@@ -67,6 +67,11 @@ impl Worker {
         })
     }
 
+    /// Model runs of one window each so far, for a progress bar.
+    pub fn forwards(&self) -> u64 {
+        self.lanes.forwards()
+    }
+
     /// Works until the queue is closed. A message is acknowledged once what came of it is stored and announced.
     ///
     /// # Errors

@@ -48,9 +48,10 @@ impl UnitRunner {
         let member = &group.members[unit.member];
         let size = group.window.inner;
         let fits = |s: &WindowScores| s.size() == size;
-        if self.scores.len() != unit.windows.len() || !self.scores.iter().all(fits) {
+        let windows = unit.windows.clone().count();
+        if self.scores.len() != windows || !self.scores.iter().all(fits) {
             let new = || WindowScores::new(size, scoring.classes.len(), scoring.view_merge);
-            self.scores = std::iter::repeat_with(new).take(unit.windows.len()).collect();
+            self.scores = std::iter::repeat_with(new).take(windows).collect();
         }
         self.scores.iter_mut().for_each(WindowScores::reset);
         for signature in &member.signatures {
@@ -78,8 +79,8 @@ impl UnitRunner {
         let group = task.group();
         let outer = group.window.outer();
         let views: Vec<usize> =
-            (0..group.views.len()).filter(|&v| group.views[v].input_size(outer) == signature.input).collect();
-        let item_len = signature.channels as usize * signature.input.area() as usize;
+            (0..group.views.len()).filter(|&v| group.views[v].input_size(outer) == signature.size).collect();
+        let item_len = signature.channels as usize * signature.size.area() as usize;
         self.batch.resize(signature.batch as usize * item_len, 0.0);
         let mut items: Vec<Item> = Vec::new();
         for (window, place) in unit.windows.clone().enumerate() {
@@ -132,7 +133,7 @@ impl UnitRunner {
         seconds.infer += started.elapsed().as_secs_f64();
         let started = Instant::now();
         let transfers = &task.group_context().transfers[unit.member];
-        let len = signature.output_channels as usize * signature.output.area() as usize;
+        let len = signature.classes as usize * signature.output_size.area() as usize;
         for (item, planes) in items.iter().zip(said.chunks_exact(len)) {
             let view = task.group().views[item.view];
             let transfer = transfers.of(view.d4);
@@ -159,15 +160,15 @@ fn bring_back<'a>(
     let window = &task.group().window;
     let inner = d4.apply_to_size(window.inner);
     if fit == Fit::Centre {
-        return (planes.into(), signature.output, Rect::whole(inner));
+        return (planes.into(), signature.output_size, Rect::whole(inner));
     }
     let outer = d4.apply_to_size(window.outer());
     let margin = d4.apply_to_size(window.margin);
     let part = Rect::new(i64::from(margin.height), i64::from(margin.width), inner);
-    if signature.output == outer {
+    if signature.output_size == outer {
         (planes.into(), outer, part)
     } else {
-        (resize_planes(planes, signature.output, outer).into(), outer, part)
+        (resize_planes(planes, signature.output_size, outer).into(), outer, part)
     }
 }
 

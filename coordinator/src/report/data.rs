@@ -80,8 +80,8 @@ pub struct ReportGroup {
 pub struct ReportMember {
     /// Its name.
     pub name: String,
-    /// `fold 0 · seed 1 · epoch 40`.
-    pub tags: String,
+    /// What tells it from the others: `fold 0`, `seed 1`, `epoch 40`.
+    pub tags: Vec<String>,
     /// Its weight, in words (per class if they differ).
     pub weight: String,
     /// First 12 digits of the model's SHA-256.
@@ -93,7 +93,7 @@ pub struct ReportMember {
 pub struct ReportImage {
     /// Its id.
     pub id: String,
-    /// Height × width, px.
+    /// Height × width in px, without the unit: `512 × 640`.
     pub size: String,
     /// Mean over pixels of the greatest probability, 0 to 1.
     pub confidence: f64,
@@ -101,7 +101,8 @@ pub struct ReportImage {
     pub shares: Vec<f64>,
     /// Pixels without scores, because blocks were given up; share, 0 to 1.
     pub missing: f64,
-    /// Small pictures as PNG files, if this image is on the contact sheet: the image, its mask, its confidence.
+    /// Small pictures as PNG files, if this image is on the contact sheet: the image, its mask in
+    /// the classes' colours, and its confidence in grey, brighter where surer.
     pub pictures: Option<[Vec<u8>; 3]>,
 }
 

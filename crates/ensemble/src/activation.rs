@@ -188,7 +188,6 @@ fn softmax_avx2(rows: &mut [f32], n: usize) {
 }
 
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "it must be compiled anew inside the function that enables AVX2")]
 fn softmax_plain(rows: &mut [f32], n: usize) {
     const LANES: usize = 64;
     // A few pixels at a time, so that the running maximum and sum stay in registers and the rows in the first cache.

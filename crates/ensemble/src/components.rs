@@ -47,8 +47,8 @@ pub enum Clean {
     FillHoles {
         /// The label of holes.
         background: u16,
-        /// A label that never spreads: pixels that are not decided.
-        ignore: Option<u16>,
+        /// The labels whose holes are filled.
+        labels: BTreeSet<u16>,
         /// Greater holes stay, px.
         max_area_px: Option<u64>,
     },
@@ -289,10 +289,10 @@ impl<'a> Analysis<'a> {
         let verdict = |root: usize| {
             let Facts { label, area_px, at_border, around } = self.facts[root];
             match &self.scan.stage.rule {
-                Clean::FillHoles { ignore, max_area_px, .. } => match around {
+                Clean::FillHoles { labels, max_area_px, .. } => match around {
                     Around::One(label)
                         if !at_border
-                            && Some(label) != *ignore
+                            && labels.contains(&label)
                             && max_area_px.is_none_or(|most| area_px <= most) =>
                     {
                         Some(label)

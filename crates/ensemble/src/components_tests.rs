@@ -2,7 +2,7 @@ use super::*;
 use proptest::prelude::*;
 
 fn holes(max_area_px: Option<u64>) -> Clean {
-    Clean::FillHoles { background: 0, ignore: Some(9), max_area_px }
+    Clean::FillHoles { background: 0, labels: (1..9).collect(), max_area_px }
 }
 
 fn min_area(areas: &[(u16, u64)]) -> Clean {
@@ -124,7 +124,7 @@ fn plain(rule: &Clean, eight: bool, labels: &[u16], width: usize) -> Vec<u16> {
     for (index, (label, pixels)) in components.iter().enumerate() {
         let area = pixels.len() as u64;
         let becomes = match rule {
-            Clean::FillHoles { background, ignore, max_area_px } => {
+            Clean::FillHoles { background, labels: spread, max_area_px } => {
                 let border = |&p: &usize| {
                     p / width == 0 || p / width == height - 1 || p % width == 0 || p % width == width - 1
                 };
@@ -138,7 +138,7 @@ fn plain(rule: &Clean, eight: bool, labels: &[u16], width: usize) -> Vec<u16> {
                 only.filter(|only| {
                     label == background
                         && !pixels.iter().any(border)
-                        && Some(*only) != *ignore
+                        && spread.contains(only)
                         && max_area_px.is_none_or(|most| area <= most)
                 })
             }

@@ -9,7 +9,6 @@
 /// Range reduction `x = n·ln 2 + r` with ln 2 in two parts, then the polynomial of degree 6 of the Cephes library
 /// (S. L. Moshier, `expf`).
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "vectorised inside its callers")]
 pub(crate) fn exp(x: f32) -> f32 {
     const LN2_HIGH: f32 = 0.693_359_4;
     const LN2_LOW: f32 = -2.121_944_4e-4;

@@ -13,5 +13,5 @@ pub mod tile;
 pub use ledger::{Ledger, Loss, Progress, Step};
 pub use message::{AggregateMessage, MessageError, ResultMessage, StageSeconds, TaskId, TaskMessage};
 pub use plan::{Cost, Fit, Group, Input, Member, PLAN_FORMAT, Plan, PlannedImage, Scaling, Scoring, hash};
-pub use signature::Signature;
+pub use signature::{Element, Layout, OutputForm, Signature};
 pub use tile::{TileDtype, TileError, TileHeader, TileIndex};

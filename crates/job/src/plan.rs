@@ -235,6 +235,14 @@ impl Plan {
         })
     }
 
+    /// Model runs of one window each that `task` takes; 0 if there is no such task.
+    pub fn forwards_of(&self, task: TaskId) -> u64 {
+        let Some((_, blocks)) = self.layout(task.image, task.group) else { return 0 };
+        let group = &self.scoring.groups[task.group as usize];
+        let windows = blocks.get(task.block).map_or(0, |b| b.windows());
+        windows * group.members.len() as u64 * group.views.len() as u64
+    }
+
     /// What the job will cost.
     pub fn cost(&self) -> Cost {
         let mut cost = Cost::default();

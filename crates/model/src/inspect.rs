@@ -11,6 +11,9 @@ use ort::value::{TensorElementType, ValueType};
 use std::collections::BTreeMap;
 use std::path::Path;
 
+/// Numbers in the input of a trial, at most: 1 GiB of `f32`. A file that declares more is not believed.
+const NUMBERS_MAX: u64 = 1 << 28;
+
 /// What a trial assumes where the model leaves it open.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct InspectOptions {
@@ -159,10 +162,17 @@ fn try_out(session: &mut Session, facts: &ModelFacts, options: &InspectOptions) 
     };
     let any_size = axes.height.fixed().is_none() && axes.width.fixed().is_none();
     // A window that does not suit the model may be no multiple of what it needs.
-    let round = |side: u32| side.next_multiple_of(32);
+    let round = |side: u32| side.checked_next_multiple_of(32).unwrap_or(side);
     let rounded = Size::new(round(size.height), round(size.width));
     let sizes = if any_size && rounded != size { vec![size, rounded] } else { vec![size] };
 
+    let images = u64::from(batch) * u64::from(channels.iter().copied().max().unwrap_or(1));
+    let numbers = rounded.area().saturating_mul(images);
+    if numbers > NUMBERS_MAX || size.is_empty() {
+        return Ok(Err(format!(
+            "one run at {size} px takes {numbers} numbers, and at most {NUMBERS_MAX} are tried"
+        )));
+    }
     let mut first_error = None;
     for (&channels, &size) in channels.iter().flat_map(|c| sizes.iter().map(move |s| (c, s))) {
         let mut probe = Probe { session, element: &input.element, layout: axes.layout, channels };

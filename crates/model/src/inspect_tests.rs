@@ -126,6 +126,13 @@ fn outputs_of_another_size_are_laid_over_the_input_rightly() {
 fn models_without_scores_say_what_they_are() {
     let classifier = facts(&Toy { pooled: true, classes: 10, ..Default::default() }, 32);
     assert!(classifier.refusal.unwrap().contains("10 numbers an image"));
+    for size in [Size::square(1 << 20), Size::new(0, 4)] {
+        let refusal = facts(&Toy { size: Some(size), ..Default::default() }, 32).refusal.unwrap();
+        assert!(
+            refusal.contains("at most 268435456") || refusal.contains("impossible dimensions"),
+            "{refusal}"
+        );
+    }
     let fixed = facts(&Toy { size: Some(Size::new(24, 40)), ..Default::default() }, 512);
     assert_eq!(fixed.image.unwrap().tried, Size::new(24, 40));
 }

@@ -62,39 +62,46 @@ pub(crate) fn output_axes(
     let dims: Vec<u32> = dims.iter().map(|&dim| dim as u32).collect();
     let like =
         |h: u32, w: u32| relation(input, Size::new(h, w)) != Relation::Unclear || proportional(input, h, w);
-    match *dims.as_slice() {
-        [n, a, b, c] => {
-            if n != batch {
-                return Err(format!("it came with dimensions {text} for a batch of {batch}"));
-            }
-            let planes = (OutputForm::Nchw, a, Size::new(b, c));
-            let interleaved = (OutputForm::Nhwc, c, Size::new(a, b));
-            let (form, classes, size) = match (like(b, c), like(a, b)) {
-                (true, false) => planes,
-                (false, true) => interleaved,
-                _ if layout == Layout::Nchw => planes,
-                _ => interleaved,
-            };
-            if size == Size::square(1) && input != Size::square(1) {
-                return Err(format!(
-                    "it gives {classes} numbers an image, {text}, not a score for each pixel: a classifier"
-                ));
-            }
-            Ok((form, classes, size))
+    let (form, classes, size) = match *dims.as_slice() {
+        [n, ..] if dims.len() == 4 && n != batch => {
+            return Err(format!("it came with dimensions {text} for a batch of {batch}"));
         }
-        [n, h, w] if like(h, w) && n == batch => Ok((OutputForm::Nhw, 1, Size::new(h, w))),
-        [c, h, w] if like(h, w) && batch == 1 => Ok((OutputForm::Chw, c, Size::new(h, w))),
-        [h, w, c] if like(h, w) && batch == 1 && h > 1 => Ok((OutputForm::Hwc, c, Size::new(h, w))),
-        [h, w] if like(h, w) && batch == 1 && h > 1 => Ok((OutputForm::Hw, 1, Size::new(h, w))),
-        [n, k] if n == batch => Err(format!(
-            "it gives {k} numbers an image, {text}, not a score for each pixel: a classifier or regressor"
-        )),
-        _ => Err(format!("its dimensions {text} do not follow the {input} px of the input")),
+        [_, c, 1, 1] if input != Size::square(1) => return Err(classifier(c, &text)),
+        [_, a, b, c] => match (like(b, c), like(a, b)) {
+            (true, planes) if !planes || layout == Layout::Nchw => (OutputForm::Nchw, a, Size::new(b, c)),
+            (_, true) => (OutputForm::Nhwc, c, Size::new(a, b)),
+            _ => return Err(unlike(&text, input)),
+        },
+        [n, h, w] if like(h, w) && n == batch => (OutputForm::Nhw, 1, Size::new(h, w)),
+        [c, h, w] if like(h, w) && batch == 1 => (OutputForm::Chw, c, Size::new(h, w)),
+        [h, w, c] if like(h, w) && batch == 1 => (OutputForm::Hwc, c, Size::new(h, w)),
+        [h, w] if like(h, w) && batch == 1 => (OutputForm::Hw, 1, Size::new(h, w)),
+        [n, k] if n == batch => return Err(classifier(k, &text)),
+        _ => return Err(unlike(&text, input)),
+    };
+    if size == Size::square(1) && input != size {
+        Err(classifier(classes, &text))
+    } else {
+        Ok((form, classes, size))
     }
 }
 
+fn classifier(numbers: u32, dims: &str) -> String {
+    format!(
+        "it gives {numbers} numbers an image, {dims}, not a score for each pixel: a classifier or regressor"
+    )
+}
+
+fn unlike(dims: &str, input: Size) -> String {
+    format!("its dimensions {dims} do not follow the {input} px of the input")
+}
+
+/// Whether an output of `height` by `width` has the shape of the input, but for a px that rounding took.
 fn proportional(input: Size, height: u32, width: u32) -> bool {
-    u64::from(height) * u64::from(input.width) == u64::from(width) * u64::from(input.height)
+    let skew =
+        (u64::from(height) * u64::from(input.width)).abs_diff(u64::from(width) * u64::from(input.height));
+    let rounding = u64::from(input.height) + u64::from(input.width);
+    skew == 0 || (height.min(width) >= 8 && skew <= rounding)
 }
 
 /// How `output` follows from `input`.

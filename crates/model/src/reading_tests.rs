@@ -46,6 +46,8 @@ fn outputs_are_read_by_the_size_they_follow() {
     assert_eq!(read(&[2, 64, 96], nchw, 1, wide), (OutputForm::Chw, 2, wide));
     assert_eq!(read(&[32, 48, 2], nhwc, 1, wide), (OutputForm::Hwc, 2, Size::new(32, 48)));
     assert_eq!(read(&[64, 96], nchw, 1, wide), (OutputForm::Hw, 1, wide));
+    // Eighths, rounded up.
+    assert_eq!(read(&[1, 3, 63, 47], nchw, 1, Size::new(500, 375)), (OutputForm::Nchw, 3, Size::new(63, 47)));
     assert_eq!(read(&[1, 3, 128, 192], nchw, 1, wide), (OutputForm::Nchw, 3, Size::new(128, 192)));
 }
 
@@ -56,6 +58,8 @@ fn outputs_without_pixels_say_what_they_are() {
     assert!(refuse(&[1, 64], 1).contains("classifier"));
     assert!(refuse(&[1, 1], 1).contains("classifier"));
     assert!(refuse(&[1, 1000, 1, 1], 1).contains("1000 numbers an image"));
+    assert!(refuse(&[1, 1, 1], 1).contains("classifier"));
+    assert!(refuse(&[1, 1, 2520, 85], 1).contains("do not follow"));
     assert!(refuse(&[1, 84, 8400], 1).contains("do not follow the 64 × 64 px"));
     assert!(refuse(&[1, 2, 3, 4, 5], 1).contains("do not follow"));
     assert!(refuse(&[1, 2, 64, 64], 2).contains("for a batch of 2"));

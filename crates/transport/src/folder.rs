@@ -19,21 +19,33 @@ pub struct FolderStore {
 }
 
 impl FolderStore {
-    /// The store under `root`, which is made when it is not there. Unfinished objects of a run that was killed are
-    /// removed: one process at a time writes to a folder.
+    /// The store under `root`, which is made when it is not there.
     ///
     /// # Errors
     /// When the folder cannot be made.
     pub fn open(root: &Path) -> Result<Self, StoreError> {
         let store = Self { root: Arc::new(root.to_path_buf()) };
-        let _ = std::fs::remove_dir_all(root.join(UNFINISHED));
-        std::fs::create_dir_all(root.join(UNFINISHED)).map_err(|e| store.error("write", "", &e))?;
+        std::fs::create_dir_all(store.scratch()).map_err(|e| store.error("write", "", &e))?;
         Ok(store)
+    }
+
+    /// Removes what processes that were killed left unfinished. Only for the one process that works in this folder.
+    ///
+    /// # Errors
+    /// When the scratch folder cannot be made anew.
+    pub fn clear_scratch(&self) -> Result<(), StoreError> {
+        let _ = std::fs::remove_dir_all(self.scratch());
+        std::fs::create_dir_all(self.scratch()).map_err(|e| self.error("write", "", &e))
     }
 
     /// The file that holds the object of `key`.
     pub fn path(&self, key: &str) -> PathBuf {
         self.root.join(key)
+    }
+
+    /// A folder on the same disk for what is not finished yet.
+    pub fn scratch(&self) -> PathBuf {
+        self.root.join(UNFINISHED)
     }
 
     fn error(&self, doing: &'static str, key: &str, error: &std::io::Error) -> StoreError {
@@ -223,6 +235,7 @@ mod tests {
         FolderStore::open(folder.path()).unwrap();
         std::fs::write(folder.path().join(UNFINISHED).join("half"), b"half").unwrap();
         let store = FolderStore::open(folder.path()).unwrap();
+        store.clear_scratch().unwrap();
         assert!(store.list("").await.unwrap().is_empty());
         assert_eq!(std::fs::read_dir(folder.path().join(UNFINISHED)).unwrap().count(), 0);
     }

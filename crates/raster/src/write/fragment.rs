@@ -35,6 +35,11 @@ pub struct FragmentText {
 impl Fragment {
     const VERSION: u32 = 1;
 
+    /// What stands for an image of which there is nothing else to say.
+    pub fn new(image_id: &str, texts: Vec<FragmentText>) -> Self {
+        Self { version: Self::VERSION, image_id: image_id.to_owned(), texts }
+    }
+
     /// Reads the JSON that a sink has written.
     ///
     /// # Errors

@@ -1,0 +1,55 @@
+//! How the process ends.
+
+use std::process::ExitCode;
+
+/// What the exit code says; after `sysexits.h`, so that schedulers can tell a bad job from a passing trouble.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Everything is done.
+    Done = 0,
+    /// Done, but some images failed; they are listed.
+    Partial = 1,
+    /// The command line makes no sense.
+    Usage = 64,
+    /// The job file, an image list or a model is not right: nothing was started.
+    BadJob = 65,
+    /// A service, a library or a disk is not there or has no room.
+    Unavailable = 69,
+    /// A bug in Marquetry.
+    Bug = 70,
+    /// Stopped before the end; the same command goes on.
+    TryAgain = 75,
+    /// The machine's configuration is not right.
+    BadConfig = 78,
+}
+
+/// The list for `--help`.
+pub(crate) const EXIT_CODES: &str = "\
+Exit codes:
+   0  done
+   1  done, but some images failed (they are listed)
+  64  the command line makes no sense
+  65  the job file, an image list or a model is not right; nothing was started
+  69  a service, a library or a disk is not there or has no room
+  70  a bug in Marquetry
+  75  stopped before the end: the same command goes on where it stopped
+  78  the machine's configuration is not right";
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// An error that ends the process: what to print, and with which code.
+#[derive(Debug)]
+pub(crate) struct Fatal {
+    pub(crate) exit: Exit,
+    pub(crate) message: String,
+}
+
+impl Fatal {
+    pub(crate) fn new(exit: Exit, message: impl std::fmt::Display) -> Self {
+        Self { exit, message: message.to_string() }
+    }
+}

@@ -1,0 +1,26 @@
+//! `marquetry inspect`: what a model takes and gives.
+
+use crate::args::{Format, InspectArgs};
+use crate::exit::{Exit, Fatal};
+use crate::job::load_runtime;
+use crate::say;
+use marquetry_model::{InspectOptions, inspect, read_model};
+
+pub(crate) fn run(args: &InspectArgs) -> Result<Exit, Fatal> {
+    let path = args.model.display().to_string();
+    let failed = |error: marquetry_model::ModelError| Fatal::new(Exit::BadJob, format!("{path}: {error}"));
+    let bytes = read_model(&args.model).map_err(failed)?;
+    let runtime = load_runtime(args.common.onnxruntime.as_deref())?;
+    let options = InspectOptions { size: args.window, ..InspectOptions::default() };
+    let facts = inspect(&runtime, &bytes, &options).map_err(failed)?;
+    match args.common.format {
+        Format::Json => say::data(&serde_json::to_string_pretty(&facts).unwrap_or_default()),
+        Format::Text => {
+            say::data(&facts.report(&path));
+            if facts.refusal.is_none() {
+                say::data(&format!("\nMember entry for a job file:\n\n{}", facts.member_yaml(&path)));
+            }
+        }
+    }
+    Ok(if facts.refusal.is_none() { Exit::Done } else { Exit::BadJob })
+}

@@ -1,0 +1,72 @@
+//! `marquetry plan`: the job with every default filled in, and its cost.
+
+use crate::args::{Format, PlanArgs};
+use crate::exit::{Exit, Fatal};
+use crate::job::{JobFile, load_runtime};
+use crate::say;
+use marquetry_coordinator::{Tables, describe_grid, outputs_hash};
+use marquetry_job::spec::JobSpec;
+use marquetry_job::{Cost, Plan};
+
+pub(crate) fn run(args: &PlanArgs) -> Result<Exit, Fatal> {
+    let job = JobFile::read(&args.job)?;
+    job.store()?;
+    let runtime = load_runtime(args.common.onnxruntime.as_deref())?;
+    let planned = job.plan(&runtime, std::env::temp_dir())?;
+    let ids = planned.plan.images.iter().map(|i| i.id.clone()).chain(planned.rejected.iter().map(|r| r.id.clone()));
+    Tables::prepare(&job.spec, &job.base, ids.collect()).map_err(|e| Fatal::new(Exit::BadJob, e))?;
+    let cost = planned.plan.cost();
+    match args.common.format {
+        Format::Json => say::data(&json(&job.spec, &planned.plan, &cost, planned.rejected.len())),
+        Format::Text => {
+            say::data(&job.spec.to_yaml());
+            say::data(&text(&job.spec, &planned.plan, &cost));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// The cost as comments, so that what is printed is a job file.
+fn text(spec: &JobSpec, plan: &Plan, cost: &Cost) -> String {
+    let mut lines = vec![
+        format!("job {}", plan.job),
+        format!("images    {} ({} px)", say::count(plan.images.len() as u64), say::count(cost.pixels)),
+    ];
+    for group in &plan.scoring.groups {
+        let (members, views) = (group.members.len(), group.views.len());
+        lines.push(format!("group     {members} members × {views} views, {}", describe_grid(group)));
+    }
+    let memory = memory(spec, cost);
+    lines.extend([
+        format!("windows   {} (windows × members)", say::count(cost.windows)),
+        format!("forwards  {} (windows × members × views)", say::count(cost.forwards)),
+        format!("tasks     {} (blocks)", say::count(cost.tasks)),
+        format!(
+            "stored    at most {} of tiles before compression{}",
+            say::bytes(cost.tile_bytes),
+            if spec.tiles.keep { "" } else { "; an image's tiles are deleted when it is finished" }
+        ),
+        format!("memory    about {} beside models and their activations", say::bytes(memory)),
+    ]);
+    lines.iter().map(|line| format!("# {line}\n")).collect()
+}
+
+/// Canvases in hand, one image's decoded pixels, and one band.
+pub(crate) fn memory(spec: &JobSpec, cost: &Cost) -> u64 {
+    let canvases = crate::run::canvas_bytes(spec).max(cost.canvas_bytes_max);
+    let all = cost.pixels.saturating_mul(spec.classes.len() as u64 * 4);
+    canvases.min(all) + spec.limits.image_bytes().min(cost.pixels * 3) + spec.limits.band_bytes().min(all)
+}
+
+fn json(spec: &JobSpec, plan: &Plan, cost: &Cost, rejected: usize) -> String {
+    let value = serde_json::json!({
+        "job": plan.job,
+        "outputs": outputs_hash(spec),
+        "images": plan.images.len(),
+        "rejected_images": rejected,
+        "cost": cost,
+        "memory_bytes": memory(spec, cost),
+        "spec": spec,
+    });
+    serde_json::to_string_pretty(&value).unwrap_or_default()
+}

@@ -1,0 +1,94 @@
+//! What a run came to.
+
+use crate::args::Format;
+use crate::say;
+use marquetry_coordinator::{Finished, RunFacts};
+
+/// Prints the summary: a table for people, one object for machines.
+pub(crate) fn print(finished: &Finished<'_>, facts: &RunFacts, format: Format) {
+    match format {
+        Format::Text => say::data(&text(finished, facts)),
+        Format::Json => say::data(&json(finished, facts)),
+    }
+}
+
+fn text(finished: &Finished<'_>, facts: &RunFacts) -> String {
+    let tally = finished.tally;
+    let stages = tally.seconds;
+    let mut rows: Vec<(&str, String)> = vec![
+        ("job", finished.plan.job.clone()),
+        ("images", {
+            let mut images = format!("{} finished", say::count(tally.progress.images_done));
+            if tally.images_found > 0 {
+                images += &format!(" ({} of them earlier)", say::count(tally.images_found));
+            }
+            match finished.failed_images() {
+                0 => images,
+                n => images + &format!(", {} failed", say::count(n)),
+            }
+        }),
+        ("forwards", {
+            let rate = tally.forwards as f64 / facts.wall_seconds.max(1e-9);
+            let mut forwards = format!("{} ({rate:.1}/s)", say::count(tally.forwards));
+            if tally.forwards_found > 0 {
+                forwards += &format!(", {} found done", say::count(tally.forwards_found));
+            }
+            forwards
+        }),
+        ("time", say::seconds(facts.wall_seconds)),
+        (
+            "threads' time",
+            format!(
+                "read {} · prepare {} · infer {} · stitch {} · store {} · put together {}",
+                say::seconds(stages.read),
+                say::seconds(stages.prepare),
+                say::seconds(stages.infer),
+                say::seconds(stages.stitch),
+                say::seconds(stages.store),
+                say::seconds(tally.aggregate_seconds)
+            ),
+        ),
+        ("tiles stored", say::bytes(tally.tile_bytes)),
+    ];
+    if let Some(peak) = facts.peak_memory_bytes {
+        rows.push(("peak memory", say::bytes(peak)));
+    }
+    if tally.retries > 0 {
+        rows.push(("retries", say::count(tally.retries)));
+    }
+    for (name, place) in &facts.files {
+        rows.push((name, place.clone()));
+    }
+    let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let mut text: String = rows.iter().map(|(name, value)| format!("{name:<width$}  {value}\n")).collect();
+    for loss in &tally.losses {
+        let image = finished.plan.images.get(loss.image as usize).map_or("?", |i| i.id.as_str());
+        text += &format!("failed: image {image}: {} ({} tries)\n", loss.reason, loss.attempts);
+    }
+    for image in finished.rejected {
+        text += &format!("failed: image {}: {}\n", image.id, image.reason);
+    }
+    text
+}
+
+fn json(finished: &Finished<'_>, facts: &RunFacts) -> String {
+    let value = serde_json::json!({
+        "job": finished.plan.job,
+        "whole": finished.is_whole(),
+        "failed_images": finished.failed_images(),
+        "wall_seconds": facts.wall_seconds,
+        "peak_memory_bytes": facts.peak_memory_bytes,
+        "tally": finished.tally,
+        "rejected": finished.rejected.iter().map(|r| (&r.id, &r.reason)).collect::<Vec<_>>(),
+        "machine": facts.machine,
+        "files": facts.files,
+    });
+    serde_json::to_string_pretty(&value).unwrap_or_default()
+}
+
+/// The greatest resident memory of this process so far, where the system tells (Linux).
+pub(crate) fn peak_memory_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
+    line.trim().trim_end_matches("kB").trim().parse::<u64>().ok().map(|kib| kib * 1024)
+}

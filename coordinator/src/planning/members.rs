@@ -1,0 +1,262 @@
+//! The members of a job: found, looked into, tried, and grouped by the grid they share.
+
+use crate::planning::paths::{Match, PathError, expand};
+use marquetry_ensemble::{Applied, Importance, Labelling, Transfer, View, ViewError};
+use marquetry_geometry::{Grid, GridError, Padding, Size, WindowSpec};
+use marquetry_job::spec::{JobSpec, Layout, MemberSpec, Normalise, WindowMode, tags_from_name};
+use marquetry_job::{Fit, Group, Input, Member, Scaling, Signature, hash};
+use marquetry_model::{InspectOptions, ModelError, ModelFacts, Runtime, Wanted, inspect, read_model, resolve};
+use std::path::{Path, PathBuf};
+
+/// Windows in one run of a model, unless the job says otherwise. Processors gain nothing from more.
+const BATCH: u32 = 1;
+
+/// Why the members of a job cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum MembersError {
+    /// The files cannot be found.
+    #[error("members[{entry}].onnx: {error}")]
+    Path {
+        /// Place in the job file.
+        entry: usize,
+        /// Why.
+        error: PathError,
+    },
+    /// A model cannot be read, or is not what the job says.
+    #[error("members[{entry}]: {}: {error}", path.display())]
+    Model {
+        /// Place in the job file.
+        entry: usize,
+        /// The model.
+        path: PathBuf,
+        /// Why.
+        error: Box<ModelError>,
+    },
+    /// A model that does not go with the rest of the job.
+    #[error("members[{entry}]: {}: {reason}", path.display())]
+    Unfit {
+        /// Place in the job file.
+        entry: usize,
+        /// The model.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// Two members of one name.
+    #[error("members[{entry}].name: two members are called `{name}`; a name with several models, or a model named twice, needs names of its own")]
+    Name {
+        /// Place in the job file.
+        entry: usize,
+        /// The name.
+        name: String,
+    },
+}
+
+/// The members of `spec`, grouped, and what there is to tell the user about them. `base` is the job file's folder.
+pub(crate) fn groups(
+    spec: &JobSpec,
+    base: &Path,
+    runtime: &Runtime,
+    mut each: impl FnMut(&str),
+) -> Result<(Vec<Group>, Vec<String>), MembersError> {
+    let (mut groups, mut notes): (Vec<Group>, Vec<String>) = (Vec::new(), Vec::new());
+    for (entry, member) in spec.members.iter().enumerate() {
+        let files = expand(&member.onnx, base).map_err(|error| MembersError::Path { entry, error })?;
+        for Match { path, .. } in files {
+            let lone = Candidate { spec, member, entry, path };
+            each(&lone.name());
+            let group = lone.look(runtime, &mut notes)?;
+            let taken = groups.iter().flat_map(|g| &g.members).any(|m| m.name == group.members[0].name);
+            if taken {
+                return Err(MembersError::Name { entry, name: group.members[0].name.clone() });
+            }
+            join(&mut groups, group);
+        }
+    }
+    Ok((groups, notes))
+}
+
+/// Puts a group of one into the group that shares its grid, or at the end.
+fn join(groups: &mut Vec<Group>, lone: Group) {
+    let same = |g: &&mut Group| {
+        (g.scaling, g.window, g.importance, &g.views) == (lone.scaling, lone.window, lone.importance, &lone.views)
+    };
+    match groups.iter_mut().find(same) {
+        Some(group) => group.members.extend(lone.members),
+        None => groups.push(lone),
+    }
+}
+
+/// One model of one entry.
+struct Candidate<'a> {
+    spec: &'a JobSpec,
+    member: &'a MemberSpec,
+    entry: usize,
+    path: PathBuf,
+}
+
+impl Candidate<'_> {
+    fn name(&self) -> String {
+        let stem = self.path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        self.member.name.clone().unwrap_or(stem)
+    }
+
+    fn unfit(&self, reason: impl std::fmt::Display) -> MembersError {
+        MembersError::Unfit { entry: self.entry, path: self.path.clone(), reason: reason.to_string() }
+    }
+
+    fn failed(&self, error: ModelError) -> MembersError {
+        MembersError::Model { entry: self.entry, path: self.path.clone(), error: Box::new(error) }
+    }
+
+    /// Reads and tries the model; a group of this member alone.
+    fn look(&self, runtime: &Runtime, notes: &mut Vec<String>) -> Result<Group, MembersError> {
+        let bytes = read_model(&self.path).map_err(|e| self.failed(e))?;
+        let outer = self.member.window.size;
+        let facts = self.inspect(runtime, &bytes, outer)?;
+        let fixed = facts.image.as_ref().is_some_and(|i| i.height.fixed().is_some() && i.width.fixed().is_some());
+        let views = self.spec.tta.views.resolve(outer, fixed).map_err(|e: ViewError| self.unfit(e))?;
+        let mut signatures = Vec::new();
+        for size in sizes(&views, outer) {
+            let tried = if size == outer { facts.clone() } else { self.inspect(runtime, &bytes, size)? };
+            let resolved = resolve(&tried, &self.wanted(size)).map_err(|e| self.failed(e))?;
+            notes.extend(resolved.warnings.into_iter().map(|w| format!("{}: {w}", self.name())));
+            signatures.push(resolved.signature);
+        }
+        let window = self.window(&signatures[0])?;
+        self.check(&signatures, &window, &views)?;
+        let (scaling, importance, padding) = match &self.member.window.mode {
+            WindowMode::Whole => (Scaling::Whole, Importance::Constant, (Padding::Reflect, 0.0)),
+            WindowMode::Slide(slide) => {
+                let padding = (slide.fill.padding, slide.fill.value);
+                (Scaling::Factor(self.member.scale), slide.importance, padding)
+            }
+        };
+        let member = Member {
+            name: self.name(),
+            onnx: self.path.to_string_lossy().into_owned(),
+            sha256: hash(&[&bytes]),
+            tags: self.tags(),
+            weights: self.member.weights.clone(),
+            input: self.input(padding),
+            applied: self.member.output.activation,
+            fit: self.member.output.fit,
+            signatures,
+        };
+        Ok(Group { scaling, window, importance, views, members: vec![member] })
+    }
+
+    fn inspect(&self, runtime: &Runtime, bytes: &[u8], size: Size) -> Result<ModelFacts, MembersError> {
+        let channels = self.member.input.bands.as_ref().map(|b| b.len() as u32);
+        let options = InspectOptions { size: Some(size), layout: self.layout(), channels };
+        inspect(runtime, bytes, &options).map_err(|e| self.failed(e))
+    }
+
+    fn layout(&self) -> Option<marquetry_job::Layout> {
+        match self.member.input.layout {
+            Layout::Auto => None,
+            Layout::Nchw => Some(marquetry_job::Layout::Nchw),
+            Layout::Nhwc => Some(marquetry_job::Layout::Nhwc),
+        }
+    }
+
+    fn wanted(&self, size: Size) -> Wanted {
+        Wanted {
+            head: self.member.output.head.clone(),
+            layout: self.layout(),
+            channels: self.member.input.bands.as_ref().map(|b| b.len() as u32),
+            size,
+            batch: self.member.batch.unwrap_or(BATCH),
+        }
+    }
+
+    /// The member's windows. What a model with a smaller, central output does not say is margin.
+    fn window(&self, signature: &Signature) -> Result<WindowSpec, MembersError> {
+        let mut window = self.member.window.layout();
+        if self.member.output.fit == Fit::Resize || signature.output_size == signature.size {
+            return Ok(window);
+        }
+        let (input, output) = (signature.size, signature.output_size);
+        let central = |i: u32, o: u32| i.checked_sub(o).filter(|d| d.is_multiple_of(2)).map(|d| d / 2);
+        let margin = central(input.height, output.height).zip(central(input.width, output.width));
+        let Some((height, width)) = margin else {
+            return Err(self.unfit(format!(
+                "output.fit: an output of {output} px is not the centre of a window of {input} px; use fit: resize"
+            )));
+        };
+        if !window.margin.is_empty() || window.margin.height + window.margin.width > 0 {
+            return Err(self.unfit("window.margin: the model's output is the centre of its window already"));
+        }
+        let scaled = |stride: u32, inner: u32, whole: u32| {
+            ((u64::from(stride) * u64::from(inner) / u64::from(whole)) as u32).max(1)
+        };
+        window.stride = Size::new(
+            scaled(window.stride.height, output.height, window.inner.height),
+            scaled(window.stride.width, output.width, window.inner.width),
+        );
+        window.margin = Size::new(height, width);
+        window.inner = output;
+        Ok(window)
+    }
+
+    fn check(&self, signatures: &[Signature], window: &WindowSpec, views: &[View]) -> Result<(), MembersError> {
+        Grid::new(window.inner, window).map_err(|e: GridError| self.unfit(e))?;
+        let classes = self.spec.classes.len();
+        let (channels, applied) = (signatures[0].classes as usize, self.member.output.activation);
+        let labelling = self.spec.labelling;
+        if Transfer::new(applied, labelling, channels, classes, self.spec.tta.space).is_none() {
+            return Err(self.unfit(channels_unlike_classes(channels, classes, applied, labelling)));
+        }
+        if self.member.output.fit == Fit::Centre && views.iter().any(|v| v.scale != 1.0) {
+            return Err(self.unfit("tta.views: scale() cannot bring back an output that is the centre of its window"));
+        }
+        if matches!(self.member.window.mode, WindowMode::Whole) && window.margin != Size::square(0) {
+            return Err(self.unfit("output.fit: with window.mode: whole there is nothing around the image; use resize"));
+        }
+        Ok(())
+    }
+
+    fn tags(&self) -> std::collections::BTreeMap<String, String> {
+        let mut tags = tags_from_name(&self.path.to_string_lossy());
+        tags.extend(self.member.tags.clone());
+        tags
+    }
+
+    fn input(&self, (padding, padding_value): (Padding, f32)) -> Input {
+        let input = &self.member.input;
+        let (mean, std, per_image) = match &input.normalise {
+            Normalise::Fixed { mean, std } => (mean.clone(), std.clone(), false),
+            Normalise::Image => (Vec::new(), Vec::new(), true),
+        };
+        // A member's bands are counted among the job's, those among the file's.
+        let bands = match (&self.spec.images.bands, &input.bands) {
+            (Some(job), Some(own)) => Some(own.iter().filter_map(|&b| job.get(usize::from(b)).copied()).collect()),
+            (Some(bands), None) | (None, Some(bands)) => Some(bands.clone()),
+            (None, None) => None,
+        };
+        Input { bands, reversed: input.reversed, scale: input.scale, mean, std, per_image, padding, padding_value }
+    }
+}
+
+/// The sizes in which views of a window are shown, the window as it is first.
+fn sizes(views: &[View], outer: Size) -> Vec<Size> {
+    let mut sizes = vec![outer];
+    for size in views.iter().map(|v| v.input_size(outer)) {
+        if !sizes.contains(&size) {
+            sizes.push(size);
+        }
+    }
+    sizes
+}
+
+fn channels_unlike_classes(channels: usize, classes: usize, applied: Applied, labelling: Labelling) -> String {
+    let advice = match (channels, labelling, applied) {
+        (1, Labelling::Multiclass, Applied::Softmax) => "; a softmax over one channel is 1 everywhere".to_owned(),
+        (_, Labelling::Multiclass, _) if channels + 1 == classes => {
+            "; if the background has no channel, set output.multilabel: true and name the others only".to_owned()
+        }
+        (1, Labelling::Multiclass, _) => "; one channel goes with two classes, background and object".to_owned(),
+        _ => String::new(),
+    };
+    format!("it says {channels} channels per pixel, and the job names {classes} classes{advice}")
+}

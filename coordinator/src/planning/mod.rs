@@ -1,0 +1,107 @@
+//! From a job file to a plan: everything is looked at before anything is run.
+
+mod images;
+mod members;
+mod paths;
+
+pub use images::{ImagesError, Rejected};
+pub use members::MembersError;
+pub use paths::PathError;
+
+use marquetry_job::spec::JobSpec;
+use marquetry_job::{PLAN_FORMAT, Plan, PlannedImage, Scoring, hash};
+use marquetry_model::Runtime;
+use marquetry_raster::read::Limits;
+use std::path::Path;
+
+/// Why a job cannot be planned. Nothing was started.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// The images.
+    #[error(transparent)]
+    Images(#[from] ImagesError),
+    /// The members.
+    #[error(transparent)]
+    Members(#[from] MembersError),
+    /// A class that no member has a weight for.
+    #[error("members: class `{0}` has weight 0 in every member")]
+    Weightless(String),
+}
+
+/// A plan, and what was noticed while it was made.
+#[derive(Debug)]
+pub struct Planned {
+    /// The plan.
+    pub plan: Plan,
+    /// Images that cannot be used.
+    pub rejected: Vec<Rejected>,
+    /// Sentences for the user.
+    pub notes: Vec<String>,
+}
+
+/// Plans `spec`, whose relative paths are relative to `base`. `each` hears what is being looked at.
+///
+/// # Errors
+/// When images or members cannot be found, or a model is not what the job says. Images that cannot be read are no
+/// error: they are set aside.
+pub fn plan(
+    spec: &JobSpec,
+    base: &Path,
+    runtime: &Runtime,
+    limits: &Limits,
+    each: impl FnMut(&str),
+) -> Result<Planned, PlanError> {
+    let found = images::find(&spec.images.from, base)?;
+    let (images, mut rejected) = images::look_at(found, limits);
+    let (groups, notes) = members::groups(spec, base, runtime, each)?;
+    let classes = spec.class_names();
+    let scoring = Scoring {
+        format: PLAN_FORMAT,
+        labelling: spec.labelling,
+        view_merge: spec.tta.merge,
+        view_space: spec.tta.space,
+        space: spec.merge,
+        mirrored: spec.tta.mirrored(classes.len()),
+        tile: spec.tiles.dtype,
+        block_pixels: (spec.limits.block_bytes() / (4 * classes.len() as u64)).max(1),
+        groups,
+        classes,
+    };
+    let weights = scoring.total_weights();
+    if let Some(class) = weights.iter().position(|w| *w <= 0.0) {
+        return Err(PlanError::Weightless(scoring.classes[class].clone()));
+    }
+    let (images, unfit) = fitting(images, &scoring);
+    rejected.extend(unfit);
+    Ok(Planned { plan: Plan::new(&spec.name, scoring, images), rejected, notes })
+}
+
+/// Sets aside the images whose bands are no input for some member.
+fn fitting(images: Vec<PlannedImage>, scoring: &Scoring) -> (Vec<PlannedImage>, Vec<Rejected>) {
+    let (mut fit, mut unfit) = (Vec::new(), Vec::new());
+    for image in images {
+        let members = scoring.groups.iter().flat_map(|g| &g.members);
+        let wrong = members.clone().find(|m| {
+            m.signatures.first().is_some_and(|s| m.input.bands_of(image.bands, s.channels).is_none())
+        });
+        match wrong {
+            None => fit.push(image),
+            Some(member) => unfit.push(Rejected {
+                reason: format!(
+                    "it has {} bands and member {} takes {}: choose some with `images: {{from: …, bands: […]}}`",
+                    image.bands, member.name, member.signatures[0].channels
+                ),
+                path: image.uri.clone().into(),
+                id: image.id,
+            }),
+        }
+    }
+    (fit, unfit)
+}
+
+/// Names the decisions and outputs of a job: tables and masks made for others are not used.
+pub fn outputs_hash(spec: &JobSpec) -> String {
+    let spec = serde_json::to_value(spec).unwrap_or_default();
+    let what = serde_json::json!([spec["classes"], spec["decide"], spec["outputs"], spec["failures"]["ignore"]]);
+    hash(&[what.to_string().as_bytes()])[..12].to_owned()
+}

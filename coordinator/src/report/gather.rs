@@ -1,0 +1,201 @@
+//! From a finished job to what its report shows.
+
+use crate::aggregator::part::Part;
+use crate::follow::Tally;
+use crate::outcome;
+use crate::planning::Rejected;
+use crate::report::{Report, ReportClass, ReportFailure, ReportGroup, ReportImage, ReportMember};
+use marquetry_job::spec::JobSpec;
+use marquetry_job::{Group, Loss, Member, Plan, Scaling, key};
+use marquetry_transport::{ObjectStore, StoreErrorKind};
+
+/// What only the caller knows of a run.
+#[derive(Debug, Clone, Default)]
+pub struct RunFacts {
+    /// Wall-clock time, s.
+    pub wall_seconds: f64,
+    /// Greatest resident memory of the process, bytes, where the system tells.
+    pub peak_memory_bytes: Option<u64>,
+    /// Runtime, device, threads: as pairs of name and value.
+    pub machine: Vec<(String, String)>,
+    /// The finished files: name and where.
+    pub files: Vec<(String, String)>,
+}
+
+/// A finished job.
+#[derive(Debug, Clone, Copy)]
+pub struct Finished<'a> {
+    /// What was computed.
+    pub plan: &'a Plan,
+    /// What was asked for.
+    pub spec: &'a JobSpec,
+    /// Names the decisions and outputs.
+    pub outputs: &'a str,
+    /// What it came to.
+    pub tally: &'a Tally,
+    /// Images that could not be used.
+    pub rejected: &'a [Rejected],
+}
+
+impl Finished<'_> {
+    /// Whether every image is finished and whole.
+    pub fn is_whole(&self) -> bool {
+        self.tally.losses.is_empty() && self.rejected.is_empty()
+    }
+
+    /// Images of which something or all is missing.
+    pub fn failed_images(&self) -> u64 {
+        self.tally.progress.images_failed + self.rejected.len() as u64
+    }
+
+    /// Gathers what the report shows; the images' parts are read from `store`.
+    ///
+    /// # Errors
+    /// When a part cannot be read.
+    pub async fn report(&self, store: &dyn ObjectStore, facts: RunFacts) -> Result<Report, crate::TableError> {
+        let mut images = Vec::new();
+        let mut class_pixels = vec![0_u64; self.spec.classes.len()];
+        for image in &self.plan.images {
+            let part = match store.get(&key::part(&self.plan.job, self.outputs, &image.key)).await {
+                Ok(bytes) => Part::from_bytes(&bytes)?,
+                Err(error) if error.kind == StoreErrorKind::NotFound => continue,
+                Err(error) => return Err(error.into()),
+            };
+            class_pixels.iter_mut().zip(&part.class_pixels).for_each(|(sum, n)| *sum += n);
+            let pixels = image.size.area() as f64;
+            images.push(ReportImage {
+                id: image.id.clone(),
+                size: image.size.to_string(),
+                confidence: part.confidence,
+                shares: part.class_pixels.iter().map(|&n| n as f64 / pixels).collect(),
+                missing: part.missing_pixels as f64 / pixels,
+                pictures: part.pictures(),
+            });
+        }
+        let tally = self.tally;
+        let failed = self.failed_images();
+        let outcome = match failed {
+            0 => "done".to_owned(),
+            1 => "done with 1 failed image".to_owned(),
+            n => format!("done with {n} failed images"),
+        };
+        Ok(Report {
+            name: self.spec.name.clone(),
+            job: self.plan.job.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            outcome,
+            whole: self.is_whole(),
+            wall_seconds: facts.wall_seconds,
+            forwards: tally.forwards,
+            tasks_computed: tally.tasks_computed,
+            tasks_found: tally.tasks_found,
+            retries: tally.retries,
+            tile_bytes: tally.tile_bytes,
+            stages: tally.seconds,
+            aggregate_seconds: tally.aggregate_seconds,
+            peak_memory_bytes: facts.peak_memory_bytes,
+            machine: facts.machine,
+            settings: settings(self.spec, self.plan),
+            classes: self.classes(&class_pixels),
+            groups: self.plan.scoring.groups.iter().map(|g| self.group(g)).collect(),
+            images,
+            failures: self.failures(),
+            files: facts.files,
+        })
+    }
+
+    fn classes(&self, pixels: &[u64]) -> Vec<ReportClass> {
+        let all = pixels.iter().sum::<u64>().max(1) as f64;
+        let colours = outcome::legend(self.spec).map(|l| l.colours().to_vec()).unwrap_or_default();
+        let classes = self.spec.classes.iter().zip(colours).zip(pixels);
+        let class = |((class, colour), &n): ((&marquetry_job::spec::Class, [u8; 3]), &u64)| ReportClass {
+            name: class.name.clone(),
+            colour,
+            share: n as f64 / all,
+        };
+        classes.map(class).collect()
+    }
+
+    fn group(&self, group: &Group) -> ReportGroup {
+        let (mut windows, mut covered, mut pixels) = (0, 0, 0);
+        for image in &self.plan.images {
+            let Ok(grid) = group.grid(image.size) else { continue };
+            windows += grid.len();
+            covered += grid.len() * group.window.inner.area();
+            pixels += grid.image().area();
+        }
+        ReportGroup {
+            geometry: describe_grid(group),
+            views: group.views.iter().map(ToString::to_string).collect(),
+            windows,
+            windows_per_pixel: covered as f64 / pixels.max(1) as f64,
+            members: group.members.iter().map(member).collect(),
+        }
+    }
+
+    fn failures(&self) -> Vec<ReportFailure> {
+        let rejected = self.rejected.iter().map(|r| ReportFailure {
+            image: r.id.clone(),
+            what: "whole image".into(),
+            attempts: 1,
+            reason: r.reason.clone(),
+        });
+        let lost = |loss: &Loss| ReportFailure {
+            image: self.plan.images.get(loss.image as usize).map_or_else(String::new, |i| i.id.clone()),
+            what: loss.task.map_or_else(|| "whole image".into(), |t| format!("block {}", t.block)),
+            attempts: loss.attempts,
+            reason: loss.reason.clone(),
+        };
+        rejected.chain(self.tally.losses.iter().map(lost)).collect()
+    }
+}
+
+/// A group's grid in words.
+pub fn describe_grid(group: &Group) -> String {
+    let window = &group.window;
+    if group.scaling == Scaling::Whole {
+        return format!("whole image at {} px", window.inner);
+    }
+    let mut words = format!("{} px, stride {} px", window.outer(), window.stride);
+    if window.margin.height + window.margin.width > 0 {
+        words += &format!(", margin {} px", window.margin);
+    }
+    if let Scaling::Factor(factor) = group.scaling
+        && factor != 1.0
+    {
+        words += &format!(", image at {factor}");
+    }
+    let lower = |debug: String| debug.to_lowercase();
+    format!("{words}, {}, {}", lower(format!("{:?}", window.edges)), lower(format!("{:?}", group.importance)))
+}
+
+fn member(member: &Member) -> ReportMember {
+    let same = member.weights.windows(2).all(|w| w[0] == w[1]);
+    let weight = match member.weights.first() {
+        Some(weight) if same => weight.to_string(),
+        _ => member.weights.iter().map(ToString::to_string).collect::<Vec<_>>().join(" · "),
+    };
+    ReportMember {
+        name: member.name.clone(),
+        tags: member.tags.iter().map(|(tag, value)| format!("{tag} {value}")).collect(),
+        weight,
+        sha256: member.sha256.chars().take(12).collect(),
+    }
+}
+
+fn settings(spec: &JobSpec, plan: &Plan) -> Vec<(String, String)> {
+    let lower = |debug: String| debug.to_lowercase();
+    let scoring = &plan.scoring;
+    let rule = match &spec.decide.rule {
+        marquetry_ensemble::Rule::Argmax => "argmax",
+        marquetry_ensemble::Rule::Threshold(_) => "thresholds",
+        marquetry_ensemble::Rule::Triplet(_) => "triplet",
+    };
+    let pairs = [
+        ("Views merged by", lower(format!("{:?} of {:?}", scoring.view_merge, scoring.view_space))),
+        ("Windows and members merged in", lower(format!("{:?}", scoring.space))),
+        ("Tiles", lower(format!("{:?}", scoring.tile))),
+        ("Decision", rule.to_owned()),
+    ];
+    pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}

@@ -1,0 +1,206 @@
+//! The tables of a job: submissions and lists that are made of all images, once these are finished.
+
+use crate::aggregator::part::{Part, PartError};
+use crate::outcome;
+use marquetry_job::spec::{ClassCsv, JobSpec, KaggleRle, Output, RleRows};
+use marquetry_job::{Plan, key};
+use marquetry_raster::write::{
+    Fragment, FragmentText, Submission, SubmissionClass, SubmissionColumns, SubmissionLayout, WriteError, join_coco,
+};
+use marquetry_transport::{ObjectStore, StoreError, StoreErrorKind};
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+use tokio::runtime::Handle;
+
+/// Why a table cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum TableError {
+    /// The sample submission cannot be read.
+    #[error("outputs[{output}].sample: cannot read {}: {error}", path.display())]
+    Sample {
+        /// Place in the job file.
+        output: usize,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The rows cannot be laid out.
+    #[error("outputs[{output}]: {error}")]
+    Layout {
+        /// Place in the job file.
+        output: usize,
+        /// Why.
+        error: WriteError,
+    },
+    /// The table cannot be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// An image's part cannot be had.
+    #[error(transparent)]
+    Part(#[from] PartError),
+    /// The store is in trouble.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The temporary folder is in trouble.
+    #[error("the temporary folder: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+enum Table {
+    Csv { file: String, submission: Submission, empty: Vec<FragmentText> },
+    Coco { file: String },
+}
+
+/// All tables of a job. Made, and checked against sample submissions, before anything is run.
+pub struct Tables {
+    list: Vec<(usize, Table)>,
+    /// All ids, also of images that cannot be used, in the order of plain tables.
+    ids: Vec<String>,
+}
+
+impl Tables {
+    /// The tables that `spec` asks for, for images `ids`. Relative paths are relative to `base`.
+    ///
+    /// # Errors
+    /// When a sample submission cannot be read or does not go with the images and classes.
+    pub fn prepare(spec: &JobSpec, base: &Path, ids: Vec<String>) -> Result<Self, TableError> {
+        let mut list = Vec::new();
+        for (number, output) in spec.outputs.iter().enumerate() {
+            let table = match output {
+                Output::KaggleRle(rle) => run_lengths(spec, rle, number, base, &ids)?,
+                Output::ClassCsv(csv) => class_ids(csv, number, &ids)?,
+                Output::Coco(coco) => Table::Coco { file: coco.file.clone() },
+                Output::Masks(_) | Output::Probabilities(_) | Output::Polygons | Output::Report => continue,
+            };
+            list.push((number, table));
+        }
+        Ok(Self { list, ids })
+    }
+
+    /// Writes every table and gives their names. Images without a part get empty rows.
+    ///
+    /// # Errors
+    /// When a part or a table cannot be read or written.
+    pub async fn write(
+        self,
+        store: std::sync::Arc<dyn ObjectStore>,
+        plan: &Plan,
+        outputs: &str,
+        temp: &Path,
+    ) -> Result<Vec<String>, TableError> {
+        let keys: HashMap<String, String> =
+            plan.images.iter().map(|i| (i.id.clone(), key::part(&plan.job, outputs, &i.key))).collect();
+        let (job, temp, runtime) = (plan.job.clone(), temp.to_path_buf(), Handle::current());
+        let work = move || {
+            let parts = Parts { store: &*store, runtime: &runtime, keys: &keys };
+            let mut names = Vec::new();
+            for (number, table) in &self.list {
+                let path = tempfile::NamedTempFile::new_in(&temp)?.into_temp_path();
+                let out = BufWriter::new(File::create(&path)?);
+                let name = table.write(out, &parts, *number, &self.ids)?;
+                runtime.block_on(store.put_file(&key::out(&job, &name), &path))?;
+                names.push(name);
+            }
+            Ok(names)
+        };
+        tokio::task::spawn_blocking(work).await.unwrap_or_else(|e| Err(std::io::Error::other(e).into()))
+    }
+}
+
+/// The parts of finished images.
+struct Parts<'a> {
+    store: &'a dyn ObjectStore,
+    runtime: &'a Handle,
+    keys: &'a HashMap<String, String>,
+}
+
+impl Parts<'_> {
+    /// What image `id` adds to output `number`; `None` if the image was given up.
+    fn piece(&self, id: &str, number: usize) -> Result<Option<String>, TableError> {
+        let Some(key) = self.keys.get(id) else { return Ok(None) };
+        match self.runtime.block_on(self.store.get(key)) {
+            Ok(bytes) => Ok(Part::from_bytes(&bytes)?.pieces.remove(&number)),
+            Err(error) if error.kind == StoreErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl Table {
+    fn write(
+        &self,
+        out: BufWriter<File>,
+        parts: &Parts<'_>,
+        number: usize,
+        ids: &[String],
+    ) -> Result<String, TableError> {
+        match self {
+            Self::Csv { file, submission, empty } => {
+                submission.write(out, |id| match parts.piece(id, number)? {
+                    Some(json) => Ok::<_, TableError>(Fragment::from_json(json.as_bytes())?),
+                    None => Ok(Fragment::new(id, empty.clone())),
+                })?;
+                Ok(file.clone())
+            }
+            Self::Coco { file } => {
+                let pieces = ids.iter().map(|id| Ok(parts.piece(id, number)?.unwrap_or_default().into_bytes()));
+                join_coco::<TableError>(out, pieces)?;
+                Ok(file.clone())
+            }
+        }
+    }
+}
+
+fn run_lengths(
+    spec: &JobSpec,
+    rle: &KaggleRle,
+    output: usize,
+    base: &Path,
+    ids: &[String],
+) -> Result<Table, TableError> {
+    let classes: Vec<SubmissionClass> = match rle.rows {
+        // The union of several classes is one object to the table.
+        RleRows::Image => vec![SubmissionClass { class: outcome::UNION, name: "object".into() }],
+        RleRows::ImageClass => rle
+            .classes
+            .iter()
+            .map(|&c| SubmissionClass { class: c as u16, name: spec.classes[c].name.clone() })
+            .collect(),
+    };
+    let layout = match (rle.rows, rle.columns.len()) {
+        (RleRows::Image, _) => SubmissionLayout::Image,
+        (RleRows::ImageClass, 3) => SubmissionLayout::ImageAndClass,
+        (RleRows::ImageClass, _) => SubmissionLayout::Joined,
+    };
+    let columns = match rle.columns.as_slice() {
+        [id, class, text] => [Some(id), Some(class), Some(text)],
+        [id, text] => [Some(id), None, Some(text)],
+        _ => [None; 3],
+    };
+    let [id, class, text] = columns.map(|c| c.cloned());
+    let columns = SubmissionColumns { id, class, text };
+    let submission = match &rle.sample {
+        None => Submission::plain(layout, &columns, &rle.id, ids, &classes),
+        Some(sample) => {
+            let path = base.join(sample);
+            let text = std::fs::read(&path).map_err(|error| TableError::Sample { output, path, error })?;
+            let columns = columns.found_in(&text);
+            Submission::like(text.as_slice(), &columns, ids, &classes)
+        }
+    };
+    let submission = submission.map_err(|error| TableError::Layout { output, error })?;
+    let empty = classes.iter().map(|c| FragmentText { class: Some(c.class), text: rle.empty.clone() }).collect();
+    Ok(Table::Csv { file: rle.file.clone(), submission, empty })
+}
+
+fn class_ids(csv: &ClassCsv, output: usize, ids: &[String]) -> Result<Table, TableError> {
+    let columns = SubmissionColumns::default();
+    let submission = Submission::plain(SubmissionLayout::Image, &columns, "{image}", ids, &[])
+        .map_err(|error| TableError::Layout { output, error })?;
+    let zeros = vec!["0"; csv.size.area() as usize].join(" ");
+    let empty = vec![FragmentText { class: None, text: zeros }];
+    Ok(Table::Csv { file: csv.file.clone(), submission, empty })
+}

@@ -1,0 +1,99 @@
+//! What each crate must not know, checked over `cargo metadata` and the source.
+
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the repository").to_path_buf()
+}
+
+/// For each of our packages the names of what it depends on (tests and build scripts apart).
+fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version=1", "--no-deps", "--offline"])
+        .current_dir(root())
+        .output()
+        .expect("cargo runs");
+    let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo metadata is JSON");
+    let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
+    let packages = metadata["packages"].as_array().expect("packages");
+    let of = |package: &Value| {
+        let all = package["dependencies"].as_array().expect("dependencies").iter();
+        all.filter(|d| d["kind"].is_null()).map(|d| text(&d["name"])).collect()
+    };
+    packages.iter().map(|p| (text(&p["name"]), of(p))).collect()
+}
+
+#[test]
+fn crates_know_only_what_they_may() {
+    let allowed: [(&str, &[&str]); 10] = [
+        ("marquetry-geometry", &[]),
+        ("marquetry-ensemble", &["geometry"]),
+        ("marquetry-job", &["geometry", "ensemble"]),
+        ("marquetry-raster", &["geometry"]),
+        ("marquetry-model", &["geometry", "job"]),
+        ("marquetry-transport", &[]),
+        ("marquetry-worker", &["geometry", "ensemble", "job", "raster", "model", "transport"]),
+        ("marquetry-coordinator", &["geometry", "ensemble", "job", "raster", "model", "transport"]),
+        ("marquetry-cli", &["ensemble", "geometry", "job", "raster", "model", "transport", "worker", "coordinator"]),
+        ("marquetry-tests", &[]),
+    ];
+    let known = dependencies();
+    for (package, allowed) in allowed {
+        let ours = known[package].iter().filter_map(|d| d.strip_prefix("marquetry-"));
+        let strange: Vec<_> = ours.filter(|d| !allowed.contains(d)).collect();
+        assert!(strange.is_empty(), "{package} must not know {strange:?}");
+    }
+    for package in ["marquetry-geometry", "marquetry-ensemble", "marquetry-job"] {
+        for effect in ["tokio", "tempfile", "rand", "ort", "image", "tiff", "reqwest", "tracing"] {
+            assert!(!known[package].contains(effect), "{package} is pure and must not know {effect}");
+        }
+    }
+    for (library, home) in [("ort", "marquetry-model"), ("tiff", "marquetry-raster"), ("clap", "marquetry-cli")] {
+        let users: Vec<_> = known.iter().filter(|(_, d)| d.contains(library)).map(|(p, _)| p.as_str()).collect();
+        assert!(users.iter().all(|u| [home, "xtask"].contains(u)), "{library} belongs in {home}, not in {users:?}");
+    }
+}
+
+/// Pure crates do not touch the world through the standard library either.
+#[test]
+fn pure_crates_touch_nothing() {
+    for krate in ["geometry", "ensemble", "job"] {
+        for file in sources(&root().join("crates").join(krate).join("src")) {
+            let text = std::fs::read_to_string(&file).expect("a source file");
+            for effect in ["std::fs", "std::env", "std::time", "std::net", "std::process", "std::thread"] {
+                assert!(!text.contains(effect), "{} is pure and must not use {effect}", file.display());
+            }
+        }
+    }
+}
+
+/// No room gets too large: 500 lines at most, tests apart.
+#[test]
+fn files_stay_small() {
+    let mut large = Vec::new();
+    for folder in ["crates", "worker", "coordinator", "cli", "xtask", "tests"] {
+        for file in sources(&root().join(folder)) {
+            let lines = std::fs::read_to_string(&file).expect("a source file").lines().count();
+            if lines > 500 {
+                large.push(format!("{} ({lines})", file.display()));
+            }
+        }
+    }
+    assert!(large.is_empty(), "split these: {large:?}");
+}
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("a folder of sources") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() && !path.ends_with("target") {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}

@@ -1,0 +1,33 @@
+//! The checks: what must hold before a change lands.
+
+use crate::tools::{Python, cargo, run};
+use anyhow::{Context, Result};
+use std::process::Command;
+
+/// Every test, with what they need fetched first.
+pub(crate) fn test() -> Result<()> {
+    let python = Python::ready()?;
+    // The tests of whole jobs run the real binary.
+    run(cargo().args(["build", "--package", "marquetry-cli"]))?;
+    run(python.give_to(cargo().args(["test", "--workspace"])))
+}
+
+/// Format, lints, licences, then every test.
+pub(crate) fn ci() -> Result<()> {
+    run(cargo().args(["fmt", "--all", "--check"]))?;
+    run(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    run(cargo().args(["doc", "--workspace", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "-D warnings"))?;
+    deny()?;
+    test()
+}
+
+/// Licences, sources and bans of all dependencies. Advisories need a database from the network and are left to
+/// whoever can reach it: `cargo deny check advisories`.
+fn deny() -> Result<()> {
+    let there = Command::new("cargo-deny").arg("--version").output().is_ok_and(|o| o.status.success());
+    if !there {
+        eprintln!("installing cargo-deny (once, a few minutes)");
+        run(cargo().args(["install", "--quiet", "--locked", "cargo-deny"])).context("cargo-deny is needed")?;
+    }
+    run(cargo().args(["deny", "--log-level", "error", "check", "bans", "licenses", "sources"]))
+}

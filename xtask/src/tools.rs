@@ -1,0 +1,82 @@
+//! Running other programs, and getting the ones that are missing.
+
+use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The version of ONNX Runtime that everything here is tested with.
+pub(crate) const ONNXRUNTIME: &str = "onnxruntime==1.31.1";
+
+/// The repository's root.
+pub(crate) fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_path_buf()
+}
+
+/// What was downloaded or made and can be made again.
+pub(crate) fn cache() -> PathBuf {
+    root().join(".cache")
+}
+
+/// Runs a command in the repository's root; an error if it fails.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    let shown = format!("{command:?}");
+    let status = command.current_dir(root()).status().with_context(|| format!("cannot start {shown}"))?;
+    if !status.success() {
+        bail!("{shown} failed ({status})");
+    }
+    Ok(())
+}
+
+/// `cargo` as it runs this program.
+pub(crate) fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// A folder of Python packages that this repository made for itself, and the ONNX Runtime library in it.
+pub(crate) struct Python {
+    /// For `PYTHONPATH`.
+    pub(crate) packages: PathBuf,
+    /// For `ORT_DYLIB_PATH`.
+    pub(crate) library: PathBuf,
+}
+
+impl Python {
+    /// Fetches ONNX Runtime and NumPy with pip, once, into `.cache/`. Nothing on the machine is changed.
+    pub(crate) fn ready() -> Result<Self> {
+        let packages = cache().join(ONNXRUNTIME.replace("==", "-"));
+        if !packages.is_dir() {
+            eprintln!("fetching {ONNXRUNTIME} and numpy with pip (once, about 20 MB)");
+            let unfinished = packages.with_extension("unfinished");
+            let _ = std::fs::remove_dir_all(&unfinished);
+            run(Command::new("python3")
+                .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-warn-script-location"])
+                .args(["--root-user-action", "ignore", ONNXRUNTIME, "numpy", "--target"])
+                .arg(&unfinished))
+            .context("Python 3.11 or newer with pip is needed (Debian: apt-get install python3 python3-pip)")?;
+            std::fs::rename(&unfinished, &packages)?;
+        }
+        let capi = packages.join("onnxruntime").join("capi");
+        let library = std::fs::read_dir(&capi)
+            .with_context(|| format!("{} should hold ONNX Runtime; remove .cache and try again", capi.display()))?
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .find(|path| {
+                let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+                name.starts_with("libonnxruntime.") && !name.contains("providers")
+            })
+            .with_context(|| format!("no libonnxruntime in {}", capi.display()))?;
+        Ok(Self { packages, library })
+    }
+
+    /// A command that finds both.
+    pub(crate) fn give_to<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command.env("ORT_DYLIB_PATH", &self.library).env("PYTHONPATH", &self.packages)
+    }
+}
+
+/// Builds the binary with all optimisations, and says where it is.
+pub(crate) fn release_binary() -> Result<PathBuf> {
+    run(cargo().args(["build", "--quiet", "--release", "--package", "marquetry-cli"]))?;
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    Ok(target.join("release").join("marquetry"))
+}
