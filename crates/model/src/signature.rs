@@ -106,8 +106,8 @@ fn check_size(image: &ImageFacts, wanted: Size) -> Result<(), ModelError> {
         return Err(ModelError::WrongSize { found: fixed, wanted });
     }
     let multiple = image.multiple.filter(|_| wanted != image.tried).unwrap_or(1);
-    let nearest =
-        Size::new(wanted.height.next_multiple_of(multiple), wanted.width.next_multiple_of(multiple));
+    let round = |side: u32| side.checked_next_multiple_of(multiple).unwrap_or(side - side % multiple);
+    let nearest = Size::new(round(wanted.height), round(wanted.width));
     if nearest == wanted { Ok(()) } else { Err(ModelError::WrongMultiple { multiple, wanted, nearest }) }
 }
 
