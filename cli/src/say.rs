@@ -1,6 +1,6 @@
 //! Printing: data to standard output, all else to standard error.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use tracing_subscriber::EnvFilter;
 
 /// Data that the user asked for.
@@ -25,6 +25,7 @@ pub(crate) fn start_logging() {
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .without_time()
         .try_init();

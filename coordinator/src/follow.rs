@@ -143,7 +143,10 @@ impl Follow<'_> {
         match step {
             Step::Compute(task) => {
                 let key = format!("{}-{}-{}", task.task.image, task.task.group, task.task.block);
-                tally.retries += u64::from(task.attempt > 1);
+                if task.attempt > 1 {
+                    tally.retries += 1;
+                    tracing::warn!(task = %task.task, attempt = task.attempt, "trying again");
+                }
                 self.publish(Topic::Tasks, key, message::encode(&task), task.attempt).await?;
             }
             Step::Aggregate(image) => {

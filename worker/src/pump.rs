@@ -108,7 +108,7 @@ impl Worker {
         let event = match self.compute(&task).await {
             Ok(event) => event,
             Err(Failure { reason, retry }) => {
-                tracing::warn!(task = %id, attempt = task.attempt, retry, "{reason}");
+                tracing::debug!(task = %id, attempt = task.attempt, retry, "{reason}");
                 ResultMessage::TaskFailed { task: id, attempt: task.attempt, reason, retry }
             }
         };

@@ -125,7 +125,7 @@ impl Aggregator {
             Ok(()) => ResultMessage::Image { image, seconds: started.elapsed().as_secs_f64() },
             Err(error) => {
                 let (damaged, retry, reason) = (error.damaged(), error.may_pass(), error.to_string());
-                tracing::warn!(image, attempt, retry, "{reason}");
+                tracing::debug!(image, attempt, retry, "{reason}");
                 ResultMessage::ImageFailed { image, attempt, reason, damaged, retry }
             }
         };

@@ -11,7 +11,7 @@ use marquetry_raster::write::{
     RleSink, RleStyle, ScoreDepth, ScoreSink, ScoreTiff, ScoreZarr, Split, TiffOptions,
 };
 use std::fs::File;
-use std::io::BufWriter;
+use std::io::{BufWriter, Read};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -46,7 +46,8 @@ impl Outputs {
     pub(crate) fn open(spec: &JobSpec, image: &PlannedImage, temp: &Path) -> Result<Self, AggregateError> {
         let folder = TempDir::new_in(temp)?;
         let wants_geo = |o: &Output| matches!(o, Output::Masks(_) | Output::Probabilities(_) | Output::Polygons);
-        let geo = if spec.outputs.iter().any(wants_geo) {
+        let may_have_geo = spec.outputs.iter().any(wants_geo) && is_tiff(Path::new(&image.uri))?;
+        let geo = if may_have_geo {
             GeoTags::read(std::io::BufReader::new(File::open(&image.uri)?))?
         } else {
             None
@@ -205,6 +206,13 @@ impl Outputs {
         }
         Ok((files, self.folder))
     }
+}
+
+/// Whether a file is a TIFF by its first bytes, whatever its name.
+fn is_tiff(path: &Path) -> std::io::Result<bool> {
+    let mut first = Vec::new();
+    File::open(path)?.take(4).read_to_end(&mut first)?;
+    Ok(matches!(first.as_slice(), b"II*\0" | b"MM\0*" | b"II+\0" | b"MM\0+"))
 }
 
 /// All files below a folder, hidden ones too: a Zarr array keeps its description in them.
