@@ -1,6 +1,10 @@
 //! What a person would otherwise type: `cargo xtask …`.
 
+mod bench;
+mod checks;
+mod demo;
 mod scene;
+mod tools;
 
 use anyhow::{Context, Result};
 use clap::Parser;
@@ -9,6 +13,14 @@ use std::path::PathBuf;
 
 #[derive(Parser)]
 enum Command {
+    /// Run the main job on generated pictures, and print what each step of the ensemble is worth.
+    Demo,
+    /// Fetch what the tests need, and run every one.
+    Test,
+    /// Format, lints, documentation, licences, tests: all that must hold before a change lands.
+    Ci,
+    /// Measure marquetry beside a bare ONNX Runtime loop.
+    Bench(bench::Bench),
     /// Draw pictures of marquetry with their masks.
     Scenes {
         /// The folder to write images/, masks/ and folds.csv to.
@@ -29,6 +41,10 @@ enum Command {
 
 fn main() -> Result<()> {
     match Command::parse() {
+        Command::Demo => demo::demo(),
+        Command::Test => checks::test(),
+        Command::Ci => checks::ci(),
+        Command::Bench(bench) => bench.run(),
         Command::Scenes { out, count, seed, size, folds } => {
             scene::write_dataset(&scene::DatasetSpec { out, count, seed, size, folds })
         }
