@@ -17,7 +17,7 @@ const ROUNDS: usize = 2;
 #[derive(clap::Args)]
 pub(crate) struct Bench {
     /// Side of the generated image, px.
-    #[arg(long, default_value_t = 2048)]
+    #[arg(long, default_value_t = 4096)]
     side: u32,
     /// Members, as a pattern below demo/models.
     #[arg(long, default_value = "fold{0..2}_seed0_epoch48")]

@@ -3,6 +3,7 @@
 mod bench;
 mod checks;
 mod demo;
+mod memory;
 mod scene;
 mod tools;
 
@@ -21,6 +22,8 @@ enum Command {
     Ci,
     /// Measure marquetry beside a bare ONNX Runtime loop.
     Bench(bench::Bench),
+    /// Run one very large generated image, and print the peak memory.
+    Memory(memory::Memory),
     /// Draw pictures of marquetry with their masks.
     Scenes {
         /// The folder to write images/, masks/ and folds.csv to.
@@ -45,6 +48,7 @@ fn main() -> Result<()> {
         Command::Test => checks::test(),
         Command::Ci => checks::ci(),
         Command::Bench(bench) => bench.run(),
+        Command::Memory(memory) => memory.run(),
         Command::Scenes { out, count, seed, size, folds } => {
             scene::write_dataset(&scene::DatasetSpec { out, count, seed, size, folds })
         }
