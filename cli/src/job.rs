@@ -20,8 +20,8 @@ impl JobFile {
         let shown = path.display();
         let text = std::fs::read_to_string(path)
             .map_err(|e| Fatal::new(Exit::BadJob, format!("cannot read the job file {shown}: {e}")))?;
-        let spec =
-            JobSpec::parse(&text).map_err(|errors| Fatal::new(Exit::BadJob, format!("{shown} is not right\n{errors}")))?;
+        let spec = JobSpec::parse(&text)
+            .map_err(|errors| Fatal::new(Exit::BadJob, format!("{shown} is not right\n{errors}")))?;
         let base = path.parent().map(Path::to_path_buf).unwrap_or_default();
         Ok(Self { spec, base })
     }
@@ -29,7 +29,10 @@ impl JobFile {
     /// The folder where tiles and outputs are kept.
     pub(crate) fn store(&self) -> Result<PathBuf, Fatal> {
         if self.spec.store.contains("://") {
-            let message = format!("store: `{}` is no folder; this command keeps everything in a folder", self.spec.store);
+            let message = format!(
+                "store: `{}` is no folder; this command keeps everything in a folder",
+                self.spec.store
+            );
             return Err(Fatal::new(Exit::BadJob, message));
         }
         Ok(self.base.join(&self.spec.store))
@@ -62,7 +65,10 @@ pub(crate) fn load_runtime(explicit: Option<&Path>) -> Result<Runtime, Fatal> {
     let search = RuntimeSearch::from_process();
     let search = RuntimeSearch { explicit: explicit.map(Path::to_path_buf).or(search.explicit), ..search };
     if let Some(path) = search.explicit.as_ref().filter(|path| !path.is_file()) {
-        let message = format!("{}: there is no such ONNX Runtime library (--onnxruntime or ORT_DYLIB_PATH)", path.display());
+        let message = format!(
+            "{}: there is no such ONNX Runtime library (--onnxruntime or ORT_DYLIB_PATH)",
+            path.display()
+        );
         return Err(Fatal::new(Exit::BadConfig, message));
     }
     Runtime::load(&search).map_err(|error| Fatal::new(Exit::Unavailable, error))

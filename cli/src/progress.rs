@@ -29,7 +29,8 @@ impl Progress {
     pub(crate) fn new(total: u64) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(total);
-            let template = "{bar:32} {percent:>3}%  {human_pos}/{human_len} forwards  {per_sec}  eta {eta}  {msg}";
+            let template =
+                "{bar:32} {percent:>3}%  {human_pos}/{human_len} forwards  {per_sec}  eta {eta}  {msg}";
             if let Ok(style) = ProgressStyle::with_template(template) {
                 bar.set_style(style.progress_chars("━╸─"));
             }

@@ -7,7 +7,9 @@ use crate::progress::Progress;
 use crate::summary;
 use bytes::Bytes;
 use marquetry_coordinator::aggregator::{Aggregator, AggregatorOptions};
-use marquetry_coordinator::{Finished, Follow, FollowError, Planned, RunFacts, TableError, Tables, Tally, outputs_hash, report};
+use marquetry_coordinator::{
+    Finished, Follow, FollowError, Planned, RunFacts, TableError, Tables, Tally, outputs_hash, report,
+};
 use marquetry_job::key;
 use marquetry_job::spec::{JobSpec, Output, Policy};
 use marquetry_model::{Device, Runtime, SessionOptions};
@@ -33,14 +35,20 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Fatal> {
     store.clear_scratch().map_err(unavailable)?;
     let planned = job.plan(&runtime, store.scratch())?;
     if job.spec.failures.policy == Policy::Fail && !planned.rejected.is_empty() {
-        return Err(Fatal::new(Exit::BadJob, "failures.policy is `fail` and some images cannot be used; nothing was run"));
+        return Err(Fatal::new(
+            Exit::BadJob,
+            "failures.policy is `fail` and some images cannot be used; nothing was run",
+        ));
     }
-    let ids = planned.plan.images.iter().map(|i| i.id.clone()).chain(planned.rejected.iter().map(|r| r.id.clone()));
-    let tables = Tables::prepare(&job.spec, &job.base, ids.collect()).map_err(|e| Fatal::new(Exit::BadJob, e))?;
+    let ids =
+        planned.plan.images.iter().map(|i| i.id.clone()).chain(planned.rejected.iter().map(|r| r.id.clone()));
+    let tables =
+        Tables::prepare(&job.spec, &job.base, ids.collect()).map_err(|e| Fatal::new(Exit::BadJob, e))?;
     let threads = Threads::choose(args);
     let tokio = tokio::runtime::Runtime::new()
         .map_err(|e| Fatal::new(Exit::Unavailable, format!("cannot start threads: {e}")))?;
-    let local = Local { store, folder: &folder, spec: &job.spec, planned: &planned, runtime, threads, args, started };
+    let local =
+        Local { store, folder: &folder, spec: &job.spec, planned: &planned, runtime, threads, args, started };
     let exit = tokio.block_on(local.run(tables));
     tokio.shutdown_timeout(Duration::from_secs(1));
     exit
@@ -57,7 +65,8 @@ fn lock(folder: &Path) -> Result<File, Fatal> {
     let file = File::create(&path)
         .map_err(|e| Fatal::new(Exit::Unavailable, format!("cannot write {}: {e}", path.display())))?;
     file.try_lock().map_err(|_| {
-        let message = format!("another run is at work in {}; wait for it, or choose another `store`", folder.display());
+        let message =
+            format!("another run is at work in {}; wait for it, or choose another `store`", folder.display());
         Fatal::new(Exit::TryAgain, message)
     })?;
     Ok(file)
@@ -110,7 +119,8 @@ impl Local<'_> {
         };
         if self.spec.failures.policy == Policy::Fail && !finished.is_whole() {
             let reason = tally.losses.first().map_or("an image failed", |l| l.reason.as_str());
-            let message = format!("failures.policy is `fail`: {reason}; fix it and run the same command again");
+            let message =
+                format!("failures.policy is `fail`: {reason}; fix it and run the same command again");
             return Err(Fatal::new(Exit::Partial, message));
         }
         let store: Arc<dyn ObjectStore> = Arc::new(self.store.clone());
@@ -166,7 +176,7 @@ impl Local<'_> {
     }
 
     fn worker(&self, store: &Arc<dyn ObjectStore>, queue: &Arc<dyn TaskQueue>) -> Result<Worker, Fatal> {
-        let options = SessionOptions { intra_threads: self.threads.each, device: Device::Cpu, ..SessionOptions::default() };
+        let options = SessionOptions { intra_threads: self.threads.each, device: Device::Cpu };
         let networks: Arc<dyn NetworkSource> = Arc::new(OrtSource::new(self.runtime.clone(), options));
         let options = WorkerOptions {
             lanes: self.threads.lanes,
@@ -208,7 +218,10 @@ impl Local<'_> {
     fn facts(&self, files: Vec<(String, String)>) -> RunFacts {
         let machine = [
             ("ONNX Runtime".to_owned(), self.runtime.version().to_owned()),
-            ("Device".to_owned(), format!("CPU, {} lanes × {} threads", self.threads.lanes, self.threads.each)),
+            (
+                "Device".to_owned(),
+                format!("CPU, {} lanes × {} threads", self.threads.lanes, self.threads.each),
+            ),
             ("Store".to_owned(), self.folder.display().to_string()),
         ];
         RunFacts {
@@ -237,7 +250,6 @@ async fn stop() {
     let _ = tokio::signal::ctrl_c().await;
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "a function to map errors with")]
 fn unavailable(error: StoreError) -> Fatal {
     let exit = if error.kind == StoreErrorKind::BadKey { Exit::Bug } else { Exit::Unavailable };
     Fatal::new(exit, error)

@@ -84,7 +84,7 @@ impl Follow<'_> {
         for step in ledger.start() {
             self.take(step, &mut tally).await?;
         }
-        while !ledger.is_complete() && !(self.stop_at_loss && !tally.losses.is_empty()) {
+        while !(ledger.is_complete() || self.stop_at_loss && !tally.losses.is_empty()) {
             let delivery = results.receive().await?;
             match message::decode::<ResultMessage>(&delivery.payload) {
                 Ok(event) => {
@@ -166,7 +166,13 @@ impl Follow<'_> {
     }
 
     /// Publishes now, or after a pause when it is not the first attempt.
-    async fn publish(&self, topic: Topic, key: String, bytes: Vec<u8>, attempt: u32) -> Result<(), FollowError> {
+    async fn publish(
+        &self,
+        topic: Topic,
+        key: String,
+        bytes: Vec<u8>,
+        attempt: u32,
+    ) -> Result<(), FollowError> {
         let payload = Bytes::from(bytes);
         if attempt <= 1 {
             return Ok(self.queue.publish(topic, &key, payload).await?);

@@ -5,7 +5,8 @@ use crate::outcome;
 use marquetry_job::spec::{ClassCsv, JobSpec, KaggleRle, Output, RleRows};
 use marquetry_job::{Plan, key};
 use marquetry_raster::write::{
-    Fragment, FragmentText, Submission, SubmissionClass, SubmissionColumns, SubmissionLayout, WriteError, join_coco,
+    Fragment, FragmentText, Submission, SubmissionClass, SubmissionColumns, SubmissionLayout, WriteError,
+    join_coco,
 };
 use marquetry_transport::{ObjectStore, StoreError, StoreErrorKind};
 use std::collections::HashMap;
@@ -146,7 +147,8 @@ impl Table {
                 Ok(file.clone())
             }
             Self::Coco { file } => {
-                let pieces = ids.iter().map(|id| Ok(parts.piece(id, number)?.unwrap_or_default().into_bytes()));
+                let pieces =
+                    ids.iter().map(|id| Ok(parts.piece(id, number)?.unwrap_or_default().into_bytes()));
                 join_coco::<TableError>(out, pieces)?;
                 Ok(file.clone())
             }
@@ -180,7 +182,7 @@ fn run_lengths(
         [id, text] => [Some(id), None, Some(text)],
         _ => [None; 3],
     };
-    let [id, class, text] = columns.map(|c| c.cloned());
+    let [id, class, text] = columns.map(Option::<&String>::cloned);
     let columns = SubmissionColumns { id, class, text };
     let submission = match &rle.sample {
         None => Submission::plain(layout, &columns, &rle.id, ids, &classes),
@@ -192,7 +194,8 @@ fn run_lengths(
         }
     };
     let submission = submission.map_err(|error| TableError::Layout { output, error })?;
-    let empty = classes.iter().map(|c| FragmentText { class: Some(c.class), text: rle.empty.clone() }).collect();
+    let empty =
+        classes.iter().map(|c| FragmentText { class: Some(c.class), text: rle.empty.clone() }).collect();
     Ok(Table::Csv { file: rle.file.clone(), submission, empty })
 }
 

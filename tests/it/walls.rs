@@ -37,7 +37,10 @@ fn crates_know_only_what_they_may() {
         ("marquetry-transport", &[]),
         ("marquetry-worker", &["geometry", "ensemble", "job", "raster", "model", "transport"]),
         ("marquetry-coordinator", &["geometry", "ensemble", "job", "raster", "model", "transport"]),
-        ("marquetry-cli", &["ensemble", "geometry", "job", "raster", "model", "transport", "worker", "coordinator"]),
+        (
+            "marquetry-cli",
+            &["ensemble", "geometry", "job", "raster", "model", "transport", "worker", "coordinator"],
+        ),
         ("marquetry-tests", &[]),
     ];
     let known = dependencies();
@@ -51,9 +54,15 @@ fn crates_know_only_what_they_may() {
             assert!(!known[package].contains(effect), "{package} is pure and must not know {effect}");
         }
     }
-    for (library, home) in [("ort", "marquetry-model"), ("tiff", "marquetry-raster"), ("clap", "marquetry-cli")] {
-        let users: Vec<_> = known.iter().filter(|(_, d)| d.contains(library)).map(|(p, _)| p.as_str()).collect();
-        assert!(users.iter().all(|u| [home, "xtask"].contains(u)), "{library} belongs in {home}, not in {users:?}");
+    for (library, home) in
+        [("ort", "marquetry-model"), ("tiff", "marquetry-raster"), ("clap", "marquetry-cli")]
+    {
+        let users: Vec<_> =
+            known.iter().filter(|(_, d)| d.contains(library)).map(|(p, _)| p.as_str()).collect();
+        assert!(
+            users.iter().all(|u| [home, "xtask"].contains(u)),
+            "{library} belongs in {home}, not in {users:?}"
+        );
     }
 }
 

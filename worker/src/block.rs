@@ -30,7 +30,8 @@ pub(crate) struct GroupContext {
 
 impl PlanContext {
     pub(crate) fn new(plan: Plan) -> Result<Self, Failure> {
-        let groups = plan.scoring.groups.iter().map(|g| GroupContext::new(&plan, g)).collect::<Result<_, _>>()?;
+        let groups =
+            plan.scoring.groups.iter().map(|g| GroupContext::new(&plan, g)).collect::<Result<_, _>>()?;
         Ok(Self { scoring: plan.scoring.hash(), groups, plan })
     }
 }
@@ -42,11 +43,14 @@ impl GroupContext {
         let mut transfers = Vec::new();
         for member in &group.members {
             let channels = member.signatures.first().map_or(0, |s| s.classes as usize);
-            let upright = Transfer::new(member.applied, scoring.labelling, channels, classes, scoring.view_space)
-                .ok_or_else(|| {
-                    let name = &member.name;
-                    Failure::reject(format!("member {name}: {channels} channels cannot be {classes} classes"))
-                })?;
+            let upright =
+                Transfer::new(member.applied, scoring.labelling, channels, classes, scoring.view_space)
+                    .ok_or_else(|| {
+                        let name = &member.name;
+                        Failure::reject(format!(
+                            "member {name}: {channels} channels cannot be {classes} classes"
+                        ))
+                    })?;
             let mirrored = match &scoring.mirrored {
                 Some(order) if order.len() == channels => upright.mirrored(order),
                 _ => upright.clone(),
@@ -161,7 +165,11 @@ impl BlockTask {
             let runs = self.block.windows().div_ceil(length);
             if seq < first + runs {
                 let start = (seq - first) * length;
-                return Some(Unit { seq, member, windows: start..(start + length).min(self.block.windows()) });
+                return Some(Unit {
+                    seq,
+                    member,
+                    windows: start..(start + length).min(self.block.windows()),
+                });
             }
             first += runs;
         }
@@ -222,15 +230,13 @@ impl BlockTask {
 
     fn finish(&self, fold: &mut Fold) {
         let (Some(canvas), Some(done)) = (fold.canvas.take(), fold.done.take()) else { return };
-        let outcome = match fold.failure.take() {
-            Some(failure) => Err(failure),
-            None => {
-                let importance =
-                    self.group_context().importance.sum_over(&self.grid, &self.block, canvas.extent());
-                let weights = self.group().weights(self.context.plan.scoring.classes.len());
-                Ok((canvas.into_mean(&importance, &weights), fold.seconds))
-            }
+        let mean = || {
+            let importance =
+                self.group_context().importance.sum_over(&self.grid, &self.block, canvas.extent());
+            let weights = self.group().weights(self.context.plan.scoring.classes.len());
+            canvas.into_mean(&importance, &weights)
         };
+        let outcome = fold.failure.take().map_or_else(|| Ok((mean(), fold.seconds)), Err);
         // Nobody waits any more if the worker is being stopped.
         let _ = done.send(outcome);
     }

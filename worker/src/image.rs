@@ -95,7 +95,8 @@ impl OpenImage {
             strip.top = i64::from(top);
             strip.size.height = STRIP_PX.min(info.size.height - top);
             self.image.read(strip, &mut pixels)?;
-            for (band, (sum, squares)) in pixels.data.chunks_exact(strip.size.area() as usize).zip(&mut sums) {
+            for (band, (sum, squares)) in pixels.data.chunks_exact(strip.size.area() as usize).zip(&mut sums)
+            {
                 for &value in band {
                     *sum += f64::from(value);
                     *squares += f64::from(value) * f64::from(value);

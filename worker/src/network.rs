@@ -83,14 +83,20 @@ impl Networks {
     }
 
     /// The network of `member` for this signature, opened if need be.
-    pub(crate) fn get(&mut self, member: &Member, signature: &Signature) -> Result<&mut dyn Network, Failure> {
+    pub(crate) fn get(
+        &mut self,
+        member: &Member,
+        signature: &Signature,
+    ) -> Result<&mut dyn Network, Failure> {
         let known = self.open.iter().position(|o| o.key.0 == member.sha256 && o.key.1 == *signature);
         let open = if let Some(at) = known {
             self.open.remove(at)
         } else {
             let network = self.source.open(member, signature)?;
             let bytes = self.source.bytes(member);
-            while !self.open.is_empty() && self.open.iter().map(|o| o.bytes).sum::<u64>() + bytes > self.bytes_max {
+            while !self.open.is_empty()
+                && self.open.iter().map(|o| o.bytes).sum::<u64>() + bytes > self.bytes_max
+            {
                 self.open.remove(0);
             }
             Open { key: (member.sha256.clone(), signature.clone()), bytes, network }

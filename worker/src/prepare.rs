@@ -111,7 +111,9 @@ impl Prepared {
                 if step == 1 {
                     row.copy_from_slice(&from[first as usize..][..width]);
                 } else {
-                    row.iter_mut().enumerate().for_each(|(x, v)| *v = from[(first + x as i64 * step) as usize]);
+                    row.iter_mut()
+                        .enumerate()
+                        .for_each(|(x, v)| *v = from[(first + x as i64 * step) as usize]);
                 }
             }
         }

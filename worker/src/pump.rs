@@ -130,7 +130,8 @@ impl Worker {
             .get(id.image as usize)
             .zip(context.plan.layout(id.image, id.group))
             .ok_or_else(|| Failure::reject(format!("{id} is not in the plan of job {}", message.job)))?;
-        let block = blocks.get(id.block).ok_or_else(|| Failure::reject(format!("{id} is not in the plan")))?;
+        let block =
+            blocks.get(id.block).ok_or_else(|| Failure::reject(format!("{id} is not in the plan")))?;
         let extent = block.extent(&grid);
         let classes = context.plan.scoring.classes.len();
         let kib = (extent.size.area() * classes as u64 * 4).div_ceil(KIB);

@@ -44,8 +44,7 @@ impl WindowReader {
     ) -> Result<(), Failure> {
         let rows = Axis::new(window.top, window.size.height, scaled.height, padding);
         let cols = Axis::new(window.left, window.size.width, scaled.width, padding);
-        let part =
-            Rect::new(i64::from(rows.first), i64::from(cols.first), Size::new(rows.len, cols.len));
+        let part = Rect::new(i64::from(rows.first), i64::from(cols.first), Size::new(rows.len, cols.len));
         let native = image.image.info().size;
         if scaled == native {
             image.image.read(part, &mut self.pixels)?;
@@ -58,7 +57,13 @@ impl WindowReader {
     }
 
     /// `part` of the resized image, sampled on the grid of the whole of it, so that windows do not show.
-    fn read_resized(&mut self, image: &OpenImage, native: Size, scaled: Size, part: Rect) -> Result<(), Failure> {
+    fn read_resized(
+        &mut self,
+        image: &OpenImage,
+        native: Size,
+        scaled: Size,
+        part: Rect,
+    ) -> Result<(), Failure> {
         let range = |start: i64, len: u32| (start as u32, start as u32 + len);
         let (from, to) = range(part.top, part.size.height);
         let rows = taps(native.height, scaled.height, from, to);

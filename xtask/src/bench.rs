@@ -35,13 +35,23 @@ impl Bench {
         let models = self.models()?;
         let first = self.marquetry(&python, &binary, &image)?;
         let forwards = first.forwards;
-        println!("image {0} × {0} px, window {WINDOW} px, overlap 0.5, {1} members, views {2}: {3} forwards\n", self.side, models.len(), self.views, forwards);
+        println!(
+            "image {0} × {0} px, window {WINDOW} px, overlap 0.5, {1} members, views {2}: {3} forwards\n",
+            self.side,
+            models.len(),
+            self.views,
+            forwards
+        );
         let (mut bare, mut ours) = (Vec::new(), vec![first]);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         for round in 0..ROUNDS {
             for (sessions, threads) in settings(cores) {
                 let result = bare_loop(&python, &models, forwards, sessions, threads)?;
-                println!("bare loop, {sessions} sessions × {threads} threads   {:>7.2} forwards/s   {:>6.0} MB", result.0, result.1 / 1e6);
+                println!(
+                    "bare loop, {sessions} sessions × {threads} threads   {:>7.2} forwards/s   {:>6.0} MB",
+                    result.0,
+                    result.1 / 1e6
+                );
                 bare.push(result);
             }
             if round > 0 {
@@ -50,8 +60,15 @@ impl Bench {
         }
         let best = bare.iter().copied().fold((0.0, 0.0), |a, b| if b.0 > a.0 { b } else { a });
         let run = ours.into_iter().max_by(|a, b| a.rate().total_cmp(&b.rate())).context("no run")?;
-        println!("marquetry run                        {:>7.2} forwards/s   {:>6.0} MB", run.rate(), run.peak / 1e6);
-        println!("\nratio {:.3} (best run over best bare loop, wall time from start to finished masks)", run.rate() / best.0);
+        println!(
+            "marquetry run                        {:>7.2} forwards/s   {:>6.0} MB",
+            run.rate(),
+            run.peak / 1e6
+        );
+        println!(
+            "\nratio {:.3} (best run over best bare loop, wall time from start to finished masks)",
+            run.rate() / best.0
+        );
         run.print_stages(cores);
         Ok(())
     }
@@ -59,7 +76,13 @@ impl Bench {
     fn image(&self) -> Result<std::path::PathBuf> {
         let folder = cache().join("bench").join(self.side.to_string());
         if !folder.join("folds.csv").is_file() {
-            write_dataset(&DatasetSpec { out: folder.clone(), count: 1, seed: 6, size: Size::square(self.side), folds: 0 })?;
+            write_dataset(&DatasetSpec {
+                out: folder.clone(),
+                count: 1,
+                seed: 6,
+                size: Size::square(self.side),
+                folds: 0,
+            })?;
         }
         Ok(folder.join("images"))
     }
@@ -141,7 +164,13 @@ fn settings(cores: usize) -> Vec<(usize, usize)> {
 }
 
 /// Forwards per second, and peak bytes.
-fn bare_loop(python: &Python, models: &[String], forwards: u64, sessions: usize, threads: usize) -> Result<(f64, f64)> {
+fn bare_loop(
+    python: &Python,
+    models: &[String],
+    forwards: u64,
+    sessions: usize,
+    threads: usize,
+) -> Result<(f64, f64)> {
     let job = json!({
         "models": models, "shape": [1, 3, WINDOW, WINDOW], "forwards": forwards, "sessions": sessions, "threads": threads,
     });

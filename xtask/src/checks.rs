@@ -27,7 +27,8 @@ fn deny() -> Result<()> {
     let there = Command::new("cargo-deny").arg("--version").output().is_ok_and(|o| o.status.success());
     if !there {
         eprintln!("installing cargo-deny (once, a few minutes)");
-        run(cargo().args(["install", "--quiet", "--locked", "cargo-deny"])).context("cargo-deny is needed")?;
+        run(cargo().args(["install", "--quiet", "--locked", "cargo-deny"]))
+            .context("cargo-deny is needed")?;
     }
     run(cargo().args(["deny", "--log-level", "error", "check", "bans", "licenses", "sources"]))
 }

@@ -21,7 +21,9 @@ pub(crate) fn demo() -> Result<()> {
     let binary = release_binary()?;
     let pictures = Pictures::painted()?;
 
-    eprintln!("\n1. The job demo/job.yaml: 12 members, 2 views, {SMALL_COUNT} small pictures and one of 4,096 × 4,096 px\n");
+    eprintln!(
+        "\n1. The job demo/job.yaml: 12 members, 2 views, {SMALL_COUNT} small pictures and one of 4,096 × 4,096 px\n"
+    );
     run(python.give_to(Command::new(&binary).arg("run").arg("demo/job.yaml")))?;
 
     eprintln!("\n2. What each step is worth, on the small pictures (mean IoU, higher is better)\n");
@@ -45,7 +47,13 @@ impl Pictures {
         if !list.is_file() {
             eprintln!("painting {SMALL_COUNT} pictures of 384 px and one of 4,096 px");
             let size = Size::square(384);
-            write_dataset(&DatasetSpec { out: small.clone(), count: SMALL_COUNT, seed: SMALL_SEED, size, folds: 0 })?;
+            write_dataset(&DatasetSpec {
+                out: small.clone(),
+                count: SMALL_COUNT,
+                seed: SMALL_SEED,
+                size,
+                folds: 0,
+            })?;
             let size = Size::square(4096);
             write_dataset(&DatasetSpec { out: large.clone(), count: 1, seed: LARGE_SEED, size, folds: 0 })?;
             let mut csv = "image_id,path\n".to_owned();

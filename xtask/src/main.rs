@@ -1,5 +1,7 @@
 //! What a person would otherwise type: `cargo xtask …`.
 
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this program talks to people on a terminal")]
+
 mod bench;
 mod checks;
 mod demo;

@@ -34,7 +34,10 @@ impl Memory {
             write_image(&image, self.side)?;
         }
         let model = folder.join(format!("{}-classes.onnx", self.classes));
-        fs::write(&model, Toy { classes: self.classes, weights: Weights::Seeded(7), ..Toy::default() }.bytes())?;
+        fs::write(
+            &model,
+            Toy { classes: self.classes, weights: Weights::Seeded(7), ..Toy::default() }.bytes(),
+        )?;
         let out = folder.join("out");
         let _ = fs::remove_dir_all(&out);
         let job = folder.join("job.yaml");

@@ -50,15 +50,26 @@ impl Python {
             let unfinished = packages.with_extension("unfinished");
             let _ = std::fs::remove_dir_all(&unfinished);
             run(Command::new("python3")
-                .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-warn-script-location"])
+                .args([
+                    "-m",
+                    "pip",
+                    "install",
+                    "--quiet",
+                    "--disable-pip-version-check",
+                    "--no-warn-script-location",
+                ])
                 .args(["--root-user-action", "ignore", ONNXRUNTIME, "numpy", "--target"])
                 .arg(&unfinished))
-            .context("Python 3.11 or newer with pip is needed (Debian: apt-get install python3 python3-pip)")?;
+            .context(
+                "Python 3.11 or newer with pip is needed (Debian: apt-get install python3 python3-pip)",
+            )?;
             std::fs::rename(&unfinished, &packages)?;
         }
         let capi = packages.join("onnxruntime").join("capi");
         let library = std::fs::read_dir(&capi)
-            .with_context(|| format!("{} should hold ONNX Runtime; remove .cache and try again", capi.display()))?
+            .with_context(|| {
+                format!("{} should hold ONNX Runtime; remove .cache and try again", capi.display())
+            })?
             .filter_map(|entry| Some(entry.ok()?.path()))
             .find(|path| {
                 let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();

@@ -1,7 +1,7 @@
 //! Tidying up label maps that may be larger than memory.
 
 use crate::aggregator::spool::LabelSpool;
-use marquetry_ensemble::components::{Clean, Stage};
+use marquetry_ensemble::components::{Analysis, Clean, Stage, Verdicts};
 use marquetry_job::spec::Decide;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -40,11 +40,11 @@ impl Cleaning {
                 }
                 Ok::<_, std::io::Error>(())
             })?;
-            let verdicts: Vec<_> = analyses.into_iter().map(|a| a.map(|a| a.finish())).collect();
-            if verdicts.iter().flatten().all(|v| v.change_nothing()) {
+            let verdicts: Vec<_> = analyses.into_iter().map(|a| a.map(Analysis::finish)).collect();
+            if verdicts.iter().flatten().all(Verdicts::change_nothing) {
                 continue;
             }
-            let mut rewrites: Vec<_> = verdicts.iter().map(|v| v.as_ref().map(|v| v.rewrite())).collect();
+            let mut rewrites: Vec<_> = verdicts.iter().map(|v| v.as_ref().map(Verdicts::rewrite)).collect();
             let mut cleaned = new_spool();
             spool.read(|row| {
                 let width = row.len() / n;
@@ -67,14 +67,11 @@ fn exclusive(decide: &Decide, background: u16) -> [Option<Clean>; 3] {
     let chosen = |of: &[bool]| -> BTreeSet<u16> {
         (0..of.len() as u16).filter(|&l| of[l as usize] && l != background).collect()
     };
-    let areas_px: BTreeMap<u16, u64> = (0_u16..).zip(decide.min_area_px.iter().copied()).filter(|a| a.1 > 0).collect();
+    let areas_px: BTreeMap<u16, u64> =
+        (0_u16..).zip(decide.min_area_px.iter().copied()).filter(|a| a.1 > 0).collect();
     let (holes, largest) = (chosen(&decide.fill_holes), chosen(&decide.largest));
     [
-        (!holes.is_empty()).then_some(Clean::FillHoles {
-            background,
-            labels: holes,
-            max_area_px: None,
-        }),
+        (!holes.is_empty()).then_some(Clean::FillHoles { background, labels: holes, max_area_px: None }),
         (!areas_px.is_empty()).then_some(Clean::MinArea { areas_px, fill: background }),
         (!largest.is_empty()).then_some(Clean::Largest { labels: largest, fill: background }),
     ]
@@ -83,9 +80,10 @@ fn exclusive(decide: &Decide, background: u16) -> [Option<Clean>; 3] {
 /// A plane of 0 and 1 for each class.
 fn independent(decide: &Decide) -> [Vec<Option<Clean>>; 3] {
     let one = || BTreeSet::from([1]);
-    let holes = decide.fill_holes.iter().map(|&fill| {
-        fill.then(|| Clean::FillHoles { background: 0, labels: one(), max_area_px: None })
-    });
+    let holes = decide
+        .fill_holes
+        .iter()
+        .map(|&fill| fill.then(|| Clean::FillHoles { background: 0, labels: one(), max_area_px: None }));
     let area = |&px: &u64| (px > 0).then(|| Clean::MinArea { areas_px: BTreeMap::from([(1, px)]), fill: 0 });
     let largest = |&only: &bool| only.then(|| Clean::Largest { labels: one(), fill: 0 });
     [

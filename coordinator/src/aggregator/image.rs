@@ -14,7 +14,7 @@ use marquetry_job::spec::JobSpec;
 use marquetry_job::{Plan, PlannedImage, key};
 use marquetry_raster::read::Limits;
 use marquetry_transport::ObjectStore;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 
@@ -53,7 +53,7 @@ impl Work<'_> {
         let mut labels = cleaning.apply(decided.spool, new_spool)?;
         self.write_labels(&mut labels, &kept, planned, &mut outputs, &mut part, &mut pictures)?;
         let (files, folder) = outputs.finish(&mut part)?;
-        self.add_pictures(planned, pictures, &mut part)?;
+        self.add_pictures(planned, &pictures, &mut part)?;
         for (place, path) in &files {
             self.put_file(place, path)?;
         }
@@ -114,7 +114,8 @@ impl Work<'_> {
                 for (x, _) in missing.iter().enumerate().filter(|(_, missing)| **missing) {
                     labels.iter_mut().skip(x).step_by(width).for_each(|l| *l = self.spec.failures.ignore);
                 }
-                confidence += sure.iter().zip(missing).filter(|(_, m)| !**m).map(|(s, _)| f64::from(*s)).sum::<f64>();
+                confidence +=
+                    sure.iter().zip(missing).filter(|(_, m)| !**m).map(|(s, _)| f64::from(*s)).sum::<f64>();
                 seen += missing.iter().filter(|m| !**m).count() as u64;
                 spool.push(&labels)?;
             }
@@ -174,7 +175,7 @@ impl Work<'_> {
     fn add_pictures(
         &self,
         planned: &PlannedImage,
-        pictures: Pictures,
+        pictures: &Pictures,
         part: &mut Part,
     ) -> Result<(), AggregateError> {
         if self.image >= PICTURES_MAX {
@@ -193,7 +194,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn put_file(&self, place: &str, path: &PathBuf) -> Result<(), AggregateError> {
+    fn put_file(&self, place: &str, path: &Path) -> Result<(), AggregateError> {
         let key = key::out(&self.plan.job, place);
         Ok(self.runtime.block_on(self.store.put_file(&key, path))?)
     }

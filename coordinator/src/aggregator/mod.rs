@@ -80,8 +80,11 @@ pub struct Aggregator {
     store: Arc<dyn ObjectStore>,
     queue: Arc<dyn TaskQueue>,
     options: AggregatorOptions,
-    jobs: Mutex<HashMap<(String, String), Arc<(Plan, JobSpec)>>>,
+    jobs: Mutex<Jobs>,
 }
+
+/// Plans and job files that were read, by job and outputs.
+type Jobs = HashMap<(String, String), Arc<(Plan, JobSpec)>>;
 
 impl Aggregator {
     /// An aggregator on this store and queue.

@@ -7,8 +7,8 @@ use marquetry_geometry::Size;
 use marquetry_job::spec::{CocoShape, JobSpec, MaskFormat, Output, RleRows, ScoreDtype, ScoreFormat};
 use marquetry_job::{PlannedImage, key};
 use marquetry_raster::write::{
-    ClassTextSink, CocoPolygonSink, CocoRleSink, GeoJsonSink, GeoTags, LabelSink, Legend, MaskPng, MaskTiff, RleOptions,
-    RleSink, RleStyle, ScoreDepth, ScoreSink, ScoreTiff, ScoreZarr, Split, TiffOptions,
+    ClassTextSink, CocoPolygonSink, CocoRleSink, GeoJsonSink, GeoTags, LabelSink, Legend, MaskPng, MaskTiff,
+    RleOptions, RleSink, RleStyle, ScoreDepth, ScoreSink, ScoreTiff, ScoreZarr, Split, TiffOptions,
 };
 use std::fs::File;
 use std::io::{BufWriter, Read};
@@ -45,15 +45,22 @@ impl Outputs {
     /// Opens every output that `spec` asks for.
     pub(crate) fn open(spec: &JobSpec, image: &PlannedImage, temp: &Path) -> Result<Self, AggregateError> {
         let folder = TempDir::new_in(temp)?;
-        let wants_geo = |o: &Output| matches!(o, Output::Masks(_) | Output::Probabilities(_) | Output::Polygons);
+        let wants_geo =
+            |o: &Output| matches!(o, Output::Masks(_) | Output::Probabilities(_) | Output::Polygons);
         let may_have_geo = spec.outputs.iter().any(wants_geo) && is_tiff(Path::new(&image.uri))?;
         let geo = if may_have_geo {
             GeoTags::read(std::io::BufReader::new(File::open(&image.uri)?))?
         } else {
             None
         };
-        let context =
-            Context { image, legend: outcome::legend(spec)?, geo, safe: key::safe_id(&image.id), objects: outcome::objects(spec), exclusive: spec.decide.background.is_some() };
+        let context = Context {
+            image,
+            legend: outcome::legend(spec)?,
+            geo,
+            safe: key::safe_id(&image.id),
+            objects: outcome::objects(spec),
+            exclusive: spec.decide.background.is_some(),
+        };
         let mut outputs = Self {
             folder,
             labels: Vec::new(),
@@ -98,7 +105,14 @@ impl Outputs {
                 let sink: Box<dyn ScoreSink> = match p.format {
                     ScoreFormat::Tiff => {
                         let file = self.file(format!("probabilities/{safe}.tiff"))?;
-                        Box::new(ScoreTiff::new(file, size, names, depth, geo.clone(), TiffOptions::default())?)
+                        Box::new(ScoreTiff::new(
+                            file,
+                            size,
+                            names,
+                            depth,
+                            geo.clone(),
+                            TiffOptions::default(),
+                        )?)
                     }
                     ScoreFormat::Zarr => {
                         let path = self.folder.path().join(format!("folder-{number}"));
@@ -131,7 +145,9 @@ impl Outputs {
                 let out = self.piece(number)?;
                 self.labels.push(match coco.shape {
                     CocoShape::Rle => Box::new(CocoRleSink::new(out, id, size, legend, classes, None)?),
-                    CocoShape::Polygons => Box::new(CocoPolygonSink::new(out, id, size, legend, classes, None)?),
+                    CocoShape::Polygons => {
+                        Box::new(CocoPolygonSink::new(out, id, size, legend, classes, None)?)
+                    }
                 });
             }
             Output::Polygons => {
@@ -241,8 +257,6 @@ struct Union {
 }
 
 impl Union {
-
-
     fn legend() -> Result<Legend, AggregateError> {
         Ok(Legend::labels(vec!["background".into(), "object".into()], None)?)
     }
@@ -268,4 +282,3 @@ impl LabelSink for Union {
         self.inner.finish()
     }
 }
-

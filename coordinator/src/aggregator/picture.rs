@@ -67,13 +67,20 @@ impl Sampling {
 
     /// A confidence map, `[h, w]` of 0 to 1: from dark violet over orange to pale yellow.
     pub(crate) fn confidence(self, values: &[f32]) -> Vec<u8> {
-        const STOPS: [[f32; 3]; 5] =
-            [[10.0, 7.0, 34.0], [87.0, 16.0, 110.0], [188.0, 55.0, 84.0], [249.0, 142.0, 9.0], [252.0, 255.0, 164.0]];
+        const STOPS: [[f32; 3]; 5] = [
+            [10.0, 7.0, 34.0],
+            [87.0, 16.0, 110.0],
+            [188.0, 55.0, 84.0],
+            [249.0, 142.0, 9.0],
+            [252.0, 255.0, 164.0],
+        ];
         let colour = |v: &f32| {
             let at = v.clamp(0.0, 1.0) * (STOPS.len() - 1) as f32;
             let low = (at as usize).min(STOPS.len() - 2);
             let share = at - low as f32;
-            std::array::from_fn::<u8, 3, _>(|c| (STOPS[low][c] + (STOPS[low + 1][c] - STOPS[low][c]) * share) as u8)
+            std::array::from_fn::<u8, 3, _>(|c| {
+                (STOPS[low][c] + (STOPS[low + 1][c] - STOPS[low][c]) * share) as u8
+            })
         };
         self.png(&values.iter().flat_map(colour).collect::<Vec<u8>>())
     }

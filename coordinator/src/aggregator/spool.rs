@@ -69,7 +69,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for (max, rows) in [(255, 3_usize), (999, 2), (999, 40_000)] {
             let mut spool = LabelSpool::new(512, max, folder.path());
-            let row = |y: usize| (0..512).map(|x| ((y * 31 + x) % (max as usize + 1)) as u16).collect::<Vec<_>>();
+            let row =
+                |y: usize| (0..512).map(|x| ((y * 31 + x) % (max as usize + 1)) as u16).collect::<Vec<_>>();
             (0..rows).for_each(|y| spool.push(&row(y)).unwrap());
             for _ in 0..2 {
                 let mut y = 0;

@@ -79,7 +79,13 @@ impl GroupTiles {
             image,
             group,
             classes: plan.scoring.classes.len(),
-            blocks: blocks.iter().map(|b| { let extent = b.extent(&grid); (b, extent) }).collect(),
+            blocks: blocks
+                .iter()
+                .map(|b| {
+                    let extent = b.extent(&grid);
+                    (b, extent)
+                })
+                .collect(),
             importance: plan.scoring.groups[group as usize].importance.map(window),
             grid,
             may_miss,
@@ -157,7 +163,8 @@ impl GroupTiles {
         tile.frames.retain(|k, _| wanted.contains(k));
         for k in wanted {
             if !tile.frames.contains_key(&k) {
-                let bytes = self.runtime.block_on(self.store.get_range(&tile.key, tile.index.rows_range(k)))?;
+                let bytes =
+                    self.runtime.block_on(self.store.get_range(&tile.key, tile.index.rows_range(k)))?;
                 let scores =
                     tile.index.decode_rows(&tile.header, k, &bytes).map_err(|e| damaged(task, &e))?;
                 tile.frames.insert(k, scores);

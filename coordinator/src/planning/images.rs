@@ -158,7 +158,8 @@ mod tests {
             std::fs::create_dir_all(folder.path().join(name).parent().unwrap()).unwrap();
             std::fs::write(folder.path().join(name), b"x").unwrap();
         }
-        let ids = |from: &str| find(from, folder.path()).map(|f| f.into_iter().map(|f| f.id).collect::<Vec<_>>());
+        let ids =
+            |from: &str| find(from, folder.path()).map(|f| f.into_iter().map(|f| f.id).collect::<Vec<_>>());
         assert_eq!(ids("set").unwrap(), ["a", "b/2"]);
         assert_eq!(ids("set/**/*.PNG").unwrap(), ["b/2"]);
         std::fs::write(folder.path().join("set/a.png"), b"x").unwrap();
@@ -172,9 +173,10 @@ mod tests {
     fn what_is_no_image_is_set_aside() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("a.png"), b"not a picture").unwrap();
-        let limits = Limits { pixels_max: 1 << 30, memory_bytes: 1 << 20, spool_dir: folder.path().to_path_buf() };
+        let limits =
+            Limits { pixels_max: 1 << 30, memory_bytes: 1 << 20, spool_dir: folder.path().to_path_buf() };
         let (images, rejected) = look_at(find("", folder.path()).unwrap(), &limits);
         assert!(images.is_empty());
-        assert!(rejected[0].id == "a" && rejected[0].reason.contains("a.png"), "{:?}", rejected);
+        assert!(rejected[0].id == "a" && rejected[0].reason.contains("a.png"), "{rejected:?}");
     }
 }

@@ -5,7 +5,9 @@ use marquetry_ensemble::{Applied, Importance, Labelling, Transfer, View, ViewErr
 use marquetry_geometry::{Grid, GridError, Padding, Size, WindowSpec};
 use marquetry_job::spec::{JobSpec, Layout, MemberSpec, Normalise, WindowMode, tags_from_name};
 use marquetry_job::{Fit, Group, Input, Member, Scaling, Signature, hash};
-use marquetry_model::{InspectOptions, ModelError, ModelFacts, Runtime, Wanted, inspect, read_model, resolve};
+use marquetry_model::{
+    InspectOptions, ModelError, ModelFacts, Runtime, Wanted, inspect, read_model, resolve,
+};
 use std::path::{Path, PathBuf};
 
 /// Windows in one run of a model, unless the job says otherwise. Processors gain nothing from more.
@@ -43,7 +45,9 @@ pub enum MembersError {
         reason: String,
     },
     /// Two members of one name.
-    #[error("members[{entry}].name: two members are called `{name}`; a name with several models, or a model named twice, needs names of its own")]
+    #[error(
+        "members[{entry}].name: two members are called `{name}`; a name with several models, or a model named twice, needs names of its own"
+    )]
     Name {
         /// Place in the job file.
         entry: usize,
@@ -79,7 +83,8 @@ pub(crate) fn groups(
 /// Puts a group of one into the group that shares its grid, or at the end.
 fn join(groups: &mut Vec<Group>, lone: Group) {
     let same = |g: &&mut Group| {
-        (g.scaling, g.window, g.importance, &g.views) == (lone.scaling, lone.window, lone.importance, &lone.views)
+        (g.scaling, g.window, g.importance, &g.views)
+            == (lone.scaling, lone.window, lone.importance, &lone.views)
     };
     match groups.iter_mut().find(same) {
         Some(group) => group.members.extend(lone.members),
@@ -114,7 +119,8 @@ impl Candidate<'_> {
         let bytes = read_model(&self.path).map_err(|e| self.failed(e))?;
         let outer = self.member.window.size;
         let facts = self.inspect(runtime, &bytes, outer)?;
-        let fixed = facts.image.as_ref().is_some_and(|i| i.height.fixed().is_some() && i.width.fixed().is_some());
+        let fixed =
+            facts.image.as_ref().is_some_and(|i| i.height.fixed().is_some() && i.width.fixed().is_some());
         let views = self.spec.tta.views.resolve(outer, fixed).map_err(|e: ViewError| self.unfit(e))?;
         let mut signatures = Vec::new();
         for size in sizes(&views, outer) {
@@ -199,7 +205,12 @@ impl Candidate<'_> {
         Ok(window)
     }
 
-    fn check(&self, signatures: &[Signature], window: &WindowSpec, views: &[View]) -> Result<(), MembersError> {
+    fn check(
+        &self,
+        signatures: &[Signature],
+        window: &WindowSpec,
+        views: &[View],
+    ) -> Result<(), MembersError> {
         Grid::new(window.inner, window).map_err(|e: GridError| self.unfit(e))?;
         let classes = self.spec.classes.len();
         let (channels, applied) = (signatures[0].classes as usize, self.member.output.activation);
@@ -208,10 +219,13 @@ impl Candidate<'_> {
             return Err(self.unfit(channels_unlike_classes(channels, classes, applied, labelling)));
         }
         if self.member.output.fit == Fit::Centre && views.iter().any(|v| v.scale != 1.0) {
-            return Err(self.unfit("tta.views: scale() cannot bring back an output that is the centre of its window"));
+            return Err(
+                self.unfit("tta.views: scale() cannot bring back an output that is the centre of its window")
+            );
         }
         if matches!(self.member.window.mode, WindowMode::Whole) && window.margin != Size::square(0) {
-            return Err(self.unfit("output.fit: with window.mode: whole there is nothing around the image; use resize"));
+            return Err(self
+                .unfit("output.fit: with window.mode: whole there is nothing around the image; use resize"));
         }
         Ok(())
     }
@@ -230,11 +244,22 @@ impl Candidate<'_> {
         };
         // A member's bands are counted among the job's, those among the file's.
         let bands = match (&self.spec.images.bands, &input.bands) {
-            (Some(job), Some(own)) => Some(own.iter().filter_map(|&b| job.get(usize::from(b)).copied()).collect()),
+            (Some(job), Some(own)) => {
+                Some(own.iter().filter_map(|&b| job.get(usize::from(b)).copied()).collect())
+            }
             (Some(bands), None) | (None, Some(bands)) => Some(bands.clone()),
             (None, None) => None,
         };
-        Input { bands, reversed: input.reversed, scale: input.scale, mean, std, per_image, padding, padding_value }
+        Input {
+            bands,
+            reversed: input.reversed,
+            scale: input.scale,
+            mean,
+            std,
+            per_image,
+            padding,
+            padding_value,
+        }
     }
 }
 
@@ -249,13 +274,23 @@ fn sizes(views: &[View], outer: Size) -> Vec<Size> {
     sizes
 }
 
-fn channels_unlike_classes(channels: usize, classes: usize, applied: Applied, labelling: Labelling) -> String {
+fn channels_unlike_classes(
+    channels: usize,
+    classes: usize,
+    applied: Applied,
+    labelling: Labelling,
+) -> String {
     let advice = match (channels, labelling, applied) {
-        (1, Labelling::Multiclass, Applied::Softmax) => "; a softmax over one channel is 1 everywhere".to_owned(),
-        (_, Labelling::Multiclass, _) if channels + 1 == classes => {
-            "; if the background has no channel, set output.multilabel: true and name the others only".to_owned()
+        (1, Labelling::Multiclass, Applied::Softmax) => {
+            "; a softmax over one channel is 1 everywhere".to_owned()
         }
-        (1, Labelling::Multiclass, _) => "; one channel goes with two classes, background and object".to_owned(),
+        (_, Labelling::Multiclass, _) if channels + 1 == classes => {
+            "; if the background has no channel, set output.multilabel: true and name the others only"
+                .to_owned()
+        }
+        (1, Labelling::Multiclass, _) => {
+            "; one channel goes with two classes, background and object".to_owned()
+        }
         _ => String::new(),
     };
     format!("it says {channels} channels per pixel, and the job names {classes} classes{advice}")

@@ -102,6 +102,7 @@ fn fitting(images: Vec<PlannedImage>, scoring: &Scoring) -> (Vec<PlannedImage>, 
 /// Names the decisions and outputs of a job: tables and masks made for others are not used.
 pub fn outputs_hash(spec: &JobSpec) -> String {
     let spec = serde_json::to_value(spec).unwrap_or_default();
-    let what = serde_json::json!([spec["classes"], spec["decide"], spec["outputs"], spec["failures"]["ignore"]]);
+    let what =
+        serde_json::json!([spec["classes"], spec["decide"], spec["outputs"], spec["failures"]["ignore"]]);
     hash(&[what.to_string().as_bytes()])[..12].to_owned()
 }

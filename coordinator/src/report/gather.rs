@@ -52,7 +52,11 @@ impl Finished<'_> {
     ///
     /// # Errors
     /// When a part cannot be read.
-    pub async fn report(&self, store: &dyn ObjectStore, facts: RunFacts) -> Result<Report, crate::TableError> {
+    pub async fn report(
+        &self,
+        store: &dyn ObjectStore,
+        facts: RunFacts,
+    ) -> Result<Report, crate::TableError> {
         let mut images = Vec::new();
         let mut class_pixels = vec![0_u64; self.spec.classes.len()];
         for image in &self.plan.images {
