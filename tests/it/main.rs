@@ -1,3 +1,10 @@
 //! The tests that need more than one crate: the walls between crates, and whole jobs through the real binary.
+//!
+//! Jobs are run as a user runs them. Build the binary first, or let `cargo xtask test` do all that is needed: it also
+//! brings ONNX Runtime, and NumPy for the plain reference.
 
+mod decode;
+mod fixture;
+mod pictures;
+mod plain_reference;
 mod walls;

@@ -3,7 +3,7 @@
 Written apart from the Rust code, from the definitions alone, with numpy and onnxruntime. Reads a description of a job as
 JSON, and writes the merged probabilities [C, H, W] and the labels [H, W] of one image as raw little-endian arrays.
 
-    python reference.py job.json
+    python reference.py job.json [job.json …]
 """
 
 import json
@@ -133,4 +133,5 @@ def main(path):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    for path in sys.argv[1:]:
+        main(path)
