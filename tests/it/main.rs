@@ -7,4 +7,5 @@ mod decode;
 mod fixture;
 mod pictures;
 mod plain_reference;
+mod repeats;
 mod walls;

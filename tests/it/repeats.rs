@@ -1,0 +1,146 @@
+//! Law 5: kills, restarts, threads and damaged tiles change no byte of what comes out.
+
+use crate::fixture::{Place, below, same_files};
+use crate::pictures::{Dice, bmp};
+use marquetry_model::toy::{Toy, Weights};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+const JOB: &str = "
+version: 1
+images: images
+classes: [ground, a, b, c, d, e, f, g, h, i, j, k]
+defaults: {window: {size: 64}}
+members:
+  - {onnx: one.onnx}
+  - {onnx: two.onnx, scale: 0.5, weight: 0.5}
+tta: {views: [hflip]}
+decide: {min_area: 6}
+limits: {block_mb: 1}
+outputs:
+  - {masks: png}
+  - {probabilities: zarr}
+  - {submission: kaggle-rle}
+  - {coco: rle}
+  - {report: html}
+";
+
+/// A folder with `images` images and a job whose forward passes take a few milliseconds each.
+fn place(images: u64, kernel: u32) -> Place {
+    let place = Place::new();
+    for seed in 0..images {
+        let (height, width) = (180 + 20 * seed as usize, 330 - 10 * seed as usize);
+        place.write(&format!("images/{seed}.bmp"), bmp(height, width, seed));
+    }
+    for (name, seed) in [("one", 1), ("two", 2)] {
+        let weights = Weights::Seeded(seed);
+        place.model(&format!("{name}.onnx"), &Toy { classes: 12, kernel, weights, ..Toy::default() });
+    }
+    place
+}
+
+fn number(summary: &serde_json::Value, key: &str) -> u64 {
+    summary["tally"][key].as_u64().unwrap_or_else(|| panic!("tally.{key} is a number in {summary}"))
+}
+
+#[test]
+fn killed_jobs_go_on_where_they_stopped() {
+    let from_clock =
+        || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| u64::from(t.subsec_nanos()));
+    let seed = std::env::var("MARQUETRY_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(from_clock);
+    eprintln!("the kills of this run: MARQUETRY_SEED={seed}");
+    let mut dice = Dice::new(seed);
+    let place = place(5, 11);
+    place
+        .write("calm.yaml", format!("{JOB}store: calm\n"))
+        .write("storm.yaml", format!("{JOB}store: storm\n"));
+
+    let plan = place.marquetry(&["plan", "calm.yaml", "--format", "json"]).ends_with(0).json();
+    let forwards = plan["cost"]["forwards"].as_u64().expect("the plan counts forwards");
+    let start = Instant::now();
+    let calm = place.run("calm.yaml").ends_with(0).json();
+    let alone = start.elapsed();
+    assert_eq!((number(&calm, "forwards"), number(&calm, "forwards_found")), (forwards, 0));
+
+    let mut kills = 0;
+    for _ in 0..6 {
+        let mut run = place.start(&["run", "storm.yaml"]);
+        std::thread::sleep(alone.mul_f64(dice.between(0.3, 0.6)));
+        if run.try_wait().expect("a child").is_some() {
+            break;
+        }
+        run.kill().expect("SIGKILL");
+        run.wait().expect("a child that ended");
+        kills += 1;
+    }
+    assert!(kills > 0, "no run was interrupted");
+    let storm = place.run("storm.yaml").ends_with(0).json();
+    assert!(number(&storm, "forwards_found") > 0, "after {kills} kills nothing was kept: {storm}");
+    assert_eq!(number(&storm, "forwards") + number(&storm, "forwards_found"), forwards, "{storm}");
+    same_files(&place.outputs("calm"), &place.outputs("storm"));
+
+    let again = place.run("storm.yaml").ends_with(0).json();
+    assert_eq!((number(&again, "forwards"), number(&again, "forwards_found")), (0, forwards));
+    same_files(&place.outputs("calm"), &place.outputs("storm"));
+}
+
+#[test]
+fn threads_change_no_byte() {
+    let place = place(3, 3);
+    let mut first = None;
+    for (lanes, threads) in [("1", "1"), ("2", "1"), ("3", "2"), ("1", "2")] {
+        let (job, store) = (format!("job-{lanes}-{threads}.yaml"), format!("store-{lanes}-{threads}"));
+        place.write(&job, format!("{JOB}store: {store}\ntiles: {{dtype: f32}}\n"));
+        place.marquetry(&["run", &job, "--lanes", lanes, "--threads", threads]).ends_with(0);
+        let files = place.outputs(&store);
+        same_files(first.get_or_insert_with(|| files.clone()), &files);
+    }
+}
+
+#[test]
+fn damaged_tiles_are_computed_again() {
+    let place = place(2, 3);
+    place.write("job.yaml", format!("{JOB}store: store\ntiles: {{keep: true}}\n"));
+    let first = place.run("job.yaml").ends_with(0).json();
+    let files = place.outputs("store");
+    let folder = place.job_folder("store");
+    let tiles = below(&place.path(&format!("{folder}/tiles")));
+    assert_eq!(tiles.len() as u64, number(&first, "tasks_computed"));
+    assert!(tiles.len() > 4, "more tiles than are damaged: {tiles:?}");
+    let whole = place.files(&format!("{folder}/tiles"));
+
+    std::fs::remove_dir_all(place.path(&format!("{folder}/parts"))).expect("parts of finished images");
+    let bytes = |n: usize| std::fs::read(&tiles[n]).expect("a tile");
+    std::fs::write(&tiles[0], &bytes(0)[..bytes(0).len() / 2]).expect("a shorter tile");
+    let mut flipped = bytes(1);
+    let middle = flipped.len() / 2;
+    flipped[middle] ^= 0x10;
+    std::fs::write(&tiles[1], flipped).expect("another tile");
+    std::fs::remove_file(&tiles[2]).expect("a tile that goes");
+    std::fs::write(&tiles[3], []).expect("an empty tile");
+
+    let again = place.run("job.yaml").ends_with(0).json();
+    assert_eq!(number(&again, "tasks_computed"), 4, "{again}");
+    same_files(&files, &place.outputs("store"));
+    same_files(&whole, &place.files(&format!("{folder}/tiles")));
+}
+
+/// Time enough for a slow machine to start; the two runs are told apart by who holds the store.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[test]
+fn two_runs_do_not_share_a_store() {
+    let place = place(6, 21);
+    place.write("job.yaml", format!("{JOB}store: store\n"));
+    let mut first = place.start(&["run", "job.yaml", "--lanes", "1"]);
+    let start = Instant::now();
+    while !place.path("store/.lock").exists() && start.elapsed() < PATIENCE {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // The lock is taken as soon as its file is there.
+    std::thread::sleep(Duration::from_millis(50));
+    place.run("job.yaml").ends_with(75).says(&["another run is at work in", "store"]);
+    assert!(first.try_wait().expect("a child").is_none(), "the first run was over too early to tell");
+    first.kill().expect("SIGKILL");
+    first.wait().expect("a child that ended");
+    place.run("job.yaml").ends_with(0);
+}
