@@ -35,7 +35,9 @@ impl JobFile {
             );
             return Err(Fatal::new(Exit::BadJob, message));
         }
-        Ok(self.base.join(&self.spec.store))
+        let folder = self.base.join(&self.spec.store);
+        // Without `..` where it is there already, so that printed paths can be read.
+        Ok(folder.canonicalize().unwrap_or(folder))
     }
 
     /// Looks at all images and members. `scratch` is a folder for pixels that do not fit into memory.

@@ -73,6 +73,10 @@ impl Progress {
             return;
         }
         state.said = Instant::now();
+        if state.found + forwards >= state.total {
+            say::note(&format!("putting images together, {}", state.images));
+            return;
+        }
         let left = state.total.saturating_sub(state.found + forwards);
         let rate = forwards as f64 / self.started.elapsed().as_secs_f64();
         say::note(&format!(

@@ -29,6 +29,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Fatal> {
     let started = Instant::now();
     let job = JobFile::read(&args.job)?;
     let runtime = load_runtime(args.common.onnxruntime.as_deref())?;
+    FolderStore::open(&job.store()?).map_err(unavailable)?;
     let folder = job.store()?;
     let store = FolderStore::open(&folder).map_err(unavailable)?;
     let _lock = lock(&folder)?;
@@ -154,6 +155,7 @@ impl Local<'_> {
             store: &*store,
             queue: shared,
             plan,
+            spec: self.spec,
             outputs,
             attempts_max: self.spec.failures.attempts,
             stop_at_loss: self.spec.failures.policy == Policy::Fail,

@@ -1,9 +1,11 @@
 //! Publishing a plan's tasks and following what becomes of them.
 
+use crate::aggregator::expected;
 use bytes::Bytes;
+use marquetry_job::spec::JobSpec;
 use marquetry_job::{Ledger, Loss, Plan, Progress, ResultMessage, StageSeconds, Step, TaskId, key, message};
 use marquetry_transport::{ObjectStore, QueueError, StoreError, TaskQueue, Topic};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,6 +59,8 @@ pub struct Follow<'a> {
     pub queue: Arc<dyn TaskQueue>,
     /// What is computed.
     pub plan: &'a Plan,
+    /// What was asked for.
+    pub spec: &'a JobSpec,
     /// Names the decisions and outputs.
     pub outputs: &'a str,
     /// Tries of a task or an image.
@@ -110,8 +114,22 @@ impl Follow<'_> {
         let images: HashMap<&str, u32> =
             self.plan.images.iter().enumerate().map(|(i, image)| (image.key.as_str(), i as u32)).collect();
         let mut finished = vec![false; self.plan.images.len()];
-        for part in self.store.list(&key::parts(&self.plan.job, self.outputs)).await? {
-            if let Some(&image) = key::image_of_part(&part.key).and_then(|k| images.get(k)) {
+        let written = self.store.list(&key::out(&self.plan.job, "")).await?;
+        let written: HashSet<&str> = written.iter().map(|m| m.key.as_str()).collect();
+        let is_whole = |image: u32| {
+            let files = expected(self.spec, &self.plan.images[image as usize].id);
+            files.iter().all(|file| written.contains(key::out(&self.plan.job, file).as_str()))
+        };
+        let own = key::parts(&self.plan.job, self.outputs);
+        for part in self.store.list(&key::all_parts(&self.plan.job)).await? {
+            if !part.key.starts_with(&own) {
+                // The files it speaks of are about to be written over by those of this run.
+                self.store.delete(&part.key).await?;
+                continue;
+            }
+            if let Some(&image) =
+                key::image_of_part(&part.key).and_then(|k| images.get(k)).filter(|i| is_whole(**i))
+            {
                 ledger.found_image(image);
                 finished[image as usize] = true;
                 let tasks = self.plan.tasks_of(image);

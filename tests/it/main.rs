@@ -3,6 +3,8 @@
 //! Jobs are run as a user runs them. Build the binary first, or let `cargo xtask test` do all that is needed: it also
 //! brings ONNX Runtime, and NumPy for the plain reference.
 
+mod bad_images;
+mod bad_jobs;
 mod decode;
 mod fixture;
 mod pictures;

@@ -5,8 +5,8 @@ use bytes::Bytes;
 use marquetry_ensemble::{Applied, Importance, Labelling, Space, View, ViewMerge, Views};
 use marquetry_geometry::{Edges, Padding, Size, WindowSpec};
 use marquetry_job::{
-    Element, Fit, Group, Input, Layout, Member, OutputForm, PLAN_FORMAT, Plan, PlannedImage, ResultMessage, Scaling,
-    Scoring, Signature, TaskMessage, TileDtype, TileIndex, key, message, tile,
+    Element, Fit, Group, Input, Layout, Member, OutputForm, PLAN_FORMAT, Plan, PlannedImage, ResultMessage,
+    Scaling, Scoring, Signature, TaskMessage, TileDtype, TileIndex, key, message, tile,
 };
 use marquetry_model::{ModelError, Network};
 use marquetry_transport::{FolderStore, MemoryQueue, ObjectStore, TaskQueue, Topic};
@@ -120,7 +120,10 @@ fn plan(path: &Path, window: WindowSpec, views: &[View], batch: u32) -> Plan {
         window,
         importance: Importance::Gaussian,
         views: views.to_vec(),
-        members: vec![member("a", window.outer(), views, 1.0, batch), member("b", window.outer(), views, 3.0, batch)],
+        members: vec![
+            member("a", window.outer(), views, 1.0, batch),
+            member("b", window.outer(), views, 3.0, batch),
+        ],
     };
     let scoring = Scoring {
         format: PLAN_FORMAT,
@@ -219,9 +222,16 @@ async fn what_goes_in_comes_out() {
             for (i, &score) in scores.iter().enumerate() {
                 let (y, class, x) = (i / (BANDS * width), i / width % BANDS, i % width);
                 let want = f32::from(pixel(class, extent.top as usize + y, extent.left as usize + x));
-                assert!((score - want).abs() < 1e-3, "block {block} ({y}, {class}, {x}): {score}, not {want}");
+                assert!(
+                    (score - want).abs() < 1e-3,
+                    "block {block} ({y}, {class}, {x}): {score}, not {want}"
+                );
             }
-            assert_eq!(tile_of(&alone, &plan, block).await.2, bytes, "one lane and three give the same bytes");
+            assert_eq!(
+                tile_of(&alone, &plan, block).await.2,
+                bytes,
+                "one lane and three give the same bytes"
+            );
         }
     }
 }

@@ -44,7 +44,7 @@ impl Memory {
         let classes: Vec<String> = (0..self.classes).map(|c| format!("class-{c}")).collect();
         let spec = json!({
             "version": 1, "name": "memory", "images": {"from": image}, "classes": classes,
-            "defaults": {"window": {"size": 1024, "overlap": 0.125}},
+            "defaults": {"window": {"size": 512, "overlap": 0.125}},
             "members": [{"onnx": model}], "decide": {"min_area": 16}, "outputs": [{"masks": "tiff"}], "store": out,
             "limits": {"block_mb": 128, "band_mb": 128, "image_mb": 128},
         });

@@ -17,6 +17,7 @@ use marquetry_job::{AggregateMessage, Plan, ResultMessage, TaskId, key, message}
 use marquetry_raster::read::{ReadError, ReadErrorKind};
 use marquetry_raster::write::WriteError;
 use marquetry_transport::{Delivery, ObjectStore, QueueError, StoreError, TaskQueue, Topic};
+pub(crate) use outputs::expected;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;

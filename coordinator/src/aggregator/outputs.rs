@@ -95,7 +95,7 @@ impl Outputs {
         let Context { image, legend, geo, safe, .. } = context;
         let (id, size) = (image.id.as_str(), image.size);
         match output {
-            Output::Masks(format) => self.add_masks(*format, context)?,
+            Output::Masks(format) => self.add_masks(output, *format, context)?,
             Output::Probabilities(p) => {
                 let depth = match p.dtype {
                     ScoreDtype::U8 => ScoreDepth::U8,
@@ -104,7 +104,7 @@ impl Outputs {
                 let names = legend.names().to_vec();
                 let sink: Box<dyn ScoreSink> = match p.format {
                     ScoreFormat::Tiff => {
-                        let file = self.file(format!("probabilities/{safe}.tiff"))?;
+                        let file = self.file(place(output, safe, None))?;
                         Box::new(ScoreTiff::new(
                             file,
                             size,
@@ -116,7 +116,7 @@ impl Outputs {
                     }
                     ScoreFormat::Zarr => {
                         let path = self.folder.path().join(format!("folder-{number}"));
-                        self.folders.push((format!("probabilities/{safe}.zarr"), path.clone()));
+                        self.folders.push((place(output, safe, None), path.clone()));
                         Box::new(ScoreZarr::new(path, size, &names, depth, ZARR_CHUNK_PX)?)
                     }
                 };
@@ -151,7 +151,7 @@ impl Outputs {
                 });
             }
             Output::Polygons => {
-                let out = self.file(format!("polygons/{safe}.geojson"))?;
+                let out = self.file(place(output, safe, None))?;
                 let transform = geo.as_ref().and_then(GeoTags::transform);
                 let classes = &context.objects;
                 self.labels.push(Box::new(GeoJsonSink::new(out, id, size, legend, classes, transform)?));
@@ -162,14 +162,15 @@ impl Outputs {
     }
 
     /// One mask, or one for each class where classes share pixels.
-    fn add_masks(&mut self, format: MaskFormat, context: &Context<'_>) -> Result<(), AggregateError> {
+    fn add_masks(
+        &mut self,
+        output: &Output,
+        format: MaskFormat,
+        context: &Context<'_>,
+    ) -> Result<(), AggregateError> {
         let Context { image, legend, geo, safe, .. } = context;
-        let ending = match format {
-            MaskFormat::Png => "png",
-            MaskFormat::Tiff => "tiff",
-        };
-        let mut open = |place: String, legend: &Legend| -> Result<Box<dyn LabelSink>, AggregateError> {
-            let file = self.file(place)?;
+        let mut open = |to: String, legend: &Legend| -> Result<Box<dyn LabelSink>, AggregateError> {
+            let file = self.file(to)?;
             Ok(match format {
                 MaskFormat::Png => Box::new(MaskPng::new(file, image.size, legend)?),
                 MaskFormat::Tiff => {
@@ -178,12 +179,11 @@ impl Outputs {
             })
         };
         let sink = if context.exclusive {
-            open(format!("masks/{safe}.{ending}"), legend)?
+            open(place(output, safe, None), legend)?
         } else {
             let mut planes = Vec::new();
             for (class, name) in legend.names().iter().enumerate() {
-                let place = format!("masks/{safe}/{}.{ending}", key::safe_id(&name.replace('/', "_")));
-                planes.push(open(place, &legend.plane(class))?);
+                planes.push(open(place(output, safe, Some(name)), &legend.plane(class))?);
             }
             Box::new(Split::new(image.size, legend, planes)?)
         };
@@ -222,6 +222,33 @@ impl Outputs {
         }
         Ok((files, self.folder))
     }
+}
+
+/// Where an output of the image with the safe id `safe` lies below the job's outputs: a file, or a Zarr array's folder.
+/// `class` is given for masks of classes that share pixels.
+fn place(output: &Output, safe: &str, class: Option<&str>) -> String {
+    let name =
+        class.map_or_else(|| safe.to_owned(), |c| format!("{safe}/{}", key::safe_id(&c.replace('/', "_"))));
+    output.place().replacen('*', &name, 1)
+}
+
+/// The files, below the job's outputs, without which a finished image is not finished any more: someone may have
+/// cleared away what an earlier run wrote.
+pub(crate) fn expected(spec: &JobSpec, image_id: &str) -> Vec<String> {
+    let safe = key::safe_id(image_id);
+    let mut files = Vec::new();
+    for output in spec.outputs.iter().filter(|o| o.place().contains('*')) {
+        match output {
+            Output::Masks(_) if spec.decide.background.is_none() => {
+                files.extend(spec.classes.iter().map(|c| place(output, &safe, Some(&c.name))));
+            }
+            Output::Probabilities(p) if p.format == ScoreFormat::Zarr => {
+                files.push(place(output, &safe, None) + "/.zarray");
+            }
+            _ => files.push(place(output, &safe, None)),
+        }
+    }
+    files
 }
 
 /// Whether a file is a TIFF by its first bytes, whatever its name.

@@ -42,6 +42,11 @@ pub fn of_tile(key: &str) -> Option<(&str, u32, u32)> {
     parts.next().is_none().then_some(found)
 }
 
+/// The folder of the parts of all decisions and outputs, with its last `/`.
+pub fn all_parts(job: &str) -> String {
+    format!("jobs/{job}/parts/")
+}
+
 /// The folder of what finished images leave behind for the end of the job, with its last `/`. `outputs` names the
 /// decisions and outputs they were made for, so that other ones start anew on the same tiles.
 pub fn parts(job: &str, outputs: &str) -> String {
