@@ -2,7 +2,7 @@
 
 use crate::decode::{Mask, csv};
 use crate::fixture::Place;
-use crate::pictures::{bmp, png};
+use crate::pictures::{bmp, png, tiff};
 use marquetry_model::toy::{Toy, Weights};
 
 const JOB: &str = "
@@ -21,7 +21,10 @@ fn place() -> Place {
         let weights = Weights::Seeded(seed);
         place.model(&format!("{name}.onnx"), &Toy { classes: 3, kernel: 3, weights, ..Toy::default() });
     }
-    place.write("images/a.bmp", bmp(40, 50, 1)).write("images/z.png", png(64, 33, 3, 2)).write("job.yaml", JOB);
+    place
+        .write("images/a.bmp", bmp(40, 50, 1))
+        .write("images/z.png", png(64, 33, 3, 2))
+        .write("job.yaml", JOB);
     place
 }
 
@@ -41,16 +44,21 @@ fn images_that_cannot_be_read_leave_the_others_alone() {
         .write("images/header.png", &whole[..20])
         .write("images/empty.png", "")
         .write("images/text.jpg", "this is no picture")
-        .write("images/two.png", png(40, 40, 2, 4))
+        .write("images/many.tif", tiff(40, 40, 7))
         .write("images/grey.png", png(40, 40, 1, 5));
     let ran = place.run("job.yaml").ends_with(1);
     let summary = ran.json();
     assert_eq!((&summary["whole"], &summary["failed_images"]), (&false.into(), &5.into()));
     let files = place.outputs("store");
-    let report = std::fs::read_to_string(place.path(&format!("{}/out/report.html", place.job_folder("store"))));
+    let report =
+        std::fs::read_to_string(place.path(&format!("{}/out/report.html", place.job_folder("store"))));
     let report = report.expect("a report");
-    for id in ["cut", "header", "empty", "text", "two"] {
-        assert!(ran.stderr.contains(&format!("image {id}")) || ran.stderr.contains(&format!("image={id}")), "{id} is not named in\n{}", ran.stderr);
+    for id in ["cut", "header", "empty", "text", "many"] {
+        assert!(
+            ran.stderr.contains(&format!("image {id}")) || ran.stderr.contains(&format!("image={id}")),
+            "{id} is not named in\n{}",
+            ran.stderr
+        );
         assert!(report.contains(id), "the report names {id}");
         assert!(!files.contains_key(&format!("masks/{id}.png")));
         let empty = |class: &str| (class.to_owned(), String::new());
@@ -68,7 +76,8 @@ fn images_that_cannot_be_read_leave_the_others_alone() {
     place.write("images/cut.png", &whole);
     let again = place.run("job.yaml").ends_with(1).json();
     assert_eq!(again["failed_images"], 4, "{again}");
-    assert_ne!(rows(&place, "cut")[0].1, "");
+    assert!(place.outputs("store").contains_key("masks/cut.png"));
+    assert!(rows(&place, "cut").iter().any(|(_, runs)| !runs.is_empty()));
 }
 
 #[test]
@@ -90,6 +99,5 @@ fn a_model_that_says_nan_is_named() {
     place.model("n.onnx", &Toy { classes: 3, weights, ..Toy::default() });
     place.write("job.yaml", format!("{JOB}failures: {{attempts: 1}}\n"));
     let ran = place.run("job.yaml");
-    assert!(matches!(ran.code, Some(1 | 65)), "{ran:?}");
-    ran.says(&["second"]);
+    ran.ends_with(1).says(&["second"]);
 }

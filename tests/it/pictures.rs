@@ -69,19 +69,37 @@ pub(crate) fn bmp(height: usize, width: usize, seed: u64) -> Vec<u8> {
 pub(crate) fn png(height: usize, width: usize, bands: usize, seed: u64) -> Vec<u8> {
     let mut file = Vec::new();
     let mut encoder = png::Encoder::new(&mut file, width as u32, height as u32);
-    let (colour, step) = match bands {
-        1 => (png::ColorType::Grayscale, 3),
-        2 => (png::ColorType::GrayscaleAlpha, 3),
-        _ => (png::ColorType::Rgb, 1),
-    };
-    encoder.set_color(colour);
-    let pixels: Vec<u8> = scene(height, width, seed)
-        .iter()
-        .step_by(step)
-        .flat_map(|&v| std::iter::repeat_n(v, if bands == 2 { 2 } else { 1 }))
-        .collect();
+    let grey = bands == 1;
+    encoder.set_color(if grey { png::ColorType::Grayscale } else { png::ColorType::Rgb });
+    let pixels: Vec<u8> = scene(height, width, seed).into_iter().step_by(if grey { 3 } else { 1 }).collect();
     let mut writer = encoder.write_header().expect("a header");
     writer.write_image_data(&pixels).expect("pixels");
     writer.finish().expect("an end");
+    file
+}
+
+/// A plain TIFF of 8-bit samples `[H, W, bands]`, none of which is alpha; 5 bands at least.
+pub(crate) fn tiff(height: usize, width: usize, bands: usize) -> Vec<u8> {
+    let (depths, pixels) = (8 + 2 + 8 * 12 + 4, 8 + 2 + 8 * 12 + 4 + bands * 2);
+    let bytes = height * width * bands;
+    // Tag, type (3 is 16 bits, 4 is 32), count, value.
+    let entries = [
+        [256, 4, 1, width],
+        [257, 4, 1, height],
+        [258, 3, bands, depths],
+        [259, 3, 1, 1],
+        [262, 3, 1, 1],
+        [273, 4, 1, pixels],
+        [277, 3, 1, bands],
+        [279, 4, 1, bytes],
+    ];
+    let mut file = b"II*\0\x08\0\0\0\x08\0".to_vec();
+    for [tag, kind, count, value] in entries {
+        file.extend([(tag as u16).to_le_bytes(), (kind as u16).to_le_bytes()].concat());
+        file.extend([(count as u32).to_le_bytes(), (value as u32).to_le_bytes()].concat());
+    }
+    file.extend([0; 4]);
+    file.extend([8_u8, 0].repeat(bands));
+    file.extend((0..bytes).map(|n| (n * 7) as u8));
     file
 }

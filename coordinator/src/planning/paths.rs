@@ -74,6 +74,8 @@ pub(crate) fn expand(pattern: &str, base: &Path) -> Result<Vec<Match>, PathError
 /// All files below `folder`, with `/` between the parts of their paths, in ascending order. Hidden ones are left out.
 pub(crate) fn list(folder: &Path) -> Result<Vec<String>, PathError> {
     let mut found = Vec::new();
+    // A job file named without a folder lies in the working folder, whose path is empty.
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let mut open = vec![(folder.to_path_buf(), String::new())];
     while let Some((folder, prefix)) = open.pop() {
         let failed = |error| PathError::Folder { folder: folder.clone(), error };
