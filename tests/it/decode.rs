@@ -119,8 +119,37 @@ pub(crate) fn zarr(files: &BTreeMap<String, Vec<u8>>, folder: &str) -> (Vec<usiz
     (shape, scores)
 }
 
-/// The rows of a CSV table without quotes in it, the header first.
+/// The planes `[C][H, W]` of a TIFF of 8-bit samples that is one tile.
+pub(crate) fn tiff_planes(bytes: &[u8], planes: u32) -> Vec<Mask> {
+    let mut bytes = bytes.to_vec();
+    // The decoder at hand knows no palettes, so one (tag 262: 3) is shown as grey (1).
+    let palette = [6, 1, 3, 0, 1, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0];
+    if let Some(at) = bytes.windows(palette.len()).position(|entry| entry == palette) {
+        bytes[at + 12] = 1;
+    }
+    let mut decoder = tiff::decoder::Decoder::new(std::io::Cursor::new(bytes)).expect("a TIFF");
+    let (width, height) = decoder.dimensions().expect("dimensions");
+    assert_eq!(decoder.chunk_data_dimensions(0), (width, height), "one tile holds it");
+    let mut plane = |index| match decoder.read_chunk(index).expect("a tile") {
+        tiff::decoder::DecodingResult::U8(labels) => labels,
+        other => panic!("8-bit samples, not {other:?}"),
+    };
+    let mask = |labels| Mask { height: height as usize, width: width as usize, labels };
+    (0..planes).map(|index| mask(plane(index))).collect()
+}
+
+/// The rows of a CSV table without line breaks in its cells, the header first.
 pub(crate) fn csv(bytes: &[u8]) -> Vec<Vec<String>> {
-    let text = std::str::from_utf8(bytes).expect("UTF-8");
-    text.lines().map(|line| line.split(',').map(|cell| cell.trim_matches('"').to_owned()).collect()).collect()
+    let row = |line: &str| {
+        let (mut cells, mut quoted) = (vec![String::new()], false);
+        for letter in line.chars() {
+            match letter {
+                '"' => quoted = !quoted,
+                ',' if !quoted => cells.push(String::new()),
+                _ => cells.last_mut().expect("a cell").push(letter),
+            }
+        }
+        cells
+    };
+    std::str::from_utf8(bytes).expect("UTF-8").lines().map(row).collect()
 }

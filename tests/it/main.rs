@@ -5,8 +5,10 @@
 
 mod bad_images;
 mod bad_jobs;
+mod commands;
 mod decode;
 mod fixture;
+mod outputs;
 mod pictures;
 mod plain_reference;
 mod repeats;

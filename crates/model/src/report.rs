@@ -48,9 +48,10 @@ impl ModelFacts {
             return String::new();
         };
         let mut text = format!("- onnx: {}\n  window: {{size: {}}}\n", scalar(path), yaml_size(image.tried));
-        let channels =
-            if image.channels == 3 { String::new() } else { format!(", channels: {}", image.channels) };
-        let _ = writeln!(text, "  input: {{layout: {}{channels}}}", image.layout);
+        // Images have three bands as a rule; for another number of channels the entry says which.
+        let bands = (0..image.channels).map(|band| band.to_string()).collect::<Vec<_>>().join(", ");
+        let bands = if image.channels == 3 { String::new() } else { format!(", bands: [{bands}]") };
+        let _ = writeln!(text, "  input: {{layout: {}{bands}}}", image.layout);
         let activation = match scores.activation {
             Activation::None => "none",
             Activation::Softmax => "softmax",
