@@ -26,7 +26,7 @@ impl Mask {
     }
 
     /// Whether each pixel is `label`, down the columns.
-    fn columns(&self, label: u8) -> Vec<bool> {
+    pub(crate) fn columns(&self, label: u8) -> Vec<bool> {
         let pixel = |at: usize| self.labels[at % self.height * self.width + at / self.height] == label;
         (0..self.labels.len()).map(pixel).collect()
     }
@@ -55,34 +55,29 @@ impl Mask {
         }
         assert!(pixels == self.columns(label), "relative runs of label {label} are not those of the mask");
     }
+}
 
-    /// The pixels of COCO's compressed counts, down the columns.
-    pub(crate) fn coco_columns(&self, counts: &str) -> Vec<bool> {
-        let (mut lengths, mut bytes) = (Vec::<i64>::new(), counts.bytes().map(|b| i64::from(b) - 48));
-        while let Some(first) = bytes.next() {
-            let (mut value, mut shift, mut last) = (first & 31, 5, first);
-            while last & 32 != 0 {
-                last = bytes.next().expect("counts end with a last letter");
-                value |= (last & 31) << shift;
-                shift += 5;
-            }
-            if last & 16 != 0 {
-                value |= -1 << shift;
-            }
-            let before = if lengths.len() > 2 { lengths[lengths.len() - 2] } else { 0 };
-            lengths.push(value + before);
+/// The pixels of COCO's compressed counts, down the columns.
+pub(crate) fn coco_columns(counts: &str) -> Vec<bool> {
+    let (mut lengths, mut bytes) = (Vec::<i64>::new(), counts.bytes().map(|b| i64::from(b) - 48));
+    while let Some(first) = bytes.next() {
+        let (mut value, mut shift, mut last) = (first & 31, 5, first);
+        while last & 32 != 0 {
+            last = bytes.next().expect("counts end with a last letter");
+            value |= (last & 31) << shift;
+            shift += 5;
         }
-        let mut pixels = Vec::new();
-        for (n, length) in lengths.into_iter().enumerate() {
-            pixels.resize(pixels.len() + length as usize, n % 2 == 1);
+        if last & 16 != 0 {
+            value |= -1 << shift;
         }
-        pixels
+        let before = if lengths.len() > 2 { lengths[lengths.len() - 2] } else { 0 };
+        lengths.push(value + before);
     }
-
-    /// Whether each pixel is `label`, down the columns, as [`Self::coco_columns`] has it.
-    pub(crate) fn of_label(&self, label: u8) -> Vec<bool> {
-        self.columns(label)
+    let mut pixels = Vec::new();
+    for (n, length) in lengths.into_iter().enumerate() {
+        pixels.resize(pixels.len() + length as usize, n % 2 == 1);
     }
+    pixels
 }
 
 /// Probabilities `[C, H, W]` of a Zarr array of f16, from the files below its folder.

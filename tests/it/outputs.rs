@@ -1,6 +1,6 @@
 //! Every kind of output: it is there, it decodes, and all of them tell of the same labels.
 
-use crate::decode::{Mask, csv, tiff_planes, zarr};
+use crate::decode::{Mask, coco_columns, csv, tiff_planes, zarr};
 use crate::fixture::Place;
 use crate::pictures::bmp;
 use marquetry_model::toy::{Toy, Weights};
@@ -129,14 +129,14 @@ fn annotations(files: &Files, id: &str, mask: &Mask) {
     };
     let (masks, outlines) = (json(files, "coco.json"), json(files, "lists/outlines.json"));
     for class in [1, 2] {
-        let pixels = mask.of_label(class);
+        let pixels = mask.columns(class);
         let area = pixels.iter().filter(|&&on| on).count() as u64;
         let found = of(&masks, class);
         assert_eq!(found.len(), usize::from(area > 0), "{id} {class}");
         for annotation in found {
             let segmentation = &annotation["segmentation"];
             assert_eq!(segmentation["size"], serde_json::json!([HEIGHT, WIDTH]));
-            assert!(mask.coco_columns(text(&segmentation["counts"])) == pixels, "{id} {class}");
+            assert!(coco_columns(text(&segmentation["counts"])) == pixels, "{id} {class}");
             assert_eq!(annotation["area"], area);
         }
         let sum: u64 = of(&outlines, class).iter().map(|a| a["area"].as_u64().expect("an area")).sum();
@@ -157,7 +157,7 @@ fn outlines(list: &Value, mask: &Mask) {
                 sum += points.windows(2).map(|w| w[0][0] * w[1][1] - w[1][0] * w[0][1]).sum::<f64>() / 2.0;
             }
         }
-        let area = mask.of_label(label).iter().filter(|&&on| on).count() as f64;
+        let area = mask.columns(label).iter().filter(|&&on| on).count() as f64;
         assert!((sum.abs() - area).abs() < 1e-6, "{class}: {sum} and {area} px");
     }
 }

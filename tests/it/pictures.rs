@@ -25,7 +25,7 @@ impl Dice {
 pub(crate) fn scene(height: usize, width: usize, seed: u64) -> Vec<u8> {
     let mut dice = Dice::new(seed);
     let waves: Vec<[f64; 3]> = (0..3).map(|_| [(); 3].map(|()| dice.between(0.02, 0.2))).collect();
-    let discs: Vec<[f64; 6]> = (0..height * width / 900 + 1)
+    let discs: Vec<[f64; 6]> = (0..=height * width / 900)
         .map(|_| {
             let [y, x] = [height, width].map(|side| dice.between(0.0, side as f64));
             let [r, g, b] = [(); 3].map(|()| dice.between(-90.0, 90.0));

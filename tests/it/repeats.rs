@@ -124,6 +124,31 @@ fn damaged_tiles_are_computed_again() {
     same_files(&whole, &place.files(&format!("{folder}/tiles")));
 }
 
+#[test]
+fn other_decisions_use_the_same_tiles_and_a_new_image_gets_its_own() {
+    let place = place(2, 3);
+    let keep = "tiles: {keep: true}\n";
+    place.write("first.yaml", format!("{JOB}store: store\n{keep}"));
+    let first = place.run("first.yaml").ends_with(0).json();
+
+    let other = JOB.replace("min_area: 6", "min_area: 60, fill_holes: true");
+    place.write("other.yaml", format!("{other}store: store\n{keep}"));
+    place.write("fresh.yaml", format!("{other}store: fresh\n{keep}"));
+    let second = place.run("other.yaml").ends_with(0).json();
+    assert_eq!(second["job"], first["job"]);
+    assert_eq!((number(&second, "forwards"), number(&second, "images_found")), (0, 0), "{second}");
+    place.run("fresh.yaml").ends_with(0);
+    same_files(&place.outputs("fresh"), &place.outputs("store"));
+
+    place.write("images/1.bmp", bmp(150, 210, 77));
+    let third = place.run("other.yaml").ends_with(0).json();
+    assert_eq!(number(&third, "images_found"), 1, "the image that stayed is not looked at again: {third}");
+    assert!(number(&third, "forwards") > 0, "{third}");
+    std::fs::remove_dir_all(place.path("fresh")).expect("a store");
+    place.run("fresh.yaml").ends_with(0);
+    same_files(&place.outputs("fresh"), &place.outputs("store"));
+}
+
 /// Time enough for a slow machine to start; the two runs are told apart by who holds the store.
 const PATIENCE: Duration = Duration::from_secs(20);
 
