@@ -66,6 +66,14 @@ impl Bands {
         let bottom = (top + self.rows).min(self.image.height);
         self.next = bottom;
         let width = self.image.width as usize;
+        if let [(tiles, _)] = self.groups.as_mut_slice()
+            && tiles.size() == self.image
+        {
+            // One group at the image's own size: its mean is the mean.
+            let rows = tiles.rows(top..bottom)?;
+            let missing = rows.weights.iter().map(|w| *w == 0.0).collect();
+            return Ok(Some(Band { top, scores: rows.scores, missing }));
+        }
         let pixels = (bottom - top) as usize * width;
         let mut band = Band { top, scores: vec![0.0; pixels * self.classes], missing: vec![false; pixels] };
         for (tiles, weights) in &mut self.groups {
