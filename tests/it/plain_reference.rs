@@ -21,7 +21,7 @@ fn members() -> Vec<Value> {
     vec![
         json!({"onnx": "a.onnx", "scale": 1.0, "window": [64, 64], "stride": [32, 32], "edges": "shift",
             "importance": "gaussian", "padding": "reflect", "mean": mean, "std": std, "weights": weights[0]}),
-        json!({"onnx": "b.onnx", "scale": 0.5, "window": [48, 48], "stride": [20, 20], "edges": "spread",
+        json!({"onnx": "b.onnx", "scale": 0.6, "window": [48, 48], "stride": [20, 20], "edges": "spread",
             "importance": "constant", "padding": "reflect", "mean": mean, "std": std, "weights": weights[1]}),
         json!({"onnx": "c.onnx", "scale": 1.0, "window": [40, 72], "stride": [24, 40], "edges": "pad",
             "importance": "gaussian", "padding": "replicate", "mean": mean, "std": std, "weights": weights[2]}),

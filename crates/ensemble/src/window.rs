@@ -5,6 +5,8 @@ use marquetry_geometry::{D4, Rect, Size};
 
 /// Rows handled together when a view lies on its side: 16 floats are one cache line of the result.
 const BAND: usize = 16;
+/// Rows handled together otherwise: a few kilobytes of each plane, and all planes of them within the second cache.
+const UPRIGHT_ROWS: u32 = 4;
 
 /// What a model said of one view: planes `[K, size.height, size.width]`, of which `part` is kept.
 #[derive(Debug, Clone, Copy)]
@@ -135,18 +137,25 @@ impl WindowScores {
         merge: impl Fn(f32, f32) -> f32,
     ) -> Result<(), NonFinite> {
         let width = self.size.width as usize;
-        scratch.resize(self.classes * width, 0.0);
-        for y in 0..self.size.height {
-            transfer.apply(raw.planes, raw.size.area() as usize, raw.offset(y, 0), scratch)?;
-            // The view's row y shows the image's row `to`; row 0 of an upright view tells both flips.
-            let (to, column) = d4.source(self.size, y, 0);
+        // Rows that lie one after the other in the plane are taken together: memory is read in longer stretches.
+        let whole_rows = raw.part.size.width == raw.size.width;
+        let together = if whole_rows { UPRIGHT_ROWS } else { 1 };
+        for first in (0..self.size.height).step_by(together as usize) {
+            let rows = together.min(self.size.height - first);
+            let n = rows as usize * width;
+            scratch.resize(self.classes * n, 0.0);
+            transfer.apply(raw.planes, raw.size.area() as usize, raw.offset(first, 0), scratch)?;
             let planes = self.scores.chunks_exact_mut(self.size.area() as usize);
-            for (plane, from) in planes.zip(scratch.chunks_exact(width)) {
-                let row = &mut plane[to as usize * width..][..width];
-                if column == 0 {
-                    row.iter_mut().zip(from).for_each(|(a, x)| *a = merge(*a, *x));
-                } else {
-                    row.iter_mut().zip(from.iter().rev()).for_each(|(a, x)| *a = merge(*a, *x));
+            for (plane, band) in planes.zip(scratch.chunks_exact(n)) {
+                for (y, from) in (first..).zip(band.chunks_exact(width)) {
+                    // The view's row y shows the image's row `to`; its first pixel tells whether it runs backwards.
+                    let (to, column) = d4.source(self.size, y, 0);
+                    let row = &mut plane[to as usize * width..][..width];
+                    if column == 0 {
+                        row.iter_mut().zip(from).for_each(|(a, x)| *a = merge(*a, *x));
+                    } else {
+                        row.iter_mut().zip(from.iter().rev()).for_each(|(a, x)| *a = merge(*a, *x));
+                    }
                 }
             }
         }
