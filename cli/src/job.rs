@@ -40,15 +40,22 @@ impl JobFile {
         Ok(folder.canonicalize().unwrap_or(folder))
     }
 
-    /// Looks at all images and members. `scratch` is a folder for pixels that do not fit into memory.
-    pub(crate) fn plan(&self, runtime: &Runtime, scratch: PathBuf) -> Result<Planned, Fatal> {
+    /// Looks at all images and members. `scratch` is a folder for pixels that do not fit into memory, `memory` one for
+    /// what is seen of models.
+    pub(crate) fn plan(
+        &self,
+        runtime: &Runtime,
+        scratch: PathBuf,
+        memory: Option<&Path>,
+    ) -> Result<Planned, Fatal> {
         let limits = Limits {
             pixels_max: self.spec.limits.image_pixels,
             memory_bytes: self.spec.limits.image_bytes(),
             spool_dir: scratch,
         };
-        let planned = plan(&self.spec, &self.base, runtime, &limits, |name| tracing::info!("trying {name}"))
-            .map_err(|error| Fatal::new(Exit::BadJob, error))?;
+        let planned =
+            plan(&self.spec, &self.base, runtime, &limits, memory, |name| tracing::info!("trying {name}"))
+                .map_err(|error| Fatal::new(Exit::BadJob, error))?;
         for note in &planned.notes {
             say::note(&format!("note: {note}"));
         }

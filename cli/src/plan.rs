@@ -12,7 +12,7 @@ pub(crate) fn run(args: &PlanArgs) -> Result<Exit, Fatal> {
     let job = JobFile::read(&args.job)?;
     job.store()?;
     let runtime = load_runtime(args.common.onnxruntime.as_deref())?;
-    let planned = job.plan(&runtime, std::env::temp_dir())?;
+    let planned = job.plan(&runtime, std::env::temp_dir(), None)?;
     let ids =
         planned.plan.images.iter().map(|i| i.id.clone()).chain(planned.rejected.iter().map(|r| r.id.clone()));
     Tables::prepare(&job.spec, &job.base, ids.collect()).map_err(|e| Fatal::new(Exit::BadJob, e))?;

@@ -1,7 +1,7 @@
 //! How far the job is: a bar on a terminal, plain lines elsewhere.
 
 use crate::say;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use marquetry_coordinator::Tally;
 use std::io::IsTerminal;
 use std::sync::Mutex;
@@ -30,9 +30,13 @@ impl Progress {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(total);
             let template =
-                "{bar:32} {percent:>3}%  {human_pos}/{human_len} forwards  {per_sec}  eta {eta}  {msg}";
+                "{bar:32} {percent:>3}%  {human_pos}/{human_len} forwards  {rate}  eta {eta}  {msg}";
             if let Ok(style) = ProgressStyle::with_template(template) {
-                bar.set_style(style.progress_chars("━╸─"));
+                let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+                    // A text that cannot be written is one that nobody sees.
+                    let _ = write!(out, "{:.1}/s", state.per_sec());
+                };
+                bar.set_style(style.with_key("rate", rate).progress_chars("━╸─"));
             }
             bar.enable_steady_tick(Duration::from_millis(250));
             bar

@@ -34,7 +34,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Fatal> {
     let store = FolderStore::open(&folder).map_err(unavailable)?;
     let _lock = lock(&folder)?;
     store.clear_scratch().map_err(unavailable)?;
-    let planned = job.plan(&runtime, store.scratch())?;
+    let planned = job.plan(&runtime, store.scratch(), Some(&folder.join(".models")))?;
     if job.spec.failures.policy == Policy::Fail && !planned.rejected.is_empty() {
         return Err(Fatal::new(
             Exit::BadJob,

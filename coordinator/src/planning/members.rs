@@ -60,7 +60,7 @@ pub enum MembersError {
 pub(crate) fn groups(
     spec: &JobSpec,
     base: &Path,
-    runtime: &Runtime,
+    models: &Models<'_>,
     mut each: impl FnMut(&str),
 ) -> Result<(Vec<Group>, Vec<String>), MembersError> {
     let (mut groups, mut notes): (Vec<Group>, Vec<String>) = (Vec::new(), Vec::new());
@@ -69,7 +69,7 @@ pub(crate) fn groups(
         for Match { path, .. } in files {
             let lone = Candidate { spec, member, entry, path };
             each(&lone.name());
-            let group = lone.look(runtime, &mut notes)?;
+            let group = lone.look(models, &mut notes)?;
             let taken = groups.iter().flat_map(|g| &g.members).any(|m| m.name == group.members[0].name);
             if taken {
                 return Err(MembersError::Name { entry, name: group.members[0].name.clone() });
@@ -78,6 +78,32 @@ pub(crate) fn groups(
         }
     }
     Ok((groups, notes))
+}
+
+/// Looks into models, and remembers what it saw: trying a large model takes seconds, and a restart would do it again.
+pub(crate) struct Models<'a> {
+    pub(crate) runtime: &'a Runtime,
+    /// Where what was seen is kept; nowhere if not given.
+    pub(crate) memory: Option<&'a Path>,
+}
+
+impl Models<'_> {
+    fn facts(&self, bytes: &[u8], options: &InspectOptions) -> Result<ModelFacts, ModelError> {
+        let asked = format!("{options:?} {} {}", self.runtime.version(), env!("CARGO_PKG_VERSION"));
+        let file =
+            self.memory.map(|folder| folder.join(format!("{}.json", hash(&[bytes, asked.as_bytes()]))));
+        let known = file.as_ref().and_then(|file| serde_json::from_slice(&std::fs::read(file).ok()?).ok());
+        if let Some(facts) = known {
+            return Ok(facts);
+        }
+        let facts = inspect(self.runtime, bytes, options)?;
+        // Only a help: what cannot be kept, or is found damaged, is seen anew.
+        if let (Some(file), Ok(json)) = (file, serde_json::to_vec(&facts)) {
+            let _ = std::fs::create_dir_all(file.parent().unwrap_or(Path::new("")));
+            let _ = std::fs::write(file, json);
+        }
+        Ok(facts)
+    }
 }
 
 /// Puts a group of one into the group that shares its grid, or at the end.
@@ -115,16 +141,16 @@ impl Candidate<'_> {
     }
 
     /// Reads and tries the model; a group of this member alone.
-    fn look(&self, runtime: &Runtime, notes: &mut Vec<String>) -> Result<Group, MembersError> {
+    fn look(&self, models: &Models<'_>, notes: &mut Vec<String>) -> Result<Group, MembersError> {
         let bytes = read_model(&self.path).map_err(|e| self.failed(e))?;
         let outer = self.member.window.size;
-        let facts = self.inspect(runtime, &bytes, outer)?;
+        let facts = self.inspect(models, &bytes, outer)?;
         let fixed =
             facts.image.as_ref().is_some_and(|i| i.height.fixed().is_some() && i.width.fixed().is_some());
         let views = self.spec.tta.views.resolve(outer, fixed).map_err(|e: ViewError| self.unfit(e))?;
         let mut signatures = Vec::new();
         for size in sizes(&views, outer) {
-            let tried = if size == outer { facts.clone() } else { self.inspect(runtime, &bytes, size)? };
+            let tried = if size == outer { facts.clone() } else { self.inspect(models, &bytes, size)? };
             let resolved = resolve(&tried, &self.wanted(size)).map_err(|e| self.failed(e))?;
             notes.extend(resolved.warnings.into_iter().map(|w| format!("{}: {w}", self.name())));
             signatures.push(resolved.signature);
@@ -152,10 +178,10 @@ impl Candidate<'_> {
         Ok(Group { scaling, window, importance, views, members: vec![member] })
     }
 
-    fn inspect(&self, runtime: &Runtime, bytes: &[u8], size: Size) -> Result<ModelFacts, MembersError> {
+    fn inspect(&self, models: &Models<'_>, bytes: &[u8], size: Size) -> Result<ModelFacts, MembersError> {
         let channels = self.member.input.bands.as_ref().map(|b| b.len() as u32);
         let options = InspectOptions { size: Some(size), layout: self.layout(), channels };
-        inspect(runtime, bytes, &options).map_err(|e| self.failed(e))
+        models.facts(bytes, &options).map_err(|e| self.failed(e))
     }
 
     fn layout(&self) -> Option<marquetry_job::Layout> {

@@ -39,7 +39,8 @@ pub struct Planned {
     pub notes: Vec<String>,
 }
 
-/// Plans `spec`, whose relative paths are relative to `base`. `each` hears what is being looked at.
+/// Plans `spec`, whose relative paths are relative to `base`. What is seen of models is kept in the folder `memory`.
+/// `each` hears what is being looked at.
 ///
 /// # Errors
 /// When images or members cannot be found, or a model is not what the job says. Images that cannot be read are no
@@ -49,11 +50,12 @@ pub fn plan(
     base: &Path,
     runtime: &Runtime,
     limits: &Limits,
+    memory: Option<&Path>,
     each: impl FnMut(&str),
 ) -> Result<Planned, PlanError> {
     let found = images::find(&spec.images.from, base)?;
     let (images, mut rejected) = images::look_at(found, limits);
-    let (groups, notes) = members::groups(spec, base, runtime, each)?;
+    let (groups, notes) = members::groups(spec, base, &members::Models { runtime, memory }, each)?;
     let classes = spec.class_names();
     let scoring = Scoring {
         format: PLAN_FORMAT,
