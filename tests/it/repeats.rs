@@ -131,6 +131,7 @@ fn other_decisions_use_the_same_tiles_and_a_new_image_gets_its_own() {
     place.write("first.yaml", format!("{JOB}store: store\n{keep}"));
     let first = place.run("first.yaml").ends_with(0).json();
 
+    let files = place.outputs("store");
     let other = JOB.replace("min_area: 6", "min_area: 60, fill_holes: true");
     place.write("other.yaml", format!("{other}store: store\n{keep}"));
     place.write("fresh.yaml", format!("{other}store: fresh\n{keep}"));
@@ -140,6 +141,12 @@ fn other_decisions_use_the_same_tiles_and_a_new_image_gets_its_own() {
     place.run("fresh.yaml").ends_with(0);
     same_files(&place.outputs("fresh"), &place.outputs("store"));
 
+    // Back again: what lies in `out/` is of the job that was run last, masks and tables alike.
+    let back = place.run("first.yaml").ends_with(0).json();
+    assert_eq!(number(&back, "forwards"), 0, "{back}");
+    same_files(&files, &place.outputs("store"));
+    place.run("other.yaml").ends_with(0);
+
     place.write("images/1.bmp", bmp(150, 210, 77));
     let third = place.run("other.yaml").ends_with(0).json();
     assert_eq!(number(&third, "images_found"), 1, "the image that stayed is not looked at again: {third}");
@@ -147,6 +154,29 @@ fn other_decisions_use_the_same_tiles_and_a_new_image_gets_its_own() {
     std::fs::remove_dir_all(place.path("fresh")).expect("a store");
     place.run("fresh.yaml").ends_with(0);
     same_files(&place.outputs("fresh"), &place.outputs("store"));
+}
+
+#[test]
+fn a_run_that_is_asked_to_stop_says_how_to_go_on() {
+    let place = place(4, 15);
+    place.write("job.yaml", format!("{JOB}store: store\n"));
+    let mut command = place.command(&["run", "job.yaml", "--lanes", "1"]);
+    let mut run = command.stderr(std::process::Stdio::piped()).spawn().expect("the binary starts");
+    let start = Instant::now();
+    while !place.path("store/jobs").exists() && start.elapsed() < PATIENCE {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // Not at once: it must have come to where it listens.
+    std::thread::sleep(Duration::from_millis(200));
+    assert!(run.try_wait().expect("a child").is_none(), "the run was over too early to tell");
+    let id = run.id().to_string();
+    let asked = std::process::Command::new("kill").args(["-TERM", &id]).status().expect("kill runs");
+    assert!(asked.success());
+    let said = run.wait_with_output().expect("a child that ended");
+    let text = String::from_utf8_lossy(&said.stderr);
+    assert_eq!(said.status.code(), Some(75), "{text}");
+    assert!(text.contains("the same command goes on"), "{text}");
+    place.run("job.yaml").ends_with(0);
 }
 
 /// Time enough for a slow machine to start; the two runs are told apart by who holds the store.
