@@ -103,8 +103,10 @@ fn damaged_tiles_are_computed_again() {
     let first = place.run("job.yaml").ends_with(0).json();
     let files = place.outputs("store");
     let folder = place.job_folder("store");
-    let tiles = below(&place.path(&format!("{folder}/tiles")));
+    let mut tiles = below(&place.path(&format!("{folder}/tiles")));
     assert_eq!(tiles.len() as u64, number(&first, "tasks_computed"));
+    // By name: the tiles of one image come together, so that one image has more damage than it has tries.
+    tiles.sort_by_key(|path| path.file_name().map(ToOwned::to_owned));
     assert!(tiles.len() > 4, "more tiles than are damaged: {tiles:?}");
     let whole = place.files(&format!("{folder}/tiles"));
 

@@ -43,6 +43,8 @@ struct ImageState {
     open: u32,
     lost_blocks: u32,
     attempt: u32,
+    /// Attempts that failed for tiles that were not known to be damaged; they do not count against the image.
+    excused: u32,
     stage: Stage,
 }
 
@@ -88,7 +90,15 @@ impl Ledger {
                 }
                 let open = offsets[offsets.len() - 1];
                 let done = vec![false; open as usize];
-                ImageState { offsets, done, open, lost_blocks: 0, attempt: 1, stage: Stage::Computing }
+                ImageState {
+                    offsets,
+                    done,
+                    open,
+                    lost_blocks: 0,
+                    attempt: 1,
+                    excused: 0,
+                    stage: Stage::Computing,
+                }
             })
             .collect();
         let progress = Progress {
@@ -226,11 +236,15 @@ impl Ledger {
         retry: bool,
     ) -> Vec<Step> {
         let attempts_max = self.attempts_max;
+        let tries = |task| self.attempts.get(task).copied().unwrap_or(1);
+        // An image may have any number of damaged tiles, found one after the other; each has tries of its own.
+        let excused = !damaged.is_empty() && damaged.iter().all(|task| tries(task) < attempts_max);
         let Some(state) = self.images.get_mut(image as usize) else { return Vec::new() };
         if state.stage != Stage::Aggregating || attempt != state.attempt {
             return Vec::new();
         }
-        if !retry || attempt >= attempts_max {
+        state.excused += u32::from(excused);
+        if !retry || attempt - state.excused >= attempts_max {
             return vec![self.lose_image(image, attempt, reason)];
         }
         state.attempt += 1;

@@ -92,6 +92,33 @@ fn damaged_tiles_are_computed_again() {
     assert!(matches!(&steps[..], [Step::Aggregate(m)] if m.attempt == 2));
 }
 
+#[test]
+fn any_number_of_tiles_may_be_damaged_but_none_for_ever() {
+    let damaged = |task: TaskId, attempt| ResultMessage::ImageFailed {
+        image: 0,
+        attempt,
+        reason: "cut".into(),
+        damaged: vec![task],
+        retry: true,
+    };
+    let mut ledger = Ledger::new("j", "o", &[vec![8]], 2);
+    for block in 0..8 {
+        ledger.found_tile(id(0, 0, block));
+    }
+    ledger.start();
+    for block in 0..8 {
+        let steps = ledger.apply(&damaged(id(0, 0, block), block + 1));
+        assert_eq!(computes(&steps), [id(0, 0, block)]);
+        assert_eq!(aggregates(&ledger.apply(&tile(id(0, 0, block)))), [0]);
+    }
+    // The disk that spoils a tile again and again is given up.
+    let steps = ledger.apply(&damaged(id(0, 0, 7), 9));
+    assert_eq!(computes(&steps), [id(0, 0, 7)]);
+    ledger.apply(&tile(id(0, 0, 7)));
+    let steps = ledger.apply(&damaged(id(0, 0, 7), 10));
+    assert!(matches!(&steps[..], [Step::GiveUp(loss)] if loss.task.is_none()), "{steps:?}");
+}
+
 proptest! {
     /// Any order and any duplicates end in the same state, with one aggregation per image.
     #[test]
