@@ -1,5 +1,6 @@
 //! The worker with a model that says exactly what it sees: whatever goes in through windows, padding, views, batches,
 //! members and blocks must come out in the tiles unchanged, pixel for pixel.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 use bytes::Bytes;
 use marquetry_ensemble::{Applied, Importance, Labelling, Space, View, ViewMerge, Views};
