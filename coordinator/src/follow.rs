@@ -86,15 +86,17 @@ impl Follow<'_> {
         tally.progress = ledger.progress();
         each(&tally);
         for step in ledger.start() {
-            self.take(step, &mut tally).await?;
+            self.take(step, &mut tally, false).await?;
         }
         while !(ledger.is_complete() || self.stop_at_loss && !tally.losses.is_empty()) {
             let delivery = results.receive().await?;
             match message::decode::<ResultMessage>(&delivery.payload) {
                 Ok(event) => {
                     let before = ledger.progress();
+                    // What follows from a failure waits a little; what a stored tile was waited for does not.
+                    let pause = !matches!(event, ResultMessage::Tile { .. });
                     for step in ledger.apply(&event) {
-                        self.take(step, &mut tally).await?;
+                        self.take(step, &mut tally, pause).await?;
                     }
                     if ledger.progress() != before {
                         count(&event, &mut tally);
@@ -157,7 +159,7 @@ impl Follow<'_> {
         Ok(())
     }
 
-    async fn take(&self, step: Step, tally: &mut Tally) -> Result<(), FollowError> {
+    async fn take(&self, step: Step, tally: &mut Tally, pause: bool) -> Result<(), FollowError> {
         match step {
             Step::Compute(task) => {
                 let key = format!("{}-{}-{}", task.task.image, task.task.group, task.task.block);
@@ -170,7 +172,8 @@ impl Follow<'_> {
             Step::Aggregate(image) => {
                 tally.retries += u64::from(image.attempt > 1);
                 let key = image.image.to_string();
-                self.publish(Topic::Aggregate, key, message::encode(&image), image.attempt).await?;
+                let attempt = if pause { image.attempt } else { 1 };
+                self.publish(Topic::Aggregate, key, message::encode(&image), attempt).await?;
             }
             Step::GiveUp(loss) => {
                 let id = &self.plan.images[loss.image as usize].id;

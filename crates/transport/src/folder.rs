@@ -60,6 +60,7 @@ impl FolderStore {
             }
             _ => (StoreErrorKind::Unavailable, ""),
         };
+        let key = if key.is_empty() { "anything" } else { key };
         self.failed(kind, doing, key, format!("{error}{advice}"))
     }
 

@@ -1,7 +1,7 @@
 //! What the three roles speak through: a queue of small messages and a store of objects.
 //!
 //! Two small traits, [`TaskQueue`] and [`ObjectStore`]. The bodies here serve one machine: [`MemoryQueue`] and
-//! [`FolderStore`]. Every body passes the same contract suite ([`contract`]).
+//! [`FolderStore`]. Every body passes the same contract suite (module `contract`).
 //!
 //! This crate must not know: jobs, images, scores. Payloads are bytes to it.
 
