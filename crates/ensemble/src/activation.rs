@@ -189,32 +189,39 @@ fn softmax_avx2(rows: &mut [f32], n: usize) {
 
 #[inline(always)]
 fn softmax_plain(rows: &mut [f32], n: usize) {
-    const LANES: usize = 64;
-    // A few pixels at a time, so that the running maximum and sum stay in registers and the rows in the first cache.
-    let mut start = 0;
-    while start < n {
-        let len = LANES.min(n - start);
-        let (mut greatest, mut sum) = ([f32::NEG_INFINITY; LANES], [0.0_f32; LANES]);
-        for row in rows.chunks_exact(n) {
-            for (m, x) in greatest.iter_mut().zip(&row[start..start + len]) {
-                *m = if *x > *m { *x } else { *m };
-            }
+    const LANES: usize = 32;
+    // A few pixels at a time, so that the running maximum and sum stay in registers; a fixed number, so that loops over
+    // them become vector instructions.
+    let whole = n - n % LANES;
+    for start in (0..whole).step_by(LANES) {
+        softmax_at::<LANES>(rows, n, start);
+    }
+    for start in whole..n {
+        softmax_at::<1>(rows, n, start);
+    }
+}
+
+/// Softmax of `N` neighbouring pixels of `[classes, n]`.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "it must be compiled anew inside the function that enables AVX2")]
+fn softmax_at<const N: usize>(rows: &mut [f32], n: usize, start: usize) {
+    let (mut greatest, mut sum) = ([f32::NEG_INFINITY; N], [0.0_f32; N]);
+    for x in rows.chunks_exact(n).filter_map(|row| row[start..].first_chunk::<N>()) {
+        for k in 0..N {
+            greatest[k] = if x[k] > greatest[k] { x[k] } else { greatest[k] };
         }
-        for row in rows.chunks_exact_mut(n) {
-            for ((x, m), s) in row[start..start + len].iter_mut().zip(&greatest).zip(&mut sum) {
-                *x = exp(*x - m);
-                *s += *x;
-            }
+    }
+    for x in rows.chunks_exact_mut(n).filter_map(|row| row[start..].first_chunk_mut::<N>()) {
+        for k in 0..N {
+            x[k] = exp(x[k] - greatest[k]);
+            sum[k] += x[k];
         }
-        for s in &mut sum[..len] {
-            *s = 1.0 / *s;
+    }
+    let share = sum.map(|s| 1.0 / s);
+    for x in rows.chunks_exact_mut(n).filter_map(|row| row[start..].first_chunk_mut::<N>()) {
+        for k in 0..N {
+            x[k] *= share[k];
         }
-        for row in rows.chunks_exact_mut(n) {
-            for (x, s) in row[start..start + len].iter_mut().zip(&sum) {
-                *x *= s;
-            }
-        }
-        start += len;
     }
 }
 
