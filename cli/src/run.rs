@@ -13,7 +13,9 @@ use marquetry_coordinator::{
 use marquetry_job::key;
 use marquetry_job::spec::{JobSpec, Output, Policy};
 use marquetry_model::{Device, Runtime, SessionOptions};
-use marquetry_transport::{FolderStore, MemoryQueue, ObjectStore, StoreError, StoreErrorKind, TaskQueue};
+use marquetry_transport::{
+    Drain, FolderStore, MemoryQueue, ObjectStore, StoreError, StoreErrorKind, TaskQueue,
+};
 use marquetry_worker::{ImageOptions, NetworkSource, OrtSource, Worker, WorkerOptions};
 use std::fs::File;
 use std::path::Path;
@@ -147,8 +149,9 @@ impl Local<'_> {
         let worker = Arc::new(self.worker(&store, &shared)?);
         let options = AggregatorOptions { images: self.threads.lanes.min(2), temp_dir: self.store.scratch() };
         let aggregator = Arc::new(Aggregator::new(Arc::clone(&store), Arc::clone(&shared), options));
-        let working = tokio::spawn(Arc::clone(&worker).run());
-        let aggregating = tokio::spawn(aggregator.run());
+        let spawned = Arc::clone(&worker);
+        let working = tokio::spawn(async move { spawned.run(&Drain::never()).await });
+        let aggregating = tokio::spawn(async move { aggregator.run(&Drain::never()).await });
 
         let progress = Progress::new(plan.cost().forwards);
         let follow = Follow {

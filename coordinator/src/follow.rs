@@ -77,7 +77,7 @@ impl Follow<'_> {
     /// # Errors
     /// When the queue or the store is lost.
     pub async fn run(&self, mut each: impl FnMut(&Tally)) -> Result<Tally, FollowError> {
-        let mut results = self.queue.subscribe(Topic::Results, "coordinator").await?;
+        let mut results = self.queue.follow(Topic::Results).await?;
         let blocks: Vec<Vec<u32>> =
             (0..self.plan.images.len() as u32).map(|image| self.plan.blocks_of(image)).collect();
         let mut ledger = Ledger::new(&self.plan.job, self.outputs, &blocks, self.attempts_max);
@@ -89,8 +89,7 @@ impl Follow<'_> {
             self.take(step, &mut tally, false).await?;
         }
         while !(ledger.is_complete() || self.stop_at_loss && !tally.losses.is_empty()) {
-            let delivery = results.receive().await?;
-            match message::decode::<ResultMessage>(&delivery.payload) {
+            match message::decode::<ResultMessage>(&results.next().await?) {
                 Ok(event) => {
                     let before = ledger.progress();
                     // What follows from a failure waits a little; what a stored tile was waited for does not.
@@ -106,7 +105,6 @@ impl Follow<'_> {
                 }
                 Err(error) => tracing::error!(%error, "dropped a message on the results topic"),
             }
-            results.acknowledge(delivery.token).await?;
         }
         Ok(tally)
     }

@@ -7,12 +7,11 @@ use crate::network::NetworkSource;
 use crate::{Failure, Images};
 use bytes::Bytes;
 use marquetry_job::{Plan, ResultMessage, StageSeconds, TaskMessage, TileHeader, key, message, tile};
-use marquetry_transport::{Delivery, ObjectStore, QueueError, TaskQueue, Topic};
+use marquetry_transport::{Drain, ObjectStore, QueueError, TaskQueue, Topic, consume};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::{Mutex, Semaphore};
-use tokio::task::JoinSet;
 
 /// Most tasks in hand at once, however small they are: being read, computed or stored.
 const TASKS_MAX: usize = 32;
@@ -72,36 +71,23 @@ impl Worker {
         self.lanes.forwards()
     }
 
-    /// Works until the queue is closed. A message is acknowledged once what came of it is stored and announced.
+    /// Works until the queue is closed or `drain` says so. A message is acknowledged once what came of it is stored and
+    /// announced.
     ///
     /// # Errors
     /// When the queue is lost for good.
-    pub async fn run(self: Arc<Self>) -> Result<(), QueueError> {
-        let mut subscription = self.queue.subscribe(Topic::Tasks, "workers").await?;
-        let mut in_hand: JoinSet<Option<u64>> = JoinSet::new();
-        loop {
-            tokio::select! {
-                Some(finished) = in_hand.join_next() => {
-                    // A task that could not be announced is not acknowledged either: it will come again.
-                    if let Ok(Some(token)) = finished {
-                        subscription.acknowledge(token).await?;
-                    }
-                }
-                delivery = subscription.receive(), if in_hand.len() < TASKS_MAX => match delivery {
-                    Ok(delivery) => { in_hand.spawn(Arc::clone(&self).handle(delivery)); }
-                    Err(QueueError::Closed) => return Ok(()),
-                },
-            }
-        }
+    pub async fn run(self: Arc<Self>, drain: &Drain) -> Result<(), QueueError> {
+        let subscription = self.queue.subscribe(Topic::Tasks, "workers").await?;
+        consume(subscription, TASKS_MAX, drain, |payload| Arc::clone(&self).handle(payload)).await
     }
 
-    /// Does one task and announces what came of it; the delivery's token if it may be acknowledged.
-    async fn handle(self: Arc<Self>, delivery: Delivery) -> Option<u64> {
-        let task: TaskMessage = match message::decode(&delivery.payload) {
+    /// Does one task and announces what came of it; whether it may be acknowledged.
+    async fn handle(self: Arc<Self>, payload: Bytes) -> bool {
+        let task: TaskMessage = match message::decode(&payload) {
             Ok(task) => task,
             Err(error) => {
                 tracing::error!(%error, "dropped a message on the task topic");
-                return Some(delivery.token);
+                return true;
             }
         };
         let id = task.task;
@@ -114,10 +100,10 @@ impl Worker {
         };
         let payload = Bytes::from(message::encode(&event));
         match self.queue.publish(Topic::Results, &id.image.to_string(), payload).await {
-            Ok(()) => Some(delivery.token),
+            Ok(()) => true,
             Err(error) => {
                 tracing::debug!(task = %id, %error, "could not announce a task");
-                None
+                false
             }
         }
     }

@@ -16,14 +16,13 @@ use marquetry_job::spec::JobSpec;
 use marquetry_job::{AggregateMessage, Plan, ResultMessage, TaskId, key, message};
 use marquetry_raster::read::{ReadError, ReadErrorKind};
 use marquetry_raster::write::WriteError;
-use marquetry_transport::{Delivery, ObjectStore, QueueError, StoreError, TaskQueue, Topic};
+use marquetry_transport::{Drain, ObjectStore, QueueError, StoreError, TaskQueue, Topic, consume};
 pub(crate) use outputs::expected;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::Mutex;
-use tokio::task::JoinSet;
 
 /// How an aggregator uses its machine.
 #[derive(Debug, Clone)]
@@ -93,34 +92,22 @@ impl Aggregator {
         Self { store, queue, options, jobs: Mutex::new(HashMap::new()) }
     }
 
-    /// Works until the queue is closed.
+    /// Works until the queue is closed or `drain` says so.
     ///
     /// # Errors
     /// When the queue is lost for good.
-    pub async fn run(self: Arc<Self>) -> Result<(), QueueError> {
-        let mut subscription = self.queue.subscribe(Topic::Aggregate, "aggregators").await?;
-        let mut in_hand: JoinSet<Option<u64>> = JoinSet::new();
-        loop {
-            tokio::select! {
-                Some(finished) = in_hand.join_next() => {
-                    if let Ok(Some(token)) = finished {
-                        subscription.acknowledge(token).await?;
-                    }
-                }
-                delivery = subscription.receive(), if in_hand.len() < self.options.images.max(1) => match delivery {
-                    Ok(delivery) => { in_hand.spawn(Arc::clone(&self).handle(delivery)); }
-                    Err(QueueError::Closed) => return Ok(()),
-                },
-            }
-        }
+    pub async fn run(self: Arc<Self>, drain: &Drain) -> Result<(), QueueError> {
+        let subscription = self.queue.subscribe(Topic::Aggregate, "aggregators").await?;
+        consume(subscription, self.options.images, drain, |payload| Arc::clone(&self).handle(payload)).await
     }
 
-    async fn handle(self: Arc<Self>, delivery: Delivery) -> Option<u64> {
-        let wanted: AggregateMessage = match message::decode(&delivery.payload) {
+    /// Does one image and announces what came of it; whether it may be acknowledged.
+    async fn handle(self: Arc<Self>, payload: Bytes) -> bool {
+        let wanted: AggregateMessage = match message::decode(&payload) {
             Ok(wanted) => wanted,
             Err(error) => {
                 tracing::error!(%error, "dropped a message on the aggregate topic");
-                return Some(delivery.token);
+                return true;
             }
         };
         let started = Instant::now();
@@ -134,8 +121,7 @@ impl Aggregator {
             }
         };
         let payload = Bytes::from(message::encode(&event));
-        let announced = self.queue.publish(Topic::Results, &image.to_string(), payload).await;
-        announced.is_ok().then_some(delivery.token)
+        self.queue.publish(Topic::Results, &image.to_string(), payload).await.is_ok()
     }
 
     async fn put_together(self: Arc<Self>, wanted: AggregateMessage) -> Result<(), AggregateError> {

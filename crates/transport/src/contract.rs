@@ -18,6 +18,8 @@ pub async fn queue(queue: &dyn TaskQueue) {
     early_messages_reach_a_late_group(queue).await;
     unacknowledged_messages_come_again(queue).await;
     groups_are_independent(queue).await;
+    a_feed_sees_what_comes_after_it(queue).await;
+    leaving_gives_nothing_twice(queue).await;
 }
 
 async fn take(subscription: &mut dyn crate::Subscription, n: usize) -> Vec<crate::Delivery> {
@@ -77,6 +79,40 @@ async fn groups_are_independent(queue: &dyn TaskQueue) {
             subscription.acknowledge(delivery.token).await.expect("acknowledge");
         }
     }
+}
+
+async fn a_feed_sees_what_comes_after_it(queue: &dyn TaskQueue) {
+    queue.publish(Topic::Dead, "k", Bytes::from_static(b"before")).await.expect("publish");
+    let mut feeds =
+        [queue.follow(Topic::Dead).await.expect("follow"), queue.follow(Topic::Dead).await.expect("follow")];
+    for i in 0..50_u8 {
+        queue.publish(Topic::Dead, &i.to_string(), Bytes::copy_from_slice(&[i])).await.expect("publish");
+    }
+    for feed in &mut feeds {
+        let mut seen = BTreeSet::new();
+        while seen.len() < 50 {
+            let next = tokio::time::timeout(PATIENCE, feed.next()).await;
+            let message = next.expect("a message is lost").expect("the queue broke");
+            assert_eq!(message.len(), 1, "a feed begins where it was asked for");
+            seen.insert(message[0]);
+        }
+    }
+}
+
+async fn leaving_gives_nothing_twice(queue: &dyn TaskQueue) {
+    let mut first = queue.subscribe(Topic::Aggregate, "aggregators").await.expect("subscribe");
+    for i in 0..6_u8 {
+        queue.publish(Topic::Aggregate, "k", Bytes::copy_from_slice(&[i])).await.expect("publish");
+    }
+    for delivery in take(&mut *first, 6).await {
+        first.acknowledge(delivery.token).await.expect("acknowledge");
+    }
+    first.leave().await;
+    assert_eq!(queue.lag(Topic::Aggregate, "aggregators").await.expect("lag"), 0);
+    queue.publish(Topic::Aggregate, "k", Bytes::from_static(&[6])).await.expect("publish");
+    let mut second = queue.subscribe(Topic::Aggregate, "aggregators").await.expect("subscribe");
+    assert_eq!(take(&mut *second, 1).await[0].payload[0], 6, "what was acknowledged came again");
+    assert_eq!(queue.lag(Topic::Aggregate, "aggregators").await.expect("lag"), 1);
 }
 
 /// What every store must do. The store must be empty.

@@ -5,14 +5,18 @@
 //!
 //! This crate must not know: jobs, images, scores. Payloads are bytes to it.
 
+mod consume;
 #[cfg(feature = "contract")]
 pub mod contract;
 mod folder;
+mod kafka;
 mod memory;
 mod queue;
 mod store;
 
+pub use consume::{Drain, consume};
 pub use folder::FolderStore;
+pub use kafka::{GroupProtocol, KafkaOptions, KafkaQueue};
 pub use memory::MemoryQueue;
-pub use queue::{Delivery, QueueError, Subscription, TaskQueue, Topic};
+pub use queue::{Delivery, Feed, QueueError, Subscription, TaskQueue, Topic};
 pub use store::{ObjectMeta, ObjectStore, StoreError, StoreErrorKind};

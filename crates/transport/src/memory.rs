@@ -1,13 +1,15 @@
 //! The queue of a single process.
 
-use crate::{Delivery, QueueError, Subscription, TaskQueue, Topic};
+use crate::{Delivery, Feed, QueueError, Subscription, TaskQueue, Topic};
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-/// A queue in memory; lost with its process, as are its clones.
+/// A queue in memory; lost with its process, as are its clones. What was published while a topic had feeds and no group
+/// is not kept for a group that comes later.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryQueue {
     shared: Arc<Shared>,
@@ -24,7 +26,15 @@ struct State {
     closed: bool,
     /// What was published before a topic's groups came. Kept only until the first group takes it.
     early: HashMap<Topic, VecDeque<Bytes>>,
-    groups: HashMap<(Topic, String), VecDeque<Bytes>>,
+    groups: HashMap<(Topic, String), Group>,
+    feeds: Vec<(Topic, UnboundedSender<Bytes>)>,
+}
+
+#[derive(Debug, Default)]
+struct Group {
+    waiting: VecDeque<Bytes>,
+    /// Given out and not acknowledged.
+    open: u64,
 }
 
 impl MemoryQueue {
@@ -35,7 +45,10 @@ impl MemoryQueue {
 
     /// Ends every `receive`, now and later.
     pub fn close(&self) {
-        self.state().closed = true;
+        let mut state = self.state();
+        state.closed = true;
+        state.feeds.clear();
+        drop(state);
         self.shared.arrived.notify_waiters();
     }
 
@@ -53,9 +66,11 @@ impl TaskQueue for MemoryQueue {
             return Err(QueueError::Closed);
         }
         let mut taken = false;
-        for ((of, _), waiting) in &mut state.groups {
+        state.feeds.retain(|(of, feed)| *of != topic || feed.send(payload.clone()).is_ok());
+        taken |= state.feeds.iter().any(|(of, _)| *of == topic);
+        for ((of, _), group) in &mut state.groups {
             if *of == topic {
-                waiting.push_back(payload.clone());
+                group.waiting.push_back(payload.clone());
                 taken = true;
             }
         }
@@ -71,10 +86,28 @@ impl TaskQueue for MemoryQueue {
         let mut state = self.state();
         let key = (topic, group.to_owned());
         if !state.groups.contains_key(&key) {
-            let early = state.early.remove(&topic).unwrap_or_default();
-            state.groups.insert(key.clone(), early);
+            let waiting = state.early.remove(&topic).unwrap_or_default();
+            state.groups.insert(key.clone(), Group { waiting, open: 0 });
         }
         Ok(Box::new(MemorySubscription { queue: self.clone(), key, next_token: 0, open: BTreeMap::new() }))
+    }
+
+    async fn follow(&self, topic: Topic) -> Result<Box<dyn Feed>, QueueError> {
+        let mut state = self.state();
+        if state.closed {
+            return Err(QueueError::Closed);
+        }
+        let (sender, receiver) = unbounded_channel();
+        state.feeds.push((topic, sender));
+        Ok(Box::new(MemoryFeed(receiver)))
+    }
+
+    async fn lag(&self, topic: Topic, group: &str) -> Result<u64, QueueError> {
+        let state = self.state();
+        Ok(match state.groups.get(&(topic, group.to_owned())) {
+            Some(group) => group.waiting.len() as u64 + group.open,
+            None => state.early.get(&topic).map_or(0, |early| early.len() as u64),
+        })
     }
 }
 
@@ -99,7 +132,9 @@ impl Subscription for MemorySubscription {
                 if state.closed {
                     return Err(QueueError::Closed);
                 }
-                if let Some(payload) = state.groups.get_mut(&self.key).and_then(VecDeque::pop_front) {
+                let group = state.groups.get_mut(&self.key);
+                if let Some((payload, group)) = group.and_then(|g| Some((g.waiting.pop_front()?, g))) {
+                    group.open += 1;
                     let token = self.next_token;
                     self.next_token += 1;
                     self.open.insert(token, payload.clone());
@@ -111,17 +146,33 @@ impl Subscription for MemorySubscription {
     }
 
     async fn acknowledge(&mut self, token: u64) -> Result<(), QueueError> {
-        self.open.remove(&token);
+        if self.open.remove(&token).is_some()
+            && let Some(group) = self.queue.state().groups.get_mut(&self.key)
+        {
+            group.open -= 1;
+        }
         Ok(())
+    }
+
+    async fn leave(self: Box<Self>) {}
+}
+
+struct MemoryFeed(UnboundedReceiver<Bytes>);
+
+#[async_trait]
+impl Feed for MemoryFeed {
+    async fn next(&mut self) -> Result<Bytes, QueueError> {
+        self.0.recv().await.ok_or(QueueError::Closed)
     }
 }
 
 impl Drop for MemorySubscription {
     fn drop(&mut self) {
         let mut state = self.queue.state();
-        if let Some(waiting) = state.groups.get_mut(&self.key) {
+        if let Some(group) = state.groups.get_mut(&self.key) {
             for payload in std::mem::take(&mut self.open).into_values().rev() {
-                waiting.push_front(payload);
+                group.open -= 1;
+                group.waiting.push_front(payload);
             }
         }
         drop(state);

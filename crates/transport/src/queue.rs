@@ -32,11 +32,21 @@ impl Topic {
 }
 
 /// Why a queue could not do what was asked.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum QueueError {
     /// The queue was closed; nothing will come any more.
     #[error("the queue is closed")]
     Closed,
+    /// The queue refuses for good: waiting would not help.
+    #[error("cannot {doing} {queue}: {reason}")]
+    Refused {
+        /// What was being done: `write to`, `read from`, `connect to`.
+        doing: &'static str,
+        /// Which queue, and which topic of it.
+        queue: String,
+        /// What was found, and what to do about it.
+        reason: String,
+    },
 }
 
 /// One message, handed out and not yet acknowledged.
@@ -52,11 +62,12 @@ pub struct Delivery {
 ///
 /// # Contract
 /// - `publish` returns when the message is safe: as safe as the body can make it (memory: in the queue; a broker:
-///   written by all in-sync replicas).
+///   written by all in-sync replicas). While a broker is away it waits for it to come back.
 /// - Every message of a topic reaches each *group* at least once. Within a group it goes to one subscription at a time.
 /// - A message is finished for its group when it is acknowledged. Those that a subscription was given and did not
 ///   acknowledge before it was dropped are given out again. Duplicates and any order are to be expected.
 /// - A group sees all messages since the topic began, also those from before its first subscription.
+/// - A *feed* sees every message that is published after `follow` returned, whoever else reads the topic.
 #[async_trait]
 pub trait TaskQueue: Send + Sync {
     /// Adds a message. Messages with one `key` stay in order where the body knows order.
@@ -68,8 +79,20 @@ pub trait TaskQueue: Send + Sync {
     /// Joins `group` on `topic`.
     ///
     /// # Errors
-    /// When the queue cannot be reached.
+    /// When the queue refuses.
     async fn subscribe(&self, topic: Topic, group: &str) -> Result<Box<dyn Subscription>, QueueError>;
+
+    /// Listens to everything that is published on `topic` from now on.
+    ///
+    /// # Errors
+    /// When the queue refuses.
+    async fn follow(&self, topic: Topic) -> Result<Box<dyn Feed>, QueueError>;
+
+    /// Messages of `topic` that `group` has not acknowledged yet, where the body can tell.
+    ///
+    /// # Errors
+    /// When the queue refuses.
+    async fn lag(&self, topic: Topic, group: &str) -> Result<u64, QueueError>;
 }
 
 /// One member of a group.
@@ -86,4 +109,17 @@ pub trait Subscription: Send {
     /// # Errors
     /// When the queue is lost for good.
     async fn acknowledge(&mut self, token: u64) -> Result<(), QueueError>;
+
+    /// Leaves the group, after what was acknowledged is safe: nothing of it is given out again.
+    async fn leave(self: Box<Self>);
+}
+
+/// A listener that shares with nobody.
+#[async_trait]
+pub trait Feed: Send {
+    /// Waits for the next message. Safe to cancel.
+    ///
+    /// # Errors
+    /// When the queue is closed or lost for good.
+    async fn next(&mut self) -> Result<Bytes, QueueError>;
 }
