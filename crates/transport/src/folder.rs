@@ -49,16 +49,11 @@ impl FolderStore {
     }
 
     fn error(&self, doing: &'static str, key: &str, error: &std::io::Error) -> StoreError {
-        let (kind, advice) = match error.kind() {
-            ErrorKind::NotFound | ErrorKind::NotADirectory => (StoreErrorKind::NotFound, ""),
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => (
-                StoreErrorKind::Full,
-                "; make room there and run the same command again: finished work is kept",
-            ),
-            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
-                (StoreErrorKind::Denied, "; choose a `store` that you may write to")
-            }
-            _ => (StoreErrorKind::Unavailable, ""),
+        let kind = kind(error);
+        let advice = match kind {
+            StoreErrorKind::Full => "; make room there and run the same command again: finished work is kept",
+            StoreErrorKind::Denied => "; choose a `store` that you may write to",
+            _ => "",
         };
         let key = if key.is_empty() { "anything" } else { key };
         self.failed(kind, doing, key, format!("{error}{advice}"))
@@ -93,6 +88,16 @@ impl FolderStore {
             Ok(result) => result.map_err(|e| self.error(doing, key, &e)),
             Err(lost) => Err(self.failed(StoreErrorKind::Unavailable, doing, key, lost.to_string())),
         }
+    }
+}
+
+/// What kind of trouble a disk has.
+pub(crate) fn kind(error: &std::io::Error) -> StoreErrorKind {
+    match error.kind() {
+        ErrorKind::NotFound | ErrorKind::NotADirectory => StoreErrorKind::NotFound,
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => StoreErrorKind::Full,
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => StoreErrorKind::Denied,
+        _ => StoreErrorKind::Unavailable,
     }
 }
 

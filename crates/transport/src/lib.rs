@@ -1,7 +1,7 @@
 //! What the three roles speak through: a queue of small messages and a store of objects.
 //!
-//! Two small traits, [`TaskQueue`] and [`ObjectStore`]. The bodies here serve one machine: [`MemoryQueue`] and
-//! [`FolderStore`]. Every body passes the same contract suite (module `contract`).
+//! Two small traits, [`TaskQueue`] and [`ObjectStore`]. One machine is served by [`MemoryQueue`] and
+//! [`FolderStore`], several by [`KafkaQueue`] and [`S3Store`]. Every body passes the same contract suite (module `contract`).
 //!
 //! This crate must not know: jobs, images, scores. Payloads are bytes to it.
 
@@ -12,11 +12,16 @@ mod folder;
 mod kafka;
 mod memory;
 mod queue;
+mod s3;
 mod store;
+mod stores;
+pub mod uri;
 
 pub use consume::{Drain, consume};
 pub use folder::FolderStore;
 pub use kafka::{GroupProtocol, KafkaOptions, KafkaQueue};
 pub use memory::MemoryQueue;
 pub use queue::{Delivery, Feed, QueueError, Subscription, TaskQueue, Topic};
+pub use s3::{S3, S3Credentials, S3Options, S3Store};
 pub use store::{ObjectMeta, ObjectStore, StoreError, StoreErrorKind};
+pub use stores::Stores;

@@ -25,6 +25,10 @@ pub enum StoreErrorKind {
     Full,
     /// Not allowed.
     Denied,
+    /// The store itself is not there: no such bucket.
+    NoStore,
+    /// The object is not the one that was meant: it was replaced.
+    Changed,
     /// Anything else; may pass.
     Unavailable,
 }

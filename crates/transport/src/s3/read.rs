@@ -1,0 +1,217 @@
+//! Reading: what there is, and bytes of it, in parallel where there are many.
+
+use super::S3;
+use super::error::{Trouble, trouble};
+use crate::StoreErrorKind as Kind;
+use crate::uri::S3Uri;
+use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, StreamExt, TryStreamExt};
+use std::ops::Range;
+use std::time::Duration;
+
+/// Bytes asked for at once: long enough that the store's answering time does not count.
+pub(super) const SPAN_BYTES: u64 = 8 << 20;
+/// Tries to get the body of an answer that began well; the client library itself only retries until then.
+const BODY_TRIES: u32 = 3;
+
+/// What is known of an object without reading it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ObjectFacts {
+    pub(crate) size_bytes: u64,
+    /// Names the object's content, without quotes; every store gives one.
+    pub(crate) etag: Option<String>,
+    /// When it was written, s since 1970.
+    pub(crate) modified_seconds: i64,
+}
+
+/// An answer to a request for bytes.
+struct Span {
+    bytes: Bytes,
+    /// Length of the whole object, if the answer says so.
+    size_bytes: Option<u64>,
+    etag: Option<String>,
+}
+
+impl S3 {
+    pub(crate) async fn head(&self, place: &S3Uri) -> Result<ObjectFacts, Trouble> {
+        let connected = self.connected().await;
+        let _turn = self.turn().await;
+        let request = connected.client.head_object().bucket(&place.bucket).key(&place.key);
+        let found = request.send().await.map_err(|error| trouble(&connected.endpoint, place, &error))?;
+        Ok(ObjectFacts {
+            size_bytes: found.content_length.and_then(|n| u64::try_from(n).ok()).unwrap_or(0),
+            etag: found.e_tag.as_deref().map(unquoted),
+            modified_seconds: found.last_modified.map_or(0, |t| t.secs()),
+        })
+    }
+
+    /// The whole object.
+    pub(crate) async fn get(&self, place: &S3Uri) -> Result<Bytes, Trouble> {
+        let first = match self.span(place, Some(0..SPAN_BYTES), None).await {
+            // No range lies in an object without bytes.
+            Err(error) if error.is_beyond_the_end() => self.span(place, None, None).await?,
+            other => other?,
+        };
+        let (read, size) = (first.bytes.len() as u64, first.size_bytes);
+        let Some(size) = size.filter(|size| *size > read) else { return Ok(first.bytes) };
+        let rest = self.fetch(place, read..size, first.etag.as_deref()).await?;
+        let mut all = BytesMut::with_capacity(size as usize);
+        all.extend_from_slice(&first.bytes);
+        all.extend_from_slice(&rest);
+        Ok(all.freeze())
+    }
+
+    /// Bytes `range`, all of them or an error. With an `etag`, only of the object that has it.
+    pub(crate) async fn fetch(
+        &self,
+        place: &S3Uri,
+        range: Range<u64>,
+        etag: Option<&str>,
+    ) -> Result<Bytes, Trouble> {
+        let mut spans: Vec<Bytes> = self.spans(place, range, etag).try_collect().await?;
+        if spans.len() == 1 {
+            return Ok(spans.remove(0));
+        }
+        Ok(spans.concat().into())
+    }
+
+    /// Bytes `range` in pieces, in order; a few are on their way at any time.
+    pub(crate) fn spans(
+        &self,
+        place: &S3Uri,
+        range: Range<u64>,
+        etag: Option<&str>,
+    ) -> impl Stream<Item = Result<Bytes, Trouble>> + Send + use<> {
+        let starts = (range.start..range.end).step_by(SPAN_BYTES as usize);
+        let (s3, place, etag) = (self.clone(), place.clone(), etag.map(str::to_owned));
+        futures_util::stream::iter(starts)
+            .map(move |start| {
+                let wanted = start..range.end.min(start + SPAN_BYTES);
+                let (s3, place, etag) = (s3.clone(), place.clone(), etag.clone());
+                async move { s3.exact(&place, wanted, etag.as_deref()).await }
+            })
+            .buffered(self.width())
+    }
+
+    async fn exact(&self, place: &S3Uri, range: Range<u64>, etag: Option<&str>) -> Result<Bytes, Trouble> {
+        let wanted = (range.end - range.start) as usize;
+        let start = range.start as usize;
+        let span = self.span(place, Some(range), etag).await?;
+        // A store that does not know ranges sends everything.
+        let whole =
+            span.size_bytes.is_none() && span.bytes.len() >= start + wanted && span.bytes.len() > wanted;
+        let bytes = if whole { span.bytes.slice(start..start + wanted) } else { span.bytes };
+        if bytes.len() == wanted {
+            return Ok(bytes);
+        }
+        let reason = format!("{} of {wanted} bytes came: it is shorter than that", bytes.len());
+        Err(Trouble::new(Kind::Unavailable, reason))
+    }
+
+    /// One request for bytes, tried again when the body breaks off.
+    async fn span(
+        &self,
+        place: &S3Uri,
+        range: Option<Range<u64>>,
+        etag: Option<&str>,
+    ) -> Result<Span, Trouble> {
+        let mut tried = 1;
+        loop {
+            match self.span_once(place, range.clone(), etag).await {
+                // Status 200 stands for an answer that began and broke off.
+                Err(error) if error.status == 200 && tried < BODY_TRIES => {
+                    tracing::debug!(%place, tried, "{}", error.reason);
+                    let pause = 200_u64 << tried;
+                    tokio::time::sleep(Duration::from_millis(fastrand::u64(pause / 2..=pause))).await;
+                    tried += 1;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    async fn span_once(
+        &self,
+        place: &S3Uri,
+        range: Option<Range<u64>>,
+        etag: Option<&str>,
+    ) -> Result<Span, Trouble> {
+        let connected = self.connected().await;
+        let _turn = self.turn().await;
+        let request = connected
+            .client
+            .get_object()
+            .bucket(&place.bucket)
+            .key(&place.key)
+            .set_range(range.map(|r| format!("bytes={}-{}", r.start, r.end.saturating_sub(1))))
+            .set_if_match(etag.map(|etag| format!("\"{etag}\"")));
+        let answer = request.send().await.map_err(|error| trouble(&connected.endpoint, place, &error))?;
+        let found = answer.e_tag.as_deref().map(unquoted);
+        // Not every store looks at If-Match.
+        if etag.is_some() && found.as_deref() != etag {
+            return Err(Trouble::new(Kind::Changed, "it was replaced while it was being read"));
+        }
+        let size_bytes = answer.content_range.as_deref().and_then(|r| r.rsplit('/').next()?.parse().ok());
+        let broken = |what: String| Trouble {
+            kind: Kind::Unavailable,
+            reason: format!("the answer of {} broke off: {what}", connected.endpoint),
+            status: 200,
+        };
+        let body = tokio::time::timeout(super::connect::ATTEMPT, answer.body.collect()).await;
+        let body = body.map_err(|_| broken("it took too long".to_owned()))?;
+        let bytes = body.map_err(|error| broken(error.to_string()))?.into_bytes();
+        Ok(Span { bytes, size_bytes, etag: found })
+    }
+
+    /// All objects whose keys start with `place.key`, in ascending order of keys.
+    pub(crate) async fn list(&self, place: &S3Uri) -> Result<Vec<(String, ObjectFacts)>, Trouble> {
+        let connected = self.connected().await;
+        let mut found = Vec::new();
+        let mut token: Option<String> = None;
+        loop {
+            let turn = self.turn().await;
+            let request = connected
+                .client
+                .list_objects_v2()
+                .bucket(&place.bucket)
+                .prefix(&place.key)
+                .set_continuation_token(token.clone());
+            let page = request.send().await.map_err(|error| trouble(&connected.endpoint, place, &error))?;
+            drop(turn);
+            found.extend(page.contents.unwrap_or_default().into_iter().filter_map(|object| {
+                let facts = ObjectFacts {
+                    size_bytes: object.size.and_then(|n| u64::try_from(n).ok()).unwrap_or(0),
+                    etag: object.e_tag.as_deref().map(unquoted),
+                    modified_seconds: object.last_modified.map_or(0, |t| t.secs()),
+                };
+                Some((object.key?, facts))
+            }));
+            match page.next_continuation_token {
+                Some(next) if page.is_truncated == Some(true) && token.as_ref() != Some(&next) => {
+                    token = Some(next);
+                }
+                Some(_) | None if page.is_truncated == Some(true) => {
+                    let reason = format!("{} breaks off its list and does not go on", connected.endpoint);
+                    return Err(Trouble::new(Kind::Unavailable, reason));
+                }
+                _ => break,
+            }
+        }
+        // Some stores list in the order of their folders.
+        found.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(found)
+    }
+
+    /// Whether the bucket can be reached and looked into.
+    pub(crate) async fn check(&self, place: &S3Uri) -> Result<(), Trouble> {
+        let connected = self.connected().await;
+        let _turn = self.turn().await;
+        let request = connected.client.list_objects_v2().bucket(&place.bucket).max_keys(1);
+        let looked = request.prefix(&place.key).send().await;
+        looked.map(|_| ()).map_err(|error| trouble(&connected.endpoint, place, &error))
+    }
+}
+
+fn unquoted(etag: &str) -> String {
+    etag.trim_matches('"').to_owned()
+}

@@ -1,0 +1,132 @@
+//! A bucket, or a part of one, as a store.
+
+use super::S3;
+use super::error::Trouble;
+use super::upload::Content;
+use crate::store::is_safe_key;
+use crate::uri::S3Uri;
+use crate::{ObjectMeta, ObjectStore, StoreError, StoreErrorKind};
+use async_trait::async_trait;
+use bytes::Bytes;
+use std::ops::Range;
+use std::path::Path;
+
+/// The objects of a bucket whose keys start with a prefix.
+#[derive(Debug, Clone)]
+pub struct S3Store {
+    s3: S3,
+    bucket: String,
+    /// Empty, or ending in a slash.
+    prefix: String,
+}
+
+impl S3Store {
+    /// The store at `place`, whose key is the prefix. Nothing is asked of the server yet; see [`check`](Self::check).
+    pub fn new(s3: S3, place: &S3Uri) -> Self {
+        let prefix = place.key.trim_matches('/');
+        let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
+        Self { s3, bucket: place.bucket.clone(), prefix }
+    }
+
+    /// Looks whether the bucket is there and may be looked into.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub async fn check(&self) -> Result<(), StoreError> {
+        self.s3.check(&self.place("")).await.map_err(|trouble| self.error("look into", "", trouble))
+    }
+
+    fn place(&self, key: &str) -> S3Uri {
+        S3Uri { bucket: self.bucket.clone(), key: format!("{}{key}", self.prefix) }
+    }
+
+    fn checked(&self, doing: &'static str, key: &str) -> Result<S3Uri, StoreError> {
+        if is_safe_key(key) {
+            return Ok(self.place(key));
+        }
+        let reason = "the key has parts that not every store can hold";
+        Err(self.error(doing, key, Trouble::new(StoreErrorKind::BadKey, reason)))
+    }
+
+    fn error(&self, doing: &'static str, key: &str, trouble: Trouble) -> StoreError {
+        let key = if key.is_empty() { "anything" } else { key };
+        StoreError {
+            kind: trouble.kind,
+            doing,
+            key: key.to_owned(),
+            store: self.name(),
+            reason: trouble.reason,
+        }
+    }
+
+    async fn write(&self, key: &str, content: Content) -> Result<(), StoreError> {
+        let place = self.checked("write", key)?;
+        self.s3.write(&place, content).await.map_err(|trouble| self.error("write", key, trouble))
+    }
+}
+
+#[async_trait]
+impl ObjectStore for S3Store {
+    fn name(&self) -> String {
+        format!("s3://{}/{}", self.bucket, self.prefix.trim_end_matches('/'))
+    }
+
+    async fn put(&self, key: &str, value: Bytes) -> Result<(), StoreError> {
+        self.write(key, Content::Memory(value)).await
+    }
+
+    async fn put_file(&self, key: &str, path: &Path) -> Result<(), StoreError> {
+        let meta = tokio::fs::metadata(path).await;
+        let meta = meta.map_err(|e| self.error("write", key, Trouble::disk(&e)))?;
+        self.write(key, Content::File { path: path.to_path_buf(), size_bytes: meta.len() }).await
+    }
+
+    async fn get(&self, key: &str) -> Result<Bytes, StoreError> {
+        let place = self.checked("read", key)?;
+        self.s3.get(&place).await.map_err(|trouble| self.error("read", key, trouble))
+    }
+
+    async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
+        let place = self.checked("read", key)?;
+        let failed = |trouble| self.error("read", key, trouble);
+        if range.start < range.end {
+            return self.s3.fetch(&place, range, None).await.map_err(failed);
+        }
+        // No request can ask for no bytes.
+        let found = self.s3.head(&place).await.map_err(failed)?;
+        if range.start == range.end && range.end <= found.size_bytes {
+            return Ok(Bytes::new());
+        }
+        let reason =
+            format!("bytes {}..{} of an object of {} bytes", range.start, range.end, found.size_bytes);
+        Err(failed(Trouble::new(StoreErrorKind::Unavailable, reason)))
+    }
+
+    async fn head(&self, key: &str) -> Result<ObjectMeta, StoreError> {
+        let place = self.checked("read", key)?;
+        let found = self.s3.head(&place).await.map_err(|trouble| self.error("read", key, trouble))?;
+        Ok(ObjectMeta { key: key.to_owned(), size_bytes: found.size_bytes })
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<ObjectMeta>, StoreError> {
+        let place = match prefix {
+            "" => self.place(""),
+            prefix => {
+                self.checked("list", prefix.trim_end_matches('/'))?;
+                self.place(prefix)
+            }
+        };
+        let found = self.s3.list(&place).await.map_err(|trouble| self.error("list", prefix, trouble))?;
+        // What others keep under the same prefix is not ours.
+        let ours = found.into_iter().filter_map(|(key, facts)| {
+            let key = key.strip_prefix(&self.prefix)?;
+            is_safe_key(key).then(|| ObjectMeta { key: key.to_owned(), size_bytes: facts.size_bytes })
+        });
+        Ok(ours.collect())
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), StoreError> {
+        let place = self.checked("delete", key)?;
+        self.s3.remove(&place).await.map_err(|trouble| self.error("delete", key, trouble))
+    }
+}

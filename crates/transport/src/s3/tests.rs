@@ -1,0 +1,206 @@
+use super::double::{Asked, BUCKET, Double, Fault};
+use super::{S3, S3Credentials, S3Options, S3Store};
+use crate::uri::S3Uri;
+use crate::{ObjectStore, StoreErrorKind as Kind, contract};
+use bytes::Bytes;
+
+fn options(url: &str) -> S3Options {
+    let keys = S3Credentials { access_key: "key".into(), secret_key: "secret".into() };
+    S3Options {
+        endpoint: Some(url.into()),
+        region: Some("us-east-1".into()),
+        credentials: Some(keys),
+        parallel: 6,
+        ..S3Options::default()
+    }
+}
+
+fn place(key: &str) -> S3Uri {
+    S3Uri { bucket: BUCKET.into(), key: key.into() }
+}
+
+fn store(double: &Double) -> S3Store {
+    S3Store::new(S3::new(options(&double.url)), &place("some/prefix/"))
+}
+
+fn noise(length: usize) -> Bytes {
+    let mut state = 1_u64;
+    let next = |_| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as u8
+    };
+    (0..length).map(next).collect()
+}
+
+/// The store that tests of real services use, and a prefix of its own; `None`, and a line that says so, without one.
+fn real() -> Option<(S3, S3Uri)> {
+    let (Ok(endpoint), Ok(bucket)) =
+        (std::env::var("MARQUETRY_TEST_S3"), std::env::var("MARQUETRY_TEST_BUCKET"))
+    else {
+        println!("skipped: MARQUETRY_TEST_S3 and MARQUETRY_TEST_BUCKET name no S3 server");
+        return None;
+    };
+    let s3 = S3::new(S3Options { endpoint: Some(endpoint), ..S3Options::default() });
+    let key = format!("transport/{:016x}/", fastrand::u64(..));
+    Some((s3, S3Uri { bucket, key }))
+}
+
+#[tokio::test]
+async fn keeps_the_contract_with_the_double() {
+    let double = Double::start();
+    contract::store(&store(&double)).await;
+    assert!(
+        double.log().iter().any(|l| l.contains("bucket/some/prefix/jobs/b/2.tile?")),
+        "{:?}",
+        double.log()
+    );
+    assert!(double.log().iter().any(|l| l.contains("continuation-token")), "the list has several pages");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keeps_the_contract_with_a_real_server() {
+    let Some((s3, place)) = real() else { return };
+    let store = S3Store::new(s3, &place);
+    contract::store(&store).await;
+}
+
+/// Multipart both ways, from memory and from a file, with a length that no part divides.
+async fn large_objects_go_in_parts(store: &S3Store) {
+    let value = noise(40_000_003);
+    store.put("jobs/large", value.clone()).await.unwrap();
+    assert!(store.get("jobs/large").await.unwrap() == value, "what comes back is what was put");
+    let part = store.get_range("jobs/large", 8_388_600..25_165_901).await.unwrap();
+    assert!(part == value.slice(8_388_600..25_165_901));
+    assert!(store.get_range("jobs/large", 39_999_990..40_000_004).await.is_err());
+    assert!(store.get_range("jobs/large", 5..5).await.unwrap().is_empty());
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), &value).unwrap();
+    store.put_file("jobs/file", file.path()).await.unwrap();
+    assert!(store.get("jobs/file").await.unwrap() == value);
+    assert_eq!(store.head("jobs/file").await.unwrap().size_bytes, 40_000_003);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_objects_go_in_parts_to_the_double() {
+    let double = Double::start();
+    large_objects_go_in_parts(&store(&double)).await;
+    let parts = double.log().iter().filter(|l| l.contains("partNumber")).count();
+    assert_eq!(parts, 2 * 5, "{:?}", double.log());
+    assert!(double.at_once_max() <= 6, "{} requests at once", double.at_once_max());
+    assert_eq!(double.open_uploads(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_objects_go_in_parts_to_a_real_server() {
+    let Some((s3, place)) = real() else { return };
+    let store = S3Store::new(s3, &place);
+    large_objects_go_in_parts(&store).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_fails_leaves_nothing() {
+    let double = Double::start();
+    double.misbehave(|asked: &Asked, _| {
+        asked.query.contains("partNumber=3").then_some(Fault::Refuse(403, "AccessDenied"))
+    });
+    let error = store(&double).put("jobs/large", noise(40_000_003)).await.unwrap_err();
+    assert_eq!(error.kind, Kind::Denied);
+    for _ in 0..100 {
+        if double.open_uploads() == 0 {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    panic!("the upload is still open: {:?}", double.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn passing_trouble_is_tried_again() {
+    let double = Double::start();
+    let store = store(&double);
+    store.put("jobs/a", noise(1000)).await.unwrap();
+    // Twice busy, then a body that breaks off, then fine.
+    double.misbehave(|asked: &Asked, before| match (asked.method.as_str(), before) {
+        ("GET", 0 | 1) => Some(Fault::Refuse(503, "SlowDown")),
+        ("GET", 2) => Some(Fault::BreakOff),
+        _ => None,
+    });
+    assert_eq!(store.get("jobs/a").await.unwrap(), noise(1000));
+    assert_eq!(double.log().iter().filter(|l| l.starts_with("GET")).count(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_knows_no_ranges_gives_the_right_bytes() {
+    let double = Double::start();
+    let store = store(&double);
+    store.put("jobs/a", noise(1000)).await.unwrap();
+    double.misbehave(|_, _| Some(Fault::IgnoreRange));
+    assert_eq!(store.get("jobs/a").await.unwrap(), noise(1000));
+    assert_eq!(store.get_range("jobs/a", 100..300).await.unwrap(), noise(1000).slice(100..300));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replaced_object_is_noticed() {
+    let double = Double::start();
+    let s3 = S3::new(options(&double.url));
+    double.put("a", &[1; 100]);
+    let facts = s3.head(&place("a")).await.unwrap();
+    assert_eq!((facts.size_bytes, facts.etag.is_some()), (100, true));
+    s3.fetch(&place("a"), 0..10, facts.etag.as_deref()).await.unwrap();
+    double.put("a", &[2; 100]);
+    let error = s3.fetch(&place("a"), 0..10, facts.etag.as_deref()).await.unwrap_err();
+    assert_eq!(error.kind, Kind::Changed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_server_notices_a_replaced_object() {
+    let Some((s3, mut place)) = real() else { return };
+    let store = S3Store::new(s3.clone(), &place);
+    store.put("a", Bytes::from_static(b"one")).await.unwrap();
+    place.key += "a";
+    let facts = s3.head(&place).await.unwrap();
+    assert!(facts.etag.is_some() && facts.modified_seconds > 0, "{facts:?}");
+    s3.fetch(&place, 0..3, facts.etag.as_deref()).await.unwrap();
+    store.put("a", Bytes::from_static(b"two")).await.unwrap();
+    let error = s3.fetch(&place, 0..3, facts.etag.as_deref()).await.unwrap_err();
+    assert_eq!(error.kind, Kind::Changed, "{error:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn troubles_say_what_to_do() {
+    let double = Double::start();
+    let nowhere =
+        S3Store::new(S3::new(options(&double.url)), &S3Uri { bucket: "absent".into(), key: String::new() });
+    let error = nowhere.check().await.unwrap_err();
+    assert_eq!(error.kind, Kind::NoStore);
+    assert!(error.to_string().contains("no bucket `absent`"), "{error}");
+
+    double.misbehave(|_, _| Some(Fault::Refuse(403, "SignatureDoesNotMatch")));
+    let error = store(&double).put("a", Bytes::new()).await.unwrap_err();
+    assert_eq!(error.kind, Kind::Denied);
+    let text = error.to_string();
+    for word in
+        ["`a`", "s3://bucket/some/prefix", &double.url, "SignatureDoesNotMatch", "AWS_SECRET_ACCESS_KEY"]
+    {
+        assert!(text.contains(word), "`{word}` is not in {text}");
+    }
+
+    let gone = S3::new(S3Options { attempts: 2, ..options("http://127.0.0.1:9") });
+    let error = S3Store::new(gone, &place("")).get("a").await.unwrap_err();
+    assert_eq!(error.kind, Kind::Unavailable);
+    assert!(
+        error.to_string().contains("cannot be reached") && error.to_string().contains("127.0.0.1:9"),
+        "{error}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_server_says_what_is_wrong() {
+    let Some((s3, mut place)) = real() else { return };
+    let url = std::env::var("MARQUETRY_TEST_S3").unwrap();
+    let error = S3Store::new(S3::new(options(&url)), &place).put("a", Bytes::new()).await.unwrap_err();
+    assert_eq!(error.kind, Kind::Denied, "{error}");
+    place.bucket = "no-such-bucket-here".into();
+    let error = S3Store::new(s3, &place).check().await.unwrap_err();
+    assert_eq!(error.kind, Kind::NoStore, "{error}");
+}

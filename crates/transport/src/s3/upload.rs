@@ -1,0 +1,156 @@
+//! Writing: whole, or in parts that are on their way at the same time.
+
+use super::S3;
+use super::error::{Trouble, trouble};
+use crate::StoreErrorKind as Kind;
+use crate::uri::S3Uri;
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt};
+use std::io::{Read, Seek, SeekFrom};
+use std::path::PathBuf;
+
+/// Parts of one object that are on their way at the same time.
+pub(super) const PARTS_IN_FLIGHT: usize = 8;
+/// Objects up to this go in one request.
+const SINGLE_BYTES: u64 = 16 << 20;
+/// A part, unless there would be too many of them. Stores want at least 5 MiB, and all but the last alike.
+const PART_BYTES: u64 = 8 << 20;
+/// Most parts that any store takes.
+const PARTS_MAX: u64 = 10_000;
+
+/// What is to be written.
+#[derive(Debug, Clone)]
+pub(super) enum Content {
+    Memory(Bytes),
+    File { path: PathBuf, size_bytes: u64 },
+}
+
+impl Content {
+    const fn size_bytes(&self) -> u64 {
+        match self {
+            Self::Memory(bytes) => bytes.len() as u64,
+            Self::File { size_bytes, .. } => *size_bytes,
+        }
+    }
+
+    /// Bytes `start..end`. A part of a file is read when it is its turn, so that memory holds the parts in flight alone.
+    async fn part(&self, start: u64, end: u64) -> Result<Bytes, Trouble> {
+        match self {
+            Self::Memory(bytes) => Ok(bytes.slice(start as usize..end as usize)),
+            Self::File { path, .. } => {
+                let path = path.clone();
+                let read = move || -> std::io::Result<Bytes> {
+                    let mut file = std::fs::File::open(path)?;
+                    file.seek(SeekFrom::Start(start))?;
+                    let mut bytes = vec![0; (end - start) as usize];
+                    file.read_exact(&mut bytes)?;
+                    Ok(bytes.into())
+                };
+                let read = tokio::task::spawn_blocking(read).await;
+                let read = read.unwrap_or_else(|lost| Err(std::io::Error::other(lost)));
+                read.map_err(|error| Trouble::disk(&error))
+            }
+        }
+    }
+}
+
+impl S3 {
+    pub(super) async fn write(&self, place: &S3Uri, content: Content) -> Result<(), Trouble> {
+        let size = content.size_bytes();
+        if size > SINGLE_BYTES {
+            return self.write_in_parts(place, content).await;
+        }
+        let body = content.part(0, size).await?;
+        let connected = self.connected().await;
+        let _turn = self.turn().await;
+        let request = connected.client.put_object().bucket(&place.bucket).key(&place.key);
+        let sent = request.body(ByteStream::from(body)).send().await;
+        sent.map(|_| ()).map_err(|error| trouble(&connected.endpoint, place, &error))
+    }
+
+    pub(super) async fn remove(&self, place: &S3Uri) -> Result<(), Trouble> {
+        let connected = self.connected().await;
+        let _turn = self.turn().await;
+        let request = connected.client.delete_object().bucket(&place.bucket).key(&place.key);
+        match request.send().await.map_err(|error| trouble(&connected.endpoint, place, &error)) {
+            Err(error) if error.kind == Kind::NotFound => Ok(()),
+            other => other.map(|_| ()),
+        }
+    }
+
+    async fn write_in_parts(&self, place: &S3Uri, content: Content) -> Result<(), Trouble> {
+        let connected = self.connected().await;
+        let begun = {
+            let _turn = self.turn().await;
+            let request = connected.client.create_multipart_upload().bucket(&place.bucket).key(&place.key);
+            request.send().await.map_err(|error| trouble(&connected.endpoint, place, &error))?
+        };
+        let id = begun.upload_id.ok_or_else(|| {
+            Trouble::new(Kind::Unavailable, format!("{} gave no upload id", connected.endpoint))
+        })?;
+        // From here on whatever ends this, a cancelled task too, takes the parts away again: stores keep and charge them.
+        let mut upload = OpenUpload { s3: self.clone(), place: place.clone(), id: Some(id.clone()) };
+        let size = content.size_bytes();
+        let part_bytes = PART_BYTES.max(size.div_ceil(PARTS_MAX));
+        let starts = (0..size).step_by(part_bytes as usize).zip(1_i32..);
+        let parts = futures_util::stream::iter(starts)
+            .map(|(start, number)| {
+                let (id, content) = (&id, &content);
+                async move {
+                    let bytes = content.part(start, size.min(start + part_bytes)).await?;
+                    self.write_part(place, id, number, bytes).await
+                }
+            })
+            .buffered(self.width())
+            .try_collect::<Vec<CompletedPart>>()
+            .await?;
+        let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
+        let _turn = self.turn().await;
+        let request = connected.client.complete_multipart_upload().bucket(&place.bucket).key(&place.key);
+        let sent = request.upload_id(&id).multipart_upload(parts).send().await;
+        sent.map_err(|error| trouble(&connected.endpoint, place, &error))?;
+        upload.id = None;
+        Ok(())
+    }
+
+    async fn write_part(
+        &self,
+        place: &S3Uri,
+        id: &str,
+        number: i32,
+        bytes: Bytes,
+    ) -> Result<CompletedPart, Trouble> {
+        let connected = self.connected().await;
+        let _turn = self.turn().await;
+        let request = connected.client.upload_part().bucket(&place.bucket).key(&place.key);
+        let request = request.upload_id(id).part_number(number).body(ByteStream::from(bytes));
+        let sent = request.send().await.map_err(|error| trouble(&connected.endpoint, place, &error))?;
+        Ok(CompletedPart::builder().set_e_tag(sent.e_tag).part_number(number).build())
+    }
+}
+
+/// An upload that is taken back unless it was finished.
+struct OpenUpload {
+    s3: S3,
+    place: S3Uri,
+    id: Option<String>,
+}
+
+impl Drop for OpenUpload {
+    fn drop(&mut self) {
+        let Some(id) = self.id.take() else { return };
+        let (s3, place) = (self.s3.clone(), self.place.clone());
+        let abort = async move {
+            let client = &s3.connected().await.client;
+            let request = client.abort_multipart_upload().bucket(&place.bucket).key(&place.key);
+            if request.upload_id(&id).send().await.is_err() {
+                tracing::warn!(%place, id, "an unfinished upload could not be taken back; the store may keep its parts");
+            }
+        };
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(abort);
+        }
+    }
+}
