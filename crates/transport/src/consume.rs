@@ -3,7 +3,9 @@
 use crate::{Delivery, QueueError, Subscription};
 use bytes::Bytes;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -23,16 +25,19 @@ impl Drain {
     }
 }
 
-/// Hands messages to `handle`, at most `in_hand_max` at once, and acknowledges those of which it says `true`, until the
-/// queue is closed or `drain` says so. A message that is not acknowledged comes again, here or elsewhere.
+/// Hands messages to `handle` and acknowledges those of which it says `true`, until the queue is closed or `drain` says
+/// so. A message that is not acknowledged comes again, here or elsewhere.
+///
+/// A message is taken when `admission` has a permit free, which goes to `handle` with it: who keeps it until the end
+/// bounds how many are in hand; who gives it back early takes the next while this one is being worked on.
 ///
 /// # Errors
 /// When the queue is lost for good.
 pub async fn consume<F>(
     mut subscription: Box<dyn Subscription>,
-    in_hand_max: usize,
+    admission: Arc<Semaphore>,
     drain: &Drain,
-    handle: impl Fn(Bytes) -> F,
+    handle: impl Fn(Bytes, OwnedSemaphorePermit) -> F,
 ) -> Result<(), QueueError>
 where
     F: Future<Output = bool> + Send + 'static,
@@ -42,9 +47,9 @@ where
         tokio::select! {
             () = drain.stop.cancelled() => break,
             Some(finished) = in_hand.join_next() => acknowledge(&mut *subscription, finished).await?,
-            delivery = subscription.receive(), if in_hand.len() < in_hand_max.max(1) => match delivery {
-                Ok(Delivery { payload, token }) => {
-                    let handled = handle(payload);
+            next = admit(&admission, &mut *subscription) => match next {
+                Ok((Delivery { payload, token }, permit)) => {
+                    let handled = handle(payload, permit);
                     in_hand.spawn(async move { handled.await.then_some(token) });
                 }
                 Err(QueueError::Closed) => return Ok(()),
@@ -67,6 +72,15 @@ where
     finished.unwrap_or(Ok(()))
 }
 
+/// The next message and the permit to work on it. Safe to cancel, as its parts are.
+async fn admit(
+    admission: &Arc<Semaphore>,
+    subscription: &mut dyn Subscription,
+) -> Result<(Delivery, OwnedSemaphorePermit), QueueError> {
+    let permit = Arc::clone(admission).acquire_owned().await.map_err(|_| QueueError::Closed)?;
+    Ok((subscription.receive().await?, permit))
+}
+
 /// A message whose handling panicked is not acknowledged either: it comes again.
 async fn acknowledge(
     subscription: &mut dyn Subscription,
@@ -82,7 +96,6 @@ async fn acknowledge(
 mod tests {
     use super::*;
     use crate::{MemoryQueue, TaskQueue, Topic};
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     #[tokio::test]
@@ -94,16 +107,17 @@ mod tests {
         let drain = Drain { stop: CancellationToken::new(), grace: Duration::from_secs(30) };
         let started = Arc::new(AtomicUsize::new(0));
         let subscription = queue.subscribe(Topic::Tasks, "workers").await.unwrap();
-        let handle = |_| {
+        let handle = |_, permit| {
             let (started, stop) = (Arc::clone(&started), drain.stop.clone());
             async move {
                 started.fetch_add(1, Ordering::Relaxed);
                 stop.cancel();
                 tokio::time::sleep(Duration::from_millis(20)).await;
+                drop(permit);
                 true
             }
         };
-        consume(subscription, 3, &drain, handle).await.unwrap();
+        consume(subscription, Arc::new(Semaphore::new(3)), &drain, handle).await.unwrap();
         let finished = started.load(Ordering::Relaxed) as u64;
         assert!((1..=3).contains(&finished), "{finished} of at most 3");
         assert_eq!(queue.lag(Topic::Tasks, "workers").await.unwrap(), 10 - finished);
@@ -115,11 +129,11 @@ mod tests {
         queue.publish(Topic::Tasks, "k", Bytes::from_static(b"long")).await.unwrap();
         let drain = Drain { stop: CancellationToken::new(), grace: Duration::from_millis(10) };
         let subscription = queue.subscribe(Topic::Tasks, "workers").await.unwrap();
-        let handle = |_| {
+        let handle = |_, _| {
             drain.stop.cancel();
             std::future::pending::<bool>()
         };
-        consume(subscription, 1, &drain, handle).await.unwrap();
+        consume(subscription, Arc::new(Semaphore::new(1)), &drain, handle).await.unwrap();
         assert_eq!(queue.lag(Topic::Tasks, "workers").await.unwrap(), 1);
     }
 }

@@ -7,8 +7,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
-/// Messages received and not finished at which partitions pause, and at which they resume. Pausing throws away what was
-/// fetched: it must be rare. What one worker holds, another cannot do: it must be few.
+/// Messages received and not handed out at which partitions pause, and at which they resume. Pausing throws away what
+/// was fetched: it must be rare. What one worker holds, another cannot do: it must be few.
 const PAUSE_AT: usize = 32;
 const RESUME_AT: usize = 8;
 
@@ -17,7 +17,7 @@ const RESUME_AT: usize = 8;
 pub(super) struct Backlog {
     state: Mutex<State>,
     arrived: Notify,
-    /// Notified when something was finished or partitions came.
+    /// Notified when something was handed out or partitions came.
     pub(super) changed: Notify,
 }
 
@@ -90,10 +90,9 @@ impl Backlog {
     /// What must change in the flow of messages; it is taken to be done.
     pub(super) fn turn(&self) -> Option<Flow> {
         let mut state = self.state();
-        let load = state.waiting.len() + state.open.len();
         let flow = match state.paused {
-            false if load >= PAUSE_AT => Flow::Pause,
-            true if load <= RESUME_AT => Flow::Resume,
+            false if state.waiting.len() >= PAUSE_AT => Flow::Pause,
+            true if state.waiting.len() <= RESUME_AT => Flow::Resume,
             _ => return None,
         };
         state.paused = flow == Flow::Pause;
@@ -109,6 +108,8 @@ impl Backlog {
                     let token = state.next_token;
                     state.next_token += 1;
                     state.open.insert(token, place);
+                    drop(state);
+                    self.changed.notify_one();
                     return Ok(Delivery { payload, token });
                 }
                 if let Some(error) = &state.broken {
@@ -125,10 +126,7 @@ impl Backlog {
         let place = state.open.remove(&token)?;
         let is_ours = state.eras.get(&place.partition).copied().unwrap_or(0) == place.era;
         let tracker = state.trackers.get_mut(&place.partition).filter(|_| is_ours);
-        let moved = tracker.and_then(|t| t.finish(place.offset)).map(|prefix| (place.partition, prefix));
-        drop(state);
-        self.changed.notify_one();
-        moved
+        tracker.and_then(|t| t.finish(place.offset)).map(|prefix| (place.partition, prefix))
     }
 }
 
@@ -147,8 +145,9 @@ mod tests {
         assert_eq!(backlog.turn(), None, "once is enough");
         let mut turned = 0;
         for n in 0..PAUSE_AT {
+            // Nothing is finished yet of what was handed out: only what waits counts.
             let delivery = backlog.next().await.unwrap();
-            assert_eq!(backlog.turn().is_some(), n == PAUSE_AT - RESUME_AT);
+            assert_eq!(backlog.turn().is_some(), n + 1 == PAUSE_AT - RESUME_AT);
             turned += u32::from(backlog.finish(delivery.token).is_some());
         }
         assert_eq!(turned as usize, PAUSE_AT);

@@ -1,4 +1,4 @@
-//! The queue of a cluster: Apache Kafka, by librdkafka. The only file that names it.
+//! The queue of a cluster: Apache Kafka, by librdkafka. The only module that names it.
 //!
 //! - A subscription is polled by a task of its own, whatever its user does: a member that does not poll stops the whole
 //!   group. What is received goes to a backlog; partitions pause when that is full and resume when it is nearly empty.
@@ -6,36 +6,36 @@
 //! - Producers are idempotent and wait for all in-sync replicas. No transactions: their markers keep the lag above zero
 //!   for ever.
 
+mod admin;
 mod backlog;
+mod context;
 mod options;
+mod subscription;
 mod tracker;
 
-use crate::{Delivery, Feed, QueueError, Subscription, TaskQueue, Topic};
+use crate::{Feed, QueueError, Subscription, TaskQueue, Topic};
+use admin::{assigns_itself, make_topics, wait_for_broker};
 use async_trait::async_trait;
-use backlog::{Backlog, Flow};
+use backlog::Backlog;
 use bytes::Bytes;
+use context::{Context, Health};
 pub use options::{GroupProtocol, KafkaOptions};
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
-use rdkafka::client::ClientContext;
+use rdkafka::admin::AdminClient;
 use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance, StreamConsumer};
+use rdkafka::consumer::{BaseConsumer, Consumer, StreamConsumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
-use rdkafka::metadata::Metadata;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::util::Timeout;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
-use tokio::task::JoinHandle;
+use std::time::Duration;
+use subscription::KafkaSubscription;
 
 /// One request to the broker.
 const REQUEST: Duration = Duration::from_secs(10);
 /// Between a failure that may pass and the next try.
 const PAUSE: Duration = Duration::from_millis(300);
-/// Partitions of topics that few read.
-const RESULT_PARTITIONS: i32 = 8;
 
 /// A queue on a Kafka broker.
 #[derive(Clone)]
@@ -148,98 +148,6 @@ fn refused(doing: &'static str, queue: &str, error: &KafkaError) -> QueueError {
     QueueError::Refused { doing, queue: format!("Kafka, {queue}"), reason: error.to_string() }
 }
 
-/// Waits until a broker answers, and says so meanwhile; the id of one.
-async fn wait_for_broker(
-    admin: &Arc<AdminClient<Context>>,
-    options: &KafkaOptions,
-) -> Result<i32, QueueError> {
-    let started = Instant::now();
-    let limit = Duration::from_secs(options.connect_seconds);
-    loop {
-        match metadata(admin).await {
-            Ok(metadata) => {
-                if let Some(broker) = metadata.brokers().first() {
-                    return Ok(broker.id());
-                }
-            }
-            Err(error) if started.elapsed() >= limit => {
-                return Err(QueueError::Refused {
-                    doing: "connect to",
-                    queue: format!("Kafka at {}", options.brokers),
-                    reason: format!(
-                        "no broker answered for {} s ({error}); start it, or name the right one with --brokers",
-                        started.elapsed().as_secs()
-                    ),
-                });
-            }
-            Err(error) => {
-                tracing::warn!(%error, "no Kafka broker answers at {}; trying again", options.brokers);
-            }
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
-}
-
-/// What the brokers say of themselves and their topics.
-async fn metadata(admin: &Arc<AdminClient<Context>>) -> Result<Metadata, KafkaError> {
-    let admin = Arc::clone(admin);
-    let asked = tokio::task::spawn_blocking(move || admin.inner().fetch_metadata(None, REQUEST)).await;
-    asked.unwrap_or(Err(KafkaError::Canceled))
-}
-
-async fn make_topics(admin: &Arc<AdminClient<Context>>, options: &KafkaOptions) -> Result<(), QueueError> {
-    let names: Vec<(Topic, String)> = Topic::ALL.iter().map(|t| (*t, name(options, *t))).collect();
-    let topics: Vec<NewTopic<'_>> = names
-        .iter()
-        .map(|(topic, name)| {
-            let partitions = match topic {
-                Topic::Tasks | Topic::Aggregate => options.partitions,
-                Topic::Results | Topic::Dead => RESULT_PARTITIONS,
-            };
-            NewTopic::new(name, partitions, TopicReplication::Fixed(options.replication))
-        })
-        .collect();
-    let asked = AdminOptions::new().operation_timeout(Some(REQUEST)).request_timeout(Some(REQUEST));
-    let made = admin.create_topics(&topics, &asked).await;
-    let problem = match made {
-        Err(error) => Some(error.to_string()),
-        Ok(results) => results.into_iter().find_map(|result| match result {
-            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => None,
-            Err((topic, code)) => Some(format!("topic {topic}: {code}")),
-        }),
-    };
-    let Some(problem) = problem else { return Ok(()) };
-    // Someone who may not make topics may still use those that are there.
-    let known = metadata(admin).await;
-    let is_there = |name: &String| {
-        known
-            .as_ref()
-            .is_ok_and(|m| m.topics().iter().any(|t| t.name() == name && !t.partitions().is_empty()))
-    };
-    if names.iter().all(|(_, name)| is_there(name)) {
-        return Ok(());
-    }
-    Err(QueueError::Refused {
-        doing: "make topics in",
-        queue: format!("Kafka at {}", options.brokers),
-        reason: format!("{problem}; make {} by hand, or allow this user to", {
-            let all: Vec<&str> = names.iter().map(|(_, name)| name.as_str()).collect();
-            all.join(", ")
-        }),
-    })
-}
-
-/// Whether the broker assigns partitions itself (KIP-848). One that does not say is taken not to.
-async fn assigns_itself(admin: &AdminClient<Context>, broker: i32) -> bool {
-    let asked = AdminOptions::new().request_timeout(Some(REQUEST));
-    let answer = admin.describe_configs(&[ResourceSpecifier::Broker(broker)], &asked).await;
-    let configs = answer.into_iter().flatten().flatten();
-    let protocols = configs.flat_map(|resource| resource.entries).find_map(|entry| {
-        (entry.name == "group.coordinator.rebalance.protocols").then_some(entry.value).flatten()
-    });
-    protocols.is_some_and(|p| p.split(',').any(|protocol| protocol.trim() == "consumer"))
-}
-
 /// Whether an error may go away without anybody doing something here.
 fn may_pass(error: &KafkaError) -> bool {
     let lasting = [
@@ -296,17 +204,13 @@ impl TaskQueue for KafkaQueue {
         let failed = |e: KafkaError| refused("read from", &format!("topic {name}"), &e);
         let consumer: StreamConsumer<Context> = create(&config, context).map_err(failed)?;
         consumer.subscribe(&[&name]).map_err(failed)?;
-        let consumer = Arc::new(consumer);
-        let polling =
-            poll(Arc::clone(&consumer), Arc::clone(&backlog), name.clone(), Arc::clone(&self.health));
-        let polling = tokio::spawn(polling);
-        Ok(Box::new(KafkaSubscription { consumer: Some(consumer), backlog, topic: name, polling }))
+        Ok(Box::new(KafkaSubscription::start(consumer, backlog, name, Arc::clone(&self.health))))
     }
 
     async fn follow(&self, topic: Topic) -> Result<Box<dyn Feed>, QueueError> {
         // No such group is ever joined; the client library wants a name all the same.
         let group = format!("feed-{:016x}", fastrand::u64(..));
-        let assignment = self.ask(&group, topic, |consumer, name| ends(consumer, name)).await?;
+        let assignment = self.ask(&group, topic, ends).await?;
         let mut config = base(&self.options);
         config.set("group.id", self.group(&group)).set("enable.auto.commit", "false");
         let name = self.topic(topic);
@@ -356,172 +260,6 @@ fn ends(consumer: &BaseConsumer<Context>, topic: &str) -> Result<TopicPartitionL
     Ok(ends)
 }
 
-/// Whether the broker is there, so that it is said once when it goes and once when it comes back.
-struct Health {
-    brokers: String,
-    away: AtomicBool,
-}
-
-impl Health {
-    fn new(brokers: &str) -> Self {
-        Self { brokers: brokers.to_owned(), away: AtomicBool::new(false) }
-    }
-
-    fn is_away(&self, reason: &str) {
-        if !self.away.swap(true, Ordering::Relaxed) {
-            tracing::warn!(
-                "the Kafka broker {} is away ({reason}); work goes on when it is back",
-                self.brokers
-            );
-        }
-    }
-
-    fn is_well(&self) {
-        if self.away.load(Ordering::Relaxed) && self.away.swap(false, Ordering::Relaxed) {
-            tracing::warn!("the Kafka broker {} is back", self.brokers);
-        }
-    }
-}
-
-/// Hears what librdkafka has to say.
-struct Context {
-    health: Arc<Health>,
-    backlog: Option<Arc<Backlog>>,
-}
-
-impl Context {
-    fn new(health: &Arc<Health>) -> Self {
-        Self { health: Arc::clone(health), backlog: None }
-    }
-}
-
-impl ClientContext for Context {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        tracing::debug!(?level, facility, "librdkafka: {message}");
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::AllBrokersDown) => self.health.is_away(reason),
-            _ => tracing::debug!(%error, "librdkafka: {reason}"),
-        }
-    }
-}
-
-impl ConsumerContext for Context {
-    fn pre_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        if let (Some(backlog), Rebalance::Revoke(partitions)) = (&self.backlog, rebalance) {
-            backlog.lose(&partitions.elements().iter().map(|e| e.partition()).collect::<Vec<_>>());
-        }
-    }
-
-    fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        if let (Some(backlog), Rebalance::Assign(partitions)) = (&self.backlog, rebalance) {
-            tracing::debug!(partitions = partitions.count(), "assigned");
-            backlog.gain();
-        }
-    }
-}
-
-/// Polls for as long as the subscription lives.
-async fn poll(
-    consumer: Arc<StreamConsumer<Context>>,
-    backlog: Arc<Backlog>,
-    topic: String,
-    health: Arc<Health>,
-) {
-    loop {
-        if let Some(flow) = backlog.turn()
-            && let Err(error) = turn(&consumer, flow)
-        {
-            tracing::debug!(%error, ?flow, "the flow of messages was not changed");
-        }
-        tokio::select! {
-            () = backlog.changed.notified() => {}
-            message = consumer.recv() => match message {
-                Ok(message) => {
-                    health.is_well();
-                    let payload = Bytes::copy_from_slice(message.payload().unwrap_or_default());
-                    backlog.receive(message.partition(), message.offset(), payload);
-                }
-                Err(error) => {
-                    let fatal = consumer.client().fatal_error();
-                    if fatal.is_some() || !may_pass(&error) {
-                        let reason = fatal.map_or_else(|| error.to_string(), |(_, reason)| reason);
-                        let queue = format!("Kafka, topic {topic}");
-                        backlog.break_off(QueueError::Refused { doing: "read from", queue, reason });
-                        return;
-                    }
-                    tracing::debug!(%error, topic, "receiving again");
-                    tokio::time::sleep(PAUSE).await;
-                }
-            },
-        }
-    }
-}
-
-fn turn(consumer: &StreamConsumer<Context>, flow: Flow) -> Result<(), KafkaError> {
-    let partitions = consumer.assignment()?;
-    match flow {
-        Flow::Pause => consumer.pause(&partitions),
-        Flow::Resume => consumer.resume(&partitions),
-    }
-}
-
-struct KafkaSubscription {
-    /// Given away when the subscription ends.
-    consumer: Option<Arc<StreamConsumer<Context>>>,
-    backlog: Arc<Backlog>,
-    topic: String,
-    polling: JoinHandle<()>,
-}
-
-#[async_trait]
-impl Subscription for KafkaSubscription {
-    async fn receive(&mut self) -> Result<Delivery, QueueError> {
-        self.backlog.next().await
-    }
-
-    async fn acknowledge(&mut self, token: u64) -> Result<(), QueueError> {
-        if let (Some((partition, prefix)), Some(consumer)) = (self.backlog.finish(token), &self.consumer)
-            // A partition that is not ours any more is somebody else's to commit.
-            && let Err(error) = consumer.store_offset(&self.topic, partition, prefix)
-        {
-            tracing::debug!(%error, partition, "an offset was not kept");
-        }
-        Ok(())
-    }
-
-    async fn leave(mut self: Box<Self>) {
-        self.polling.abort();
-        // The task has the consumer too; it must have let go before the group is left.
-        let _ = (&mut self.polling).await;
-        let Some(consumer) = self.consumer.take() else { return };
-        let left = tokio::task::spawn_blocking(move || {
-            if let Err(error) = consumer.commit_consumer_state(CommitMode::Sync)
-                && error.rdkafka_error_code() != Some(RDKafkaErrorCode::NoOffset)
-            {
-                tracing::warn!(%error, "the last offsets were not committed; a few messages come again");
-            }
-        });
-        let _ = left.await;
-    }
-}
-
-impl Drop for KafkaSubscription {
-    fn drop(&mut self) {
-        self.polling.abort();
-        if let Some(consumer) = self.consumer.take() {
-            // Leaving a group waits for the broker; nobody else should, so the last handle ends on this thread.
-            std::thread::spawn(move || {
-                while Arc::strong_count(&consumer) > 1 {
-                    std::thread::sleep(Duration::from_millis(5));
-                }
-            });
-        }
-    }
-}
-
 struct KafkaFeed {
     consumer: StreamConsumer<Context>,
     topic: String,
@@ -544,5 +282,75 @@ impl Feed for KafkaFeed {
                 Err(error) => return Err(refused("read from", &format!("topic {}", self.topic), &error)),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::VecDeque;
+
+    /// A queue of its own on the broker that `cargo xtask test` starts; `None` without one.
+    async fn queue(protocol: GroupProtocol) -> Option<KafkaQueue> {
+        let Ok(brokers) = std::env::var("MARQUETRY_TEST_KAFKA") else {
+            eprintln!("skipped: MARQUETRY_TEST_KAFKA names no broker; `cargo xtask test` starts one");
+            return None;
+        };
+        let prefix = format!("test-{:016x}", fastrand::u64(..));
+        let options = KafkaOptions { prefix, partitions: 6, protocol, ..KafkaOptions::new(&brokers) };
+        Some(KafkaQueue::connect(options).await.expect("a broker"))
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn keeps_the_contract() {
+        if let Some(queue) = queue(GroupProtocol::Auto).await {
+            assert!(queue.by_broker, "Kafka 4 assigns partitions itself");
+            crate::contract::queue(&queue).await;
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn keeps_the_contract_in_classic_groups() {
+        if let Some(queue) = queue(GroupProtocol::Classic).await {
+            crate::contract::queue(&queue).await;
+        }
+    }
+
+    /// A slow consumer with its hands full must stay in its group and lose nothing.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_full_consumer_pauses_and_goes_on() {
+        let Some(queue) = queue(GroupProtocol::Auto).await else { return };
+        let all = 400_u32;
+        let publish = |i: u32| {
+            let queue = queue.clone();
+            async move { queue.publish(Topic::Tasks, &i.to_string(), Bytes::from(i.to_string())).await }
+        };
+        futures_util::future::try_join_all((0..all).map(publish)).await.expect("published");
+        let mut subscription = queue.subscribe(Topic::Tasks, "workers").await.expect("subscribed");
+        let mut seen = std::collections::BTreeSet::new();
+        let mut held = VecDeque::new();
+        while seen.len() < all as usize {
+            let delivery = tokio::time::timeout(Duration::from_mins(1), subscription.receive()).await;
+            let delivery = delivery.expect("a message is lost").expect("the queue broke");
+            assert!(seen.insert(delivery.payload.clone()), "{:?} came twice", delivery.payload);
+            held.push_back(delivery.token);
+            // Twenty are in hand all the time: pausing and resuming must work around them.
+            if held.len() > 20 {
+                let token = held.pop_front().expect("twenty");
+                subscription.acknowledge(token).await.expect("acknowledged");
+            }
+        }
+        for token in held {
+            subscription.acknowledge(token).await.expect("acknowledged");
+        }
+        subscription.leave().await;
+        assert_eq!(queue.lag(Topic::Tasks, "workers").await.expect("lag"), 0);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_absent_broker_is_named() {
+        let options = KafkaOptions { connect_seconds: 1, ..KafkaOptions::new("127.0.0.1:1") };
+        let error = KafkaQueue::connect(options).await.err().expect("nobody listens there").to_string();
+        assert!(error.contains("127.0.0.1:1") && error.contains("--brokers"), "{error}");
     }
 }
