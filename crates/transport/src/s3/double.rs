@@ -1,7 +1,7 @@
 //! A small S3 in this process, for tests: it speaks enough of the protocol, counts, and misbehaves when asked to.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

@@ -95,7 +95,8 @@ fn refused(endpoint: &str, place: &S3Uri, status: u16, code: Option<&str>, messa
             | "SignatureDoesNotMatch"
             | "ExpiredToken"
             | "InvalidToken"
-            | "TokenRefreshRequired",
+            | "TokenRefreshRequired"
+            | "XAdminUserNotFound",
             _,
         )
         | (_, 401) => (

@@ -6,14 +6,15 @@
 
 mod connect;
 #[cfg(test)]
-mod double;
+pub(crate) mod double;
 mod error;
 mod read;
 mod store;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod upload;
 
+pub(crate) use error::Trouble;
 pub(crate) use read::ObjectFacts;
 pub use store::S3Store;
 

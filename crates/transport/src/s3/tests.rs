@@ -4,7 +4,7 @@ use crate::uri::S3Uri;
 use crate::{ObjectStore, StoreErrorKind as Kind, contract};
 use bytes::Bytes;
 
-fn options(url: &str) -> S3Options {
+pub(crate) fn options(url: &str) -> S3Options {
     let keys = S3Credentials { access_key: "key".into(), secret_key: "secret".into() };
     S3Options {
         endpoint: Some(url.into()),
@@ -23,7 +23,7 @@ fn store(double: &Double) -> S3Store {
     S3Store::new(S3::new(options(&double.url)), &place("some/prefix/"))
 }
 
-fn noise(length: usize) -> Bytes {
+pub(crate) fn noise(length: usize) -> Bytes {
     let mut state = 1_u64;
     let next = |_| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

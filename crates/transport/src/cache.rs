@@ -1,0 +1,332 @@
+//! Files of a store, kept on this machine's disk by the hash of their content, within a limit.
+//!
+//! ```text
+//! <folder>/content/<xx>/<sha256>     what was fetched
+//! <folder>/names/<hash>              the hash of the content that a URI had in one version
+//! <folder>/unfinished/…              what is being fetched
+//! <folder>/lock                      held shared to take or add, alone to remove
+//! ```
+//! Several processes may share the folder. Whoever uses a file holds a lock on it; whoever makes room takes away the
+//! files that were not used for longest and that nobody holds.
+
+use sha2::{Digest, Sha256};
+use std::fs::{File, TryLockError};
+use std::io::{self, ErrorKind, Read};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+use tempfile::NamedTempFile;
+
+/// What others add is only seen when the folder is looked through; that happens after so large a part of the limit.
+const LOOK_AFTER: u64 = 16;
+/// What was not finished by then was left behind by a process that is gone.
+const ABANDONED: Duration = Duration::from_secs(24 * 3600);
+
+/// Where files are kept, and how much of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheOptions {
+    /// The folder.
+    pub folder: PathBuf,
+    /// Most bytes of files that nobody uses; those in use may take more.
+    pub bytes_max: u64,
+}
+
+/// A file of this machine that stays what and where it is for as long as this value lives.
+#[derive(Debug)]
+pub struct LocalFile {
+    path: PathBuf,
+    /// Holds the lock that keeps the file from being removed; nothing for a file that is no copy.
+    _held: Option<File>,
+}
+
+impl LocalFile {
+    /// A file of the user's own.
+    pub(crate) const fn own(path: PathBuf) -> Self {
+        Self { path, _held: None }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// A folder of copies.
+#[derive(Debug)]
+pub(crate) struct DiskCache {
+    options: CacheOptions,
+    known: Mutex<Known>,
+}
+
+/// What this process knows of the folder.
+#[derive(Debug, Default)]
+struct Known {
+    looked: bool,
+    bytes: u64,
+    /// Added by this process since it looked.
+    added_bytes: u64,
+}
+
+impl DiskCache {
+    pub(crate) fn new(options: CacheOptions) -> Self {
+        Self { options, known: Mutex::default() }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.options.folder
+    }
+
+    /// The content of this hash, if it is here.
+    pub(crate) fn content(&self, sha256: &str) -> io::Result<Option<LocalFile>> {
+        let _gate = self.gate(false)?;
+        self.take(sha256)
+    }
+
+    /// The hash of the content that had this name.
+    pub(crate) fn named(&self, name: &str) -> Option<String> {
+        let hash = std::fs::read_to_string(self.name(name)).ok()?;
+        is_hash(&hash).then_some(hash)
+    }
+
+    /// A file to fetch something into.
+    pub(crate) fn unfinished(&self) -> io::Result<NamedTempFile> {
+        let folder = self.options.folder.join("unfinished");
+        std::fs::create_dir_all(&folder)?;
+        NamedTempFile::new_in(folder)
+    }
+
+    /// Keeps a fetched file whose content has this hash, under `name`.
+    pub(crate) fn keep(&self, file: NamedTempFile, sha256: &str, name: &str) -> io::Result<LocalFile> {
+        self.make_room(file.as_file().metadata()?.len())?;
+        let _gate = self.gate(false)?;
+        let path = self.path(sha256);
+        std::fs::create_dir_all(path.parent().unwrap_or(&self.options.folder))?;
+        file.as_file().lock_shared()?;
+        let kept = match file.persist_noclobber(&path) {
+            Ok(held) => LocalFile { path, _held: Some(held) },
+            // Another was quicker, with the same content. Its file may be in use by its path and must stay.
+            Err(error) if error.error.kind() == ErrorKind::AlreadyExists => {
+                self.take(sha256)?.ok_or(ErrorKind::NotFound)?
+            }
+            Err(error) => return Err(error.error),
+        };
+        let mut note = self.unfinished()?;
+        io::Write::write_all(&mut note, sha256.as_bytes())?;
+        let name = self.name(name);
+        std::fs::create_dir_all(name.parent().unwrap_or(&self.options.folder))?;
+        note.persist(name).map_err(|e| e.error)?;
+        Ok(kept)
+    }
+
+    /// Takes away content that was found damaged.
+    pub(crate) fn discard(&self, sha256: &str) -> io::Result<()> {
+        let _gate = self.gate(true)?;
+        match std::fs::remove_file(self.path(sha256)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Removes what was not used for longest until `incoming` bytes more are within the limit.
+    fn make_room(&self, incoming: u64) -> io::Result<()> {
+        let max = self.options.bytes_max;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.added_bytes += incoming;
+        let sure = known.looked && known.added_bytes < max / LOOK_AFTER;
+        if sure && known.bytes + known.added_bytes <= max {
+            return Ok(());
+        }
+        let _gate = self.gate(true)?;
+        let mut files = self.look()?;
+        files.sort_by_key(|file| file.used);
+        let mut bytes: u64 = files.iter().map(|file| file.bytes).sum();
+        for file in &files {
+            if bytes.saturating_add(incoming) <= max {
+                break;
+            }
+            if remove_unused(&file.path)? {
+                tracing::debug!(file = %file.path.display(), "removed from the cache");
+                bytes -= file.bytes;
+            }
+        }
+        self.tidy();
+        *known = Known { looked: true, bytes, added_bytes: incoming };
+        Ok(())
+    }
+
+    fn look(&self) -> io::Result<Vec<Kept>> {
+        let mut found = Vec::new();
+        for folder in entries(&self.options.folder.join("content"))? {
+            for path in entries(&folder)? {
+                // What is gone by now is no loss.
+                let Ok(meta) = path.metadata() else { continue };
+                let used = meta.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+                found.push(Kept { path, bytes: meta.len(), used });
+            }
+        }
+        Ok(found)
+    }
+
+    /// Takes away names of nothing and what was never finished. No loss if that fails.
+    fn tidy(&self) {
+        for name in entries(&self.options.folder.join("names")).unwrap_or_default() {
+            let hash = std::fs::read_to_string(&name).unwrap_or_default();
+            if !is_hash(&hash) || !self.path(&hash).exists() {
+                let _ = std::fs::remove_file(name);
+            }
+        }
+        for path in entries(&self.options.folder.join("unfinished")).unwrap_or_default() {
+            let written = path.metadata().and_then(|m| m.modified()).ok();
+            if written.and_then(|t| t.elapsed().ok()).is_some_and(|age| age > ABANDONED) {
+                let _ = std::fs::remove_file(path);
+            }
+        }
+    }
+
+    /// The content of this hash; the caller holds the gate, so that nobody removes it before it is locked.
+    fn take(&self, sha256: &str) -> io::Result<Option<LocalFile>> {
+        let path = self.path(sha256);
+        let held = match File::open(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            other => other?,
+        };
+        held.lock_shared()?;
+        // The time of writing stands for that of use. On a disk that does not let us, the oldest goes first.
+        let _ = held.set_modified(SystemTime::now());
+        Ok(Some(LocalFile { path, _held: Some(held) }))
+    }
+
+    fn gate(&self, alone: bool) -> io::Result<File> {
+        std::fs::create_dir_all(&self.options.folder)?;
+        let path = self.options.folder.join("lock");
+        let file = File::options().create(true).truncate(false).read(true).write(true).open(path)?;
+        if alone {
+            file.lock()?
+        } else {
+            file.lock_shared()?
+        };
+        Ok(file)
+    }
+
+    fn path(&self, sha256: &str) -> PathBuf {
+        self.options.folder.join("content").join(sha256.get(..2).unwrap_or("xx")).join(sha256)
+    }
+
+    fn name(&self, name: &str) -> PathBuf {
+        self.options.folder.join("names").join(name)
+    }
+}
+
+struct Kept {
+    path: PathBuf,
+    bytes: u64,
+    used: SystemTime,
+}
+
+/// Removes a file unless somebody holds it; whether it is gone.
+fn remove_unused(path: &Path) -> io::Result<bool> {
+    let file = match File::open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(true),
+        other => other?,
+    };
+    match file.try_lock() {
+        Ok(()) => std::fs::remove_file(path).map(|()| true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        other => other?.map(|entry| Ok(entry?.path())).collect(),
+    }
+}
+
+fn is_hash(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+/// SHA-256 of a file, hexadecimal.
+pub(crate) fn hash_file(path: &Path) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let mut sha = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hexadecimal(sha)),
+            n => sha.update(&buffer[..n]),
+        }
+    }
+}
+
+pub(crate) fn hexadecimal(sha: Sha256) -> String {
+    sha.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn add(cache: &DiskCache, content: &[u8], name: &str) -> (String, LocalFile) {
+        let mut file = cache.unfinished().unwrap();
+        file.write_all(content).unwrap();
+        let hash = hash_file(file.path()).unwrap();
+        let kept = cache.keep(file, &hash, name).unwrap();
+        // File systems tell times of a few milliseconds apart.
+        std::thread::sleep(Duration::from_millis(15));
+        (hash, kept)
+    }
+
+    fn cache(folder: &Path, bytes_max: u64) -> DiskCache {
+        DiskCache::new(CacheOptions { folder: folder.to_path_buf(), bytes_max })
+    }
+
+    #[test]
+    fn the_longest_unused_goes_first_and_what_is_held_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = cache(folder.path(), 1000);
+        let (held_hash, held) = add(&cache, &[0; 400], "held");
+        let (a, _) = add(&cache, &[1; 300], "a");
+        let (b, _) = add(&cache, &[2; 300], "b");
+        drop(cache.content(&a).unwrap().unwrap());
+        std::thread::sleep(Duration::from_millis(15));
+        let (c, _) = add(&cache, &[3; 200], "c");
+        let here = |hash: &str| cache.content(hash).unwrap().is_some();
+        assert!(here(&held_hash) && here(&a) && here(&c) && !here(&b), "b was not used for longest");
+        assert!(cache.named("b").is_none() && cache.named("a").as_ref() == Some(&a));
+        assert_eq!(std::fs::read(held.path()).unwrap(), [0; 400]);
+        drop(held);
+        // Larger than all the rest: everything else goes.
+        let (d, _) = add(&cache, &[4; 5000], "d");
+        assert!(here(&d) && !here(&held_hash) && !here(&a) && !here(&c));
+    }
+
+    #[test]
+    fn two_processes_share_a_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, two) = (cache(folder.path(), 1000), cache(folder.path(), 1000));
+        let (hash, held) = add(&one, &[5; 600], "x");
+        assert_eq!(two.named("x"), Some(hash.clone()));
+        let (same, again) = add(&two, &[5; 600], "y");
+        assert!(same == hash && again.path() == held.path(), "equal content is kept once");
+        drop(again);
+        let (_, _other) = add(&two, &[6; 600], "z");
+        assert!(held.path().exists(), "one holds it, so two must not remove it");
+        drop(held);
+        let _ = add(&two, &[7; 300], "w");
+        assert!(one.content(&hash).unwrap().is_none());
+    }
+
+    #[test]
+    fn what_is_damaged_is_taken_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = cache(folder.path(), 1000);
+        let (hash, kept) = add(&cache, b"model", "x");
+        std::fs::write(kept.path(), b"mo").unwrap();
+        assert_ne!(hash_file(kept.path()).unwrap(), hash);
+        cache.discard(&hash).unwrap();
+        assert!(cache.content(&hash).unwrap().is_none());
+    }
+}
