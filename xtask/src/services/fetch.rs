@@ -91,15 +91,10 @@ impl std::fmt::Display for Kit {
 fn kafka(java: &Path) -> Result<PathBuf> {
     let whole = format!("libs/kafka_2.13-{KAFKA}.jar");
     install_once(&format!("kafka-{KAFKA}"), &whole, |folder| {
-        let maven = maven()?;
+        let mut command = maven(java)?;
         eprintln!("fetching Kafka {KAFKA} with Maven (once, 43 MB)");
         let pom = folder.join("pom.xml");
         fs::write(&pom, kafka_pom())?;
-        let mut command = Command::new(maven);
-        // A Java that was fetched is not on Maven's way: `<home>/bin/java`.
-        if let Some(home) = java.ancestors().nth(2).filter(|home| !home.as_os_str().is_empty()) {
-            command.env("JAVA_HOME", home);
-        }
         command
             .args(["-q", "-B", "-Dstyle.color=never", "-f"])
             .arg(&pom)
@@ -183,9 +178,13 @@ fn install_in(
     let unfinished = home.join(format!("{name}{UNFINISHED}{}", std::process::id()));
     let _ = fs::remove_dir_all(&unfinished);
     fs::create_dir_all(&unfinished).with_context(|| format!("cannot make {}", unfinished.display()))?;
-    install(&unfinished)?;
-    if !unfinished.join(whole).is_file() {
-        bail!("{} should hold {whole} after an install that succeeded", unfinished.display());
+    let installed = install(&unfinished).and_then(|()| {
+        let is_whole = unfinished.join(whole).is_file();
+        is_whole.then_some(()).with_context(|| format!("{name} was installed, and has no {whole}"))
+    });
+    if let Err(error) = installed {
+        let _ = fs::remove_dir_all(&unfinished);
+        return Err(error);
     }
     let _ = fs::remove_dir_all(&folder);
     if let Err(error) = fs::rename(&unfinished, &folder) {
@@ -236,9 +235,10 @@ mod tests {
             put(folder, "program", "half of it");
             bail!("the network went away")
         });
-        assert!(failed.is_err() && !home.path().join("thing-1").exists());
+        assert!(failed.is_err());
         let empty = install_in(home.path(), "thing-1", "program", |_| Ok(()));
-        assert!(empty.is_err() && !home.path().join("thing-1").exists());
+        assert!(empty.is_err());
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::fetch::install_once;
 use crate::tools::{pip_install, run};
 use anyhow::{Context, Result, bail};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A Java for those who have none.
@@ -42,12 +42,19 @@ pub(super) fn go() -> Result<Program> {
         .with_context(|| format!("Go 1.{GO_LEAST} or newer is needed (Debian 13: apt-get install golang)"))
 }
 
-/// Maven, which is in no package of Python's.
-pub(super) fn maven() -> Result<PathBuf> {
-    let there = || says("mvn", "-version").is_some();
+/// A command that begins with Maven, which is in no package of Python's.
+pub(super) fn maven(java: &Path) -> Result<Command> {
+    let command = || {
+        let mut command = Command::new("mvn");
+        // A Java that was fetched, `<home>/bin/java`, is not one that Maven finds.
+        if let Some(home) = java.ancestors().nth(2).filter(|home| !home.as_os_str().is_empty()) {
+            command.env("JAVA_HOME", home);
+        }
+        command
+    };
+    let there = || command().arg("-version").output().is_ok_and(|output| output.status.success());
     if !there() {
-        let may_install = rustix::process::geteuid().is_root() && says("apt-get", "--version").is_some();
-        if may_install {
+        if rustix::process::geteuid().is_root() && says("apt-get", "--version").is_some() {
             eprintln!("installing Maven with apt-get (once, about 80 MB with its Java)");
             let apt = || {
                 let mut command = Command::new("apt-get");
@@ -63,7 +70,7 @@ pub(super) fn maven() -> Result<PathBuf> {
             );
         }
     }
-    Ok("mvn".into())
+    Ok(command())
 }
 
 /// A program out of a Python package.
