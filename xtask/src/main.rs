@@ -7,6 +7,7 @@ mod checks;
 mod demo;
 mod memory;
 mod scene;
+mod services;
 mod tools;
 
 use anyhow::{Context, Result};
@@ -18,8 +19,10 @@ use std::path::PathBuf;
 enum Command {
     /// Run the main job on generated pictures, and print what each step of the ensemble is worth.
     Demo,
-    /// Fetch what the tests need, and run every one.
+    /// Fetch and start what the tests need, and run every one.
     Test,
+    /// Start a real Kafka, S3 store and Toxiproxy on this machine, and print how tests find them.
+    Services(services::ServicesCommand),
     /// Format, lints, documentation, licences, tests: all that must hold before a change lands.
     Ci,
     /// Measure marquetry beside a bare ONNX Runtime loop.
@@ -48,6 +51,7 @@ fn main() -> Result<()> {
     match Command::parse() {
         Command::Demo => demo::demo(),
         Command::Test => checks::test(),
+        Command::Services(services) => services.run(),
         Command::Ci => checks::ci(),
         Command::Bench(bench) => bench.run(),
         Command::Memory(memory) => memory.run(),
