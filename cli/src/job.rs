@@ -40,6 +40,17 @@ impl JobFile {
         Ok(folder.canonicalize().unwrap_or(folder))
     }
 
+    /// Where the job is stored: a URI, or a folder by its whole path, so that others can find it.
+    pub(crate) fn store_uri(&self) -> Result<String, Fatal> {
+        if self.spec.store.contains("://") {
+            return Ok(self.spec.store.clone());
+        }
+        let folder = self.base.join(&self.spec.store);
+        let failed = |e| Fatal::new(Exit::Unavailable, format!("cannot make {}: {e}", folder.display()));
+        std::fs::create_dir_all(&folder).map_err(failed)?;
+        Ok(folder.canonicalize().map_err(failed)?.display().to_string())
+    }
+
     /// Looks at all images and members. `scratch` is a folder for pixels that do not fit into memory, `memory` one for
     /// what is seen of models.
     pub(crate) fn plan(
