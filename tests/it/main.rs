@@ -11,5 +11,6 @@ mod fixture;
 mod outputs;
 mod pictures;
 mod plain_reference;
+mod plain_views;
 mod repeats;
 mod walls;
