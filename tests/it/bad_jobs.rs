@@ -51,6 +51,7 @@ fn bad_jobs_start_nothing_and_say_why() {
         .model("pair.onnx", &Toy { classes: 2, ..toy() })
         .model("fixed.onnx", &Toy { size: Some(Size::new(48, 48)), ..toy() })
         .model("heads.onnx", &Toy { heads: vec!["mask".into(), "edge".into()], ..toy() })
+        .model("centre.onnx", &Toy { valid: true, kernel: 7, ..toy() })
         .model("classifier.onnx", &Toy { pooled: true, ..toy() })
         .write("twice/a/x.bmp", bmp(40, 40, 1))
         .write("twice/b/x.bmp", bmp(40, 40, 1))
@@ -77,6 +78,11 @@ fn bad_jobs_start_nothing_and_say_why() {
             &["heads.onnx", "borders", "mask", "edge"],
         ),
         ("members: [{onnx: fixed.onnx}]", 65, &["fixed.onnx", "48", "32"]),
+        (
+            "members: [{onnx: centre.onnx, output: {fit: centre}, window: {stride: 27}}]",
+            65,
+            &["centre.onnx", "stride 27", "26"],
+        ),
         ("members: [{onnx: m.onnx}, {onnx: m.onnx}]", 65, &["members[1].name", "`m`"]),
         ("members: [{onnx: m.onnx, weight: 0}]", 65, &["`ground`", "0"]),
         ("images: other", 65, &["images.from", "other"]),

@@ -123,7 +123,9 @@ fn outputs_that_are_smaller_or_coarser_than_the_window() {
             "window": {"size": [40, 72], "margin": 4, "stride": 30, "edges": "pad"}},
     ]);
     let centre = json!([
-        {"onnx": "centre.onnx", "output": {"fit": "centre"}, "window": {"size": 64}},
+        {"onnx": "centre.onnx", "output": {"fit": "centre"}, "window": {"size": 64, "overlap": 0.3}},
+        {"onnx": "centre.onnx", "name": "by stride", "output": {"fit": "centre"},
+            "window": {"size": [72, 40], "stride": 30}},
     ]);
     let coarse = json!([
         {"onnx": "coarse.onnx", "window": {"size": 64, "stride": 40, "margin": 8}},

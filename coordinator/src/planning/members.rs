@@ -202,11 +202,12 @@ impl Candidate<'_> {
         }
     }
 
-    /// The member's windows. What a model with a smaller, central output does not say is margin.
+    /// The member's windows. What a model with a smaller, central output does not say is margin, as if the job had said
+    /// so: overlaps are of the part that is kept, and a stride in pixels is what it is.
     fn window(&self, signature: &Signature) -> Result<WindowSpec, MembersError> {
-        let mut window = self.member.window.layout();
+        let mut window = self.member.window;
         if self.member.output.fit == Fit::Resize || signature.output_size == signature.size {
-            return Ok(window);
+            return Ok(window.layout());
         }
         let (input, output) = (signature.size, signature.output_size);
         let central = |i: u32, o: u32| i.checked_sub(o).filter(|d| d.is_multiple_of(2)).map(|d| d / 2);
@@ -216,19 +217,15 @@ impl Candidate<'_> {
                 "output.fit: an output of {output} px is not the centre of a window of {input} px; use fit: resize"
             )));
         };
-        if !window.margin.is_empty() || window.margin.height + window.margin.width > 0 {
+        let WindowMode::Slide(slide) = &mut window.mode else {
+            return Err(self
+                .unfit("output.fit: with window.mode: whole there is nothing around the image; use resize"));
+        };
+        if slide.margin != Size::square(0) {
             return Err(self.unfit("window.margin: the model's output is the centre of its window already"));
         }
-        let scaled = |stride: u32, inner: u32, whole: u32| {
-            ((u64::from(stride) * u64::from(inner) / u64::from(whole)) as u32).max(1)
-        };
-        window.stride = Size::new(
-            scaled(window.stride.height, output.height, window.inner.height),
-            scaled(window.stride.width, output.width, window.inner.width),
-        );
-        window.margin = Size::new(height, width);
-        window.inner = output;
-        Ok(window)
+        slide.margin = Size::new(height, width);
+        Ok(window.layout())
     }
 
     fn check(
@@ -248,10 +245,6 @@ impl Candidate<'_> {
             return Err(
                 self.unfit("tta.views: scale() cannot bring back an output that is the centre of its window")
             );
-        }
-        if matches!(self.member.window.mode, WindowMode::Whole) && window.margin != Size::square(0) {
-            return Err(self
-                .unfit("output.fit: with window.mode: whole there is nothing around the image; use resize"));
         }
         Ok(())
     }
