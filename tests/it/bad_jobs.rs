@@ -51,6 +51,7 @@ fn bad_jobs_start_nothing_and_say_why() {
         .model("pair.onnx", &Toy { classes: 2, ..toy() })
         .model("fixed.onnx", &Toy { size: Some(Size::new(48, 48)), ..toy() })
         .model("heads.onnx", &Toy { heads: vec!["mask".into(), "edge".into()], ..toy() })
+        .model("coarse.onnx", &Toy { coarse: 16, ..toy() })
         .model("centre.onnx", &Toy { valid: true, kernel: 7, ..toy() })
         .model("classifier.onnx", &Toy { pooled: true, ..toy() })
         .write("twice/a/x.bmp", bmp(40, 40, 1))
@@ -96,6 +97,16 @@ fn bad_jobs_start_nothing_and_say_why() {
         ("outputs: [{masks: gif}]", 65, &["outputs[0].masks", "gif", "png"]),
         ("store: m.onnx", 69, &["m.onnx"]),
         ("store: s3://bucket/there", 65, &["store", "s3://bucket/there", "folder"]),
+        (
+            "members: [{onnx: coarse.onnx}]\ntta: {views: [hflip, scale(0.75)], combine: product}",
+            65,
+            &["coarse.onnx", "tta.views: scale(0.75)", "24", "multiples of 16"],
+        ),
+        (
+            "members: [{onnx: fixed.onnx, window: {size: 48}}]\ntta: {views: [hflip, scale(0.75)]}",
+            65,
+            &["members[0]", "fixed.onnx", "tta.views: scale(0.75)", "36", "takes 48"],
+        ),
         ("tta: {views: [mirror]}", 65, &["tta.views", "mirror"]),
     ];
     for (lines, code, words) in table {

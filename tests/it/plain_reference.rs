@@ -159,7 +159,7 @@ impl Case {
         place
     }
 
-    /// Whether merged scores are probabilities: those that are not are not given out, and only their labels can be seen.
+    /// Whether merged scores are probabilities. Others are not given out: only their labels can be seen.
     fn has_probabilities(&self) -> bool {
         let sums = matches!(self.words["tta"]["merge"].as_str(), Some("sum" | "tsharpen"));
         !sums || self.words["merge"]["space"] == "logits"

@@ -126,6 +126,7 @@ fn outputs_that_are_smaller_or_coarser_than_the_window() {
         {"onnx": "centre.onnx", "output": {"fit": "centre"}, "window": {"size": 64, "overlap": 0.3}},
         {"onnx": "centre.onnx", "name": "by stride", "output": {"fit": "centre"},
             "window": {"size": [72, 40], "stride": 30}},
+        {"onnx": "a.onnx", "name": "all of it", "output": {"fit": "centre"}, "window": {"size": 64, "margin": [10, 6]}},
     ]);
     let coarse = json!([
         {"onnx": "coarse.onnx", "window": {"size": 64, "stride": 40, "margin": 8}},

@@ -140,6 +140,21 @@ impl Candidate<'_> {
         MembersError::Model { entry: self.entry, path: self.path.clone(), error: Box::new(error) }
     }
 
+    /// The model takes the job's window, and not what `view` makes of it.
+    fn unseen(&self, view: View, size: Size, error: &ModelError) -> MembersError {
+        let reason = match error {
+            ModelError::WrongSize { found, .. } => format!("the model takes {found} px only"),
+            ModelError::WrongMultiple { multiple, .. } => {
+                format!("the model needs sides that are multiples of {multiple} px")
+            }
+            other => other.to_string(),
+        };
+        self.unfit(format!(
+            "tta.views: {view} makes {size} px of a window of {} px: {reason}",
+            self.member.window.size
+        ))
+    }
+
     /// Reads and tries the model; a group of this member alone.
     fn look(&self, models: &Models<'_>, notes: &mut Vec<String>) -> Result<Group, MembersError> {
         let bytes = read_model(&self.path).map_err(|e| self.failed(e))?;
@@ -149,9 +164,12 @@ impl Candidate<'_> {
             facts.image.as_ref().is_some_and(|i| i.height.fixed().is_some() && i.width.fixed().is_some());
         let views = self.spec.tta.views.resolve(outer, fixed).map_err(|e: ViewError| self.unfit(e))?;
         let mut signatures = Vec::new();
-        for size in sizes(&views, outer) {
+        for (size, view) in sizes(&views, outer) {
             let tried = if size == outer { facts.clone() } else { self.inspect(models, &bytes, size)? };
-            let resolved = resolve(&tried, &self.wanted(size)).map_err(|e| self.failed(e))?;
+            let resolved = resolve(&tried, &self.wanted(size)).map_err(|e| match view {
+                None => self.failed(e),
+                Some(view) => self.unseen(view, size, &e),
+            })?;
             notes.extend(resolved.warnings.into_iter().map(|w| format!("{}: {w}", self.name())));
             signatures.push(resolved.signature);
         }
@@ -282,12 +300,14 @@ impl Candidate<'_> {
     }
 }
 
-/// The sizes in which views of a window are shown, the window as it is first.
-fn sizes(views: &[View], outer: Size) -> Vec<Size> {
-    let mut sizes = vec![outer];
-    for size in views.iter().map(|v| v.input_size(outer)) {
-        if !sizes.contains(&size) {
-            sizes.push(size);
+/// The sizes in which views of a window are shown, each with the first view that asks for it; the window as it is comes
+/// first, and no view asks for that.
+fn sizes(views: &[View], outer: Size) -> Vec<(Size, Option<View>)> {
+    let mut sizes = vec![(outer, None)];
+    for view in views {
+        let size = view.input_size(outer);
+        if !sizes.iter().any(|(known, _)| *known == size) {
+            sizes.push((size, Some(*view)));
         }
     }
     sizes
