@@ -5,6 +5,7 @@
 mod bench;
 mod checks;
 mod demo;
+mod deploy;
 mod memory;
 mod scene;
 mod services;
@@ -23,6 +24,8 @@ enum Command {
     Test,
     /// Start a real Kafka, S3 store and Toxiproxy on this machine, and print how tests find them.
     Services(services::ServicesCommand),
+    /// Read the compose files as Docker Compose does; no engine is needed.
+    ComposeCheck,
     /// Format, lints, documentation, licences, tests: all that must hold before a change lands.
     Ci,
     /// Measure marquetry beside a bare ONNX Runtime loop.
@@ -52,6 +55,7 @@ fn main() -> Result<()> {
         Command::Demo => demo::demo(),
         Command::Test => checks::test(),
         Command::Services(services) => services.run(),
+        Command::ComposeCheck => deploy::check(),
         Command::Ci => checks::ci(),
         Command::Bench(bench) => bench.run(),
         Command::Memory(memory) => memory.run(),
