@@ -1,5 +1,6 @@
 //! The checks: what must hold before a change lands.
 
+use crate::docs::docs;
 use crate::tools::{Python, cargo, run};
 use anyhow::{Context, Result};
 use std::process::Command;
@@ -12,9 +13,10 @@ pub(crate) fn test() -> Result<()> {
     run(python.give_to(cargo().args(["test", "--workspace"])))
 }
 
-/// Format, lints, licences, then every test.
+/// Format, generated pages, lints, licences, then every test.
 pub(crate) fn ci() -> Result<()> {
     run(cargo().args(["fmt", "--all", "--check"]))?;
+    docs(true)?;
     run(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     run(cargo().args(["doc", "--workspace", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "-D warnings"))?;
     deny()?;

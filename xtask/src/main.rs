@@ -5,6 +5,7 @@
 mod bench;
 mod checks;
 mod demo;
+mod docs;
 mod memory;
 mod scene;
 mod tools;
@@ -22,6 +23,12 @@ enum Command {
     Test,
     /// Format, lints, documentation, licences, tests: all that must hold before a change lands.
     Ci,
+    /// Write the pages of docs/ that are made from the code.
+    Docs {
+        /// Write nothing; fail when a page is not what the code says.
+        #[arg(long)]
+        check: bool,
+    },
     /// Measure marquetry beside a bare ONNX Runtime loop.
     Bench(bench::Bench),
     /// Run one very large generated image, and print the peak memory.
@@ -49,6 +56,7 @@ fn main() -> Result<()> {
         Command::Demo => demo::demo(),
         Command::Test => checks::test(),
         Command::Ci => checks::ci(),
+        Command::Docs { check } => docs::docs(check),
         Command::Bench(bench) => bench.run(),
         Command::Memory(memory) => memory.run(),
         Command::Scenes { out, count, seed, size, folds } => {
