@@ -4,6 +4,7 @@ use crate::exit::{EXIT_CODES, Exit, Fatal};
 use crate::say;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use marquetry_geometry::Size;
+use marquetry_telemetry::{LogFormat, start_logging};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -105,7 +106,7 @@ pub(crate) fn run() -> ExitCode {
             return exit.into();
         }
     };
-    say::start_logging();
+    start_logging(LogFormat::Text, "warn,ort=error");
     let result = match cli.command {
         Command::Run(args) => crate::run::run(&args),
         Command::Plan(args) => crate::plan::run(&args),
