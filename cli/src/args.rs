@@ -7,6 +7,7 @@ use crate::say;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use marquetry_geometry::Size;
 use marquetry_model::Device;
+use marquetry_telemetry::{LogFormat, start_logging};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -217,7 +218,7 @@ pub(crate) fn run() -> ExitCode {
             return exit.into();
         }
     };
-    say::start_logging();
+    start_logging(LogFormat::Text, "warn,ort=error");
     let result = match cli.command {
         Command::Run(args) => crate::run::run(&args),
         Command::Coordinate(args) => crate::coordinate::run(&args),

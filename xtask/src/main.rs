@@ -6,6 +6,7 @@ mod bench;
 mod checks;
 mod demo;
 mod deploy;
+mod docs;
 mod memory;
 mod scene;
 mod services;
@@ -28,6 +29,12 @@ enum Command {
     ComposeCheck,
     /// Format, lints, documentation, licences, tests: all that must hold before a change lands.
     Ci,
+    /// Write the pages of docs/ that are made from the code.
+    Docs {
+        /// Write nothing; fail when a page is not what the code says.
+        #[arg(long)]
+        check: bool,
+    },
     /// Measure marquetry beside a bare ONNX Runtime loop.
     Bench(bench::Bench),
     /// Run one very large generated image, and print the peak memory.
@@ -57,6 +64,7 @@ fn main() -> Result<()> {
         Command::Services(services) => services.run(),
         Command::ComposeCheck => deploy::check(),
         Command::Ci => checks::ci(),
+        Command::Docs { check } => docs::docs(check),
         Command::Bench(bench) => bench.run(),
         Command::Memory(memory) => memory.run(),
         Command::Scenes { out, count, seed, size, folds } => {
