@@ -1,12 +1,14 @@
 //! The loop of a worker: messages in, tiles and announcements out.
 
-use crate::block::{BlockTask, PlanContext};
+use crate::block::BlockTask;
+use crate::context::PlanContext;
 use crate::image::ImageOptions;
 use crate::lane::Lanes;
 use crate::network::NetworkSource;
 use crate::{Failure, Images};
 use bytes::Bytes;
-use marquetry_job::{Plan, ResultMessage, StageSeconds, TaskMessage, TileHeader, key, message, tile};
+use marquetry_job::tile::{self, Frame};
+use marquetry_job::{Plan, ResultMessage, StageSeconds, TaskMessage, TileHeader, key, message};
 use marquetry_transport::{Drain, ObjectStore, QueueError, TaskQueue, Topic, consume};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -133,7 +135,7 @@ impl Worker {
             BlockTask::new(Arc::clone(&context), image, grid, id.group as usize, block.clone());
         let forwards = task.forwards();
         self.lanes.submit(Arc::new(task));
-        let (scores, mut seconds) =
+        let (frames, mut seconds) =
             outcome.await.map_err(|_| Failure::passing("the worker was stopped"))??;
         seconds.read += open_seconds;
 
@@ -153,7 +155,7 @@ impl Worker {
                 .collect(),
         };
         let key = key::tile(&message.job, &planned.key, id.group, id.block);
-        let tile_bytes = self.keep(&key, header, scores, &mut seconds).await?;
+        let tile_bytes = self.keep(&key, header, frames, &mut seconds).await?;
         drop(permit);
         Ok(ResultMessage::Tile { task: id, tile_bytes, forwards, seconds })
     }
@@ -162,14 +164,14 @@ impl Worker {
         &self,
         key: &str,
         header: TileHeader,
-        scores: Vec<f32>,
+        frames: Vec<Frame>,
         seconds: &mut StageSeconds,
     ) -> Result<u64, Failure> {
         let started = Instant::now();
-        let encoded = blocking(move || tile::encode(&header, &scores)).await?;
-        let encoded = encoded.map_err(|e| Failure::reject(e.to_string()))?;
-        let tile_bytes = encoded.len() as u64;
-        self.store.put(key, Bytes::from(encoded)).await?;
+        let tile = blocking(move || tile::assemble(&header, &frames)).await?;
+        let tile = tile.map_err(|e| Failure::reject(e.to_string()))?;
+        let tile_bytes = tile.len() as u64;
+        self.store.put(key, Bytes::from(tile)).await?;
         seconds.store += started.elapsed().as_secs_f64();
         Ok(tile_bytes)
     }

@@ -10,7 +10,7 @@ use marquetry_job::{
     Scaling, Scoring, Signature, TaskMessage, TileDtype, TileIndex, key, message, tile,
 };
 use marquetry_model::{ModelError, Network};
-use marquetry_transport::{FolderStore, MemoryQueue, ObjectStore, TaskQueue, Topic};
+use marquetry_transport::{Drain, FolderStore, MemoryQueue, ObjectStore, TaskQueue, Topic};
 use marquetry_worker::{Failure, ImageOptions, NetworkSource, Worker, WorkerOptions};
 use std::path::Path;
 use std::sync::Arc;
@@ -97,6 +97,7 @@ fn member(name: &str, outer: Size, views: &[View], weight: f32, batch: u32) -> M
         name: name.into(),
         onnx: String::new(),
         sha256: name.into(),
+        model_bytes: 1,
         tags: std::collections::BTreeMap::new(),
         weights: vec![weight, weight * 2.0, weight],
         input: Input {
@@ -169,7 +170,7 @@ async fn work(folder: &Path, plan: &Plan, kind: Oracle, lanes: usize) -> (Folder
     };
     let worker =
         Worker::start(Arc::new(store.clone()), Arc::new(queue.clone()), &networks, &options).unwrap();
-    let running = tokio::spawn(Arc::new(worker).run());
+    let running = tokio::spawn(async move { Arc::new(worker).run(&Drain::never()).await });
     let mut events = Vec::new();
     while events.len() < open {
         let delivery = results.receive().await.unwrap();
