@@ -8,7 +8,8 @@ use crate::plans::Plans;
 use crate::{Failure, Images};
 use bytes::Bytes;
 use marquetry_job::message::short_reason;
-use marquetry_job::{Event, ResultMessage, StageSeconds, TaskMessage, TileHeader, key, message, tile};
+use marquetry_job::tile::{self, Frame};
+use marquetry_job::{Event, ResultMessage, StageSeconds, TaskMessage, TileHeader, key, message};
 use marquetry_transport::{
     Drain, Known, ObjectStore, QueueError, StoreErrorKind, Stores, TaskQueue, Topic, consume,
 };
@@ -185,7 +186,7 @@ impl Worker {
             BlockTask::new(Arc::clone(&context), image, grid, id.group as usize, block.clone());
         let forwards = task.forwards();
         self.lanes.submit(Arc::new(task));
-        let (scores, mut seconds) =
+        let (frames, mut seconds) =
             outcome.await.map_err(|_| Failure::passing("the worker was stopped"))??;
         seconds.read += open_seconds;
 
@@ -204,7 +205,7 @@ impl Worker {
                 .map(|m| m.sha256.clone())
                 .collect(),
         };
-        let tile_bytes = keep(store, &key, header, scores, &mut seconds).await?;
+        let tile_bytes = keep(store, &key, header, frames, &mut seconds).await?;
         drop(permit);
         Ok(Event::Tile { task: id, tile_bytes, forwards, seconds })
     }
@@ -223,14 +224,14 @@ async fn keep(
     store: &dyn ObjectStore,
     key: &str,
     header: TileHeader,
-    scores: Vec<f32>,
+    frames: Vec<Frame>,
     seconds: &mut StageSeconds,
 ) -> Result<u64, Failure> {
     let started = Instant::now();
-    let encoded = blocking(move || tile::encode(&header, &scores)).await?;
-    let encoded = encoded.map_err(|e| Failure::reject(e.to_string()))?;
-    let tile_bytes = encoded.len() as u64;
-    store.put(key, Bytes::from(encoded)).await?;
+    let tile = blocking(move || tile::assemble(&header, &frames)).await?;
+    let tile = tile.map_err(|e| Failure::reject(e.to_string()))?;
+    let tile_bytes = tile.len() as u64;
+    store.put(key, Bytes::from(tile)).await?;
     seconds.store += started.elapsed().as_secs_f64();
     Ok(tile_bytes)
 }

@@ -100,6 +100,7 @@ fn member(name: &str, outer: Size, views: &[View], weight: f32, batch: u32) -> M
         name: name.into(),
         onnx: String::new(),
         sha256: name.into(),
+        model_bytes: 1,
         tags: std::collections::BTreeMap::new(),
         weights: vec![weight, weight * 2.0, weight],
         input: Input {
