@@ -92,6 +92,11 @@ impl BlockTask {
         Some(Unit { seq, members, windows: start..(start + self.run_length).min(windows) })
     }
 
+    /// Leaves out what no lane has begun.
+    pub(crate) fn abandon(&self) {
+        self.failed.store(true, Ordering::Relaxed);
+    }
+
     /// Whether there is no use in computing more of it.
     pub(crate) fn has_failed(&self) -> bool {
         self.failed.load(Ordering::Relaxed)

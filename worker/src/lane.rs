@@ -7,7 +7,7 @@ use crate::unit::UnitRunner;
 use marquetry_ensemble::Band;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
@@ -16,6 +16,8 @@ use std::thread::JoinHandle;
 pub(crate) struct Lanes {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
+    /// A lane will not come back: nobody waits for it.
+    given_up: AtomicBool,
 }
 
 #[derive(Default)]
@@ -81,12 +83,17 @@ impl Lanes {
             std::thread::Builder::new().name(format!("lane-{k}")).spawn(move || run(&shared, networks, n))
         };
         let threads = (0..n).map(spawn).collect::<Result<_, _>>()?;
-        Ok(Self { shared, threads })
+        Ok(Self { shared, threads, given_up: AtomicBool::new(false) })
     }
 
     /// Model runs of one window each so far.
     pub(crate) fn forwards(&self) -> u64 {
         self.shared.forwards.load(Ordering::Relaxed)
+    }
+
+    /// Does not wait for the lanes when they are dropped.
+    pub(crate) fn give_up(&self) {
+        self.given_up.store(true, Ordering::Relaxed);
     }
 
     /// Gives a task to the lanes.
@@ -105,6 +112,9 @@ impl Drop for Lanes {
             waiting.bands.clear();
         }
         self.shared.changed.notify_all();
+        if self.given_up.load(Ordering::Relaxed) {
+            return;
+        }
         for thread in self.threads.drain(..) {
             // A lane that panicked has already failed its task.
             let _ = thread.join();

@@ -23,4 +23,4 @@ mod unit;
 pub use failure::Failure;
 pub use image::{ImageOptions, Images};
 pub use network::{NetworkSource, OrtSource};
-pub use pump::{Worker, WorkerOptions};
+pub use pump::{Worker, WorkerError, WorkerOptions};
