@@ -2,6 +2,7 @@
 
 use crate::exit::{EXIT_CODES, Exit, Fatal};
 use crate::say;
+use crate::storage::StorageArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use marquetry_geometry::Size;
 use std::path::PathBuf;
@@ -51,8 +52,8 @@ pub(crate) struct Common {
 
 #[derive(Args)]
 pub(crate) struct RunArgs {
-    /// The job file.
-    pub(crate) job: PathBuf,
+    /// The job file: a path or s3://bucket/key.
+    pub(crate) job: String,
     /// Threads that compute windows side by side, each with its own sessions [default: one for each core, at most 8].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) lanes: Option<u16>,
@@ -63,21 +64,27 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "MB", default_value_t = 4096)]
     pub(crate) models_mb: u64,
     #[command(flatten)]
+    pub(crate) storage: StorageArgs,
+    #[command(flatten)]
     pub(crate) common: Common,
 }
 
 #[derive(Args)]
 pub(crate) struct PlanArgs {
-    /// The job file.
-    pub(crate) job: PathBuf,
+    /// The job file: a path or s3://bucket/key.
+    pub(crate) job: String,
+    #[command(flatten)]
+    pub(crate) storage: StorageArgs,
     #[command(flatten)]
     pub(crate) common: Common,
 }
 
 #[derive(Args)]
 pub(crate) struct InspectArgs {
-    /// The model.
-    pub(crate) model: PathBuf,
+    /// The model: a path or s3://bucket/key.
+    pub(crate) model: String,
+    #[command(flatten)]
+    pub(crate) storage: StorageArgs,
     /// Window to try where the model takes any size, px: 512 or 384x640.
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub(crate) window: Option<Size>,

@@ -4,10 +4,12 @@ mod args;
 mod exit;
 mod inspect;
 mod job;
+mod place;
 mod plan;
 mod progress;
 mod run;
 mod say;
+mod storage;
 mod summary;
 
 fn main() -> std::process::ExitCode {

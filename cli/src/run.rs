@@ -2,7 +2,8 @@
 
 use crate::args::RunArgs;
 use crate::exit::{Exit, Fatal};
-use crate::job::{JobFile, load_runtime};
+use crate::job::{JobFile, load_runtime, start_tokio, tables};
+use crate::place::Place;
 use crate::progress::Progress;
 use crate::summary;
 use bytes::Bytes;
@@ -13,12 +14,8 @@ use marquetry_coordinator::{
 use marquetry_job::key;
 use marquetry_job::spec::{JobSpec, Output, Policy};
 use marquetry_model::{Device, Runtime, SessionOptions};
-use marquetry_transport::{
-    Drain, FolderStore, MemoryQueue, ObjectStore, StoreError, StoreErrorKind, TaskQueue,
-};
+use marquetry_transport::{Drain, Files, MemoryQueue, ObjectStore, StoreError, TaskQueue};
 use marquetry_worker::{ImageOptions, NetworkSource, OrtSource, Worker, WorkerOptions};
-use std::fs::File;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -29,29 +26,32 @@ const TICK: Duration = Duration::from_millis(200);
 
 pub(crate) fn run(args: &RunArgs) -> Result<Exit, Fatal> {
     let started = Instant::now();
-    let job = JobFile::read(&args.job)?;
+    let tokio = start_tokio()?;
+    let storage = args.storage.open(&tokio);
+    let job = JobFile::read(&args.job, &storage.files)?;
     let runtime = load_runtime(args.common.onnxruntime.as_deref())?;
-    FolderStore::open(&job.store()?).map_err(unavailable)?;
-    let folder = job.store()?;
-    let store = FolderStore::open(&folder).map_err(unavailable)?;
-    let _lock = lock(&folder)?;
-    store.clear_scratch().map_err(unavailable)?;
-    let planned = job.plan(&runtime, store.scratch(), Some(&folder.join(".models")))?;
+    let place = Place::open(&job.store()?, &storage, &tokio)?;
+    let planned = job.plan(&storage.files, &runtime, place.scratch.clone(), Some(&place.memory))?;
     if job.spec.failures.policy == Policy::Fail && !planned.rejected.is_empty() {
         return Err(Fatal::new(
             Exit::BadJob,
             "failures.policy is `fail` and some images cannot be used; nothing was run",
         ));
     }
-    let ids =
-        planned.plan.images.iter().map(|i| i.id.clone()).chain(planned.rejected.iter().map(|r| r.id.clone()));
-    let tables =
-        Tables::prepare(&job.spec, &job.base, ids.collect()).map_err(|e| Fatal::new(Exit::BadJob, e))?;
+    let tables = tables(&job, &storage.files, &planned)?;
     let threads = Threads::choose(args);
-    let tokio = tokio::runtime::Runtime::new()
-        .map_err(|e| Fatal::new(Exit::Unavailable, format!("cannot start threads: {e}")))?;
-    let local =
-        Local { store, folder: &folder, spec: &job.spec, planned: &planned, runtime, threads, args, started };
+    let (store, files) = (Arc::clone(&place.store), storage.files);
+    let local = Local {
+        store,
+        files,
+        place: &place,
+        spec: &job.spec,
+        planned: &planned,
+        runtime,
+        threads,
+        args,
+        started,
+    };
     let exit = tokio.block_on(local.run(tables));
     tokio.shutdown_timeout(Duration::from_secs(1));
     exit
@@ -60,19 +60,6 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Fatal> {
 /// Most bytes of canvases in hand: one being computed, one being stored.
 pub(crate) const fn canvas_bytes(spec: &JobSpec) -> u64 {
     spec.limits.block_bytes() * 2
-}
-
-/// Keeps two runs from working in one folder at a time.
-fn lock(folder: &Path) -> Result<File, Fatal> {
-    let path = folder.join(".lock");
-    let file = File::create(&path)
-        .map_err(|e| Fatal::new(Exit::Unavailable, format!("cannot write {}: {e}", path.display())))?;
-    file.try_lock().map_err(|_| {
-        let message =
-            format!("another run is at work in {}; wait for it, or choose another `store`", folder.display());
-        Fatal::new(Exit::TryAgain, message)
-    })?;
-    Ok(file)
 }
 
 /// How the cores are used.
@@ -93,8 +80,9 @@ impl Threads {
 
 /// One run on this machine.
 struct Local<'a> {
-    store: FolderStore,
-    folder: &'a Path,
+    store: Arc<dyn ObjectStore>,
+    files: Files,
+    place: &'a Place,
     spec: &'a JobSpec,
     planned: &'a Planned,
     runtime: Runtime,
@@ -126,9 +114,9 @@ impl Local<'_> {
                 format!("failures.policy is `fail`: {reason}; fix it and run the same command again");
             return Err(Fatal::new(Exit::Partial, message));
         }
-        let store: Arc<dyn ObjectStore> = Arc::new(self.store.clone());
         let plan = &self.planned.plan;
-        let names = tables.write(store, plan, &outputs, &self.store.scratch()).await.map_err(failed_table)?;
+        let store = Arc::clone(&self.store);
+        let names = tables.write(store, plan, &outputs, &self.place.scratch).await.map_err(failed_table)?;
         let files = self.write_report(&finished, names).await?;
         let facts = self.facts(files);
         summary::print(&finished, &facts, self.args.common.format);
@@ -145,9 +133,13 @@ impl Local<'_> {
 
         let queue = MemoryQueue::new();
         let shared: Arc<dyn TaskQueue> = Arc::new(queue.clone());
-        let store: Arc<dyn ObjectStore> = Arc::new(self.store.clone());
+        let store = Arc::clone(&self.store);
         let worker = Arc::new(self.worker(&store, &shared)?);
-        let options = AggregatorOptions { images: self.threads.lanes.min(2), temp_dir: self.store.scratch() };
+        let options = AggregatorOptions {
+            images: self.threads.lanes.min(2),
+            temp_dir: self.place.scratch.clone(),
+            files: self.files.clone(),
+        };
         let aggregator = Arc::new(Aggregator::new(Arc::clone(&store), Arc::clone(&shared), options));
         let spawned = Arc::clone(&worker);
         let working = tokio::spawn(async move { spawned.run(&Drain::never()).await });
@@ -182,7 +174,8 @@ impl Local<'_> {
 
     fn worker(&self, store: &Arc<dyn ObjectStore>, queue: &Arc<dyn TaskQueue>) -> Result<Worker, Fatal> {
         let options = SessionOptions { intra_threads: self.threads.each, device: Device::Cpu };
-        let networks: Arc<dyn NetworkSource> = Arc::new(OrtSource::new(self.runtime.clone(), options));
+        let networks: Arc<dyn NetworkSource> =
+            Arc::new(OrtSource::new(self.runtime.clone(), options, self.files.clone()));
         let options = WorkerOptions {
             lanes: self.threads.lanes,
             canvas_bytes: canvas_bytes(self.spec),
@@ -190,7 +183,8 @@ impl Local<'_> {
             images: ImageOptions {
                 pixels_max: self.spec.limits.image_pixels,
                 memory_bytes: self.spec.limits.image_bytes(),
-                spool_dir: self.store.scratch(),
+                spool_dir: self.place.scratch.clone(),
+                files: self.files.clone(),
             },
         };
         Worker::start(Arc::clone(store), Arc::clone(queue), &networks, &options)
@@ -204,7 +198,7 @@ impl Local<'_> {
         tables: Vec<String>,
     ) -> Result<Vec<(String, String)>, Fatal> {
         let job = &finished.plan.job;
-        let place = |name: &str| self.store.path(&key::out(job, name)).display().to_string();
+        let place = |name: &str| self.place.of(&key::out(job, name));
         let mut files: Vec<(String, String)> = Vec::new();
         for output in &self.spec.outputs {
             let name = output.place();
@@ -213,7 +207,8 @@ impl Local<'_> {
         }
         debug_assert!(tables.iter().all(|t| files.iter().any(|(name, _)| name == t)));
         if self.spec.outputs.contains(&Output::Report) {
-            let page = finished.report(&self.store, self.facts(files.clone())).await.map_err(failed_table)?;
+            let page =
+                finished.report(&*self.store, self.facts(files.clone())).await.map_err(failed_table)?;
             let key = key::out(job, "report.html");
             self.store.put(&key, Bytes::from(report::render(&page))).await.map_err(unavailable)?;
         }
@@ -227,7 +222,7 @@ impl Local<'_> {
                 "Device".to_owned(),
                 format!("CPU, {} lanes × {} threads", self.threads.lanes, self.threads.each),
             ),
-            ("Store".to_owned(), self.folder.display().to_string()),
+            ("Store".to_owned(), self.place.uri.clone()),
         ];
         RunFacts {
             wall_seconds: self.started.elapsed().as_secs_f64(),
@@ -255,9 +250,9 @@ async fn stop() {
     let _ = tokio::signal::ctrl_c().await;
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 fn unavailable(error: StoreError) -> Fatal {
-    let exit = if error.kind == StoreErrorKind::BadKey { Exit::Bug } else { Exit::Unavailable };
-    Fatal::new(exit, error)
+    Fatal::of_store(&error)
 }
 
 fn failed_table(error: TableError) -> Fatal {

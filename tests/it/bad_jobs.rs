@@ -89,7 +89,8 @@ fn bad_jobs_start_nothing_and_say_why() {
         ("outputs: [{submission: kaggle-rle, sample: sample.csv}]", 65, &["outputs[0]", "other"]),
         ("outputs: [{masks: gif}]", 65, &["outputs[0].masks", "gif", "png"]),
         ("store: m.onnx", 69, &["m.onnx"]),
-        ("store: s3://bucket/there", 65, &["store", "s3://bucket/there", "folder"]),
+        ("store: gs://bucket/there", 65, &["store", "`gs://`", "s3://bucket/key"]),
+        ("images: gs://bucket/there", 65, &["images.from", "`gs://`"]),
         ("tta: {views: [mirror]}", 65, &["tta.views", "mirror"]),
     ];
     for (lines, code, words) in table {

@@ -12,4 +12,5 @@ mod outputs;
 mod pictures;
 mod plain_reference;
 mod repeats;
+mod s3;
 mod walls;

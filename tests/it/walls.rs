@@ -28,15 +28,19 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
 
 #[test]
 fn crates_know_only_what_they_may() {
-    let allowed: [(&str, &[&str]); 10] = [
+    let allowed: [(&str, &[&str]); 11] = [
         ("marquetry-geometry", &[]),
         ("marquetry-ensemble", &["geometry"]),
         ("marquetry-job", &["geometry", "ensemble"]),
         ("marquetry-raster", &["geometry"]),
         ("marquetry-model", &["geometry", "job"]),
         ("marquetry-transport", &[]),
-        ("marquetry-worker", &["geometry", "ensemble", "job", "raster", "model", "transport"]),
-        ("marquetry-coordinator", &["geometry", "ensemble", "job", "raster", "model", "transport"]),
+        ("marquetry-imagery", &["raster", "transport"]),
+        ("marquetry-worker", &["geometry", "ensemble", "job", "raster", "model", "transport", "imagery"]),
+        (
+            "marquetry-coordinator",
+            &["geometry", "ensemble", "job", "raster", "model", "transport", "imagery"],
+        ),
         (
             "marquetry-cli",
             &["ensemble", "geometry", "job", "raster", "model", "transport", "worker", "coordinator"],
@@ -63,6 +67,20 @@ fn crates_know_only_what_they_may() {
             users.iter().all(|u| [home, "xtask"].contains(u)),
             "{library} belongs in {home}, not in {users:?}"
         );
+    }
+}
+
+/// Client libraries of services are named in one place each.
+#[test]
+fn services_are_spoken_to_in_one_place() {
+    let home = Path::new("crates/transport/src/s3");
+    for folder in ["crates", "worker", "coordinator", "cli", "xtask"] {
+        for file in sources(&root().join(folder)) {
+            let text = std::fs::read_to_string(&file).expect("a source file");
+            let names = ["aws_sdk", "aws_config", "aws_smithy", "aws_types"].iter().any(|n| text.contains(n));
+            let inside = file.strip_prefix(root()).is_ok_and(|path| path.starts_with(home));
+            assert!(inside || !names, "{} must not know how S3 is spoken to", file.display());
+        }
     }
 }
 

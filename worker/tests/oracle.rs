@@ -10,7 +10,7 @@ use marquetry_job::{
     Scaling, Scoring, Signature, TaskMessage, TileDtype, TileIndex, key, message, tile,
 };
 use marquetry_model::{ModelError, Network};
-use marquetry_transport::{FolderStore, MemoryQueue, ObjectStore, TaskQueue, Topic};
+use marquetry_transport::{Drain, Files, FolderStore, MemoryQueue, ObjectStore, TaskQueue, Topic};
 use marquetry_worker::{Failure, ImageOptions, NetworkSource, Worker, WorkerOptions};
 use std::path::Path;
 use std::sync::Arc;
@@ -165,11 +165,16 @@ async fn work(folder: &Path, plan: &Plan, kind: Oracle, lanes: usize) -> (Folder
         lanes,
         canvas_bytes: 1 << 20,
         model_bytes: 1 << 20,
-        images: ImageOptions { pixels_max: 1 << 20, memory_bytes: 1 << 20, spool_dir: folder.to_path_buf() },
+        images: ImageOptions {
+            pixels_max: 1 << 20,
+            memory_bytes: 1 << 20,
+            spool_dir: folder.to_path_buf(),
+            files: Files::local_only(),
+        },
     };
     let worker =
         Worker::start(Arc::new(store.clone()), Arc::new(queue.clone()), &networks, &options).unwrap();
-    let running = tokio::spawn(Arc::new(worker).run());
+    let running = tokio::spawn(async move { Arc::new(worker).run(&Drain::never()).await });
     let mut events = Vec::new();
     while events.len() < open {
         let delivery = results.receive().await.unwrap();

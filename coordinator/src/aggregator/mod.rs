@@ -12,11 +12,11 @@ mod tiles;
 use crate::aggregator::image::Work;
 use crate::aggregator::tiles::TilesError;
 use bytes::Bytes;
+use marquetry_imagery::ImageError;
 use marquetry_job::spec::JobSpec;
 use marquetry_job::{AggregateMessage, Plan, ResultMessage, TaskId, key, message};
-use marquetry_raster::read::{ReadError, ReadErrorKind};
 use marquetry_raster::write::WriteError;
-use marquetry_transport::{Drain, ObjectStore, QueueError, StoreError, TaskQueue, Topic, consume};
+use marquetry_transport::{Drain, Files, ObjectStore, QueueError, StoreError, TaskQueue, Topic, consume};
 pub(crate) use outputs::expected;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -31,6 +31,8 @@ pub struct AggregatorOptions {
     pub images: usize,
     /// Folder for label maps and outputs until they are stored.
     pub temp_dir: PathBuf,
+    /// Where images are read from, for their georeference and the report's pictures.
+    pub files: Files,
 }
 
 /// Why an image could not be put together.
@@ -44,7 +46,7 @@ pub(crate) enum AggregateError {
     Write(#[from] WriteError),
     /// The image cannot be read for the report's picture.
     #[error(transparent)]
-    Read(#[from] ReadError),
+    Read(#[from] ImageError),
     /// The store is in trouble.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -68,7 +70,7 @@ impl AggregateError {
     fn may_pass(&self) -> bool {
         match self {
             Self::Tiles(_) | Self::Store(_) | Self::Io(_) => true,
-            Self::Read(error) => error.kind() == ReadErrorKind::Io,
+            Self::Read(error) => error.may_pass(),
             Self::Write(error) => matches!(error, WriteError::Io { .. }),
             Self::Plan(_) => false,
         }

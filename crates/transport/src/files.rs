@@ -37,7 +37,8 @@ impl FileError {
         Self { kind: trouble.kind, doing, uri: uri.to_owned(), reason: trouble.reason }
     }
 
-    fn disk(doing: &'static str, uri: &str, error: &io::Error) -> Self {
+    /// A failure of this machine's disk.
+    pub fn of_disk(doing: &'static str, uri: &str, error: &io::Error) -> Self {
         Self::new(doing, uri, Trouble::disk(error))
     }
 
@@ -133,9 +134,9 @@ impl Files {
     pub fn stat(&self, uri: &str) -> Result<FileStat, FileError> {
         let (remote, place) = match self.place("read", uri)? {
             Place::Local(path) => {
-                let meta = std::fs::metadata(path).map_err(|e| FileError::disk("read", uri, &e))?;
+                let meta = std::fs::metadata(path).map_err(|e| FileError::of_disk("read", uri, &e))?;
                 if meta.is_dir() {
-                    return Err(FileError::disk("read", uri, &io::ErrorKind::IsADirectory.into()));
+                    return Err(FileError::of_disk("read", uri, &io::ErrorKind::IsADirectory.into()));
                 }
                 return Ok(FileStat::of_file(&meta));
             }
@@ -198,7 +199,7 @@ impl Files {
     pub fn read(&self, uri: &str) -> Result<Bytes, FileError> {
         match self.place("read", uri)? {
             Place::Local(path) => {
-                std::fs::read(path).map(Bytes::from).map_err(|e| FileError::disk("read", uri, &e))
+                std::fs::read(path).map(Bytes::from).map_err(|e| FileError::of_disk("read", uri, &e))
             }
             Place::S3(remote, place) => {
                 let s3 = remote.s3.clone();
@@ -369,7 +370,7 @@ fn list_local(root: &Path) -> Result<Vec<Listed>, FileError> {
     let root = if root.as_os_str().is_empty() { Path::new(".") } else { root };
     let mut open = vec![(root.to_path_buf(), String::new())];
     while let Some((folder, prefix)) = open.pop() {
-        let failed = |error: io::Error| FileError::disk("list", &folder.to_string_lossy(), &error);
+        let failed = |error: io::Error| FileError::of_disk("list", &folder.to_string_lossy(), &error);
         for entry in std::fs::read_dir(&folder).map_err(failed)? {
             let entry = entry.map_err(failed)?;
             let name = entry.file_name().to_string_lossy().into_owned();
