@@ -1,10 +1,13 @@
 //! The command line.
 
+use crate::broker::Broker;
 use crate::exit::{EXIT_CODES, Exit, Fatal};
+use crate::process::{DrainArgs, ProcessArgs};
 use crate::say;
 use crate::storage::StorageArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use marquetry_geometry::Size;
+use marquetry_model::Device;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -22,6 +25,20 @@ enum Command {
     /// where it stopped.
     #[command(after_help = EXIT_CODES)]
     Run(RunArgs),
+    /// Run a job on a cluster: plan it, send its tasks to workers by Kafka, follow it to the finished submission. Run
+    /// again after a stop, it goes on where it stopped.
+    #[command(after_help = EXIT_CODES)]
+    Coordinate(CoordinateArgs),
+    /// Run members for the jobs of a cluster, until it is asked to stop.
+    Worker(WorkerArgs),
+    /// Put finished images together for the jobs of a cluster, until it is asked to stop.
+    Aggregate(AggregateArgs),
+    /// Say how far jobs are.
+    Status(StatusArgs),
+    /// Stop a job; what is finished is kept, and `coordinate` goes on with it.
+    Cancel(CancelArgs),
+    /// Ask for another try of what a job has given up, after what was wrong is mended.
+    Retry(RetryArgs),
     /// Look at everything a job needs without running it: print the job with every default filled in, and its cost.
     Plan(PlanArgs),
     /// Say what an ONNX model takes and gives, and print a member entry for a job file.
@@ -70,6 +87,113 @@ pub(crate) struct RunArgs {
 }
 
 #[derive(Args)]
+pub(crate) struct CoordinateArgs {
+    /// The job file: a path or s3://bucket/key.
+    pub(crate) job: String,
+    /// A block or image that is out for longer than this, and much longer than the others take, is sent again.
+    #[arg(long, value_name = "SECONDS", env = "MARQUETRY_LATE_SECONDS", default_value_t = 60)]
+    pub(crate) late_seconds: u64,
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(flatten)]
+    pub(crate) broker: Broker,
+    #[command(flatten)]
+    pub(crate) storage: StorageArgs,
+    #[command(flatten)]
+    pub(crate) process: ProcessArgs,
+}
+
+#[derive(Args)]
+pub(crate) struct WorkerArgs {
+    /// Where members run: cpu, cuda or cuda:N.
+    #[arg(long, value_name = "DEVICE", env = "MARQUETRY_DEVICE", default_value = "cpu")]
+    pub(crate) device: Device,
+    /// Threads that compute windows side by side, each with its own sessions [default: one for each core, at most 8].
+    #[arg(long, value_name = "N", env = "MARQUETRY_LANES", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) lanes: Option<u16>,
+    /// Threads inside each session [default: the cores divided by the lanes].
+    #[arg(long, value_name = "N", env = "MARQUETRY_THREADS", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) threads: Option<u16>,
+    /// Most MB of models kept open by all lanes; more are opened and closed as they are needed.
+    #[arg(long, value_name = "MB", env = "MARQUETRY_MODELS_MB", default_value_t = 4096)]
+    pub(crate) models_mb: u64,
+    /// Most MB of canvases in hand; a block that needs more is worked on alone.
+    #[arg(long, value_name = "MB", env = "MARQUETRY_CANVAS_MB", default_value_t = 1024)]
+    pub(crate) canvas_mb: u64,
+    /// Most MB of decoded pixels held for one image.
+    #[arg(long, value_name = "MB", env = "MARQUETRY_IMAGE_MB", default_value_t = 512)]
+    pub(crate) image_mb: u64,
+    /// Images of more than so many million pixels are refused.
+    #[arg(long, value_name = "N", env = "MARQUETRY_IMAGE_MEGAPIXELS", default_value_t = 20_000)]
+    pub(crate) image_megapixels: u64,
+    /// The ONNX Runtime library; else `ORT_DYLIB_PATH`, the binary's own folder, and the active Python's
+    /// `onnxruntime` package are searched.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) onnxruntime: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) broker: Broker,
+    #[command(flatten)]
+    pub(crate) storage: StorageArgs,
+    #[command(flatten)]
+    pub(crate) process: ProcessArgs,
+    #[command(flatten)]
+    pub(crate) drain: DrainArgs,
+}
+
+#[derive(Args)]
+pub(crate) struct AggregateArgs {
+    /// Images put together at the same time; each holds one band of rows.
+    #[arg(long, value_name = "N", env = "MARQUETRY_IMAGES", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) images: u16,
+    #[command(flatten)]
+    pub(crate) broker: Broker,
+    #[command(flatten)]
+    pub(crate) storage: StorageArgs,
+    #[command(flatten)]
+    pub(crate) process: ProcessArgs,
+    #[command(flatten)]
+    pub(crate) drain: DrainArgs,
+}
+
+#[derive(Args)]
+pub(crate) struct StatusArgs {
+    /// The job [default: all of the store].
+    pub(crate) job: Option<String>,
+    /// The store: a folder or s3://bucket/prefix.
+    #[arg(long, value_name = "STORE", env = "MARQUETRY_STORE")]
+    pub(crate) store: String,
+    #[command(flatten)]
+    pub(crate) storage: StorageArgs,
+    /// How results are printed.
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: Format,
+}
+
+#[derive(Args)]
+pub(crate) struct CancelArgs {
+    /// The job.
+    pub(crate) job: String,
+    /// The store: a folder or s3://bucket/prefix.
+    #[arg(long, value_name = "STORE", env = "MARQUETRY_STORE")]
+    pub(crate) store: String,
+    #[command(flatten)]
+    pub(crate) storage: StorageArgs,
+}
+
+#[derive(Args)]
+pub(crate) struct RetryArgs {
+    /// The job.
+    pub(crate) job: String,
+    /// The store: a folder or s3://bucket/prefix.
+    #[arg(long, value_name = "STORE", env = "MARQUETRY_STORE")]
+    pub(crate) store: String,
+    #[command(flatten)]
+    pub(crate) storage: StorageArgs,
+    #[command(flatten)]
+    pub(crate) broker: Broker,
+}
+
+#[derive(Args)]
 pub(crate) struct PlanArgs {
     /// The job file: a path or s3://bucket/key.
     pub(crate) job: String,
@@ -115,6 +239,12 @@ pub(crate) fn run() -> ExitCode {
     say::start_logging();
     let result = match cli.command {
         Command::Run(args) => crate::run::run(&args),
+        Command::Coordinate(args) => crate::coordinate::run(&args),
+        Command::Worker(args) => crate::worker::run(&args),
+        Command::Aggregate(args) => crate::aggregate::run(&args),
+        Command::Status(args) => crate::control::status(&args),
+        Command::Cancel(args) => crate::control::run_cancel(&args),
+        Command::Retry(args) => crate::control::run_retry(&args),
         Command::Plan(args) => crate::plan::run(&args),
         Command::Inspect(args) => crate::inspect::run(&args),
         Command::Schema => {

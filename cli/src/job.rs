@@ -7,7 +7,7 @@ use marquetry_job::spec::JobSpec;
 use marquetry_model::{Runtime, RuntimeSearch};
 use marquetry_raster::read::Limits;
 use marquetry_transport::Files;
-use marquetry_transport::uri::{Location, join, parent};
+use marquetry_transport::uri::{Location, is_uri, join, parent};
 use std::path::{Path, PathBuf};
 
 /// A job file, read.
@@ -33,6 +33,17 @@ impl JobFile {
         let uri = join(&self.base, &self.spec.store);
         Location::parse(&uri).map_err(|reason| Fatal::new(Exit::BadJob, format!("store: {reason}")))?;
         Ok(uri)
+    }
+
+    /// [`store`](Self::store), and of a folder its whole path, so that others can find it.
+    pub(crate) fn store_uri(&self) -> Result<String, Fatal> {
+        let uri = self.store()?;
+        if is_uri(&uri) {
+            return Ok(uri);
+        }
+        let failed = |e| Fatal::new(Exit::Unavailable, format!("cannot make {uri}: {e}"));
+        std::fs::create_dir_all(&uri).map_err(failed)?;
+        Ok(Path::new(&uri).canonicalize().map_err(failed)?.display().to_string())
     }
 
     /// Looks at all images and members. `scratch` is a folder for pixels that do not fit into memory, `memory` one for

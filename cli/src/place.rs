@@ -28,15 +28,6 @@ impl Place {
         if is_uri(uri) { Self::remote(uri, storage, runtime) } else { Self::folder(Path::new(uri)) }
     }
 
-    /// What lies at `key`, to show.
-    pub(crate) fn of(&self, key: &str) -> String {
-        if is_uri(&self.uri) {
-            format!("{}/{key}", self.uri)
-        } else {
-            Path::new(&self.uri).join(key).display().to_string()
-        }
-    }
-
     fn folder(folder: &Path) -> Result<Self, Fatal> {
         let store = FolderStore::open(folder).map_err(|e| Fatal::of_store(&e))?;
         // Without `..`, so that printed paths can be read.

@@ -1,17 +1,30 @@
 //! Publishing a plan's tasks and following what becomes of them.
 
-use crate::aggregator::expected;
+use crate::beacon::{Beacon, Stopped};
+use crate::control::settle;
+use crate::outstanding::{Outstanding, Work};
+use crate::status::{JobState, Watch};
 use bytes::Bytes;
+use marquetry_job::message::short_reason;
 use marquetry_job::spec::JobSpec;
-use marquetry_job::{Ledger, Loss, Plan, Progress, ResultMessage, StageSeconds, Step, TaskId, key, message};
-use marquetry_transport::{ObjectStore, QueueError, StoreError, TaskQueue, Topic};
-use std::collections::{HashMap, HashSet};
+use marquetry_job::{
+    AggregateMessage, DeadLetter, Event, Ledger, Loss, Plan, Progress, ResultMessage, RunId, StageSeconds,
+    Step, TaskMessage, message,
+};
+use marquetry_transport::{Feed, ObjectStore, QueueError, StoreError, TaskQueue, Topic};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
 
 /// The first pause before something that failed is tried again; it doubles with each attempt.
 const BACK_OFF: Duration = Duration::from_millis(250);
 const BACK_OFF_MAX: Duration = Duration::from_secs(30);
+/// Between two looks at what is late.
+const TICK: Duration = Duration::from_secs(1);
+/// Tasks that are out at least, and for each worker: enough that nobody waits for the next one, and no more, so that
+/// jobs that share workers take turns.
+const AHEAD_MIN: usize = 64;
+const AHEAD_EACH: usize = 16;
 
 /// Why following a job ended early.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +35,9 @@ pub enum FollowError {
     /// The store is lost.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Someone wants it to end.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
 }
 
 /// What a job's tasks came to.
@@ -47,6 +63,8 @@ pub struct Tally {
     pub aggregate_seconds: f64,
     /// Tries that failed and were made again.
     pub retries: u64,
+    /// Blocks and images that were out for too long and sent again.
+    pub resent: u64,
     /// What was given up.
     pub losses: Vec<Loss>,
 }
@@ -54,9 +72,11 @@ pub struct Tally {
 /// One job as the coordinator follows it.
 pub struct Follow<'a> {
     /// Where tiles lie.
-    pub store: &'a dyn ObjectStore,
+    pub store: Arc<dyn ObjectStore>,
     /// Where messages go.
     pub queue: Arc<dyn TaskQueue>,
+    /// The job and this run of it.
+    pub run: &'a RunId,
     /// What is computed.
     pub plan: &'a Plan,
     /// What was asked for.
@@ -69,154 +89,227 @@ pub struct Follow<'a> {
     pub stop_at_loss: bool,
     /// Whether tiles stay when their image is finished.
     pub keep_tiles: bool,
+    /// Nothing is sent again for being late before this.
+    pub patience: Duration,
+}
+
+/// What changes while a job is followed.
+struct Course {
+    ledger: Ledger,
+    tally: Tally,
+    outstanding: Outstanding,
+    watch: Watch,
+    /// Messages on their way; what failed and waits for its next try is among them.
+    publishing: JoinSet<Result<(), QueueError>>,
+    /// Dead letters on their way: the job does not end before they are safe.
+    letters: JoinSet<Result<(), QueueError>>,
 }
 
 impl Follow<'_> {
     /// Publishes what is not done yet and follows it to the end. `each` sees every change.
     ///
     /// # Errors
-    /// When the queue or the store is lost.
+    /// When the queue or the store is lost, the job is cancelled, or another coordinator takes it over.
     pub async fn run(&self, mut each: impl FnMut(&Tally)) -> Result<Tally, FollowError> {
+        // Listening begins before looking, so that nothing that is announced in between is missed.
         let mut results = self.queue.follow(Topic::Results).await?;
+        let mut beacon = Beacon::light(Arc::clone(&self.store), self.run.clone()).await?;
+        let mut course = self.begin().await?;
+        each(&course.tally);
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while !(course.ledger.is_complete() || self.stop_at_loss && !course.tally.losses.is_empty()) {
+            self.fill(&mut course);
+            tokio::select! {
+                event = self.hear(&mut *results, &mut course.watch) => {
+                    if self.take_in(&event?, &mut course) {
+                        each(&course.tally);
+                    }
+                }
+                Some(published) = course.publishing.join_next() => {
+                    published.unwrap_or(Err(QueueError::Closed))?;
+                }
+                stopped = beacon.stopped() => {
+                    if stopped == Stopped::Cancelled {
+                        settle(&*self.store, &self.run.job, JobState::Cancelled).await?;
+                    }
+                    return Err(stopped.into());
+                }
+                _ = tick.tick() => {
+                    self.send_late(&mut course);
+                    beacon.show(self.status(&mut course));
+                }
+            }
+        }
+        while let Some(published) = course.letters.join_next().await {
+            published.unwrap_or(Err(QueueError::Closed))?;
+        }
+        if course.ledger.is_complete() {
+            self.clear_tiles(&course.tally.losses.iter().map(|loss| loss.image).collect()).await?;
+        }
+        beacon.put_out(self.status(&mut course)).await;
+        Ok(course.tally)
+    }
+
+    async fn begin(&self) -> Result<Course, FollowError> {
         let blocks: Vec<Vec<u32>> =
             (0..self.plan.images.len() as u32).map(|image| self.plan.blocks_of(image)).collect();
-        let mut ledger = Ledger::new(&self.plan.job, self.outputs, &blocks, self.attempts_max);
+        let mut ledger = Ledger::new(&blocks, self.attempts_max);
         let mut tally = Tally::default();
         self.look_up(&mut ledger, &mut tally).await?;
         tally.progress = ledger.progress();
-        each(&tally);
-        for step in ledger.start() {
-            self.take(step, &mut tally, false).await?;
+        Ok(Course {
+            ledger,
+            tally,
+            outstanding: Outstanding::new(self.patience),
+            watch: Watch::new(self.plan.cost().forwards),
+            publishing: JoinSet::new(),
+            letters: JoinSet::new(),
+        })
+    }
+
+    fn status(&self, course: &mut Course) -> crate::Status {
+        let outstanding = course.outstanding.tasks() as u64;
+        course.watch.status(self.run, self.plan, self.spec, self.outputs, &course.tally, outstanding)
+    }
+
+    /// Sends tasks until enough are out for the workers that are there.
+    fn fill(&self, course: &mut Course) {
+        let ahead = AHEAD_MIN.max(AHEAD_EACH * course.watch.workers(Instant::now()));
+        let room = ahead.saturating_sub(course.outstanding.tasks());
+        if room == 0 || course.ledger.is_handed_out() {
+            return;
         }
-        while !(ledger.is_complete() || self.stop_at_loss && !tally.losses.is_empty()) {
+        for step in course.ledger.advance(room) {
+            self.take(step, Duration::ZERO, course);
+        }
+    }
+
+    /// The next event of this job, whichever run asked for it: what is stored is stored.
+    async fn hear(&self, results: &mut dyn Feed, watch: &mut Watch) -> Result<Event, QueueError> {
+        loop {
             match message::decode::<ResultMessage>(&results.next().await?) {
-                Ok(event) => {
-                    let before = ledger.progress();
-                    // What follows from a failure waits a little; what a stored tile was waited for does not.
-                    let pause = !matches!(event, ResultMessage::Tile { .. });
-                    for step in ledger.apply(&event) {
-                        self.take(step, &mut tally, pause).await?;
+                Ok(ResultMessage { run, from, event }) => {
+                    if run.job == self.run.job && run.store == self.run.store {
+                        if event != Event::Retry {
+                            watch.heard(&from, Instant::now());
+                        }
+                        return Ok(event);
                     }
-                    if ledger.progress() != before {
-                        count(&event, &mut tally);
-                    }
-                    tally.progress = ledger.progress();
-                    each(&tally);
                 }
                 Err(error) => tracing::error!(%error, "dropped a message on the results topic"),
             }
         }
-        Ok(tally)
     }
 
-    /// Notes what an earlier run of the same job left in the store, and clears away tiles that nobody needs any more.
-    async fn look_up(&self, ledger: &mut Ledger, tally: &mut Tally) -> Result<(), FollowError> {
-        let images: HashMap<&str, u32> =
-            self.plan.images.iter().enumerate().map(|(i, image)| (image.key.as_str(), i as u32)).collect();
-        let mut finished = vec![false; self.plan.images.len()];
-        let written = self.store.list(&key::out(&self.plan.job, "")).await?;
-        let written: HashSet<&str> = written.iter().map(|m| m.key.as_str()).collect();
-        let is_whole = |image: u32| {
-            let files = expected(self.spec, &self.plan.images[image as usize].id);
-            files.iter().all(|file| written.contains(key::out(&self.plan.job, file).as_str()))
-        };
-        let own = key::parts(&self.plan.job, self.outputs);
-        for part in self.store.list(&key::all_parts(&self.plan.job)).await? {
-            if !part.key.starts_with(&own) {
-                // The files it speaks of are about to be written over by those of this run.
-                self.store.delete(&part.key).await?;
-                continue;
-            }
-            if let Some(&image) =
-                key::image_of_part(&part.key).and_then(|k| images.get(k)).filter(|i| is_whole(**i))
-            {
-                ledger.found_image(image);
-                finished[image as usize] = true;
-                let tasks = self.plan.tasks_of(image);
-                tally.forwards_found += tasks.map(|t| self.plan.forwards_of(t)).sum::<u64>();
-            }
+    /// Takes an event in, and does what follows from it; whether anything changed.
+    fn take_in(&self, event: &Event, course: &mut Course) -> bool {
+        let now = Instant::now();
+        if *event == Event::Retry {
+            course.tally.losses.clear();
         }
-        tally.images_found = ledger.progress().images_done;
-        for tile in self.store.list(&key::tiles(&self.plan.job)).await? {
-            let Some((image, group, block)) = key::of_tile(&tile.key) else { continue };
-            let Some(&image) = images.get(image) else { continue };
-            if finished[image as usize] {
-                if !self.keep_tiles {
-                    self.store.delete(&tile.key).await?;
-                }
-                continue;
+        let before = course.ledger.progress();
+        let steps = course.ledger.apply(event);
+        let progress = course.ledger.progress();
+        let changed = progress != before || !steps.is_empty();
+        match event {
+            Event::Tile { task, .. } => course.outstanding.back(Work::Task(*task), true, now),
+            Event::Image { image, .. } => course.outstanding.back(Work::Image(*image), true, now),
+            // What comes of a failure is in the steps; an old one must not touch what is out.
+            Event::TaskFailed { task, .. } if changed => {
+                course.outstanding.back(Work::Task(*task), false, now);
             }
-            let before = ledger.progress().tasks_done;
-            let task = TaskId { image, group, block };
-            ledger.found_tile(task);
-            if ledger.progress().tasks_done > before {
-                tally.tasks_found += 1;
-                tally.forwards_found += self.plan.forwards_of(task);
+            Event::ImageFailed { image, .. } if changed => {
+                course.outstanding.back(Work::Image(*image), false, now);
             }
+            Event::TaskFailed { .. } | Event::ImageFailed { .. } | Event::Retry => {}
         }
-        Ok(())
+        if progress != before {
+            count(event, &mut course.tally);
+        }
+        course.tally.progress = progress;
+        // What follows from a failure waits a little; what a stored tile was waited for does not.
+        let failed = matches!(event, Event::TaskFailed { .. } | Event::ImageFailed { .. });
+        for step in steps {
+            let pause = if failed { back_off(&step) } else { Duration::ZERO };
+            course.tally.retries += u64::from(failed && Work::of(&step).is_some());
+            self.take(step, pause, course);
+        }
+        changed
     }
 
-    async fn take(&self, step: Step, tally: &mut Tally, pause: bool) -> Result<(), FollowError> {
-        match step {
-            Step::Compute(task) => {
-                let key = format!("{}-{}-{}", task.task.image, task.task.group, task.task.block);
-                if task.attempt > 1 {
-                    tally.retries += 1;
-                    tracing::warn!(task = %task.task, attempt = task.attempt, "trying again");
-                }
-                self.publish(Topic::Tasks, key, message::encode(&task), task.attempt).await?;
+    fn send_late(&self, course: &mut Course) {
+        for late in course.outstanding.late(Instant::now()) {
+            if let Some(step) = course.ledger.again(&late) {
+                tracing::warn!("{} has been out for long; sending it again", describe(&step));
+                course.tally.resent += 1;
+                self.take(step, Duration::ZERO, course);
             }
-            Step::Aggregate(image) => {
-                tally.retries += u64::from(image.attempt > 1);
-                let key = image.image.to_string();
-                let attempt = if pause { image.attempt } else { 1 };
-                self.publish(Topic::Aggregate, key, message::encode(&image), attempt).await?;
+        }
+    }
+
+    fn take(&self, step: Step, pause: Duration, course: &mut Course) {
+        let run = self.run.clone();
+        let (topic, key, bytes) = match &step {
+            Step::Compute { task, attempt, replace } => {
+                // Tries go to different partitions, and so to different workers where there are several.
+                let key = format!("{}-{}-{}-{attempt}", task.image, task.group, task.block);
+                let message = TaskMessage { run, task: *task, attempt: *attempt, replace: *replace };
+                (Topic::Tasks, key, message::encode(&message))
+            }
+            Step::Aggregate { image, attempt, partial } => {
+                let (image, attempt, partial) = (*image, *attempt, *partial);
+                let outputs = self.outputs.to_owned();
+                let message = AggregateMessage { run, outputs, image, attempt, partial };
+                (Topic::Aggregate, format!("{image}-{attempt}"), message::encode(&message))
             }
             Step::GiveUp(loss) => {
-                let id = &self.plan.images[loss.image as usize].id;
-                tracing::error!(image = %id, attempts = loss.attempts, "gave up: {}", loss.reason);
+                let image_id =
+                    self.plan.images.get(loss.image as usize).map_or_else(String::new, |i| i.id.clone());
+                tracing::error!(image = %image_id, attempts = loss.attempts, "gave up: {}", loss.reason);
+                course.tally.losses.push(loss.clone());
                 let key = loss.image.to_string();
-                self.publish(Topic::Dead, key, message::encode(&loss), 1).await?;
-                tally.losses.push(loss);
+                let message = DeadLetter { run, image_id: short_reason(&image_id), loss: loss.clone() };
+                (Topic::Dead, key, message::encode(&message))
             }
-        }
-        Ok(())
-    }
-
-    /// Publishes now, or after a pause when it is not the first attempt.
-    async fn publish(
-        &self,
-        topic: Topic,
-        key: String,
-        bytes: Vec<u8>,
-        attempt: u32,
-    ) -> Result<(), FollowError> {
-        let payload = Bytes::from(bytes);
-        if attempt <= 1 {
-            return Ok(self.queue.publish(topic, &key, payload).await?);
-        }
+        };
+        course.outstanding.sent(step, Instant::now() + pause);
         let queue = Arc::clone(&self.queue);
-        let pause = BACK_OFF.saturating_mul(1 << (attempt - 2).min(10)).min(BACK_OFF_MAX);
-        tokio::spawn(async move {
+        let way = if topic == Topic::Dead { &mut course.letters } else { &mut course.publishing };
+        way.spawn(async move {
             tokio::time::sleep(pause).await;
-            if let Err(error) = queue.publish(topic, &key, payload).await {
-                tracing::debug!(%error, "a retry was not published");
-            }
+            queue.publish(topic, &key, Bytes::from(bytes)).await
         });
-        Ok(())
     }
 }
 
-fn count(event: &ResultMessage, tally: &mut Tally) {
+/// How long something waits before its next try.
+fn back_off(step: &Step) -> Duration {
+    match step {
+        Step::Compute { attempt, .. } | Step::Aggregate { attempt, .. } if *attempt > 1 => {
+            BACK_OFF.saturating_mul(1 << (attempt - 2).min(10)).min(BACK_OFF_MAX)
+        }
+        _ => Duration::ZERO,
+    }
+}
+
+fn describe(step: &Step) -> String {
+    match step {
+        Step::Compute { task, .. } => task.to_string(),
+        Step::Aggregate { image, .. } => format!("image {image}"),
+        Step::GiveUp(loss) => format!("image {}", loss.image),
+    }
+}
+
+fn count(event: &Event, tally: &mut Tally) {
     match event {
-        ResultMessage::Tile { tile_bytes, forwards, seconds, .. } => {
+        Event::Tile { tile_bytes, forwards, seconds, .. } => {
             tally.tile_bytes += tile_bytes;
             tally.tasks_computed += 1;
             tally.forwards += forwards;
             tally.seconds += *seconds;
         }
-        ResultMessage::Image { seconds, .. } => tally.aggregate_seconds += seconds,
-        ResultMessage::TaskFailed { .. } | ResultMessage::ImageFailed { .. } => {}
+        Event::Image { seconds, .. } => tally.aggregate_seconds += seconds,
+        Event::TaskFailed { .. } | Event::ImageFailed { .. } | Event::Retry => {}
     }
 }

@@ -4,13 +4,21 @@
 //! This crate must not know: the worker, how members are run, terminals.
 
 pub mod aggregator;
+mod beacon;
+mod control;
 mod follow;
+mod lookup;
 mod outcome;
+mod outstanding;
 mod planning;
 pub mod report;
+mod status;
 mod tables;
 
+pub use beacon::Stopped;
+pub use control::{cancel, new_run, retry, settle};
 pub use follow::{Follow, FollowError, Tally};
 pub use planning::{ImagesError, MembersError, PathError, PlanError, Planned, Rejected, outputs_hash, plan};
 pub use report::{Finished, RunFacts, describe_grid};
+pub use status::{JobState, LossShown, Status, unix_now};
 pub use tables::{TableError, Tables};

@@ -51,6 +51,8 @@ fn bad_jobs_start_nothing_and_say_why() {
         .model("pair.onnx", &Toy { classes: 2, ..toy() })
         .model("fixed.onnx", &Toy { size: Some(Size::new(48, 48)), ..toy() })
         .model("heads.onnx", &Toy { heads: vec!["mask".into(), "edge".into()], ..toy() })
+        .model("coarse.onnx", &Toy { coarse: 16, ..toy() })
+        .model("centre.onnx", &Toy { valid: true, kernel: 7, ..toy() })
         .model("classifier.onnx", &Toy { pooled: true, ..toy() })
         .write("twice/a/x.bmp", bmp(40, 40, 1))
         .write("twice/b/x.bmp", bmp(40, 40, 1))
@@ -77,6 +79,11 @@ fn bad_jobs_start_nothing_and_say_why() {
             &["heads.onnx", "borders", "mask", "edge"],
         ),
         ("members: [{onnx: fixed.onnx}]", 65, &["fixed.onnx", "48", "32"]),
+        (
+            "members: [{onnx: centre.onnx, output: {fit: centre}, window: {stride: 27}}]",
+            65,
+            &["centre.onnx", "stride 27", "26"],
+        ),
         ("members: [{onnx: m.onnx}, {onnx: m.onnx}]", 65, &["members[1].name", "`m`"]),
         ("members: [{onnx: m.onnx, weight: 0}]", 65, &["`ground`", "0"]),
         ("images: other", 65, &["images.from", "other"]),
@@ -89,8 +96,18 @@ fn bad_jobs_start_nothing_and_say_why() {
         ("outputs: [{submission: kaggle-rle, sample: sample.csv}]", 65, &["outputs[0]", "other"]),
         ("outputs: [{masks: gif}]", 65, &["outputs[0].masks", "gif", "png"]),
         ("store: m.onnx", 69, &["m.onnx"]),
-        ("store: gs://bucket/there", 65, &["store", "`gs://`", "s3://bucket/key"]),
-        ("images: gs://bucket/there", 65, &["images.from", "`gs://`"]),
+        ("store: gs://bucket/there", 65, &["store", "gs://bucket/there", "s3://bucket/prefix"]),
+        ("images: gs://bucket/there", 65, &["images", "gs://bucket/there", "s3://bucket/prefix"]),
+        (
+            "members: [{onnx: coarse.onnx}]\ntta: {views: [hflip, scale(0.75)], combine: product}",
+            65,
+            &["coarse.onnx", "tta.views: scale(0.75)", "24", "multiples of 16"],
+        ),
+        (
+            "members: [{onnx: fixed.onnx, window: {size: 48}}]\ntta: {views: [hflip, scale(0.75)]}",
+            65,
+            &["members[0]", "fixed.onnx", "tta.views: scale(0.75)", "36", "takes 48"],
+        ),
         ("tta: {views: [mirror]}", 65, &["tta.views", "mirror"]),
     ];
     for (lines, code, words) in table {

@@ -11,6 +11,7 @@ mod fixture;
 mod outputs;
 mod pictures;
 mod plain_reference;
+mod plain_views;
 mod repeats;
 mod s3;
 mod walls;

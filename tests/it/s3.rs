@@ -87,7 +87,7 @@ outputs:
   - {masks: png}
   - {masks: tiff}
   - {submission: kaggle-rle, sample: sample.csv}
-  - {submission: coco}
+  - {coco: rle}
   - {report: html}
 store: store
 ";

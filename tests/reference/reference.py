@@ -1,17 +1,43 @@
 """The plain way: one process, no tiles, no blocks, no clever memory.
 
-Written apart from the Rust code, from the definitions alone, with numpy and onnxruntime. Reads a description of a job as
-JSON, and writes the merged probabilities [C, H, W] and the labels [H, W] of one image as raw little-endian arrays.
+Written apart from the Rust code, from the definitions alone, with numpy and onnxruntime. Reads a job file (one that is
+JSON, and says no word unknown here) and images, and writes raw little-endian arrays for each:
 
-    python reference.py job.json [job.json …]
+    result.scores   merged probabilities, f4 [C, H, W]
+    result.labels   u1 [H, W], or [C, H, W] of 0 and 1 where classes share pixels
+    result.margin   by how much each label was decided, f4
+
+    python reference.py job.json image.bmp result [image.bmp result …]
 """
 
+import itertools
 import json
+import re
 import struct
 import sys
 
 import numpy as np
 import onnxruntime
+
+
+def settle(words, **standard):
+    """What is said, and the standard for what is not."""
+    unknown = set(words) - set(standard)
+    assert not unknown, f"the plain reference knows nothing of {unknown}"
+    return {**standard, **words}
+
+
+def pair(value):
+    """One number for both axes, or one for each."""
+    return list(value) if isinstance(value, list) else [value, value]
+
+
+def per_band(value):
+    return np.reshape(np.asarray(value, np.float64), (-1, 1, 1))
+
+
+def rounded(x):
+    return int(np.floor(x + 0.5))
 
 
 def read_bmp(path):
@@ -28,7 +54,7 @@ def read_bmp(path):
 
 
 def resize_axis(x, size, axis):
-    """Bilinear, half-pixel centres, along one axis."""
+    """Bilinear, half-pixel centres, no smoothing, along one axis."""
     n = x.shape[axis]
     at = np.clip((np.arange(size) + 0.5) * n / size - 0.5, 0, n - 1)
     low = np.floor(at).astype(int)
@@ -57,81 +83,227 @@ def starts(length, window, stride, edges):
 def importance(kind, height, width):
     if kind == "constant":
         return np.ones((height, width))
+    assert kind == "gaussian"
     def axis(n):
         return np.exp(-((np.arange(n) - (n - 1) / 2) ** 2) / (2 * (0.125 * n) ** 2))
     gauss = np.outer(axis(height), axis(width))
     return np.maximum(gauss, max(gauss.min(), 1e-3))
 
 
-def view_of(name, x):
-    """The views of a [C, H, W] window, by numpy's own words."""
-    return {
-        "identity": lambda a: a,
-        "hflip": lambda a: a[:, :, ::-1],
-        "vflip": lambda a: a[:, ::-1, :],
-        "rot90": lambda a: np.rot90(a, 1, (1, 2)),
-        "rot180": lambda a: np.rot90(a, 2, (1, 2)),
-        "rot270": lambda a: np.rot90(a, 3, (1, 2)),
-        "transpose": lambda a: a.transpose(0, 2, 1),
-        "antitranspose": lambda a: np.rot90(a, 2, (1, 2)).transpose(0, 2, 1),
-    }[name](x)
+def padded(x, by, how):
+    """`x` with `by` more pixels on all four sides."""
+    around = ((0, 0), (by, by), (by, by))
+    if isinstance(how, dict):
+        return np.pad(x, around, mode="constant", constant_values=how["constant"])
+    return np.pad(x, around, mode={"reflect": "reflect", "replicate": "edge"}[how])
 
 
-INVERSE = {"rot90": "rot270", "rot270": "rot90"}
+# The symmetries of a [C, H, W] array, by numpy's own words, and what undoes those that do not undo themselves.
+TURNS = {
+    "identity": lambda a: a,
+    "hflip": lambda a: a[:, :, ::-1],
+    "vflip": lambda a: a[:, ::-1, :],
+    "rot90": lambda a: np.rot90(a, 1, (1, 2)),
+    "rot180": lambda a: np.rot90(a, 2, (1, 2)),
+    "rot270": lambda a: np.rot90(a, 3, (1, 2)),
+    "transpose": lambda a: a.transpose(0, 2, 1),
+    "antitranspose": lambda a: np.rot90(a, 2, (1, 2)).transpose(0, 2, 1),
+}
+UNDOES = {"rot90": "rot270", "rot270": "rot90"}
+MIRRORS = {"hflip", "vflip", "transpose", "antitranspose"}
+SETS = {"d4": list(TURNS), "flips": ["identity", "hflip", "vflip", "rot180"]}
 
 
-def activate(logits):
-    e = np.exp(logits - logits.max(0, keepdims=True))
-    return e / e.sum(0, keepdims=True)
+class View:
+    """What a few words, one after the other, make of a window."""
+
+    def __init__(self, words):
+        self.turns = [word for word in words if word in TURNS]
+        self.mirrored = sum(word in MIRRORS for word in words) % 2 == 1
+        self.factor = {"scale": 1.0, "brightness": 1.0, "contrast": 1.0}
+        for word in words:
+            if word not in TURNS:
+                kind, factor = re.fullmatch(r"(\w+)\(([\d.]+)\)", word).groups()
+                self.factor[kind] *= float(factor)
+
+    def turned(self, x):
+        for word in self.turns:
+            x = TURNS[word](x)
+        return x
+
+    def turned_back(self, x):
+        for word in reversed(self.turns):
+            x = TURNS[UNDOES.get(word, word)](x)
+        return x
+
+    def does(self):
+        """Equal for views that do the same."""
+        return self.turned(np.arange(6).reshape(1, 2, 3)).tolist(), self.factor
+
+    def shown(self, window, mean, std):
+        """The normalised window as the model sees it: turned, then resized, then its samples made brighter, then
+        driven apart (or together) about the mean of each band in the window."""
+        turned = self.turned(window)
+        turned = resize(turned, *(rounded(side * self.factor["scale"]) for side in turned.shape[1:]))
+        samples, centre = (self.factor["brightness"] * (x * std + mean)
+                           for x in (turned, window.mean((1, 2), keepdims=True)))
+        return (centre + self.factor["contrast"] * (samples - centre) - mean) / std
 
 
-def member_scores(image, member, space):
-    """One member's scores at the image's size, [C, H, W], mean over views and windows."""
-    session = onnxruntime.InferenceSession(member["onnx"], providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    _, height, width = image.shape
-    scaled_h, scaled_w = max(1, round(height * member["scale"])), max(1, round(width * member["scale"]))
-    scaled = resize(image, scaled_h, scaled_w) if member["scale"] != 1 else image
-    mean, std = (np.array(member[k]).reshape(3, 1, 1) for k in ("mean", "std"))
-    scaled = (scaled / 255 - mean) / std
-    wh, ww = member["window"]
-    sh, sw = member["stride"]
-    weight = importance(member["importance"], wh, ww)
-    pad = max(wh, ww) * 2
-    padded = np.pad(scaled, ((0, 0), (pad, pad), (pad, pad)), mode="reflect" if member["padding"] == "reflect" else "edge")
-    total, weights = 0.0, np.zeros((scaled_h + 2 * pad, scaled_w + 2 * pad))
-    for top in starts(scaled_h, wh, sh, member["edges"]):
-        for left in starts(scaled_w, ww, sw, member["edges"]):
-            window = padded[:, top + pad : top + pad + wh, left + pad : left + pad + ww]
-            views = []
-            for view in member["views"]:
-                shown = np.ascontiguousarray(view_of(view, window), dtype=np.float32)
-                said = session.run(None, {name: shown[None]})[0][0].astype(np.float64)
-                said = activate(said) if space == "probabilities" else said
-                views.append(view_of(INVERSE.get(view, view), said))
-            merged = np.mean(views, axis=0)
-            if np.isscalar(total):
-                total = np.zeros((merged.shape[0], *weights.shape))
-            total[:, top + pad : top + pad + wh, left + pad : left + pad + ww] += merged * weight
-            weights[top + pad : top + pad + wh, left + pad : left + pad + ww] += weight
-    inside = (slice(pad, pad + scaled_h), slice(pad, pad + scaled_w))
-    scores = total[:, inside[0], inside[1]] / weights[inside]
-    return resize(scores, height, width) if member["scale"] != 1 else scores
+def views(tta):
+    """The views of a job, those that do the same only once."""
+    names = tta["views"] if isinstance(tta["views"], list) else [tta["views"]]
+    options = [[[word] for word in SETS.get(name, [name])] for name in names]
+    if tta["combine"] == "product":
+        chains = [sum(chain, []) for chain in itertools.product(*([[], *some] for some in options))]
+    else:
+        chains = [[], *itertools.chain(*options)]
+    different = []
+    for view in map(View, chains):
+        known = different if tta["identity"] else [View([]), *different]
+        if all(view.does() != other.does() for other in known):
+            different.append(view)
+    return different
 
 
-def main(path):
-    job = json.load(open(path))
-    image = read_bmp(job["image"])
-    weights = np.array([member["weights"] for member in job["members"]], np.float64)
-    merged = sum(
-        w.reshape(-1, 1, 1) * member_scores(image, member, job["space"])
-        for w, member in zip(weights, job["members"])
-    ) / weights.sum(0).reshape(-1, 1, 1)
-    scores = merged if job["space"] == "probabilities" else activate(merged)
-    scores.astype("<f4").tofile(job["scores"])
-    merged.argmax(0).astype("u1").tofile(job["labels"])
+MERGES = {
+    "mean": lambda x: x.mean(0),
+    "gmean": lambda x: x.prod(0) ** (1 / len(x)),
+    "max": lambda x: x.max(0),
+    "min": lambda x: x.min(0),
+    "sum": lambda x: x.sum(0),
+    "tsharpen": lambda x: np.sqrt(x).mean(0),
+}
+
+
+def converted(x, given, wanted, multilabel):
+    """Scores [C, …] of one space in another."""
+    if given == wanted:
+        return x
+    if wanted == "probabilities":
+        if multilabel:
+            return 1 / (1 + np.exp(-x))
+        e = np.exp(x - x.max(0, keepdims=True))
+        return e / e.sum(0, keepdims=True)
+    x = np.clip(x, 1e-6, 1 - 1e-6 if multilabel else None)
+    return np.log(x / (1 - x)) if multilabel else np.log(x)
+
+
+def swapped(classes, pairs):
+    """For each class the one whose scores it takes over from a mirrored view."""
+    order = list(range(len(classes)))
+    for left, right in pairs:
+        left, right = classes.index(left), classes.index(right)
+        order[left], order[right] = right, left
+    return order
+
+
+class Member:
+    """One model, what it sees and what it says."""
+
+    def __init__(self, job, words):
+        words = settle(words, onnx=None, name=None, weight=1.0, scale=1.0, input={}, output={}, window={})
+        self.job, self.weight, self.scale = job, per_band(words["weight"]), words["scale"]
+        self.input = settle(words["input"], color="rgb", mean=0.0, std=1.0, normalize="fixed")
+        self.output = settle(words["output"], activation="none", multilabel=False, fit="resize")
+        self.window = settle(words["window"], size=None, mode="slide", margin=0, overlap=0.5, stride=None,
+                             edges="shift", importance="gaussian", padding="reflect")
+        if self.window["mode"] == "whole":
+            # One window that is the image, every pixel of it as good as the others.
+            self.window["importance"] = "constant"
+        self.session = onnxruntime.InferenceSession(words["onnx"], providers=["CPUExecutionProvider"])
+        self.size = pair(self.window["size"])
+        self.margin = pair(self.window["margin"])
+        found = list(self.said(np.zeros((3, *self.size))).shape[1:])
+        self.central = self.output["fit"] == "centre" and found != self.size
+        if self.central:
+            # The model itself leaves the margin out.
+            self.margin = [(seen - said) // 2 for seen, said in zip(self.size, found)]
+        self.kept = [side - 2 * margin for side, margin in zip(self.size, self.margin)]
+        overlaps = [int(side * (1 - overlap)) for side, overlap in zip(self.kept, pair(self.window["overlap"]))]
+        self.stride = pair(self.window["stride"]) if self.window["stride"] else overlaps
+
+    def said(self, shown):
+        name = self.session.get_inputs()[0].name
+        return self.session.run(None, {name: shown[None].astype(np.float32)})[0][0].astype(np.float64)
+
+    def window_scores(self, window, mean, std):
+        """The kept part of a window [C, h, w], views merged, in the space in which members are merged."""
+        tta, multilabel = self.job["tta"], self.output["multilabel"]
+        given = "logits" if self.output["activation"] == "none" else "probabilities"
+        found = []
+        for view in views(tta):
+            said = self.said(view.shown(window, mean, std))
+            if self.central:
+                said = view.turned_back(said)
+            else:
+                # What the model says is interpolated as it is; its activation comes after that.
+                said = view.turned_back(resize(said, *view.turned(window).shape[1:]))
+                (down, right), (height, width) = self.margin, self.kept
+                said = said[:, down : down + height, right : right + width]
+            if view.mirrored:
+                said = said[swapped(self.job["classes"], tta["swap"])]
+            found.append(converted(said, given, tta["space"], multilabel))
+        merged = MERGES[tta["merge"]](np.array(found))
+        return converted(merged, tta["space"], self.job["merge"]["space"], multilabel)
+
+    def scores(self, image):
+        """The scores of a whole image, [C, H, W], windows merged, brought back to its size."""
+        bands = (image[::-1] if self.input["color"] == "bgr" else image) / 255
+        mean, std = per_band(self.input["mean"]), per_band(self.input["std"])
+        if self.input["normalize"] == "image":
+            mean, std = bands.mean((1, 2), keepdims=True), bands.std((1, 2), keepdims=True)
+        height, width = image.shape[1:]
+        scaled = [max(1, rounded(side * self.scale)) for side in (height, width)]
+        scaled = self.size if self.window["mode"] == "whole" else scaled
+        by = 2 * max(self.size)
+        seen = padded((resize(bands, *scaled) - mean) / std, by, self.window["padding"])
+        weight = importance(self.window["importance"], *self.kept)
+        total, weights = np.zeros((len(self.job["classes"]), *seen.shape[1:])), np.zeros(seen.shape[1:])
+        rows, cols = (starts(*axis, self.window["edges"]) for axis in zip(scaled, self.kept, self.stride))
+        for corner in itertools.product(rows, cols):
+            def area(grown):
+                return tuple(slice(by + first - more, by + first + side + more)
+                             for first, side, more in zip(corner, self.kept, grown))
+            kept = area((0, 0))
+            total[:, *kept] += weight * self.window_scores(seen[:, *area(self.margin)], mean, std)
+            weights[kept] += weight
+        inside = tuple(slice(by, by + side) for side in scaled)
+        return resize(total[:, *inside] / weights[inside], height, width)
+
+
+def decided(merged, probabilities, job, multilabel):
+    """Labels, and how much of a score each of them hangs on."""
+    if not multilabel:
+        second, best = np.sort(probabilities, axis=0)[-2:]
+        return merged.argmax(0), best - second
+    thresholds = per_band([job["decide"]["thresholds"].get(name, 0.5) for name in job["classes"]])
+    return probabilities > thresholds, np.abs(probabilities - thresholds)
+
+
+def read_job(path):
+    job = settle(json.load(open(path)), version=1, images=None, classes=None, members=None, tta={}, merge={}, decide={},
+                 tiles={}, limits={}, outputs=[], store="")
+    job["merge"] = settle(job["merge"], space="probabilities")
+    job["tta"] = settle(job["tta"], views=[], merge="mean", combine="list", identity=True,
+                        space=job["merge"]["space"], swap=[])
+    job["decide"] = settle(job["decide"], thresholds={})
+    return job
+
+
+def main(path, images):
+    job = read_job(path)
+    members = [Member(job, words) for words in job["members"]]
+    multilabel = members[0].output["multilabel"]
+    for image, result in images:
+        image = read_bmp(image)
+        merged = sum(member.weight * member.scores(image) for member in members) / sum(m.weight for m in members)
+        probabilities = converted(merged, job["merge"]["space"], "probabilities", multilabel)
+        labels, margin = decided(merged, probabilities, job, multilabel)
+        probabilities.astype("<f4").tofile(result + ".scores")
+        labels.astype("u1").tofile(result + ".labels")
+        margin.astype("<f4").tofile(result + ".margin")
 
 
 if __name__ == "__main__":
-    for path in sys.argv[1:]:
-        main(path)
+    main(sys.argv[1], zip(sys.argv[2::2], sys.argv[3::2]))

@@ -12,6 +12,7 @@ mod failure;
 mod image;
 mod lane;
 mod network;
+mod plans;
 mod prepare;
 mod pump;
 mod read;

@@ -1,20 +1,25 @@
 //! The loop of a worker: messages in, tiles and announcements out.
 
-use crate::block::{BlockTask, PlanContext};
+use crate::block::BlockTask;
 use crate::image::ImageOptions;
 use crate::lane::Lanes;
 use crate::network::NetworkSource;
+use crate::plans::Plans;
 use crate::{Failure, Images};
 use bytes::Bytes;
-use marquetry_job::{Plan, ResultMessage, StageSeconds, TaskMessage, TileHeader, key, message, tile};
-use marquetry_transport::{Drain, ObjectStore, QueueError, TaskQueue, Topic, consume};
-use std::collections::HashMap;
+use marquetry_job::message::short_reason;
+use marquetry_job::{Event, ResultMessage, StageSeconds, TaskMessage, TileHeader, key, message, tile};
+use marquetry_transport::{
+    Drain, Known, ObjectStore, QueueError, StoreErrorKind, Stores, TaskQueue, Topic, consume,
+};
 use std::sync::Arc;
-use std::time::Instant;
-use tokio::sync::{Mutex, Semaphore};
+use std::time::{Duration, Instant};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Most tasks in hand at once, however small they are: being read, computed or stored.
 const TASKS_MAX: usize = 32;
+/// How long it is believed that a run counts: a cancelled job is worked on no longer than that, and one task.
+const RUN_BELIEVED: Duration = Duration::from_secs(1);
 /// Canvases are counted in KiB, so that a semaphore's 32 bits are enough.
 const KIB: u64 = 1024;
 
@@ -33,22 +38,28 @@ pub struct WorkerOptions {
 
 /// A worker.
 pub struct Worker {
-    store: Arc<dyn ObjectStore>,
+    /// Its name among all that say something about a job.
+    name: String,
+    stores: Stores,
     queue: Arc<dyn TaskQueue>,
     lanes: Lanes,
     images: Arc<Images>,
-    plans: Mutex<HashMap<String, Arc<PlanContext>>>,
+    plans: Plans,
+    /// Which run of each job counts.
+    runs: Known,
     canvas_kib: u32,
     canvases: Arc<Semaphore>,
+    in_hand: Arc<Semaphore>,
 }
 
 impl Worker {
-    /// Starts the lanes of a worker.
+    /// Starts the lanes of a worker that is called `name`.
     ///
     /// # Errors
     /// When threads cannot be started.
     pub fn start(
-        store: Arc<dyn ObjectStore>,
+        name: &str,
+        stores: Stores,
         queue: Arc<dyn TaskQueue>,
         networks: &Arc<dyn NetworkSource>,
         options: &WorkerOptions,
@@ -56,12 +67,15 @@ impl Worker {
         let lanes = options.lanes.max(1);
         let canvas_kib = u32::try_from(options.canvas_bytes / KIB).unwrap_or(u32::MAX).max(1);
         Ok(Self {
+            name: name.to_owned(),
             lanes: Lanes::start(lanes, networks, options.model_bytes / lanes as u64)?,
             images: Arc::new(Images::new(&options.images)),
-            plans: Mutex::new(HashMap::new()),
+            plans: Plans::default(),
+            runs: Known::new(RUN_BELIEVED),
             canvas_kib,
             canvases: Arc::new(Semaphore::new(canvas_kib as usize)),
-            store,
+            in_hand: Arc::new(Semaphore::new(TASKS_MAX)),
+            stores,
             queue,
         })
     }
@@ -78,11 +92,16 @@ impl Worker {
     /// When the queue is lost for good.
     pub async fn run(self: Arc<Self>, drain: &Drain) -> Result<(), QueueError> {
         let subscription = self.queue.subscribe(Topic::Tasks, "workers").await?;
-        consume(subscription, TASKS_MAX, drain, |payload| Arc::clone(&self).handle(payload)).await
+        // One at a time is on its way to its canvas: what has to wait for room is left to others.
+        let admission = Arc::new(Semaphore::new(1));
+        consume(subscription, admission, drain, |payload, admitted| {
+            Arc::clone(&self).handle(payload, admitted)
+        })
+        .await
     }
 
     /// Does one task and announces what came of it; whether it may be acknowledged.
-    async fn handle(self: Arc<Self>, payload: Bytes) -> bool {
+    async fn handle(self: Arc<Self>, payload: Bytes, admitted: OwnedSemaphorePermit) -> bool {
         let task: TaskMessage = match message::decode(&payload) {
             Ok(task) => task,
             Err(error) => {
@@ -90,15 +109,20 @@ impl Worker {
                 return true;
             }
         };
-        let id = task.task;
-        let event = match self.compute(&task).await {
-            Ok(event) => event,
+        let (id, attempt) = (task.task, task.attempt);
+        let event = match self.work_on(&task, admitted).await {
+            Ok(Some(event)) => event,
+            Ok(None) => {
+                tracing::debug!(job = task.run.job, task = %id, "left over from a run that has ended");
+                return true;
+            }
             Err(Failure { reason, retry }) => {
-                tracing::debug!(task = %id, attempt = task.attempt, retry, "{reason}");
-                ResultMessage::TaskFailed { task: id, attempt: task.attempt, reason, retry }
+                tracing::debug!(task = %id, attempt, retry, "{reason}");
+                Event::TaskFailed { task: id, attempt, reason: short_reason(&reason), retry }
             }
         };
-        let payload = Bytes::from(message::encode(&event));
+        let said = ResultMessage { run: task.run, from: self.name.clone(), event };
+        let payload = Bytes::from(message::encode(&said));
         match self.queue.publish(Topic::Results, &id.image.to_string(), payload).await {
             Ok(()) => true,
             Err(error) => {
@@ -108,21 +132,49 @@ impl Worker {
         }
     }
 
-    async fn compute(&self, message: &TaskMessage) -> Result<ResultMessage, Failure> {
-        let (context, id) = (self.plan(&message.job).await?, message.task);
+    /// What comes of a task; `None` when its run does not count any more.
+    async fn work_on(
+        &self,
+        task: &TaskMessage,
+        admitted: OwnedSemaphorePermit,
+    ) -> Result<Option<Event>, Failure> {
+        let _in_hand = self.in_hand.acquire().await.map_err(|e| Failure::passing(e.to_string()))?;
+        let store = self.stores.open(&task.run.store).await?;
+        if !self.runs.holds(&*store, &key::run(&task.run.job), task.run.run.as_bytes()).await? {
+            return Ok(None);
+        }
+        self.compute(task, &*store, admitted).await.map(Some)
+    }
+
+    async fn compute(
+        &self,
+        message: &TaskMessage,
+        store: &dyn ObjectStore,
+        admitted: OwnedSemaphorePermit,
+    ) -> Result<Event, Failure> {
+        let (context, id) = (self.plans.get(&message.run, store).await?, message.task);
+        let unknown = || Failure::reject(format!("{id} is not in the plan of job {}", message.run.job));
         let (planned, (grid, blocks)) = context
             .plan
             .images
             .get(id.image as usize)
             .zip(context.plan.layout(id.image, id.group))
-            .ok_or_else(|| Failure::reject(format!("{id} is not in the plan of job {}", message.job)))?;
-        let block =
-            blocks.get(id.block).ok_or_else(|| Failure::reject(format!("{id} is not in the plan")))?;
+            .ok_or_else(unknown)?;
+        let block = blocks.get(id.block).ok_or_else(unknown)?;
+        let key = key::tile(&message.run.job, &planned.key, id.group, id.block);
+        if !message.replace
+            && let Some(tile_bytes) = stored(store, &key).await?
+        {
+            // Someone else was faster, or another run: nothing is left to do but to say so.
+            let (forwards, seconds) = (0, StageSeconds::default());
+            return Ok(Event::Tile { task: id, tile_bytes, forwards, seconds });
+        }
         let extent = block.extent(&grid);
         let classes = context.plan.scoring.classes.len();
         let kib = (extent.size.area() * classes as u64 * 4).div_ceil(KIB);
         let share = u32::try_from(kib).unwrap_or(u32::MAX).clamp(1, self.canvas_kib);
         let permit = self.canvases.acquire_many(share).await.map_err(|e| Failure::passing(e.to_string()))?;
+        drop(admitted);
 
         let started = Instant::now();
         let (images, wanted) = (Arc::clone(&self.images), planned.clone());
@@ -152,41 +204,35 @@ impl Worker {
                 .map(|m| m.sha256.clone())
                 .collect(),
         };
-        let key = key::tile(&message.job, &planned.key, id.group, id.block);
-        let tile_bytes = self.keep(&key, header, scores, &mut seconds).await?;
+        let tile_bytes = keep(store, &key, header, scores, &mut seconds).await?;
         drop(permit);
-        Ok(ResultMessage::Tile { task: id, tile_bytes, forwards, seconds })
+        Ok(Event::Tile { task: id, tile_bytes, forwards, seconds })
     }
+}
 
-    async fn keep(
-        &self,
-        key: &str,
-        header: TileHeader,
-        scores: Vec<f32>,
-        seconds: &mut StageSeconds,
-    ) -> Result<u64, Failure> {
-        let started = Instant::now();
-        let encoded = blocking(move || tile::encode(&header, &scores)).await?;
-        let encoded = encoded.map_err(|e| Failure::reject(e.to_string()))?;
-        let tile_bytes = encoded.len() as u64;
-        self.store.put(key, Bytes::from(encoded)).await?;
-        seconds.store += started.elapsed().as_secs_f64();
-        Ok(tile_bytes)
+/// Bytes of the tile under `key`, if there is one.
+async fn stored(store: &dyn ObjectStore, key: &str) -> Result<Option<u64>, Failure> {
+    match store.head(key).await {
+        Ok(meta) => Ok(Some(meta.size_bytes)),
+        Err(error) if error.kind == StoreErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
     }
+}
 
-    /// The plan of `job`, read once.
-    async fn plan(&self, job: &str) -> Result<Arc<PlanContext>, Failure> {
-        let mut plans = self.plans.lock().await;
-        if let Some(context) = plans.get(job) {
-            return Ok(Arc::clone(context));
-        }
-        let bytes = self.store.get(&key::plan(job)).await?;
-        let plan: Plan = serde_json::from_slice(&bytes)
-            .map_err(|e| Failure::reject(format!("the plan of job {job} cannot be read: {e}")))?;
-        let context = Arc::new(PlanContext::new(plan)?);
-        plans.insert(job.to_owned(), Arc::clone(&context));
-        Ok(context)
-    }
+async fn keep(
+    store: &dyn ObjectStore,
+    key: &str,
+    header: TileHeader,
+    scores: Vec<f32>,
+    seconds: &mut StageSeconds,
+) -> Result<u64, Failure> {
+    let started = Instant::now();
+    let encoded = blocking(move || tile::encode(&header, &scores)).await?;
+    let encoded = encoded.map_err(|e| Failure::reject(e.to_string()))?;
+    let tile_bytes = encoded.len() as u64;
+    store.put(key, Bytes::from(encoded)).await?;
+    seconds.store += started.elapsed().as_secs_f64();
+    Ok(tile_bytes)
 }
 
 /// Runs work that takes a while away from the threads that drive messages.

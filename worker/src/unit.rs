@@ -159,14 +159,14 @@ fn bring_back<'a>(
 ) -> (std::borrow::Cow<'a, [f32]>, Size, Rect) {
     let window = &task.group().window;
     let inner = d4.apply_to_size(window.inner);
-    if fit == Fit::Centre {
-        return (planes.into(), signature.output_size, Rect::whole(inner));
-    }
     let outer = d4.apply_to_size(window.outer());
     let margin = d4.apply_to_size(window.margin);
     let part = Rect::new(i64::from(margin.height), i64::from(margin.width), inner);
     if signature.output_size == outer {
+        // With `Centre` too: the model leaves nothing out, so the margin is the job's own.
         (planes.into(), outer, part)
+    } else if fit == Fit::Centre {
+        (planes.into(), signature.output_size, Rect::whole(inner))
     } else {
         (resize_planes(planes, signature.output_size, outer).into(), outer, part)
     }

@@ -6,11 +6,14 @@ use bytes::Bytes;
 use marquetry_ensemble::{Applied, Importance, Labelling, Space, View, ViewMerge, Views};
 use marquetry_geometry::{Edges, Padding, Size, WindowSpec};
 use marquetry_job::{
-    Element, Fit, Group, Input, Layout, Member, OutputForm, PLAN_FORMAT, Plan, PlannedImage, ResultMessage,
-    Scaling, Scoring, Signature, TaskMessage, TileDtype, TileIndex, key, message, tile,
+    Element, Event, Fit, Group, Input, Layout, Member, OutputForm, PLAN_FORMAT, Plan, PlannedImage,
+    ResultMessage, RunId, Scaling, Scoring, Signature, TaskId, TaskMessage, TileDtype, TileIndex, key,
+    message, tile,
 };
 use marquetry_model::{ModelError, Network};
-use marquetry_transport::{Drain, Files, FolderStore, MemoryQueue, ObjectStore, TaskQueue, Topic};
+use marquetry_transport::{
+    Drain, Files, FolderStore, MemoryQueue, ObjectStore, S3, S3Options, Stores, TaskQueue, Topic,
+};
 use marquetry_worker::{Failure, ImageOptions, NetworkSource, Worker, WorkerOptions};
 use std::path::Path;
 use std::sync::Arc;
@@ -148,17 +151,38 @@ fn plan(path: &Path, window: WindowSpec, views: &[View], batch: u32) -> Plan {
     Plan::new("oracle", scoring, vec![image])
 }
 
+const RUN: &str = "r1";
+
+fn task_message(plan: &Plan, store: &Path, task: TaskId) -> TaskMessage {
+    let store = store.to_string_lossy().into_owned();
+    let run = RunId { job: plan.job.clone(), store, run: RUN.into() };
+    TaskMessage { run, task, attempt: 1, replace: false }
+}
+
 /// Runs every task of the plan; what was announced.
-async fn work(folder: &Path, plan: &Plan, kind: Oracle, lanes: usize) -> (FolderStore, Vec<ResultMessage>) {
-    let store = FolderStore::open(&folder.join(format!("store-{lanes}"))).unwrap();
+async fn work(folder: &Path, plan: &Plan, kind: Oracle, lanes: usize) -> (FolderStore, Vec<Event>) {
+    let folder = folder.join(format!("store-{lanes}"));
+    let tasks: Vec<TaskMessage> = plan.tasks_of(0).map(|task| task_message(plan, &folder, task)).collect();
+    let store = FolderStore::open(&folder).unwrap();
+    let events = send(&store, plan, kind, lanes, &tasks, tasks.len()).await;
+    (store, events)
+}
+
+/// Sends tasks to a worker of its own, and waits until it has announced something `answers` times.
+async fn send(
+    store: &FolderStore,
+    plan: &Plan,
+    kind: Oracle,
+    lanes: usize,
+    tasks: &[TaskMessage],
+    answers: usize,
+) -> Vec<Event> {
     store.put(&key::plan(&plan.job), Bytes::from(serde_json::to_vec(plan).unwrap())).await.unwrap();
+    store.put(&key::run(&plan.job), Bytes::from_static(RUN.as_bytes())).await.unwrap();
     let queue = MemoryQueue::new();
-    let mut results = queue.subscribe(Topic::Results, "test").await.unwrap();
-    let mut open = 0;
-    for task in plan.tasks_of(0) {
-        let task = TaskMessage { job: plan.job.clone(), task, attempt: 1 };
-        queue.publish(Topic::Tasks, "", Bytes::from(message::encode(&task))).await.unwrap();
-        open += 1;
+    let mut results = queue.follow(Topic::Results).await.unwrap();
+    for task in tasks {
+        queue.publish(Topic::Tasks, "", Bytes::from(message::encode(task))).await.unwrap();
     }
     let networks: Arc<dyn NetworkSource> = Arc::new(kind);
     let options = WorkerOptions {
@@ -168,21 +192,22 @@ async fn work(folder: &Path, plan: &Plan, kind: Oracle, lanes: usize) -> (Folder
         images: ImageOptions {
             pixels_max: 1 << 20,
             memory_bytes: 1 << 20,
-            spool_dir: folder.to_path_buf(),
+            spool_dir: store.scratch(),
             files: Files::local_only(),
         },
     };
-    let worker =
-        Worker::start(Arc::new(store.clone()), Arc::new(queue.clone()), &networks, &options).unwrap();
+    let stores = Stores::new(S3::new(S3Options::default()));
+    let worker = Worker::start("oracle", stores, Arc::new(queue.clone()), &networks, &options).unwrap();
     let running = tokio::spawn(async move { Arc::new(worker).run(&Drain::never()).await });
     let mut events = Vec::new();
-    while events.len() < open {
-        let delivery = results.receive().await.unwrap();
-        events.push(message::decode(&delivery.payload).unwrap());
+    while events.len() < answers {
+        let said: ResultMessage = message::decode(&results.next().await.unwrap()).unwrap();
+        assert_eq!((said.from.as_str(), said.run.run.as_str()), ("oracle", RUN));
+        events.push(said.event);
     }
     queue.close();
     running.await.unwrap().unwrap();
-    (store, events)
+    events
 }
 
 async fn tile_of(store: &FolderStore, plan: &Plan, block: u32) -> (tile::TileHeader, Vec<f32>, Bytes) {
@@ -219,7 +244,7 @@ async fn what_goes_in_comes_out() {
         write_image(&path);
         let plan = plan(&path, window, &views, batch);
         let (store, events) = work(folder.path(), &plan, Oracle::Honest, 3).await;
-        assert!(events.iter().all(|e| matches!(e, ResultMessage::Tile { .. })), "{events:?}");
+        assert!(events.iter().all(|e| matches!(e, Event::Tile { .. })), "{events:?}");
         let (alone, _) = work(folder.path(), &plan, Oracle::Honest, 1).await;
         for block in 0..plan.blocks_of(0)[0] {
             let (header, scores, bytes) = tile_of(&store, &plan, block).await;
@@ -251,7 +276,7 @@ async fn a_model_that_says_nan_or_panics_is_reported_and_nothing_hangs() {
         let plan = plan(&path, window(Size::square(24), 0, Edges::Shift), &[View::IDENTITY], 1);
         let (_, events) = work(folder.path(), &plan, kind, 2).await;
         for event in events {
-            let ResultMessage::TaskFailed { reason, retry, .. } = event else { panic!("{event:?}") };
+            let Event::TaskFailed { reason, retry, .. } = event else { panic!("{event:?}") };
             assert!(!retry && reason.contains(word), "{reason}");
         }
     }
@@ -265,6 +290,42 @@ async fn an_image_that_changed_since_the_plan_is_rejected() {
     let mut plan = plan(&path, window(Size::square(24), 0, Edges::Shift), &[View::IDENTITY], 1);
     plan.images[0].size = Size::new(60, 83);
     let (_, events) = work(folder.path(), &plan, Oracle::Honest, 1).await;
-    let changed = |e: &ResultMessage| matches!(e, ResultMessage::TaskFailed { reason, retry: false, .. } if reason.contains("when the job was planned"));
+    let changed = |e: &Event| matches!(e, Event::TaskFailed { reason, retry: false, .. } if reason.contains("when the job was planned"));
     assert!(events.iter().all(changed), "{events:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_stored_is_said_and_not_computed_unless_it_is_to_be_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("i.png");
+    write_image(&path);
+    let plan = plan(&path, window(Size::square(24), 0, Edges::Shift), &[View::IDENTITY], 1);
+    let (store, _) = work(folder.path(), &plan, Oracle::Honest, 1).await;
+    let first = task_message(&plan, &folder.path().join("store-1"), plan.tasks_of(0).next().unwrap());
+    // The silent oracle would panic if it were asked.
+    let events = send(&store, &plan, Oracle::Panics, 1, std::slice::from_ref(&first), 1).await;
+    assert!(matches!(events[..], [Event::Tile { forwards: 0, tile_bytes: 1.., .. }]), "{events:?}");
+    let again = TaskMessage { replace: true, ..first };
+    let events = send(&store, &plan, Oracle::Panics, 1, &[again], 1).await;
+    assert!(matches!(events[..], [Event::TaskFailed { .. }]), "{events:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tasks_of_a_run_that_has_ended_are_dropped() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("i.png");
+    write_image(&path);
+    let plan = plan(&path, window(Size::square(24), 0, Edges::Shift), &[View::IDENTITY], 1);
+    let place = folder.path().join("store");
+    let store = FolderStore::open(&place).unwrap();
+    let mut tasks: Vec<TaskMessage> = plan.tasks_of(0).map(|t| task_message(&plan, &place, t)).collect();
+    let last = tasks.len() - 1;
+    assert!(last > 2);
+    for task in &mut tasks[..last] {
+        task.run.run = "an earlier one".into();
+    }
+    // Only the last one counts: one answer comes, and one tile.
+    let events = send(&store, &plan, Oracle::Honest, 1, &tasks, 1).await;
+    assert!(matches!(events[..], [Event::Tile { task, .. }] if task == tasks[last].task), "{events:?}");
+    assert_eq!(store.list(&key::tiles(&plan.job)).await.unwrap().len(), 1);
 }

@@ -1,23 +1,27 @@
 //! The checks: what must hold before a change lands.
 
+use crate::deploy;
+use crate::services::Services;
 use crate::tools::{Python, cargo, run};
 use anyhow::{Context, Result};
 use std::process::Command;
 
-/// Every test, with what they need fetched first.
+/// Every test, with what they need fetched and started first.
 pub(crate) fn test() -> Result<()> {
     let python = Python::ready()?;
     // The tests of whole jobs run the real binary.
     run(cargo().args(["build", "--package", "marquetry-cli"]))?;
-    run(python.give_to(cargo().args(["test", "--workspace"])))
+    let services = Services::start()?;
+    run(services.give_to(python.give_to(cargo().args(["test", "--workspace"]))))
 }
 
-/// Format, lints, licences, then every test.
+/// Format, lints, licences, compose files, then every test.
 pub(crate) fn ci() -> Result<()> {
     run(cargo().args(["fmt", "--all", "--check"]))?;
     run(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     run(cargo().args(["doc", "--workspace", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "-D warnings"))?;
     deny()?;
+    deploy::check()?;
     test()
 }
 

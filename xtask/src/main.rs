@@ -5,8 +5,10 @@
 mod bench;
 mod checks;
 mod demo;
+mod deploy;
 mod memory;
 mod scene;
+mod services;
 mod tools;
 
 use anyhow::{Context, Result};
@@ -18,8 +20,12 @@ use std::path::PathBuf;
 enum Command {
     /// Run the main job on generated pictures, and print what each step of the ensemble is worth.
     Demo,
-    /// Fetch what the tests need, and run every one.
+    /// Fetch and start what the tests need, and run every one.
     Test,
+    /// Start a real Kafka, S3 store and Toxiproxy on this machine, and print how tests find them.
+    Services(services::ServicesCommand),
+    /// Read the compose files as Docker Compose does; no engine is needed.
+    ComposeCheck,
     /// Format, lints, documentation, licences, tests: all that must hold before a change lands.
     Ci,
     /// Measure marquetry beside a bare ONNX Runtime loop.
@@ -48,6 +54,8 @@ fn main() -> Result<()> {
     match Command::parse() {
         Command::Demo => demo::demo(),
         Command::Test => checks::test(),
+        Command::Services(services) => services.run(),
+        Command::ComposeCheck => deploy::check(),
         Command::Ci => checks::ci(),
         Command::Bench(bench) => bench.run(),
         Command::Memory(memory) => memory.run(),

@@ -49,20 +49,7 @@ impl Python {
             eprintln!("fetching {ONNXRUNTIME} and numpy with pip (once, about 20 MB)");
             let unfinished = packages.with_extension("unfinished");
             let _ = std::fs::remove_dir_all(&unfinished);
-            run(Command::new("python3")
-                .args([
-                    "-m",
-                    "pip",
-                    "install",
-                    "--quiet",
-                    "--disable-pip-version-check",
-                    "--no-warn-script-location",
-                ])
-                .args(["--root-user-action", "ignore", ONNXRUNTIME, "numpy", "--target"])
-                .arg(&unfinished))
-            .context(
-                "Python 3.11 or newer with pip is needed (Debian: apt-get install python3 python3-pip)",
-            )?;
+            pip_install(&[ONNXRUNTIME, "numpy"], &unfinished)?;
             std::fs::rename(&unfinished, &packages)?;
         }
         let capi = packages.join("onnxruntime").join("capi");
@@ -83,6 +70,16 @@ impl Python {
     pub(crate) fn give_to<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command.env("ORT_DYLIB_PATH", &self.library).env("PYTHONPATH", &self.packages)
     }
+}
+
+/// Puts Python packages into a folder of their own.
+pub(crate) fn pip_install(packages: &[&str], folder: &Path) -> Result<()> {
+    run(Command::new("python3")
+        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-warn-script-location"])
+        .args(["--root-user-action", "ignore", "--target"])
+        .arg(folder)
+        .args(packages))
+    .context("Python 3.11 or newer with pip is needed (Debian: apt-get install python3 python3-pip)")
 }
 
 /// Builds the binary with all optimisations, and says where it is.

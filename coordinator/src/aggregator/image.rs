@@ -59,12 +59,19 @@ impl Work<'_> {
             self.put_file(place, path)?;
         }
         drop(folder);
-        let part_key = key::part(&self.plan.job, self.outputs, &planned.key);
-        self.runtime.block_on(self.store.put(&part_key, part.to_bytes().into()))?;
-        if !self.spec.tiles.keep {
-            self.delete_tiles(planned)?;
+        self.put_part(planned, &part)
+    }
+
+    /// That there are gaps is written before the part they are in, and taken back before the one without.
+    fn put_part(&self, planned: &PlannedImage, part: &Part) -> Result<(), AggregateError> {
+        let gaps = key::gaps(&self.plan.job, self.outputs, &planned.key);
+        if self.partial {
+            self.runtime.block_on(self.store.put(&gaps, bytes::Bytes::new()))?;
+        } else {
+            self.runtime.block_on(self.store.delete(&gaps))?;
         }
-        Ok(())
+        let key = key::part(&self.plan.job, self.outputs, &planned.key);
+        Ok(self.runtime.block_on(self.store.put(&key, part.to_bytes().into()))?)
     }
 
     fn max_value(&self) -> u16 {
@@ -199,14 +206,6 @@ impl Work<'_> {
     fn put_file(&self, place: &str, path: &Path) -> Result<(), AggregateError> {
         let key = key::out(&self.plan.job, place);
         Ok(self.runtime.block_on(self.store.put_file(&key, path))?)
-    }
-
-    fn delete_tiles(&self, planned: &PlannedImage) -> Result<(), AggregateError> {
-        for task in self.plan.tasks_of(self.image) {
-            let key = key::tile(&self.plan.job, &planned.key, task.group, task.block);
-            self.runtime.block_on(self.store.delete(&key))?;
-        }
-        Ok(())
     }
 }
 

@@ -13,16 +13,23 @@ use crate::aggregator::image::Work;
 use crate::aggregator::tiles::TilesError;
 use bytes::Bytes;
 use marquetry_imagery::ImageError;
+use marquetry_job::message::short_reason;
 use marquetry_job::spec::JobSpec;
-use marquetry_job::{AggregateMessage, Plan, ResultMessage, TaskId, key, message};
+use marquetry_job::{AggregateMessage, Event, Plan, ResultMessage, RunId, TaskId, key, message};
 use marquetry_raster::write::WriteError;
-use marquetry_transport::{Drain, Files, ObjectStore, QueueError, StoreError, TaskQueue, Topic, consume};
+use marquetry_transport::{
+    Drain, Files, Known, ObjectStore, QueueError, StoreError, Stores, TaskQueue, Topic, consume,
+};
 pub(crate) use outputs::expected;
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
-use tokio::sync::Mutex;
+use std::time::{Duration, Instant};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
+
+/// Jobs whose plans are kept.
+const JOBS_MAX: usize = 8;
+/// How long it is believed that a run counts.
+const RUN_BELIEVED: Duration = Duration::from_secs(1);
 
 /// How an aggregator uses its machine.
 #[derive(Debug, Clone)]
@@ -79,19 +86,30 @@ impl AggregateError {
 
 /// An aggregator.
 pub struct Aggregator {
-    store: Arc<dyn ObjectStore>,
+    /// Its name among all that say something about a job.
+    name: String,
+    stores: Stores,
     queue: Arc<dyn TaskQueue>,
     options: AggregatorOptions,
-    jobs: Mutex<Jobs>,
+    jobs: Mutex<Vec<(JobKey, Arc<Job>)>>,
+    /// Which run of each job counts.
+    runs: Known,
 }
 
-/// Plans and job files that were read, by job and outputs.
-type Jobs = HashMap<(String, String), Arc<(Plan, JobSpec)>>;
+/// A run and the decisions and outputs that it asks for.
+type JobKey = (RunId, String);
+
+/// What putting an image of a job together needs to know of it.
+struct Job {
+    plan: Plan,
+    spec: JobSpec,
+}
 
 impl Aggregator {
-    /// An aggregator on this store and queue.
-    pub fn new(store: Arc<dyn ObjectStore>, queue: Arc<dyn TaskQueue>, options: AggregatorOptions) -> Self {
-        Self { store, queue, options, jobs: Mutex::new(HashMap::new()) }
+    /// An aggregator that is called `name`.
+    pub fn new(name: &str, stores: Stores, queue: Arc<dyn TaskQueue>, options: AggregatorOptions) -> Self {
+        let (jobs, runs) = (Mutex::default(), Known::new(RUN_BELIEVED));
+        Self { name: name.to_owned(), stores, queue, options, jobs, runs }
     }
 
     /// Works until the queue is closed or `drain` says so.
@@ -100,11 +118,15 @@ impl Aggregator {
     /// When the queue is lost for good.
     pub async fn run(self: Arc<Self>, drain: &Drain) -> Result<(), QueueError> {
         let subscription = self.queue.subscribe(Topic::Aggregate, "aggregators").await?;
-        consume(subscription, self.options.images, drain, |payload| Arc::clone(&self).handle(payload)).await
+        let admission = Arc::new(Semaphore::new(self.options.images.max(1)));
+        consume(subscription, admission, drain, |payload, admitted| {
+            Arc::clone(&self).handle(payload, admitted)
+        })
+        .await
     }
 
     /// Does one image and announces what came of it; whether it may be acknowledged.
-    async fn handle(self: Arc<Self>, payload: Bytes) -> bool {
+    async fn handle(self: Arc<Self>, payload: Bytes, _admitted: OwnedSemaphorePermit) -> bool {
         let wanted: AggregateMessage = match message::decode(&payload) {
             Ok(wanted) => wanted,
             Err(error) => {
@@ -113,29 +135,47 @@ impl Aggregator {
             }
         };
         let started = Instant::now();
-        let (image, attempt) = (wanted.image, wanted.attempt);
-        let event = match Arc::clone(&self).put_together(wanted).await {
-            Ok(()) => ResultMessage::Image { image, seconds: started.elapsed().as_secs_f64() },
+        let (run, image, attempt) = (wanted.run.clone(), wanted.image, wanted.attempt);
+        let (event, done) = match Arc::clone(&self).work_on(wanted).await {
+            Ok(None) => {
+                tracing::debug!(job = run.job, image, "left over from a run that has ended");
+                return true;
+            }
+            Ok(Some(done)) => (Event::Image { image, seconds: started.elapsed().as_secs_f64() }, Some(done)),
             Err(error) => {
                 let (damaged, retry, reason) = (error.damaged(), error.may_pass(), error.to_string());
                 tracing::debug!(image, attempt, retry, "{reason}");
-                ResultMessage::ImageFailed { image, attempt, reason, damaged, retry }
+                let reason = short_reason(&reason);
+                (Event::ImageFailed { image, attempt, reason, damaged, retry }, None)
             }
         };
-        let payload = Bytes::from(message::encode(&event));
-        self.queue.publish(Topic::Results, &image.to_string(), payload).await.is_ok()
+        let said = ResultMessage { run, from: self.name.clone(), event };
+        let payload = Bytes::from(message::encode(&said));
+        let announced = self.queue.publish(Topic::Results, &image.to_string(), payload).await.is_ok();
+        // Only now: whoever works on the same image may still be reading them.
+        if let Some(done) = done.filter(|_| announced) {
+            done.delete_tiles().await;
+        }
+        announced
     }
 
-    async fn put_together(self: Arc<Self>, wanted: AggregateMessage) -> Result<(), AggregateError> {
-        let job = self.job(&wanted.job, &wanted.outputs).await?;
+    /// Puts an image together; `None` when its run does not count any more.
+    async fn work_on(self: Arc<Self>, wanted: AggregateMessage) -> Result<Option<Done>, AggregateError> {
+        let store = self.stores.open(&wanted.run.store).await?;
+        if !self.runs.holds(&*store, &key::run(&wanted.run.job), wanted.run.run.as_bytes()).await? {
+            return Ok(None);
+        }
+        let job = self.job(&wanted, &*store).await?;
+        // What is stored of an image with gaps is needed when these are filled.
+        let keep = wanted.partial || job.spec.tiles.keep;
+        let done = Done { store: Arc::clone(&store), job: Arc::clone(&job), image: wanted.image, keep };
         let runtime = tokio::runtime::Handle::current();
         let work = move || {
-            let (plan, spec) = &*job;
             let work = Work {
-                store: &self.store,
+                store: &store,
                 runtime: &runtime,
-                plan,
-                spec,
+                plan: &job.plan,
+                spec: &job.spec,
                 outputs: &wanted.outputs,
                 image: wanted.image,
                 partial: wanted.partial,
@@ -144,26 +184,59 @@ impl Aggregator {
             work.run()
         };
         let joined = tokio::task::spawn_blocking(work).await;
-        joined.unwrap_or_else(|e| Err(AggregateError::Plan(format!("a bug: {e}"))))
+        joined.unwrap_or_else(|e| Err(AggregateError::Plan(format!("a bug: {e}"))))?;
+        Ok(Some(done))
     }
 
-    /// The plan and the job file, read once.
-    async fn job(&self, job: &str, outputs: &str) -> Result<Arc<(Plan, JobSpec)>, AggregateError> {
+    /// The plan and the job file, read once for each run.
+    async fn job(
+        &self,
+        wanted: &AggregateMessage,
+        store: &dyn ObjectStore,
+    ) -> Result<Arc<Job>, AggregateError> {
         let mut jobs = self.jobs.lock().await;
-        let name = (job.to_owned(), outputs.to_owned());
-        if let Some(known) = jobs.get(&name) {
+        let name = (wanted.run.clone(), wanted.outputs.clone());
+        if let Some((_, known)) = jobs.iter().find(|(known, _)| *known == name) {
             return Ok(Arc::clone(known));
         }
+        let job = &wanted.run.job;
         let wrong = |what: &str, e: &dyn std::fmt::Display| {
             AggregateError::Plan(format!("the {what} of job {job} cannot be read: {e}"))
         };
-        let plan = self.store.get(&key::plan(job)).await?;
+        let plan = store.get(&key::plan(job)).await?;
         let plan: Plan = serde_json::from_slice(&plan).map_err(|e| wrong("plan", &e))?;
-        let spec = self.store.get(&key::spec(job, outputs)).await?;
+        let spec = store.get(&key::spec(job, &wanted.outputs)).await?;
         let spec = std::str::from_utf8(&spec).map_err(|e| wrong("job file", &e))?;
         let spec = JobSpec::parse(spec).map_err(|e| wrong("job file", &e))?;
-        let read = Arc::new((plan, spec));
-        jobs.insert(name, Arc::clone(&read));
+        let read = Arc::new(Job { plan, spec });
+        if jobs.len() >= JOBS_MAX {
+            jobs.remove(0);
+        }
+        jobs.push((name, Arc::clone(&read)));
         Ok(read)
+    }
+}
+
+/// An image that is finished, and whose tiles may go.
+struct Done {
+    store: Arc<dyn ObjectStore>,
+    job: Arc<Job>,
+    image: u32,
+    keep: bool,
+}
+
+impl Done {
+    /// Deletes the image's tiles, unless they are to stay. What is left behind is deleted at the end of the job.
+    async fn delete_tiles(self) {
+        if self.keep {
+            return;
+        }
+        let (plan, planned) = (&self.job.plan, &self.job.plan.images[self.image as usize]);
+        for task in plan.tasks_of(self.image) {
+            let key = key::tile(&plan.job, &planned.key, task.group, task.block);
+            if let Err(error) = self.store.delete(&key).await {
+                tracing::debug!(%error, "a tile was left behind");
+            }
+        }
     }
 }

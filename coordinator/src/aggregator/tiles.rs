@@ -163,8 +163,10 @@ impl GroupTiles {
         tile.frames.retain(|k, _| wanted.contains(k));
         for k in wanted {
             if !tile.frames.contains_key(&k) {
-                let bytes =
-                    self.runtime.block_on(self.store.get_range(&tile.key, tile.index.rows_range(k)))?;
+                let bytes = self
+                    .runtime
+                    .block_on(self.store.get_range(&tile.key, tile.index.rows_range(k)))
+                    .map_err(|e| unreadable(task, e))?;
                 let scores =
                     tile.index.decode_rows(&tile.header, k, &bytes).map_err(|e| damaged(task, &e))?;
                 tile.frames.insert(k, scores);
@@ -183,7 +185,8 @@ impl GroupTiles {
             }
             Err(e) => return Err(e.into()),
         };
-        let read = |range| self.runtime.block_on(self.store.get_range(&key, range));
+        let read =
+            |range| self.runtime.block_on(self.store.get_range(&key, range)).map_err(|e| unreadable(task, e));
         let tail = tile::index_bytes(extent.size.height);
         let index = TileIndex::parse(&read(bytes.saturating_sub(tail)..bytes)?, bytes)
             .map_err(|e| damaged(task, &e))?;
@@ -194,6 +197,16 @@ impl GroupTiles {
             return Err(TilesError::Damaged { task, reason: "it is of another plan".into() });
         }
         Ok(Some(OpenTile { key, index, header, frames: HashMap::new() }))
+    }
+}
+
+/// A tile that went or changed while it was read is damaged; anything else is the store's trouble.
+fn unreadable(task: TaskId, error: StoreError) -> TilesError {
+    match error.kind {
+        StoreErrorKind::NotFound | StoreErrorKind::TooShort => {
+            TilesError::Damaged { task, reason: error.to_string() }
+        }
+        _ => TilesError::Store(error),
     }
 }
 

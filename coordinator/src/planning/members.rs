@@ -151,6 +151,21 @@ impl Candidate<'_> {
         MembersError::Model { entry: self.entry, uri: self.uri.clone(), error: Box::new(error) }
     }
 
+    /// The model takes the job's window, and not what `view` makes of it.
+    fn unseen(&self, view: View, size: Size, error: &ModelError) -> MembersError {
+        let reason = match error {
+            ModelError::WrongSize { found, .. } => format!("the model takes {found} px only"),
+            ModelError::WrongMultiple { multiple, .. } => {
+                format!("the model needs sides that are multiples of {multiple} px")
+            }
+            other => other.to_string(),
+        };
+        self.unfit(format!(
+            "tta.views: {view} makes {size} px of a window of {} px: {reason}",
+            self.member.window.size
+        ))
+    }
+
     /// Reads and tries the model; a group of this member alone.
     fn look(&self, models: &Models<'_>, notes: &mut Vec<String>) -> Result<Group, MembersError> {
         let file = models.files.local(&self.uri, self.stat.as_ref(), None);
@@ -162,9 +177,12 @@ impl Candidate<'_> {
             facts.image.as_ref().is_some_and(|i| i.height.fixed().is_some() && i.width.fixed().is_some());
         let views = self.spec.tta.views.resolve(outer, fixed).map_err(|e: ViewError| self.unfit(e))?;
         let mut signatures = Vec::new();
-        for size in sizes(&views, outer) {
+        for (size, view) in sizes(&views, outer) {
             let tried = if size == outer { facts.clone() } else { self.inspect(models, &bytes, size)? };
-            let resolved = resolve(&tried, &self.wanted(size)).map_err(|e| self.failed(e))?;
+            let resolved = resolve(&tried, &self.wanted(size)).map_err(|e| match view {
+                None => self.failed(e),
+                Some(view) => self.unseen(view, size, &e),
+            })?;
             notes.extend(resolved.warnings.into_iter().map(|w| format!("{}: {w}", self.name())));
             signatures.push(resolved.signature);
         }
@@ -215,11 +233,12 @@ impl Candidate<'_> {
         }
     }
 
-    /// The member's windows. What a model with a smaller, central output does not say is margin.
+    /// The member's windows. What a model with a smaller, central output does not say is margin, as if the job had said
+    /// so: overlaps are of the part that is kept, and a stride in pixels is what it is.
     fn window(&self, signature: &Signature) -> Result<WindowSpec, MembersError> {
-        let mut window = self.member.window.layout();
+        let mut window = self.member.window;
         if self.member.output.fit == Fit::Resize || signature.output_size == signature.size {
-            return Ok(window);
+            return Ok(window.layout());
         }
         let (input, output) = (signature.size, signature.output_size);
         let central = |i: u32, o: u32| i.checked_sub(o).filter(|d| d.is_multiple_of(2)).map(|d| d / 2);
@@ -229,19 +248,15 @@ impl Candidate<'_> {
                 "output.fit: an output of {output} px is not the centre of a window of {input} px; use fit: resize"
             )));
         };
-        if !window.margin.is_empty() || window.margin.height + window.margin.width > 0 {
+        let WindowMode::Slide(slide) = &mut window.mode else {
+            return Err(self
+                .unfit("output.fit: with window.mode: whole there is nothing around the image; use resize"));
+        };
+        if slide.margin != Size::square(0) {
             return Err(self.unfit("window.margin: the model's output is the centre of its window already"));
         }
-        let scaled = |stride: u32, inner: u32, whole: u32| {
-            ((u64::from(stride) * u64::from(inner) / u64::from(whole)) as u32).max(1)
-        };
-        window.stride = Size::new(
-            scaled(window.stride.height, output.height, window.inner.height),
-            scaled(window.stride.width, output.width, window.inner.width),
-        );
-        window.margin = Size::new(height, width);
-        window.inner = output;
-        Ok(window)
+        slide.margin = Size::new(height, width);
+        Ok(window.layout())
     }
 
     fn check(
@@ -261,10 +276,6 @@ impl Candidate<'_> {
             return Err(
                 self.unfit("tta.views: scale() cannot bring back an output that is the centre of its window")
             );
-        }
-        if matches!(self.member.window.mode, WindowMode::Whole) && window.margin != Size::square(0) {
-            return Err(self
-                .unfit("output.fit: with window.mode: whole there is nothing around the image; use resize"));
         }
         Ok(())
     }
@@ -302,12 +313,14 @@ impl Candidate<'_> {
     }
 }
 
-/// The sizes in which views of a window are shown, the window as it is first.
-fn sizes(views: &[View], outer: Size) -> Vec<Size> {
-    let mut sizes = vec![outer];
-    for size in views.iter().map(|v| v.input_size(outer)) {
-        if !sizes.contains(&size) {
-            sizes.push(size);
+/// The sizes in which views of a window are shown, each with the first view that asks for it; the window as it is comes
+/// first, and no view asks for that.
+fn sizes(views: &[View], outer: Size) -> Vec<(Size, Option<View>)> {
+    let mut sizes = vec![(outer, None)];
+    for view in views {
+        let size = view.input_size(outer);
+        if !sizes.iter().any(|(known, _)| *known == size) {
+            sizes.push((size, Some(*view)));
         }
     }
     sizes

@@ -74,15 +74,13 @@ impl View {
 
 impl std::fmt::Display for View {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.d4)?;
-        for (name, factor) in
-            [("scale", self.scale), ("brightness", self.brightness), ("contrast", self.contrast)]
-        {
-            if factor != 1.0 {
-                write!(f, " {name}({factor})")?;
-            }
+        let factors = [("scale", self.scale), ("brightness", self.brightness), ("contrast", self.contrast)];
+        let changed = factors.into_iter().filter(|(_, factor)| *factor != 1.0);
+        let mut words: Vec<String> = changed.map(|(name, factor)| format!("{name}({factor})")).collect();
+        if self.d4 != D4::IDENTITY || words.is_empty() {
+            words.insert(0, self.d4.to_string());
         }
-        Ok(())
+        f.write_str(&words.join(" "))
     }
 }
 
@@ -212,6 +210,14 @@ mod tests {
         }
         let none = Views { names: vec![], product: false, identity: false };
         assert_eq!(none.resolve(SQUARE, true), Err(ViewError::Empty));
+    }
+
+    #[test]
+    fn views_are_called_what_the_job_calls_them() {
+        let light = View { brightness: 0.9, ..View::IDENTITY };
+        assert_eq!(View::IDENTITY.to_string(), "identity");
+        assert_eq!(light.to_string(), "brightness(0.9)");
+        assert_eq!(light.then(View::of(D4::ROT90)).to_string(), "rot90 brightness(0.9)");
     }
 
     #[test]

@@ -5,6 +5,8 @@
 //! jobs/<job>/specs/<outputs>.yaml    the whole job file, every default filled in
 //! jobs/<job>/tiles/<xx>/<image>-<group>-<block>.tile
 //! jobs/<job>/parts/<outputs>/…       what each image adds to the submission, until the job ends
+//! jobs/<job>/run                     the run that counts
+//! jobs/<job>/status.json             how far it is, for whoever asks
 //! jobs/<job>/out/…                   what the user came for
 //! ```
 //! No key is a prefix of another at a `/`: stores on folders could not hold both.
@@ -58,9 +60,34 @@ pub fn part(job: &str, outputs: &str, image: &str) -> String {
     format!("{}{image}.part", parts(job, outputs))
 }
 
+/// Says that something is missing in the part of the image whose key is `image`: a later run is to fill it in.
+pub fn gaps(job: &str, outputs: &str, image: &str) -> String {
+    format!("{}{image}.gaps", parts(job, outputs))
+}
+
+/// The image's key in a key of [`gaps`].
+pub fn image_of_gaps(key: &str) -> Option<&str> {
+    key.rsplit('/').next()?.strip_suffix(".gaps")
+}
+
 /// The image's key in a key of [`part`].
 pub fn image_of_part(key: &str) -> Option<&str> {
     key.rsplit('/').next()?.strip_suffix(".part")
+}
+
+/// The object that names the run of `job` that counts. Whoever finds another name there than its own stops.
+pub fn run(job: &str) -> String {
+    format!("jobs/{job}/run")
+}
+
+/// How far `job` is.
+pub fn status(job: &str) -> String {
+    format!("jobs/{job}/status.json")
+}
+
+/// The job of a key of [`status`].
+pub fn job_of_status(key: &str) -> Option<&str> {
+    key.strip_prefix("jobs/")?.strip_suffix("/status.json").filter(|job| !job.contains('/'))
 }
 
 /// A finished file of the job.

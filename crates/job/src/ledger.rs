@@ -1,15 +1,29 @@
 //! What is done, what is open, what to do next. A value that is fed events; it reads no clock and sends nothing.
 
-use crate::{AggregateMessage, ResultMessage, TaskId, TaskMessage};
-use std::collections::HashMap;
+use crate::{Event, TaskId};
+use std::collections::{BTreeSet, HashMap};
 
 /// What the coordinator must do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     /// Have a block computed.
-    Compute(TaskMessage),
+    Compute {
+        /// Which.
+        task: TaskId,
+        /// 1 for the first try.
+        attempt: u32,
+        /// Whether the tile that is there is damaged.
+        replace: bool,
+    },
     /// Have an image put together.
-    Aggregate(AggregateMessage),
+    Aggregate {
+        /// Which.
+        image: u32,
+        /// 1 for the first try.
+        attempt: u32,
+        /// Whether blocks are missing.
+        partial: bool,
+    },
     /// Write down that something was given up.
     GiveUp(Loss),
 }
@@ -38,18 +52,26 @@ enum Stage {
 #[derive(Debug, Clone)]
 struct ImageState {
     /// First block of each group among the image's blocks, and their number at the end.
-    offsets: Vec<u32>,
-    done: Vec<bool>,
+    offsets: Box<[u32]>,
+    done: Box<[bool]>,
     open: u32,
     lost_blocks: u32,
     attempt: u32,
-    /// Attempts that failed for tiles that were not known to be damaged; they do not count against the image.
-    excused: u32,
+    /// Attempts that failed, but for those that found damage nobody knew of: these do not count against the image.
+    failures: u32,
     stage: Stage,
 }
 
+/// A task that was tried more than once.
+#[derive(Debug, Clone, Copy)]
+struct Tries {
+    /// The attempt that counts now: failures of others are old.
+    attempt: u32,
+    failures: u32,
+}
+
 /// How far a job is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Progress {
     /// Blocks in all.
     pub tasks: u64,
@@ -69,51 +91,29 @@ pub struct Progress {
 /// nothing. A job is complete when the set of finished images is the plan's.
 #[derive(Debug, Clone)]
 pub struct Ledger {
-    job: String,
-    outputs: String,
     images: Vec<ImageState>,
-    attempts: HashMap<TaskId, u32>,
+    /// The first block that was not handed out yet: place of the image, place among its blocks.
+    next: (u32, u32),
+    /// All images before this one are finished or given up.
+    settled: usize,
+    tries: HashMap<TaskId, Tries>,
+    lost: BTreeSet<TaskId>,
     attempts_max: u32,
     progress: Progress,
 }
 
 impl Ledger {
-    /// Nothing done yet of `job`, whose decisions and outputs are named `outputs`. `blocks` holds, for each image, the
-    /// number of blocks of each group; a task or an image is tried `attempts_max` times.
-    pub fn new(job: &str, outputs: &str, blocks: &[Vec<u32>], attempts_max: u32) -> Self {
-        let images: Vec<ImageState> = blocks
-            .iter()
-            .map(|groups| {
-                let mut offsets = vec![0];
-                for n in groups {
-                    offsets.push(offsets[offsets.len() - 1] + n);
-                }
-                let open = offsets[offsets.len() - 1];
-                let done = vec![false; open as usize];
-                ImageState {
-                    offsets,
-                    done,
-                    open,
-                    lost_blocks: 0,
-                    attempt: 1,
-                    excused: 0,
-                    stage: Stage::Computing,
-                }
-            })
-            .collect();
+    /// Nothing done yet. `blocks` holds, for each image, the number of blocks of each group; a task or an image is
+    /// tried `attempts_max` times.
+    pub fn new(blocks: &[Vec<u32>], attempts_max: u32) -> Self {
+        let images: Vec<ImageState> = blocks.iter().map(|groups| ImageState::new(groups)).collect();
         let progress = Progress {
             tasks: images.iter().map(|i| u64::from(i.open)).sum(),
             images: images.len() as u64,
             ..Progress::default()
         };
-        Self {
-            job: job.to_owned(),
-            outputs: outputs.to_owned(),
-            images,
-            attempts: HashMap::new(),
-            attempts_max,
-            progress,
-        }
+        let (tries, lost) = (HashMap::new(), BTreeSet::new());
+        Self { images, next: (0, 0), settled: 0, tries, lost, attempts_max, progress }
     }
 
     /// How far the job is.
@@ -122,8 +122,11 @@ impl Ledger {
     }
 
     /// Whether every image is finished or given up.
-    pub fn is_complete(&self) -> bool {
-        self.images.iter().all(|i| matches!(i.stage, Stage::Done | Stage::Lost))
+    pub fn is_complete(&mut self) -> bool {
+        while self.images.get(self.settled).is_some_and(|i| matches!(i.stage, Stage::Done | Stage::Lost)) {
+            self.settled += 1;
+        }
+        self.settled == self.images.len()
     }
 
     /// Notes a tile found in the store at the start.
@@ -136,47 +139,106 @@ impl Ledger {
         self.finish_image(image);
     }
 
-    /// Everything that is still to do, at the start: blocks image by image, so that the first images are finished
-    /// early and their tiles can go.
-    pub fn start(&mut self) -> Vec<Step> {
+    /// Up to `max` blocks that were not handed out yet, image by image, so that the first images are finished early and
+    /// their tiles can go; and, on the way, images of which every block was found. Empty when all is handed out.
+    pub fn advance(&mut self, max: usize) -> Vec<Step> {
         let mut steps = Vec::new();
-        for image in 0..self.images.len() as u32 {
+        while steps.len() < max && (self.next.0 as usize) < self.images.len() {
+            let (image, index) = self.next;
             let state = &self.images[image as usize];
-            if state.stage != Stage::Computing {
+            let all_found = state.open == 0 && index == 0;
+            if all_found {
+                steps.extend(self.aggregate_if_ready(image));
+            } else if let Some(&done) = state.done.get(index as usize)
+                && state.stage == Stage::Computing
+            {
+                self.next.1 += 1;
+                if !done {
+                    steps.push(Step::Compute { task: state.task(image, index), attempt: 1, replace: false });
+                }
                 continue;
             }
-            if state.open == 0 {
-                steps.extend(self.aggregate(image));
-                continue;
+            self.next = (image + 1, 0);
+        }
+        steps
+    }
+
+    /// Whether every block was handed out once.
+    pub fn is_handed_out(&self) -> bool {
+        self.next.0 as usize >= self.images.len()
+    }
+
+    /// Another attempt of something that has been out for too long. It is no failure, and whoever is first counts.
+    pub fn again(&mut self, step: &Step) -> Option<Step> {
+        match step {
+            Step::Compute { task, replace, .. } => {
+                let (state, index) = self.find(*task)?;
+                let open = !state.done[index] && state.stage == Stage::Computing;
+                open.then(|| self.compute_again(*task, *replace))
             }
-            for index in (0..state.done.len() as u32).filter(|&i| !state.done[i as usize]) {
-                let task = state.task(image, index);
-                steps.push(Step::Compute(TaskMessage { job: self.job.clone(), task, attempt: 1 }));
+            Step::Aggregate { image, .. } => {
+                let state = self.images.get_mut(*image as usize)?;
+                if state.stage != Stage::Aggregating {
+                    return None;
+                }
+                state.attempt += 1;
+                Some(state.aggregate(*image))
+            }
+            Step::GiveUp(_) => None,
+        }
+    }
+
+    /// Gives everything that was given up new tries.
+    pub fn reopen(&mut self) -> Vec<Step> {
+        let mut steps = Vec::new();
+        self.settled = 0;
+        for task in std::mem::take(&mut self.lost) {
+            let Some((state, index)) = self.find(task) else { continue };
+            state.done[index] = false;
+            state.open += 1;
+            state.lost_blocks -= 1;
+            let finished = matches!(state.stage, Stage::Done);
+            state.reopen();
+            self.progress.images_done -= u64::from(finished);
+            self.progress.images_failed -= u64::from(self.images[task.image as usize].lost_blocks == 0);
+            self.progress.tasks_done -= 1;
+            if let Some(tries) = self.tries.get_mut(&task) {
+                tries.failures = 0;
+            }
+            steps.push(self.compute_again(task, false));
+        }
+        for image in 0..self.images.len() as u32 {
+            let state = &mut self.images[image as usize];
+            if state.stage == Stage::Lost {
+                state.reopen();
+                self.progress.images_failed -= 1;
+                steps.extend(self.aggregate_if_ready(image));
             }
         }
         steps
     }
 
     /// Takes an event in, and says what follows from it.
-    pub fn apply(&mut self, event: &ResultMessage) -> Vec<Step> {
+    pub fn apply(&mut self, event: &Event) -> Vec<Step> {
         match event {
-            ResultMessage::Tile { task, .. } => {
+            Event::Tile { task, .. } => {
                 if self.mark(*task) {
-                    self.aggregate_if_ready(task.image)
+                    self.aggregate_if_ready(task.image).into_iter().collect()
                 } else {
                     Vec::new()
                 }
             }
-            ResultMessage::TaskFailed { task, attempt, reason, retry } => {
+            Event::TaskFailed { task, attempt, reason, retry } => {
                 self.task_failed(*task, *attempt, reason, *retry)
             }
-            ResultMessage::Image { image, .. } => {
+            Event::Image { image, .. } => {
                 self.finish_image(*image);
                 Vec::new()
             }
-            ResultMessage::ImageFailed { image, attempt, reason, damaged, retry } => {
+            Event::ImageFailed { image, attempt, reason, damaged, retry } => {
                 self.image_failed(*image, *attempt, reason, damaged, *retry)
             }
+            Event::Retry => self.reopen(),
         }
     }
 
@@ -201,30 +263,34 @@ impl Ledger {
     }
 
     fn task_failed(&mut self, task: TaskId, attempt: u32, reason: &str, retry: bool) -> Vec<Step> {
-        let current = self.attempts.get(&task).copied().unwrap_or(1);
         let Some((state, index)) = self.find(task) else { return Vec::new() };
-        if state.done[index] || state.stage != Stage::Computing || attempt != current {
+        let open = !state.done[index] && state.stage == Stage::Computing;
+        let attempts_max = self.attempts_max;
+        let tries = self.tries.entry(task).or_insert(Tries { attempt: 1, failures: 0 });
+        if !open || attempt != tries.attempt {
             return Vec::new();
         }
-        if retry && attempt < self.attempts_max {
-            return vec![self.compute_again(task)];
+        tries.failures += 1;
+        let failures = tries.failures;
+        if retry && failures < attempts_max {
+            return vec![self.compute_again(task, false)];
         }
         self.mark(task);
+        self.lost.insert(task);
         let state = &mut self.images[task.image as usize];
         state.lost_blocks += 1;
-        if state.lost_blocks == 1 {
-            self.progress.images_failed += 1;
-        }
-        let loss = Loss { image: task.image, task: Some(task), attempts: attempt, reason: reason.to_owned() };
+        self.progress.images_failed += u64::from(state.lost_blocks == 1);
+        let loss =
+            Loss { image: task.image, task: Some(task), attempts: failures, reason: reason.to_owned() };
         let mut steps = vec![Step::GiveUp(loss)];
         steps.extend(self.aggregate_if_ready(task.image));
         steps
     }
 
-    fn compute_again(&mut self, task: TaskId) -> Step {
-        let attempt = self.attempts.entry(task).or_insert(1);
-        *attempt += 1;
-        Step::Compute(TaskMessage { job: self.job.clone(), task, attempt: *attempt })
+    fn compute_again(&mut self, task: TaskId, replace: bool) -> Step {
+        let tries = self.tries.entry(task).or_insert(Tries { attempt: 1, failures: 0 });
+        tries.attempt += 1;
+        Step::Compute { task, attempt: tries.attempt, replace }
     }
 
     fn image_failed(
@@ -236,26 +302,28 @@ impl Ledger {
         retry: bool,
     ) -> Vec<Step> {
         let attempts_max = self.attempts_max;
-        let tries = |task| self.attempts.get(task).copied().unwrap_or(1);
-        // An image may have any number of damaged tiles, found one after the other; each has tries of its own.
-        let excused = !damaged.is_empty() && damaged.iter().all(|task| tries(task) < attempts_max);
         let Some(state) = self.images.get_mut(image as usize) else { return Vec::new() };
         if state.stage != Stage::Aggregating || attempt != state.attempt {
             return Vec::new();
         }
-        state.excused += u32::from(excused);
-        if !retry || attempt - state.excused >= attempts_max {
+        // An image may have any number of damaged tiles, found one after the other; each has tries of its own.
+        let damaged: Vec<TaskId> = damaged.iter().copied().filter(|t| t.image == image).collect();
+        let tries = |task| self.tries.get(task).map_or(1, |tries: &Tries| tries.attempt);
+        let excused = !damaged.is_empty() && damaged.iter().all(|task| tries(task) < attempts_max);
+        let state = &mut self.images[image as usize];
+        state.failures += u32::from(!excused);
+        if !retry || state.failures >= attempts_max {
             return vec![self.lose_image(image, attempt, reason)];
         }
         state.attempt += 1;
         state.stage = Stage::Computing;
         let mut steps = Vec::new();
-        for &task in damaged.iter().filter(|t| t.image == image) {
+        for task in damaged {
             let Some((state, index)) = self.find(task) else { continue };
             if std::mem::replace(&mut state.done[index], false) {
                 state.open += 1;
                 self.progress.tasks_done -= 1;
-                steps.push(self.compute_again(task));
+                steps.push(self.compute_again(task, true));
             }
         }
         steps.extend(self.aggregate_if_ready(image));
@@ -265,35 +333,20 @@ impl Ledger {
     fn lose_image(&mut self, image: u32, attempts: u32, reason: &str) -> Step {
         let state = &mut self.images[image as usize];
         state.stage = Stage::Lost;
-        if state.lost_blocks == 0 {
-            self.progress.images_failed += 1;
-        }
+        self.progress.images_failed += u64::from(state.lost_blocks == 0);
         Step::GiveUp(Loss { image, task: None, attempts, reason: reason.to_owned() })
     }
 
-    fn aggregate_if_ready(&mut self, image: u32) -> Vec<Step> {
-        let state = &self.images[image as usize];
+    fn aggregate_if_ready(&mut self, image: u32) -> Option<Step> {
+        let state = &mut self.images[image as usize];
         if state.open > 0 || state.stage != Stage::Computing {
-            return Vec::new();
+            return None;
         }
-        if state.lost_blocks as usize == state.done.len() {
+        if state.lost_blocks > 0 && state.lost_blocks as usize == state.done.len() {
             let reason = "every block of it failed; see the reasons above";
-            return vec![self.lose_image(image, self.attempts_max, reason)];
+            return Some(self.lose_image(image, self.attempts_max, reason));
         }
-        self.aggregate(image).into_iter().collect()
-    }
-
-    fn aggregate(&mut self, image: u32) -> Option<Step> {
-        let state = self.images.get_mut(image as usize)?;
-        state.stage = Stage::Aggregating;
-        let partial = state.lost_blocks > 0;
-        Some(Step::Aggregate(AggregateMessage {
-            job: self.job.clone(),
-            outputs: self.outputs.clone(),
-            image,
-            attempt: state.attempt,
-            partial,
-        }))
+        Some(state.aggregate(image))
     }
 
     fn finish_image(&mut self, image: u32) {
@@ -309,9 +362,40 @@ impl Ledger {
 }
 
 impl ImageState {
+    fn new(groups: &[u32]) -> Self {
+        let mut offsets = vec![0];
+        for n in groups {
+            offsets.push(offsets[offsets.len() - 1] + n);
+        }
+        let open = offsets[offsets.len() - 1];
+        Self {
+            offsets: offsets.into(),
+            done: vec![false; open as usize].into(),
+            open,
+            lost_blocks: 0,
+            attempt: 1,
+            failures: 0,
+            stage: Stage::Computing,
+        }
+    }
+
     fn task(&self, image: u32, index: u32) -> TaskId {
         let group = self.offsets.partition_point(|&start| start <= index) - 1;
         TaskId { image, group: group as u32, block: index - self.offsets[group] }
+    }
+
+    fn aggregate(&mut self, image: u32) -> Step {
+        self.stage = Stage::Aggregating;
+        Step::Aggregate { image, attempt: self.attempt, partial: self.lost_blocks > 0 }
+    }
+
+    /// Back to where blocks are computed, with all tries of the image before it.
+    fn reopen(&mut self) {
+        if self.stage != Stage::Computing {
+            self.stage = Stage::Computing;
+            self.attempt += 1;
+            self.failures = 0;
+        }
     }
 }
 

@@ -1,12 +1,12 @@
 use super::*;
 use proptest::prelude::*;
 
-fn tile(task: TaskId) -> ResultMessage {
-    ResultMessage::Tile { task, tile_bytes: 1, forwards: 1, seconds: crate::StageSeconds::default() }
+fn tile(task: TaskId) -> Event {
+    Event::Tile { task, tile_bytes: 1, forwards: 1, seconds: crate::StageSeconds::default() }
 }
 
-fn failed(task: TaskId, attempt: u32, retry: bool) -> ResultMessage {
-    ResultMessage::TaskFailed { task, attempt, reason: "no".into(), retry }
+fn failed(task: TaskId, attempt: u32, retry: bool) -> Event {
+    Event::TaskFailed { task, attempt, reason: "no".into(), retry }
 }
 
 fn id(image: u32, group: u32, block: u32) -> TaskId {
@@ -14,59 +14,63 @@ fn id(image: u32, group: u32, block: u32) -> TaskId {
 }
 
 fn computes(steps: &[Step]) -> Vec<TaskId> {
-    steps.iter().filter_map(|s| if let Step::Compute(m) = s { Some(m.task) } else { None }).collect()
+    steps.iter().filter_map(|s| if let Step::Compute { task, .. } = s { Some(*task) } else { None }).collect()
 }
 
 fn aggregates(steps: &[Step]) -> Vec<u32> {
-    steps.iter().filter_map(|s| if let Step::Aggregate(m) = s { Some(m.image) } else { None }).collect()
+    steps
+        .iter()
+        .filter_map(|s| if let Step::Aggregate { image, .. } = s { Some(*image) } else { None })
+        .collect()
 }
 
 #[test]
 fn an_image_is_put_together_once_all_its_blocks_are_stored() {
-    let mut ledger = Ledger::new("j", "o", &[vec![2, 1], vec![1, 0]], 3);
-    let start = ledger.start();
+    let mut ledger = Ledger::new(&[vec![2, 1], vec![1, 0]], 3);
+    let start = ledger.advance(usize::MAX);
     assert_eq!(computes(&start), [id(0, 0, 0), id(0, 0, 1), id(0, 1, 0), id(1, 0, 0)]);
     assert!(ledger.apply(&tile(id(0, 1, 0))).is_empty());
     assert!(ledger.apply(&tile(id(0, 0, 1))).is_empty());
     assert_eq!(aggregates(&ledger.apply(&tile(id(0, 0, 0)))), [0]);
     assert!(ledger.apply(&tile(id(0, 0, 0))).is_empty(), "a duplicate must change nothing");
-    ledger.apply(&ResultMessage::Image { image: 0, seconds: 0.0 });
+    ledger.apply(&Event::Image { image: 0, seconds: 0.0 });
     assert!(!ledger.is_complete());
-    ledger.apply(&ResultMessage::Image { image: 1, seconds: 0.0 });
+    ledger.apply(&Event::Image { image: 1, seconds: 0.0 });
     assert!(ledger.is_complete());
     assert_eq!((ledger.progress().tasks_done, ledger.progress().images_done), (4, 2));
 }
 
 #[test]
 fn what_is_stored_is_not_computed_again() {
-    let mut ledger = Ledger::new("j", "o", &[vec![2], vec![1], vec![1]], 3);
+    let mut ledger = Ledger::new(&[vec![2], vec![1], vec![1]], 3);
     ledger.found_tile(id(0, 0, 0));
     ledger.found_tile(id(1, 0, 0));
     ledger.found_image(2);
     ledger.found_tile(id(9, 9, 9));
-    let start = ledger.start();
+    let start = ledger.advance(usize::MAX);
+    assert!(ledger.is_handed_out());
     assert_eq!((computes(&start), aggregates(&start)), (vec![id(0, 0, 1)], vec![1]));
 }
 
 #[test]
 fn failures_are_tried_again_and_then_given_up() {
-    let mut ledger = Ledger::new("j", "o", &[vec![2]], 2);
-    ledger.start();
+    let mut ledger = Ledger::new(&[vec![2]], 2);
+    ledger.advance(usize::MAX);
     let steps = ledger.apply(&failed(id(0, 0, 0), 1, true));
-    assert!(matches!(&steps[..], [Step::Compute(m)] if m.attempt == 2));
+    assert!(matches!(&steps[..], [Step::Compute { attempt: 2, replace: false, .. }]));
     assert!(ledger.apply(&failed(id(0, 0, 0), 1, true)).is_empty(), "an old failure must change nothing");
     let steps = ledger.apply(&failed(id(0, 0, 0), 2, true));
     assert!(matches!(&steps[..], [Step::GiveUp(loss)] if loss.attempts == 2 && loss.reason == "no"));
     let steps = ledger.apply(&tile(id(0, 0, 1)));
-    assert!(matches!(&steps[..], [Step::Aggregate(m)] if m.partial));
-    ledger.apply(&ResultMessage::Image { image: 0, seconds: 0.0 });
+    assert!(matches!(&steps[..], [Step::Aggregate { partial: true, .. }]));
+    ledger.apply(&Event::Image { image: 0, seconds: 0.0 });
     assert!(ledger.is_complete() && ledger.progress().images_failed == 1);
 }
 
 #[test]
 fn a_reject_is_not_tried_again_and_an_image_without_blocks_is_lost() {
-    let mut ledger = Ledger::new("j", "o", &[vec![1]], 5);
-    ledger.start();
+    let mut ledger = Ledger::new(&[vec![1]], 5);
+    ledger.advance(usize::MAX);
     let steps = ledger.apply(&failed(id(0, 0, 0), 1, false));
     assert!(matches!(&steps[..], [Step::GiveUp(a), Step::GiveUp(b)] if a.task.is_some() && b.task.is_none()));
     assert!(ledger.is_complete());
@@ -74,11 +78,11 @@ fn a_reject_is_not_tried_again_and_an_image_without_blocks_is_lost() {
 
 #[test]
 fn damaged_tiles_are_computed_again() {
-    let mut ledger = Ledger::new("j", "o", &[vec![2]], 3);
-    ledger.start();
+    let mut ledger = Ledger::new(&[vec![2]], 3);
+    ledger.advance(usize::MAX);
     ledger.apply(&tile(id(0, 0, 0)));
     ledger.apply(&tile(id(0, 0, 1)));
-    let damage = ResultMessage::ImageFailed {
+    let damage = Event::ImageFailed {
         image: 0,
         attempt: 1,
         reason: "cut".into(),
@@ -89,23 +93,23 @@ fn damaged_tiles_are_computed_again() {
     assert_eq!(computes(&steps), [id(0, 0, 1)]);
     assert!(ledger.apply(&damage).is_empty());
     let steps = ledger.apply(&tile(id(0, 0, 1)));
-    assert!(matches!(&steps[..], [Step::Aggregate(m)] if m.attempt == 2));
+    assert!(matches!(&steps[..], [Step::Aggregate { attempt: 2, .. }]));
 }
 
 #[test]
 fn any_number_of_tiles_may_be_damaged_but_none_for_ever() {
-    let damaged = |task: TaskId, attempt| ResultMessage::ImageFailed {
+    let damaged = |task: TaskId, attempt| Event::ImageFailed {
         image: 0,
         attempt,
         reason: "cut".into(),
         damaged: vec![task],
         retry: true,
     };
-    let mut ledger = Ledger::new("j", "o", &[vec![8]], 2);
+    let mut ledger = Ledger::new(&[vec![8]], 2);
     for block in 0..8 {
         ledger.found_tile(id(0, 0, block));
     }
-    ledger.start();
+    ledger.advance(usize::MAX);
     for block in 0..8 {
         let steps = ledger.apply(&damaged(id(0, 0, block), block + 1));
         assert_eq!(computes(&steps), [id(0, 0, block)]);
@@ -119,14 +123,141 @@ fn any_number_of_tiles_may_be_damaged_but_none_for_ever() {
     assert!(matches!(&steps[..], [Step::GiveUp(loss)] if loss.task.is_none()), "{steps:?}");
 }
 
+#[test]
+fn work_is_handed_out_bit_by_bit() {
+    let mut ledger = Ledger::new(&[vec![3], vec![0], vec![2, 1]], 3);
+    ledger.found_tile(id(0, 0, 1));
+    let mut handed = Vec::new();
+    while !ledger.is_handed_out() {
+        let steps = ledger.advance(2);
+        assert!(steps.len() <= 2);
+        handed.extend(steps);
+    }
+    assert_eq!(computes(&handed), [id(0, 0, 0), id(0, 0, 2), id(2, 0, 0), id(2, 0, 1), id(2, 1, 0)]);
+    assert_eq!(aggregates(&handed), [1], "an image without blocks is put together at once");
+}
+
+#[test]
+fn what_was_out_too_long_is_sent_again_without_being_a_failure() {
+    let mut ledger = Ledger::new(&[vec![1]], 2);
+    let first = ledger.advance(9).remove(0);
+    for n in 2..9 {
+        assert!(matches!(ledger.again(&first), Some(Step::Compute { attempt, .. }) if attempt == n));
+    }
+    assert!(
+        ledger.apply(&failed(id(0, 0, 0), 1, true)).is_empty(),
+        "the one that was too slow does not count"
+    );
+    let steps = ledger.apply(&failed(id(0, 0, 0), 8, true));
+    assert!(matches!(&steps[..], [Step::Compute { attempt: 9, .. }]), "{steps:?}");
+    let aggregate = ledger.apply(&tile(id(0, 0, 0))).remove(0);
+    assert_eq!(ledger.again(&first), None, "nothing is open");
+    assert!(matches!(ledger.again(&aggregate), Some(Step::Aggregate { attempt: 2, .. })));
+    ledger.apply(&Event::Image { image: 0, seconds: 0.0 });
+    assert!(ledger.is_complete() && ledger.again(&aggregate).is_none());
+}
+
+#[test]
+fn what_was_given_up_may_be_tried_again() {
+    let mut ledger = Ledger::new(&[vec![2], vec![1]], 1);
+    ledger.advance(usize::MAX);
+    ledger.apply(&failed(id(0, 0, 0), 1, true));
+    ledger.apply(&tile(id(0, 0, 1)));
+    ledger.apply(&Event::Image { image: 0, seconds: 0.0 });
+    ledger.apply(&failed(id(1, 0, 0), 1, false));
+    assert!(ledger.is_complete());
+    assert_eq!((ledger.progress().images_done, ledger.progress().images_failed), (1, 2));
+
+    let steps = ledger.apply(&Event::Retry);
+    assert_eq!(computes(&steps), [id(0, 0, 0), id(1, 0, 0)]);
+    assert!(!ledger.is_complete());
+    assert_eq!((ledger.progress().images_done, ledger.progress().images_failed), (0, 0));
+    assert!(ledger.apply(&Event::Retry).is_empty(), "there is nothing more to try");
+    let steps = [tile(id(0, 0, 0)), tile(id(1, 0, 0))].map(|event| ledger.apply(&event));
+    for (image, steps) in steps.iter().enumerate() {
+        let [Step::Aggregate { attempt, partial: false, .. }] = &steps[..] else { panic!("{steps:?}") };
+        assert_eq!(*attempt, 2, "image {image}");
+        ledger.apply(&Event::Image { image: image as u32, seconds: 0.0 });
+    }
+    assert!(ledger.is_complete());
+    let progress = ledger.progress();
+    assert_eq!((progress.tasks_done, progress.images_done, progress.images_failed), (3, 2, 0));
+}
+
+proptest! {
+    /// Whatever fails, comes late, comes twice or is sent again: the job ends, and its counts are right.
+    #[test]
+    fn every_job_ends(seed: u64, attempts_max in 1..4_u32) {
+        let mut dice = Dice(seed | 1);
+        let mut ledger = Ledger::new(&[vec![3, 2], vec![4, 1], vec![0], vec![1]], attempts_max);
+        let mut open: Vec<Step> = Vec::new();
+        let mut old: Vec<Event> = Vec::new();
+        for _ in 0..10_000 {
+            if ledger.is_complete() {
+                break;
+            }
+            open.extend(ledger.advance(2));
+            if open.is_empty() {
+                prop_assert!(!ledger.is_handed_out(), "nothing is open and the job has not ended");
+                continue;
+            }
+            let step = open[dice.below(open.len())].clone();
+            let mut events = vec![dice.outcome(&step)];
+            if dice.below(4) == 0 {
+                open.extend(ledger.again(&step));
+            } else {
+                open.retain(|s| *s != step);
+            }
+            if !old.is_empty() && dice.below(3) == 0 {
+                events.push(old[dice.below(old.len())].clone());
+            }
+            for event in events {
+                open.extend(ledger.apply(&event).into_iter().filter(|s| !matches!(s, Step::GiveUp(_))));
+                old.push(event);
+            }
+        }
+        prop_assert!(ledger.is_complete());
+        let progress = ledger.progress();
+        prop_assert_eq!(progress.tasks, 11);
+        prop_assert!(progress.images_done <= 4 && progress.images_failed <= 4);
+        prop_assert!(progress.images_done + progress.images_failed >= 4);
+    }
+}
+
+/// Small numbers that look random.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % n as u64) as usize
+    }
+
+    fn outcome(&mut self, step: &Step) -> Event {
+        let (good, retry) = (self.below(3) > 0, self.below(4) > 0);
+        match *step {
+            Step::Compute { task, .. } if good => tile(task),
+            Step::Compute { task, attempt, .. } => failed(task, attempt, retry),
+            Step::Aggregate { image, .. } if good => Event::Image { image, seconds: 0.0 },
+            Step::Aggregate { image, attempt, .. } => {
+                let damaged = if self.below(2) == 0 { vec![id(image, 0, 0)] } else { Vec::new() };
+                Event::ImageFailed { image, attempt, reason: "no".into(), damaged, retry }
+            }
+            Step::GiveUp(_) => unreachable!("nobody works on what was given up"),
+        }
+    }
+}
+
 proptest! {
     /// Any order and any duplicates end in the same state, with one aggregation per image.
     #[test]
     fn order_and_duplicates_do_not_matter(
         order in prop::collection::vec(0..10_u32, 0..60),
     ) {
-        let mut ledger = Ledger::new("j", "o", &[vec![3, 2], vec![4, 1]], 3);
-        let all = computes(&ledger.start());
+        let mut ledger = Ledger::new(&[vec![3, 2], vec![4, 1]], 3);
+        let all = computes(&ledger.advance(usize::MAX));
         let mut seen = Vec::new();
         for i in order.into_iter().chain(0..10).chain((0..10).rev()) {
             seen.extend(aggregates(&ledger.apply(&tile(all[i as usize]))));

@@ -11,7 +11,10 @@ pub mod spec;
 pub mod tile;
 
 pub use ledger::{Ledger, Loss, Progress, Step};
-pub use message::{AggregateMessage, MessageError, ResultMessage, StageSeconds, TaskId, TaskMessage};
+pub use message::{
+    AggregateMessage, DeadLetter, Event, MessageError, ResultMessage, RunId, StageSeconds, TaskId,
+    TaskMessage,
+};
 pub use plan::{Cost, Fit, Group, Input, Member, PLAN_FORMAT, Plan, PlannedImage, Scaling, Scoring, hash};
 pub use signature::{Element, Layout, OutputForm, Signature};
 pub use tile::{TileDtype, TileError, TileHeader, TileIndex};

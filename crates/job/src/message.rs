@@ -22,22 +22,41 @@ impl std::fmt::Display for TaskId {
     }
 }
 
+/// Which run of which job a message belongs to.
+///
+/// A *run* is one life of a coordinator. The store says which run counts ([`crate::key::run`]): messages of another are
+/// left over and not worked on. That is how a job is cancelled, and why nothing that a dead coordinator sent is done
+/// twice.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct RunId {
+    /// The job.
+    pub job: String,
+    /// Where it is stored: a folder or `s3://bucket/prefix`.
+    pub store: String,
+    /// Names the run; unique.
+    pub run: String,
+}
+
 /// Coordinator to workers: compute this block.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskMessage {
-    /// The job.
-    pub job: String,
+    /// For which run.
+    #[serde(flatten)]
+    pub run: RunId,
     /// The block.
     pub task: TaskId,
     /// 1 for the first try.
     pub attempt: u32,
+    /// Whether a tile that is there is to be replaced, because it was found damaged.
+    pub replace: bool,
 }
 
 /// Coordinator to aggregators: put this image together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AggregateMessage {
-    /// The job.
-    pub job: String,
+    /// For which run.
+    #[serde(flatten)]
+    pub run: RunId,
     /// Names the decisions and outputs that are asked for ([`crate::key::spec`]).
     pub outputs: String,
     /// Place of the image in the plan.
@@ -46,6 +65,18 @@ pub struct AggregateMessage {
     pub attempt: u32,
     /// Whether blocks may be missing, because they were given up; their pixels get the ignore label.
     pub partial: bool,
+}
+
+/// Coordinator to whoever looks after jobs: this was given up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadLetter {
+    /// In which run.
+    #[serde(flatten)]
+    pub run: RunId,
+    /// The image's id.
+    pub image_id: String,
+    /// What, after how many tries, and why.
+    pub loss: crate::Loss,
 }
 
 /// Seconds that one task spent in each stage, summed over threads.
@@ -73,10 +104,23 @@ impl std::ops::AddAssign for StageSeconds {
     }
 }
 
-/// Anyone to the coordinator: what happened.
+/// Anyone to the coordinator: what happened, and who says so.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ResultMessage {
+    /// The run that asked for it.
+    #[serde(flatten)]
+    pub run: RunId,
+    /// The worker or aggregator.
+    pub from: String,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// What happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
-pub enum ResultMessage {
+pub enum Event {
     /// A tile is stored.
     Tile {
         /// Which.
@@ -119,6 +163,20 @@ pub enum ResultMessage {
         /// Whether another attempt could go better.
         retry: bool,
     },
+    /// A person asks for another try of everything that was given up.
+    Retry,
+}
+
+/// The longest reason that is sent, in bytes: messages stay below 2 KB.
+const REASON_MAX: usize = 900;
+
+/// A reason of any length, cut where it must be.
+pub fn short_reason(reason: &str) -> String {
+    if reason.len() <= REASON_MAX {
+        return reason.to_owned();
+    }
+    let end = (0..=REASON_MAX).rev().find(|&at| reason.is_char_boundary(at)).unwrap_or(0);
+    format!("{} …", &reason[..end])
 }
 
 /// A message that is not one of ours.
@@ -162,28 +220,57 @@ pub fn decode<T: for<'de> Deserialize<'de>>(bytes: &[u8]) -> Result<T, MessageEr
 mod tests {
     use super::*;
 
+    fn run() -> RunId {
+        RunId { job: "nuclei-0123456789ab".into(), store: "s3://b/p".into(), run: "r1".into() }
+    }
+
     /// The bytes of version 1 stay readable for ever.
     #[test]
     fn version_1_reads_back() {
         let task = TaskMessage {
-            job: "nuclei-0123456789ab".into(),
+            run: run(),
             task: TaskId { image: 7, group: 1, block: 4_000_000_000 },
             attempt: 2,
+            replace: false,
         };
-        let golden = br#"{"v":1,"job":"nuclei-0123456789ab","task":{"image":7,"group":1,"block":4000000000},"attempt":2}"#;
-        assert_eq!(encode(&task), golden);
+        let golden = br#"{"v":1,"job":"nuclei-0123456789ab","store":"s3://b/p","run":"r1","task":{"image":7,"group":1,"block":4000000000},"attempt":2,"replace":false}"#;
+        assert_eq!(String::from_utf8(encode(&task)).unwrap(), String::from_utf8_lossy(golden));
         assert_eq!(decode::<TaskMessage>(golden).unwrap(), task);
-        let golden = br#"{"v":1,"event":"image","image":3,"seconds":0.5}"#;
-        assert_eq!(decode::<ResultMessage>(golden).unwrap(), ResultMessage::Image { image: 3, seconds: 0.5 });
+        let result =
+            ResultMessage { run: run(), from: "w".into(), event: Event::Image { image: 3, seconds: 0.5 } };
+        let golden = br#"{"v":1,"job":"nuclei-0123456789ab","store":"s3://b/p","run":"r1","from":"w","event":"image","image":3,"seconds":0.5}"#;
+        assert_eq!(String::from_utf8(encode(&result)).unwrap(), String::from_utf8_lossy(golden));
+        assert_eq!(decode::<ResultMessage>(golden).unwrap(), result);
     }
 
     #[test]
     fn other_messages_are_refused() {
-        assert!(
-            decode::<TaskMessage>(br#"{"v":2,"job":"a","task":{"image":0,"group":0,"block":0},"attempt":1}"#)
-                .is_err()
-        );
+        let good =
+            String::from_utf8(encode(&ResultMessage { run: run(), from: "w".into(), event: Event::Retry }));
+        let good = good.unwrap();
+        assert!(decode::<ResultMessage>(good.as_bytes()).is_ok());
+        assert!(decode::<ResultMessage>(good.replace("\"v\":1", "\"v\":2").as_bytes()).is_err());
+        assert!(decode::<ResultMessage>(good.replace("retry", "party").as_bytes()).is_err());
         assert!(decode::<TaskMessage>(b"\xff").is_err());
-        assert!(decode::<ResultMessage>(br#"{"v":1,"event":"party"}"#).is_err());
+    }
+
+    #[test]
+    fn the_longest_message_is_below_two_kilobytes() {
+        let id = TaskId { image: u32::MAX, group: u32::MAX, block: u32::MAX };
+        let long =
+            RunId { job: "j".repeat(80), store: format!("s3://{}", "b".repeat(250)), run: "r".repeat(32) };
+        let message = ResultMessage {
+            run: long,
+            from: "a-host-name-of-a-pod-in-some-cluster-1234567890-abcde".into(),
+            event: Event::ImageFailed {
+                image: u32::MAX,
+                attempt: u32::MAX,
+                reason: short_reason(&"ä\"".repeat(2000)),
+                damaged: vec![id],
+                retry: false,
+            },
+        };
+        let bytes = encode(&message).len();
+        assert!(bytes < 2048, "{bytes} bytes");
     }
 }

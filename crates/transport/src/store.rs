@@ -21,6 +21,8 @@ pub enum StoreErrorKind {
     NotFound,
     /// The key is not one that every store can hold.
     BadKey,
+    /// It has fewer bytes than were asked for.
+    TooShort,
     /// No room left.
     Full,
     /// Not allowed.

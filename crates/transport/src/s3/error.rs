@@ -117,7 +117,7 @@ fn refused(endpoint: &str, place: &S3Uri, status: u16, code: Option<&str>, messa
             Kind::Full,
             format!("{endpoint} has no room left ({said}); make room and run the same command again"),
         ),
-        (_, 416) => (Kind::Unavailable, "it is shorter than that".to_owned()),
+        (_, 416) => (Kind::TooShort, "it is shorter than that".to_owned()),
         // An answer to a question for facts has no code.
         ("NoSuchKey" | "NotFound" | "", 404) => {
             (Kind::NotFound, format!("there is no such object (or no bucket `{bucket}`) at {endpoint}"))

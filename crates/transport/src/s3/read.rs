@@ -105,7 +105,7 @@ impl S3 {
             return Ok(bytes);
         }
         let reason = format!("{} of {wanted} bytes came: it is shorter than that", bytes.len());
-        Err(Trouble::new(Kind::Unavailable, reason))
+        Err(Trouble::new(Kind::TooShort, reason))
     }
 
     /// One request for bytes, tried again when the body breaks off.

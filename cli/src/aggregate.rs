@@ -1,0 +1,27 @@
+//! `marquetry aggregate`: puts finished images together for the jobs of a cluster.
+
+use crate::args::AggregateArgs;
+use crate::broker::lost_queue;
+use crate::exit::{Exit, Fatal};
+use crate::process::Process;
+use crate::say;
+use marquetry_coordinator::aggregator::{Aggregator, AggregatorOptions};
+use std::sync::Arc;
+
+pub(crate) fn run(args: &AggregateArgs) -> Result<Exit, Fatal> {
+    let process = Process::start(&args.process, &args.storage)?;
+    let options = AggregatorOptions {
+        images: usize::from(args.images),
+        temp_dir: process.scratch().to_path_buf(),
+        files: process.files().clone(),
+    };
+    let (name, stores) = (process.name().to_owned(), process.stores().clone());
+    process.block_on(async {
+        let queue = args.broker.connect().await?;
+        let drain = args.drain.listen();
+        let aggregator = Arc::new(Aggregator::new(&name, stores, queue, options));
+        say::note(&format!("aggregator {name} is ready: {} images at a time", args.images));
+        aggregator.run(&drain).await.map_err(lost_queue)?;
+        Ok(Exit::Done)
+    })
+}

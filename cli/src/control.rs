@@ -1,0 +1,148 @@
+//! `marquetry status`, `cancel` and `retry`: jobs seen, and stopped, from anywhere.
+
+use crate::args::{CancelArgs, Format, RetryArgs, StatusArgs};
+use crate::coordination::unavailable;
+use crate::exit::{Exit, Fatal};
+use crate::process::{Process, ProcessArgs};
+use crate::say;
+use marquetry_coordinator::{JobState, Status, cancel, retry, unix_now};
+use marquetry_transport::{ObjectStore, StoreErrorKind};
+
+/// A job that is at work writes every few seconds; after so long without a word nobody is at work on it.
+const SILENT_SECONDS: u64 = 30;
+
+pub(crate) fn status(args: &StatusArgs) -> Result<Exit, Fatal> {
+    let process = Process::start(&ProcessArgs::default(), &args.storage)?;
+    let store = process.store(&args.store)?;
+    process.block_on(async {
+        let jobs = match &args.job {
+            Some(job) => vec![find(&*store, job).await?],
+            None => all(&*store).await?,
+        };
+        match args.format {
+            Format::Json => say::data(&serde_json::to_string_pretty(&jobs).unwrap_or_default()),
+            Format::Text if jobs.is_empty() => say::note("there is no job in this store"),
+            Format::Text => say::data(&jobs.iter().map(text).collect::<Vec<_>>().join("\n")),
+        }
+        Ok(Exit::Done)
+    })
+}
+
+pub(crate) fn run_cancel(args: &CancelArgs) -> Result<Exit, Fatal> {
+    let process = Process::start(&ProcessArgs::default(), &args.storage)?;
+    let store = process.store(&args.store)?;
+    process.block_on(async {
+        let status = find(&*store, &args.job).await?;
+        if status.state != JobState::Running {
+            say::note(&format!("job {} is not at work: it is {}", args.job, state(&status)));
+            return Ok(Exit::Done);
+        }
+        cancel(&*store, &status.run.job).await.map_err(unavailable)?;
+        say::note(&format!(
+            "job {} is cancelled: workers finish the task they are at; `coordinate` goes on with it",
+            args.job
+        ));
+        Ok(Exit::Done)
+    })
+}
+
+pub(crate) fn run_retry(args: &RetryArgs) -> Result<Exit, Fatal> {
+    let process = Process::start(&ProcessArgs::default(), &args.storage)?;
+    let store = process.store(&args.store)?;
+    process.block_on(async {
+        let status = find(&*store, &args.job).await?;
+        if status.losses == 0 {
+            say::note(&format!("nothing of job {} was given up", args.job));
+            return Ok(Exit::Done);
+        }
+        if !is_at_work(&status) {
+            let message = format!(
+                "no coordinator is at work on job {}: run `marquetry coordinate` with its job file again, which tries \
+                 everything again that was given up",
+                args.job
+            );
+            return Err(Fatal::new(Exit::TryAgain, message));
+        }
+        let queue = args.broker.connect().await?;
+        retry(&*queue, &status.run).await.map_err(crate::broker::lost_queue)?;
+        say::note(&format!("asked for another try of {} of job {}", status.losses, args.job));
+        Ok(Exit::Done)
+    })
+}
+
+async fn find(store: &dyn ObjectStore, job: &str) -> Result<Status, Fatal> {
+    let missing = |what: String| Fatal::new(Exit::Usage, what);
+    match Status::read(store, job).await {
+        Ok(Some(status)) => Ok(status),
+        Ok(None) => {
+            Err(missing(format!("the status of job {job} was written by another version of Marquetry")))
+        }
+        Err(error) if error.kind == StoreErrorKind::NotFound => {
+            let known = Status::jobs(store).await.map_err(unavailable)?;
+            let known = if known.is_empty() { "no job".into() } else { known.join(", ") };
+            Err(missing(format!("there is no job `{job}` in {}; it has {known}", store.name())))
+        }
+        Err(error) => Err(unavailable(error)),
+    }
+}
+
+async fn all(store: &dyn ObjectStore) -> Result<Vec<Status>, Fatal> {
+    let mut found = Vec::new();
+    for job in Status::jobs(store).await.map_err(unavailable)? {
+        if let Some(status) = Status::read(store, &job).await.map_err(unavailable)? {
+            found.push(status);
+        }
+    }
+    Ok(found)
+}
+
+fn is_at_work(status: &Status) -> bool {
+    status.state == JobState::Running && unix_now().saturating_sub(status.updated) < SILENT_SECONDS
+}
+
+fn state(status: &Status) -> String {
+    match status.state {
+        JobState::Running if is_at_work(status) => "running".into(),
+        JobState::Running => format!(
+            "without a coordinator since {}: run `marquetry coordinate` again, it goes on",
+            say::seconds(unix_now().saturating_sub(status.updated) as f64)
+        ),
+        JobState::Done => "done".into(),
+        JobState::Partial => "done, but some images failed".into(),
+        JobState::Failed => "ended at the first failure, as its policy asks".into(),
+        JobState::Cancelled => "cancelled; what is finished is kept".into(),
+    }
+}
+
+fn text(status: &Status) -> String {
+    let progress = status.progress;
+    let share = 100.0 * status.forwards_done as f64 / (status.forwards.max(1)) as f64;
+    let mut rows = vec![
+        ("job", status.run.job.clone()),
+        ("state", state(status)),
+        (
+            "forwards",
+            format!("{} of {} ({share:.0} %)", say::count(status.forwards_done), say::count(status.forwards)),
+        ),
+        ("blocks", format!("{} of {}", say::count(progress.tasks_done), say::count(progress.tasks))),
+        ("images", format!("{} of {}", say::count(progress.images_done), say::count(progress.images))),
+    ];
+    if is_at_work(status) {
+        let eta = status.eta_seconds.map_or_else(|| "unknown".into(), say::seconds);
+        rows.push(("rate", format!("{:.1} forwards/s, eta {eta}", status.forwards_per_second)));
+        let names: Vec<String> = status.workers.iter().map(|(name, n)| format!("{name} ({n})")).collect();
+        rows.push(("heard of", if names.is_empty() { "nobody yet".into() } else { names.join(", ") }));
+    }
+    if status.retries + status.resent > 0 {
+        rows.push(("tries again", format!("{} failed, {} late", status.retries, status.resent)));
+    }
+    let mut text: String = rows.iter().map(|(name, value)| format!("{name:<11}  {value}\n")).collect();
+    if status.losses > 0 {
+        text += &format!("given up     {}\n", say::count(status.losses));
+    }
+    for loss in &status.losses_shown {
+        text +=
+            &format!("  image {}, {}: {} ({} tries)\n", loss.image, loss.what, loss.reason, loss.attempts);
+    }
+    text
+}

@@ -1,0 +1,40 @@
+//! `marquetry coordinate`: plans a job, sends its tasks to the workers of a cluster, and follows it to the end.
+
+use crate::args::CoordinateArgs;
+use crate::coordination::{Coordination, stop, stopped};
+use crate::exit::{Exit, Fatal};
+use crate::job::{JobFile, load_runtime};
+use crate::process::Process;
+use crate::progress::Progress;
+use std::time::{Duration, Instant};
+
+pub(crate) fn run(args: &CoordinateArgs) -> Result<Exit, Fatal> {
+    let started = Instant::now();
+    let process = Process::start(&args.process, &args.storage)?;
+    let job = JobFile::read(&args.job, process.files())?;
+    let runtime = load_runtime(args.common.onnxruntime.as_deref())?;
+    let uri = job.store_uri()?;
+    let store = process.store(&uri)?;
+    let planned =
+        job.plan(process.files(), &runtime, process.scratch().to_path_buf(), Some(&process.memory()))?;
+    let patience = Duration::from_secs(args.late_seconds);
+    let scratch = process.scratch().to_path_buf();
+    let (files, place) = (process.files(), (uri.clone(), store));
+    let coordination = Coordination::prepare(job, planned, files, place, scratch, started, patience)?;
+    process.block_on(async {
+        let queue = args.broker.connect().await?;
+        let progress = Progress::new(coordination.planned.plan.cost().forwards);
+        let following = coordination.follow(queue, |tally| {
+            progress.follow(tally);
+            progress.forwards(tally.forwards);
+        });
+        let tally = tokio::select! {
+            tally = following => tally?,
+            () = stop() => return Err(stopped()),
+        };
+        drop(progress);
+        let machine =
+            vec![("ONNX Runtime".to_owned(), runtime.version().to_owned()), ("Store".to_owned(), uri)];
+        coordination.finish(&tally, machine, args.common.format).await
+    })
+}

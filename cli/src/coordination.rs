@@ -1,0 +1,176 @@
+//! What the coordinator does, alone or in one process with the other roles.
+
+use crate::args::Format;
+use crate::broker::lost_queue;
+use crate::exit::{Exit, Fatal};
+use crate::job::{JobFile, tables};
+use crate::summary;
+use bytes::Bytes;
+use marquetry_coordinator::{
+    Finished, Follow, FollowError, JobState, Planned, RunFacts, Stopped, TableError, Tables, Tally, new_run,
+    outputs_hash, report, settle,
+};
+use marquetry_job::spec::{Output, Policy};
+use marquetry_job::{RunId, key};
+use marquetry_transport::{Files, ObjectStore, StoreError, TaskQueue};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A job that is planned, and where it happens.
+pub(crate) struct Coordination {
+    pub(crate) job: JobFile,
+    pub(crate) planned: Planned,
+    tables: Tables,
+    outputs: String,
+    run: RunId,
+    pub(crate) store: Arc<dyn ObjectStore>,
+    /// For files that are not finished yet.
+    scratch: PathBuf,
+    started: Instant,
+    /// Nothing is sent again for being late before this.
+    patience: Duration,
+}
+
+impl Coordination {
+    /// Checks that everything is right before anything is run. `store` is at `uri`.
+    pub(crate) fn prepare(
+        job: JobFile,
+        planned: Planned,
+        files: &Files,
+        (uri, store): (String, Arc<dyn ObjectStore>),
+        scratch: PathBuf,
+        started: Instant,
+        patience: Duration,
+    ) -> Result<Self, Fatal> {
+        if job.spec.failures.policy == Policy::Fail && !planned.rejected.is_empty() {
+            return Err(Fatal::new(
+                Exit::BadJob,
+                "failures.policy is `fail` and some images cannot be used; nothing was run",
+            ));
+        }
+        let tables = tables(&job, files, &planned)?;
+        let outputs = outputs_hash(&job.spec);
+        let run = new_run(&planned.plan.job, &uri);
+        Ok(Self { job, planned, tables, outputs, run, store, scratch, started, patience })
+    }
+
+    /// Stores the plan, publishes its tasks and follows them to the end.
+    pub(crate) async fn follow(
+        &self,
+        queue: Arc<dyn TaskQueue>,
+        each: impl FnMut(&Tally),
+    ) -> Result<Tally, Fatal> {
+        let (plan, spec) = (&self.planned.plan, &self.job.spec);
+        let json = serde_json::to_vec(plan).map_err(|e| Fatal::new(Exit::Bug, e))?;
+        self.store.put(&key::plan(&plan.job), Bytes::from(json)).await.map_err(unavailable)?;
+        let yaml = Bytes::from(spec.to_yaml());
+        self.store.put(&key::spec(&plan.job, &self.outputs), yaml).await.map_err(unavailable)?;
+        let follow = Follow {
+            store: Arc::clone(&self.store),
+            queue,
+            run: &self.run,
+            plan,
+            spec,
+            outputs: &self.outputs,
+            attempts_max: spec.failures.attempts,
+            stop_at_loss: spec.failures.policy == Policy::Fail,
+            keep_tiles: spec.tiles.keep,
+            patience: self.patience,
+        };
+        follow.run(each).await.map_err(|error| match error {
+            FollowError::Store(error) => unavailable(error),
+            FollowError::Queue(error) => lost_queue(error),
+            FollowError::Stopped(stopped @ (Stopped::Cancelled | Stopped::Replaced)) => {
+                Fatal::new(Exit::TryAgain, stopped)
+            }
+        })
+    }
+
+    /// Writes what is made of all images together, and prints what the job came to. `machine` describes where it ran.
+    pub(crate) async fn finish(
+        self,
+        tally: &Tally,
+        machine: Vec<(String, String)>,
+        format: Format,
+    ) -> Result<Exit, Fatal> {
+        let plan = &self.planned.plan;
+        let finished = Finished {
+            plan,
+            spec: &self.job.spec,
+            outputs: &self.outputs,
+            tally,
+            rejected: &self.planned.rejected,
+        };
+        if self.job.spec.failures.policy == Policy::Fail && !finished.is_whole() {
+            settle(&*self.store, &plan.job, JobState::Failed).await.map_err(unavailable)?;
+            let reason = tally.losses.first().map_or("an image failed", |l| l.reason.as_str());
+            let message =
+                format!("failures.policy is `fail`: {reason}; fix it and run the same command again");
+            return Err(Fatal::new(Exit::Partial, message));
+        }
+        let (store, files) = (Arc::clone(&self.store), self.files());
+        self.tables.write(store, plan, &self.outputs, &self.scratch).await.map_err(failed_table)?;
+        let facts = || RunFacts {
+            wall_seconds: self.started.elapsed().as_secs_f64(),
+            peak_memory_bytes: summary::peak_memory_bytes(),
+            machine: machine.clone(),
+            files: files.clone(),
+        };
+        if self.job.spec.outputs.contains(&Output::Report) {
+            let page = finished.report(&*self.store, facts()).await.map_err(failed_table)?;
+            let key = key::out(&plan.job, "report.html");
+            self.store.put(&key, Bytes::from(report::render(&page))).await.map_err(unavailable)?;
+        }
+        let state = if finished.is_whole() { JobState::Done } else { JobState::Partial };
+        settle(&*self.store, &plan.job, state).await.map_err(unavailable)?;
+        summary::print(&finished, &facts(), format);
+        Ok(if finished.is_whole() { Exit::Done } else { Exit::Partial })
+    }
+
+    /// The files of the job, by name and place.
+    fn files(&self) -> Vec<(String, String)> {
+        let root = self.run.store.trim_end_matches('/');
+        let place = |output: &Output| {
+            let name = output.place();
+            let folder = name.split("/*").next().unwrap_or(&name).to_owned();
+            let place = format!("{root}/{}", key::out(&self.planned.plan.job, &folder));
+            (folder, place)
+        };
+        self.job.spec.outputs.iter().map(place).collect()
+    }
+}
+
+/// Ends when the user or the system asks the process to stop.
+pub(crate) async fn stop() {
+    let interrupted = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminated) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = interrupted => {}
+                _ = terminated.recv() => {}
+            }
+            return;
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}
+
+/// Why a coordinator ends that was asked to.
+pub(crate) fn stopped() -> Fatal {
+    Fatal::new(Exit::TryAgain, "stopped; what is finished is kept, and the same command goes on")
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
+pub(crate) fn unavailable(error: StoreError) -> Fatal {
+    Fatal::of_store(&error)
+}
+
+fn failed_table(error: TableError) -> Fatal {
+    match error {
+        TableError::Store(error) => unavailable(error),
+        error => Fatal::new(Exit::Unavailable, error),
+    }
+}

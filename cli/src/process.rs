@@ -1,0 +1,105 @@
+//! What every long-lived role has: threads, a folder for unfinished files, stores.
+
+use crate::coordination::unavailable;
+use crate::exit::{Exit, Fatal};
+use crate::job::start_tokio;
+use crate::storage::{Storage, StorageArgs};
+use clap::Args;
+use marquetry_transport::{Drain, Files, ObjectStore, Stores};
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// How the process of a role behaves.
+#[derive(Debug, Default, Args)]
+pub(crate) struct ProcessArgs {
+    /// What the role calls itself in the status of jobs [default: the host's name and the process's number].
+    #[arg(long, value_name = "NAME", env = "MARQUETRY_NAME")]
+    name: Option<String>,
+}
+
+/// How a worker or an aggregator ends when it is asked to.
+#[derive(Debug, Args)]
+pub(crate) struct DrainArgs {
+    /// How long what is in hand may take to be finished after SIGTERM, in seconds; the rest goes to others.
+    #[arg(long, value_name = "SECONDS", env = "MARQUETRY_GRACE_SECONDS", default_value_t = 60)]
+    pub(crate) grace_seconds: u64,
+}
+
+/// A process of one role.
+pub(crate) struct Process {
+    tokio: tokio::runtime::Runtime,
+    storage: Storage,
+    scratch: tempfile::TempDir,
+    name: String,
+}
+
+impl Process {
+    pub(crate) fn start(args: &ProcessArgs, storage: &StorageArgs) -> Result<Self, Fatal> {
+        let tokio = start_tokio()?;
+        let storage = storage.open(&tokio);
+        let scratch = tempfile::Builder::new()
+            .prefix("marquetry-")
+            .tempdir()
+            .map_err(|e| Fatal::new(Exit::Unavailable, format!("cannot make a temporary folder: {e}")))?;
+        let name = args.name.clone().unwrap_or_else(|| format!("{}-{}", host(), std::process::id()));
+        Ok(Self { tokio, storage, scratch, name })
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) const fn stores(&self) -> &Stores {
+        &self.storage.stores
+    }
+
+    /// Where images, models and job files are read from.
+    pub(crate) const fn files(&self) -> &Files {
+        &self.storage.files
+    }
+
+    /// A folder for what was seen of models, kept from one process to the next.
+    pub(crate) fn memory(&self) -> PathBuf {
+        self.storage.cache.join("models-seen")
+    }
+
+    /// A folder for unfinished files, gone with the process.
+    pub(crate) fn scratch(&self) -> &Path {
+        self.scratch.path()
+    }
+
+    /// The store at `uri`.
+    pub(crate) fn store(&self, uri: &str) -> Result<Arc<dyn ObjectStore>, Fatal> {
+        self.tokio.block_on(self.storage.stores.open(uri)).map_err(unavailable)
+    }
+
+    /// Runs the role.
+    pub(crate) fn block_on<T>(self, role: impl Future<Output = T>) -> T {
+        let result = self.tokio.block_on(role);
+        self.tokio.shutdown_timeout(Duration::from_secs(1));
+        result
+    }
+}
+
+impl DrainArgs {
+    /// Begins when the process is asked to stop; asked twice, it ends at once.
+    pub(crate) fn listen(&self) -> Drain {
+        let stop = CancellationToken::new();
+        let drain = Drain { stop: stop.clone(), grace: Duration::from_secs(self.grace_seconds) };
+        tokio::spawn(async move {
+            crate::coordination::stop().await;
+            crate::say::note("asked to stop; finishing what is in hand");
+            stop.cancel();
+        });
+        drain
+    }
+}
+
+/// The name of this machine, as the system tells it.
+fn host() -> String {
+    let name = std::env::var("HOSTNAME").ok().or_else(|| std::fs::read_to_string("/etc/hostname").ok());
+    name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).unwrap_or_else(|| "host".into())
+}

@@ -1,0 +1,50 @@
+//! `marquetry worker`: runs members for the jobs of a cluster.
+
+use crate::args::WorkerArgs;
+use crate::broker::lost_queue;
+use crate::exit::{Exit, Fatal};
+use crate::job::load_runtime;
+use crate::process::Process;
+use crate::say;
+use crate::threads::Threads;
+use marquetry_model::SessionOptions;
+use marquetry_worker::{ImageOptions, NetworkSource, OrtSource, Worker, WorkerOptions};
+use std::sync::Arc;
+
+const MB: u64 = 1 << 20;
+
+pub(crate) fn run(args: &WorkerArgs) -> Result<Exit, Fatal> {
+    let process = Process::start(&args.process, &args.storage)?;
+    let runtime = load_runtime(args.onnxruntime.as_deref())?;
+    let threads = Threads::choose(args.lanes, args.threads);
+    let session = SessionOptions { intra_threads: threads.each, device: args.device };
+    let files = process.files().clone();
+    let networks: Arc<dyn NetworkSource> = Arc::new(OrtSource::new(runtime.clone(), session, files.clone()));
+    let options = WorkerOptions {
+        lanes: threads.lanes,
+        canvas_bytes: args.canvas_mb.saturating_mul(MB),
+        model_bytes: args.models_mb.saturating_mul(MB),
+        images: ImageOptions {
+            pixels_max: args.image_megapixels.saturating_mul(1_000_000),
+            memory_bytes: args.image_mb.saturating_mul(MB),
+            spool_dir: process.scratch().to_path_buf(),
+            files,
+        },
+    };
+    let (name, stores) = (process.name().to_owned(), process.stores().clone());
+    process.block_on(async {
+        let queue = args.broker.connect().await?;
+        let drain = args.drain.listen();
+        let worker = Worker::start(&name, stores, queue, &networks, &options)
+            .map_err(|e| Fatal::new(Exit::Unavailable, format!("cannot start threads: {e}")))?;
+        say::note(&format!(
+            "worker {name} is ready: ONNX Runtime {} on {}, {} lanes × {} threads",
+            runtime.version(),
+            args.device,
+            threads.lanes,
+            threads.each
+        ));
+        Arc::new(worker).run(&drain).await.map_err(lost_queue)?;
+        Ok(Exit::Done)
+    })
+}

@@ -1,0 +1,92 @@
+//! What earlier runs of a job left in the store: all that a coordinator must know when it starts.
+
+use crate::aggregator::expected;
+use crate::follow::{Follow, Tally};
+use marquetry_job::{Ledger, TaskId, key};
+use marquetry_transport::{ObjectMeta, StoreError};
+use std::collections::{HashMap, HashSet};
+
+impl Follow<'_> {
+    /// Notes in the ledger which images are finished and which tiles are stored, and clears away what nobody needs any
+    /// more. Three listings, and no object is read: outputs, parts, tiles.
+    pub(crate) async fn look_up(&self, ledger: &mut Ledger, tally: &mut Tally) -> Result<(), StoreError> {
+        let job = &self.plan.job;
+        let images: HashMap<&str, u32> =
+            self.plan.images.iter().enumerate().map(|(i, image)| (image.key.as_str(), i as u32)).collect();
+        let written = self.store.list(&key::out(job, "")).await?;
+        let written: HashSet<&str> = written.iter().map(|m| m.key.as_str()).collect();
+        let parts = self.store.list(&key::all_parts(job)).await?;
+        let finished = self.finished(&parts, &images, &written).await?;
+        for &image in &finished {
+            ledger.found_image(image);
+            let tasks = self.plan.tasks_of(image);
+            tally.forwards_found += tasks.map(|t| self.plan.forwards_of(t)).sum::<u64>();
+        }
+        tally.images_found = ledger.progress().images_done;
+        for tile in self.store.list(&key::tiles(job)).await? {
+            let Some((image, group, block)) = key::of_tile(&tile.key) else { continue };
+            let Some(&image) = images.get(image) else { continue };
+            if finished.contains(&image) {
+                if !self.keep_tiles {
+                    self.store.delete(&tile.key).await?;
+                }
+                continue;
+            }
+            let before = ledger.progress().tasks_done;
+            let task = TaskId { image, group, block };
+            ledger.found_tile(task);
+            if ledger.progress().tasks_done > before {
+                tally.tasks_found += 1;
+                tally.forwards_found += self.plan.forwards_of(task);
+            }
+        }
+        Ok(())
+    }
+
+    /// The images that are finished: their part is stored, nothing is missing in it, and all of their files are there.
+    /// Other parts are deleted: the files they speak of are about to be written anew.
+    async fn finished(
+        &self,
+        parts: &[ObjectMeta],
+        images: &HashMap<&str, u32>,
+        written: &HashSet<&str>,
+    ) -> Result<HashSet<u32>, StoreError> {
+        let job = &self.plan.job;
+        let own = key::parts(job, self.outputs);
+        let with_gaps: HashSet<&str> = parts
+            .iter()
+            .filter(|part| part.key.starts_with(&own))
+            .filter_map(|part| key::image_of_gaps(&part.key))
+            .collect();
+        let is_whole = |image: u32| {
+            let files = expected(self.spec, &self.plan.images[image as usize].id);
+            files.iter().all(|file| written.contains(key::out(job, file).as_str()))
+        };
+        let mut finished = HashSet::new();
+        for part in parts {
+            let name = key::image_of_part(&part.key).filter(|name| !with_gaps.contains(name));
+            let image = name.and_then(|name| images.get(name)).copied();
+            match image.filter(|image| part.key.starts_with(&own) && is_whole(*image)) {
+                Some(image) => drop(finished.insert(image)),
+                None => self.store.delete(&part.key).await?,
+            }
+        }
+        Ok(finished)
+    }
+
+    /// Deletes the tiles of finished images that came after these were finished: of tasks that were out twice.
+    pub(crate) async fn clear_tiles(&self, lost: &HashSet<u32>) -> Result<(), StoreError> {
+        if self.keep_tiles {
+            return Ok(());
+        }
+        let kept: HashSet<&str> =
+            lost.iter().filter_map(|i| self.plan.images.get(*i as usize)).map(|i| i.key.as_str()).collect();
+        for tile in self.store.list(&key::tiles(&self.plan.job)).await? {
+            // What is stored of an image with gaps is needed when these are filled.
+            if key::of_tile(&tile.key).is_none_or(|(image, ..)| !kept.contains(image)) {
+                self.store.delete(&tile.key).await?;
+            }
+        }
+        Ok(())
+    }
+}

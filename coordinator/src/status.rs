@@ -1,0 +1,208 @@
+//! How far a job is, in the store for whoever asks.
+
+use crate::follow::Tally;
+use marquetry_job::spec::JobSpec;
+use marquetry_job::{Plan, Progress, RunId, key};
+use marquetry_transport::{ObjectStore, StoreError};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+const VERSION: u32 = 1;
+/// Losses that are listed; the dead-letter topic and the report have them all.
+const LOSSES_SHOWN: usize = 100;
+/// What the rate is measured over.
+const RATE_OVER: Duration = Duration::from_mins(1);
+/// A worker that was not heard of for so long is not counted.
+const WORKER_SEEN: Duration = Duration::from_mins(5);
+
+/// Where a job stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum JobState {
+    /// A coordinator is at work.
+    Running,
+    /// Everything is done.
+    Done,
+    /// Done, but something was given up.
+    Partial,
+    /// It ended early, as its policy asks.
+    Failed,
+    /// It was cancelled; what is done is kept.
+    Cancelled,
+}
+
+/// Something that was given up, as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LossShown {
+    /// The image's id.
+    pub image: String,
+    /// `whole image` or `block 3 of group 0`.
+    pub what: String,
+    /// Tries made.
+    pub attempts: u32,
+    /// Why the last one failed.
+    pub reason: String,
+}
+
+/// How far a job is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    version: u32,
+    /// The job and its run.
+    #[serde(flatten)]
+    pub run: RunId,
+    /// Its name.
+    pub name: String,
+    /// Names the decisions and outputs.
+    pub outputs: String,
+    /// Where it stands.
+    pub state: JobState,
+    /// When the run began, s since 1970.
+    pub started: u64,
+    /// When this was written, s since 1970.
+    pub updated: u64,
+    /// Blocks and images.
+    pub progress: Progress,
+    /// Model runs of one window each that are done, and all of them.
+    pub forwards_done: u64,
+    /// All of them.
+    pub forwards: u64,
+    /// Model runs a second, over the last minute.
+    pub forwards_per_second: f64,
+    /// Seconds to the end at this rate.
+    pub eta_seconds: Option<f64>,
+    /// Who was heard of in the last minutes: name, and blocks or images done.
+    pub workers: BTreeMap<String, u64>,
+    /// Blocks that were sent and are not back.
+    pub outstanding: u64,
+    /// Tries that failed and were made again.
+    pub retries: u64,
+    /// Blocks and images that were out for too long and sent again.
+    pub resent: u64,
+    /// How many were given up.
+    pub losses: u64,
+    /// The first of them.
+    pub losses_shown: Vec<LossShown>,
+}
+
+impl Status {
+    /// Reads the status of `job`.
+    ///
+    /// # Errors
+    /// When there is none, or the store is away.
+    pub async fn read(store: &dyn ObjectStore, job: &str) -> Result<Option<Self>, StoreError> {
+        let bytes = store.get(&key::status(job)).await?;
+        // One of another version says nothing that could be relied on.
+        Ok(serde_json::from_slice::<Self>(&bytes).ok().filter(|status| status.version == VERSION))
+    }
+
+    /// Writes it where [`read`](Self::read) finds it.
+    ///
+    /// # Errors
+    /// When the store is away.
+    pub async fn write(&self, store: &dyn ObjectStore) -> Result<(), StoreError> {
+        let bytes = serde_json::to_vec_pretty(self).expect("numbers and texts become JSON");
+        store.put(&key::status(&self.run.job), bytes.into()).await
+    }
+
+    /// All jobs of a store that have a status, by name.
+    ///
+    /// # Errors
+    /// When the store is away.
+    pub async fn jobs(store: &dyn ObjectStore) -> Result<Vec<String>, StoreError> {
+        let all = store.list("jobs/").await?;
+        Ok(all.iter().filter_map(|meta| key::job_of_status(&meta.key)).map(ToOwned::to_owned).collect())
+    }
+}
+
+/// Seconds since 1970.
+pub fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// What a status needs beside the tally: who was there, and how fast it goes.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    started: u64,
+    forwards: u64,
+    seen: BTreeMap<String, (Instant, u64)>,
+    /// Model runs done at past moments, oldest first.
+    past: VecDeque<(Instant, u64)>,
+}
+
+impl Watch {
+    pub(crate) fn new(forwards: u64) -> Self {
+        Self { started: unix_now(), forwards, seen: BTreeMap::new(), past: VecDeque::new() }
+    }
+
+    /// Someone said something.
+    pub(crate) fn heard(&mut self, from: &str, now: Instant) {
+        match self.seen.get_mut(from) {
+            Some(seen) => *seen = (now, seen.1 + 1),
+            None => drop(self.seen.insert(from.to_owned(), (now, 1))),
+        }
+    }
+
+    /// Those heard of lately.
+    pub(crate) fn workers(&mut self, now: Instant) -> usize {
+        self.seen.retain(|_, (at, _)| now.duration_since(*at) < WORKER_SEEN);
+        self.seen.len()
+    }
+
+    /// Model runs a second since about a minute ago.
+    fn rate(&mut self, done: u64, now: Instant) -> f64 {
+        self.past.push_back((now, done));
+        while self.past.len() > 2 && now.duration_since(self.past[1].0) >= RATE_OVER {
+            self.past.pop_front();
+        }
+        let (at, before) = self.past[0];
+        let seconds = now.duration_since(at).as_secs_f64();
+        if seconds > 0.0 { done.saturating_sub(before) as f64 / seconds } else { 0.0 }
+    }
+
+    pub(crate) fn status(
+        &mut self,
+        run: &RunId,
+        plan: &Plan,
+        spec: &JobSpec,
+        outputs: &str,
+        tally: &Tally,
+        outstanding: u64,
+    ) -> Status {
+        let now = Instant::now();
+        let done = tally.forwards + tally.forwards_found;
+        let rate = self.rate(done, now);
+        self.workers(now);
+        let left = self.forwards.saturating_sub(done) as f64;
+        let shown = tally.losses.iter().take(LOSSES_SHOWN).map(|loss| LossShown {
+            image: plan.images.get(loss.image as usize).map_or_else(String::new, |i| i.id.clone()),
+            what: loss.task.map_or_else(
+                || "whole image".into(),
+                |task| format!("block {} of group {}", task.block, task.group),
+            ),
+            attempts: loss.attempts,
+            reason: loss.reason.clone(),
+        });
+        Status {
+            version: VERSION,
+            run: run.clone(),
+            name: spec.name.clone(),
+            outputs: outputs.to_owned(),
+            state: JobState::Running,
+            started: self.started,
+            updated: unix_now(),
+            progress: tally.progress,
+            forwards_done: done,
+            forwards: self.forwards,
+            forwards_per_second: rate,
+            eta_seconds: (rate > 0.0).then(|| left / rate),
+            workers: self.seen.iter().map(|(id, (_, done))| (id.clone(), *done)).collect(),
+            outstanding,
+            retries: tally.retries,
+            resent: tally.resent,
+            losses: tally.losses.len() as u64,
+            losses_shown: shown.collect(),
+        }
+    }
+}
