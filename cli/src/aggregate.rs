@@ -3,18 +3,24 @@
 use crate::args::AggregateArgs;
 use crate::broker::lost_queue;
 use crate::exit::{Exit, Fatal};
-use crate::process::Process;
+use crate::process::{PATIENCE, Process};
 use crate::say;
 use marquetry_coordinator::aggregator::{Aggregator, AggregatorOptions};
 use std::sync::Arc;
 
 pub(crate) fn run(args: &AggregateArgs) -> Result<Exit, Fatal> {
-    let process = Process::start(&args.process)?;
-    let options =
-        AggregatorOptions { images: usize::from(args.images), temp_dir: process.scratch().to_path_buf() };
+    let process = Process::start(&args.process, &args.storage, PATIENCE)?;
+    let options = AggregatorOptions {
+        images: usize::from(args.images),
+        temp_dir: process.scratch().to_path_buf(),
+        files: process.files().clone(),
+        metrics: process.metrics().clone(),
+    };
     let (name, stores) = (process.name().to_owned(), process.stores().clone());
+    let ready = process.readiness();
     process.block_on(async {
         let queue = args.broker.connect().await?;
+        ready();
         let drain = args.drain.listen();
         let aggregator = Arc::new(Aggregator::new(&name, stores, queue, options));
         say::note(&format!("aggregator {name} is ready: {} images at a time", args.images));

@@ -2,8 +2,9 @@
 
 use crate::broker::Broker;
 use crate::exit::{EXIT_CODES, Exit, Fatal};
-use crate::process::{DrainArgs, ProcessArgs};
+use crate::process::{DrainArgs, LogKind, ProcessArgs};
 use crate::say;
+use crate::storage::StorageArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use marquetry_geometry::Size;
 use marquetry_model::Device;
@@ -69,8 +70,8 @@ pub(crate) struct Common {
 
 #[derive(Args)]
 pub(crate) struct RunArgs {
-    /// The job file.
-    pub(crate) job: PathBuf,
+    /// The job file: a path or s3://bucket/key.
+    pub(crate) job: String,
     /// Threads that compute windows side by side, each with its own sessions [default: one for each core, at most 8].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) lanes: Option<u16>,
@@ -81,13 +82,15 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "MB", default_value_t = 4096)]
     pub(crate) models_mb: u64,
     #[command(flatten)]
+    pub(crate) storage: StorageArgs,
+    #[command(flatten)]
     pub(crate) common: Common,
 }
 
 #[derive(Args)]
 pub(crate) struct CoordinateArgs {
-    /// The job file.
-    pub(crate) job: PathBuf,
+    /// The job file: a path or s3://bucket/key.
+    pub(crate) job: String,
     /// A block or image that is out for longer than this, and much longer than the others take, is sent again.
     #[arg(long, value_name = "SECONDS", env = "MARQUETRY_LATE_SECONDS", default_value_t = 60)]
     pub(crate) late_seconds: u64,
@@ -95,6 +98,8 @@ pub(crate) struct CoordinateArgs {
     pub(crate) common: Common,
     #[command(flatten)]
     pub(crate) broker: Broker,
+    #[command(flatten)]
+    pub(crate) storage: StorageArgs,
     #[command(flatten)]
     pub(crate) process: ProcessArgs,
 }
@@ -132,6 +137,8 @@ pub(crate) struct WorkerArgs {
     #[command(flatten)]
     pub(crate) broker: Broker,
     #[command(flatten)]
+    pub(crate) storage: StorageArgs,
+    #[command(flatten)]
     pub(crate) process: ProcessArgs,
     #[command(flatten)]
     pub(crate) drain: DrainArgs,
@@ -145,6 +152,8 @@ pub(crate) struct AggregateArgs {
     #[command(flatten)]
     pub(crate) broker: Broker,
     #[command(flatten)]
+    pub(crate) storage: StorageArgs,
+    #[command(flatten)]
     pub(crate) process: ProcessArgs,
     #[command(flatten)]
     pub(crate) drain: DrainArgs,
@@ -157,6 +166,8 @@ pub(crate) struct StatusArgs {
     /// The store: a folder or s3://bucket/prefix.
     #[arg(long, value_name = "STORE", env = "MARQUETRY_STORE")]
     pub(crate) store: String,
+    #[command(flatten)]
+    pub(crate) storage: StorageArgs,
     /// How results are printed.
     #[arg(long, value_enum, default_value = "text")]
     pub(crate) format: Format,
@@ -169,6 +180,8 @@ pub(crate) struct CancelArgs {
     /// The store: a folder or s3://bucket/prefix.
     #[arg(long, value_name = "STORE", env = "MARQUETRY_STORE")]
     pub(crate) store: String,
+    #[command(flatten)]
+    pub(crate) storage: StorageArgs,
 }
 
 #[derive(Args)]
@@ -179,21 +192,27 @@ pub(crate) struct RetryArgs {
     #[arg(long, value_name = "STORE", env = "MARQUETRY_STORE")]
     pub(crate) store: String,
     #[command(flatten)]
+    pub(crate) storage: StorageArgs,
+    #[command(flatten)]
     pub(crate) broker: Broker,
 }
 
 #[derive(Args)]
 pub(crate) struct PlanArgs {
-    /// The job file.
-    pub(crate) job: PathBuf,
+    /// The job file: a path or s3://bucket/key.
+    pub(crate) job: String,
+    #[command(flatten)]
+    pub(crate) storage: StorageArgs,
     #[command(flatten)]
     pub(crate) common: Common,
 }
 
 #[derive(Args)]
 pub(crate) struct InspectArgs {
-    /// The model.
-    pub(crate) model: PathBuf,
+    /// The model: a path or s3://bucket/key.
+    pub(crate) model: String,
+    #[command(flatten)]
+    pub(crate) storage: StorageArgs,
     /// Window to try where the model takes any size, px: 512 or 384x640.
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub(crate) window: Option<Size>,
@@ -221,7 +240,16 @@ pub(crate) fn run() -> ExitCode {
             return exit.into();
         }
     };
-    start_logging(LogFormat::Text, "warn,ort=error");
+    let format = match &cli.command {
+        Command::Coordinate(CoordinateArgs { process, .. })
+        | Command::Worker(WorkerArgs { process, .. })
+        | Command::Aggregate(AggregateArgs { process, .. }) => process.log_format,
+        _ => LogKind::Text,
+    };
+    start_logging(
+        if matches!(format, LogKind::Json) { LogFormat::Json } else { LogFormat::Text },
+        "warn,ort=error",
+    );
     let result = match cli.command {
         Command::Run(args) => crate::run::run(&args),
         Command::Coordinate(args) => crate::coordinate::run(&args),

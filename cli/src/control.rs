@@ -7,12 +7,13 @@ use crate::process::{Process, ProcessArgs};
 use crate::say;
 use marquetry_coordinator::{JobState, Status, cancel, retry, unix_now};
 use marquetry_transport::{ObjectStore, StoreErrorKind};
+use std::time::Duration;
 
 /// A job that is at work writes every few seconds; after so long without a word nobody is at work on it.
 const SILENT_SECONDS: u64 = 30;
 
 pub(crate) fn status(args: &StatusArgs) -> Result<Exit, Fatal> {
-    let process = Process::start(&ProcessArgs::default())?;
+    let process = Process::start(&ProcessArgs::default(), &args.storage, Duration::ZERO)?;
     let store = process.store(&args.store)?;
     process.block_on(async {
         let jobs = match &args.job {
@@ -29,7 +30,7 @@ pub(crate) fn status(args: &StatusArgs) -> Result<Exit, Fatal> {
 }
 
 pub(crate) fn run_cancel(args: &CancelArgs) -> Result<Exit, Fatal> {
-    let process = Process::start(&ProcessArgs::default())?;
+    let process = Process::start(&ProcessArgs::default(), &args.storage, Duration::ZERO)?;
     let store = process.store(&args.store)?;
     process.block_on(async {
         let status = find(&*store, &args.job).await?;
@@ -47,7 +48,7 @@ pub(crate) fn run_cancel(args: &CancelArgs) -> Result<Exit, Fatal> {
 }
 
 pub(crate) fn run_retry(args: &RetryArgs) -> Result<Exit, Fatal> {
-    let process = Process::start(&ProcessArgs::default())?;
+    let process = Process::start(&ProcessArgs::default(), &args.storage, Duration::ZERO)?;
     let store = process.store(&args.store)?;
     process.block_on(async {
         let status = find(&*store, &args.job).await?;

@@ -10,19 +10,23 @@ use std::time::{Duration, Instant};
 
 pub(crate) fn run(args: &CoordinateArgs) -> Result<Exit, Fatal> {
     let started = Instant::now();
-    let process = Process::start(&args.process)?;
-    let job = JobFile::read(&args.job)?;
+    let process = Process::start(&args.process, &args.storage, Duration::ZERO)?;
+    let job = JobFile::read(&args.job, process.files())?;
     let runtime = load_runtime(args.common.onnxruntime.as_deref())?;
     let uri = job.store_uri()?;
     let store = process.store(&uri)?;
-    let planned = job.plan(&runtime, process.scratch().to_path_buf(), None)?;
+    let planned =
+        job.plan(process.files(), &runtime, process.scratch().to_path_buf(), Some(&process.memory()))?;
     let patience = Duration::from_secs(args.late_seconds);
     let scratch = process.scratch().to_path_buf();
-    let coordination = Coordination::prepare(job, planned, (uri.clone(), store), scratch, started, patience)?;
+    let (files, place) = (process.files(), (uri.clone(), store));
+    let coordination = Coordination::prepare(job, planned, files, place, scratch, started, patience)?;
+    let (ready, metrics) = (process.readiness(), process.metrics().clone());
     process.block_on(async {
         let queue = args.broker.connect().await?;
+        ready();
         let progress = Progress::new(coordination.planned.plan.cost().forwards);
-        let following = coordination.follow(queue, |tally| {
+        let following = coordination.follow(queue, &metrics, |tally| {
             progress.follow(tally);
             progress.forwards(tally.forwards);
         });

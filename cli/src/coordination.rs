@@ -3,7 +3,7 @@
 use crate::args::Format;
 use crate::broker::lost_queue;
 use crate::exit::{Exit, Fatal};
-use crate::job::JobFile;
+use crate::job::{JobFile, tables};
 use crate::summary;
 use bytes::Bytes;
 use marquetry_coordinator::{
@@ -12,7 +12,8 @@ use marquetry_coordinator::{
 };
 use marquetry_job::spec::{Output, Policy};
 use marquetry_job::{RunId, key};
-use marquetry_transport::{ObjectStore, StoreError, StoreErrorKind, TaskQueue};
+use marquetry_telemetry::Metrics;
+use marquetry_transport::{Files, ObjectStore, StoreError, TaskQueue};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -37,6 +38,7 @@ impl Coordination {
     pub(crate) fn prepare(
         job: JobFile,
         planned: Planned,
+        files: &Files,
         (uri, store): (String, Arc<dyn ObjectStore>),
         scratch: PathBuf,
         started: Instant,
@@ -48,10 +50,7 @@ impl Coordination {
                 "failures.policy is `fail` and some images cannot be used; nothing was run",
             ));
         }
-        let rejected = planned.rejected.iter().map(|r| r.id.clone());
-        let ids = planned.plan.images.iter().map(|i| i.id.clone()).chain(rejected);
-        let tables =
-            Tables::prepare(&job.spec, &job.base, ids.collect()).map_err(|e| Fatal::new(Exit::BadJob, e))?;
+        let tables = tables(&job, files, &planned)?;
         let outputs = outputs_hash(&job.spec);
         let run = new_run(&planned.plan.job, &uri);
         Ok(Self { job, planned, tables, outputs, run, store, scratch, started, patience })
@@ -61,6 +60,7 @@ impl Coordination {
     pub(crate) async fn follow(
         &self,
         queue: Arc<dyn TaskQueue>,
+        metrics: &Metrics,
         each: impl FnMut(&Tally),
     ) -> Result<Tally, Fatal> {
         let (plan, spec) = (&self.planned.plan, &self.job.spec);
@@ -79,6 +79,7 @@ impl Coordination {
             stop_at_loss: spec.failures.policy == Policy::Fail,
             keep_tiles: spec.tiles.keep,
             patience: self.patience,
+            metrics,
         };
         follow.run(each).await.map_err(|error| match error {
             FollowError::Store(error) => unavailable(error),
@@ -165,9 +166,9 @@ pub(crate) fn stopped() -> Fatal {
     Fatal::new(Exit::TryAgain, "stopped; what is finished is kept, and the same command goes on")
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 pub(crate) fn unavailable(error: StoreError) -> Fatal {
-    let exit = if error.kind == StoreErrorKind::BadKey { Exit::Bug } else { Exit::Unavailable };
-    Fatal::new(exit, error)
+    Fatal::of_store(&error)
 }
 
 fn failed_table(error: TableError) -> Fatal {

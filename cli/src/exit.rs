@@ -1,5 +1,7 @@
 //! How the process ends.
 
+use marquetry_transport::uri::is_uri;
+use marquetry_transport::{FileError, StoreError, StoreErrorKind};
 use std::process::ExitCode;
 
 /// What the exit code says; after `sysexits.h`, so that schedulers can tell a bad job from a passing trouble.
@@ -51,5 +53,26 @@ pub(crate) struct Fatal {
 impl Fatal {
     pub(crate) fn new(exit: Exit, message: impl std::fmt::Display) -> Self {
         Self { exit, message: message.to_string() }
+    }
+
+    /// An error about a file that the job names: its own fault, unless its store is away or does not let us in.
+    pub(crate) fn of_file(error: &FileError, message: impl std::fmt::Display) -> Self {
+        let exit = match error.kind {
+            _ if error.may_pass() && is_uri(&error.uri) => Exit::Unavailable,
+            StoreErrorKind::Denied if is_uri(&error.uri) => Exit::BadConfig,
+            _ => Exit::BadJob,
+        };
+        Self::new(exit, message)
+    }
+
+    /// An error of the store that the job is kept in.
+    pub(crate) fn of_store(error: &StoreError) -> Self {
+        let exit = match error.kind {
+            StoreErrorKind::BadKey => Exit::Bug,
+            StoreErrorKind::NoStore => Exit::BadJob,
+            StoreErrorKind::Denied if is_uri(&error.store) => Exit::BadConfig,
+            _ => Exit::Unavailable,
+        };
+        Self::new(exit, error)
     }
 }

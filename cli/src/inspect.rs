@@ -2,14 +2,19 @@
 
 use crate::args::{Format, InspectArgs};
 use crate::exit::{Exit, Fatal};
-use crate::job::load_runtime;
+use crate::job::{load_runtime, start_tokio};
 use crate::say;
 use marquetry_model::{InspectOptions, inspect, read_model};
+use marquetry_telemetry::Metrics;
+use std::time::Duration;
 
 pub(crate) fn run(args: &InspectArgs) -> Result<Exit, Fatal> {
-    let path = args.model.display().to_string();
+    let path = args.model.clone();
     let failed = |error: marquetry_model::ModelError| Fatal::new(Exit::BadJob, format!("{path}: {error}"));
-    let bytes = read_model(&args.model).map_err(failed)?;
+    let tokio = start_tokio()?;
+    let file = args.storage.open(&tokio, Duration::ZERO, &Metrics::new()).files.local(&path, None, None);
+    let file = file.map_err(|error| Fatal::of_file(&error, &error))?;
+    let bytes = read_model(file.path()).map_err(failed)?;
     let runtime = load_runtime(args.common.onnxruntime.as_deref())?;
     let options = InspectOptions { size: args.window, ..InspectOptions::default() };
     let facts = inspect(&runtime, &bytes, &options).map_err(failed)?;

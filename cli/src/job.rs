@@ -2,59 +2,55 @@
 
 use crate::exit::{Exit, Fatal};
 use crate::say;
-use marquetry_coordinator::{Planned, plan};
+use marquetry_coordinator::{Planned, TableError, Tables, plan};
 use marquetry_job::spec::JobSpec;
 use marquetry_model::{Runtime, RuntimeSearch};
 use marquetry_raster::read::Limits;
+use marquetry_transport::Files;
+use marquetry_transport::uri::{Location, is_uri, join, parent};
 use std::path::{Path, PathBuf};
 
 /// A job file, read.
 pub(crate) struct JobFile {
     pub(crate) spec: JobSpec,
-    /// Its folder: relative paths in it are relative to this.
-    pub(crate) base: PathBuf,
+    /// Its folder, or `s3://bucket/prefix/`: relative paths in it are relative to this.
+    pub(crate) base: String,
 }
 
 impl JobFile {
-    pub(crate) fn read(path: &Path) -> Result<Self, Fatal> {
-        let shown = path.display();
-        let text = std::fs::read_to_string(path)
-            .map_err(|e| Fatal::new(Exit::BadJob, format!("cannot read the job file {shown}: {e}")))?;
-        let spec = JobSpec::parse(&text)
-            .map_err(|errors| Fatal::new(Exit::BadJob, format!("{shown} is not right\n{errors}")))?;
-        let base = path.parent().map(Path::to_path_buf).unwrap_or_default();
-        Ok(Self { spec, base })
+    pub(crate) fn read(uri: &str, files: &Files) -> Result<Self, Fatal> {
+        let bytes = files.read(uri);
+        let bytes = bytes.map_err(|error| Fatal::of_file(&error, format!("the job file: {error}")))?;
+        let text = std::str::from_utf8(&bytes)
+            .map_err(|_| Fatal::new(Exit::BadJob, format!("{uri} is no job file: it is not UTF-8")))?;
+        let spec = JobSpec::parse(text)
+            .map_err(|errors| Fatal::new(Exit::BadJob, format!("{uri} is not right\n{errors}")))?;
+        Ok(Self { spec, base: parent(uri) })
     }
 
-    /// The folder where tiles and outputs are kept.
-    pub(crate) fn store(&self) -> Result<PathBuf, Fatal> {
-        if self.spec.store.contains("://") {
-            let message = format!(
-                "store: `{}` is no folder; this command keeps everything in a folder",
-                self.spec.store
-            );
-            return Err(Fatal::new(Exit::BadJob, message));
-        }
-        let folder = self.base.join(&self.spec.store);
-        // Without `..` where it is there already, so that printed paths can be read.
-        Ok(folder.canonicalize().unwrap_or(folder))
+    /// The folder or `s3://bucket/prefix` where tiles and outputs are kept.
+    pub(crate) fn store(&self) -> Result<String, Fatal> {
+        let uri = join(&self.base, &self.spec.store);
+        Location::parse(&uri).map_err(|reason| Fatal::new(Exit::BadJob, format!("store: {reason}")))?;
+        Ok(uri)
     }
 
-    /// Where the job is stored: a URI, or a folder by its whole path, so that others can find it.
+    /// [`store`](Self::store), and of a folder its whole path, so that others can find it.
     pub(crate) fn store_uri(&self) -> Result<String, Fatal> {
-        if self.spec.store.contains("://") {
-            return Ok(self.spec.store.clone());
+        let uri = self.store()?;
+        if is_uri(&uri) {
+            return Ok(uri);
         }
-        let folder = self.base.join(&self.spec.store);
-        let failed = |e| Fatal::new(Exit::Unavailable, format!("cannot make {}: {e}", folder.display()));
-        std::fs::create_dir_all(&folder).map_err(failed)?;
-        Ok(folder.canonicalize().map_err(failed)?.display().to_string())
+        let failed = |e| Fatal::new(Exit::Unavailable, format!("cannot make {uri}: {e}"));
+        std::fs::create_dir_all(&uri).map_err(failed)?;
+        Ok(Path::new(&uri).canonicalize().map_err(failed)?.display().to_string())
     }
 
     /// Looks at all images and members. `scratch` is a folder for pixels that do not fit into memory, `memory` one for
     /// what is seen of models.
     pub(crate) fn plan(
         &self,
+        files: &Files,
         runtime: &Runtime,
         scratch: PathBuf,
         memory: Option<&Path>,
@@ -64,9 +60,13 @@ impl JobFile {
             memory_bytes: self.spec.limits.image_bytes(),
             spool_dir: scratch,
         };
-        let planned =
-            plan(&self.spec, &self.base, runtime, &limits, memory, |name| tracing::info!("trying {name}"))
-                .map_err(|error| Fatal::new(Exit::BadJob, error))?;
+        let each = |name: &str| tracing::info!("trying {name}");
+        let planned = plan(&self.spec, &self.base, files, runtime, &limits, memory, each);
+        let planned = planned.map_err(|error| match error.file() {
+            Some(file) => Fatal::of_file(file, &error),
+            None if error.may_pass() => Fatal::new(Exit::Unavailable, error),
+            None => Fatal::new(Exit::BadJob, error),
+        })?;
         for note in &planned.notes {
             say::note(&format!("note: {note}"));
         }
@@ -92,4 +92,20 @@ pub(crate) fn load_runtime(explicit: Option<&Path>) -> Result<Runtime, Fatal> {
         return Err(Fatal::new(Exit::BadConfig, message));
     }
     Runtime::load(&search).map_err(|error| Fatal::new(Exit::Unavailable, error))
+}
+
+/// The tables of a job, checked against its sample submissions.
+pub(crate) fn tables(job: &JobFile, files: &Files, planned: &Planned) -> Result<Tables, Fatal> {
+    let ids = planned.plan.images.iter().map(|i| i.id.clone());
+    let ids = ids.chain(planned.rejected.iter().map(|r| r.id.clone()));
+    Tables::prepare(&job.spec, &job.base, files, ids.collect()).map_err(|error| match &error {
+        TableError::Sample { error: file, .. } => Fatal::of_file(file, &error),
+        _ => Fatal::new(Exit::BadJob, error),
+    })
+}
+
+/// The threads that messages and requests run on.
+pub(crate) fn start_tokio() -> Result<tokio::runtime::Runtime, Fatal> {
+    tokio::runtime::Runtime::new()
+        .map_err(|e| Fatal::new(Exit::Unavailable, format!("cannot start threads: {e}")))
 }

@@ -2,20 +2,22 @@
 
 use crate::args::{Format, PlanArgs};
 use crate::exit::{Exit, Fatal};
-use crate::job::{JobFile, load_runtime};
+use crate::job::{JobFile, load_runtime, start_tokio, tables};
 use crate::say;
-use marquetry_coordinator::{Tables, describe_grid, outputs_hash};
+use marquetry_coordinator::{describe_grid, outputs_hash};
 use marquetry_job::spec::JobSpec;
 use marquetry_job::{Cost, Plan};
+use marquetry_telemetry::Metrics;
+use std::time::Duration;
 
 pub(crate) fn run(args: &PlanArgs) -> Result<Exit, Fatal> {
-    let job = JobFile::read(&args.job)?;
+    let tokio = start_tokio()?;
+    let storage = args.storage.open(&tokio, Duration::ZERO, &Metrics::new());
+    let job = JobFile::read(&args.job, &storage.files)?;
     job.store()?;
     let runtime = load_runtime(args.common.onnxruntime.as_deref())?;
-    let planned = job.plan(&runtime, std::env::temp_dir(), None)?;
-    let ids =
-        planned.plan.images.iter().map(|i| i.id.clone()).chain(planned.rejected.iter().map(|r| r.id.clone()));
-    Tables::prepare(&job.spec, &job.base, ids.collect()).map_err(|e| Fatal::new(Exit::BadJob, e))?;
+    let planned = job.plan(&storage.files, &runtime, std::env::temp_dir(), None)?;
+    tables(&job, &storage.files, &planned)?;
     let cost = planned.plan.cost();
     match args.common.format {
         Format::Json => say::data(&json(&job.spec, &planned.plan, &cost, planned.rejected.len())),

@@ -2,10 +2,13 @@
 
 use crate::coordination::unavailable;
 use crate::exit::{Exit, Fatal};
-use clap::Args;
-use marquetry_transport::{Drain, ObjectStore, S3, S3Options, Stores};
+use crate::job::start_tokio;
+use crate::storage::{Storage, StorageArgs};
+use clap::{Args, ValueEnum};
+use marquetry_telemetry::{Health, Metrics, Server, serve};
+use marquetry_transport::{Drain, Files, ObjectStore, Stores};
 use std::future::Future;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +19,22 @@ pub(crate) struct ProcessArgs {
     /// What the role calls itself in the status of jobs [default: the host's name and the process's number].
     #[arg(long, value_name = "NAME", env = "MARQUETRY_NAME")]
     name: Option<String>,
+    /// Serve /metrics, /healthz and /readyz at this address, such as 0.0.0.0:9464.
+    #[arg(long, value_name = "ADDRESS", env = "MARQUETRY_METRICS")]
+    metrics: Option<String>,
+    /// How the log is written.
+    #[arg(long, value_enum, env = "MARQUETRY_LOG_FORMAT", default_value = "text")]
+    pub(crate) log_format: LogKind,
+}
+
+/// How a log is written.
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+pub(crate) enum LogKind {
+    /// A line for people.
+    #[default]
+    Text,
+    /// A JSON object on each line.
+    Json,
 }
 
 /// How a worker or an aggregator ends when it is asked to.
@@ -29,29 +48,73 @@ pub(crate) struct DrainArgs {
 /// A process of one role.
 pub(crate) struct Process {
     tokio: tokio::runtime::Runtime,
-    stores: Stores,
+    storage: Storage,
     scratch: tempfile::TempDir,
     name: String,
+    metrics: Metrics,
+    health: Health,
+    /// Serves as long as the process lives.
+    _server: Option<Server>,
 }
 
+/// How long workers and aggregators wait for files in a bucket that is away.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(30);
+/// What a role waits for before it can work.
+const QUEUE: &str = "Kafka";
+
 impl Process {
-    pub(crate) fn start(args: &ProcessArgs) -> Result<Self, Fatal> {
-        let tokio = tokio::runtime::Runtime::new()
-            .map_err(|e| Fatal::new(Exit::Unavailable, format!("cannot start threads: {e}")))?;
+    /// Starts what a role needs. Files in a bucket that is away are waited for as long as `patience`.
+    pub(crate) fn start(
+        args: &ProcessArgs,
+        storage: &StorageArgs,
+        patience: Duration,
+    ) -> Result<Self, Fatal> {
+        let tokio = start_tokio()?;
+        let (metrics, health) = (Metrics::new(), Health::new());
+        health.set(QUEUE, Err("waiting for Kafka".into()));
+        let server = match &args.metrics {
+            Some(address) => {
+                let serving = serve(address, metrics.clone(), health.clone());
+                Some(tokio.block_on(serving).map_err(|e| Fatal::new(Exit::BadConfig, e))?)
+            }
+            None => None,
+        };
+        let storage = storage.open(&tokio, patience, &metrics);
         let scratch = tempfile::Builder::new()
             .prefix("marquetry-")
             .tempdir()
             .map_err(|e| Fatal::new(Exit::Unavailable, format!("cannot make a temporary folder: {e}")))?;
         let name = args.name.clone().unwrap_or_else(|| format!("{}-{}", host(), std::process::id()));
-        Ok(Self { tokio, stores: Stores::new(S3::new(S3Options::default())), scratch, name })
+        Ok(Self { tokio, storage, scratch, name, metrics, health, _server: server })
     }
 
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
+    /// What the role counts.
+    pub(crate) const fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Says that the role can work.
+    pub(crate) fn readiness(&self) -> impl FnOnce() + use<> {
+        let health = self.health.clone();
+        move || health.set(QUEUE, Ok(()))
+    }
+
     pub(crate) const fn stores(&self) -> &Stores {
-        &self.stores
+        &self.storage.stores
+    }
+
+    /// Where images, models and job files are read from.
+    pub(crate) const fn files(&self) -> &Files {
+        &self.storage.files
+    }
+
+    /// A folder for what was seen of models, kept from one process to the next.
+    pub(crate) fn memory(&self) -> PathBuf {
+        self.storage.cache.join("models-seen")
     }
 
     /// A folder for unfinished files, gone with the process.
@@ -61,7 +124,7 @@ impl Process {
 
     /// The store at `uri`.
     pub(crate) fn store(&self, uri: &str) -> Result<Arc<dyn ObjectStore>, Fatal> {
-        self.tokio.block_on(self.stores.open(uri)).map_err(unavailable)
+        self.tokio.block_on(self.storage.stores.open(uri)).map_err(unavailable)
     }
 
     /// Runs the role.

@@ -1,19 +1,21 @@
 //! `marquetry run`: coordinator, worker and aggregator in one process, over a queue in memory.
 
 use crate::args::RunArgs;
-use crate::coordination::{Coordination, stop, stopped, unavailable};
+use crate::coordination::{Coordination, stop, stopped};
 use crate::exit::{Exit, Fatal};
-use crate::job::{JobFile, load_runtime};
+use crate::job::{JobFile, load_runtime, start_tokio};
+use crate::place::Place;
 use crate::progress::Progress;
+use crate::storage::Storage;
 use crate::threads::Threads;
 use marquetry_coordinator::Tally;
 use marquetry_coordinator::aggregator::{Aggregator, AggregatorOptions};
 use marquetry_job::spec::JobSpec;
 use marquetry_model::{Device, Runtime, SessionOptions};
-use marquetry_transport::{Drain, FolderStore, MemoryQueue, ObjectStore, S3, S3Options, Stores, TaskQueue};
+use marquetry_telemetry::Metrics;
+use marquetry_transport::{Drain, MemoryQueue, TaskQueue};
 use marquetry_worker::{ImageOptions, NetworkSource, OrtSource, Worker, WorkerOptions};
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,28 +28,23 @@ const PATIENCE: Duration = Duration::from_hours(24);
 
 pub(crate) fn run(args: &RunArgs) -> Result<Exit, Fatal> {
     let started = Instant::now();
-    let job = JobFile::read(&args.job)?;
+    let tokio = start_tokio()?;
+    let storage = args.storage.open(&tokio, Duration::ZERO, &Metrics::new());
+    let job = JobFile::read(&args.job, &storage.files)?;
     let runtime = load_runtime(args.common.onnxruntime.as_deref())?;
-    FolderStore::open(&job.store()?).map_err(unavailable)?;
-    let folder = job.store()?;
-    let store = FolderStore::open(&folder).map_err(unavailable)?;
-    let _lock = lock(&folder)?;
-    store.clear_scratch().map_err(unavailable)?;
-    let planned = job.plan(&runtime, store.scratch(), Some(&folder.join(".models")))?;
-    let tokio = tokio::runtime::Runtime::new()
-        .map_err(|e| Fatal::new(Exit::Unavailable, format!("cannot start threads: {e}")))?;
-    let stores = Stores::new(S3::new(S3Options::default()));
-    let (scratch, uri) = (store.scratch(), folder.display().to_string());
-    let place: (String, Arc<dyn ObjectStore>) = (uri, Arc::new(store));
-    let coordination = Coordination::prepare(job, planned, place, scratch.clone(), started, PATIENCE)?;
+    let place = Place::open(&job.store()?, &storage, &tokio)?;
+    let planned = job.plan(&storage.files, &runtime, place.scratch.clone(), Some(&place.memory))?;
+    let store = (place.uri.clone(), Arc::clone(&place.store));
+    let (files, scratch) = (&storage.files, place.scratch.clone());
+    let coordination = Coordination::prepare(job, planned, files, store, scratch.clone(), started, PATIENCE)?;
     let threads = Threads::choose(args.lanes, args.threads);
-    let local = Local { stores, scratch, runtime, threads, models_mb: args.models_mb };
+    let local = Local { storage, scratch, runtime, threads, models_mb: args.models_mb };
     let exit = tokio.block_on(async {
         let tally = tokio::select! {
             tally = local.compute(&coordination) => tally?,
             () = stop() => return Err(stopped()),
         };
-        coordination.finish(&tally, local.machine(&folder), args.common.format).await
+        coordination.finish(&tally, local.machine(&place.uri), args.common.format).await
     });
     tokio.shutdown_timeout(Duration::from_secs(1));
     exit
@@ -58,22 +55,9 @@ pub(crate) const fn canvas_bytes(spec: &JobSpec) -> u64 {
     spec.limits.block_bytes() * 2
 }
 
-/// Keeps two runs from working in one folder at a time.
-fn lock(folder: &Path) -> Result<File, Fatal> {
-    let path = folder.join(".lock");
-    let file = File::create(&path)
-        .map_err(|e| Fatal::new(Exit::Unavailable, format!("cannot write {}: {e}", path.display())))?;
-    file.try_lock().map_err(|_| {
-        let message =
-            format!("another run is at work in {}; wait for it, or choose another `store`", folder.display());
-        Fatal::new(Exit::TryAgain, message)
-    })?;
-    Ok(file)
-}
-
 /// The roles beside the coordinator.
 struct Local {
-    stores: Stores,
+    storage: Storage,
     scratch: PathBuf,
     runtime: Runtime,
     threads: Threads,
@@ -86,14 +70,21 @@ impl Local {
         let queue = MemoryQueue::new();
         let shared: Arc<dyn TaskQueue> = Arc::new(queue.clone());
         let worker = Arc::new(self.worker(&coordination.job.spec, &shared)?);
-        let options = AggregatorOptions { images: self.threads.lanes.min(2), temp_dir: self.scratch.clone() };
-        let aggregator = Arc::new(Aggregator::new(NAME, self.stores.clone(), Arc::clone(&shared), options));
+        let options = AggregatorOptions {
+            images: self.threads.lanes.min(2),
+            temp_dir: self.scratch.clone(),
+            files: self.storage.files.clone(),
+            metrics: Metrics::new(),
+        };
+        let aggregator =
+            Arc::new(Aggregator::new(NAME, self.storage.stores.clone(), Arc::clone(&shared), options));
         let spawned = Arc::clone(&worker);
         let working = tokio::spawn(async move { spawned.run(&Drain::never()).await });
         let aggregating = tokio::spawn(async move { aggregator.run(&Drain::never()).await });
 
         let progress = Progress::new(coordination.planned.plan.cost().forwards);
-        let following = coordination.follow(shared, |tally| progress.follow(tally));
+        let metrics = Metrics::new();
+        let following = coordination.follow(shared, &metrics, |tally| progress.follow(tally));
         tokio::pin!(following);
         let result = loop {
             tokio::select! {
@@ -108,7 +99,12 @@ impl Local {
 
     fn worker(&self, spec: &JobSpec, queue: &Arc<dyn TaskQueue>) -> Result<Worker, Fatal> {
         let options = SessionOptions { intra_threads: self.threads.each, device: Device::Cpu };
-        let networks: Arc<dyn NetworkSource> = Arc::new(OrtSource::new(self.runtime.clone(), options));
+        let networks: Arc<dyn NetworkSource> = Arc::new(OrtSource::new(
+            self.runtime.clone(),
+            options,
+            self.storage.files.clone(),
+            Metrics::new(),
+        ));
         let options = WorkerOptions {
             lanes: self.threads.lanes,
             canvas_bytes: canvas_bytes(spec),
@@ -117,21 +113,23 @@ impl Local {
                 pixels_max: spec.limits.image_pixels,
                 memory_bytes: spec.limits.image_bytes(),
                 spool_dir: self.scratch.clone(),
+                files: self.storage.files.clone(),
             },
             deadline: None,
+            metrics: Metrics::new(),
         };
-        Worker::start(NAME, self.stores.clone(), Arc::clone(queue), &networks, &options)
+        Worker::start(NAME, self.storage.stores.clone(), Arc::clone(queue), &networks, &options)
             .map_err(|e| Fatal::new(Exit::Unavailable, format!("cannot start threads: {e}")))
     }
 
-    fn machine(&self, folder: &Path) -> Vec<(String, String)> {
+    fn machine(&self, store: &str) -> Vec<(String, String)> {
         vec![
             ("ONNX Runtime".to_owned(), self.runtime.version().to_owned()),
             (
                 "Device".to_owned(),
                 format!("CPU, {} lanes × {} threads", self.threads.lanes, self.threads.each),
             ),
-            ("Store".to_owned(), folder.display().to_string()),
+            ("Store".to_owned(), store.to_owned()),
         ]
     }
 }

@@ -4,7 +4,7 @@ use crate::args::WorkerArgs;
 use crate::broker::lost_queue;
 use crate::exit::{Exit, Fatal};
 use crate::job::load_runtime;
-use crate::process::Process;
+use crate::process::{PATIENCE, Process};
 use crate::say;
 use crate::threads::Threads;
 use marquetry_model::SessionOptions;
@@ -15,11 +15,13 @@ use std::time::Duration;
 const MB: u64 = 1 << 20;
 
 pub(crate) fn run(args: &WorkerArgs) -> Result<Exit, Fatal> {
-    let process = Process::start(&args.process)?;
+    let process = Process::start(&args.process, &args.storage, PATIENCE)?;
     let runtime = load_runtime(args.onnxruntime.as_deref())?;
     let threads = Threads::choose(args.lanes, args.threads);
     let session = SessionOptions { intra_threads: threads.each, device: args.device };
-    let networks: Arc<dyn NetworkSource> = Arc::new(OrtSource::new(runtime.clone(), session));
+    let files = process.files().clone();
+    let networks: Arc<dyn NetworkSource> =
+        Arc::new(OrtSource::new(runtime.clone(), session, files.clone(), process.metrics().clone()));
     let options = WorkerOptions {
         lanes: threads.lanes,
         canvas_bytes: args.canvas_mb.saturating_mul(MB),
@@ -28,12 +30,16 @@ pub(crate) fn run(args: &WorkerArgs) -> Result<Exit, Fatal> {
             pixels_max: args.image_megapixels.saturating_mul(1_000_000),
             memory_bytes: args.image_mb.saturating_mul(MB),
             spool_dir: process.scratch().to_path_buf(),
+            files,
         },
         deadline: Some(Duration::from_secs(args.deadline_seconds)),
+        metrics: process.metrics().clone(),
     };
     let (name, stores) = (process.name().to_owned(), process.stores().clone());
+    let ready = process.readiness();
     process.block_on(async {
         let queue = args.broker.connect().await?;
+        ready();
         let drain = args.drain.listen();
         let worker = Worker::start(&name, stores, queue, &networks, &options)
             .map_err(|e| Fatal::new(Exit::Unavailable, format!("cannot start threads: {e}")))?;

@@ -11,6 +11,7 @@ use marquetry_job::{
     AggregateMessage, DeadLetter, Event, Ledger, Loss, Plan, Progress, ResultMessage, RunId, StageSeconds,
     Step, TaskMessage, message,
 };
+use marquetry_telemetry::{DeadLetterKind, ImageOutcome, JobImageState, JobTaskState, Metrics, RetryReason};
 use marquetry_transport::{Feed, ObjectStore, QueueError, StoreError, TaskQueue, Topic};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -91,6 +92,8 @@ pub struct Follow<'a> {
     pub keep_tiles: bool,
     /// Nothing is sent again for being late before this.
     pub patience: Duration,
+    /// What is counted.
+    pub metrics: &'a Metrics,
 }
 
 /// What changes while a job is followed.
@@ -114,6 +117,7 @@ impl Follow<'_> {
         // Listening begins before looking, so that nothing that is announced in between is missed.
         let mut results = self.queue.follow(Topic::Results).await?;
         let mut beacon = Beacon::light(Arc::clone(&self.store), self.run.clone()).await?;
+        let _lag = crate::lag::watch(Arc::clone(&self.queue), self.metrics.clone());
         let mut course = self.begin().await?;
         each(&course.tally);
         let mut tick = tokio::time::interval(TICK);
@@ -158,6 +162,8 @@ impl Follow<'_> {
         let mut tally = Tally::default();
         self.look_up(&mut ledger, &mut tally).await?;
         tally.progress = ledger.progress();
+        self.show(tally.progress);
+        self.metrics.images.of(ImageOutcome::Found).add(tally.images_found);
         Ok(Course {
             ledger,
             tally,
@@ -183,6 +189,15 @@ impl Follow<'_> {
         for step in course.ledger.advance(room) {
             self.take(step, Duration::ZERO, course);
         }
+    }
+
+    fn show(&self, progress: Progress) {
+        let (tasks, images) = (&self.metrics.job_tasks, &self.metrics.job_images);
+        tasks.of(JobTaskState::All).set(progress.tasks as f64);
+        tasks.of(JobTaskState::Done).set(progress.tasks_done as f64);
+        images.of(JobImageState::All).set(progress.images as f64);
+        images.of(JobImageState::Done).set(progress.images_done as f64);
+        images.of(JobImageState::Failed).set(progress.images_failed as f64);
     }
 
     /// The next event of this job, whichever run asked for it: what is stored is stored.
@@ -212,6 +227,7 @@ impl Follow<'_> {
         let steps = course.ledger.apply(event);
         let progress = course.ledger.progress();
         let changed = progress != before || !steps.is_empty();
+        self.show(progress);
         match event {
             Event::Tile { task, .. } => course.outstanding.back(Work::Task(*task), true, now),
             Event::Image { image, .. } => course.outstanding.back(Work::Image(*image), true, now),
@@ -232,7 +248,10 @@ impl Follow<'_> {
         let failed = matches!(event, Event::TaskFailed { .. } | Event::ImageFailed { .. });
         for step in steps {
             let pause = if failed { back_off(&step) } else { Duration::ZERO };
-            course.tally.retries += u64::from(failed && Work::of(&step).is_some());
+            if failed && Work::of(&step).is_some() {
+                course.tally.retries += 1;
+                self.metrics.retries.of(RetryReason::Failure).increment();
+            }
             self.take(step, pause, course);
         }
         changed
@@ -243,6 +262,7 @@ impl Follow<'_> {
             if let Some(step) = course.ledger.again(&late) {
                 tracing::warn!("{} has been out for long; sending it again", describe(&step));
                 course.tally.resent += 1;
+                self.metrics.retries.of(RetryReason::Overdue).increment();
                 self.take(step, Duration::ZERO, course);
             }
         }
@@ -268,6 +288,8 @@ impl Follow<'_> {
                     self.plan.images.get(loss.image as usize).map_or_else(String::new, |i| i.id.clone());
                 tracing::error!(image = %image_id, attempts = loss.attempts, "gave up: {}", loss.reason);
                 course.tally.losses.push(loss.clone());
+                let kind = if loss.task.is_some() { DeadLetterKind::Task } else { DeadLetterKind::Image };
+                self.metrics.dead_letters.of(kind).increment();
                 let key = loss.image.to_string();
                 let message = DeadLetter { run, image_id: short_reason(&image_id), loss: loss.clone() };
                 (Topic::Dead, key, message::encode(&message))

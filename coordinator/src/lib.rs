@@ -7,6 +7,7 @@ pub mod aggregator;
 mod beacon;
 mod control;
 mod follow;
+mod lag;
 mod lookup;
 mod outcome;
 mod outstanding;

@@ -8,25 +8,24 @@ use marquetry_raster::write::{
     Fragment, FragmentText, Submission, SubmissionClass, SubmissionColumns, SubmissionLayout, WriteError,
     join_coco,
 };
-use marquetry_transport::{ObjectStore, StoreError, StoreErrorKind};
+use marquetry_transport::uri::join;
+use marquetry_transport::{FileError, Files, ObjectStore, StoreError, StoreErrorKind};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::BufWriter;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use tokio::runtime::Handle;
 
 /// Why a table cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum TableError {
     /// The sample submission cannot be read.
-    #[error("outputs[{output}].sample: cannot read {}: {error}", path.display())]
+    #[error("outputs[{output}].sample: {error}")]
     Sample {
         /// Place in the job file.
         output: usize,
-        /// The file.
-        path: PathBuf,
         /// Why.
-        error: std::io::Error,
+        error: FileError,
     },
     /// The rows cannot be laid out.
     #[error("outputs[{output}]: {error}")]
@@ -67,11 +66,11 @@ impl Tables {
     ///
     /// # Errors
     /// When a sample submission cannot be read or does not go with the images and classes.
-    pub fn prepare(spec: &JobSpec, base: &Path, ids: Vec<String>) -> Result<Self, TableError> {
+    pub fn prepare(spec: &JobSpec, base: &str, files: &Files, ids: Vec<String>) -> Result<Self, TableError> {
         let mut list = Vec::new();
         for (number, output) in spec.outputs.iter().enumerate() {
             let table = match output {
-                Output::KaggleRle(rle) => run_lengths(spec, rle, number, base, &ids)?,
+                Output::KaggleRle(rle) => run_lengths(spec, rle, number, (files, base), &ids)?,
                 Output::ClassCsv(csv) => class_ids(csv, number, &ids)?,
                 Output::Coco(coco) => Table::Coco { file: coco.file.clone() },
                 Output::Masks(_) | Output::Probabilities(_) | Output::Polygons | Output::Report => continue,
@@ -160,7 +159,7 @@ fn run_lengths(
     spec: &JobSpec,
     rle: &KaggleRle,
     output: usize,
-    base: &Path,
+    (files, base): (&Files, &str),
     ids: &[String],
 ) -> Result<Table, TableError> {
     let classes: Vec<SubmissionClass> = match rle.rows {
@@ -187,10 +186,10 @@ fn run_lengths(
     let submission = match &rle.sample {
         None => Submission::plain(layout, &columns, &rle.id, ids, &classes),
         Some(sample) => {
-            let path = base.join(sample);
-            let text = std::fs::read(&path).map_err(|error| TableError::Sample { output, path, error })?;
+            let text = files.read(&join(base, sample));
+            let text = text.map_err(|error| TableError::Sample { output, error })?;
             let columns = columns.found_in(&text);
-            Submission::like(text.as_slice(), &columns, ids, &classes)
+            Submission::like(&text[..], &columns, ids, &classes)
         }
     };
     let submission = submission.map_err(|error| TableError::Layout { output, error })?;

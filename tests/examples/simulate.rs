@@ -19,6 +19,7 @@ use marquetry_ensemble::{Importance, Labelling, Space, View, ViewMerge};
 use marquetry_geometry::{Edges, Size, WindowSpec};
 use marquetry_job::spec::JobSpec;
 use marquetry_job::{Group, PLAN_FORMAT, Plan, PlannedImage, Scaling, Scoring, TileDtype, key};
+use marquetry_telemetry::Metrics;
 use marquetry_transport::{KafkaOptions, KafkaQueue, S3, S3Options, Stores};
 use measure::Usage;
 use std::process::{Command, Stdio};
@@ -64,7 +65,7 @@ async fn coordinate(args: &Args) -> Result<()> {
     let prefix = format!("simulate-{:08x}", fastrand::u32(..));
     let folder = tempfile::tempdir()?;
     let uri = folder.path().display().to_string();
-    let store = Stores::new(S3::new(S3Options::default())).open(&uri).await?;
+    let store = Stores::new(S3::new(S3Options::default()), Metrics::new()).open(&uri).await?;
     let queue = queue(&args.brokers, &prefix).await?;
 
     let started = Instant::now();
@@ -93,6 +94,7 @@ async fn coordinate(args: &Args) -> Result<()> {
         stop_at_loss: false,
         keep_tiles: false,
         patience: Duration::from_mins(10),
+        metrics: &Metrics::new(),
     };
     let (before, started) = (Usage::now()?, Instant::now());
     let mut ramp = None;

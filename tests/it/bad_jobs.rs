@@ -96,7 +96,8 @@ fn bad_jobs_start_nothing_and_say_why() {
         ("outputs: [{submission: kaggle-rle, sample: sample.csv}]", 65, &["outputs[0]", "other"]),
         ("outputs: [{masks: gif}]", 65, &["outputs[0].masks", "gif", "png"]),
         ("store: m.onnx", 69, &["m.onnx"]),
-        ("store: s3://bucket/there", 65, &["store", "s3://bucket/there", "folder"]),
+        ("store: gs://bucket/there", 65, &["store", "gs://bucket/there", "s3://bucket/prefix"]),
+        ("images: gs://bucket/there", 65, &["images", "gs://bucket/there", "s3://bucket/prefix"]),
         (
             "members: [{onnx: coarse.onnx}]\ntta: {views: [hflip, scale(0.75)], combine: product}",
             65,

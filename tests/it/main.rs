@@ -13,4 +13,5 @@ mod pictures;
 mod plain_reference;
 mod plain_views;
 mod repeats;
+mod s3;
 mod walls;

@@ -36,10 +36,14 @@ fn crates_know_only_what_they_may() {
         ("marquetry-model", &["geometry", "job"]),
         ("marquetry-telemetry", &[]),
         ("marquetry-transport", &["telemetry"]),
-        ("marquetry-worker", &["geometry", "ensemble", "job", "raster", "model", "transport", "telemetry"]),
+        ("marquetry-imagery", &["raster", "transport"]),
+        (
+            "marquetry-worker",
+            &["geometry", "ensemble", "job", "raster", "model", "transport", "imagery", "telemetry"],
+        ),
         (
             "marquetry-coordinator",
-            &["geometry", "ensemble", "job", "raster", "model", "transport", "telemetry"],
+            &["geometry", "ensemble", "job", "raster", "model", "transport", "imagery", "telemetry"],
         ),
         (
             "marquetry-cli",
@@ -83,6 +87,20 @@ fn crates_know_only_what_they_may() {
             users.iter().all(|u| [home, "xtask"].contains(u)),
             "{library} belongs in {home}, not in {users:?}"
         );
+    }
+}
+
+/// Client libraries of services are named in one place each.
+#[test]
+fn services_are_spoken_to_in_one_place() {
+    let home = Path::new("crates/transport/src/s3");
+    for folder in ["crates", "worker", "coordinator", "cli", "xtask"] {
+        for file in sources(&root().join(folder)) {
+            let text = std::fs::read_to_string(&file).expect("a source file");
+            let names = ["aws_sdk", "aws_config", "aws_smithy", "aws_types"].iter().any(|n| text.contains(n));
+            let inside = file.strip_prefix(root()).is_ok_and(|path| path.starts_with(home));
+            assert!(inside || !names, "{} must not know how S3 is spoken to", file.display());
+        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! Why a task failed, and whether another try could go better.
 
+use marquetry_imagery::ImageError;
 use marquetry_model::ModelError;
 use marquetry_raster::read::{ReadError, ReadErrorKind};
-use marquetry_transport::StoreError;
+use marquetry_transport::{FileError, StoreError};
 
 /// Why a task failed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -29,6 +30,18 @@ impl Failure {
 impl From<ReadError> for Failure {
     fn from(error: ReadError) -> Self {
         Self { retry: error.kind() == ReadErrorKind::Io, reason: error.to_string() }
+    }
+}
+
+impl From<ImageError> for Failure {
+    fn from(error: ImageError) -> Self {
+        Self { retry: error.may_pass(), reason: error.to_string() }
+    }
+}
+
+impl From<FileError> for Failure {
+    fn from(error: FileError) -> Self {
+        Self { retry: error.may_pass(), reason: error.to_string() }
     }
 }
 

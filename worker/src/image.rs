@@ -4,6 +4,9 @@ use crate::Failure;
 use marquetry_geometry::Rect;
 use marquetry_job::PlannedImage;
 use marquetry_raster::read::{Depth, Image, Limits, Pixels};
+use marquetry_transport::uri::is_uri;
+use marquetry_transport::{FileStat, Files};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
@@ -19,13 +22,14 @@ pub struct ImageOptions {
     pub memory_bytes: u64,
     /// Folder for the decoded pixels of images that are larger than that.
     pub spool_dir: PathBuf,
+    /// Where images are read from.
+    pub files: Files,
 }
 
 /// One opened image.
 #[derive(Debug)]
 pub(crate) struct OpenImage {
     pub(crate) image: Image,
-    key: String,
     statistics: OnceLock<Result<Vec<(f64, f64)>, Failure>>,
 }
 
@@ -33,8 +37,12 @@ pub(crate) struct OpenImage {
 #[derive(Debug)]
 pub struct Images {
     limits: Limits,
-    open: Mutex<Vec<Weak<OpenImage>>>,
+    files: Files,
+    open: Mutex<HashMap<String, Arc<Slot>>>,
 }
+
+/// Where one image is, or is about to be; locked while it is opened.
+type Slot = Mutex<Weak<OpenImage>>;
 
 impl Images {
     /// No image opened yet.
@@ -44,18 +52,19 @@ impl Images {
             memory_bytes: options.memory_bytes,
             spool_dir: options.spool_dir.clone(),
         };
-        Self { limits, open: Mutex::new(Vec::new()) }
+        Self { limits, files: options.files.clone(), open: Mutex::default() }
     }
 
-    /// The image, opened now or shared with another task. Takes as long as decoding does; other images wait for it,
-    /// so that no two tasks decode one image twice.
+    /// The image, opened now or shared with another task. Takes as long as fetching and decoding do; others that want
+    /// the same image wait, so that no two tasks decode one image twice.
     pub(crate) fn open(&self, planned: &PlannedImage) -> Result<Arc<OpenImage>, Failure> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.retain(|image| image.strong_count() > 0);
-        if let Some(image) = open.iter().filter_map(Weak::upgrade).find(|i| i.key == planned.key) {
+        let slot = self.slot(&planned.key);
+        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(image) = slot.upgrade() {
             return Ok(image);
         }
-        let image = Image::open(std::path::Path::new(&planned.uri), &self.limits)?;
+        let stat = self.version(planned)?;
+        let image = marquetry_imagery::open(&self.files, &planned.uri, stat.as_ref(), &self.limits)?;
         let info = image.info();
         if (info.size, info.bands) != (planned.size, planned.bands) {
             return Err(Failure::reject(format!(
@@ -64,9 +73,35 @@ impl Images {
                 planned.uri, info.size, info.bands, planned.size, planned.bands
             )));
         }
-        let opened = Arc::new(OpenImage { image, key: planned.key.clone(), statistics: OnceLock::new() });
-        open.push(Arc::downgrade(&opened));
+        let opened = Arc::new(OpenImage { image, statistics: OnceLock::new() });
+        *slot = Arc::downgrade(&opened);
         Ok(opened)
+    }
+
+    fn slot(&self, key: &str) -> Arc<Slot> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those that nobody waits for and whose image is gone.
+        open.retain(|_, slot| {
+            Arc::strong_count(slot) > 1
+                || slot.lock().unwrap_or_else(PoisonError::into_inner).strong_count() > 0
+        });
+        Arc::clone(open.entry(key.to_owned()).or_default())
+    }
+
+    /// The version of an image in a bucket, which must be the planned one: other pixels of the same size would pass
+    /// for it. Files of this machine are told apart by when they were written, which is another time on each machine.
+    fn version(&self, planned: &PlannedImage) -> Result<Option<FileStat>, Failure> {
+        if !is_uri(&planned.uri) {
+            return Ok(None);
+        }
+        let stat = self.files.stat(&planned.uri)?;
+        if PlannedImage::key_of(&planned.uri, &stat.fingerprint()) != planned.key {
+            return Err(Failure::reject(format!(
+                "{}: it was replaced since the job was planned; run the job again to plan it anew",
+                planned.uri
+            )));
+        }
+        Ok(Some(stat))
     }
 }
 

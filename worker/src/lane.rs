@@ -5,6 +5,7 @@ use crate::block::{BlockTask, Unit};
 use crate::network::{NetworkSource, Networks};
 use crate::unit::UnitRunner;
 use marquetry_ensemble::Band;
+use marquetry_telemetry::Metrics;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -76,11 +77,18 @@ impl Shared {
 
 impl Lanes {
     /// Starts `n` lanes, each of which keeps networks of up to `bytes_max` bytes.
-    pub(crate) fn start(n: usize, source: &Arc<dyn NetworkSource>, bytes_max: u64) -> std::io::Result<Self> {
+    pub(crate) fn start(
+        n: usize,
+        source: &Arc<dyn NetworkSource>,
+        bytes_max: u64,
+        metrics: &Metrics,
+    ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let spawn = |k| {
             let (shared, networks) = (Arc::clone(&shared), Networks::new(Arc::clone(source), bytes_max));
-            std::thread::Builder::new().name(format!("lane-{k}")).spawn(move || run(&shared, networks, n))
+            let metrics = metrics.clone();
+            let lane = std::thread::Builder::new().name(format!("lane-{k}"));
+            lane.spawn(move || run(&shared, networks, n, &metrics))
         };
         let threads = (0..n).map(spawn).collect::<Result<_, _>>()?;
         Ok(Self { shared, threads, given_up: AtomicBool::new(false) })
@@ -122,8 +130,8 @@ impl Drop for Lanes {
     }
 }
 
-fn run(shared: &Shared, mut networks: Networks, lanes: usize) {
-    let mut runner = UnitRunner::new();
+fn run(shared: &Shared, mut networks: Networks, lanes: usize, metrics: &Metrics) {
+    let mut runner = UnitRunner::new(metrics);
     while let Some((task, work)) = shared.next() {
         let unit = match work {
             Work::Band(band) => {
@@ -137,7 +145,7 @@ fn run(shared: &Shared, mut networks: Networks, lanes: usize) {
         } else {
             // A bug in one model's path must not take other tasks with it.
             catch_unwind(AssertUnwindSafe(|| runner.run(&task, &unit, &mut networks))).unwrap_or_else(|_| {
-                runner = UnitRunner::new();
+                runner = UnitRunner::new(metrics);
                 Err(Failure::reject("a bug: computing a window panicked; the log above says where"))
             })
         };

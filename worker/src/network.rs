@@ -3,9 +3,11 @@
 use crate::Failure;
 use marquetry_job::{Member, Signature, hash};
 use marquetry_model::{Network, OrtNetwork, Runtime, SessionOptions};
+use marquetry_telemetry::Metrics;
+use marquetry_transport::Files;
 use std::collections::HashMap;
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Instant;
 
 /// Opens networks for members.
 pub trait NetworkSource: Send + Sync {
@@ -23,21 +25,35 @@ pub trait NetworkSource: Send + Sync {
 pub struct OrtSource {
     runtime: Runtime,
     options: SessionOptions,
-    models: Mutex<HashMap<String, Arc<[u8]>>>,
+    files: Files,
+    metrics: Metrics,
+    models: Mutex<Models>,
+}
+
+/// What was read of models. Lanes open the same model one after the other, so the last one is kept for a while.
+#[derive(Default)]
+struct Models {
+    last: Option<(String, Weak<[u8]>)>,
+    /// Length of each model by its hash, bytes.
+    lengths: HashMap<String, u64>,
 }
 
 impl OrtSource {
-    /// Sessions on `runtime` with these options.
-    pub fn new(runtime: Runtime, options: SessionOptions) -> Self {
-        Self { runtime, options, models: Mutex::new(HashMap::new()) }
+    /// Sessions on `runtime` with these options, of models that are read from `files`.
+    pub fn new(runtime: Runtime, options: SessionOptions, files: Files, metrics: Metrics) -> Self {
+        Self { runtime, options, files, metrics, models: Mutex::default() }
     }
 
+    /// The bytes of a model. They are shared by those who open it at the same time and go when the last one has.
     fn model(&self, member: &Member) -> Result<Arc<[u8]>, Failure> {
+        // Held while reading, so that several lanes read a model once.
         let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(bytes) = models.get(&member.sha256) {
-            return Ok(Arc::clone(bytes));
+        let last = models.last.as_ref().filter(|(hash, _)| *hash == member.sha256);
+        if let Some(bytes) = last.and_then(|(_, bytes)| bytes.upgrade()) {
+            return Ok(bytes);
         }
-        let bytes = marquetry_model::read_model(Path::new(&member.onnx))?;
+        let file = self.files.local(&member.onnx, None, Some(&member.sha256))?;
+        let bytes = marquetry_model::read_model(file.path())?;
         if hash(&[&bytes]) != member.sha256 {
             return Err(Failure::reject(format!(
                 "{} has changed since the job was planned; run the job again to plan it anew",
@@ -45,21 +61,24 @@ impl OrtSource {
             )));
         }
         let bytes: Arc<[u8]> = bytes.into();
-        models.insert(member.sha256.clone(), Arc::clone(&bytes));
+        models.lengths.insert(member.sha256.clone(), bytes.len() as u64);
+        models.last = Some((member.sha256.clone(), Arc::downgrade(&bytes)));
         Ok(bytes)
     }
 }
 
 impl NetworkSource for OrtSource {
     fn open(&self, member: &Member, signature: &Signature) -> Result<Box<dyn Network>, Failure> {
+        let started = Instant::now();
         let network = OrtNetwork::open(&self.runtime, &self.model(member)?, signature, &self.options)?;
+        self.metrics.model_load_duration.observe_duration(started.elapsed());
         tracing::debug!(member = %member.name, input = %signature.size, "opened a session");
         Ok(Box::new(network))
     }
 
     fn bytes(&self, member: &Member) -> u64 {
         let models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
-        models.get(&member.sha256).map_or(0, |bytes| bytes.len() as u64)
+        models.lengths.get(&member.sha256).copied().unwrap_or(0)
     }
 }
 

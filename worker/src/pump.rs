@@ -11,6 +11,7 @@ use bytes::Bytes;
 use marquetry_job::message::short_reason;
 use marquetry_job::tile::{self, Frame};
 use marquetry_job::{Event, ResultMessage, StageSeconds, TaskMessage, TileHeader, key, message};
+use marquetry_telemetry::{Metrics, Stage, TaskOutcome, TileOutcome};
 use marquetry_transport::{
     Drain, Known, ObjectStore, QueueError, StoreErrorKind, Stores, TaskQueue, Topic, consume,
 };
@@ -41,6 +42,8 @@ pub struct WorkerOptions {
     pub images: ImageOptions,
     /// How long the lanes may take for one task; for ever if not given.
     pub deadline: Option<Duration>,
+    /// What is counted.
+    pub metrics: Metrics,
 }
 
 /// Why a worker ends.
@@ -73,6 +76,7 @@ pub struct Worker {
     deadline: Option<Duration>,
     /// Cancelled when a lane does not come back.
     stuck: CancellationToken,
+    metrics: Metrics,
 }
 
 impl Worker {
@@ -91,7 +95,7 @@ impl Worker {
         let canvas_kib = u32::try_from(options.canvas_bytes / KIB).unwrap_or(u32::MAX).max(1);
         Ok(Self {
             name: name.to_owned(),
-            lanes: Lanes::start(lanes, networks, options.model_bytes / lanes as u64)?,
+            lanes: Lanes::start(lanes, networks, options.model_bytes / lanes as u64, &options.metrics)?,
             images: Arc::new(Images::new(&options.images)),
             plans: Plans::default(),
             runs: Known::new(RUN_BELIEVED),
@@ -100,6 +104,7 @@ impl Worker {
             in_hand: Arc::new(Semaphore::new(TASKS_MAX)),
             deadline: options.deadline,
             stuck: CancellationToken::new(),
+            metrics: options.metrics.clone(),
             stores,
             queue,
         })
@@ -146,7 +151,10 @@ impl Worker {
             }
         };
         let (id, attempt) = (task.task, task.attempt);
-        let event = match self.work_on(&task, admitted).await {
+        let started = Instant::now();
+        let worked = self.work_on(&task, admitted).await;
+        self.count(&worked, started.elapsed());
+        let event = match worked {
             Ok(Some(event)) => event,
             Ok(None) => {
                 tracing::debug!(job = task.run.job, task = %id, "left over from a run that has ended");
@@ -166,6 +174,30 @@ impl Worker {
                 false
             }
         }
+    }
+
+    fn count(&self, worked: &Result<Option<Event>, Failure>, took: Duration) {
+        let outcome = match worked {
+            Ok(Some(Event::Tile { forwards: 0, .. })) => TaskOutcome::Found,
+            Ok(Some(Event::Tile { tile_bytes, seconds, .. })) => {
+                self.metrics.task_duration.observe_duration(took);
+                self.metrics.tiles.of(TileOutcome::Stored).increment();
+                self.metrics.tile_bytes.add(*tile_bytes);
+                for (stage, seconds) in [
+                    (Stage::Read, seconds.read),
+                    (Stage::Prepare, seconds.prepare),
+                    (Stage::Infer, seconds.infer),
+                    (Stage::Stitch, seconds.stitch),
+                    (Stage::Store, seconds.store),
+                ] {
+                    self.metrics.task_stage.of(stage).add(Duration::from_secs_f64(seconds.max(0.0)));
+                }
+                TaskOutcome::Stored
+            }
+            Ok(_) => TaskOutcome::Abandoned,
+            Err(_) => TaskOutcome::Failed,
+        };
+        self.metrics.tasks.of(outcome).increment();
     }
 
     /// What comes of a task; `None` when its run does not count any more.

@@ -8,10 +8,12 @@ use crate::read::WindowReader;
 use marquetry_ensemble::{Raw, WindowScores, WindowSums, resize_planes};
 use marquetry_geometry::{D4, Padding, Rect, Size};
 use marquetry_job::{Fit, Input, Member, Signature, StageSeconds};
+use marquetry_telemetry::Metrics;
 use std::time::Instant;
 
 /// What a lane keeps from one unit to the next.
 pub(crate) struct UnitRunner {
+    metrics: Metrics,
     reader: WindowReader,
     windows: Vec<Window>,
     batch: Vec<f32>,
@@ -46,8 +48,9 @@ struct Turn<'a> {
 }
 
 impl UnitRunner {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(metrics: &Metrics) -> Self {
         Self {
+            metrics: metrics.clone(),
             reader: WindowReader::default(),
             windows: Vec::new(),
             batch: Vec::new(),
@@ -196,6 +199,8 @@ impl UnitRunner {
             Failure { reason: failed(failure.reason), ..failure }
         })?;
         seconds.infer += started.elapsed().as_secs_f64();
+        self.metrics.inference_duration.observe_duration(started.elapsed());
+        self.metrics.inference_batch.observe(items.len() as f64);
         let started = Instant::now();
         let len = signature.classes as usize * signature.output_size.area() as usize;
         for (item, planes) in items.iter().zip(said.chunks_exact(len)) {

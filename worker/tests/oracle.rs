@@ -11,8 +11,9 @@ use marquetry_job::{
     message, tile,
 };
 use marquetry_model::{ModelError, Network};
+use marquetry_telemetry::Metrics;
 use marquetry_transport::{
-    Drain, FolderStore, MemoryQueue, ObjectStore, S3, S3Options, Stores, TaskQueue, Topic,
+    Drain, Files, FolderStore, MemoryQueue, ObjectStore, S3, S3Options, Stores, TaskQueue, Topic,
 };
 use marquetry_worker::{Failure, ImageOptions, NetworkSource, Worker, WorkerError, WorkerOptions};
 use std::path::Path;
@@ -194,10 +195,16 @@ async fn send(
         lanes,
         canvas_bytes: 1 << 20,
         model_bytes: 1 << 20,
-        images: ImageOptions { pixels_max: 1 << 20, memory_bytes: 1 << 20, spool_dir: store.scratch() },
+        images: ImageOptions {
+            pixels_max: 1 << 20,
+            memory_bytes: 1 << 20,
+            spool_dir: store.scratch(),
+            files: Files::local_only(),
+        },
         deadline: (kind == Oracle::Hangs).then_some(std::time::Duration::from_millis(200)),
+        metrics: Metrics::new(),
     };
-    let stores = Stores::new(S3::new(S3Options::default()));
+    let stores = Stores::new(S3::new(S3Options::default()), Metrics::new());
     let worker = Worker::start("oracle", stores, Arc::new(queue.clone()), &networks, &options).unwrap();
     let running = tokio::spawn(async move { Arc::new(worker).run(&Drain::never()).await });
     let mut events = Vec::new();

@@ -10,6 +10,7 @@ use crate::aggregator::{AggregateError, AggregatorOptions};
 use crate::outcome;
 use marquetry_ensemble::{Decision, Rule, Space, Transfer};
 use marquetry_geometry::Size;
+use marquetry_imagery::ImageError;
 use marquetry_job::spec::JobSpec;
 use marquetry_job::{Plan, PlannedImage, key};
 use marquetry_raster::read::Limits;
@@ -43,7 +44,7 @@ impl Work<'_> {
             .get(self.image as usize)
             .ok_or_else(|| AggregateError::Plan(format!("there is no image {}", self.image)))?;
         let temp = self.options.temp_dir.as_path();
-        let mut outputs = Outputs::open(self.spec, planned, temp)?;
+        let mut outputs = Outputs::open(self.spec, planned, &self.options.files, temp)?;
         let mut part = Part::new(&planned.id);
         let mut pictures = Pictures::new(planned.size);
         let (decided, kept) = self.decide(planned, &mut outputs, &mut part, &mut pictures)?;
@@ -193,7 +194,8 @@ impl Work<'_> {
             memory_bytes: self.spec.limits.image_bytes(),
             spool_dir: self.options.temp_dir.clone(),
         };
-        let image = pictures.sampling.image(Path::new(&planned.uri), &limits)?;
+        let image = marquetry_imagery::open(&self.options.files, &planned.uri, None, &limits)?;
+        let image = pictures.sampling.image(&image).map_err(ImageError::Read)?;
         let legend = outcome::legend(self.spec)?;
         let mask = pictures.sampling.mask(&pictures.labels, legend.colours());
         let confidence = pictures.sampling.confidence(&pictures.confidence);

@@ -12,13 +12,14 @@ mod tiles;
 use crate::aggregator::image::Work;
 use crate::aggregator::tiles::TilesError;
 use bytes::Bytes;
+use marquetry_imagery::ImageError;
 use marquetry_job::message::short_reason;
 use marquetry_job::spec::JobSpec;
 use marquetry_job::{AggregateMessage, Event, Plan, ResultMessage, RunId, TaskId, key, message};
-use marquetry_raster::read::{ReadError, ReadErrorKind};
 use marquetry_raster::write::WriteError;
+use marquetry_telemetry::{ImageOutcome, Metrics, TileOutcome};
 use marquetry_transport::{
-    Drain, Known, ObjectStore, QueueError, StoreError, Stores, TaskQueue, Topic, consume,
+    Drain, Files, Known, ObjectStore, QueueError, StoreError, Stores, TaskQueue, Topic, consume,
 };
 pub(crate) use outputs::expected;
 use std::path::PathBuf;
@@ -38,6 +39,10 @@ pub struct AggregatorOptions {
     pub images: usize,
     /// Folder for label maps and outputs until they are stored.
     pub temp_dir: PathBuf,
+    /// Where images are read from, for their georeference and the report's pictures.
+    pub files: Files,
+    /// What is counted.
+    pub metrics: Metrics,
 }
 
 /// Why an image could not be put together.
@@ -51,7 +56,7 @@ pub(crate) enum AggregateError {
     Write(#[from] WriteError),
     /// The image cannot be read for the report's picture.
     #[error(transparent)]
-    Read(#[from] ReadError),
+    Read(#[from] ImageError),
     /// The store is in trouble.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -75,7 +80,7 @@ impl AggregateError {
     fn may_pass(&self) -> bool {
         match self {
             Self::Tiles(_) | Self::Store(_) | Self::Io(_) => true,
-            Self::Read(error) => error.kind() == ReadErrorKind::Io,
+            Self::Read(error) => error.may_pass(),
             Self::Write(error) => matches!(error, WriteError::Io { .. }),
             Self::Plan(_) => false,
         }
@@ -134,7 +139,9 @@ impl Aggregator {
         };
         let started = Instant::now();
         let (run, image, attempt) = (wanted.run.clone(), wanted.image, wanted.attempt);
-        let (event, done) = match Arc::clone(&self).work_on(wanted).await {
+        let worked = Arc::clone(&self).work_on(wanted).await;
+        self.count(&worked, started.elapsed());
+        let (event, done) = match worked {
             Ok(None) => {
                 tracing::debug!(job = run.job, image, "left over from a run that has ended");
                 return true;
@@ -155,6 +162,21 @@ impl Aggregator {
             done.delete_tiles().await;
         }
         announced
+    }
+
+    fn count(&self, worked: &Result<Option<Done>, AggregateError>, took: Duration) {
+        let metrics = &self.options.metrics;
+        match worked {
+            Ok(Some(_)) => {
+                metrics.images.of(ImageOutcome::Done).increment();
+                metrics.image_duration.observe_duration(took);
+            }
+            Ok(None) => {}
+            Err(error) => {
+                metrics.tiles.of(TileOutcome::Damaged).add(error.damaged().len() as u64);
+                metrics.images.of(ImageOutcome::Failed).increment();
+            }
+        }
     }
 
     /// Puts an image together; `None` when its run does not count any more.

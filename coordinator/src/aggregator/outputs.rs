@@ -10,8 +10,9 @@ use marquetry_raster::write::{
     ClassTextSink, CocoPolygonSink, CocoRleSink, GeoJsonSink, GeoTags, LabelSink, Legend, MaskPng, MaskTiff,
     RleOptions, RleSink, RleStyle, ScoreDepth, ScoreSink, ScoreTiff, ScoreZarr, Split, TiffOptions,
 };
+use marquetry_transport::Files;
 use std::fs::File;
-use std::io::{BufWriter, Read};
+use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -43,16 +44,16 @@ struct Context<'a> {
 
 impl Outputs {
     /// Opens every output that `spec` asks for.
-    pub(crate) fn open(spec: &JobSpec, image: &PlannedImage, temp: &Path) -> Result<Self, AggregateError> {
+    pub(crate) fn open(
+        spec: &JobSpec,
+        image: &PlannedImage,
+        files: &Files,
+        temp: &Path,
+    ) -> Result<Self, AggregateError> {
         let folder = TempDir::new_in(temp)?;
         let wants_geo =
             |o: &Output| matches!(o, Output::Masks(_) | Output::Probabilities(_) | Output::Polygons);
-        let may_have_geo = spec.outputs.iter().any(wants_geo) && is_tiff(Path::new(&image.uri))?;
-        let geo = if may_have_geo {
-            GeoTags::read(std::io::BufReader::new(File::open(&image.uri)?))?
-        } else {
-            None
-        };
+        let geo = if spec.outputs.iter().any(wants_geo) { geo_tags(files, &image.uri)? } else { None };
         let context = Context {
             image,
             legend: outcome::legend(spec)?,
@@ -251,11 +252,16 @@ pub(crate) fn expected(spec: &JobSpec, image_id: &str) -> Vec<String> {
     files
 }
 
-/// Whether a file is a TIFF by its first bytes, whatever its name.
-fn is_tiff(path: &Path) -> std::io::Result<bool> {
+/// The georeference of an image, if it is a TIFF by its first bytes, whatever its name, and has one.
+fn geo_tags(files: &Files, uri: &str) -> Result<Option<GeoTags>, AggregateError> {
+    let mut source = marquetry_imagery::bytes(files, uri)?;
     let mut first = Vec::new();
-    File::open(path)?.take(4).read_to_end(&mut first)?;
-    Ok(matches!(first.as_slice(), b"II*\0" | b"MM\0*" | b"II+\0" | b"MM\0+"))
+    source.by_ref().take(4).read_to_end(&mut first)?;
+    if !matches!(first.as_slice(), b"II*\0" | b"MM\0*" | b"II+\0" | b"MM\0+") {
+        return Ok(None);
+    }
+    source.seek(SeekFrom::Start(0))?;
+    Ok(GeoTags::read(BufReader::new(source))?)
 }
 
 /// All files below a folder, hidden ones too: a Zarr array keeps its description in them.

@@ -1,8 +1,7 @@
 //! Small pictures of an image, its mask and its confidence, for the report.
 
 use marquetry_geometry::{Rect, Size};
-use marquetry_raster::read::{Depth, Image, Limits, Pixels, ReadError};
-use std::path::Path;
+use marquetry_raster::read::{Depth, Image, Pixels, ReadError};
 
 /// Longest side of a picture, px.
 const SIDE_MAX: u32 = 224;
@@ -32,8 +31,7 @@ impl Sampling {
 
     /// The image itself, as PNG: the first three bands, stretched from the smallest to the greatest value if samples
     /// are not 8-bit.
-    pub(crate) fn image(self, path: &Path, limits: &Limits) -> Result<Vec<u8>, ReadError> {
-        let image = Image::open(path, limits)?;
+    pub(crate) fn image(self, image: &Image) -> Result<Vec<u8>, ReadError> {
         let info = image.info().clone();
         let mut rgb = vec![0.0_f32; self.size.area() as usize * 3];
         let mut pixels = Pixels::default();

@@ -1,11 +1,18 @@
 //! The images of a job: found, given ids, and looked at.
 
-use crate::planning::paths::{Match, PathError, expand, list};
+use crate::planning::paths::{Match, PathError, expand};
+use marquetry_imagery::{ImageError, probe};
 use marquetry_job::PlannedImage;
-use marquetry_raster::read::{Limits, ReadError, probe};
+use marquetry_raster::read::Limits;
+use marquetry_transport::uri::{is_uri, join, parent};
+use marquetry_transport::{FileError, FileStat, Files, StoreErrorKind};
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
+/// Images of a bucket that are looked at at once: each mostly waits.
+const REMOTE_THREADS: usize = 32;
 /// Endings of the formats that can be read; what else lies in a folder is not an image.
 const ENDINGS: [&str; 8] = ["png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff", "btf"];
 
@@ -15,32 +22,38 @@ pub enum ImagesError {
     /// The files cannot be found.
     #[error("images.from: {0}")]
     Path(#[from] PathError),
+    /// The list, or a folder, cannot be read.
+    #[error("images.from: {0}")]
+    File(#[from] FileError),
     /// The list of images cannot be read.
-    #[error("images.from: {}: {reason}", path.display())]
+    #[error("images.from: {uri}: {reason}")]
     Manifest {
         /// The CSV file.
-        path: PathBuf,
+        uri: String,
         /// What is wrong with it.
         reason: String,
     },
     /// A folder or list without images.
-    #[error("images.from: no image in {} (looked for {})", folder.display(), ENDINGS.join(", "))]
+    #[error("images.from: no image in {folder} (looked for {})", ENDINGS.join(", "))]
     None {
         /// Where.
-        folder: PathBuf,
+        folder: String,
     },
+    /// The images' store is away or refuses. No image is at fault.
+    #[error("images.from: {0}")]
+    Store(ImageError),
     /// Two images of one id.
     #[error(
-        "images.from: {} and {} would both be image `{id}`: rename one, or give ids in a CSV with the columns image_id,path",
-        first.display(), second.display()
+        "images.from: {first} and {second} would both be image `{id}`: rename one, or give ids in a CSV with the columns \
+         image_id,path"
     )]
     Duplicate {
         /// The id.
         id: String,
         /// One.
-        first: PathBuf,
+        first: String,
         /// The other.
-        second: PathBuf,
+        second: String,
     },
 }
 
@@ -48,7 +61,9 @@ pub enum ImagesError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Found {
     pub(crate) id: String,
-    pub(crate) path: PathBuf,
+    pub(crate) uri: String,
+    /// Its version, where finding it told that too.
+    pub(crate) stat: Option<FileStat>,
 }
 
 /// An image that cannot be used, and why.
@@ -57,33 +72,56 @@ pub struct Rejected {
     /// Its id.
     pub id: String,
     /// Where it is.
-    pub path: PathBuf,
+    pub uri: String,
     /// Why.
     pub reason: String,
 }
 
 /// The images that `from` names, relative to `base`, in the order of the list or by name.
-pub(crate) fn find(from: &str, base: &Path) -> Result<Vec<Found>, ImagesError> {
-    let path = base.join(from);
-    let found: Vec<Found> = if path.is_dir() {
-        let named = list(&path)?.into_iter().filter(|name| has_image_ending(name));
-        named.map(|relative| found(Match { path: path.join(&relative), relative })).collect()
-    } else if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("csv")) {
-        from_list(&path)?
+pub(crate) fn find(files: &Files, from: &str, base: &str) -> Result<Vec<Found>, ImagesError> {
+    let uri = join(base, from);
+    let is_list = Path::new(&uri).extension().is_some_and(|e| e.eq_ignore_ascii_case("csv"));
+    let found = if is_list && !Path::new(&uri).is_dir() {
+        from_list(files, &uri)?
+    } else if is_folder(&uri) {
+        in_folder(files, &uri)?
     } else {
-        expand(from, base)?.into_iter().filter(|m| !m.path.is_dir()).map(found).collect()
+        match expand(files, from, base) {
+            // Folders of a bucket need not end in a slash.
+            Err(PathError::Nothing { glob: false, .. }) if is_uri(&uri) && files.is_folder(&uri)? => {
+                in_folder(files, &uri)?
+            }
+            other => other?.into_iter().map(found).collect(),
+        }
     };
     if found.is_empty() {
-        return Err(ImagesError::None { folder: path });
+        return Err(ImagesError::None { folder: uri });
     }
-    let mut seen: HashMap<&str, &Path> = HashMap::new();
+    let mut seen: HashMap<&str, &str> = HashMap::new();
     for image in &found {
-        if let Some(first) = seen.insert(&image.id, &image.path) {
-            let (first, second) = (first.to_path_buf(), image.path.clone());
+        if let Some(first) = seen.insert(&image.id, &image.uri) {
+            let (first, second) = (first.to_owned(), image.uri.clone());
             return Err(ImagesError::Duplicate { id: image.id.clone(), first, second });
         }
     }
     Ok(found)
+}
+
+/// Whether this can only be a folder.
+fn is_folder(uri: &str) -> bool {
+    match uri.split_once("://") {
+        Some((_, rest)) => rest.ends_with('/') || !rest.contains('/'),
+        None => Path::new(uri).is_dir(),
+    }
+}
+
+fn in_folder(files: &Files, folder: &str) -> Result<Vec<Found>, FileError> {
+    let listed = files.list(folder)?.into_iter().filter(|listed| has_image_ending(&listed.relative));
+    let matches = listed.map(|listed| {
+        let uri = join(folder, &listed.relative);
+        found(Match { uri, relative: listed.relative, stat: listed.stat })
+    });
+    Ok(matches.collect())
 }
 
 fn has_image_ending(name: &str) -> bool {
@@ -94,57 +132,97 @@ fn has_image_ending(name: &str) -> bool {
 /// An image's id is its path below the folder, without its ending.
 fn found(found: Match) -> Found {
     let id = found.relative.rsplit_once('.').map_or(found.relative.as_str(), |(stem, _)| stem);
-    Found { id: id.to_owned(), path: found.path }
+    Found { id: id.to_owned(), uri: found.uri, stat: found.stat }
 }
 
-fn from_list(path: &Path) -> Result<Vec<Found>, ImagesError> {
-    let wrong = |reason: String| ImagesError::Manifest { path: path.to_path_buf(), reason };
-    let text = std::fs::read_to_string(path).map_err(|e| wrong(e.to_string()))?;
-    let rows = marquetry_job::spec::parse_manifest(&text).map_err(|e| wrong(e.to_string()))?;
-    let folder = path.parent().unwrap_or(Path::new(""));
-    Ok(rows.into_iter().map(|row| Found { id: row.image_id, path: folder.join(row.path) }).collect())
+fn from_list(files: &Files, uri: &str) -> Result<Vec<Found>, ImagesError> {
+    let wrong = |reason: String| ImagesError::Manifest { uri: uri.to_owned(), reason };
+    let bytes = files.read(uri)?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| wrong("it is not UTF-8".to_owned()))?;
+    let rows = marquetry_job::spec::parse_manifest(text).map_err(|e| wrong(e.to_string()))?;
+    let folder = parent(uri);
+    let found = |row: marquetry_job::spec::ManifestRow| Found {
+        id: row.image_id,
+        uri: join(&folder, &row.path),
+        stat: None,
+    };
+    Ok(rows.into_iter().map(found).collect())
 }
 
-/// Looks at every image's header. Those that cannot be used are set aside; the others go on.
-pub(crate) fn look_at(found: Vec<Found>, limits: &Limits) -> (Vec<PlannedImage>, Vec<Rejected>) {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let share = found.len().div_ceil(threads).max(1);
-    let looked: Vec<_> = std::thread::scope(|scope| {
-        let parts: Vec<_> = found
-            .chunks(share)
-            .map(|part| scope.spawn(move || part.iter().map(|f| plan(f, limits)).collect::<Vec<_>>()))
-            .collect();
-        parts.into_iter().flat_map(|p| p.join().unwrap_or_default()).collect()
+/// Looks at every image's header, several at a time. Those that cannot be used are set aside; the others go on.
+///
+/// # Errors
+/// When their store is away or refuses.
+pub(crate) fn look_at(
+    files: &Files,
+    found: Vec<Found>,
+    limits: &Limits,
+) -> Result<(Vec<PlannedImage>, Vec<Rejected>), ImagesError> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = if found.iter().any(|f| is_uri(&f.uri)) { REMOTE_THREADS } else { cores };
+    let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let looked: Vec<Mutex<Option<Result<PlannedImage, ImageError>>>> =
+        found.iter().map(|_| Mutex::new(None)).collect();
+    std::thread::scope(|scope| {
+        for _ in 0..threads.min(found.len()) {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed)
+                    && let Some((found, slot)) = next_of(&next, &found, &looked)
+                {
+                    let result = plan(files, found, limits);
+                    if result.as_ref().is_err_and(|error| is_the_stores(found, error)) {
+                        stop.store(true, Ordering::Relaxed);
+                    }
+                    *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+                }
+            });
+        }
     });
     let (mut images, mut rejected) = (Vec::new(), Vec::new());
-    for (found, result) in found.into_iter().zip(looked) {
-        match result {
-            Ok(image) => images.push(image),
-            Err(error) => {
-                rejected.push(Rejected { id: found.id, path: found.path, reason: error.to_string() });
+    for (found, slot) in found.into_iter().zip(looked) {
+        match slot.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some(Ok(image)) => images.push(image),
+            Some(Err(error)) if is_the_stores(&found, &error) => return Err(ImagesError::Store(error)),
+            Some(Err(error)) => {
+                rejected.push(Rejected { id: found.id, uri: found.uri, reason: error.to_string() });
             }
+            // Not looked at any more; the reason comes further down.
+            None => {}
         }
     }
-    (images, rejected)
+    Ok((images, rejected))
 }
 
-fn plan(found: &Found, limits: &Limits) -> Result<PlannedImage, ReadError> {
-    let info = probe(&found.path, limits)?;
-    let uri = found.path.to_string_lossy().into_owned();
+fn next_of<'a, T>(next: &AtomicUsize, found: &'a [Found], slots: &'a [T]) -> Option<(&'a Found, &'a T)> {
+    let at = next.fetch_add(1, Ordering::Relaxed);
+    found.get(at).zip(slots.get(at))
+}
+
+/// Whether an error is that of the store rather than of one image in it.
+fn is_the_stores(found: &Found, error: &ImageError) -> bool {
+    let refused = matches!(
+        error,
+        ImageError::File(FileError { kind: StoreErrorKind::Denied | StoreErrorKind::NoStore, .. })
+    );
+    is_uri(&found.uri) && (refused || error.may_pass())
+}
+
+fn plan(files: &Files, found: &Found, limits: &Limits) -> Result<PlannedImage, ImageError> {
+    let stat = match &found.stat {
+        Some(stat) => Some(stat.clone()),
+        None if is_uri(&found.uri) => Some(files.stat(&found.uri)?),
+        // What is wrong with it the reader says better.
+        None => files.stat(&found.uri).ok(),
+    };
+    let info = probe(files, &found.uri, stat.as_ref(), limits)?;
+    let fingerprint = stat.map_or_else(String::new, |stat| stat.fingerprint());
     Ok(PlannedImage {
         id: found.id.clone(),
-        key: PlannedImage::key_of(&uri, &fingerprint(&found.path)),
-        uri,
+        key: PlannedImage::key_of(&found.uri, &fingerprint),
+        uri: found.uri.clone(),
         size: info.size,
         bands: info.bands,
     })
-}
-
-/// Names a file's content well enough to notice that it was replaced: its length and when it was last written.
-fn fingerprint(path: &Path) -> String {
-    let Ok(meta) = std::fs::metadata(path) else { return String::new() };
-    let written = meta.modified().ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok());
-    format!("{}-{}", meta.len(), written.map_or(0, |t| t.as_nanos()))
 }
 
 #[cfg(test)]
@@ -158,8 +236,9 @@ mod tests {
             std::fs::create_dir_all(folder.path().join(name).parent().unwrap()).unwrap();
             std::fs::write(folder.path().join(name), b"x").unwrap();
         }
+        let (files, base) = (Files::local_only(), folder.path().display().to_string());
         let ids =
-            |from: &str| find(from, folder.path()).map(|f| f.into_iter().map(|f| f.id).collect::<Vec<_>>());
+            |from: &str| find(&files, from, &base).map(|f| f.into_iter().map(|f| f.id).collect::<Vec<_>>());
         assert_eq!(ids("set").unwrap(), ["a", "b/2"]);
         assert_eq!(ids("set/**/*.PNG").unwrap(), ["b/2"]);
         std::fs::write(folder.path().join("set/a.png"), b"x").unwrap();
@@ -173,9 +252,10 @@ mod tests {
     fn what_is_no_image_is_set_aside() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("a.png"), b"not a picture").unwrap();
+        let (files, base) = (Files::local_only(), folder.path().display().to_string());
         let limits =
             Limits { pixels_max: 1 << 30, memory_bytes: 1 << 20, spool_dir: folder.path().to_path_buf() };
-        let (images, rejected) = look_at(find("", folder.path()).unwrap(), &limits);
+        let (images, rejected) = look_at(&files, find(&files, "", &base).unwrap(), &limits).unwrap();
         assert!(images.is_empty());
         assert!(rejected[0].id == "a" && rejected[0].reason.contains("a.png"), "{rejected:?}");
     }

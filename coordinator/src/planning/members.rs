@@ -8,7 +8,8 @@ use marquetry_job::{Fit, Group, Input, Member, Scaling, Signature, hash};
 use marquetry_model::{
     InspectOptions, ModelError, ModelFacts, Runtime, Wanted, inspect, read_model, resolve,
 };
-use std::path::{Path, PathBuf};
+use marquetry_transport::{FileError, FileStat, Files};
+use std::path::Path;
 
 /// Windows in one run of a model, unless the job says otherwise. Processors gain nothing from more.
 const BATCH: u32 = 1;
@@ -24,23 +25,31 @@ pub enum MembersError {
         /// Why.
         error: PathError,
     },
+    /// A model cannot be fetched.
+    #[error("members[{entry}].onnx: {error}")]
+    File {
+        /// Place in the job file.
+        entry: usize,
+        /// Why.
+        error: FileError,
+    },
     /// A model cannot be read, or is not what the job says.
-    #[error("members[{entry}]: {}: {error}", path.display())]
+    #[error("members[{entry}]: {uri}: {error}")]
     Model {
         /// Place in the job file.
         entry: usize,
         /// The model.
-        path: PathBuf,
+        uri: String,
         /// Why.
         error: Box<ModelError>,
     },
     /// A model that does not go with the rest of the job.
-    #[error("members[{entry}]: {}: {reason}", path.display())]
+    #[error("members[{entry}]: {uri}: {reason}")]
     Unfit {
         /// Place in the job file.
         entry: usize,
         /// The model.
-        path: PathBuf,
+        uri: String,
         /// Why.
         reason: String,
     },
@@ -59,15 +68,15 @@ pub enum MembersError {
 /// The members of `spec`, grouped, and what there is to tell the user about them. `base` is the job file's folder.
 pub(crate) fn groups(
     spec: &JobSpec,
-    base: &Path,
+    base: &str,
     models: &Models<'_>,
     mut each: impl FnMut(&str),
 ) -> Result<(Vec<Group>, Vec<String>), MembersError> {
     let (mut groups, mut notes): (Vec<Group>, Vec<String>) = (Vec::new(), Vec::new());
     for (entry, member) in spec.members.iter().enumerate() {
-        let files = expand(&member.onnx, base).map_err(|error| MembersError::Path { entry, error })?;
-        for Match { path, .. } in files {
-            let lone = Candidate { spec, member, entry, path };
+        let found = expand(models.files, &member.onnx, base);
+        for Match { uri, stat, .. } in found.map_err(|error| MembersError::Path { entry, error })? {
+            let lone = Candidate { spec, member, entry, uri, stat };
             each(&lone.name());
             let group = lone.look(models, &mut notes)?;
             let taken = groups.iter().flat_map(|g| &g.members).any(|m| m.name == group.members[0].name);
@@ -82,6 +91,7 @@ pub(crate) fn groups(
 
 /// Looks into models, and remembers what it saw: trying a large model takes seconds, and a restart would do it again.
 pub(crate) struct Models<'a> {
+    pub(crate) files: &'a Files,
     pub(crate) runtime: &'a Runtime,
     /// Where what was seen is kept; nowhere if not given.
     pub(crate) memory: Option<&'a Path>,
@@ -123,21 +133,22 @@ struct Candidate<'a> {
     spec: &'a JobSpec,
     member: &'a MemberSpec,
     entry: usize,
-    path: PathBuf,
+    uri: String,
+    stat: Option<FileStat>,
 }
 
 impl Candidate<'_> {
     fn name(&self) -> String {
-        let stem = self.path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let stem = Path::new(&self.uri).file_stem().unwrap_or_default().to_string_lossy().into_owned();
         self.member.name.clone().unwrap_or(stem)
     }
 
     fn unfit(&self, reason: impl std::fmt::Display) -> MembersError {
-        MembersError::Unfit { entry: self.entry, path: self.path.clone(), reason: reason.to_string() }
+        MembersError::Unfit { entry: self.entry, uri: self.uri.clone(), reason: reason.to_string() }
     }
 
     fn failed(&self, error: ModelError) -> MembersError {
-        MembersError::Model { entry: self.entry, path: self.path.clone(), error: Box::new(error) }
+        MembersError::Model { entry: self.entry, uri: self.uri.clone(), error: Box::new(error) }
     }
 
     /// The model takes the job's window, and not what `view` makes of it.
@@ -157,7 +168,9 @@ impl Candidate<'_> {
 
     /// Reads and tries the model; a group of this member alone.
     fn look(&self, models: &Models<'_>, notes: &mut Vec<String>) -> Result<Group, MembersError> {
-        let bytes = read_model(&self.path).map_err(|e| self.failed(e))?;
+        let file = models.files.local(&self.uri, self.stat.as_ref(), None);
+        let file = file.map_err(|error| MembersError::File { entry: self.entry, error })?;
+        let bytes = read_model(file.path()).map_err(|e| self.failed(e))?;
         let outer = self.member.window.size;
         let facts = self.inspect(models, &bytes, outer)?;
         let fixed =
@@ -184,7 +197,7 @@ impl Candidate<'_> {
         };
         let member = Member {
             name: self.name(),
-            onnx: self.path.to_string_lossy().into_owned(),
+            onnx: self.uri.clone(),
             sha256: hash(&[&bytes]),
             model_bytes: bytes.len() as u64,
             tags: self.tags(),
@@ -269,7 +282,7 @@ impl Candidate<'_> {
     }
 
     fn tags(&self) -> std::collections::BTreeMap<String, String> {
-        let mut tags = tags_from_name(&self.path.to_string_lossy());
+        let mut tags = tags_from_name(&self.uri);
         tags.extend(self.member.tags.clone());
         tags
     }

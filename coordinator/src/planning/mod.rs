@@ -8,10 +8,12 @@ pub use images::{ImagesError, Rejected};
 pub use members::MembersError;
 pub use paths::PathError;
 
+use marquetry_imagery::ImageError;
 use marquetry_job::spec::JobSpec;
 use marquetry_job::{PLAN_FORMAT, Plan, PlannedImage, Scoring, hash};
 use marquetry_model::Runtime;
 use marquetry_raster::read::Limits;
+use marquetry_transport::{FileError, Files};
 use std::path::Path;
 
 /// Why a job cannot be planned. Nothing was started.
@@ -28,6 +30,29 @@ pub enum PlanError {
     Weightless(String),
 }
 
+impl PlanError {
+    /// The trouble with a file or store behind this error, if that is what it is.
+    pub fn file(&self) -> Option<&FileError> {
+        match self {
+            Self::Images(
+                ImagesError::File(error)
+                | ImagesError::Path(PathError::File(error))
+                | ImagesError::Store(ImageError::File(error)),
+            )
+            | Self::Members(
+                MembersError::File { error, .. } | MembersError::Path { error: PathError::File(error), .. },
+            ) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// Whether another try could go better.
+    pub fn may_pass(&self) -> bool {
+        let stores = matches!(self, Self::Images(ImagesError::Store(error)) if error.may_pass());
+        stores || self.file().is_some_and(FileError::may_pass)
+    }
+}
+
 /// A plan, and what was noticed while it was made.
 #[derive(Debug)]
 pub struct Planned {
@@ -39,7 +64,7 @@ pub struct Planned {
     pub notes: Vec<String>,
 }
 
-/// Plans `spec`, whose relative paths are relative to `base`. What is seen of models is kept in the folder `memory`.
+/// Plans `spec`, whose relative paths are relative to `base`, a folder or `s3://bucket/prefix/`. What is seen of models is kept in the folder `memory`.
 /// `each` hears what is being looked at.
 ///
 /// # Errors
@@ -47,15 +72,16 @@ pub struct Planned {
 /// error: they are set aside.
 pub fn plan(
     spec: &JobSpec,
-    base: &Path,
+    base: &str,
+    files: &Files,
     runtime: &Runtime,
     limits: &Limits,
     memory: Option<&Path>,
     each: impl FnMut(&str),
 ) -> Result<Planned, PlanError> {
-    let found = images::find(&spec.images.from, base)?;
-    let (images, mut rejected) = images::look_at(found, limits);
-    let (groups, notes) = members::groups(spec, base, &members::Models { runtime, memory }, each)?;
+    let found = images::find(files, &spec.images.from, base)?;
+    let (images, mut rejected) = images::look_at(files, found, limits)?;
+    let (groups, notes) = members::groups(spec, base, &members::Models { files, runtime, memory }, each)?;
     let classes = spec.class_names();
     let scoring = Scoring {
         format: PLAN_FORMAT,
@@ -93,7 +119,7 @@ fn fitting(images: Vec<PlannedImage>, scoring: &Scoring) -> (Vec<PlannedImage>, 
                     "it has {} bands and member {} takes {}: choose some with `images: {{from: …, bands: […]}}`",
                     image.bands, member.name, member.signatures[0].channels
                 ),
-                path: image.uri.clone().into(),
+                uri: image.uri,
                 id: image.id,
             }),
         }

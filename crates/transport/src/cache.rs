@@ -127,6 +127,12 @@ impl DiskCache {
         }
     }
 
+    /// Bytes that the cache holds, as far as this process knows.
+    pub(crate) fn bytes(&self) -> u64 {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.bytes + known.added_bytes
+    }
+
     /// Removes what was not used for longest until `incoming` bytes more are within the limit.
     fn make_room(&self, incoming: u64) -> io::Result<()> {
         let max = self.options.bytes_max;

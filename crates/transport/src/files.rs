@@ -8,6 +8,7 @@ use crate::s3::{ObjectFacts, S3, Trouble};
 use crate::uri::{Location, S3Uri};
 use bytes::Bytes;
 use futures_util::StreamExt;
+use marquetry_telemetry::{CacheOutcome, Metrics};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tempfile::NamedTempFile;
 use tokio::runtime::Handle;
 
@@ -37,7 +39,8 @@ impl FileError {
         Self { kind: trouble.kind, doing, uri: uri.to_owned(), reason: trouble.reason }
     }
 
-    fn disk(doing: &'static str, uri: &str, error: &io::Error) -> Self {
+    /// A failure of this machine's disk.
+    pub fn of_disk(doing: &'static str, uri: &str, error: &io::Error) -> Self {
         Self::new(doing, uri, Trouble::disk(error))
     }
 
@@ -106,13 +109,15 @@ struct Remote {
     cache: DiskCache,
     /// What this process is fetching: several that want the same wait for the first.
     fetching: Mutex<HashMap<String, Arc<Mutex<()>>>>,
+    metrics: Metrics,
 }
 
 impl Files {
-    /// Reads objects through `s3`, whose requests run on `runtime`, which needs threads of its own.
-    pub fn new(s3: S3, cache: CacheOptions, runtime: Handle) -> Self {
-        let (blocking, cache) = (Blocking::new(runtime), DiskCache::new(cache));
-        let remote = Remote { s3, blocking, cache, fetching: Mutex::default() };
+    /// Reads objects through `s3`, whose requests run on `runtime`, which needs threads of its own. A service that is
+    /// away is waited for as long as `patience`. `metrics` counts what the cache is good for.
+    pub fn new(s3: S3, cache: CacheOptions, runtime: Handle, patience: Duration, metrics: Metrics) -> Self {
+        let (blocking, cache) = (Blocking::new(runtime, patience), DiskCache::new(cache));
+        let remote = Remote { s3, blocking, cache, fetching: Mutex::default(), metrics };
         Self { shared: Arc::new(Shared { remote: Some(remote), fetched: Arc::default() }) }
     }
 
@@ -133,26 +138,28 @@ impl Files {
     pub fn stat(&self, uri: &str) -> Result<FileStat, FileError> {
         let (remote, place) = match self.place("read", uri)? {
             Place::Local(path) => {
-                let meta = std::fs::metadata(path).map_err(|e| FileError::disk("read", uri, &e))?;
+                let meta = std::fs::metadata(path).map_err(|e| FileError::of_disk("read", uri, &e))?;
                 if meta.is_dir() {
-                    return Err(FileError::disk("read", uri, &io::ErrorKind::IsADirectory.into()));
+                    return Err(FileError::of_disk("read", uri, &io::ErrorKind::IsADirectory.into()));
                 }
                 return Ok(FileStat::of_file(&meta));
             }
             Place::S3(remote, place) => (remote, place),
         };
-        let s3 = remote.s3.clone();
-        let work = async move {
-            match s3.head(&place).await {
-                // Only a request for bytes is told why.
-                Err(error) if error.kind == StoreErrorKind::NotFound => {
-                    let why = s3.fetch(&place, 0..1, None).await.err();
-                    Err(why.filter(|why| why.kind != StoreErrorKind::Unavailable).unwrap_or(error))
+        let ask = || {
+            let (s3, place) = (remote.s3.clone(), place.clone());
+            remote.blocking.wait(async move {
+                match s3.head(&place).await {
+                    // Only a request for bytes is told why.
+                    Err(error) if error.kind == StoreErrorKind::NotFound => {
+                        let why = s3.fetch(&place, 0..1, None).await.err();
+                        Err(why.filter(|why| why.kind != StoreErrorKind::Unavailable).unwrap_or(error))
+                    }
+                    other => other,
                 }
-                other => other,
-            }
+            })
         };
-        let facts = remote.blocking.wait(work).map_err(|trouble| FileError::new("read", uri, trouble))?;
+        let facts = remote.blocking.patiently(ask).map_err(|trouble| FileError::new("read", uri, trouble))?;
         Ok(FileStat::of_object(facts))
     }
 
@@ -198,13 +205,15 @@ impl Files {
     pub fn read(&self, uri: &str) -> Result<Bytes, FileError> {
         match self.place("read", uri)? {
             Place::Local(path) => {
-                std::fs::read(path).map(Bytes::from).map_err(|e| FileError::disk("read", uri, &e))
+                std::fs::read(path).map(Bytes::from).map_err(|e| FileError::of_disk("read", uri, &e))
             }
             Place::S3(remote, place) => {
-                let s3 = remote.s3.clone();
-                let work = async move { s3.get(&place).await };
+                let ask = || {
+                    let (s3, place) = (remote.s3.clone(), place.clone());
+                    remote.blocking.wait(async move { s3.get(&place).await })
+                };
                 let bytes =
-                    remote.blocking.wait(work).map_err(|trouble| FileError::new("read", uri, trouble))?;
+                    remote.blocking.patiently(ask).map_err(|trouble| FileError::new("read", uri, trouble))?;
                 self.shared.fetched.fetch_add(bytes.len() as u64, Ordering::Relaxed);
                 Ok(bytes)
             }
@@ -238,6 +247,7 @@ impl Files {
         if let Some(file) =
             sha256.map(|hash| sound(remote, hash)).transpose().map_err(|e| kept(&e))?.flatten()
         {
+            remote.metrics.cache_requests.of(CacheOutcome::Hit).increment();
             return Ok(file);
         }
         let stat = match stat {
@@ -252,19 +262,28 @@ impl Files {
             && let Some(file) = remote.cache.content(&hash).map_err(|e| kept(&e))?
         {
             if file.path().metadata().is_ok_and(|meta| meta.len() == stat.size_bytes) {
+                remote.metrics.cache_requests.of(CacheOutcome::Hit).increment();
                 return Ok(file);
             }
             drop(file);
             remote.cache.discard(&hash).map_err(|e| kept(&e))?;
         }
-        let file = remote.cache.unfinished().map_err(|e| kept(&e))?;
-        let (file, hash) = remote.fetch(&place, &stat, file).map_err(|t| FileError::new("read", uri, t))?;
+        remote.metrics.cache_requests.of(CacheOutcome::Miss).increment();
+        // A piece that fails has spoilt the file; the next try begins a new one.
+        let ask = || {
+            let file = remote.cache.unfinished().map_err(|error| Trouble::disk(&error))?;
+            remote.fetch(&place, &stat, file)
+        };
+        let (file, hash) =
+            remote.blocking.patiently(ask).map_err(|trouble| FileError::new("read", uri, trouble))?;
         self.shared.fetched.fetch_add(stat.size_bytes, Ordering::Relaxed);
         if let Some(wanted) = sha256.filter(|wanted| *wanted != hash) {
             let reason = format!("its content has the SHA-256 {hash}, not {wanted}: it was replaced");
             return Err(FileError::new("read", uri, Trouble::new(StoreErrorKind::Changed, reason)));
         }
-        remote.cache.keep(file, &hash, &name).map_err(|e| kept(&e))
+        let kept_file = remote.cache.keep(file, &hash, &name).map_err(|e| kept(&e))?;
+        remote.metrics.cache_bytes.set(remote.cache.bytes() as f64);
+        Ok(kept_file)
     }
 
     /// The object at `uri`, in the version `stat`, to be read by ranges; `None` for a file of this machine.
@@ -369,7 +388,7 @@ fn list_local(root: &Path) -> Result<Vec<Listed>, FileError> {
     let root = if root.as_os_str().is_empty() { Path::new(".") } else { root };
     let mut open = vec![(root.to_path_buf(), String::new())];
     while let Some((folder, prefix)) = open.pop() {
-        let failed = |error: io::Error| FileError::disk("list", &folder.to_string_lossy(), &error);
+        let failed = |error: io::Error| FileError::of_disk("list", &folder.to_string_lossy(), &error);
         for entry in std::fs::read_dir(&folder).map_err(failed)? {
             let entry = entry.map_err(failed)?;
             let name = entry.file_name().to_string_lossy().into_owned();

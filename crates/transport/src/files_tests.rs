@@ -12,7 +12,8 @@ struct Place {
 fn place(bytes_max: u64) -> Place {
     let (double, folder) = (Double::start(), tempfile::tempdir().unwrap());
     let cache = CacheOptions { folder: folder.path().join("cache"), bytes_max };
-    let files = Files::new(S3::new(options(&double.url)), cache, Handle::current());
+    let files =
+        Files::new(S3::new(options(&double.url)), cache, Handle::current(), Duration::ZERO, Metrics::new());
     Place { double, files, folder }
 }
 

@@ -152,10 +152,13 @@ impl RemoteFile {
     }
 
     fn fetch(&self, range: Range<u64>) -> io::Result<Bytes> {
-        let (s3, place, etag) = (self.s3.clone(), self.place.clone(), self.etag.clone());
         self.fetched.fetch_add(range.end - range.start, Ordering::Relaxed);
-        let work = async move { s3.fetch(&place, range, etag.as_deref()).await };
-        self.blocking.wait(work).map_err(|trouble| self.error(trouble))
+        let ask = || {
+            let (s3, place, etag) = (self.s3.clone(), self.place.clone(), self.etag.clone());
+            let range = range.clone();
+            self.blocking.wait(async move { s3.fetch(&place, range, etag.as_deref()).await })
+        };
+        self.blocking.patiently(ask).map_err(|trouble| self.error(trouble))
     }
 
     fn error(&self, trouble: Trouble) -> io::Error {

@@ -90,6 +90,9 @@ impl Fault {
             | Os::InvalidFilename => {
                 Self::unreadable(error.to_string()).advise("check the path and its permissions")
             }
+            Os::StaleNetworkFileHandle => {
+                Self::unreadable(error.to_string()).advise("run the job again to plan it anew")
+            }
             Os::UnexpectedEof => Self::unreadable("the file ends too early"),
             _ => Self::passing(error),
         }

@@ -6,29 +6,63 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
-/// An open file that has no cursor, so that threads can read from it at once.
+/// Bytes that can be read at any place by any number of threads: a file, or whatever the caller reads by ranges.
+pub trait ReadAt: std::fmt::Debug + Send + Sync {
+    /// Its length, bytes.
+    ///
+    /// # Errors
+    /// When it cannot be looked at.
+    fn length(&self) -> io::Result<u64>;
+
+    /// Fills the beginning of `out` from byte `at` on; how many bytes that were. None: there are no more.
+    ///
+    /// # Errors
+    /// When the disk or the network fails. Of kind `StaleNetworkFileHandle` when these are not the bytes any more that
+    /// were opened; of kind `NotFound` or `PermissionDenied` when trying again makes no sense.
+    fn read_at(&self, at: u64, out: &mut [u8]) -> io::Result<usize>;
+}
+
+impl ReadAt for File {
+    fn length(&self) -> io::Result<u64> {
+        let meta = self.metadata()?;
+        if meta.is_dir() {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        Ok(meta.len())
+    }
+
+    #[cfg(unix)]
+    fn read_at(&self, at: u64, out: &mut [u8]) -> io::Result<usize> {
+        std::os::unix::fs::FileExt::read_at(self, out, at)
+    }
+
+    #[cfg(windows)]
+    fn read_at(&self, at: u64, out: &mut [u8]) -> io::Result<usize> {
+        std::os::windows::fs::FileExt::seek_read(self, out, at)
+    }
+}
+
+/// What an image is read from. It has no cursor, so that threads can read from it at once.
 #[derive(Debug)]
 pub(super) struct Source {
-    file: File,
+    bytes: Box<dyn ReadAt>,
     length: u64,
 }
 
 impl Source {
     pub(super) fn open(path: &Path) -> Result<Self, Fault> {
-        let open = || -> io::Result<Self> {
-            let file = File::open(path)?;
-            let meta = file.metadata()?;
-            if meta.is_dir() {
-                return Err(io::ErrorKind::IsADirectory.into());
-            }
-            Ok(Self { length: meta.len(), file })
-        };
-        open().map_err(|error| Fault::io(&error))
+        let file = File::open(path).map_err(|error| Fault::io(&error))?;
+        Self::of(Box::new(file))
+    }
+
+    pub(super) fn of(bytes: Box<dyn ReadAt>) -> Result<Self, Fault> {
+        let length = bytes.length().map_err(|error| Fault::io(&error))?;
+        Ok(Self { bytes, length })
     }
 
     /// A file that was just written, `length` bytes long.
-    pub(super) const fn written(file: File, length: u64) -> Self {
-        Self { file, length }
+    pub(super) fn written(file: File, length: u64) -> Self {
+        Self { bytes: Box::new(file), length }
     }
 
     /// Bytes in the file.
@@ -41,7 +75,7 @@ impl Source {
         self.check(at, out.len() as u64)?;
         let mut done = 0;
         while done < out.len() {
-            match read_some(&self.file, &mut out[done..], at + done as u64) {
+            match self.bytes.read_at(at + done as u64, &mut out[done..]) {
                 Ok(0) => return Err(Fault::unreadable("the file became shorter while it was read")),
                 Ok(n) => done += n,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -93,7 +127,7 @@ pub(super) struct Stream<'a> {
 
 impl Read for Stream<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        match read_some(&self.source.file, out, self.at) {
+        match self.source.bytes.read_at(self.at, out) {
             Ok(n) => {
                 self.at += n as u64;
                 Ok(n)
@@ -120,14 +154,4 @@ impl Seek for Stream<'_> {
         self.at = at.ok_or(io::ErrorKind::InvalidInput)?;
         Ok(self.at)
     }
-}
-
-#[cfg(unix)]
-fn read_some(file: &File, out: &mut [u8], at: u64) -> io::Result<usize> {
-    std::os::unix::fs::FileExt::read_at(file, out, at)
-}
-
-#[cfg(windows)]
-fn read_some(file: &File, out: &mut [u8], at: u64) -> io::Result<usize> {
-    std::os::windows::fs::FileExt::seek_read(file, out, at)
 }

@@ -1,7 +1,7 @@
 //! Opening images of any format, and reading windows of them as they are shown.
 
 use super::error::{Fault, ReadError};
-use super::file::Source;
+use super::file::{ReadAt, Source};
 use super::header::{Format, Header, ImageInfo, Limits};
 use super::pixels::Pixels;
 use super::tiff::Tiff;
@@ -16,16 +16,25 @@ use std::path::{Path, PathBuf};
 /// If the file cannot be read, is of an unknown kind, is damaged where it was looked at, or goes over a limit that
 /// opening it would go over too.
 pub fn probe(path: &Path, limits: &Limits) -> Result<ImageInfo, ReadError> {
-    let header = || {
-        let source = Source::open(path)?;
-        match detect(&source)? {
-            Format::Png => png::header(&source, limits),
-            Format::Jpeg => jpeg::header(&source, limits),
-            Format::Tiff => tiff::header(&source, limits),
-            format @ (Format::WebP | Format::Bmp) => other::header(format, &source, limits),
-        }
-    };
-    Ok(header().map_err(|fault| ReadError::new(path, "reading the header of the image", fault))?.info())
+    header(Source::open(path), path, limits)
+}
+
+/// [`probe`] of what is no file. `name` is what messages call it.
+///
+/// # Errors
+/// As [`probe`].
+pub fn probe_from(bytes: Box<dyn ReadAt>, name: &Path, limits: &Limits) -> Result<ImageInfo, ReadError> {
+    header(Source::of(bytes), name, limits)
+}
+
+fn header(source: Result<Source, Fault>, name: &Path, limits: &Limits) -> Result<ImageInfo, ReadError> {
+    let header = source.and_then(|source| match detect(&source)? {
+        Format::Png => png::header(&source, limits),
+        Format::Jpeg => jpeg::header(&source, limits),
+        Format::Tiff => tiff::header(&source, limits),
+        format @ (Format::WebP | Format::Bmp) => other::header(format, &source, limits),
+    });
+    Ok(header.map_err(|fault| ReadError::new(name, "reading the header of the image", fault))?.info())
 }
 
 /// An open image, of which any number of threads can read windows at the same time.
@@ -52,8 +61,20 @@ impl Image {
     /// # Errors
     /// As [`probe`], and if the pixels of a file that is decoded whole are damaged, or the spool folder has no room.
     pub fn open(path: &Path, limits: &Limits) -> Result<Self, ReadError> {
+        Self::load(Source::open(path), path, limits)
+    }
+
+    /// [`open`](Self::open) of what is no file. `name` is what messages call it.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_from(bytes: Box<dyn ReadAt>, name: &Path, limits: &Limits) -> Result<Self, ReadError> {
+        Self::load(Source::of(bytes), name, limits)
+    }
+
+    fn load(source: Result<Source, Fault>, name: &Path, limits: &Limits) -> Result<Self, ReadError> {
         let open = || -> Result<(Header, Content), Fault> {
-            let source = Source::open(path)?;
+            let source = source?;
             let format = detect(&source)?;
             if format == Format::Tiff {
                 let (header, tiff) = Tiff::open(source, limits)?;
@@ -66,8 +87,8 @@ impl Image {
             };
             Ok((header, Content::Whole(whole)))
         };
-        let (header, content) = open().map_err(|fault| ReadError::new(path, "opening the image", fault))?;
-        Ok(Self { path: path.to_owned(), info: header.info(), header, content })
+        let (header, content) = open().map_err(|fault| ReadError::new(name, "opening the image", fault))?;
+        Ok(Self { path: name.to_owned(), info: header.info(), header, content })
     }
 
     /// What its header says.

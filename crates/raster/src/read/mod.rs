@@ -23,6 +23,7 @@ mod whole;
 mod tests;
 
 pub use error::{ReadError, ReadErrorKind};
+pub use file::ReadAt;
 pub use header::{Depth, Format, ImageInfo, Limits};
-pub use image::{Image, probe};
+pub use image::{Image, probe, probe_from};
 pub use pixels::Pixels;

@@ -5,6 +5,7 @@ use aws_config::environment::region::EnvironmentVariableRegionProvider;
 use aws_config::imds::region::ImdsRegionProvider;
 use aws_config::meta::region::RegionProviderChain;
 use aws_config::profile::ProfileFileRegionProvider;
+use aws_config::provider_config::ProviderConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
@@ -43,9 +44,10 @@ pub(super) async fn connect(options: &S3Options) -> Connected {
         .with_max_attempts(options.attempts.max(1))
         .with_initial_backoff(Duration::from_millis(200))
         .with_max_backoff(Duration::from_secs(10));
+    let http = http_client();
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http_client())
-        .region(regions(options))
+        .region(regions(options, &http))
+        .http_client(http)
         .timeout_config(timeouts)
         .retry_config(retries)
         .stalled_stream_protection(StalledStreamProtectionConfig::enabled().grace_period(STALLED).build())
@@ -83,7 +85,7 @@ fn endpoint(options: &S3Options, config: &SdkConfig) -> Option<String> {
 
 /// The machine's own region is only asked for where there is no other endpoint: elsewhere nobody would answer, and
 /// waiting for that takes seconds.
-fn regions(options: &S3Options) -> RegionProviderChain {
+fn regions(options: &S3Options, http: &SharedHttpClient) -> RegionProviderChain {
     let chain = RegionProviderChain::first_try(options.region.clone().map(Region::new))
         .or_else(EnvironmentVariableRegionProvider::new())
         .or_else(ProfileFileRegionProvider::new());
@@ -91,7 +93,8 @@ fn regions(options: &S3Options) -> RegionProviderChain {
     let chain = if options.endpoint.is_some() || named {
         chain
     } else {
-        chain.or_else(ImdsRegionProvider::builder().build())
+        let reached = ProviderConfig::without_region().with_http_client(http.clone());
+        chain.or_else(ImdsRegionProvider::builder().configure(&reached).build())
     };
     chain.or_else(REGION)
 }

@@ -33,7 +33,7 @@ impl S3Store {
     /// # Errors
     /// When it is not.
     pub async fn check(&self) -> Result<(), StoreError> {
-        self.s3.check(&self.place("")).await.map_err(|trouble| self.error("look into", "", trouble))
+        self.s3.check(&self.place("")).await.map_err(|trouble| self.error("list", "", trouble))
     }
 
     fn place(&self, key: &str) -> S3Uri {
