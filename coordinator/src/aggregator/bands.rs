@@ -51,14 +51,15 @@ impl Bands {
                 Some((tiles, plan.scoring.groups[group as usize].weights(classes)))
             })
             .collect::<Option<Vec<_>>>()?;
-        // A row costs its scores here, in one group's rows, and about twice in that group's decoded frames.
-        let row_bytes = u64::from(size.width) * classes as u64 * 4 * 4;
+        // A row costs its scores here, in the band that is decided meanwhile, in one group's rows, and about twice in
+        // that group's decoded frames.
+        let row_bytes = u64::from(size.width) * classes as u64 * 4 * 5;
         let rows = (band_bytes / row_bytes).clamp(1, BAND_ROWS_MAX) as u32;
         Some(Self { image: size, classes, rows, next: 0, groups, total: plan.scoring.total_weights() })
     }
 
     /// The next band; `None` below the last row.
-    pub(crate) fn next(&mut self) -> Result<Option<Band>, TilesError> {
+    fn merge_next(&mut self) -> Result<Option<Band>, TilesError> {
         let top = self.next;
         if top >= self.image.height {
             return Ok(None);
@@ -86,6 +87,14 @@ impl Bands {
             }
         }
         Ok(Some(band))
+    }
+}
+
+impl Iterator for Bands {
+    type Item = Result<Band, TilesError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.merge_next().transpose()
     }
 }
 

@@ -23,6 +23,11 @@ impl Cleaning {
         Self { rules: rules.filter(|planes| planes.iter().any(Option::is_some)).collect() }
     }
 
+    /// Whether there is nothing to tidy up.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
     /// Applies all rules to the rows of `spool`, `[planes, W]` each.
     pub(crate) fn apply(
         &self,

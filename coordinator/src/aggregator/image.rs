@@ -11,7 +11,7 @@ use crate::outcome;
 use marquetry_ensemble::{Decision, Rule, Space, Transfer};
 use marquetry_geometry::Size;
 use marquetry_imagery::ImageError;
-use marquetry_job::spec::JobSpec;
+use marquetry_job::spec::{JobSpec, Output};
 use marquetry_job::{Plan, PlannedImage, key};
 use marquetry_raster::read::Limits;
 use marquetry_transport::ObjectStore;
@@ -44,17 +44,32 @@ impl Work<'_> {
             .get(self.image as usize)
             .ok_or_else(|| AggregateError::Plan(format!("there is no image {}", self.image)))?;
         let temp = self.options.temp_dir.as_path();
-        let mut outputs = Outputs::open(self.spec, planned, &self.options.files, temp)?;
+        let decide = &self.spec.decide;
+        let mut rows = LabelRows {
+            background: decide.background,
+            kept: vec![true; self.plan.scoring.classes.len()],
+            width: planned.size.width as usize,
+            y: 0,
+            class_pixels: vec![0; self.plan.scoring.classes.len()],
+            outputs: Outputs::open(self.spec, planned, &self.options.files, temp)?,
+            pictures: Pictures::new(planned.size),
+        };
         let mut part = Part::new(&planned.id);
-        let mut pictures = Pictures::new(planned.size);
-        let (decided, kept) = self.decide(planned, &mut outputs, &mut part, &mut pictures)?;
-        let values = decided.values;
-        let cleaning = Cleaning::new(&self.spec.decide, planned.size.width as usize);
-        let new_spool = || LabelSpool::new(values, self.max_value(), temp);
-        let mut labels = cleaning.apply(decided.spool, new_spool)?;
-        self.write_labels(&mut labels, &kept, planned, &mut outputs, &mut part, &mut pictures)?;
-        let (files, folder) = outputs.finish(&mut part)?;
-        self.add_pictures(planned, &pictures, &mut part)?;
+        let cleaning = Cleaning::new(decide, rows.width);
+        if cleaning.is_empty() && !matches!(decide.rule, Rule::Triplet(_)) {
+            // Every label is final as it is decided.
+            self.decide(planned, &mut part, &mut rows, LabelRows::write)?;
+        } else {
+            let values =
+                Decision::new(decide.rule.clone(), rows.kept.len(), decide.background).planes() * rows.width;
+            let new_spool = || LabelSpool::new(values, self.max_value(), temp);
+            let mut spool = new_spool();
+            rows.kept = self.decide(planned, &mut part, &mut rows, |_, labels| Ok(spool.push(labels)?))?;
+            cleaning.apply(spool, new_spool)?.read(|labels| rows.write(labels))?;
+        }
+        part.class_pixels = rows.class_pixels;
+        let (files, folder) = rows.outputs.finish(&mut part)?;
+        self.add_pictures(planned, &rows.pictures, &mut part)?;
         for (place, path) in &files {
             self.put_file(place, path)?;
         }
@@ -78,18 +93,17 @@ impl Work<'_> {
         self.spec.failures.ignore.max(self.plan.scoring.classes.len() as u16)
     }
 
-    /// Merges bands and decides row by row; labels wait in a spool, since tidying up must see the whole image first.
+    /// Merges bands and decides row by row; `each` takes the labels. Which classes stay.
+    ///
+    /// The next band is read and merged by a thread of its own while this one is decided.
     fn decide(
         &self,
         planned: &PlannedImage,
-        outputs: &mut Outputs,
         part: &mut Part,
-        pictures: &mut Pictures,
-    ) -> Result<(Decided, Vec<bool>), AggregateError> {
-        let scoring = &self.plan.scoring;
-        let classes = scoring.classes.len();
-        let width = planned.size.width as usize;
-        let mut bands = Bands::new(
+        rows: &mut LabelRows,
+        mut each: impl FnMut(&mut LabelRows, &mut [u16]) -> Result<(), AggregateError>,
+    ) -> Result<Vec<bool>, AggregateError> {
+        let bands = Bands::new(
             self.store,
             self.runtime,
             self.plan,
@@ -98,86 +112,19 @@ impl Work<'_> {
             self.spec.limits.band_bytes(),
         )
         .ok_or_else(|| AggregateError::Plan(format!("image {} has no windows", planned.id)))?;
-        let to_probabilities =
-            Transfer::between(scoring.space, Space::Probabilities, scoring.labelling, classes);
-        let decide = &self.spec.decide;
-        let mut decision = Decision::new(decide.rule.clone(), classes, decide.background);
-        let values = decision.planes() * width;
-        let mut spool = LabelSpool::new(values, self.max_value(), &self.options.temp_dir);
-        let mut labels = vec![0_u16; values];
-        let (mut confidence, mut seen) = (0.0_f64, 0_u64);
-        while let Some(mut band) = bands.next()? {
-            let rows = band.scores.chunks_exact_mut(classes * width).zip(band.missing.chunks_exact(width));
-            for (y, (row, missing)) in (band.top..).zip(rows) {
-                // Argmax looks at scores before the activation, which may make near ones equal.
-                if matches!(decide.rule, Rule::Argmax) {
-                    decision.row(row, &mut labels);
-                }
-                to_probabilities.apply_in_place(row).map_err(|e| AggregateError::Plan(e.to_string()))?;
-                if !matches!(decide.rule, Rule::Argmax) {
-                    decision.row(row, &mut labels);
-                }
-                let sure = outcome::confidence(row, width, scoring.labelling);
-                pictures.add_confidence(y, &sure);
-                for (x, _) in missing.iter().enumerate().filter(|(_, missing)| **missing) {
-                    labels.iter_mut().skip(x).step_by(width).for_each(|l| *l = self.spec.failures.ignore);
-                }
-                confidence +=
-                    sure.iter().zip(missing).filter(|(_, m)| !**m).map(|(s, _)| f64::from(*s)).sum::<f64>();
-                seen += missing.iter().filter(|m| !**m).count() as u64;
-                spool.push(&labels)?;
+        let mut deciding = Deciding::new(self, rows.width);
+        std::thread::scope(|scope| {
+            let (send, receive) = std::sync::mpsc::sync_channel(0);
+            scope.spawn(move || bands.into_iter().all(|band| send.send(band).is_ok()));
+            for band in receive {
+                let mut band = band?;
+                deciding.band(&mut band, rows, &mut each)?;
             }
-            if outputs.want_scores() {
-                let rows = (band.scores.len() / (classes * width)) as u32;
-                outputs.band(&planes_first(&band, classes, width), rows)?;
-            }
-        }
-        part.missing_pixels = planned.size.area() - seen;
-        part.confidence = if seen > 0 { confidence / seen as f64 } else { 0.0 };
-        Ok((Decided { spool, values }, decision.kept_classes()))
-    }
-
-    /// Takes out the classes that the rule has dropped, counts, and hands every row to the outputs.
-    fn write_labels(
-        &self,
-        labels: &mut LabelSpool,
-        kept: &[bool],
-        planned: &PlannedImage,
-        outputs: &mut Outputs,
-        part: &mut Part,
-        pictures: &mut Pictures,
-    ) -> Result<(), AggregateError> {
-        let background = self.spec.decide.background;
-        let width = planned.size.width as usize;
-        part.class_pixels = vec![0; self.plan.scoring.classes.len()];
-        let mut y = 0;
-        labels.read(|row| {
-            match background {
-                Some(background) => {
-                    for label in row.iter_mut() {
-                        if kept.get(*label as usize) == Some(&false) {
-                            *label = background as u16;
-                        }
-                        if let Some(n) = part.class_pixels.get_mut(*label as usize) {
-                            *n += 1;
-                        }
-                    }
-                }
-                None => {
-                    for ((plane, &kept), n) in
-                        row.chunks_exact_mut(width).zip(kept).zip(&mut part.class_pixels)
-                    {
-                        if !kept {
-                            plane.iter_mut().filter(|l| **l == 1).for_each(|l| *l = 0);
-                        }
-                        *n += plane.iter().filter(|l| **l == 1).count() as u64;
-                    }
-                }
-            }
-            pictures.add_labels(y, row, width, background.is_none());
-            y += 1;
-            outputs.row(row)
-        })
+            Ok::<_, AggregateError>(())
+        })?;
+        part.missing_pixels = planned.size.area() - deciding.seen;
+        part.confidence = if deciding.seen > 0 { deciding.confidence / deciding.seen as f64 } else { 0.0 };
+        Ok(deciding.decision.kept_classes())
     }
 
     fn add_pictures(
@@ -186,7 +133,8 @@ impl Work<'_> {
         pictures: &Pictures,
         part: &mut Part,
     ) -> Result<(), AggregateError> {
-        if self.image >= PICTURES_MAX {
+        // The image is read a second time for this.
+        if self.image >= PICTURES_MAX || !self.spec.outputs.contains(&Output::Report) {
             return Ok(());
         }
         let limits = Limits {
@@ -209,9 +157,130 @@ impl Work<'_> {
     }
 }
 
-struct Decided {
-    spool: LabelSpool,
-    values: usize,
+/// From scores to labels, band by band.
+struct Deciding<'a> {
+    spec: &'a JobSpec,
+    classes: usize,
+    width: usize,
+    to_probabilities: Transfer,
+    decision: Decision,
+    labels: Vec<u16>,
+    /// Sum over the pixels `seen`.
+    confidence: f64,
+    seen: u64,
+}
+
+impl<'a> Deciding<'a> {
+    fn new(work: &Work<'a>, width: usize) -> Self {
+        let (spec, scoring) = (work.spec, &work.plan.scoring);
+        let classes = scoring.classes.len();
+        let decision = Decision::new(spec.decide.rule.clone(), classes, spec.decide.background);
+        Self {
+            spec,
+            classes,
+            width,
+            to_probabilities: Transfer::between(
+                scoring.space,
+                Space::Probabilities,
+                scoring.labelling,
+                classes,
+            ),
+            labels: vec![0; decision.planes() * width],
+            decision,
+            confidence: 0.0,
+            seen: 0,
+        }
+    }
+
+    fn band(
+        &mut self,
+        band: &mut Band,
+        to: &mut LabelRows,
+        each: &mut impl FnMut(&mut LabelRows, &mut [u16]) -> Result<(), AggregateError>,
+    ) -> Result<(), AggregateError> {
+        let (width, row_len) = (self.width, self.classes * self.width);
+        let rows = band.scores.chunks_exact_mut(row_len).zip(band.missing.chunks_exact(width));
+        for (y, (row, missing)) in (band.top..).zip(rows) {
+            self.row(row)?;
+            let sure = outcome::confidence(row, width, self.spec.labelling);
+            to.pictures.add_confidence(y, &sure);
+            for (x, _) in missing.iter().enumerate().filter(|(_, missing)| **missing) {
+                self.labels.iter_mut().skip(x).step_by(width).for_each(|l| *l = self.spec.failures.ignore);
+            }
+            self.confidence +=
+                sure.iter().zip(missing).filter(|(_, m)| !**m).map(|(s, _)| f64::from(*s)).sum::<f64>();
+            self.seen += missing.iter().filter(|m| !**m).count() as u64;
+            each(to, &mut self.labels)?;
+        }
+        if to.outputs.want_scores() {
+            let rows = (band.scores.len() / row_len) as u32;
+            to.outputs.band(&planes_first(band, self.classes, width), rows)?;
+        }
+        Ok(())
+    }
+
+    /// Decides one row, and makes its scores probabilities.
+    fn row(&mut self, row: &mut [f32]) -> Result<(), AggregateError> {
+        // Argmax looks at scores before the activation, which may make near ones equal.
+        let argmax = matches!(self.spec.decide.rule, Rule::Argmax);
+        if argmax {
+            self.decision.row(row, &mut self.labels);
+        }
+        self.to_probabilities.apply_in_place(row).map_err(|e| AggregateError::Plan(e.to_string()))?;
+        if !argmax {
+            self.decision.row(row, &mut self.labels);
+        }
+        Ok(())
+    }
+}
+
+/// Where final labels go.
+struct LabelRows {
+    background: Option<usize>,
+    /// Classes that the rule has not dropped.
+    kept: Vec<bool>,
+    width: usize,
+    y: u32,
+    class_pixels: Vec<u64>,
+    outputs: Outputs,
+    pictures: Pictures,
+}
+
+impl LabelRows {
+    /// Takes out of the next row, `[planes, W]`, the classes that the rule has dropped, counts, and hands it to the
+    /// outputs.
+    fn write(&mut self, row: &mut [u16]) -> Result<(), AggregateError> {
+        if let Some(background) = self.background {
+            self.count_exclusive(row, background as u16);
+        } else {
+            self.count_independent(row);
+        }
+        self.pictures.add_labels(self.y, row, self.width, self.background.is_none());
+        self.y += 1;
+        self.outputs.row(row)
+    }
+
+    fn count_exclusive(&mut self, row: &mut [u16], background: u16) {
+        if self.kept.contains(&false) {
+            let dropped = |label: u16| self.kept.get(label as usize) == Some(&false);
+            row.iter_mut().filter(|label| dropped(**label)).for_each(|label| *label = background);
+        }
+        for label in row {
+            if let Some(n) = self.class_pixels.get_mut(*label as usize) {
+                *n += 1;
+            }
+        }
+    }
+
+    fn count_independent(&mut self, row: &mut [u16]) {
+        let planes = row.chunks_exact_mut(self.width).zip(&self.kept);
+        for ((plane, &kept), n) in planes.zip(&mut self.class_pixels) {
+            if !kept {
+                plane.iter_mut().filter(|l| **l == 1).for_each(|l| *l = 0);
+            }
+            *n += plane.iter().filter(|l| **l == 1).count() as u64;
+        }
+    }
 }
 
 /// A band as planes, `[C, rows, W]`.

@@ -1,6 +1,7 @@
 //! From what a model says to scores in a declared space.
 
-use crate::exp::{exp, sigmoid};
+use crate::exp::sigmoid;
+use crate::softmax::{Planes, softmax};
 use crate::{Applied, Labelling, Space};
 
 /// Probabilities are kept this far from 0 and 1 before a logarithm is taken.
@@ -109,28 +110,14 @@ impl Transfer {
         out: &mut [f32],
     ) -> Result<(), NonFinite> {
         let n = out.len() / self.classes;
+        if self.step == Step::Softmax && !self.binary {
+            let from = Planes { values: planes, plane_len, offset, order: &self.order };
+            return softmax(Some(&from), out, n);
+        }
         for (k, &class) in self.order.iter().enumerate() {
             out[class as usize * n..][..n].copy_from_slice(&planes[k * plane_len + offset..][..n]);
         }
         self.finish(out, n, usize::from(self.binary))
-    }
-
-    /// As [`apply`](Self::apply) for planes that are already classes in their order: not for what a model says.
-    ///
-    /// # Errors
-    /// When a value is NaN or infinite.
-    pub fn apply_classes(
-        &self,
-        planes: &[f32],
-        plane_len: usize,
-        offset: usize,
-        out: &mut [f32],
-    ) -> Result<(), NonFinite> {
-        let n = out.len() / self.classes;
-        for (class, row) in out.chunks_exact_mut(n).enumerate() {
-            row.copy_from_slice(&planes[class * plane_len + offset..][..n]);
-        }
-        self.finish(out, n, 0)
     }
 
     /// Transfers pixels in place, `[classes, pixels]`, that are already classes.
@@ -143,6 +130,9 @@ impl Transfer {
     }
 
     fn finish(&self, rows: &mut [f32], n: usize, first: usize) -> Result<(), NonFinite> {
+        if self.step == Step::Softmax && !self.binary {
+            return softmax(None, rows, n);
+        }
         // No early exit: a whole row is checked faster than a branch per pixel is taken.
         if rows[first * n..].iter().fold(false, |bad, x| bad | !x.is_finite()) {
             return Err(NonFinite);
@@ -150,7 +140,7 @@ impl Transfer {
         let given = &mut rows[first * n..];
         match self.step {
             Step::Keep => {}
-            Step::Softmax => softmax(given, n),
+            Step::Softmax => softmax(None, given, n)?,
             Step::Sigmoid => given.iter_mut().for_each(|x| *x = sigmoid(*x)),
             Step::Ln => given.iter_mut().for_each(|x| *x = x.max(CLAMP).ln()),
             Step::Logit => given.iter_mut().for_each(|x| {
@@ -166,62 +156,6 @@ impl Transfer {
             }
         }
         Ok(())
-    }
-}
-
-/// Softmax over the first axis of `[classes, n]`, in place, with the widest vectors that this machine has. The bits do
-/// not hang on the choice: no operation is fused or reordered.
-fn softmax(rows: &mut [f32], n: usize) {
-    #[cfg(target_arch = "x86_64")]
-    if std::arch::is_x86_feature_detected!("avx2") {
-        #[expect(unsafe_code, reason = "the function asks for AVX2, which was just detected")]
-        // SAFETY: the processor has AVX2.
-        return unsafe { softmax_avx2(rows, n) };
-    }
-    softmax_plain(rows, n);
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn softmax_avx2(rows: &mut [f32], n: usize) {
-    softmax_plain(rows, n);
-}
-
-#[inline(always)]
-fn softmax_plain(rows: &mut [f32], n: usize) {
-    const LANES: usize = 32;
-    // A few pixels at a time, so that the running maximum and sum stay in registers; a fixed number, so that loops over
-    // them become vector instructions.
-    let whole = n - n % LANES;
-    for start in (0..whole).step_by(LANES) {
-        softmax_at::<LANES>(rows, n, start);
-    }
-    for start in whole..n {
-        softmax_at::<1>(rows, n, start);
-    }
-}
-
-/// Softmax of `N` neighbouring pixels of `[classes, n]`.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "it must be compiled anew inside the function that enables AVX2")]
-fn softmax_at<const N: usize>(rows: &mut [f32], n: usize, start: usize) {
-    let (mut greatest, mut sum) = ([f32::NEG_INFINITY; N], [0.0_f32; N]);
-    for x in rows.chunks_exact(n).filter_map(|row| row[start..].first_chunk::<N>()) {
-        for k in 0..N {
-            greatest[k] = if x[k] > greatest[k] { x[k] } else { greatest[k] };
-        }
-    }
-    for x in rows.chunks_exact_mut(n).filter_map(|row| row[start..].first_chunk_mut::<N>()) {
-        for k in 0..N {
-            x[k] = exp(x[k] - greatest[k]);
-            sum[k] += x[k];
-        }
-    }
-    let share = sum.map(|s| 1.0 / s);
-    for x in rows.chunks_exact_mut(n).filter_map(|row| row[start..].first_chunk_mut::<N>()) {
-        for k in 0..N {
-            x[k] *= share[k];
-        }
     }
 }
 

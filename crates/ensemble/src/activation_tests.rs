@@ -60,6 +60,15 @@ fn nan_and_infinity_are_found() {
         rows[9] = bad;
         assert_eq!(keep.apply_in_place(&mut rows), Err(NonFinite));
     }
+    let softmax = Transfer::new(Applied::None, Labelling::Multiclass, 2, 2, Space::Probabilities).unwrap();
+    for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        for at in [3, 35, 40, 75] {
+            let mut planes = vec![1.0; 80];
+            planes[at] = bad;
+            assert_eq!(softmax.apply(&planes, 40, 0, &mut [0.0; 80]), Err(NonFinite));
+            assert_eq!(softmax.apply_in_place(&mut planes), Err(NonFinite));
+        }
+    }
 }
 
 /// A model that has learnt left and right sees them exchanged in a mirrored view.
@@ -68,4 +77,7 @@ fn mirrored_views_exchange_their_classes() {
     let plain = Transfer::new(Applied::Softmax, Labelling::Multiclass, 3, 3, Space::Probabilities).unwrap();
     let planes = [0.1, 0.2, 0.6, 0.5, 0.3, 0.3];
     assert_eq!(apply(&plain.mirrored(&[0, 2, 1]), &planes, 2), [0.1, 0.2, 0.3, 0.3, 0.6, 0.5]);
+    let plain = Transfer::new(Applied::None, Labelling::Multiclass, 3, 3, Space::Probabilities).unwrap();
+    let (p, mirrored) = (apply(&plain, &planes, 2), apply(&plain.mirrored(&[0, 2, 1]), &planes, 2));
+    close(&mirrored, &[p[0], p[1], p[4], p[5], p[2], p[3]]);
 }

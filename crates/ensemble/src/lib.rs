@@ -15,6 +15,7 @@ mod importance;
 mod metrics;
 mod reassemble;
 mod resize;
+mod softmax;
 mod space;
 mod sums;
 mod view;

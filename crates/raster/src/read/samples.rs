@@ -36,7 +36,13 @@ impl SampleType {
     /// equally many pixels.
     pub(super) fn spread(self, row: &[u8], per_pixel: usize, index: usize, out: &mut [f32]) {
         match self {
-            Self::U8 => strided(row, per_pixel, index, out, |[v]| f32::from(v)),
+            // By far the most common; with a step that is known the loop becomes vector instructions.
+            Self::U8 => match per_pixel {
+                1 => out.iter_mut().zip(row).for_each(|(out, v)| *out = f32::from(*v)),
+                3 => bytes::<3>(row, index, out),
+                4 => bytes::<4>(row, index, out),
+                _ => strided(row, per_pixel, index, out, |[v]| f32::from(v)),
+            },
             Self::I8 => strided(row, per_pixel, index, out, |[v]| f32::from(v as i8)),
             Self::U16 => strided(row, per_pixel, index, out, |v| f32::from(u16::from_ne_bytes(v))),
             Self::I16 => strided(row, per_pixel, index, out, |v| f32::from(i16::from_ne_bytes(v))),
@@ -48,6 +54,13 @@ impl SampleType {
             Self::I64 => strided(row, per_pixel, index, out, |v| i64::from_ne_bytes(v) as f32),
             Self::F64 => strided(row, per_pixel, index, out, |v| f64::from_ne_bytes(v) as f32),
         }
+    }
+}
+
+/// Byte `index` of pixels of `P` bytes.
+fn bytes<const P: usize>(row: &[u8], index: usize, out: &mut [f32]) {
+    for (out, pixel) in out.iter_mut().zip(row.as_chunks::<P>().0) {
+        *out = f32::from(pixel[index]);
     }
 }
 
