@@ -70,7 +70,7 @@ pub(crate) struct Common {
 
 #[derive(Args)]
 pub(crate) struct RunArgs {
-    /// The job file: a path or s3://bucket/key.
+    /// The job file: a path or `s3://bucket/key`.
     pub(crate) job: String,
     /// Threads that compute windows side by side, each with its own sessions [default: one for each core, at most 8].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
@@ -89,7 +89,7 @@ pub(crate) struct RunArgs {
 
 #[derive(Args)]
 pub(crate) struct CoordinateArgs {
-    /// The job file: a path or s3://bucket/key.
+    /// The job file: a path or `s3://bucket/key`.
     pub(crate) job: String,
     /// A block or image that is out for longer than this, and much longer than the others take, is sent again.
     #[arg(long, value_name = "SECONDS", env = "MARQUETRY_LATE_SECONDS", default_value_t = 60)]
@@ -163,7 +163,7 @@ pub(crate) struct AggregateArgs {
 pub(crate) struct StatusArgs {
     /// The job [default: all of the store].
     pub(crate) job: Option<String>,
-    /// The store: a folder or s3://bucket/prefix.
+    /// The store: a folder or `s3://bucket/prefix`.
     #[arg(long, value_name = "STORE", env = "MARQUETRY_STORE")]
     pub(crate) store: String,
     #[command(flatten)]
@@ -177,7 +177,7 @@ pub(crate) struct StatusArgs {
 pub(crate) struct CancelArgs {
     /// The job.
     pub(crate) job: String,
-    /// The store: a folder or s3://bucket/prefix.
+    /// The store: a folder or `s3://bucket/prefix`.
     #[arg(long, value_name = "STORE", env = "MARQUETRY_STORE")]
     pub(crate) store: String,
     #[command(flatten)]
@@ -188,7 +188,7 @@ pub(crate) struct CancelArgs {
 pub(crate) struct RetryArgs {
     /// The job.
     pub(crate) job: String,
-    /// The store: a folder or s3://bucket/prefix.
+    /// The store: a folder or `s3://bucket/prefix`.
     #[arg(long, value_name = "STORE", env = "MARQUETRY_STORE")]
     pub(crate) store: String,
     #[command(flatten)]
@@ -199,7 +199,7 @@ pub(crate) struct RetryArgs {
 
 #[derive(Args)]
 pub(crate) struct PlanArgs {
-    /// The job file: a path or s3://bucket/key.
+    /// The job file: a path or `s3://bucket/key`.
     pub(crate) job: String,
     #[command(flatten)]
     pub(crate) storage: StorageArgs,
@@ -209,7 +209,7 @@ pub(crate) struct PlanArgs {
 
 #[derive(Args)]
 pub(crate) struct InspectArgs {
-    /// The model: a path or s3://bucket/key.
+    /// The model: a path or `s3://bucket/key`.
     pub(crate) model: String,
     #[command(flatten)]
     pub(crate) storage: StorageArgs,

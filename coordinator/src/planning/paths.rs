@@ -78,7 +78,7 @@ fn literal(files: &Files, uri: String) -> Result<Option<Match>, FileError> {
     if !is_uri(&uri) {
         let path = Path::new(&uri);
         let relative = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        return Ok(path.is_file().then(|| Match { uri, relative, stat: None }));
+        return Ok(path.is_file().then_some(Match { uri, relative, stat: None }));
     }
     match files.stat(&uri) {
         Ok(stat) => Ok(Some(Match { uri, relative, stat: Some(stat) })),

@@ -80,13 +80,11 @@ pub fn open(files: &Files, uri: &str, stat: Option<&FileStat>, limits: &Limits) 
 /// # Errors
 /// When the file cannot be had.
 pub fn bytes(files: &Files, uri: &str) -> Result<Box<dyn ReadSeek>, ImageError> {
-    match remote(files, uri, None, HEADER_BLOCK_BYTES)? {
-        Some(source) => Ok(Box::new(Cursor { source, at: 0 })),
-        None => {
-            let failed = |error: &io::Error| FileError::of_disk("read", uri, error);
-            Ok(Box::new(File::open(uri).map_err(|error| failed(&error))?))
-        }
+    if let Some(source) = remote(files, uri, None, HEADER_BLOCK_BYTES)? {
+        return Ok(Box::new(Cursor { source, at: 0 }));
     }
+    let file = File::open(uri).map_err(|error| FileError::of_disk("read", uri, &error))?;
+    Ok(Box::new(file))
 }
 
 /// What can be read from any place.

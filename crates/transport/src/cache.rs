@@ -20,7 +20,7 @@ use tempfile::NamedTempFile;
 /// What others add is only seen when the folder is looked through; that happens after so large a part of the limit.
 const LOOK_AFTER: u64 = 16;
 /// What was not finished by then was left behind by a process that is gone.
-const ABANDONED: Duration = Duration::from_secs(24 * 3600);
+const ABANDONED: Duration = Duration::from_hours(24);
 
 /// Where files are kept, and how much of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -207,10 +207,10 @@ impl DiskCache {
         let path = self.options.folder.join("lock");
         let file = File::options().create(true).truncate(false).read(true).write(true).open(path)?;
         if alone {
-            file.lock()?
+            file.lock()?;
         } else {
-            file.lock_shared()?
-        };
+            file.lock_shared()?;
+        }
         Ok(file)
     }
 

@@ -24,9 +24,9 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// Longest silence of a store that was asked something.
 const READ: Duration = Duration::from_secs(30);
 /// For one try of one request: a part of 8 MiB at 70 kB/s.
-pub(super) const ATTEMPT: Duration = Duration::from_secs(120);
+pub(super) const ATTEMPT: Duration = Duration::from_mins(2);
 /// For all tries of one request.
-const OPERATION: Duration = Duration::from_secs(600);
+const OPERATION: Duration = Duration::from_mins(10);
 /// How long a body may stand still.
 const STALLED: Duration = Duration::from_secs(30);
 /// The region that stores of one's own call themselves, and Amazon's oldest.
