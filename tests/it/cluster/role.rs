@@ -1,10 +1,15 @@
 //! One process of a cluster.
 
 use crate::fixture::Ran;
+pub(crate) use rustix::process::Signal;
+use rustix::process::{Pid, kill_process};
 use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// How long a test waits for anything before it fails: only a hang takes so long, also on a machine with much to do.
@@ -58,13 +63,27 @@ impl Role {
         self.ended.is_none()
     }
 
-    /// Sends a signal: `TERM`, `KILL`, `STOP` or `CONT`.
-    pub(crate) fn signal(&mut self, signal: &str) {
+    /// Sends a signal.
+    pub(crate) fn signal(&mut self, signal: Signal) {
+        // One that was not waited for keeps its number.
         if self.is_running() {
-            let id = self.child.id().to_string();
-            let sent = Command::new("kill").args([&format!("-{signal}"), &id]).status().expect("kill runs");
-            assert!(sent.success(), "{} cannot be sent {signal}", self.name);
+            kill_process(pid(&self.child), signal).expect("a signal is sent");
         }
+    }
+
+    /// Holds it up again and again until what is returned is dropped. It must outlive that.
+    pub(crate) fn slow_down(&self) -> Slowed {
+        let (pid, stop) = (pid(&self.child), Arc::new(AtomicBool::new(false)));
+        let stopped = Arc::clone(&stop);
+        let slowing = std::thread::spawn(move || {
+            while !stopped.load(Ordering::Relaxed) {
+                for (signal, pause_ms) in [(Signal::STOP, 150), (Signal::CONT, 25)] {
+                    let _ = kill_process(pid, signal);
+                    std::thread::sleep(Duration::from_millis(pause_ms));
+                }
+            }
+        });
+        Slowed { stop, slowing: Some(slowing) }
     }
 
     /// Kills it as a machine that fails would.
@@ -78,15 +97,20 @@ impl Role {
     /// Asks it to stop, and waits until it has.
     #[track_caller]
     pub(crate) fn drain(mut self) -> Ran {
-        self.signal("TERM");
+        self.signal(Signal::TERM);
         self.end()
     }
 
-    /// Waits until it has ended.
     #[track_caller]
-    pub(crate) fn end(mut self) -> Ran {
+    pub(crate) fn until_it_ends(&mut self) {
         let what = format!("{} ends", self.name);
         until(&what, || !self.is_running());
+    }
+
+    /// Waits until it has ended; what it came to.
+    #[track_caller]
+    pub(crate) fn end(mut self) -> Ran {
+        self.until_it_ends();
         Ran { code: self.ended.flatten(), stdout: self.text("out"), stderr: self.text("err") }
     }
 
@@ -114,6 +138,23 @@ impl Drop for Role {
             let _ = self.child.kill();
             let _ = self.child.wait();
         }
+    }
+}
+
+fn pid(child: &Child) -> Pid {
+    Pid::from_raw(child.id() as i32).expect("a process has a number")
+}
+
+/// A process that is slow while this lives.
+pub(crate) struct Slowed {
+    stop: Arc<AtomicBool>,
+    slowing: Option<JoinHandle<()>>,
+}
+
+impl Drop for Slowed {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let _ = self.slowing.take().map(JoinHandle::join);
     }
 }
 

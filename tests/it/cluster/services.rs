@@ -1,6 +1,8 @@
 //! Where the services are that `cargo xtask test` has started.
 
+use std::net::TcpListener;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 /// What `cargo xtask test` tells of its services.
 pub(crate) struct Services {
@@ -47,10 +49,27 @@ pub(crate) fn versitygw() -> Option<PathBuf> {
     program("MARQUETRY_TEST_VERSITYGW")
 }
 
+/// A port that nothing listens on, given once. Below those that systems hand to outgoing connections, so that a service
+/// which was stopped finds its port still free when it is started again.
+pub(crate) fn free_port() -> u16 {
+    const FIRST: u16 = 30_000;
+    const SPAN: u16 = 2_700;
+    static GIVEN: AtomicU16 = AtomicU16::new(0);
+    // Two runs at once seldom look at the same port.
+    let own = (std::process::id() as u16).wrapping_mul(37);
+    let mut next = || FIRST + own.wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed)) % SPAN;
+    std::iter::repeat_with(&mut next)
+        .take(SPAN.into())
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .expect("a free port")
+}
+
 fn program(name: &str) -> Option<PathBuf> {
     let found = variable(name).map(PathBuf::from);
     if found.is_none() {
-        eprintln!("skipped: {name} is not set; `cargo xtask test` sets it where it can start services without containers");
+        eprintln!(
+            "skipped: {name} is not set; `cargo xtask test` sets it where it can start services without containers"
+        );
     }
     found
 }

@@ -1,7 +1,8 @@
 //! Looking into stores and queues from a test, with the code that the roles use.
 
 use crate::cluster::services::Services;
-use marquetry_transport::{KafkaOptions, KafkaQueue, ObjectStore, S3, S3Options, Stores};
+use marquetry_transport::uri::Location;
+use marquetry_transport::{FolderStore, KafkaOptions, KafkaQueue, ObjectStore, S3, S3Options, S3Store};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, LazyLock};
@@ -23,8 +24,13 @@ pub(crate) fn spawn<T: Send + 'static>(
 
 /// The store at `uri`.
 pub(crate) fn store(services: &Services, uri: &str) -> Arc<dyn ObjectStore> {
-    let s3 = S3::new(S3Options { endpoint: Some(services.s3.clone()), ..S3Options::default() });
-    wait(Stores::new(s3).open(uri)).expect("a store")
+    match Location::parse(uri).expect("a folder or s3://bucket/prefix") {
+        Location::Local(folder) => Arc::new(FolderStore::open(&folder).expect("a folder")),
+        Location::S3(place) => {
+            let options = S3Options { endpoint: Some(services.s3.clone()), ..S3Options::default() };
+            Arc::new(S3Store::new(S3::new(options), &place))
+        }
+    }
 }
 
 /// The queue of the cluster whose topics begin with `prefix`.
