@@ -7,6 +7,7 @@ use crate::say;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use marquetry_geometry::Size;
 use marquetry_model::Device;
+use marquetry_telemetry::{LogFormat, start_logging};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -115,6 +116,9 @@ pub(crate) struct WorkerArgs {
     /// Most MB of canvases in hand; a block that needs more is worked on alone.
     #[arg(long, value_name = "MB", env = "MARQUETRY_CANVAS_MB", default_value_t = 1024)]
     pub(crate) canvas_mb: u64,
+    /// A task that takes longer is given up by this worker and tried again, here or elsewhere.
+    #[arg(long, value_name = "SECONDS", env = "MARQUETRY_DEADLINE_SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) deadline_seconds: u64,
     /// Most MB of decoded pixels held for one image.
     #[arg(long, value_name = "MB", env = "MARQUETRY_IMAGE_MB", default_value_t = 512)]
     pub(crate) image_mb: u64,
@@ -217,7 +221,7 @@ pub(crate) fn run() -> ExitCode {
             return exit.into();
         }
     };
-    say::start_logging();
+    start_logging(LogFormat::Text, "warn,ort=error");
     let result = match cli.command {
         Command::Run(args) => crate::run::run(&args),
         Command::Coordinate(args) => crate::coordinate::run(&args),

@@ -118,6 +118,7 @@ impl Local {
                 memory_bytes: spec.limits.image_bytes(),
                 spool_dir: self.scratch.clone(),
             },
+            deadline: None,
         };
         Worker::start(NAME, self.stores.clone(), Arc::clone(queue), &networks, &options)
             .map_err(|e| Fatal::new(Exit::Unavailable, format!("cannot start threads: {e}")))

@@ -1,7 +1,6 @@
 //! Printing: data to standard output, all else to standard error.
 
-use std::io::{IsTerminal, Write};
-use tracing_subscriber::EnvFilter;
+use std::io::Write;
 
 /// Data that the user asked for.
 pub(crate) fn data(text: &str) {
@@ -17,18 +16,6 @@ pub(crate) fn note(text: &str) {
 /// Why the command ends.
 pub(crate) fn error(message: &str) {
     note(&format!("error: {message}"));
-}
-
-/// Logs go to standard error; `RUST_LOG` chooses how much.
-pub(crate) fn start_logging() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,ort=error"));
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .without_time()
-        .try_init();
 }
 
 /// A number of bytes for people.

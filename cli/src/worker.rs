@@ -8,8 +8,9 @@ use crate::process::Process;
 use crate::say;
 use crate::threads::Threads;
 use marquetry_model::SessionOptions;
-use marquetry_worker::{ImageOptions, NetworkSource, OrtSource, Worker, WorkerOptions};
+use marquetry_worker::{ImageOptions, NetworkSource, OrtSource, Worker, WorkerError, WorkerOptions};
 use std::sync::Arc;
+use std::time::Duration;
 
 const MB: u64 = 1 << 20;
 
@@ -28,6 +29,7 @@ pub(crate) fn run(args: &WorkerArgs) -> Result<Exit, Fatal> {
             memory_bytes: args.image_mb.saturating_mul(MB),
             spool_dir: process.scratch().to_path_buf(),
         },
+        deadline: Some(Duration::from_secs(args.deadline_seconds)),
     };
     let (name, stores) = (process.name().to_owned(), process.stores().clone());
     process.block_on(async {
@@ -42,7 +44,10 @@ pub(crate) fn run(args: &WorkerArgs) -> Result<Exit, Fatal> {
             threads.lanes,
             threads.each
         ));
-        Arc::new(worker).run(&drain).await.map_err(lost_queue)?;
+        Arc::new(worker).run(&drain).await.map_err(|error| match error {
+            WorkerError::Queue(error) => lost_queue(error),
+            error @ WorkerError::Stuck(_) => Fatal::new(Exit::TryAgain, error),
+        })?;
         Ok(Exit::Done)
     })
 }

@@ -28,18 +28,32 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
 
 #[test]
 fn crates_know_only_what_they_may() {
-    let allowed: [(&str, &[&str]); 10] = [
+    let allowed: [(&str, &[&str]); 11] = [
         ("marquetry-geometry", &[]),
         ("marquetry-ensemble", &["geometry"]),
         ("marquetry-job", &["geometry", "ensemble"]),
         ("marquetry-raster", &["geometry"]),
         ("marquetry-model", &["geometry", "job"]),
-        ("marquetry-transport", &[]),
-        ("marquetry-worker", &["geometry", "ensemble", "job", "raster", "model", "transport"]),
-        ("marquetry-coordinator", &["geometry", "ensemble", "job", "raster", "model", "transport"]),
+        ("marquetry-telemetry", &[]),
+        ("marquetry-transport", &["telemetry"]),
+        ("marquetry-worker", &["geometry", "ensemble", "job", "raster", "model", "transport", "telemetry"]),
+        (
+            "marquetry-coordinator",
+            &["geometry", "ensemble", "job", "raster", "model", "transport", "telemetry"],
+        ),
         (
             "marquetry-cli",
-            &["ensemble", "geometry", "job", "raster", "model", "transport", "worker", "coordinator"],
+            &[
+                "ensemble",
+                "geometry",
+                "job",
+                "raster",
+                "model",
+                "transport",
+                "telemetry",
+                "worker",
+                "coordinator",
+            ],
         ),
         ("marquetry-tests", &[]),
     ];
@@ -54,9 +68,15 @@ fn crates_know_only_what_they_may() {
             assert!(!known[package].contains(effect), "{package} is pure and must not know {effect}");
         }
     }
-    for (library, home) in
-        [("ort", "marquetry-model"), ("tiff", "marquetry-raster"), ("clap", "marquetry-cli")]
-    {
+    for (library, home) in [
+        ("ort", "marquetry-model"),
+        ("tiff", "marquetry-raster"),
+        ("prometheus", "marquetry-telemetry"),
+        ("axum", "marquetry-telemetry"),
+        ("nvml-wrapper", "marquetry-telemetry"),
+        ("tracing-subscriber", "marquetry-telemetry"),
+        ("clap", "marquetry-cli"),
+    ] {
         let users: Vec<_> =
             known.iter().filter(|(_, d)| d.contains(library)).map(|(p, _)| p.as_str()).collect();
         assert!(

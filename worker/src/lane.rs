@@ -1,19 +1,23 @@
 //! The threads that compute.
 
 use crate::Failure;
-use crate::block::BlockTask;
+use crate::block::{BlockTask, Unit};
 use crate::network::{NetworkSource, Networks};
 use crate::unit::UnitRunner;
+use marquetry_ensemble::Band;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-/// A fixed number of threads that take units of the oldest task first.
+/// A fixed number of threads that take units of the oldest task first, and make the bands that are ready into frames
+/// of the tile: all of a block's work is shared by all lanes up to its end.
 pub(crate) struct Lanes {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
+    /// A lane will not come back: nobody waits for it.
+    given_up: AtomicBool,
 }
 
 #[derive(Default)]
@@ -25,11 +29,46 @@ struct Shared {
 
 #[derive(Default)]
 struct Waiting {
+    /// What only waits to be stored: it comes first, since it holds memory.
+    bands: VecDeque<(Arc<BlockTask>, Band)>,
     tasks: VecDeque<Arc<BlockTask>>,
     closed: bool,
 }
 
+enum Work {
+    Band(Band),
+    Unit(Unit),
+}
+
 impl Shared {
+    /// The next piece of work, once there is one; `None` when the lanes are to stop.
+    fn next(&self) -> Option<(Arc<BlockTask>, Work)> {
+        let mut waiting = self.waiting();
+        loop {
+            if waiting.closed {
+                return None;
+            }
+            if let Some((task, band)) = waiting.bands.pop_front() {
+                return Some((task, Work::Band(band)));
+            }
+            let Some(task) = waiting.tasks.front().map(Arc::clone) else {
+                waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            if let Some(unit) = task.take() {
+                return Some((task, Work::Unit(unit)));
+            }
+            waiting.tasks.pop_front();
+        }
+    }
+
+    fn submit_bands(&self, task: &Arc<BlockTask>, bands: Vec<Band>) {
+        if !bands.is_empty() {
+            self.waiting().bands.extend(bands.into_iter().map(|band| (Arc::clone(task), band)));
+            self.changed.notify_all();
+        }
+    }
+
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -41,15 +80,20 @@ impl Lanes {
         let shared = Arc::new(Shared::default());
         let spawn = |k| {
             let (shared, networks) = (Arc::clone(&shared), Networks::new(Arc::clone(source), bytes_max));
-            std::thread::Builder::new().name(format!("lane-{k}")).spawn(move || run(&shared, networks))
+            std::thread::Builder::new().name(format!("lane-{k}")).spawn(move || run(&shared, networks, n))
         };
         let threads = (0..n).map(spawn).collect::<Result<_, _>>()?;
-        Ok(Self { shared, threads })
+        Ok(Self { shared, threads, given_up: AtomicBool::new(false) })
     }
 
     /// Model runs of one window each so far.
     pub(crate) fn forwards(&self) -> u64 {
         self.shared.forwards.load(Ordering::Relaxed)
+    }
+
+    /// Does not wait for the lanes when they are dropped.
+    pub(crate) fn give_up(&self) {
+        self.given_up.store(true, Ordering::Relaxed);
     }
 
     /// Gives a task to the lanes.
@@ -65,8 +109,12 @@ impl Drop for Lanes {
             let mut waiting = self.shared.waiting();
             waiting.closed = true;
             waiting.tasks.clear();
+            waiting.bands.clear();
         }
         self.shared.changed.notify_all();
+        if self.given_up.load(Ordering::Relaxed) {
+            return;
+        }
         for thread in self.threads.drain(..) {
             // A lane that panicked has already failed its task.
             let _ = thread.join();
@@ -74,24 +122,16 @@ impl Drop for Lanes {
     }
 }
 
-fn run(shared: &Shared, mut networks: Networks) {
+fn run(shared: &Shared, mut networks: Networks, lanes: usize) {
     let mut runner = UnitRunner::new();
-    loop {
-        let mut waiting = shared.waiting();
-        let (task, unit) = loop {
-            if waiting.closed {
-                return;
-            }
-            let Some(task) = waiting.tasks.front().map(Arc::clone) else {
-                waiting = shared.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+    while let Some((task, work)) = shared.next() {
+        let unit = match work {
+            Work::Band(band) => {
+                task.store(band);
                 continue;
-            };
-            if let Some(unit) = task.take() {
-                break (task, unit);
             }
-            waiting.tasks.pop_front();
+            Work::Unit(unit) => unit,
         };
-        drop(waiting);
         let result = if task.has_failed() {
             Err(Failure::reject("an earlier window of this block failed"))
         } else {
@@ -102,9 +142,10 @@ fn run(shared: &Shared, mut networks: Networks) {
             })
         };
         if result.is_ok() {
-            let forwards = unit.windows.clone().count() * task.group().views.len();
+            let forwards = unit.windows.clone().count() * unit.members.len() * task.group().views.len();
             shared.forwards.fetch_add(forwards as u64, Ordering::Relaxed);
         }
-        task.settle(&unit, result, &runner.scores);
+        let bands = task.settle(unit, result, runner.straight, &mut runner.sums, lanes);
+        shared.submit_bands(&task, bands);
     }
 }

@@ -1,7 +1,7 @@
 //! The plans that a worker has read.
 
 use crate::Failure;
-use crate::block::PlanContext;
+use crate::context::PlanContext;
 use marquetry_job::{Plan, RunId, key};
 use marquetry_transport::ObjectStore;
 use std::sync::Arc;

@@ -23,7 +23,7 @@ impl Prepared {
     }
 
     /// Chooses and normalises bands: `x = (sample · scale − mean) / std`. NaN marks padding and becomes the padding's
-    /// value. `samples` is `[bands, H, W]`.
+    /// value. `samples` is `[bands, H, W]`. Means are only taken if some of `views` changes the contrast.
     pub(crate) fn normalise(
         &mut self,
         samples: &[f32],
@@ -31,6 +31,7 @@ impl Prepared {
         image: &OpenImage,
         input: &Input,
         channels: u32,
+        views: &[View],
     ) -> Result<(), Failure> {
         let info = image.image.info();
         let bands = input.bands_of(info.bands, channels).ok_or_else(|| {
@@ -65,9 +66,18 @@ impl Prepared {
             self.planes.extend(band.iter().map(|&v| if v.is_nan() { padding } else { v * factor + zero }));
         }
         self.means.clear();
+        if views.iter().all(|view| view.contrast == 1.0) {
+            self.means.resize(bands.len(), 0.0);
+            return Ok(());
+        }
         let mean = |plane: &[f32]| (plane.iter().map(|&v| f64::from(v)).sum::<f64>() / area as f64) as f32;
         self.means.extend(self.planes.chunks_exact(area).map(mean));
         Ok(())
+    }
+
+    /// The window as `view` shows it, `[C, H, W]`, if that is just what is here.
+    pub(crate) fn unchanged(&self, view: View) -> Option<&[f32]> {
+        (view == View::IDENTITY).then_some(self.planes.as_slice())
     }
 
     /// Writes one view of the window, `[C, h, w]`.

@@ -1,6 +1,7 @@
 //! The loop of a worker: messages in, tiles and announcements out.
 
 use crate::block::BlockTask;
+use crate::fold::Outcome;
 use crate::image::ImageOptions;
 use crate::lane::Lanes;
 use crate::network::NetworkSource;
@@ -8,16 +9,20 @@ use crate::plans::Plans;
 use crate::{Failure, Images};
 use bytes::Bytes;
 use marquetry_job::message::short_reason;
-use marquetry_job::{Event, ResultMessage, StageSeconds, TaskMessage, TileHeader, key, message, tile};
+use marquetry_job::tile::{self, Frame};
+use marquetry_job::{Event, ResultMessage, StageSeconds, TaskMessage, TileHeader, key, message};
 use marquetry_transport::{
     Drain, Known, ObjectStore, QueueError, StoreErrorKind, Stores, TaskQueue, Topic, consume,
 };
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio_util::sync::CancellationToken;
 
 /// Most tasks in hand at once, however small they are: being read, computed or stored.
 const TASKS_MAX: usize = 32;
+/// How long after a task's deadline a lane may still be in the middle of a window.
+const STUCK: Duration = Duration::from_secs(10);
 /// How long it is believed that a run counts: a cancelled job is worked on no longer than that, and one task.
 const RUN_BELIEVED: Duration = Duration::from_secs(1);
 /// Canvases are counted in KiB, so that a semaphore's 32 bits are enough.
@@ -34,6 +39,21 @@ pub struct WorkerOptions {
     pub model_bytes: u64,
     /// What images may cost.
     pub images: ImageOptions,
+    /// How long the lanes may take for one task; for ever if not given.
+    pub deadline: Option<Duration>,
+}
+
+/// Why a worker ends.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// The queue is lost.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// A thread does not come back, and the process with it.
+    #[error(
+        "a model run has not ended {0} s after the deadline of its task; the thread is lost, start this worker again"
+    )]
+    Stuck(u64),
 }
 
 /// A worker.
@@ -50,6 +70,9 @@ pub struct Worker {
     canvas_kib: u32,
     canvases: Arc<Semaphore>,
     in_hand: Arc<Semaphore>,
+    deadline: Option<Duration>,
+    /// Cancelled when a lane does not come back.
+    stuck: CancellationToken,
 }
 
 impl Worker {
@@ -75,6 +98,8 @@ impl Worker {
             canvas_kib,
             canvases: Arc::new(Semaphore::new(canvas_kib as usize)),
             in_hand: Arc::new(Semaphore::new(TASKS_MAX)),
+            deadline: options.deadline,
+            stuck: CancellationToken::new(),
             stores,
             queue,
         })
@@ -89,15 +114,26 @@ impl Worker {
     /// announced.
     ///
     /// # Errors
-    /// When the queue is lost for good.
-    pub async fn run(self: Arc<Self>, drain: &Drain) -> Result<(), QueueError> {
+    /// When the queue is lost for good, or a model does not come back; the process should end then.
+    pub async fn run(self: Arc<Self>, drain: &Drain) -> Result<(), WorkerError> {
         let subscription = self.queue.subscribe(Topic::Tasks, "workers").await?;
         // One at a time is on its way to its canvas: what has to wait for room is left to others.
         let admission = Arc::new(Semaphore::new(1));
-        consume(subscription, admission, drain, |payload, admitted| {
-            Arc::clone(&self).handle(payload, admitted)
-        })
-        .await
+        let ours = Drain { stop: drain.stop.child_token(), grace: drain.grace };
+        let (stuck, stop) = (self.stuck.clone(), ours.stop.clone());
+        let watching = tokio::spawn(async move {
+            stuck.cancelled().await;
+            stop.cancel();
+        });
+        let handle = |payload, admitted| Arc::clone(&self).handle(payload, admitted);
+        let ended = consume(subscription, admission, &ours, handle).await;
+        watching.abort();
+        ended?;
+        if self.stuck.is_cancelled() {
+            self.lanes.give_up();
+            return Err(WorkerError::Stuck(STUCK.as_secs()));
+        }
+        Ok(())
     }
 
     /// Does one task and announces what came of it; whether it may be acknowledged.
@@ -184,9 +220,10 @@ impl Worker {
         let (task, outcome) =
             BlockTask::new(Arc::clone(&context), image, grid, id.group as usize, block.clone());
         let forwards = task.forwards();
-        self.lanes.submit(Arc::new(task));
-        let (scores, mut seconds) =
-            outcome.await.map_err(|_| Failure::passing("the worker was stopped"))??;
+        let task = Arc::new(task);
+        self.lanes.submit(Arc::clone(&task));
+        let (frames, mut seconds) =
+            self.in_time(&task, outcome).await.map_err(|_| Failure::passing("the worker was stopped"))??;
         seconds.read += open_seconds;
 
         let header = TileHeader {
@@ -204,9 +241,34 @@ impl Worker {
                 .map(|m| m.sha256.clone())
                 .collect(),
         };
-        let tile_bytes = keep(store, &key, header, scores, &mut seconds).await?;
+        let tile_bytes = keep(store, &key, header, frames, &mut seconds).await?;
         drop(permit);
         Ok(Event::Tile { task: id, tile_bytes, forwards, seconds })
+    }
+}
+
+impl Worker {
+    /// What comes of a task before its deadline. After that its windows that are not begun are left out; a lane that is
+    /// still in the middle of one a while later will not come back.
+    async fn in_time(
+        &self,
+        task: &BlockTask,
+        mut outcome: oneshot::Receiver<Outcome>,
+    ) -> Result<Outcome, oneshot::error::RecvError> {
+        let Some(deadline) = self.deadline else { return outcome.await };
+        if let Ok(in_time) = tokio::time::timeout(deadline, &mut outcome).await {
+            return in_time;
+        }
+        task.abandon();
+        if tokio::time::timeout(STUCK, outcome).await.is_err() {
+            tracing::error!("a model run does not come back; this worker ends");
+            self.stuck.cancel();
+        }
+        Ok(Err(Failure::passing(format!(
+            "it was not done within {} s (the worker's --deadline-seconds): a model hangs on these pixels, the machine \
+             is too slow, or blocks are too large (limits.block_mb)",
+            deadline.as_secs()
+        ))))
     }
 }
 
@@ -223,14 +285,14 @@ async fn keep(
     store: &dyn ObjectStore,
     key: &str,
     header: TileHeader,
-    scores: Vec<f32>,
+    frames: Vec<Frame>,
     seconds: &mut StageSeconds,
 ) -> Result<u64, Failure> {
     let started = Instant::now();
-    let encoded = blocking(move || tile::encode(&header, &scores)).await?;
-    let encoded = encoded.map_err(|e| Failure::reject(e.to_string()))?;
-    let tile_bytes = encoded.len() as u64;
-    store.put(key, Bytes::from(encoded)).await?;
+    let tile = blocking(move || tile::assemble(&header, &frames)).await?;
+    let tile = tile.map_err(|e| Failure::reject(e.to_string()))?;
+    let tile_bytes = tile.len() as u64;
+    store.put(key, Bytes::from(tile)).await?;
     seconds.store += started.elapsed().as_secs_f64();
     Ok(tile_bytes)
 }

@@ -29,6 +29,12 @@ impl Axis {
         let places = sources.into_iter().map(|s| s.map(|s| s - first)).collect();
         Self { places, first, len: last - first + 1 }
     }
+
+    /// Whether every pixel stands for itself.
+    fn is_straight(&self) -> bool {
+        self.places.len() == self.len as usize
+            && self.places.iter().enumerate().all(|(i, place)| *place == Some(i as u32))
+    }
 }
 
 impl WindowReader {
@@ -48,6 +54,11 @@ impl WindowReader {
         let native = image.image.info().size;
         if scaled == native {
             image.image.read(part, &mut self.pixels)?;
+            if rows.is_straight() && cols.is_straight() {
+                // Nothing lies beyond the border: the pixels are the window.
+                std::mem::swap(&mut self.pixels.data, out);
+                return Ok(());
+            }
             gather(&self.pixels.data, part.size, &rows, &cols, out);
         } else {
             self.read_resized(image, native, scaled, part)?;
@@ -94,7 +105,7 @@ impl WindowReader {
 /// Copies `part`'s planes into window planes, each pixel from the place that stands for it.
 fn gather(planes: &[f32], part: Size, rows: &Axis, cols: &Axis, out: &mut Vec<f32>) {
     let width = part.width as usize;
-    let straight = cols.places.iter().enumerate().all(|(i, place)| *place == Some(i as u32));
+    let straight = cols.is_straight();
     out.clear();
     for plane in planes.chunks_exact(part.area() as usize) {
         for row in &rows.places {

@@ -14,19 +14,20 @@ use marquetry_model::{ModelError, Network};
 use marquetry_transport::{
     Drain, FolderStore, MemoryQueue, ObjectStore, S3, S3Options, Stores, TaskQueue, Topic,
 };
-use marquetry_worker::{Failure, ImageOptions, NetworkSource, Worker, WorkerOptions};
+use marquetry_worker::{Failure, ImageOptions, NetworkSource, Worker, WorkerError, WorkerOptions};
 use std::path::Path;
 use std::sync::Arc;
 
 const IMAGE: Size = Size::new(61, 83);
 const BANDS: usize = 3;
 
-/// Says what it sees, or NaN, or nothing at all.
-#[derive(Clone, Copy, PartialEq)]
+/// Says what it sees, or NaN, or nothing at all, or never comes back.
+#[derive(Debug, Clone, Copy, PartialEq)]
 enum Oracle {
     Honest,
     Nan,
     Panics,
+    Hangs,
 }
 
 struct Echo {
@@ -43,6 +44,9 @@ impl Network for Echo {
     fn run(&mut self, input: &[f32]) -> Result<&[f32], ModelError> {
         assert_eq!(input.len(), self.signature.input_len(), "batches have one fixed shape");
         assert!(self.kind != Oracle::Panics, "the oracle is silent");
+        while self.kind == Oracle::Hangs {
+            std::thread::park();
+        }
         self.output = input.to_vec();
         if self.kind == Oracle::Nan {
             self.output[7] = f32::NAN;
@@ -100,6 +104,7 @@ fn member(name: &str, outer: Size, views: &[View], weight: f32, batch: u32) -> M
         name: name.into(),
         onnx: String::new(),
         sha256: name.into(),
+        model_bytes: 1,
         tags: std::collections::BTreeMap::new(),
         weights: vec![weight, weight * 2.0, weight],
         input: Input {
@@ -190,6 +195,7 @@ async fn send(
         canvas_bytes: 1 << 20,
         model_bytes: 1 << 20,
         images: ImageOptions { pixels_max: 1 << 20, memory_bytes: 1 << 20, spool_dir: store.scratch() },
+        deadline: (kind == Oracle::Hangs).then_some(std::time::Duration::from_millis(200)),
     };
     let stores = Stores::new(S3::new(S3Options::default()));
     let worker = Worker::start("oracle", stores, Arc::new(queue.clone()), &networks, &options).unwrap();
@@ -201,7 +207,10 @@ async fn send(
         events.push(said.event);
     }
     queue.close();
-    running.await.unwrap().unwrap();
+    match running.await.unwrap() {
+        Err(WorkerError::Stuck(_)) => assert!(kind == Oracle::Hangs, "{kind:?}"),
+        ended => ended.unwrap(),
+    }
     events
 }
 
@@ -323,4 +332,17 @@ async fn tasks_of_a_run_that_has_ended_are_dropped() {
     let events = send(&store, &plan, Oracle::Honest, 1, &tasks, 1).await;
     assert!(matches!(events[..], [Event::Tile { task, .. }] if task == tasks[last].task), "{events:?}");
     assert_eq!(store.list(&key::tiles(&plan.job)).await.unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_hangs_is_given_up_and_the_worker_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("i.png");
+    write_image(&path);
+    let plan = plan(&path, window(Size::square(24), 0, Edges::Shift), &[View::IDENTITY], 1);
+    let store = FolderStore::open(&folder.path().join("store")).unwrap();
+    let first = task_message(&plan, &folder.path().join("store"), plan.tasks_of(0).next().unwrap());
+    let events = send(&store, &plan, Oracle::Hangs, 2, &[first], 1).await;
+    let late = |e: &Event| matches!(e, Event::TaskFailed { reason, retry: true, .. } if reason.contains("--deadline-seconds"));
+    assert!(events.iter().all(late), "{events:?}");
 }

@@ -1,5 +1,7 @@
 //! The checks: what must hold before a change lands.
 
+use crate::deploy;
+use crate::docs::docs;
 use crate::services::Services;
 use crate::tools::{Python, cargo, run};
 use anyhow::{Context, Result};
@@ -14,12 +16,14 @@ pub(crate) fn test() -> Result<()> {
     run(services.give_to(python.give_to(cargo().args(["test", "--workspace"]))))
 }
 
-/// Format, lints, licences, then every test.
+/// Format, generated pages, lints, licences, compose files, then every test.
 pub(crate) fn ci() -> Result<()> {
     run(cargo().args(["fmt", "--all", "--check"]))?;
+    docs(true)?;
     run(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     run(cargo().args(["doc", "--workspace", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "-D warnings"))?;
     deny()?;
+    deploy::check()?;
     test()
 }
 

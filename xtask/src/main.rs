@@ -5,6 +5,8 @@
 mod bench;
 mod checks;
 mod demo;
+mod deploy;
+mod docs;
 mod memory;
 mod scene;
 mod services;
@@ -23,8 +25,16 @@ enum Command {
     Test,
     /// Start a real Kafka, S3 store and Toxiproxy on this machine, and print how tests find them.
     Services(services::ServicesCommand),
+    /// Read the compose files as Docker Compose does; no engine is needed.
+    ComposeCheck,
     /// Format, lints, documentation, licences, tests: all that must hold before a change lands.
     Ci,
+    /// Write the pages of docs/ that are made from the code.
+    Docs {
+        /// Write nothing; fail when a page is not what the code says.
+        #[arg(long)]
+        check: bool,
+    },
     /// Measure marquetry beside a bare ONNX Runtime loop.
     Bench(bench::Bench),
     /// Run one very large generated image, and print the peak memory.
@@ -52,7 +62,9 @@ fn main() -> Result<()> {
         Command::Demo => demo::demo(),
         Command::Test => checks::test(),
         Command::Services(services) => services.run(),
+        Command::ComposeCheck => deploy::check(),
         Command::Ci => checks::ci(),
+        Command::Docs { check } => docs::docs(check),
         Command::Bench(bench) => bench.run(),
         Command::Memory(memory) => memory.run(),
         Command::Scenes { out, count, seed, size, folds } => {

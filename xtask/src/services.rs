@@ -13,6 +13,11 @@ mod programs;
 mod store;
 mod toxiproxy;
 
+pub(crate) use self::fetch::go_program;
+#[cfg(test)]
+pub(crate) use self::fetch::{KAFKA, VERSITYGW};
+pub(crate) use self::programs::go_is_there;
+
 use self::fetch::Kit;
 use self::ports::Ports;
 use self::process::{Running, is_alive};

@@ -186,6 +186,7 @@ impl Candidate<'_> {
             name: self.name(),
             onnx: self.path.to_string_lossy().into_owned(),
             sha256: hash(&[&bytes]),
+            model_bytes: bytes.len() as u64,
             tags: self.tags(),
             weights: self.member.weights.clone(),
             input: self.input(padding),

@@ -22,7 +22,9 @@ pub struct Raw<'a> {
 /// The scores of one window for one member, merged over views: `[C, H, W]` in the image's orientation.
 ///
 /// Planes rather than rows of classes: a view that lies on its side is written column by column, and a column of one
-/// plane touches few pages of memory. The memory is used again from window to window ([`reset`](Self::reset)).
+/// plane touches few pages of memory. The memory is used again from window to window ([`reset`](Self::reset)), and not
+/// used at all where the only view is the window as it is: its scores go from the model's planes to whoever wants
+/// them, a few rows at a time.
 #[derive(Debug)]
 pub struct WindowScores {
     size: Size,
@@ -34,10 +36,9 @@ pub struct WindowScores {
 }
 
 impl WindowScores {
-    /// Room for windows of `size` px and `classes` classes, whose views are merged by `merge`.
+    /// For windows of `size` px and `classes` classes, whose views are merged by `merge`.
     pub fn new(size: Size, classes: usize, merge: ViewMerge) -> Self {
-        let scores = vec![0.0; size.area() as usize * classes];
-        Self { size, classes, merge, views: 0, scores, scratch: Vec::new() }
+        Self { size, classes, merge, views: 0, scores: Vec::new(), scratch: Vec::new() }
     }
 
     /// Forgets the views seen so far.
@@ -45,15 +46,24 @@ impl WindowScores {
         self.views = 0;
     }
 
+    /// Number of classes.
+    pub const fn classes(&self) -> usize {
+        self.classes
+    }
+
+    /// How views are merged.
+    pub const fn merge(&self) -> ViewMerge {
+        self.merge
+    }
+
+    /// Number of views seen so far.
+    pub const fn views(&self) -> usize {
+        self.views as usize
+    }
+
     /// Height and width of the window's kept part, px.
     pub const fn size(&self) -> Size {
         self.size
-    }
-
-    /// Row `y` of class `class`, `[W]`.
-    pub fn line(&self, class: usize, y: usize) -> &[f32] {
-        let width = self.size.width as usize;
-        &self.scores[class * self.size.area() as usize + y * width..][..width]
     }
 
     /// Brings one view's scores back by the inverse of `d4`, and merges them in. Views must come in a fixed order:
@@ -67,6 +77,7 @@ impl WindowScores {
     pub fn add(&mut self, raw: &Raw<'_>, d4: D4, transfer: &Transfer) -> Result<(), NonFinite> {
         assert_eq!(raw.part.size, d4.apply_to_size(self.size), "the kept part of a {d4} view");
         assert_eq!(transfer.classes(), self.classes, "classes of the transfer");
+        self.scores.resize(self.size.area() as usize * self.classes, 0.0);
         let first = self.views == 0;
         self.views += 1;
         match (self.merge, first) {
@@ -83,30 +94,75 @@ impl WindowScores {
         }
     }
 
-    /// Ends the merge, and brings the scores to another space.
+    /// Adds the last view and ends the merge: brings the scores to another space and gives them to `sink`, from the
+    /// top, some whole rows at a time: the first of them, and `[C, rows · W]`.
     ///
     /// # Errors
-    /// When a score is NaN or infinite, as `sum` of very large logits may be.
-    pub fn finish(&mut self, transfer: &Transfer) -> Result<(), NonFinite> {
-        let n = self.views as f32;
+    /// When the model said NaN or infinity, or a score becomes so, as `sum` of very large logits may. `sink` may have
+    /// seen some rows by then.
+    ///
+    /// # Panics
+    /// As [`add`](Self::add).
+    pub fn finish(
+        &mut self,
+        raw: &Raw<'_>,
+        d4: D4,
+        transfer: &Transfer,
+        to: &Transfer,
+        sink: &mut dyn FnMut(usize, &[f32]),
+    ) -> Result<(), NonFinite> {
+        let as_it_is =
+            matches!(self.merge, ViewMerge::Mean | ViewMerge::Sum | ViewMerge::Max | ViewMerge::Min);
+        if d4 == D4::IDENTITY && self.views == 0 && as_it_is {
+            assert_eq!(raw.part.size, self.size, "the kept part of the window");
+            assert_eq!(transfer.classes(), self.classes, "classes of the transfer");
+            self.views += 1;
+            return self.rows(raw.rows_together(), to, sink, |_, first, rows| {
+                transfer.apply(raw.planes, raw.size.area() as usize, raw.offset(first, 0), rows)
+            });
+        }
+        self.add(raw, d4, transfer)?;
+        self.rows(UPRIGHT_ROWS, to, sink, Self::merged)
+    }
+
+    /// Lets `fill` write a few rows of all classes at a time, brings them to another space, and gives them to `sink`.
+    fn rows(
+        &mut self,
+        together: u32,
+        to: &Transfer,
+        sink: &mut dyn FnMut(usize, &[f32]),
+        mut fill: impl FnMut(&Self, u32, &mut [f32]) -> Result<(), NonFinite>,
+    ) -> Result<(), NonFinite> {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        for first in (0..self.size.height).step_by(together as usize) {
+            let rows = together.min(self.size.height - first);
+            scratch.resize(self.classes * (rows * self.size.width) as usize, 0.0);
+            fill(self, first, &mut scratch)?;
+            if !to.is_identity() {
+                to.apply_in_place(&mut scratch)?;
+            }
+            sink(first as usize, &scratch);
+        }
+        self.scratch = scratch;
+        Ok(())
+    }
+
+    /// The merged scores of some rows, from `first` on.
+    #[expect(clippy::unnecessary_wraps, reason = "the other way to fill rows may fail")]
+    fn merged(&self, first: u32, rows: &mut [f32]) -> Result<(), NonFinite> {
+        let (n, at) = (rows.len() / self.classes, (first * self.size.width) as usize);
+        let planes = self.scores.chunks_exact(self.size.area() as usize);
+        for (to, from) in rows.chunks_exact_mut(n).zip(planes) {
+            to.copy_from_slice(&from[at..at + n]);
+        }
+        let views = self.views as f32;
         match self.merge {
             ViewMerge::Mean | ViewMerge::Tsharpen if self.views > 1 => {
-                let share = 1.0 / n;
-                self.scores.iter_mut().for_each(|x| *x *= share);
+                let share = 1.0 / views;
+                rows.iter_mut().for_each(|x| *x *= share);
             }
-            ViewMerge::Gmean => self.scores.iter_mut().for_each(|x| *x = crate::exp::exp(*x / n)),
+            ViewMerge::Gmean => rows.iter_mut().for_each(|x| *x = crate::exp::exp(*x / views)),
             _ => {}
-        }
-        if transfer.is_identity() {
-            return Ok(());
-        }
-        let (width, plane) = (self.size.width as usize, self.size.area() as usize);
-        self.scratch.resize(self.classes * width, 0.0);
-        for at in (0..plane).step_by(width) {
-            transfer.apply_classes(&self.scores, plane, at, &mut self.scratch)?;
-            for (class, line) in self.scratch.chunks_exact(width).enumerate() {
-                self.scores[class * plane + at..][..width].copy_from_slice(line);
-            }
         }
         Ok(())
     }
@@ -137,9 +193,7 @@ impl WindowScores {
         merge: impl Fn(f32, f32) -> f32,
     ) -> Result<(), NonFinite> {
         let width = self.size.width as usize;
-        // Rows that lie one after the other in the plane are taken together: memory is read in longer stretches.
-        let whole_rows = raw.part.size.width == raw.size.width;
-        let together = if whole_rows { UPRIGHT_ROWS } else { 1 };
+        let together = raw.rows_together();
         for first in (0..self.size.height).step_by(together as usize) {
             let rows = together.min(self.size.height - first);
             let n = rows as usize * width;
@@ -198,6 +252,11 @@ impl WindowScores {
 }
 
 impl Raw<'_> {
+    /// Rows that lie one after the other in the plane are taken together: memory is read in longer stretches.
+    fn rows_together(&self) -> u32 {
+        if self.part.size.width == self.size.width { UPRIGHT_ROWS } else { 1 }
+    }
+
     /// Where pixel (`y`, `x`) of the kept part lies in a plane.
     fn offset(&self, y: u32, x: u32) -> usize {
         let row = self.part.top as usize + y as usize;

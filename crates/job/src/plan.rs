@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
 /// The version of the plan's form and of what it means; part of its hash.
-pub const PLAN_FORMAT: u32 = 1;
+pub const PLAN_FORMAT: u32 = 2;
 
 /// What is computed for every image, by which members, and how it is merged.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -71,6 +71,8 @@ pub struct Member {
     pub onnx: String,
     /// SHA-256 of the model's bytes, hexadecimal.
     pub sha256: String,
+    /// Bytes of its file.
+    pub model_bytes: u64,
     /// `fold`, `seed`, `epoch` and any other.
     pub tags: BTreeMap<String, String>,
     /// Its weight, per class.

@@ -92,6 +92,45 @@ fn damaged(what: impl std::fmt::Display) -> TileError {
     TileError::Damaged(what.to_string())
 }
 
+/// [`ROWS_PER_FRAME`] rows of a tile, or the last of them, compressed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    bytes: Vec<u8>,
+    plain_bytes: u32,
+}
+
+/// The frame of some rows, `[rows, C, W]`. Frames hang on nothing but their rows: they can be made in any order, by any
+/// thread.
+///
+/// # Errors
+/// When a score does not fit the dtype.
+pub fn encode_rows(rows: &[f32], dtype: TileDtype) -> Result<Frame, TileError> {
+    frame(&to_bytes(rows, dtype)?)
+}
+
+/// The bytes of a tile, from all of its frames in order.
+///
+/// # Errors
+/// When memory runs out.
+pub fn assemble(header: &TileHeader, frames: &[Frame]) -> Result<Vec<u8>, TileError> {
+    let first = frame(&safetensors_header(header))?;
+    let bytes: usize = frames.iter().map(|f| f.bytes.len()).sum();
+    let mut tile = Vec::with_capacity(first.bytes.len() + bytes + frames.len() * 8 + 32);
+    let all = || std::iter::once(&first).chain(frames);
+    all().for_each(|frame| tile.extend_from_slice(&frame.bytes));
+    let count = frames.len() as u32 + 1;
+    tile.extend(SKIPPABLE_MAGIC.to_le_bytes());
+    tile.extend((count * 8 + 9).to_le_bytes());
+    for frame in all() {
+        tile.extend((frame.bytes.len() as u32).to_le_bytes());
+        tile.extend(frame.plain_bytes.to_le_bytes());
+    }
+    tile.extend(count.to_le_bytes());
+    tile.push(0);
+    tile.extend(SEEKABLE_MAGIC.to_le_bytes());
+    Ok(tile)
+}
+
 /// The bytes of a tile; `scores` is `[H, C, W]` over the header's extent.
 ///
 /// # Errors
@@ -102,34 +141,15 @@ fn damaged(what: impl std::fmt::Display) -> TileError {
 pub fn encode(header: &TileHeader, scores: &[f32]) -> Result<Vec<u8>, TileError> {
     let row = header.classes as usize * header.extent.size.width as usize;
     assert_eq!(scores.len(), row * header.extent.size.height as usize, "scores of {:?}", header.extent);
-    let mut tile = Vec::with_capacity(scores.len() * header.dtype.bytes() as usize);
-    let mut frames = Vec::new();
-    let mut raw = safetensors_header(header);
-    push_frame(&raw, &mut tile, &mut frames)?;
-    for rows in scores.chunks(row * ROWS_PER_FRAME as usize) {
-        raw.clear();
-        to_bytes(rows, header.dtype, &mut raw)?;
-        push_frame(&raw, &mut tile, &mut frames)?;
-    }
-    tile.extend(SKIPPABLE_MAGIC.to_le_bytes());
-    tile.extend((frames.len() as u32 * 8 + 9).to_le_bytes());
-    for (compressed, plain) in &frames {
-        tile.extend(compressed.to_le_bytes());
-        tile.extend(plain.to_le_bytes());
-    }
-    tile.extend((frames.len() as u32).to_le_bytes());
-    tile.push(0);
-    tile.extend(SEEKABLE_MAGIC.to_le_bytes());
-    Ok(tile)
+    let frames = scores.chunks(row * ROWS_PER_FRAME as usize).map(|rows| encode_rows(rows, header.dtype));
+    assemble(header, &frames.collect::<Result<Vec<_>, _>>()?)
 }
 
-fn push_frame(raw: &[u8], tile: &mut Vec<u8>, frames: &mut Vec<(u32, u32)>) -> Result<(), TileError> {
+fn frame(plain: &[u8]) -> Result<Frame, TileError> {
     let mut compressor = zstd::bulk::Compressor::new(LEVEL).map_err(damaged)?;
     compressor.include_checksum(true).map_err(damaged)?;
-    let frame = compressor.compress(raw).map_err(damaged)?;
-    frames.push((frame.len() as u32, raw.len() as u32));
-    tile.extend(frame);
-    Ok(())
+    let bytes = compressor.compress(plain).map_err(damaged)?;
+    Ok(Frame { bytes, plain_bytes: plain.len() as u32 })
 }
 
 fn safetensors_header(header: &TileHeader) -> Vec<u8> {
@@ -155,20 +175,23 @@ fn safetensors_header(header: &TileHeader) -> Vec<u8> {
     out
 }
 
-fn to_bytes(scores: &[f32], dtype: TileDtype, out: &mut Vec<u8>) -> Result<(), TileError> {
-    match dtype {
-        TileDtype::F32 => out.extend(scores.iter().flat_map(|s| s.to_le_bytes())),
-        TileDtype::U8 => out.extend(scores.iter().map(|s| (s * 255.0).round().clamp(0.0, 255.0) as u8)),
+fn to_bytes(scores: &[f32], dtype: TileDtype) -> Result<Vec<u8>, TileError> {
+    Ok(match dtype {
+        TileDtype::F32 => scores.iter().flat_map(|s| s.to_le_bytes()).collect(),
+        TileDtype::U8 => scores.iter().map(|s| (s * 255.0).round().clamp(0.0, 255.0) as u8).collect(),
         TileDtype::F16 => {
             let mut half = vec![f16::ZERO; scores.len()];
             half.convert_from_f32_slice(scores);
             if let Some(at) = half.iter().position(|h| !h.is_finite()) {
                 return Err(TileError::Overflow(scores[at].to_string()));
             }
-            out.extend(half.iter().flat_map(|h| h.to_le_bytes()));
+            let mut bytes = vec![0; scores.len() * 2];
+            for (to, half) in bytes.as_chunks_mut::<2>().0.iter_mut().zip(&half) {
+                *to = half.to_le_bytes();
+            }
+            bytes
         }
-    }
-    Ok(())
+    })
 }
 
 /// Where the frames of a tile lie.

@@ -9,8 +9,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-pub(super) const KAFKA: &str = "4.4.0";
-pub(super) const VERSITYGW: &str = "v1.8.0";
+pub(crate) const KAFKA: &str = "4.4.0";
+pub(crate) const VERSITYGW: &str = "v1.8.0";
 pub(super) const TOXIPROXY: &str = "v2.5.0";
 
 /// Stands in the name of a download that is not whole, before the id of the process that is at it.
@@ -128,8 +128,8 @@ fn kafka_pom() -> String {
     )
 }
 
-/// A program that Go builds.
-fn go_program(name: &str, package: &str, version: &str) -> Result<PathBuf> {
+/// A program that Go builds, from its package's path and version.
+pub(crate) fn go_program(name: &str, package: &str, version: &str) -> Result<PathBuf> {
     let folder = package.split('/').nth(2).unwrap_or(name);
     let folder = install_once(&format!("{folder}-{version}"), name, |folder| {
         let go = go()?;

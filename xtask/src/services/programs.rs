@@ -32,10 +32,15 @@ pub(super) fn java() -> Result<Program> {
     })
 }
 
+/// Whether this machine has a Go of its own.
+pub(crate) fn go_is_there() -> bool {
+    // `go version go1.26.8 linux/amd64`
+    says("go", "version").is_some_and(|text| number_after(&text, "go1.") >= Some(GO_LEAST))
+}
+
 /// A Go that builds any program.
 pub(super) fn go() -> Result<Program> {
-    // `go version go1.26.8 linux/amd64`
-    if says("go", "version").is_some_and(|text| number_after(&text, "go1.") >= Some(GO_LEAST)) {
+    if go_is_there() {
         return Ok(Program { path: "go".into(), on_path: true });
     }
     packaged(GO_PACKAGE, "go/bin/go")

@@ -1,0 +1,126 @@
+//! A store that counts what is asked of the one behind it.
+
+use crate::{ObjectMeta, ObjectStore, StoreError, StoreErrorKind};
+use async_trait::async_trait;
+use bytes::Bytes;
+use marquetry_telemetry::{Direction, Metrics, Operation, RequestOutcome};
+use std::future::Future;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// A store whose requests, their times and their bytes are counted.
+pub struct MeteredStore {
+    inner: Arc<dyn ObjectStore>,
+    metrics: Metrics,
+}
+
+impl MeteredStore {
+    /// `inner`, counted in `metrics`.
+    pub fn new(inner: Arc<dyn ObjectStore>, metrics: Metrics) -> Self {
+        Self { inner, metrics }
+    }
+
+    async fn count<T>(
+        &self,
+        operation: Operation,
+        request: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        let started = Instant::now();
+        let result = request.await;
+        self.metrics.store_request_duration.of(operation).observe_duration(started.elapsed());
+        let outcome = match &result {
+            Ok(_) => RequestOutcome::Ok,
+            Err(error) => match error.kind {
+                StoreErrorKind::NotFound => RequestOutcome::NotFound,
+                StoreErrorKind::Full => RequestOutcome::Full,
+                StoreErrorKind::Unavailable => RequestOutcome::Unavailable,
+                StoreErrorKind::BadKey
+                | StoreErrorKind::Changed
+                | StoreErrorKind::Denied
+                | StoreErrorKind::NoStore
+                | StoreErrorKind::TooShort => RequestOutcome::Refused,
+            },
+        };
+        self.metrics.store_requests.of((operation, outcome)).increment();
+        result
+    }
+
+    fn moved(&self, direction: Direction, bytes: u64) {
+        self.metrics.store_bytes.of(direction).add(bytes);
+    }
+}
+
+#[async_trait]
+impl ObjectStore for MeteredStore {
+    fn name(&self) -> String {
+        self.inner.name()
+    }
+
+    async fn put(&self, key: &str, value: Bytes) -> Result<(), StoreError> {
+        let bytes = value.len() as u64;
+        self.count(Operation::Put, self.inner.put(key, value)).await?;
+        self.moved(Direction::Written, bytes);
+        Ok(())
+    }
+
+    async fn put_file(&self, key: &str, path: &Path) -> Result<(), StoreError> {
+        // A file that goes while it is sent is the request's to report.
+        let bytes = std::fs::metadata(path).map_or(0, |meta| meta.len());
+        self.count(Operation::Put, self.inner.put_file(key, path)).await?;
+        self.moved(Direction::Written, bytes);
+        Ok(())
+    }
+
+    async fn get(&self, key: &str) -> Result<Bytes, StoreError> {
+        let value = self.count(Operation::Get, self.inner.get(key)).await?;
+        self.moved(Direction::Read, value.len() as u64);
+        Ok(value)
+    }
+
+    async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
+        let value = self.count(Operation::GetRange, self.inner.get_range(key, range)).await?;
+        self.moved(Direction::Read, value.len() as u64);
+        Ok(value)
+    }
+
+    async fn head(&self, key: &str) -> Result<ObjectMeta, StoreError> {
+        self.count(Operation::Head, self.inner.head(key)).await
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<ObjectMeta>, StoreError> {
+        self.count(Operation::List, self.inner.list(prefix)).await
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), StoreError> {
+        self.count(Operation::Delete, self.inner.delete(key)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::FolderStore;
+
+    #[tokio::test]
+    async fn counts_requests_and_bytes_and_keeps_the_contract() {
+        let folder = tempfile::tempdir().unwrap();
+        let metrics = Metrics::new();
+        let inner: Arc<dyn ObjectStore> = Arc::new(FolderStore::open(folder.path()).unwrap());
+        crate::contract::store(&MeteredStore::new(Arc::clone(&inner), metrics.clone())).await;
+        let before = metrics.exposition();
+        let store = MeteredStore::new(inner, metrics.clone());
+        store.put("counted", Bytes::from_static(b"1234567")).await.unwrap();
+        store.get("not/there").await.unwrap_err();
+        let after = metrics.exposition();
+        let value = |text: &str, series: &str| -> f64 {
+            let line = text.lines().find_map(|line| line.strip_prefix(series)).expect(series);
+            line.trim().parse().expect("a number")
+        };
+        let grown = |series: &str| value(&after, series) - value(&before, series);
+        assert_eq!(grown(r#"marquetry_store_bytes_total{direction="written"}"#), 7.0);
+        assert_eq!(grown(r#"marquetry_store_requests_total{operation="put",outcome="ok"}"#), 1.0);
+        assert_eq!(grown(r#"marquetry_store_requests_total{operation="get",outcome="not_found"}"#), 1.0);
+    }
+}

@@ -1,0 +1,172 @@
+//! A coordinator at its real work, over a real broker, with workers that only pretend to compute: how many messages a
+//! second it plans and publishes, what it costs, and how long workers wait for it.
+//!
+//! `cargo xtask simulate` starts the broker and runs this. The workers live in a process of their own, so that what is
+//! measured of this one is the coordinator's alone.
+
+#![expect(clippy::print_stdout, reason = "this program talks to people on a terminal")]
+
+#[path = "simulate/measure.rs"]
+mod measure;
+#[path = "simulate/workers.rs"]
+mod workers;
+
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use clap::Parser;
+use marquetry_coordinator::{Follow, new_run};
+use marquetry_ensemble::{Importance, Labelling, Space, View, ViewMerge};
+use marquetry_geometry::{Edges, Size, WindowSpec};
+use marquetry_job::spec::JobSpec;
+use marquetry_job::{Group, PLAN_FORMAT, Plan, PlannedImage, Scaling, Scoring, TileDtype, key};
+use marquetry_transport::{KafkaOptions, KafkaQueue, S3, S3Options, Stores};
+use measure::Usage;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Blocks of one simulated image.
+const BLOCKS: u64 = 50;
+
+#[derive(Parser)]
+struct Args {
+    /// Blocks to compute.
+    #[arg(long, default_value_t = 1_000_000)]
+    tasks: u64,
+    /// Simulated workers.
+    #[arg(long, default_value_t = 1000)]
+    workers: usize,
+    /// What a worker pretends to need for one block, ms; each block differs by up to a half.
+    #[arg(long, default_value_t = 200)]
+    task_ms: u64,
+    /// Kafka brokers.
+    #[arg(long, env = "MARQUETRY_TEST_KAFKA")]
+    brokers: String,
+    #[arg(long, hide = true)]
+    prefix: Option<String>,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let args = Args::parse();
+    match &args.prefix {
+        Some(prefix) => workers::run(&args.brokers, prefix, args.workers, args.task_ms).await,
+        None => coordinate(&args).await,
+    }
+}
+
+async fn queue(brokers: &str, prefix: &str) -> Result<Arc<KafkaQueue>> {
+    let options = KafkaOptions { prefix: prefix.to_owned(), ..KafkaOptions::new(brokers) };
+    Ok(Arc::new(KafkaQueue::connect(options).await?))
+}
+
+async fn coordinate(args: &Args) -> Result<()> {
+    let prefix = format!("simulate-{:08x}", fastrand::u32(..));
+    let folder = tempfile::tempdir()?;
+    let uri = folder.path().display().to_string();
+    let store = Stores::new(S3::new(S3Options::default())).open(&uri).await?;
+    let queue = queue(&args.brokers, &prefix).await?;
+
+    let started = Instant::now();
+    let images = args.tasks.div_ceil(BLOCKS) as u32;
+    let plan = plan(images);
+    let tasks = plan.cost().tasks;
+    println!("planned {tasks} tasks of {images} images in {:.2} s", started.elapsed().as_secs_f64());
+    store.put(&key::plan(&plan.job), Bytes::from(serde_json::to_vec(&plan)?)).await?;
+
+    let mut workers = Command::new(std::env::current_exe()?)
+        .args(["--brokers", &args.brokers, "--prefix", &prefix])
+        .args(["--workers", &args.workers.to_string(), "--task-ms", &args.task_ms.to_string()])
+        .stdin(Stdio::piped())
+        .spawn()
+        .context("the simulated workers")?;
+    let spec = spec()?;
+    let run = new_run(&plan.job, &uri);
+    let follow = Follow {
+        store: Arc::clone(&store),
+        queue: queue.clone(),
+        run: &run,
+        plan: &plan,
+        spec: &spec,
+        outputs: "simulated",
+        attempts_max: 3,
+        stop_at_loss: false,
+        keep_tiles: false,
+        patience: Duration::from_mins(10),
+    };
+    let (before, started) = (Usage::now()?, Instant::now());
+    let mut ramp = None;
+    let tally = follow
+        .run(|tally| {
+            // From here on every worker has had a task.
+            if ramp.is_none() && tally.tasks_computed >= 2 * args.workers as u64 {
+                ramp = Some((started.elapsed(), tally.tasks_computed));
+            }
+        })
+        .await?;
+    let (wall, used) = (started.elapsed().as_secs_f64(), Usage::now()?);
+    anyhow::ensure!(tally.tasks_computed == tasks, "{} of {tasks} tasks", tally.tasks_computed);
+    // The workers end when nobody holds the other end of their input, and say how long they were idle.
+    drop(workers.stdin.take());
+    workers.wait()?;
+
+    let cpu = used.cpu_seconds - before.cpu_seconds;
+    println!("coordinator: {:.0} tasks/s over {wall:.1} s", tasks as f64 / wall);
+    if let Some((at, done)) = ramp {
+        let rate = (tasks - done) as f64 / (wall - at.as_secs_f64());
+        let ideal = args.workers as f64 * 1000.0 / args.task_ms as f64;
+        println!(
+            "             {rate:.0} tasks/s once all were at work, of {ideal:.0} that the workers could do"
+        );
+    }
+    println!(
+        "             {:.1} µs of CPU a task, {:.0} MB resident at most",
+        1e6 * cpu / tasks as f64,
+        used.peak_mb
+    );
+    println!("             {} sent again for being late", tally.resent);
+    Ok(())
+}
+
+/// A plan of images that nobody looks at.
+fn plan(images: u32) -> Plan {
+    let window = Size::square(512);
+    let group = Group {
+        scaling: Scaling::Factor(1.0),
+        window: WindowSpec { inner: window, margin: Size::square(0), stride: window, edges: Edges::Shift },
+        importance: Importance::Constant,
+        views: vec![View::IDENTITY],
+        members: Vec::new(),
+    };
+    let scoring = Scoring {
+        format: PLAN_FORMAT,
+        classes: vec!["a".into(), "b".into()],
+        labelling: Labelling::Multiclass,
+        view_merge: ViewMerge::Mean,
+        view_space: Space::Probabilities,
+        space: Space::Probabilities,
+        mirrored: None,
+        tile: TileDtype::F16,
+        block_pixels: window.area(),
+        groups: vec![group],
+    };
+    let image = |n: u32| PlannedImage {
+        id: format!("image-{n:07}"),
+        uri: format!("s3://bucket/images/image-{n:07}.tif"),
+        key: format!("{n:016x}"),
+        size: Size::new(5 * window.height, BLOCKS as u32 / 5 * window.width),
+        bands: 3,
+    };
+    Plan::new("simulate", scoring, (0..images).map(image).collect())
+}
+
+fn spec() -> Result<JobSpec> {
+    let text = "
+version: 1
+images: nowhere
+classes: [a, b]
+members: [{onnx: none.onnx}]
+outputs: [{masks: png}]
+";
+    JobSpec::parse(text).map_err(|errors| anyhow::anyhow!("{errors}"))
+}

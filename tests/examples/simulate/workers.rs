@@ -1,0 +1,98 @@
+//! Workers and an aggregator that speak the real protocol and compute nothing.
+
+use anyhow::Result;
+use bytes::Bytes;
+use marquetry_job::{AggregateMessage, Event, ResultMessage, StageSeconds, TaskMessage, message};
+use marquetry_transport::{Drain, KafkaQueue, TaskQueue, Topic, consume};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use tokio::io::AsyncReadExt;
+use tokio::sync::Semaphore;
+
+/// Members of the consumer group. Each stands for many workers: a thousand clients of a broker do not fit in a process.
+const MEMBERS: usize = 8;
+
+/// How busy the workers were.
+#[derive(Default)]
+struct Busy {
+    tasks: AtomicU64,
+    working_us: AtomicU64,
+    /// When the first task came and when the last was done, µs since the start.
+    first_us: AtomicU64,
+    last_us: AtomicU64,
+}
+
+/// Works until the standard input is closed, then says how busy it was.
+pub(crate) async fn run(brokers: &str, prefix: &str, workers: usize, task_ms: u64) -> Result<()> {
+    let queue = super::queue(brokers, prefix).await?;
+    let busy = Arc::new(Busy { first_us: AtomicU64::new(u64::MAX), ..Busy::default() });
+    let started = Instant::now();
+    let mut members = tokio::task::JoinSet::new();
+    for member in 0..MEMBERS {
+        let own = workers / MEMBERS + usize::from(member < workers % MEMBERS);
+        members.spawn(pretend(Arc::clone(&queue), member, own, task_ms, Arc::clone(&busy), started));
+    }
+    members.spawn(aggregate(Arc::clone(&queue)));
+    let mut nothing = Vec::new();
+    tokio::io::stdin().read_to_end(&mut nothing).await?;
+    members.abort_all();
+    let (first, last) = (busy.first_us.load(Ordering::Relaxed), busy.last_us.load(Ordering::Relaxed));
+    let span = last.saturating_sub(first) as f64 * workers as f64;
+    let share = 100.0 * busy.working_us.load(Ordering::Relaxed) as f64 / span.max(1.0);
+    let tasks = busy.tasks.load(Ordering::Relaxed);
+    println!(
+        "workers:     {tasks} tasks done by {workers} workers, busy {share:.1} % of the time from first to last"
+    );
+    Ok(())
+}
+
+async fn pretend(
+    queue: Arc<KafkaQueue>,
+    member: usize,
+    workers: usize,
+    task_ms: u64,
+    busy: Arc<Busy>,
+    started: Instant,
+) -> Result<()> {
+    let subscription = queue.subscribe(Topic::Tasks, "workers").await?;
+    let turn = Arc::new(AtomicUsize::new(0));
+    let work = |payload: Bytes, admitted| {
+        let (queue, busy) = (Arc::clone(&queue), Arc::clone(&busy));
+        let name = format!("worker-{member}-{}", turn.fetch_add(1, Ordering::Relaxed) % workers.max(1));
+        async move {
+            let _admitted = admitted;
+            let Ok(task) = message::decode::<TaskMessage>(&payload) else { return true };
+            let begun = started.elapsed().as_micros() as u64;
+            busy.first_us.fetch_min(begun, Ordering::Relaxed);
+            let took = Duration::from_millis(task_ms).mul_f64(0.5 + fastrand::f64());
+            tokio::time::sleep(took).await;
+            let done = started.elapsed().as_micros() as u64;
+            busy.tasks.fetch_add(1, Ordering::Relaxed);
+            busy.working_us.fetch_add(done - begun, Ordering::Relaxed);
+            busy.last_us.fetch_max(done, Ordering::Relaxed);
+            let (forwards, seconds) = (1, StageSeconds::default());
+            let event = Event::Tile { task: task.task, tile_bytes: 1, forwards, seconds };
+            say(&queue, ResultMessage { run: task.run, from: name, event }, task.task.image).await
+        }
+    };
+    Ok(consume(subscription, Arc::new(Semaphore::new(workers)), &Drain::never(), work).await?)
+}
+
+async fn aggregate(queue: Arc<KafkaQueue>) -> Result<()> {
+    let subscription = queue.subscribe(Topic::Aggregate, "aggregators").await?;
+    let work = |payload: Bytes, _admitted| {
+        let queue = Arc::clone(&queue);
+        async move {
+            let Ok(wanted) = message::decode::<AggregateMessage>(&payload) else { return true };
+            let event = Event::Image { image: wanted.image, partial: wanted.partial, seconds: 0.0 };
+            say(&queue, ResultMessage { run: wanted.run, from: "aggregator".into(), event }, wanted.image)
+                .await
+        }
+    };
+    Ok(consume(subscription, Arc::new(Semaphore::new(64)), &Drain::never(), work).await?)
+}
+
+async fn say(queue: &KafkaQueue, said: ResultMessage, image: u32) -> bool {
+    queue.publish(Topic::Results, &image.to_string(), Bytes::from(message::encode(&said))).await.is_ok()
+}
