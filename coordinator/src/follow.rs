@@ -230,7 +230,9 @@ impl Follow<'_> {
         self.show(progress);
         match event {
             Event::Tile { task, .. } => course.outstanding.back(Work::Task(*task), true, now),
-            Event::Image { image, .. } => course.outstanding.back(Work::Image(*image), true, now),
+            Event::Image { image, partial, .. } if changed || !partial => {
+                course.outstanding.back(Work::Image(*image), true, now);
+            }
             // What comes of a failure is in the steps; an old one must not touch what is out.
             Event::TaskFailed { task, .. } if changed => {
                 course.outstanding.back(Work::Task(*task), false, now);
@@ -238,7 +240,7 @@ impl Follow<'_> {
             Event::ImageFailed { image, .. } if changed => {
                 course.outstanding.back(Work::Image(*image), false, now);
             }
-            Event::TaskFailed { .. } | Event::ImageFailed { .. } | Event::Retry => {}
+            Event::TaskFailed { .. } | Event::Image { .. } | Event::ImageFailed { .. } | Event::Retry => {}
         }
         if progress != before {
             count(event, &mut course.tally);

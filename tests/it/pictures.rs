@@ -1,4 +1,13 @@
-//! Images made in code.
+//! Images made in code, and the chance in tests.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The seed of a test whose course is random: `MARQUETRY_SEED`, or one of the moment. Who takes it prints it.
+pub(crate) fn seed() -> u64 {
+    let from_clock =
+        || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| u64::from(t.subsec_nanos()));
+    std::env::var("MARQUETRY_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(from_clock)
+}
 
 /// Numbers that look random; the same for the same seed.
 pub(crate) struct Dice(u64);

@@ -1,9 +1,9 @@
 //! Law 5: kills, restarts, threads and damaged tiles change no byte of what comes out.
 
 use crate::fixture::{Place, below, same_files};
-use crate::pictures::{Dice, bmp};
+use crate::pictures::{Dice, bmp, seed};
 use marquetry_model::toy::{Toy, Weights};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 const JOB: &str = "
 version: 1
@@ -44,9 +44,7 @@ fn number(summary: &serde_json::Value, key: &str) -> u64 {
 
 #[test]
 fn killed_jobs_go_on_where_they_stopped() {
-    let from_clock =
-        || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| u64::from(t.subsec_nanos()));
-    let seed = std::env::var("MARQUETRY_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(from_clock);
+    let seed = seed();
     eprintln!("the kills of this run: MARQUETRY_SEED={seed}");
     let mut dice = Dice::new(seed);
     let place = place(5, 11);

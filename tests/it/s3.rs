@@ -11,6 +11,7 @@ use marquetry_telemetry::Metrics;
 use marquetry_transport::uri::Location;
 use marquetry_transport::{CacheOptions, Files, ObjectStore, S3, S3Options, S3Store};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// A part of the bucket for one test.
 struct Bucket {

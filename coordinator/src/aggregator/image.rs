@@ -14,7 +14,7 @@ use marquetry_imagery::ImageError;
 use marquetry_job::spec::{JobSpec, Output};
 use marquetry_job::{Plan, PlannedImage, key};
 use marquetry_raster::read::Limits;
-use marquetry_transport::ObjectStore;
+use marquetry_transport::{ObjectStore, StoreErrorKind};
 use std::path::Path;
 use std::sync::Arc;
 use tokio::runtime::Handle;
@@ -36,13 +36,18 @@ pub(crate) struct Work<'a> {
 
 impl Work<'_> {
     /// Merges the image's tiles, decides, tidies up, writes every output and, last of all, the image's part: an image
-    /// whose part is stored is finished.
-    pub(crate) fn run(&self) -> Result<(), AggregateError> {
+    /// whose part is stored is finished. Whether there are gaps in it.
+    ///
+    /// An image that is finished without gaps stays as it is: whoever wanted it with gaps did not know yet.
+    pub(crate) fn run(&self) -> Result<bool, AggregateError> {
         let planned = self
             .plan
             .images
             .get(self.image as usize)
             .ok_or_else(|| AggregateError::Plan(format!("there is no image {}", self.image)))?;
+        if self.partial && self.is_whole(planned)? {
+            return Ok(false);
+        }
         let temp = self.options.temp_dir.as_path();
         let decide = &self.spec.decide;
         let mut rows = LabelRows {
@@ -70,23 +75,42 @@ impl Work<'_> {
         part.class_pixels = rows.class_pixels;
         let (files, folder) = rows.outputs.finish(&mut part)?;
         self.add_pictures(planned, &rows.pictures, &mut part)?;
+        // Again: the tiles that were missing may have come while this was at work on the others.
+        if self.partial && self.is_whole(planned)? {
+            return Ok(false);
+        }
         for (place, path) in &files {
             self.put_file(place, path)?;
         }
         drop(folder);
-        self.put_part(planned, &part)
+        self.put_part(planned, &part)?;
+        Ok(self.partial)
     }
 
-    /// That there are gaps is written before the part they are in, and taken back before the one without.
+    /// Whether the image is stored without gaps.
+    fn is_whole(&self, planned: &PlannedImage) -> Result<bool, AggregateError> {
+        let is_there = |key: String| match self.runtime.block_on(self.store.head(&key)) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind == StoreErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        };
+        let (job, image) = (&self.plan.job, &planned.key);
+        Ok(is_there(key::part(job, self.outputs, image))? && !is_there(key::gaps(job, self.outputs, image))?)
+    }
+
+    /// That there are gaps is written before the part they are in, and taken back after the one without: who dies in
+    /// between leaves an image that is made again.
     fn put_part(&self, planned: &PlannedImage, part: &Part) -> Result<(), AggregateError> {
         let gaps = key::gaps(&self.plan.job, self.outputs, &planned.key);
         if self.partial {
             self.runtime.block_on(self.store.put(&gaps, bytes::Bytes::new()))?;
-        } else {
-            self.runtime.block_on(self.store.delete(&gaps))?;
         }
         let key = key::part(&self.plan.job, self.outputs, &planned.key);
-        Ok(self.runtime.block_on(self.store.put(&key, part.to_bytes().into()))?)
+        self.runtime.block_on(self.store.put(&key, part.to_bytes().into()))?;
+        if !self.partial {
+            self.runtime.block_on(self.store.delete(&gaps))?;
+        }
+        Ok(())
     }
 
     fn max_value(&self) -> u16 {

@@ -146,7 +146,10 @@ impl Aggregator {
                 tracing::debug!(job = run.job, image, "left over from a run that has ended");
                 return true;
             }
-            Ok(Some(done)) => (Event::Image { image, seconds: started.elapsed().as_secs_f64() }, Some(done)),
+            Ok(Some(done)) => {
+                let (partial, seconds) = (done.partial, started.elapsed().as_secs_f64());
+                (Event::Image { image, partial, seconds }, Some(done))
+            }
             Err(error) => {
                 let (damaged, retry, reason) = (error.damaged(), error.may_pass(), error.to_string());
                 tracing::debug!(image, attempt, retry, "{reason}");
@@ -188,7 +191,7 @@ impl Aggregator {
         let job = self.job(&wanted, &*store).await?;
         // What is stored of an image with gaps is needed when these are filled.
         let keep = wanted.partial || job.spec.tiles.keep;
-        let done = Done { store: Arc::clone(&store), job: Arc::clone(&job), image: wanted.image, keep };
+        let (image, kept, known) = (wanted.image, Arc::clone(&store), Arc::clone(&job));
         let runtime = tokio::runtime::Handle::current();
         let work = move || {
             let work = Work {
@@ -204,8 +207,8 @@ impl Aggregator {
             work.run()
         };
         let joined = tokio::task::spawn_blocking(work).await;
-        joined.unwrap_or_else(|e| Err(AggregateError::Plan(format!("a bug: {e}"))))?;
-        Ok(Some(done))
+        let partial = joined.unwrap_or_else(|e| Err(AggregateError::Plan(format!("a bug: {e}"))))?;
+        Ok(Some(Done { store: kept, job: known, image, partial, keep }))
     }
 
     /// The plan and the job file, read once for each run.
@@ -242,6 +245,8 @@ struct Done {
     store: Arc<dyn ObjectStore>,
     job: Arc<Job>,
     image: u32,
+    /// Whether there are gaps in it.
+    partial: bool,
     keep: bool,
 }
 

@@ -231,8 +231,10 @@ impl Ledger {
             Event::TaskFailed { task, attempt, reason, retry } => {
                 self.task_failed(*task, *attempt, reason, *retry)
             }
-            Event::Image { image, .. } => {
-                self.finish_image(*image);
+            Event::Image { image, partial, .. } => {
+                if !partial || self.expects_gaps(*image) {
+                    self.finish_image(*image);
+                }
                 Vec::new()
             }
             Event::ImageFailed { image, attempt, reason, damaged, retry } => {
@@ -347,6 +349,13 @@ impl Ledger {
             return Some(self.lose_image(image, self.attempts_max, reason));
         }
         Some(state.aggregate(image))
+    }
+
+    /// Whether an image is being put together without blocks that were given up. If it is not, what comes of an earlier
+    /// try with gaps is old: these blocks have another try, or are stored by now.
+    fn expects_gaps(&self, image: u32) -> bool {
+        let state = self.images.get(image as usize);
+        state.is_some_and(|state| state.stage == Stage::Aggregating && state.lost_blocks > 0)
     }
 
     fn finish_image(&mut self, image: u32) {

@@ -9,6 +9,10 @@ fn failed(task: TaskId, attempt: u32, retry: bool) -> Event {
     Event::TaskFailed { task, attempt, reason: "no".into(), retry }
 }
 
+fn finished(image: u32, partial: bool) -> Event {
+    Event::Image { image, partial, seconds: 0.0 }
+}
+
 fn id(image: u32, group: u32, block: u32) -> TaskId {
     TaskId { image, group, block }
 }
@@ -33,9 +37,9 @@ fn an_image_is_put_together_once_all_its_blocks_are_stored() {
     assert!(ledger.apply(&tile(id(0, 0, 1))).is_empty());
     assert_eq!(aggregates(&ledger.apply(&tile(id(0, 0, 0)))), [0]);
     assert!(ledger.apply(&tile(id(0, 0, 0))).is_empty(), "a duplicate must change nothing");
-    ledger.apply(&Event::Image { image: 0, seconds: 0.0 });
+    ledger.apply(&finished(0, false));
     assert!(!ledger.is_complete());
-    ledger.apply(&Event::Image { image: 1, seconds: 0.0 });
+    ledger.apply(&finished(1, false));
     assert!(ledger.is_complete());
     assert_eq!((ledger.progress().tasks_done, ledger.progress().images_done), (4, 2));
 }
@@ -63,7 +67,7 @@ fn failures_are_tried_again_and_then_given_up() {
     assert!(matches!(&steps[..], [Step::GiveUp(loss)] if loss.attempts == 2 && loss.reason == "no"));
     let steps = ledger.apply(&tile(id(0, 0, 1)));
     assert!(matches!(&steps[..], [Step::Aggregate { partial: true, .. }]));
-    ledger.apply(&Event::Image { image: 0, seconds: 0.0 });
+    ledger.apply(&finished(0, true));
     assert!(ledger.is_complete() && ledger.progress().images_failed == 1);
 }
 
@@ -153,7 +157,7 @@ fn what_was_out_too_long_is_sent_again_without_being_a_failure() {
     let aggregate = ledger.apply(&tile(id(0, 0, 0))).remove(0);
     assert_eq!(ledger.again(&first), None, "nothing is open");
     assert!(matches!(ledger.again(&aggregate), Some(Step::Aggregate { attempt: 2, .. })));
-    ledger.apply(&Event::Image { image: 0, seconds: 0.0 });
+    ledger.apply(&finished(0, false));
     assert!(ledger.is_complete() && ledger.again(&aggregate).is_none());
 }
 
@@ -163,7 +167,7 @@ fn what_was_given_up_may_be_tried_again() {
     ledger.advance(usize::MAX);
     ledger.apply(&failed(id(0, 0, 0), 1, true));
     ledger.apply(&tile(id(0, 0, 1)));
-    ledger.apply(&Event::Image { image: 0, seconds: 0.0 });
+    ledger.apply(&finished(0, true));
     ledger.apply(&failed(id(1, 0, 0), 1, false));
     assert!(ledger.is_complete());
     assert_eq!((ledger.progress().images_done, ledger.progress().images_failed), (1, 2));
@@ -177,11 +181,30 @@ fn what_was_given_up_may_be_tried_again() {
     for (image, steps) in steps.iter().enumerate() {
         let [Step::Aggregate { attempt, partial: false, .. }] = &steps[..] else { panic!("{steps:?}") };
         assert_eq!(*attempt, 2, "image {image}");
-        ledger.apply(&Event::Image { image: image as u32, seconds: 0.0 });
+        ledger.apply(&finished(image as u32, false));
     }
     assert!(ledger.is_complete());
     let progress = ledger.progress();
     assert_eq!((progress.tasks_done, progress.images_done, progress.images_failed), (3, 2, 0));
+}
+
+/// The message that asks for an image with gaps may wait while its blocks get another try, also by another coordinator.
+#[test]
+fn an_image_with_gaps_does_not_count_when_the_gaps_are_being_filled() {
+    let mut ledger = Ledger::new(&[vec![2]], 1);
+    ledger.advance(usize::MAX);
+    ledger.apply(&tile(id(0, 0, 0)));
+    let steps = ledger.apply(&failed(id(0, 0, 1), 1, false));
+    assert!(matches!(&steps[..], [Step::GiveUp(_), Step::Aggregate { partial: true, .. }]), "{steps:?}");
+    ledger.apply(&Event::Retry);
+    ledger.apply(&finished(0, true));
+    assert!(!ledger.is_complete());
+    let steps = ledger.apply(&tile(id(0, 0, 1)));
+    assert!(matches!(&steps[..], [Step::Aggregate { partial: false, .. }]), "{steps:?}");
+    ledger.apply(&finished(0, true));
+    assert!(!ledger.is_complete());
+    ledger.apply(&finished(0, false));
+    assert!(ledger.is_complete());
 }
 
 proptest! {
@@ -240,7 +263,7 @@ impl Dice {
         match *step {
             Step::Compute { task, .. } if good => tile(task),
             Step::Compute { task, attempt, .. } => failed(task, attempt, retry),
-            Step::Aggregate { image, .. } if good => Event::Image { image, seconds: 0.0 },
+            Step::Aggregate { image, partial, .. } if good => finished(image, partial),
             Step::Aggregate { image, attempt, .. } => {
                 let damaged = if self.below(2) == 0 { vec![id(image, 0, 0)] } else { Vec::new() };
                 Event::ImageFailed { image, attempt, reason: "no".into(), damaged, retry }

@@ -147,6 +147,8 @@ pub enum Event {
     Image {
         /// Which.
         image: u32,
+        /// Whether it was put together without the blocks that had been given up.
+        partial: bool,
         /// How long it took to put together, s.
         seconds: f64,
     },
@@ -236,9 +238,12 @@ mod tests {
         let golden = br#"{"v":1,"job":"nuclei-0123456789ab","store":"s3://b/p","run":"r1","task":{"image":7,"group":1,"block":4000000000},"attempt":2,"replace":false}"#;
         assert_eq!(String::from_utf8(encode(&task)).unwrap(), String::from_utf8_lossy(golden));
         assert_eq!(decode::<TaskMessage>(golden).unwrap(), task);
-        let result =
-            ResultMessage { run: run(), from: "w".into(), event: Event::Image { image: 3, seconds: 0.5 } };
-        let golden = br#"{"v":1,"job":"nuclei-0123456789ab","store":"s3://b/p","run":"r1","from":"w","event":"image","image":3,"seconds":0.5}"#;
+        let result = ResultMessage {
+            run: run(),
+            from: "w".into(),
+            event: Event::Image { image: 3, partial: false, seconds: 0.5 },
+        };
+        let golden = br#"{"v":1,"job":"nuclei-0123456789ab","store":"s3://b/p","run":"r1","from":"w","event":"image","image":3,"partial":false,"seconds":0.5}"#;
         assert_eq!(String::from_utf8(encode(&result)).unwrap(), String::from_utf8_lossy(golden));
         assert_eq!(decode::<ResultMessage>(golden).unwrap(), result);
     }

@@ -85,7 +85,7 @@ async fn aggregate(queue: Arc<KafkaQueue>) -> Result<()> {
         let queue = Arc::clone(&queue);
         async move {
             let Ok(wanted) = message::decode::<AggregateMessage>(&payload) else { return true };
-            let event = Event::Image { image: wanted.image, seconds: 0.0 };
+            let event = Event::Image { image: wanted.image, partial: wanted.partial, seconds: 0.0 };
             say(&queue, ResultMessage { run: wanted.run, from: "aggregator".into(), event }, wanted.image)
                 .await
         }

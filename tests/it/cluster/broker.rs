@@ -1,0 +1,62 @@
+//! A broker that is slow, cut off, killed, stopped.
+
+use crate::cluster::listen::Listener;
+use crate::cluster::own_kafka::OwnKafka;
+use crate::cluster::proxies::Toxic;
+use crate::cluster::role::Role;
+use crate::cluster::services::free_port;
+use crate::cluster::setup::{Cluster, Kept};
+
+/// One job during which `trouble` happens to the broker, once some of it is done.
+fn a_job_with(cluster: &mut Cluster, store: &str, trouble: impl FnOnce(&mut Role)) {
+    cluster.move_to(store);
+    let heard = Listener::new(cluster);
+    let mut job = cluster.coordinator("job.yaml");
+    heard.until_tiles(8);
+    trouble(&mut job);
+    job.end().ends_with(0);
+    cluster.has_the_same_bytes();
+}
+
+#[test]
+fn a_broker_may_be_slow_cut_off_killed_and_stopped() {
+    let Some(mut cluster) = Cluster::start(Kept::InFolder) else { return };
+    let port = free_port();
+    let proxy = Toxic::new(&cluster.services.toxiproxy, &cluster.prefix, &format!("127.0.0.1:{port}"));
+    let Some(mut kafka) = OwnKafka::new(port, proxy.port) else { return };
+    cluster.brokers = format!("127.0.0.1:{}", proxy.port);
+
+    // Roles may be there before their broker is.
+    let mut roles = [cluster.worker(), cluster.worker(), cluster.aggregator()];
+    roles.iter_mut().for_each(|role| role.until_it_says("no Kafka broker answers"));
+    kafka.start();
+
+    a_job_with(&mut cluster, "slow", |_| proxy.delay(150, 100));
+    proxy.heal();
+    a_job_with(&mut cluster, "cut", |job| {
+        proxy.enable(false);
+        job.until_it_says("is away");
+        proxy.enable(true);
+    });
+    a_job_with(&mut cluster, "killed", |job| {
+        kafka.kill9();
+        job.until_it_says("is away");
+        kafka.start();
+    });
+    a_job_with(&mut cluster, "stopped", |job| {
+        kafka.stop();
+        job.until_it_says("is away");
+        kafka.start();
+    });
+    assert!(roles.iter_mut().all(Role::is_running), "nobody has given up");
+}
+
+#[test]
+fn a_broker_that_is_not_there_is_named() {
+    let Some(mut cluster) = Cluster::start(Kept::InFolder) else { return };
+    cluster.brokers = format!("127.0.0.1:{}", free_port());
+    let (worker, brokers) = (cluster.worker_with(&["--connect-seconds", "1"]), cluster.brokers.clone());
+    let job = cluster.coordinator_with("job.yaml", &["--connect-seconds", "1"]);
+    job.end().ends_with(69).says(&[&brokers, "--brokers"]);
+    worker.end().ends_with(69).says(&[&brokers, "--brokers"]);
+}

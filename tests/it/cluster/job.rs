@@ -1,0 +1,70 @@
+//! The job that clusters run, and what one process makes of it.
+
+use crate::fixture::Place;
+use crate::pictures::bmp;
+use marquetry_model::toy::{Toy, Weights};
+use std::collections::BTreeMap;
+use std::sync::{LazyLock, OnceLock};
+
+/// 52 tasks in two groups, with everything that an order of arrival could change. Say where its store is.
+const JOB: &str = "
+version: 1
+images: images
+classes: [ground, a, b, c, d, e, f, g, h, i, j, k]
+defaults: {window: {size: 64}}
+members:
+  - {onnx: one.onnx}
+  - {onnx: two.onnx, scale: 0.5, weight: 0.5}
+tta: {views: [hflip]}
+decide: {min_area: 6}
+limits: {block_mb: 1}
+outputs:
+  - {masks: png}
+  - {probabilities: zarr}
+  - {submission: kaggle-rle}
+  - {coco: rle}
+  - {report: html}
+";
+
+/// Images of the job.
+pub(crate) const IMAGES: u64 = 6;
+
+/// The files that [`JOB`] names.
+static FILES: LazyLock<BTreeMap<String, Vec<u8>>> = LazyLock::new(|| {
+    let mut files = BTreeMap::new();
+    for seed in 0..IMAGES {
+        let (height, width) = (180 + 20 * seed as usize, 330 - 10 * seed as usize);
+        files.insert(format!("images/{seed}.bmp"), bmp(height, width, seed));
+    }
+    for (name, seed) in [("one", 1), ("two", 2)] {
+        // The kernel makes a model run take some milliseconds.
+        let toy = Toy { classes: 12, kernel: 11, weights: Weights::Seeded(seed), ..Toy::default() };
+        files.insert(format!("{name}.onnx"), toy.bytes());
+    }
+    files
+});
+
+/// A folder with the images and models of the job.
+pub(crate) fn place() -> Place {
+    let place = Place::new();
+    for (name, bytes) in &*FILES {
+        place.write(name, bytes);
+    }
+    place
+}
+
+/// The job file, with `more` lines at its end.
+pub(crate) fn job(store: &str, more: &str) -> String {
+    format!("{JOB}store: {store}\n{more}")
+}
+
+/// The outputs of `marquetry run`.
+pub(crate) fn alone() -> &'static BTreeMap<String, Vec<u8>> {
+    static ALONE: OnceLock<BTreeMap<String, Vec<u8>>> = OnceLock::new();
+    ALONE.get_or_init(|| {
+        let place = place();
+        place.write("job.yaml", job("store", ""));
+        place.run("job.yaml").ends_with(0);
+        place.outputs("store")
+    })
+}

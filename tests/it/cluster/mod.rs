@@ -1,0 +1,28 @@
+//! Clusters of real processes on a real broker and real stores, and what goes wrong in them.
+//!
+//! Each test has topics and a store of its own, so that all can run at once on the services that `cargo xtask test`
+//! starts. Without these a test says that it was skipped.
+
+// What the tests are made of.
+mod job;
+mod listen;
+mod own_kafka;
+mod own_s3;
+mod proxies;
+mod role;
+mod services;
+mod setup;
+mod view;
+
+// The tests.
+mod broker;
+mod control;
+mod drain;
+mod jobs;
+mod kills;
+mod messages;
+mod pace;
+mod poison;
+mod same_bytes;
+mod stores;
+mod tiles;
