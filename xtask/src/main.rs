@@ -10,6 +10,7 @@ mod docs;
 mod memory;
 mod scene;
 mod services;
+mod simulate;
 mod tools;
 
 use anyhow::{Context, Result};
@@ -37,6 +38,8 @@ enum Command {
     },
     /// Measure marquetry beside a bare ONNX Runtime loop.
     Bench(bench::Bench),
+    /// Drive a real coordinator over a real broker with workers that only pretend to compute.
+    Simulate(simulate::Simulate),
     /// Run one very large generated image, and print the peak memory.
     Memory(memory::Memory),
     /// Draw pictures of marquetry with their masks.
@@ -66,6 +69,7 @@ fn main() -> Result<()> {
         Command::Ci => checks::ci(),
         Command::Docs { check } => docs::docs(check),
         Command::Bench(bench) => bench.run(),
+        Command::Simulate(simulate) => simulate.run(),
         Command::Memory(memory) => memory.run(),
         Command::Scenes { out, count, seed, size, folds } => {
             scene::write_dataset(&scene::DatasetSpec { out, count, seed, size, folds })

@@ -4,6 +4,7 @@ use super::*;
 use crate::services::{KAFKA, VERSITYGW};
 use crate::tools::ONNXRUNTIME;
 use marquetry_job::spec::JobSpec;
+use marquetry_telemetry::{ALL, Description, Kind};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -11,41 +12,6 @@ use std::fs;
 fn text(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
-
-/// How a metric may be used in a query.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Plain,
-    /// Only by its `_bucket`, `_sum` and `_count`.
-    Histogram,
-}
-
-/// Every metric and the labels it can be told apart by: those of `crates/telemetry`.
-const METRICS: [(&str, Kind, &[&str]); 23] = [
-    ("marquetry_tasks_total", Kind::Plain, &["outcome"]),
-    ("marquetry_task_stage_seconds_total", Kind::Plain, &["stage"]),
-    ("marquetry_task_duration_seconds", Kind::Histogram, &[]),
-    ("marquetry_inference_duration_seconds", Kind::Histogram, &[]),
-    ("marquetry_inference_batch_windows", Kind::Histogram, &[]),
-    ("marquetry_model_load_duration_seconds", Kind::Histogram, &[]),
-    ("marquetry_images_total", Kind::Plain, &["outcome"]),
-    ("marquetry_image_duration_seconds", Kind::Histogram, &[]),
-    ("marquetry_tiles_total", Kind::Plain, &["outcome"]),
-    ("marquetry_tile_bytes_total", Kind::Plain, &[]),
-    ("marquetry_retries_total", Kind::Plain, &["reason"]),
-    ("marquetry_dead_letters_total", Kind::Plain, &["kind"]),
-    ("marquetry_queue_lag_messages", Kind::Plain, &["topic"]),
-    ("marquetry_store_requests_total", Kind::Plain, &["operation", "outcome"]),
-    ("marquetry_store_request_duration_seconds", Kind::Histogram, &["operation"]),
-    ("marquetry_store_bytes_total", Kind::Plain, &["direction"]),
-    ("marquetry_cache_requests_total", Kind::Plain, &["outcome"]),
-    ("marquetry_cache_bytes", Kind::Plain, &[]),
-    ("marquetry_gpu_memory_used_bytes", Kind::Plain, &["device"]),
-    ("marquetry_job_tasks", Kind::Plain, &["state"]),
-    ("marquetry_job_images", Kind::Plain, &["state"]),
-    ("marquetry_job_last_success_timestamp_seconds", Kind::Plain, &[]),
-    ("marquetry_build_info", Kind::Plain, &["version"]),
-];
 
 /// All queries of the dashboard, with the legends and titles of where they stand.
 fn queries() -> Vec<(String, String, String)> {
@@ -73,15 +39,13 @@ fn names(query: &str) -> Vec<(String, String)> {
     found
 }
 
-/// The metric that a name in a query belongs to.
-fn metric_of(name: &str) -> Option<(&'static str, &'static [&'static str])> {
-    METRICS.iter().find_map(|&(metric, kind, labels)| {
-        let end = name.strip_prefix(metric)?;
-        let fits = match kind {
-            Kind::Plain => end.is_empty(),
+/// The metric that a name in a query belongs to: a histogram only by its `_bucket`, `_sum` and `_count`.
+fn metric_of(name: &str) -> Option<&'static Description> {
+    ALL.iter().find(|metric| {
+        name.strip_prefix(metric.name).is_some_and(|end| match metric.kind {
             Kind::Histogram => ["_bucket", "_sum", "_count"].contains(&end),
-        };
-        fits.then_some((metric, labels))
+            Kind::Counter | Kind::Gauge => end.is_empty(),
+        })
     })
 }
 
@@ -90,18 +54,21 @@ fn the_dashboard_asks_for_metrics_that_there_are() {
     let mut used = BTreeSet::new();
     for (title, query, legend) in queries() {
         for (name, after) in names(&query) {
-            let (metric, labels) =
-                metric_of(&name).unwrap_or_else(|| panic!("{title}: there is no {name} to query"));
-            used.insert(metric);
+            let metric = metric_of(&name).unwrap_or_else(|| panic!("{title}: there is no {name} to query"));
+            used.insert(metric.name);
             // `{label="…"}` directly behind the name, and `{{label}}` in the legend.
             let matched = after.strip_prefix('{').and_then(|rest| rest.split(['=', '!']).next());
             let shown = legend.split("{{").skip(1).filter_map(|part| part.split("}}").next());
             for label in matched.into_iter().chain(shown).filter(|label| *label != "instance") {
-                assert!(labels.contains(&label), "{title}: {metric} has no label `{label}`");
+                assert!(
+                    metric.labels.iter().any(|known| known.name == label),
+                    "{title}: {} has no label `{label}`",
+                    metric.name
+                );
             }
         }
     }
-    let unused: Vec<_> = METRICS.iter().map(|m| m.0).filter(|name| !used.contains(name)).collect();
+    let unused: Vec<_> = ALL.iter().map(|m| m.name).filter(|name| !used.contains(name)).collect();
     assert!(unused.is_empty(), "not on the dashboard: {unused:?}");
 }
 
