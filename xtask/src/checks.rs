@@ -10,8 +10,9 @@ use std::process::Command;
 /// Every test, with what they need fetched and started first.
 pub(crate) fn test() -> Result<()> {
     let python = Python::ready()?;
-    // The tests of whole jobs run the real binary.
-    run(cargo().args(["build", "--package", "marquetry-cli"]))?;
+    // The tests of whole jobs run the real binary. With all targets it is built once, with the features the tests need;
+    // alone it would be built from the ground up a second time.
+    run(cargo().args(["build", "--workspace", "--all-targets"]))?;
     let services = Services::start()?;
     run(services.give_to(python.give_to(cargo().args(["test", "--workspace"]))))
 }
