@@ -9,6 +9,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 
+/// Runs that opening a network should be worth.
+const RUNS_MIN: u32 = 8;
+
 /// Opens networks for members.
 pub trait NetworkSource: Send + Sync {
     /// A network of `member` with the contract `signature`, owned by the lane that asks.
@@ -88,17 +91,19 @@ pub(crate) struct Networks {
     bytes_max: u64,
     /// Most recently used last.
     open: Vec<Open>,
+    warned: bool,
 }
 
 struct Open {
     key: (String, Signature),
     bytes: u64,
+    runs: u32,
     network: Box<dyn Network>,
 }
 
 impl Networks {
     pub(crate) fn new(source: Arc<dyn NetworkSource>, bytes_max: u64) -> Self {
-        Self { source, bytes_max, open: Vec::new() }
+        Self { source, bytes_max, open: Vec::new(), warned: false }
     }
 
     /// The network of `member` for this signature, opened if need be.
@@ -116,12 +121,27 @@ impl Networks {
             while !self.open.is_empty()
                 && self.open.iter().map(|o| o.bytes).sum::<u64>() + bytes > self.bytes_max
             {
-                self.open.remove(0);
+                let closed = self.open.remove(0);
+                self.warn_if_hasty(&closed);
             }
-            Open { key: (member.sha256.clone(), signature.clone()), bytes, network }
+            Open { key: (member.sha256.clone(), signature.clone()), bytes, runs: 0, network }
         };
         self.open.push(open);
         let last = self.open.len() - 1;
+        self.open[last].runs += 1;
         Ok(&mut *self.open[last].network)
+    }
+
+    /// Windows go through all members of a pass in turn; where those have no room together, each run opens its model.
+    fn warn_if_hasty(&mut self, closed: &Open) {
+        if closed.runs < RUNS_MIN && !self.warned {
+            self.warned = true;
+            tracing::warn!(
+                runs = closed.runs,
+                "a model was closed after few runs, since a lane keeps at most {} MB of models open: a greater \
+                 --models-mb or fewer lanes are faster",
+                self.bytes_max >> 20
+            );
+        }
     }
 }
