@@ -97,6 +97,7 @@ pub(crate) fn kind(error: &std::io::Error) -> StoreErrorKind {
         ErrorKind::NotFound | ErrorKind::NotADirectory => StoreErrorKind::NotFound,
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => StoreErrorKind::Full,
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => StoreErrorKind::Denied,
+        ErrorKind::UnexpectedEof => StoreErrorKind::TooShort,
         _ => StoreErrorKind::Unavailable,
     }
 }

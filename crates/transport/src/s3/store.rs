@@ -99,7 +99,7 @@ impl ObjectStore for S3Store {
         }
         let reason =
             format!("bytes {}..{} of an object of {} bytes", range.start, range.end, found.size_bytes);
-        Err(failed(Trouble::new(StoreErrorKind::Unavailable, reason)))
+        Err(failed(Trouble::new(StoreErrorKind::TooShort, reason)))
     }
 
     async fn head(&self, key: &str) -> Result<ObjectMeta, StoreError> {
