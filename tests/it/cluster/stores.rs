@@ -62,5 +62,5 @@ fn a_store_that_is_not_there_is_named() {
     // A bucket that is not there does not come by waiting.
     cluster.uri = "s3://no-such-bucket/x".into();
     cluster.job("job.yaml", "");
-    cluster.coordinate("job.yaml").ends_with(69).says(&["no-such-bucket"]);
+    cluster.coordinate("job.yaml").ends_with(65).says(&["no-such-bucket"]);
 }
