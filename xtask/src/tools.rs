@@ -28,9 +28,18 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// `cargo` as it runs this program.
+/// `cargo` as it runs this program, without what that says of this package: some build scripts look at such variables
+/// and would build everything above them anew each time that `cargo` and `cargo xtask` take turns.
 pub(crate) fn cargo() -> Command {
-    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") || text == "CARGO_CRATE_NAME"
+        {
+            cargo.env_remove(&name);
+        }
+    }
+    cargo
 }
 
 /// A folder of Python packages that this repository made for itself, and the ONNX Runtime library in it.
