@@ -200,12 +200,14 @@ impl Follow<'_> {
         images.of(JobImageState::Failed).set(progress.images_failed as f64);
     }
 
-    /// The next event of this job, whichever run asked for it: what is stored is stored.
+    /// The next event of this job. Tiles count whichever run asked for them: what is stored is stored, and if it is not,
+    /// that is found out. All else is of this run's own messages, its plan, its decisions and its tries.
     async fn hear(&self, results: &mut dyn Feed, watch: &mut Watch) -> Result<Event, QueueError> {
         loop {
             match message::decode::<ResultMessage>(&results.next().await?) {
                 Ok(ResultMessage { run, from, event }) => {
-                    if run.job == self.run.job && run.store == self.run.store {
+                    let of_job = run.job == self.run.job && run.store == self.run.store;
+                    if run == *self.run || of_job && matches!(event, Event::Tile { .. }) {
                         if event != Event::Retry {
                             watch.heard(&from, Instant::now());
                         }

@@ -12,7 +12,7 @@ use marquetry_ensemble::{Decision, Rule, Space, Transfer};
 use marquetry_geometry::Size;
 use marquetry_imagery::ImageError;
 use marquetry_job::spec::{JobSpec, Output};
-use marquetry_job::{Plan, PlannedImage, key};
+use marquetry_job::{Plan, PlannedImage, RunId, key};
 use marquetry_raster::read::Limits;
 use marquetry_transport::{ObjectStore, StoreErrorKind};
 use std::path::Path;
@@ -22,8 +22,20 @@ use tokio::runtime::Handle;
 /// Images whose pictures are on the report's contact sheet: the first so many of the plan.
 const PICTURES_MAX: u32 = 48;
 
+/// What became of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Made {
+    /// All of it is stored.
+    Whole,
+    /// It is stored, without the blocks that were given up.
+    WithGaps,
+    /// Nothing: its run does not count any more.
+    Nothing,
+}
+
 /// What putting an image together needs.
 pub(crate) struct Work<'a> {
+    pub(crate) run: &'a RunId,
     pub(crate) store: &'a Arc<dyn ObjectStore>,
     pub(crate) runtime: &'a Handle,
     pub(crate) plan: &'a Plan,
@@ -36,17 +48,18 @@ pub(crate) struct Work<'a> {
 
 impl Work<'_> {
     /// Merges the image's tiles, decides, tidies up, writes every output and, last of all, the image's part: an image
-    /// whose part is stored is finished. Whether there are gaps in it.
+    /// whose part is stored is finished.
     ///
-    /// An image that is finished without gaps stays as it is: whoever wanted it with gaps did not know yet.
-    pub(crate) fn run(&self) -> Result<bool, AggregateError> {
+    /// An image that is finished without gaps stays as it is, and its tiles may be gone: whoever wants it again, or with
+    /// gaps, has not heard of it yet.
+    pub(crate) fn run(&self) -> Result<Made, AggregateError> {
         let planned = self
             .plan
             .images
             .get(self.image as usize)
             .ok_or_else(|| AggregateError::Plan(format!("there is no image {}", self.image)))?;
-        if self.partial && self.is_whole(planned)? {
-            return Ok(false);
+        if self.is_whole(planned)? {
+            return Ok(Made::Whole);
         }
         let temp = self.options.temp_dir.as_path();
         let decide = &self.spec.decide;
@@ -75,16 +88,29 @@ impl Work<'_> {
         part.class_pixels = rows.class_pixels;
         let (files, folder) = rows.outputs.finish(&mut part)?;
         self.add_pictures(planned, &rows.pictures, &mut part)?;
-        // Again: the tiles that were missing may have come while this was at work on the others.
-        if self.partial && self.is_whole(planned)? {
-            return Ok(false);
+        // All this may have taken long, and others were at work too: what they wrote for a later run, or of all tiles
+        // where some were missing here, is not to be written over.
+        if !self.counts()? {
+            return Ok(Made::Nothing);
+        }
+        if self.is_whole(planned)? {
+            return Ok(Made::Whole);
         }
         for (place, path) in &files {
             self.put_file(place, path)?;
         }
         drop(folder);
         self.put_part(planned, &part)?;
-        Ok(self.partial)
+        Ok(if self.partial { Made::WithGaps } else { Made::Whole })
+    }
+
+    /// Whether the run is still the one that counts.
+    fn counts(&self) -> Result<bool, AggregateError> {
+        match self.runtime.block_on(self.store.get(&key::run(&self.run.job))) {
+            Ok(run) => Ok(run == self.run.run.as_bytes()),
+            Err(error) if error.kind == StoreErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Whether the image is stored without gaps.

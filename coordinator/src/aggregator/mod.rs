@@ -9,7 +9,7 @@ mod picture;
 mod spool;
 mod tiles;
 
-use crate::aggregator::image::Work;
+use crate::aggregator::image::{Made, Work};
 use crate::aggregator::tiles::TilesError;
 use bytes::Bytes;
 use marquetry_imagery::ImageError;
@@ -184,7 +184,7 @@ impl Aggregator {
 
     /// Puts an image together; `None` when its run does not count any more.
     async fn work_on(self: Arc<Self>, wanted: AggregateMessage) -> Result<Option<Done>, AggregateError> {
-        let store = self.stores.open(&wanted.run.store).await?;
+        let store = self.stores.open(&wanted.run.store)?;
         if !self.runs.holds(&*store, &key::run(&wanted.run.job), wanted.run.run.as_bytes()).await? {
             return Ok(None);
         }
@@ -195,6 +195,7 @@ impl Aggregator {
         let runtime = tokio::runtime::Handle::current();
         let work = move || {
             let work = Work {
+                run: &wanted.run,
                 store: &store,
                 runtime: &runtime,
                 plan: &job.plan,
@@ -207,7 +208,12 @@ impl Aggregator {
             work.run()
         };
         let joined = tokio::task::spawn_blocking(work).await;
-        let partial = joined.unwrap_or_else(|e| Err(AggregateError::Plan(format!("a bug: {e}"))))?;
+        let made = joined.unwrap_or_else(|e| Err(AggregateError::Plan(format!("a bug: {e}"))))?;
+        let partial = match made {
+            Made::Whole => false,
+            Made::WithGaps => true,
+            Made::Nothing => return Ok(None),
+        };
         Ok(Some(Done { store: kept, job: known, image, partial, keep }))
     }
 
