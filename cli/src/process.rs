@@ -124,7 +124,7 @@ impl Process {
 
     /// The store at `uri`.
     pub(crate) fn store(&self, uri: &str) -> Result<Arc<dyn ObjectStore>, Fatal> {
-        self.tokio.block_on(self.storage.stores.open(uri)).map_err(unavailable)
+        self.tokio.block_on(self.storage.stores.open_now(uri)).map_err(unavailable)
     }
 
     /// Runs the role.

@@ -65,7 +65,7 @@ async fn coordinate(args: &Args) -> Result<()> {
     let prefix = format!("simulate-{:08x}", fastrand::u32(..));
     let folder = tempfile::tempdir()?;
     let uri = folder.path().display().to_string();
-    let store = Stores::new(S3::new(S3Options::default()), Metrics::new()).open(&uri).await?;
+    let store = Stores::new(S3::new(S3Options::default()), Metrics::new()).open_now(&uri).await?;
     let queue = queue(&args.brokers, &prefix).await?;
 
     let started = Instant::now();

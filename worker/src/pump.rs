@@ -207,7 +207,7 @@ impl Worker {
         admitted: OwnedSemaphorePermit,
     ) -> Result<Option<Event>, Failure> {
         let _in_hand = self.in_hand.acquire().await.map_err(|e| Failure::passing(e.to_string()))?;
-        let store = self.stores.open(&task.run.store).await?;
+        let store = self.stores.open(&task.run.store)?;
         if !self.runs.holds(&*store, &key::run(&task.run.job), task.run.run.as_bytes()).await? {
             return Ok(None);
         }

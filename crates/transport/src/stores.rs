@@ -5,9 +5,8 @@ use crate::uri::Location;
 use crate::{FolderStore, MeteredStore, ObjectStore, PatientStore, StoreError, StoreErrorKind};
 use marquetry_telemetry::Metrics;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::Mutex;
 
 /// How long a store that is away is waited for: an outage of that length costs time and nothing else.
 const PATIENCE: Duration = Duration::from_mins(30);
@@ -26,28 +25,20 @@ impl Stores {
         Self { s3, metrics, open: Arc::default() }
     }
 
-    /// The store that `uri` names: `s3://bucket/prefix`, or a folder, which is made when it is not there.
+    /// The store that `uri` names: `s3://bucket/prefix`, or a folder, which is made when it is not there. Nothing is
+    /// asked of a bucket yet.
     ///
     /// # Errors
-    /// When the URI is of another kind, the folder cannot be made, or the bucket is not there or may not be looked into.
-    pub async fn open(&self, uri: &str) -> Result<Arc<dyn ObjectStore>, StoreError> {
-        // Others wait, so that nobody opens a store twice; they would need it opened anyway.
-        let mut open = self.open.lock().await;
+    /// When the URI is of another kind, or the folder cannot be made.
+    pub fn open(&self, uri: &str) -> Result<Arc<dyn ObjectStore>, StoreError> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(store) = open.get(uri) {
             return Ok(Arc::clone(store));
         }
-        let place = Location::parse(uri).map_err(|reason| StoreError {
-            kind: StoreErrorKind::BadKey,
-            doing: "open",
-            key: "anything".to_owned(),
-            store: uri.to_owned(),
-            reason,
-        })?;
-        let store: Arc<dyn ObjectStore> = match place {
+        let store: Arc<dyn ObjectStore> = match location(uri)? {
             Location::Local(folder) => self.metered(FolderStore::open(&folder)?),
             Location::S3(place) => {
                 let store = S3Store::new(self.s3.clone(), &place);
-                store.check().await?;
                 Arc::new(PatientStore::new(self.metered(store), PATIENCE))
             }
         };
@@ -55,9 +46,30 @@ impl Stores {
         Ok(store)
     }
 
+    /// As [`open`](Self::open), for someone who would rather hear at once that a bucket cannot be reached.
+    ///
+    /// # Errors
+    /// As there, and when the bucket is away, is not there or may not be looked into.
+    pub async fn open_now(&self, uri: &str) -> Result<Arc<dyn ObjectStore>, StoreError> {
+        if let Location::S3(place) = location(uri)? {
+            S3Store::new(self.s3.clone(), &place).check().await?;
+        }
+        self.open(uri)
+    }
+
     fn metered(&self, store: impl ObjectStore + 'static) -> Arc<dyn ObjectStore> {
         Arc::new(MeteredStore::new(Arc::new(store), self.metrics.clone()))
     }
+}
+
+fn location(uri: &str) -> Result<Location, StoreError> {
+    Location::parse(uri).map_err(|reason| StoreError {
+        kind: StoreErrorKind::BadKey,
+        doing: "open",
+        key: "anything".to_owned(),
+        store: uri.to_owned(),
+        reason,
+    })
 }
 
 #[cfg(test)]
@@ -65,14 +77,14 @@ mod tests {
     use super::*;
     use crate::S3Options;
 
-    #[tokio::test]
-    async fn folders_are_opened_once_and_other_schemes_are_refused() {
+    #[test]
+    fn folders_are_opened_once_and_other_schemes_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let stores = Stores::new(S3::new(S3Options::default()), Metrics::new());
         let uri = folder.path().join("a").display().to_string();
-        let (one, two) = (stores.open(&uri).await.unwrap(), stores.open(&uri).await.unwrap());
+        let (one, two) = (stores.open(&uri).unwrap(), stores.open(&uri).unwrap());
         assert!(Arc::ptr_eq(&one, &two));
-        let error = stores.open("gs://bucket/x").await.err().unwrap();
+        let error = stores.open("gs://bucket/x").err().unwrap();
         assert!(error.to_string().contains("`gs://`"), "{error}");
     }
 }
