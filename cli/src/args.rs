@@ -68,19 +68,26 @@ pub(crate) struct Common {
     pub(crate) format: Format,
 }
 
+/// How the cores compute. None of it changes a byte of what comes out.
+#[derive(Args)]
+pub(crate) struct LaneArgs {
+    /// Threads that compute windows side by side, each with its own sessions [default: one for each core, at most 8].
+    #[arg(long, value_name = "N", env = "MARQUETRY_LANES", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) lanes: Option<u16>,
+    /// Threads inside each session [default: the cores divided by the lanes].
+    #[arg(long, value_name = "N", env = "MARQUETRY_THREADS", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) threads: Option<u16>,
+    /// Most MB of models kept open by all lanes; more are opened and closed as they are needed.
+    #[arg(long, value_name = "MB", env = "MARQUETRY_MODELS_MB", default_value_t = 4096)]
+    pub(crate) models_mb: u64,
+}
+
 #[derive(Args)]
 pub(crate) struct RunArgs {
     /// The job file: a path or `s3://bucket/key`.
     pub(crate) job: String,
-    /// Threads that compute windows side by side, each with its own sessions [default: one for each core, at most 8].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
-    pub(crate) lanes: Option<u16>,
-    /// Threads inside each session [default: the cores divided by the lanes].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
-    pub(crate) threads: Option<u16>,
-    /// Most MB of models kept open by all lanes; more are opened and closed as they are needed.
-    #[arg(long, value_name = "MB", default_value_t = 4096)]
-    pub(crate) models_mb: u64,
+    #[command(flatten)]
+    pub(crate) lanes: LaneArgs,
     #[command(flatten)]
     pub(crate) storage: StorageArgs,
     #[command(flatten)]
@@ -109,15 +116,8 @@ pub(crate) struct WorkerArgs {
     /// Where members run: cpu, cuda or cuda:N.
     #[arg(long, value_name = "DEVICE", env = "MARQUETRY_DEVICE", default_value = "cpu")]
     pub(crate) device: Device,
-    /// Threads that compute windows side by side, each with its own sessions [default: one for each core, at most 8].
-    #[arg(long, value_name = "N", env = "MARQUETRY_LANES", value_parser = clap::value_parser!(u16).range(1..=256))]
-    pub(crate) lanes: Option<u16>,
-    /// Threads inside each session [default: the cores divided by the lanes].
-    #[arg(long, value_name = "N", env = "MARQUETRY_THREADS", value_parser = clap::value_parser!(u16).range(1..=256))]
-    pub(crate) threads: Option<u16>,
-    /// Most MB of models kept open by all lanes; more are opened and closed as they are needed.
-    #[arg(long, value_name = "MB", env = "MARQUETRY_MODELS_MB", default_value_t = 4096)]
-    pub(crate) models_mb: u64,
+    #[command(flatten)]
+    pub(crate) lanes: LaneArgs,
     /// Most MB of canvases in hand; a block that needs more is worked on alone.
     #[arg(long, value_name = "MB", env = "MARQUETRY_CANVAS_MB", default_value_t = 1024)]
     pub(crate) canvas_mb: u64,

@@ -37,8 +37,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Fatal> {
     let store = (place.uri.clone(), Arc::clone(&place.store));
     let (files, scratch) = (&storage.files, place.scratch.clone());
     let coordination = Coordination::prepare(job, planned, files, store, scratch.clone(), started, PATIENCE)?;
-    let threads = Threads::choose(args.lanes, args.threads);
-    let local = Local { storage, scratch, runtime, threads, models_mb: args.models_mb };
+    let threads = Threads::choose(args.lanes.lanes, args.lanes.threads);
+    let local = Local { storage, scratch, runtime, threads, models_mb: args.lanes.models_mb };
     let exit = tokio.block_on(async {
         let tally = tokio::select! {
             tally = local.compute(&coordination) => tally?,

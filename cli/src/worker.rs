@@ -17,7 +17,7 @@ const MB: u64 = 1 << 20;
 pub(crate) fn run(args: &WorkerArgs) -> Result<Exit, Fatal> {
     let process = Process::start(&args.process, &args.storage, PATIENCE)?;
     let runtime = load_runtime(args.onnxruntime.as_deref())?;
-    let threads = Threads::choose(args.lanes, args.threads);
+    let threads = Threads::choose(args.lanes.lanes, args.lanes.threads);
     let session = SessionOptions { intra_threads: threads.each, device: args.device };
     let files = process.files().clone();
     let networks: Arc<dyn NetworkSource> =
@@ -25,7 +25,7 @@ pub(crate) fn run(args: &WorkerArgs) -> Result<Exit, Fatal> {
     let options = WorkerOptions {
         lanes: threads.lanes,
         canvas_bytes: args.canvas_mb.saturating_mul(MB),
-        model_bytes: args.models_mb.saturating_mul(MB),
+        model_bytes: args.lanes.models_mb.saturating_mul(MB),
         images: ImageOptions {
             pixels_max: args.image_megapixels.saturating_mul(1_000_000),
             memory_bytes: args.image_mb.saturating_mul(MB),

@@ -3,6 +3,11 @@
 //! Each test has topics and a store of its own, so that all can run at once on the services that `cargo xtask test`
 //! starts. Without these a test says that it was skipped.
 
+#![expect(
+    clippy::print_stderr,
+    reason = "tests say what was skipped, with which seed they ran, and what a process said that failed"
+)]
+
 // What the tests are made of.
 mod job;
 mod listen;

@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// How long a test waits for anything before it fails: only a hang takes so long, also on a machine with much to do.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(3);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Waits until `is_so`; fails the test with `what` when it never is.
@@ -31,7 +31,7 @@ pub(crate) struct Role {
     pub(crate) name: String,
     child: Child,
     logs: PathBuf,
-    ended: Option<Option<i32>>,
+    ended: Option<std::process::ExitStatus>,
 }
 
 impl Role {
@@ -58,7 +58,7 @@ impl Role {
     /// Whether it is still there.
     pub(crate) fn is_running(&mut self) -> bool {
         if self.ended.is_none() {
-            self.ended = self.child.try_wait().expect("a child").map(|status| status.code());
+            self.ended = self.child.try_wait().expect("a child");
         }
         self.ended.is_none()
     }
@@ -111,7 +111,11 @@ impl Role {
     #[track_caller]
     pub(crate) fn end(mut self) -> Ran {
         self.until_it_ends();
-        Ran { code: self.ended.flatten(), stdout: self.text("out"), stderr: self.text("err") }
+        Ran {
+            code: self.ended.and_then(|status| status.code()),
+            stdout: self.text("out"),
+            stderr: self.text("err"),
+        }
     }
 
     /// Waits until it has written `words` to standard error.
