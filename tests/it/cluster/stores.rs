@@ -20,7 +20,7 @@ fn a_store_that_is_killed_is_waited_for() {
     worker.until_it_says("trying again until the store is back");
     // One that starts meanwhile waits too.
     let mut late = cluster.worker();
-    late.until_it_says("is ready");
+    late.until_it_says("trying again until the store is back");
     own.start_again();
     worker.until_it_says("is back");
     let summary = job.end().ends_with(0).json();
