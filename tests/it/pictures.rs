@@ -87,6 +87,17 @@ pub(crate) fn png(height: usize, width: usize, bands: usize, seed: u64) -> Vec<u
     file
 }
 
+/// A PNG of nothing but white.
+pub(crate) fn white(height: u32, width: u32) -> Vec<u8> {
+    let mut file = Vec::new();
+    let mut encoder = png::Encoder::new(&mut file, width, height);
+    encoder.set_color(png::ColorType::Rgb);
+    let mut writer = encoder.write_header().expect("a header");
+    writer.write_image_data(&vec![255; height as usize * width as usize * 3]).expect("pixels");
+    writer.finish().expect("an end");
+    file
+}
+
 /// A plain TIFF of 8-bit samples `[H, W, bands]`, none of which is alpha; 5 bands at least.
 pub(crate) fn tiff(height: usize, width: usize, bands: usize) -> Vec<u8> {
     let (depths, pixels) = (8 + 2 + 8 * 12 + 4, 8 + 2 + 8 * 12 + 4 + bands * 2);

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, MutexGuard};
 use std::time::Instant;
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 /// Most bytes of sums that wait for their turn, of one task.
 const HANDED_BYTES: u64 = 128 << 20;
@@ -37,6 +38,7 @@ pub(crate) struct BlockTask {
     run_length: u64,
     passes: Vec<Range<usize>>,
     next: AtomicU64,
+    begun: CancellationToken,
     failed: AtomicBool,
     fold: Fold,
 }
@@ -58,8 +60,8 @@ impl BlockTask {
         let classes = context.plan.scoring.classes.len();
         let canvas = Canvas::new(block.extent(&grid), classes, tile::ROWS_PER_FRAME);
         let fold = Fold::new(canvas, runs * passes.len() as u64, done);
-        let (next, failed) = (AtomicU64::new(0), AtomicBool::new(false));
-        (Self { context, image, grid, group, block, run_length, passes, next, failed, fold }, outcome)
+        let (next, begun, failed) = (AtomicU64::new(0), CancellationToken::new(), AtomicBool::new(false));
+        (Self { context, image, grid, group, block, run_length, passes, next, begun, failed, fold }, outcome)
     }
 
     pub(crate) fn group(&self) -> &Group {
@@ -85,11 +87,19 @@ impl BlockTask {
     /// The next unit that no lane has taken; `None` once all are taken.
     pub(crate) fn take(&self) -> Option<Unit> {
         let seq = self.next.fetch_add(1, Ordering::Relaxed);
+        if seq == 0 {
+            self.begun.cancel();
+        }
         let windows = self.block.windows();
         let runs = windows.div_ceil(self.run_length);
         let members = self.passes.get((seq / runs) as usize)?.clone();
         let start = seq % runs * self.run_length;
         Some(Unit { seq, members, windows: start..(start + self.run_length).min(windows) })
+    }
+
+    /// Ends when a lane begins with it.
+    pub(crate) async fn begun(&self) {
+        self.begun.cancelled().await;
     }
 
     /// Leaves out what no lane has begun.

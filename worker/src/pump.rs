@@ -155,8 +155,9 @@ impl Worker {
         let worked = self.work_on(&task, admitted).await;
         self.count(&worked, started.elapsed());
         let event = match worked {
-            Ok(Some(event)) => event,
-            Ok(None) => {
+            Ok(Worked::Said(event)) => event,
+            Ok(Worked::NotBegun) => return false,
+            Ok(Worked::LeftOver) => {
                 tracing::debug!(job = task.run.job, task = %id, "left over from a run that has ended");
                 return true;
             }
@@ -176,10 +177,10 @@ impl Worker {
         }
     }
 
-    fn count(&self, worked: &Result<Option<Event>, Failure>, took: Duration) {
+    fn count(&self, worked: &Result<Worked, Failure>, took: Duration) {
         let outcome = match worked {
-            Ok(Some(Event::Tile { forwards: 0, .. })) => TaskOutcome::Found,
-            Ok(Some(Event::Tile { tile_bytes, seconds, .. })) => {
+            Ok(Worked::Said(Event::Tile { forwards: 0, .. })) => TaskOutcome::Found,
+            Ok(Worked::Said(Event::Tile { tile_bytes, seconds, .. })) => {
                 self.metrics.task_duration.observe_duration(took);
                 self.metrics.tiles.of(TileOutcome::Stored).increment();
                 self.metrics.tile_bytes.add(*tile_bytes);
@@ -200,18 +201,14 @@ impl Worker {
         self.metrics.tasks.of(outcome).increment();
     }
 
-    /// What comes of a task; `None` when its run does not count any more.
-    async fn work_on(
-        &self,
-        task: &TaskMessage,
-        admitted: OwnedSemaphorePermit,
-    ) -> Result<Option<Event>, Failure> {
+    /// What comes of a task.
+    async fn work_on(&self, task: &TaskMessage, admitted: OwnedSemaphorePermit) -> Result<Worked, Failure> {
         let _in_hand = self.in_hand.acquire().await.map_err(|e| Failure::passing(e.to_string()))?;
         let store = self.stores.open(&task.run.store)?;
         if !self.runs.holds(&*store, &key::run(&task.run.job), task.run.run.as_bytes()).await? {
-            return Ok(None);
+            return Ok(Worked::LeftOver);
         }
-        self.compute(task, &*store, admitted).await.map(Some)
+        self.compute(task, &*store, admitted).await
     }
 
     async fn compute(
@@ -219,7 +216,7 @@ impl Worker {
         message: &TaskMessage,
         store: &dyn ObjectStore,
         admitted: OwnedSemaphorePermit,
-    ) -> Result<Event, Failure> {
+    ) -> Result<Worked, Failure> {
         let (context, id) = (self.plans.get(&message.run, store).await?, message.task);
         let unknown = || Failure::reject(format!("{id} is not in the plan of job {}", message.run.job));
         let (planned, (grid, blocks)) = context
@@ -235,7 +232,7 @@ impl Worker {
         {
             // Someone else was faster, or another run: nothing is left to do but to say so.
             let (forwards, seconds) = (0, StageSeconds::default());
-            return Ok(Event::Tile { task: id, tile_bytes, forwards, seconds });
+            return Ok(Worked::Said(Event::Tile { task: id, tile_bytes, forwards, seconds }));
         }
         let extent = block.extent(&grid);
         let classes = context.plan.scoring.classes.len();
@@ -254,8 +251,11 @@ impl Worker {
         let forwards = task.forwards();
         let task = Arc::new(task);
         self.lanes.submit(Arc::clone(&task));
-        let (frames, mut seconds) =
-            self.in_time(&task, outcome).await.map_err(|_| Failure::passing("the worker was stopped"))??;
+        let stopped = |_| Failure::passing("the worker was stopped");
+        let Some(outcome) = self.in_time(&task, outcome).await.map_err(stopped)? else {
+            return Ok(Worked::NotBegun);
+        };
+        let (frames, mut seconds) = outcome?;
         seconds.read += open_seconds;
 
         let header = TileHeader {
@@ -275,32 +275,48 @@ impl Worker {
         };
         let tile_bytes = keep(store, &key, header, frames, &mut seconds).await?;
         drop(permit);
-        Ok(Event::Tile { task: id, tile_bytes, forwards, seconds })
+        Ok(Worked::Said(Event::Tile { task: id, tile_bytes, forwards, seconds }))
     }
 }
 
+/// What came of a task.
+enum Worked {
+    /// Something to announce.
+    Said(Event),
+    /// Nothing: its run does not count any more.
+    LeftOver,
+    /// Nothing, since the lanes do not come back. It is for another worker.
+    NotBegun,
+}
+
 impl Worker {
-    /// What comes of a task before its deadline. After that its windows that are not begun are left out; a lane that is
-    /// still in the middle of one a while later will not come back.
+    /// What comes of a task before its deadline, which does not run while the task waits for others. After that its
+    /// windows that are not begun are left out; a lane that is still in the middle of one a while later will not come
+    /// back, and what waits for the lanes is `None`.
     async fn in_time(
         &self,
         task: &BlockTask,
         mut outcome: oneshot::Receiver<Outcome>,
-    ) -> Result<Outcome, oneshot::error::RecvError> {
-        let Some(deadline) = self.deadline else { return outcome.await };
+    ) -> Result<Option<Outcome>, oneshot::error::RecvError> {
+        let Some(deadline) = self.deadline else { return outcome.await.map(Some) };
+        tokio::select! {
+            biased;
+            () = task.begun() => {}
+            () = self.stuck.cancelled() => return Ok(None),
+        }
         if let Ok(in_time) = tokio::time::timeout(deadline, &mut outcome).await {
-            return in_time;
+            return in_time.map(Some);
         }
         task.abandon();
         if tokio::time::timeout(STUCK, outcome).await.is_err() {
             tracing::error!("a model run does not come back; this worker ends");
             self.stuck.cancel();
         }
-        Ok(Err(Failure::passing(format!(
+        Ok(Some(Err(Failure::passing(format!(
             "it was not done within {} s (the worker's --deadline-seconds): a model hangs on these pixels, the machine \
              is too slow, or blocks are too large (limits.block_mb)",
             deadline.as_secs()
-        ))))
+        )))))
     }
 }
 

@@ -9,12 +9,17 @@ use std::process::Command;
 
 /// Every test, with what they need fetched and started first.
 pub(crate) fn test() -> Result<()> {
+    test_with(cargo().args(["test", "--workspace"]))
+}
+
+/// Runs tests, with what they need fetched and started first.
+pub(crate) fn test_with(tests: &mut Command) -> Result<()> {
     let python = Python::ready()?;
     // The tests of whole jobs run the real binary. With all targets it is built once, with the features the tests need;
     // alone it would be built from the ground up a second time.
     run(cargo().args(["build", "--workspace", "--all-targets"]))?;
     let services = Services::start()?;
-    run(services.give_to(python.give_to(cargo().args(["test", "--workspace"]))))
+    run(services.give_to(python.give_to(tests)))
 }
 
 /// Format, generated pages, lints, licences, compose files, then every test.

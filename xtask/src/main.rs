@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this program talks to people on a terminal")]
 
 mod bench;
+mod chaos;
 mod checks;
 mod demo;
 mod deploy;
@@ -28,6 +29,8 @@ enum Command {
     Services(services::ServicesCommand),
     /// Read the compose files as Docker Compose does; no engine is needed.
     ComposeCheck,
+    /// Kill, stop and hold up the roles of clusters at random moments, and see that the outputs stay the same.
+    Chaos(chaos::Chaos),
     /// Format, lints, documentation, licences, tests: all that must hold before a change lands.
     Ci,
     /// Write the pages of docs/ that are made from the code.
@@ -66,6 +69,7 @@ fn main() -> Result<()> {
         Command::Test => checks::test(),
         Command::Services(services) => services.run(),
         Command::ComposeCheck => deploy::check(),
+        Command::Chaos(chaos) => chaos.run(),
         Command::Ci => checks::ci(),
         Command::Docs { check } => docs::docs(check),
         Command::Bench(bench) => bench.run(),

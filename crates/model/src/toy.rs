@@ -10,7 +10,7 @@ mod wire;
 
 use crate::{Activation, Element, Layout, OutputForm};
 use marquetry_geometry::Size;
-use wire::{bytes, int, ints, number};
+use wire::{bytes, graph, int, ints, number};
 
 /// What the convolution of a [`Toy`] holds.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,6 +57,8 @@ pub struct Toy {
     pub form: OutputForm,
     /// Whether the graph fails for more than one image, whatever `batch` says.
     pub single: bool,
+    /// Whether it never ends where an image is nothing but 1.
+    pub hangs: bool,
     /// Whether the pixels are averaged away, as in a classifier.
     pub pooled: bool,
     /// Names of the outputs.
@@ -83,6 +85,7 @@ impl Default for Toy {
             element_out: Element::F32,
             form: OutputForm::Nchw,
             single: false,
+            hangs: false,
             pooled: false,
             heads: vec!["scores".into()],
             metadata: Vec::new(),
@@ -112,6 +115,9 @@ impl Toy {
             );
             let large = graph.node("Resize", &[&small, "", &scales], &[]);
             x = graph.node("Add", &[&x, &large], &[]);
+        }
+        if self.hangs {
+            x = graph.hang(&x);
         }
         for (index, head) in self.heads.iter().enumerate() {
             self.head(&mut graph, &x, index as u64, head);
@@ -223,6 +229,29 @@ impl Graph {
         self.0.extend(bytes(1, node));
     }
 
+    /// `x`, from a loop that goes on for as long as one image is nothing but 1.
+    fn hang(&mut self, x: &str) -> String {
+        let least = self.node("ReduceMin", &[x], &[ints("axes", &[1, 2, 3]), int("keepdims", 0)]);
+        let most = self.node("ReduceMax", &[&least], &[int("keepdims", 0)]);
+        let nearly = self.tensor(1, &[], &0.99_f32.to_le_bytes());
+        let goes_on = self.node("Greater", &[&most, &nearly], &[]);
+        let typed = |name: &str, element| {
+            // An empty shape is that of a single number.
+            let shape = if element == FLOAT { Vec::new() } else { bytes(2, "") };
+            [bytes(1, name), bytes(2, bytes(1, [number(1, element), shape].concat()))].concat()
+        };
+        let mut body = Self(bytes(2, "body"));
+        body.named("Identity", &["still"], &[], "goes_on");
+        body.named("Identity", &["inside"], &[], "same");
+        for (name, element) in [("turn", INT64), ("still", BOOL), ("inside", FLOAT)] {
+            body.0.extend(bytes(11, typed(name, element)));
+        }
+        for (name, element) in [("goes_on", BOOL), ("same", FLOAT)] {
+            body.0.extend(bytes(12, typed(name, element)));
+        }
+        self.node("Loop", &["", &goes_on, x], &[graph("body", &body.0)])
+    }
+
     fn tensor(&mut self, element: u64, dims: &[i64], data: &[u8]) -> String {
         let name = format!("v{}", self.0.len());
         let mut tensor: Vec<u8> = dims.iter().flat_map(|&dim| number(1, dim as u64)).collect();
@@ -231,6 +260,10 @@ impl Graph {
         name
     }
 }
+
+const FLOAT: u64 = 1;
+const INT64: u64 = 7;
+const BOOL: u64 = 9;
 
 /// The number the format gives to a type.
 fn code(element: &Element) -> u64 {

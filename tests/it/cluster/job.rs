@@ -6,7 +6,7 @@ use marquetry_model::toy::{Toy, Weights};
 use std::collections::BTreeMap;
 use std::sync::{LazyLock, OnceLock};
 
-/// 52 tasks in two groups, with everything that an order of arrival could change. Say where its store is.
+/// 50 tasks in two groups, with everything that an order of arrival could change. Say where its store is.
 const JOB: &str = "
 version: 1
 images: images
@@ -37,12 +37,15 @@ static FILES: LazyLock<BTreeMap<String, Vec<u8>>> = LazyLock::new(|| {
         files.insert(format!("images/{seed}.bmp"), bmp(height, width, seed));
     }
     for (name, seed) in [("one", 1), ("two", 2)] {
-        // The kernel makes a model run take some milliseconds.
-        let toy = Toy { classes: 12, kernel: 11, weights: Weights::Seeded(seed), ..Toy::default() };
-        files.insert(format!("{name}.onnx"), toy.bytes());
+        files.insert(format!("{name}.onnx"), model(seed).bytes());
     }
     files
 });
+
+/// A model of the job. Its kernel makes a run take some milliseconds.
+pub(crate) fn model(seed: u64) -> Toy {
+    Toy { classes: 12, kernel: 11, weights: Weights::Seeded(seed), ..Toy::default() }
+}
 
 /// A folder with the images and models of the job.
 pub(crate) fn place() -> Place {

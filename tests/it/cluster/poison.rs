@@ -1,10 +1,10 @@
 //! Images and models that no try can help.
 
-use crate::cluster::job::IMAGES;
-use crate::cluster::role::{Role, until};
+use crate::cluster::job::{IMAGES, alone, model};
+use crate::cluster::role::{LOOK_EVERY, Role, until};
 use crate::cluster::setup::{Cluster, Kept};
 use crate::cluster::view::wait;
-use crate::pictures::png;
+use crate::pictures::{png, white};
 use marquetry_job::{DeadLetter, message};
 use marquetry_model::toy::{Toy, Weights};
 use marquetry_transport::{TaskQueue, Topic};
@@ -51,4 +51,38 @@ fn poisoned_images_and_models_take_nothing_along() {
     cluster.move_to("sound");
     cluster.coordinate("job.yaml").ends_with(0);
     cluster.has_the_same_bytes();
+}
+
+/// The worker cannot stop a model that does not come back: it says what it was at, and ends, for whoever watches over it
+/// to start it again.
+#[test]
+fn a_task_that_hangs_is_given_up_and_takes_no_other_along() {
+    let Some(mut cluster) = Cluster::start(Kept::InFolder) else { return };
+    let mut letters = wait(cluster.queue().follow(Topic::Dead)).expect("a feed");
+    cluster.place.write("images/white.png", white(64, 64));
+    cluster.place.model("one.onnx", &Toy { hangs: true, ..model(1) });
+    cluster.job("job.yaml", "failures: {attempts: 2}\n");
+    let deadline = ["--deadline-seconds", "3"];
+    let _aggregator = cluster.aggregator();
+    let mut job = cluster.coordinator("job.yaml");
+    let mut workers = [(); 2].map(|()| cluster.worker_with(&deadline));
+    let mut ended = 0;
+    while job.is_running() {
+        for worker in &mut workers {
+            if !worker.is_running() {
+                std::mem::replace(worker, cluster.worker_with(&deadline)).end().ends_with(75);
+                ended += 1;
+            }
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+    let summary = job.end().ends_with(1).json();
+    assert_eq!((&summary["failed_images"], ended >= 2), (&1.into(), true), "{ended} ends: {summary}");
+    let letter: DeadLetter = message::decode(&wait(letters.next()).expect("a letter")).expect("a letter");
+    assert_eq!((letter.image_id.as_str(), letter.loss.attempts), ("white", 2), "{letter:?}");
+    assert!(letter.loss.reason.contains("--deadline-seconds"), "{letter:?}");
+    let outputs = cluster.outputs();
+    for (name, bytes) in alone().iter().filter(|(name, _)| name.starts_with("masks/")) {
+        assert!(outputs.get(name) == Some(bytes), "other bytes in {name}");
+    }
 }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 /// How long a test waits for anything before it fails: only a hang takes so long, also on a machine with much to do.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(3);
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Waits until `is_so`; fails the test with `what` when it never is.
 #[track_caller]

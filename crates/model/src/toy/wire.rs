@@ -11,6 +11,11 @@ pub(super) fn ints(name: &str, values: &[i64]) -> Vec<u8> {
     bytes(1, name).into_iter().chain(values).chain(number(20, 7)).collect()
 }
 
+/// An attribute of a node: a graph.
+pub(super) fn graph(name: &str, graph: &[u8]) -> Vec<u8> {
+    [bytes(1, name), bytes(6, graph), number(20, 5)].concat()
+}
+
 fn varint(mut value: u64) -> Vec<u8> {
     let mut out = Vec::new();
     while value >= 0x80 {
