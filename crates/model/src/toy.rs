@@ -26,6 +26,7 @@ pub enum Weights {
 /// A model of one convolution, and what real models do around it. The default takes `[N, 3, H, W]` of any size and
 /// gives one class, the first channel, as `scores`.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one thing that models do, whatever else they do")]
 pub struct Toy {
     /// Channels of the input.
     pub channels: u32,
