@@ -46,6 +46,16 @@ impl JobFile {
         Ok(Path::new(&uri).canonicalize().map_err(failed)?.display().to_string())
     }
 
+    /// Where relative paths of images and models begin, whichever folder a process works in: others of a cluster find
+    /// the same files, and the same job goes on when it is started from elsewhere.
+    fn root(&self) -> String {
+        if is_uri(&self.base) {
+            return self.base.clone();
+        }
+        let folder = if self.base.is_empty() { "." } else { &self.base };
+        Path::new(folder).canonicalize().map_or_else(|_| self.base.clone(), |path| path.display().to_string())
+    }
+
     /// Looks at all images and members. `scratch` is a folder for pixels that do not fit into memory, `memory` one for
     /// what is seen of models.
     pub(crate) fn plan(
@@ -61,7 +71,7 @@ impl JobFile {
             spool_dir: scratch,
         };
         let each = |name: &str| tracing::info!("trying {name}");
-        let planned = plan(&self.spec, &self.base, files, runtime, &limits, memory, each);
+        let planned = plan(&self.spec, &self.root(), files, runtime, &limits, memory, each);
         let planned = planned.map_err(|error| match error.file() {
             Some(file) => Fatal::of_file(file, &error),
             None if error.may_pass() => Fatal::new(Exit::Unavailable, error),

@@ -157,6 +157,25 @@ fn other_decisions_use_the_same_tiles_and_a_new_image_gets_its_own() {
 }
 
 #[test]
+fn a_job_is_the_same_from_wherever_it_is_started_and_wherever_its_models_are() {
+    let place = place(2, 3);
+    place.write("job.yaml", format!("{JOB}store: store\n"));
+    let first = place.run("job.yaml").ends_with(0).json();
+    let is_found = |summary: &serde_json::Value| {
+        assert_eq!(summary["job"], first["job"]);
+        assert_eq!((number(summary, "images_found"), number(summary, "forwards")), (2, 0), "{summary}");
+    };
+    let mut elsewhere = place.command(&["run", "../job.yaml", "--format", "json"]);
+    let ran = elsewhere.current_dir(place.path("images")).output().expect("the binary runs");
+    is_found(&crate::fixture::Ran::of(&ran).ends_with(0).json());
+
+    std::fs::create_dir(place.path("models")).expect("a folder");
+    std::fs::rename(place.path("one.onnx"), place.path("models/one.onnx")).expect("moved");
+    place.write("job.yaml", format!("{}store: store\n", JOB.replace("one.onnx", "models/one.onnx")));
+    is_found(&place.run("job.yaml").ends_with(0).json());
+}
+
+#[test]
 fn a_run_that_is_asked_to_stop_says_how_to_go_on() {
     let place = place(4, 15);
     place.write("job.yaml", format!("{JOB}store: store\n"));

@@ -68,10 +68,14 @@ impl Cluster {
         self
     }
 
-    fn role(&mut self, role: &str, args: &[&str]) -> Role {
+    pub(crate) fn role(&mut self, role: &str, args: &[&str]) -> Role {
         self.started += 1;
         let name = format!("{role}-{}", self.started);
         let mut command = self.place.command(&[role]);
+        if role != "coordinate" {
+            // The others do not work in the folder that the job file is in.
+            command.current_dir(self.place.path("tmp"));
+        }
         command
             .args(["--brokers", &self.brokers, "--topic-prefix", &self.prefix, "--partitions", "8"])
             .args(args)
