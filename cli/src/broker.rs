@@ -91,5 +91,6 @@ pub(crate) fn lost_queue(error: QueueError) -> Fatal {
     match error {
         QueueError::Closed => Fatal::new(Exit::Bug, "the queue was closed while it was in use"),
         error @ QueueError::Refused { .. } => Fatal::new(Exit::Unavailable, error),
+        error @ QueueError::Denied { .. } => Fatal::new(Exit::BadConfig, error),
     }
 }

@@ -132,6 +132,10 @@ impl Follow<'_> {
                 }
                 Some(published) = course.publishing.join_next() => {
                     published.unwrap_or(Err(QueueError::Closed))?;
+                    // What is ready is taken at once, so that it does not pile up behind what is heard.
+                    while let Some(published) = course.publishing.try_join_next() {
+                        published.unwrap_or(Err(QueueError::Closed))?;
+                    }
                 }
                 stopped = beacon.stopped() => {
                     if stopped == Stopped::Cancelled {
@@ -164,10 +168,12 @@ impl Follow<'_> {
         tally.progress = ledger.progress();
         self.show(tally.progress);
         self.metrics.images.of(ImageOutcome::Found).add(tally.images_found);
+        let partitions =
+            [self.queue.partitions(Topic::Tasks).await?, self.queue.partitions(Topic::Aggregate).await?];
         Ok(Course {
             ledger,
             tally,
-            outstanding: Outstanding::new(self.patience),
+            outstanding: Outstanding::new(self.patience, partitions),
             watch: Watch::new(self.plan.cost().forwards),
             publishing: JoinSet::new(),
             letters: JoinSet::new(),
@@ -181,7 +187,7 @@ impl Follow<'_> {
 
     /// Sends tasks until enough are out for the workers that are there.
     fn fill(&self, course: &mut Course) {
-        let ahead = AHEAD_MIN.max(AHEAD_EACH * course.watch.workers(Instant::now()));
+        let ahead = AHEAD_MIN.max(AHEAD_EACH * course.watch.workers());
         let room = ahead.saturating_sub(course.outstanding.tasks());
         if room == 0 || course.ledger.is_handed_out() {
             return;
@@ -274,38 +280,43 @@ impl Follow<'_> {
 
     fn take(&self, step: Step, pause: Duration, course: &mut Course) {
         let run = self.run.clone();
-        let (topic, key, bytes) = match &step {
+        let (topic, bytes) = match &step {
             Step::Compute { task, attempt, replace } => {
-                // Tries go to different partitions, and so to different workers where there are several.
-                let key = format!("{}-{}-{}-{attempt}", task.image, task.group, task.block);
                 let message = TaskMessage { run, task: *task, attempt: *attempt, replace: *replace };
-                (Topic::Tasks, key, message::encode(&message))
+                (Topic::Tasks, message::encode(&message))
             }
             Step::Aggregate { image, attempt, partial } => {
                 let (image, attempt, partial) = (*image, *attempt, *partial);
                 let outputs = self.outputs.to_owned();
-                let message = AggregateMessage { run, outputs, image, attempt, partial };
-                (Topic::Aggregate, format!("{image}-{attempt}"), message::encode(&message))
+                (
+                    Topic::Aggregate,
+                    message::encode(&AggregateMessage { run, outputs, image, attempt, partial }),
+                )
             }
-            Step::GiveUp(loss) => {
-                let image_id =
-                    self.plan.images.get(loss.image as usize).map_or_else(String::new, |i| i.id.clone());
-                tracing::error!(image = %image_id, attempts = loss.attempts, "gave up: {}", loss.reason);
-                course.tally.losses.push(loss.clone());
-                let kind = if loss.task.is_some() { DeadLetterKind::Task } else { DeadLetterKind::Image };
-                self.metrics.dead_letters.of(kind).increment();
-                let key = loss.image.to_string();
-                let message = DeadLetter { run, image_id: short_reason(&image_id), loss: loss.clone() };
-                (Topic::Dead, key, message::encode(&message))
-            }
+            Step::GiveUp(loss) => (Topic::Dead, message::encode(&self.give_up(run, loss, course))),
         };
-        course.outstanding.sent(step, Instant::now() + pause);
-        let queue = Arc::clone(&self.queue);
+        let partition = course.outstanding.sent(step, Instant::now() + pause);
+        let (queue, payload) = (Arc::clone(&self.queue), Bytes::from(bytes));
         let way = if topic == Topic::Dead { &mut course.letters } else { &mut course.publishing };
         way.spawn(async move {
-            tokio::time::sleep(pause).await;
-            queue.publish(topic, &key, Bytes::from(bytes)).await
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
+            }
+            match partition {
+                Some(partition) => queue.publish_to(topic, partition, payload).await,
+                None => queue.publish(topic, "", payload).await,
+            }
         });
+    }
+
+    fn give_up(&self, run: RunId, loss: &Loss, course: &mut Course) -> DeadLetter {
+        let image = self.plan.images.get(loss.image as usize);
+        let image_id = image.map_or_else(String::new, |image| image.id.clone());
+        tracing::error!(image = %image_id, attempts = loss.attempts, "gave up: {}", loss.reason);
+        course.tally.losses.push(loss.clone());
+        let kind = if loss.task.is_some() { DeadLetterKind::Task } else { DeadLetterKind::Image };
+        self.metrics.dead_letters.of(kind).increment();
+        DeadLetter { run, image_id: short_reason(&image_id), loss: loss.clone() }
     }
 }
 

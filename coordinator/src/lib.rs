@@ -13,6 +13,7 @@ mod outcome;
 mod outstanding;
 mod planning;
 pub mod report;
+mod spread;
 mod status;
 mod tables;
 

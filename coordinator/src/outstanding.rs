@@ -1,5 +1,6 @@
 //! What is out: sent, and neither done nor given up.
 
+use crate::spread::Spread;
 use marquetry_job::{Step, TaskId};
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -32,14 +33,33 @@ impl Work {
 struct Sent {
     step: Step,
     at: Instant,
+    /// Where it was sent to: all of these hold it until it is back.
+    partitions: Vec<u32>,
     /// How often it was sent again for being late.
     again: u32,
+}
+
+/// The partitions of the topics that things are sent to.
+#[derive(Debug)]
+struct Topics {
+    tasks: Spread,
+    images: Spread,
+}
+
+impl Topics {
+    const fn of(&mut self, work: Work) -> &mut Spread {
+        match work {
+            Work::Task(_) => &mut self.tasks,
+            Work::Image(_) => &mut self.images,
+        }
+    }
 }
 
 /// Everything that is out, and how long things take to come back.
 #[derive(Debug)]
 pub(crate) struct Outstanding {
     out: HashMap<Work, Sent>,
+    topics: Topics,
     tasks: usize,
     round_trips: VecDeque<Duration>,
     /// Nothing is late before this.
@@ -47,8 +67,11 @@ pub(crate) struct Outstanding {
 }
 
 impl Outstanding {
-    pub(crate) fn new(patience: Duration) -> Self {
-        Self { out: HashMap::new(), tasks: 0, round_trips: VecDeque::new(), patience }
+    /// Nothing is out. `partitions`: of the topic of tasks, and of that of images.
+    pub(crate) fn new(patience: Duration, partitions: [u32; 2]) -> Self {
+        let [tasks, images] = partitions.map(Spread::new);
+        let topics = Topics { tasks, images };
+        Self { out: HashMap::new(), topics, tasks: 0, round_trips: VecDeque::new(), patience }
     }
 
     /// Blocks that are out.
@@ -56,19 +79,24 @@ impl Outstanding {
         self.tasks
     }
 
-    /// Notes that `step` is sent.
-    pub(crate) fn sent(&mut self, step: Step, now: Instant) {
-        let Some(work) = Work::of(&step) else { return };
-        let before = self.out.get(&work).map_or(0, |sent| sent.again);
-        if self.out.insert(work, Sent { step, at: now, again: before }).is_none() {
-            self.tasks += usize::from(matches!(work, Work::Task(_)));
-        }
+    /// Notes that `step` is sent, and says to which partition. Another try goes to another one, and so to another worker
+    /// where there are several.
+    pub(crate) fn sent(&mut self, step: Step, now: Instant) -> Option<u32> {
+        let work = Work::of(&step)?;
+        let (mut partitions, again) =
+            self.out.remove(&work).map_or_else(Default::default, |sent| (sent.partitions, sent.again));
+        self.tasks += usize::from(partitions.is_empty() && matches!(work, Work::Task(_)));
+        let partition = self.topics.of(work).choose(partitions.last().copied());
+        partitions.push(partition);
+        self.out.insert(work, Sent { step, at: now, partitions, again });
+        Some(partition)
     }
 
     /// Notes that something has come back; `well` says that it is done.
     pub(crate) fn back(&mut self, work: Work, well: bool, now: Instant) {
         let Some(sent) = self.out.remove(&work) else { return };
         self.tasks -= usize::from(matches!(work, Work::Task(_)));
+        sent.partitions.into_iter().for_each(|partition| self.topics.of(work).back(partition));
         if well {
             if self.round_trips.len() == REMEMBERED {
                 self.round_trips.pop_front();
@@ -122,7 +150,7 @@ mod tests {
     fn what_takes_far_longer_than_usual_is_late_and_then_twice_as_patient() {
         let start = Instant::now();
         let at = |seconds: u64| start + Duration::from_secs(seconds);
-        let mut out = Outstanding::new(Duration::from_secs(5));
+        let mut out = Outstanding::new(Duration::from_secs(5), [4, 4]);
         for block in 0..21 {
             out.sent(step(block), start);
         }
@@ -144,7 +172,7 @@ mod tests {
     #[test]
     fn short_tasks_are_not_late_at_once() {
         let start = Instant::now();
-        let mut out = Outstanding::new(Duration::from_mins(1));
+        let mut out = Outstanding::new(Duration::from_mins(1), [4, 4]);
         out.sent(step(0), start);
         out.sent(step(1), start);
         out.back(work(0), true, start + Duration::from_millis(1));

@@ -144,9 +144,8 @@ impl Watch {
         }
     }
 
-    /// Those heard of lately.
-    pub(crate) fn workers(&mut self, now: Instant) -> usize {
-        self.seen.retain(|_, (at, _)| now.duration_since(*at) < WORKER_SEEN);
+    /// How many were heard of before the last status, and not too long before.
+    pub(crate) fn workers(&self) -> usize {
         self.seen.len()
     }
 
@@ -173,7 +172,7 @@ impl Watch {
         let now = Instant::now();
         let done = tally.forwards + tally.forwards_found;
         let rate = self.rate(done, now);
-        self.workers(now);
+        self.seen.retain(|_, (at, _)| now.duration_since(*at) < WORKER_SEEN);
         let left = self.forwards.saturating_sub(done) as f64;
         let shown = tally.losses.iter().take(LOSSES_SHOWN).map(|loss| LossShown {
             image: plan.images.get(loss.image as usize).map_or_else(String::new, |i| i.id.clone()),

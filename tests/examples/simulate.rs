@@ -6,8 +6,12 @@
 
 #![expect(clippy::print_stdout, reason = "this program talks to people on a terminal")]
 
+#[path = "simulate/dispatch.rs"]
+mod dispatch;
 #[path = "simulate/measure.rs"]
 mod measure;
+#[path = "simulate/restart.rs"]
+mod restart;
 #[path = "simulate/workers.rs"]
 mod workers;
 
@@ -56,7 +60,7 @@ async fn main() -> Result<()> {
     }
 }
 
-async fn queue(brokers: &str, prefix: &str) -> Result<Arc<KafkaQueue>> {
+async fn queue_of(brokers: &str, prefix: &str) -> Result<Arc<KafkaQueue>> {
     let options = KafkaOptions { prefix: prefix.to_owned(), ..KafkaOptions::new(brokers) };
     Ok(Arc::new(KafkaQueue::connect(options).await?))
 }
@@ -66,7 +70,7 @@ async fn coordinate(args: &Args) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let uri = folder.path().display().to_string();
     let store = Stores::new(S3::new(S3Options::default()), Metrics::new()).open_now(&uri).await?;
-    let queue = queue(&args.brokers, &prefix).await?;
+    let queue = queue_of(&args.brokers, &prefix).await?;
 
     let started = Instant::now();
     let images = args.tasks.div_ceil(BLOCKS) as u32;
@@ -75,20 +79,12 @@ async fn coordinate(args: &Args) -> Result<()> {
     println!("planned {tasks} tasks of {images} images in {:.2} s", started.elapsed().as_secs_f64());
     store.put(&key::plan(&plan.job), Bytes::from(serde_json::to_vec(&plan)?)).await?;
 
-    let mut workers = Command::new(std::env::current_exe()?)
-        .args(["--brokers", &args.brokers, "--prefix", &prefix])
-        .args(["--workers", &args.workers.to_string(), "--task-ms", &args.task_ms.to_string()])
-        .stdin(Stdio::piped())
-        .spawn()
-        .context("the simulated workers")?;
-    let spec = spec()?;
-    let run = new_run(&plan.job, &uri);
     let follow = Follow {
-        store: Arc::clone(&store),
-        queue: queue.clone(),
-        run: &run,
+        store,
+        queue,
+        run: &new_run(&plan.job, &uri),
         plan: &plan,
-        spec: &spec,
+        spec: &spec()?,
         outputs: "simulated",
         attempts_max: 3,
         stop_at_loss: false,
@@ -96,6 +92,26 @@ async fn coordinate(args: &Args) -> Result<()> {
         patience: Duration::from_mins(10),
         metrics: &Metrics::new(),
     };
+    work(args, &prefix, &follow, tasks).await?;
+
+    let aside = queue_of(&args.brokers, &format!("{prefix}-aside")).await?;
+    let rate = dispatch::rate(&aside, &plan, follow.run).await?;
+    println!("dispatch:    {rate:.0} task messages/s planned and published, while nobody reads them");
+
+    restart::leave_tiles(folder.path(), &plan)?;
+    let (took, found) = restart::measure(&follow).await?;
+    println!("restart:     {:.1} s until the {found} tiles of a folder are known", took.as_secs_f64());
+    Ok(())
+}
+
+/// Has all tasks done by simulated workers, and says what that cost.
+async fn work(args: &Args, prefix: &str, follow: &Follow<'_>, tasks: u64) -> Result<()> {
+    let mut workers = Command::new(std::env::current_exe()?)
+        .args(["--brokers", &args.brokers, "--prefix", prefix])
+        .args(["--workers", &args.workers.to_string(), "--task-ms", &args.task_ms.to_string()])
+        .stdin(Stdio::piped())
+        .spawn()
+        .context("the simulated workers")?;
     let (before, started) = (Usage::now()?, Instant::now());
     let mut ramp = None;
     let tally = follow
@@ -112,20 +128,17 @@ async fn coordinate(args: &Args) -> Result<()> {
     drop(workers.stdin.take());
     workers.wait()?;
 
-    let cpu = used.cpu_seconds - before.cpu_seconds;
     println!("coordinator: {:.0} tasks/s over {wall:.1} s", tasks as f64 / wall);
     if let Some((at, done)) = ramp {
         let rate = (tasks - done) as f64 / (wall - at.as_secs_f64());
-        let ideal = args.workers as f64 * 1000.0 / args.task_ms as f64;
+        let ideal = args.workers as f64 * 1000.0 / args.task_ms.max(1) as f64;
         println!(
             "             {rate:.0} tasks/s once all were at work, of {ideal:.0} that the workers could do"
         );
     }
-    println!(
-        "             {:.1} µs of CPU a task, {:.0} MB resident at most",
-        1e6 * cpu / tasks as f64,
-        used.peak_mb
-    );
+    let cpu = used.cpu_seconds - before.cpu_seconds;
+    let (us, mb) = (1e6 * cpu / tasks as f64, used.peak_mb);
+    println!("             {us:.1} µs of CPU a task, {mb:.0} MB resident at most");
     println!("             {} sent again for being late", tally.resent);
     Ok(())
 }

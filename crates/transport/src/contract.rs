@@ -20,6 +20,7 @@ pub async fn queue(queue: &dyn TaskQueue) {
     groups_are_independent(queue).await;
     a_feed_sees_what_comes_after_it(queue).await;
     leaving_gives_nothing_twice(queue).await;
+    every_partition_is_read(queue).await;
 }
 
 async fn take(subscription: &mut dyn crate::Subscription, n: usize) -> Vec<crate::Delivery> {
@@ -113,6 +114,23 @@ async fn leaving_gives_nothing_twice(queue: &dyn TaskQueue) {
     let mut second = queue.subscribe(Topic::Aggregate, "aggregators").await.expect("subscribe");
     assert_eq!(take(&mut *second, 1).await[0].payload[0], 6, "what was acknowledged came again");
     assert_eq!(queue.lag(Topic::Aggregate, "aggregators").await.expect("lag"), 1);
+}
+
+async fn every_partition_is_read(queue: &dyn TaskQueue) {
+    let partitions = queue.partitions(Topic::Tasks).await.expect("partitions");
+    assert!(partitions > 0);
+    let mut reader = queue.subscribe(Topic::Tasks, "of partitions").await.expect("subscribe");
+    // One too many: what cannot go where it should must not be lost.
+    for partition in 0..=partitions {
+        let payload = Bytes::from(format!("to {partition}"));
+        queue.publish_to(Topic::Tasks, partition, payload).await.expect("publish");
+    }
+    let mut open: BTreeSet<String> = (0..=partitions).map(|partition| format!("to {partition}")).collect();
+    while !open.is_empty() {
+        let delivery = take(&mut *reader, 1).await.remove(0);
+        open.remove(&String::from_utf8_lossy(&delivery.payload).into_owned());
+        reader.acknowledge(delivery.token).await.expect("acknowledge");
+    }
 }
 
 /// What every store must do. The store must be empty.

@@ -82,6 +82,14 @@ impl TaskQueue for MemoryQueue {
         Ok(())
     }
 
+    async fn partitions(&self, _: Topic) -> Result<u32, QueueError> {
+        Ok(1)
+    }
+
+    async fn publish_to(&self, topic: Topic, _partition: u32, payload: Bytes) -> Result<(), QueueError> {
+        self.publish(topic, "", payload).await
+    }
+
     async fn subscribe(&self, topic: Topic, group: &str) -> Result<Box<dyn Subscription>, QueueError> {
         let mut state = self.state();
         let key = (topic, group.to_owned());

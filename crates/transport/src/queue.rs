@@ -47,6 +47,14 @@ pub enum QueueError {
         /// What was found, and what to do about it.
         reason: String,
     },
+    /// The queue does not let us in.
+    #[error("{queue} does not let us in: {reason}")]
+    Denied {
+        /// Which queue.
+        queue: String,
+        /// What was found, and what to do about it.
+        reason: String,
+    },
 }
 
 /// One message, handed out and not yet acknowledged.
@@ -70,11 +78,26 @@ pub struct Delivery {
 /// - A *feed* sees every message that is published after `follow` returned, whoever else reads the topic.
 #[async_trait]
 pub trait TaskQueue: Send + Sync {
-    /// Adds a message. Messages with one `key` stay in order where the body knows order.
+    /// Adds a message. Messages with one `key` stay in order where the body knows order; those with an empty one go
+    /// anywhere.
     ///
     /// # Errors
     /// When the queue cannot take it.
     async fn publish(&self, topic: Topic, key: &str, payload: Bytes) -> Result<(), QueueError>;
+
+    /// Into how many partitions `topic` is divided: each is read by one subscription of a group at a time. One, where the
+    /// body knows no such thing.
+    ///
+    /// # Errors
+    /// When the queue refuses.
+    async fn partitions(&self, topic: Topic) -> Result<u32, QueueError>;
+
+    /// [`publish`](Self::publish) to a partition of the sender's choice, counted from 0. Where there is no such one, to
+    /// any.
+    ///
+    /// # Errors
+    /// When the queue cannot take it.
+    async fn publish_to(&self, topic: Topic, partition: u32, payload: Bytes) -> Result<(), QueueError>;
 
     /// Joins `group` on `topic`.
     ///

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use tokio::io::AsyncReadExt;
 use tokio::sync::Semaphore;
 
-/// Members of the consumer group. Each stands for many workers: a thousand clients of a broker do not fit in a process.
-const MEMBERS: usize = 8;
+/// Members of the consumer group. Each stands for many workers: a thousand clients of a broker do not fit on one machine.
+const MEMBERS: usize = 50;
 
 /// How busy the workers were.
 #[derive(Default)]
@@ -25,7 +25,7 @@ struct Busy {
 
 /// Works until the standard input is closed, then says how busy it was.
 pub(crate) async fn run(brokers: &str, prefix: &str, workers: usize, task_ms: u64) -> Result<()> {
-    let queue = super::queue(brokers, prefix).await?;
+    let queue = super::queue_of(brokers, prefix).await?;
     let busy = Arc::new(Busy { first_us: AtomicU64::new(u64::MAX), ..Busy::default() });
     let started = Instant::now();
     let mut members = tokio::task::JoinSet::new();
@@ -57,17 +57,22 @@ async fn pretend(
 ) -> Result<()> {
     let subscription = queue.subscribe(Topic::Tasks, "workers").await?;
     let turn = Arc::new(AtomicUsize::new(0));
+    // As in a real worker: the next task waits at hand, and what is done is told while the next one is being computed.
+    let slots = Arc::new(Semaphore::new(workers));
     let work = |payload: Bytes, admitted| {
-        let (queue, busy) = (Arc::clone(&queue), Arc::clone(&busy));
+        let (queue, busy, slots) = (Arc::clone(&queue), Arc::clone(&busy), Arc::clone(&slots));
         let name = format!("worker-{member}-{}", turn.fetch_add(1, Ordering::Relaxed) % workers.max(1));
         async move {
-            let _admitted = admitted;
             let Ok(task) = message::decode::<TaskMessage>(&payload) else { return true };
+            let Ok(slot) = slots.acquire_owned().await else { return false };
+            drop(admitted);
             let begun = started.elapsed().as_micros() as u64;
             busy.first_us.fetch_min(begun, Ordering::Relaxed);
-            let took = Duration::from_millis(task_ms).mul_f64(0.5 + fastrand::f64());
-            tokio::time::sleep(took).await;
+            if task_ms > 0 {
+                tokio::time::sleep(Duration::from_millis(task_ms).mul_f64(0.5 + fastrand::f64())).await;
+            }
             let done = started.elapsed().as_micros() as u64;
+            drop(slot);
             busy.tasks.fetch_add(1, Ordering::Relaxed);
             busy.working_us.fetch_add(done - begun, Ordering::Relaxed);
             busy.last_us.fetch_max(done, Ordering::Relaxed);
@@ -76,7 +81,7 @@ async fn pretend(
             say(&queue, ResultMessage { run: task.run, from: name, event }, task.task.image).await
         }
     };
-    Ok(consume(subscription, Arc::new(Semaphore::new(workers)), &Drain::never(), work).await?)
+    Ok(consume(subscription, Arc::new(Semaphore::new(1)), &Drain::never(), work).await?)
 }
 
 async fn aggregate(queue: Arc<KafkaQueue>) -> Result<()> {

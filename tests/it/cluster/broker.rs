@@ -1,7 +1,7 @@
 //! A broker that is slow, cut off, killed, stopped.
 
 use crate::cluster::listen::Listener;
-use crate::cluster::own_kafka::OwnKafka;
+use crate::cluster::own_kafka::{OwnKafka, USER};
 use crate::cluster::proxies::Toxic;
 use crate::cluster::role::Role;
 use crate::cluster::services::free_port;
@@ -59,4 +59,40 @@ fn a_broker_that_is_not_there_is_named() {
     let job = cluster.coordinator_with("job.yaml", &["--connect-seconds", "1"]);
     job.end().ends_with(69).says(&[&brokers, "--brokers"]);
     worker.end().ends_with(69).says(&[&brokers, "--brokers"]);
+}
+
+#[test]
+fn a_broker_may_ask_for_a_password_and_show_a_certificate() {
+    let Some(mut cluster) = Cluster::start(Kept::InFolder) else { return };
+    let Some((mut kafka, certificate, port)) = OwnKafka::guarded() else { return };
+    kafka.start();
+    cluster.brokers = format!("127.0.0.1:{port}");
+    let (user, password) = USER;
+    let settings = |password: &str| {
+        let certificate = certificate.display();
+        format!(
+            "security.protocol=SASL_SSL\nssl.ca.location={certificate}\nsasl.mechanism=SCRAM-SHA-512\n\
+             sasl.username={user}\nsasl.password={password}\n"
+        )
+    };
+    cluster
+        .place
+        .write("right.properties", settings(password))
+        .write("wrong.properties", settings("a guess"));
+    let file = |cluster: &Cluster, name: &str| cluster.place.path(name).display().to_string();
+
+    let right = file(&cluster, "right.properties");
+    let with = ["--kafka-config", right.as_str()];
+    let _roles = [cluster.worker_with(&with), cluster.role("aggregate", &with)];
+    cluster.coordinator_with("job.yaml", &with).end().ends_with(0);
+    cluster.has_the_same_bytes();
+
+    // Wrong passwords are named, and never shown; so are certificates that nobody vouches for.
+    let wrong = file(&cluster, "wrong.properties");
+    let denied = cluster.coordinator_with("job.yaml", &["--kafka-config", &wrong]).end().ends_with(78);
+    assert!(!denied.stderr.contains("a guess"), "{}", denied.stderr);
+    denied.says(&[&cluster.brokers, "does not let us in", "uthentication", "sasl."]);
+    let stranger = ["--kafka", "security.protocol=SSL", "--connect-seconds", "1"];
+    let denied = cluster.worker_with(&stranger).end().ends_with(78);
+    denied.says(&[&cluster.brokers, "does not let us in", "certificate", "ssl."]);
 }

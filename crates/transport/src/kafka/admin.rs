@@ -1,12 +1,12 @@
 //! What is asked of a broker once, at the start.
 
-use super::context::Context;
+use super::context::{Context, Denial, Health};
 use super::{KafkaOptions, PAUSE, REQUEST, name};
 use crate::{QueueError, Topic};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::Metadata;
-use std::sync::Arc;
+use rdkafka::producer::{FutureProducer, Producer};
 use std::time::{Duration, Instant};
 
 /// Partitions of topics that few read.
@@ -14,19 +14,27 @@ const RESULT_PARTITIONS: i32 = 8;
 
 /// Waits until a broker answers, and says so meanwhile; the id of one.
 pub(super) async fn wait_for_broker(
-    admin: &Arc<AdminClient<Context>>,
+    producer: &FutureProducer<Context>,
     options: &KafkaOptions,
+    health: &Health,
 ) -> Result<i32, QueueError> {
     let started = Instant::now();
     let limit = Duration::from_secs(options.connect_seconds);
     loop {
-        match metadata(admin).await {
+        let answer = tokio::select! {
+            answer = metadata(producer) => answer,
+            denial = health.locked_out() => return Err(denied(options, &denial)),
+        };
+        match answer {
             Ok(metadata) => {
                 if let Some(broker) = metadata.brokers().first() {
                     return Ok(broker.id());
                 }
             }
             Err(error) if started.elapsed() >= limit => {
+                if let Some(denial) = health.denied() {
+                    return Err(denied(options, &denial));
+                }
                 return Err(QueueError::Refused {
                     doing: "connect to",
                     queue: format!("Kafka at {}", options.brokers),
@@ -44,15 +52,24 @@ pub(super) async fn wait_for_broker(
     }
 }
 
+fn denied(options: &KafkaOptions, denial: &Denial) -> QueueError {
+    let hint = "see what --kafka-config and --kafka say of security.protocol, sasl.* and ssl.*";
+    QueueError::Denied {
+        queue: format!("Kafka at {}", options.brokers),
+        reason: format!("{}; {hint}", denial.reason),
+    }
+}
+
 /// What the brokers say of themselves and their topics.
-async fn metadata(admin: &Arc<AdminClient<Context>>) -> Result<Metadata, KafkaError> {
-    let admin = Arc::clone(admin);
-    let asked = tokio::task::spawn_blocking(move || admin.inner().fetch_metadata(None, REQUEST)).await;
+async fn metadata(producer: &FutureProducer<Context>) -> Result<Metadata, KafkaError> {
+    let producer = producer.clone();
+    let asked = tokio::task::spawn_blocking(move || producer.client().fetch_metadata(None, REQUEST)).await;
     asked.unwrap_or(Err(KafkaError::Canceled))
 }
 
 pub(super) async fn make_topics(
-    admin: &Arc<AdminClient<Context>>,
+    admin: &AdminClient<Context>,
+    producer: &FutureProducer<Context>,
     options: &KafkaOptions,
 ) -> Result<(), QueueError> {
     let names: Vec<(Topic, String)> = Topic::ALL.iter().map(|t| (*t, name(options, *t))).collect();
@@ -77,7 +94,7 @@ pub(super) async fn make_topics(
     };
     let Some(problem) = problem else { return Ok(()) };
     // Someone who may not make topics may still use those that are there.
-    let known = metadata(admin).await;
+    let known = metadata(producer).await;
     let is_there = |name: &String| {
         known
             .as_ref()

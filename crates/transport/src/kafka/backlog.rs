@@ -4,33 +4,44 @@ use super::tracker::Tracker;
 use crate::{Delivery, QueueError};
 use bytes::Bytes;
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use tokio::sync::Notify;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-/// Messages received and not handed out at which partitions pause, and at which they resume. Pausing throws away what
-/// was fetched: it must be rare. What one worker holds, another cannot do: it must be few.
-const PAUSE_AT: usize = 32;
-const RESUME_AT: usize = 8;
+/// Messages received and not handed out. More wait in the client library, partition by partition: this only takes what
+/// is fetched from there in turns.
+const ROOM: usize = 16;
 
-/// Shared by the task that polls and the subscription's user.
-#[derive(Debug, Default)]
+/// Shared by the tasks that poll and the subscription's user.
+#[derive(Debug)]
 pub(super) struct Backlog {
     state: Mutex<State>,
+    room: Arc<Semaphore>,
     arrived: Notify,
-    /// Notified when something was handed out or partitions came.
-    pub(super) changed: Notify,
+    /// Notified when partitions came or went.
+    pub(super) turned_over: Notify,
+}
+
+/// The right to put one message into the backlog.
+pub(super) type Room = OwnedSemaphorePermit;
+
+/// A partition that came or went. Its era tells this time of having it from others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turnover {
+    Ours { partition: i32, era: u64 },
+    Lost { partition: i32 },
 }
 
 #[derive(Debug, Default)]
 struct State {
-    waiting: VecDeque<(Place, Bytes)>,
+    /// Those that came before their partition had a reader have no room of their own.
+    waiting: VecDeque<(Place, Bytes, Option<Room>)>,
+    turnovers: Vec<Turnover>,
     /// Handed out and not acknowledged, by token.
     open: HashMap<u64, Place>,
     next_token: u64,
     trackers: HashMap<i32, Tracker>,
     /// Counts how often each partition was lost: a message from before is not ours any more.
     eras: HashMap<i32, u64>,
-    paused: bool,
     broken: Option<QueueError>,
 }
 
@@ -41,14 +52,16 @@ struct Place {
     era: u64,
 }
 
-/// What to do about the flow of messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Flow {
-    Pause,
-    Resume,
-}
-
 impl Backlog {
+    pub(super) fn new() -> Self {
+        Self {
+            state: Mutex::default(),
+            room: Arc::new(Semaphore::new(ROOM)),
+            arrived: Notify::new(),
+            turned_over: Notify::new(),
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // No code that can panic runs under this lock, so a poisoned one still holds a sound state.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -57,28 +70,54 @@ impl Backlog {
     /// Forgets what came from partitions that others have now.
     pub(super) fn lose(&self, partitions: &[i32]) {
         let mut state = self.state();
-        state.waiting.retain(|(place, _)| !partitions.contains(&place.partition));
-        for partition in partitions {
-            state.trackers.remove(partition);
-            *state.eras.entry(*partition).or_default() += 1;
+        state.waiting.retain(|(place, ..)| !partitions.contains(&place.partition));
+        for &partition in partitions {
+            state.trackers.remove(&partition);
+            *state.eras.entry(partition).or_default() += 1;
+            state.turnovers.push(Turnover::Lost { partition });
         }
+        self.turned_over.notify_one();
     }
 
-    /// Partitions came. They flow, whatever the others do.
-    pub(super) fn gain(&self) {
-        self.state().paused = false;
-        self.changed.notify_one();
-    }
-
-    /// Takes a message in, unless it is known.
-    pub(super) fn receive(&self, partition: i32, offset: i64, payload: Bytes) {
+    /// Partitions came.
+    pub(super) fn gain(&self, partitions: &[i32]) {
         let mut state = self.state();
-        if state.trackers.entry(partition).or_default().receive(offset) {
-            let era = state.eras.get(&partition).copied().unwrap_or(0);
-            state.waiting.push_back((Place { partition, offset, era }, payload));
+        for &partition in partitions {
+            let era = state.era(partition);
+            state.turnovers.push(Turnover::Ours { partition, era });
+        }
+        self.turned_over.notify_one();
+    }
+
+    /// The partitions that came and went since this was last asked, in order.
+    pub(super) fn turnovers(&self) -> Vec<Turnover> {
+        std::mem::take(&mut self.state().turnovers)
+    }
+
+    /// Waits for room for one message. All who wait take turns.
+    pub(super) async fn room(&self) -> Option<Room> {
+        Arc::clone(&self.room).acquire_owned().await.ok()
+    }
+
+    /// Takes in a message of a partition that has been ours since `era`, unless it is known, or not ours any more.
+    pub(super) fn receive(
+        &self,
+        (partition, era): (i32, u64),
+        offset: i64,
+        payload: Bytes,
+        room: Option<Room>,
+    ) {
+        let mut state = self.state();
+        if era == state.era(partition) && state.trackers.entry(partition).or_default().receive(offset) {
+            state.waiting.push_back((Place { partition, offset, era }, payload, room));
             drop(state);
             self.arrived.notify_one();
         }
+    }
+
+    /// Which time of having a partition this is.
+    pub(super) fn era(&self, partition: i32) -> u64 {
+        self.state().era(partition)
     }
 
     /// No message will come any more, for this reason.
@@ -87,29 +126,15 @@ impl Backlog {
         self.arrived.notify_one();
     }
 
-    /// What must change in the flow of messages; it is taken to be done.
-    pub(super) fn turn(&self) -> Option<Flow> {
-        let mut state = self.state();
-        let flow = match state.paused {
-            false if state.waiting.len() >= PAUSE_AT => Flow::Pause,
-            true if state.waiting.len() <= RESUME_AT => Flow::Resume,
-            _ => return None,
-        };
-        state.paused = flow == Flow::Pause;
-        Some(flow)
-    }
-
     /// The next message, when there is one.
     pub(super) async fn next(&self) -> Result<Delivery, QueueError> {
         loop {
             {
                 let mut state = self.state();
-                if let Some((place, payload)) = state.waiting.pop_front() {
+                if let Some((place, payload, _room)) = state.waiting.pop_front() {
                     let token = state.next_token;
                     state.next_token += 1;
                     state.open.insert(token, place);
-                    drop(state);
-                    self.changed.notify_one();
                     return Ok(Delivery { payload, token });
                 }
                 if let Some(error) = &state.broken {
@@ -124,9 +149,15 @@ impl Backlog {
     pub(super) fn finish(&self, token: u64) -> Option<(i32, i64)> {
         let mut state = self.state();
         let place = state.open.remove(&token)?;
-        let is_ours = state.eras.get(&place.partition).copied().unwrap_or(0) == place.era;
+        let is_ours = state.era(place.partition) == place.era;
         let tracker = state.trackers.get_mut(&place.partition).filter(|_| is_ours);
         tracker.and_then(|t| t.finish(place.offset)).map(|prefix| (place.partition, prefix))
+    }
+}
+
+impl State {
+    fn era(&self, partition: i32) -> u64 {
+        self.eras.get(&partition).copied().unwrap_or(0)
     }
 }
 
@@ -134,37 +165,43 @@ impl Backlog {
 mod tests {
     use super::*;
 
+    fn message(text: &'static str) -> Bytes {
+        Bytes::from_static(text.as_bytes())
+    }
+
     #[tokio::test]
-    async fn flow_stops_when_much_is_in_hand_and_goes_on_when_little_is() {
-        let backlog = Backlog::default();
-        for offset in 0..PAUSE_AT as i64 {
-            assert_eq!(backlog.turn(), None);
-            backlog.receive(0, offset, Bytes::new());
+    async fn there_is_room_for_a_few_messages_and_more_when_they_are_taken_or_lost() {
+        let backlog = Backlog::new();
+        for offset in 0..ROOM as i64 {
+            let room = backlog.room().await;
+            backlog.receive(((offset % 2) as i32, 0), offset, Bytes::new(), room);
         }
-        assert_eq!(backlog.turn(), Some(Flow::Pause));
-        assert_eq!(backlog.turn(), None, "once is enough");
-        let mut turned = 0;
-        for n in 0..PAUSE_AT {
-            // Nothing is finished yet of what was handed out: only what waits counts.
-            let delivery = backlog.next().await.unwrap();
-            assert_eq!(backlog.turn().is_some(), n + 1 == PAUSE_AT - RESUME_AT);
-            turned += u32::from(backlog.finish(delivery.token).is_some());
-        }
-        assert_eq!(turned as usize, PAUSE_AT);
+        assert_eq!(backlog.room.available_permits(), 0);
+        let first = backlog.next().await.unwrap();
+        assert_eq!(backlog.room.available_permits(), 1, "what is in hand does not wait");
+        assert_eq!(backlog.finish(first.token), Some((0, 1)), "offset 2 is the next one");
+        assert_eq!(backlog.room.available_permits(), 1);
+        backlog.lose(&[1]);
+        assert_eq!(backlog.room.available_permits(), 1 + ROOM / 2);
     }
 
     #[tokio::test]
     async fn what_came_from_a_lost_partition_is_not_handed_out_and_not_committed() {
-        let backlog = Backlog::default();
-        backlog.receive(0, 10, Bytes::from_static(b"a"));
+        let backlog = Backlog::new();
+        backlog.receive((0, 0), 10, message("a"), None);
         let before = backlog.next().await.unwrap();
-        backlog.receive(0, 11, Bytes::from_static(b"b"));
-        backlog.receive(1, 5, Bytes::from_static(b"c"));
+        backlog.receive((0, 0), 11, message("b"), None);
+        backlog.receive((1, 0), 5, message("c"), None);
         backlog.lose(&[0]);
+        // Its reader does not know yet.
+        backlog.receive((0, 0), 12, message("d"), None);
         assert_eq!(backlog.next().await.unwrap().payload, "c");
         assert_eq!(backlog.finish(before.token), None);
         // It may come back, from where the last owner left it.
-        backlog.receive(0, 10, Bytes::from_static(b"a"));
+        backlog.gain(&[0]);
+        let turnovers = [Turnover::Lost { partition: 0 }, Turnover::Ours { partition: 0, era: 1 }];
+        assert_eq!(backlog.turnovers(), turnovers);
+        backlog.receive((0, 1), 10, message("a"), None);
         let again = backlog.next().await.unwrap();
         assert_eq!((&again.payload[..], backlog.finish(again.token)), (&b"a"[..], Some((0, 10))));
     }

@@ -1,7 +1,7 @@
 //! The queue of a cluster: Apache Kafka, by librdkafka. The only module that names it.
 //!
-//! - A subscription is polled by a task of its own, whatever its user does: a member that does not poll stops the whole
-//!   group. What is received goes to a backlog; partitions pause when that is full and resume when it is nearly empty.
+//! - A subscription is polled by tasks of its own, whatever its user does: a member that does not poll stops the whole
+//!   group. What is received goes to a backlog; partitions wait while that is full ([`subscription`]).
 //! - Offsets are committed late, up to the end of what is finished without a gap ([`tracker`]).
 //! - Producers are idempotent and wait for all in-sync replicas. No transactions: their markers keep the lag above zero
 //!   for ever.
@@ -25,6 +25,7 @@ use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel}
 use rdkafka::consumer::{BaseConsumer, Consumer, StreamConsumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
+use rdkafka::metadata::MetadataPartition;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::util::Timeout;
@@ -47,6 +48,15 @@ pub struct KafkaQueue {
     health: Arc<Health>,
 }
 
+/// Which partition a message goes to.
+#[derive(Clone, Copy)]
+enum To<'a> {
+    Any,
+    /// That of a key.
+    Key(&'a str),
+    Partition(i32),
+}
+
 impl KafkaQueue {
     /// Connects, and makes the topics that are missing.
     ///
@@ -55,16 +65,7 @@ impl KafkaQueue {
     pub async fn connect(options: KafkaOptions) -> Result<Self, QueueError> {
         let options = Arc::new(options);
         let health = Arc::new(Health::new(&options.brokers));
-        let admin: Arc<AdminClient<Context>> = create(&base(&options), Context::new(&health))
-            .map(Arc::new)
-            .map_err(|e| refused("connect to", &options.brokers, &e))?;
-        let brokers = wait_for_broker(&admin, &options).await?;
-        make_topics(&admin, &options).await?;
-        let by_broker = match options.protocol {
-            GroupProtocol::Consumer => true,
-            GroupProtocol::Classic => false,
-            GroupProtocol::Auto => assigns_itself(&admin, brokers).await,
-        };
+        let failed = |e: KafkaError| refused("connect to", &options.brokers, &e);
         let mut config = base(&options);
         config
             .set("enable.idempotence", "true")
@@ -72,8 +73,16 @@ impl KafkaQueue {
             .set("linger.ms", "5")
             // A message waits for the broker to come back for as long as that takes.
             .set("message.timeout.ms", "0");
-        let producer = create(&config, Context::new(&health))
-            .map_err(|e| refused("connect to", &options.brokers, &e))?;
+        let producer: FutureProducer<Context> = create(&config, Context::new(&health)).map_err(failed)?;
+        // Asked by the producer, since it hears why it is not let in: clients that are not polled do not.
+        let broker = wait_for_broker(&producer, &options, &health).await?;
+        let admin: AdminClient<Context> = create(&base(&options), Context::new(&health)).map_err(failed)?;
+        make_topics(&admin, &producer, &options).await?;
+        let by_broker = match options.protocol {
+            GroupProtocol::Consumer => true,
+            GroupProtocol::Classic => false,
+            GroupProtocol::Auto => assigns_itself(&admin, broker).await,
+        };
         tracing::info!(brokers = options.brokers, by_broker, "connected to Kafka");
         Ok(Self { options, producer, by_broker, health })
     }
@@ -84,6 +93,31 @@ impl KafkaQueue {
 
     fn group(&self, group: &str) -> String {
         format!("{}.{group}", self.options.prefix)
+    }
+
+    /// Sends a message until it is safe.
+    async fn send(&self, topic: Topic, mut to: To<'_>, payload: &[u8]) -> Result<(), QueueError> {
+        let name = self.topic(topic);
+        loop {
+            let record = FutureRecord::to(&name).payload(payload);
+            let record = match to {
+                To::Any => record,
+                To::Key(key) => record.key(key),
+                To::Partition(partition) => record.partition(partition),
+            };
+            match self.producer.send(record, Timeout::Never).await {
+                Ok(_) => {
+                    self.health.is_well();
+                    return Ok(());
+                }
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::UnknownPartition), _)) => to = To::Any,
+                Err((error, _)) if may_pass(&error) => {
+                    tracing::warn!(%error, topic = name, "a message was not taken; sending it again");
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Err((error, _)) => return Err(refused("write to", &format!("topic {name}"), &error)),
+            }
+        }
     }
 
     /// Runs requests that block away from the threads that drive messages.
@@ -166,21 +200,17 @@ fn may_pass(error: &KafkaError) -> bool {
 #[async_trait]
 impl TaskQueue for KafkaQueue {
     async fn publish(&self, topic: Topic, key: &str, payload: Bytes) -> Result<(), QueueError> {
-        let name = self.topic(topic);
-        loop {
-            let record = FutureRecord::to(&name).key(key).payload(&payload[..]);
-            match self.producer.send(record, Timeout::Never).await {
-                Ok(_) => {
-                    self.health.is_well();
-                    return Ok(());
-                }
-                Err((error, _)) if may_pass(&error) => {
-                    tracing::warn!(%error, topic = name, "a message was not taken; sending it again");
-                    tokio::time::sleep(PAUSE).await;
-                }
-                Err((error, _)) => return Err(refused("write to", &format!("topic {name}"), &error)),
-            }
-        }
+        self.send(topic, if key.is_empty() { To::Any } else { To::Key(key) }, &payload).await
+    }
+
+    async fn partitions(&self, topic: Topic) -> Result<u32, QueueError> {
+        let count =
+            self.ask("partitions", topic, |consumer, name| Ok(numbers(consumer, name)?.len())).await?;
+        Ok(u32::try_from(count).unwrap_or(1))
+    }
+
+    async fn publish_to(&self, topic: Topic, partition: u32, payload: Bytes) -> Result<(), QueueError> {
+        self.send(topic, i32::try_from(partition).map_or(To::Any, To::Partition), &payload).await
     }
 
     async fn subscribe(&self, topic: Topic, group: &str) -> Result<Box<dyn Subscription>, QueueError> {
@@ -199,7 +229,7 @@ impl TaskQueue for KafkaQueue {
         } else {
             config.set("partition.assignment.strategy", "cooperative-sticky");
         }
-        let backlog = Arc::new(Backlog::default());
+        let backlog = Arc::new(Backlog::new());
         let context = Context { health: Arc::clone(&self.health), backlog: Some(Arc::clone(&backlog)) };
         let failed = |e: KafkaError| refused("read from", &format!("topic {name}"), &e);
         let consumer: StreamConsumer<Context> = create(&config, context).map_err(failed)?;
@@ -245,17 +275,22 @@ impl TaskQueue for KafkaQueue {
     }
 }
 
-/// The end of every partition of a topic.
-fn ends(consumer: &BaseConsumer<Context>, topic: &str) -> Result<TopicPartitionList, KafkaError> {
+/// The numbers of all partitions of a topic.
+fn numbers(consumer: &BaseConsumer<Context>, topic: &str) -> Result<Vec<i32>, KafkaError> {
     let metadata = consumer.fetch_metadata(Some(topic), REQUEST)?;
-    let mut ends = TopicPartitionList::new();
     let partitions = metadata.topics().first().map_or(&[][..], |t| t.partitions());
     if partitions.is_empty() {
         return Err(KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition));
     }
-    for partition in partitions {
-        let (_, end) = consumer.fetch_watermarks(topic, partition.id(), REQUEST)?;
-        ends.add_partition_offset(topic, partition.id(), Offset::Offset(end))?;
+    Ok(partitions.iter().map(MetadataPartition::id).collect())
+}
+
+/// The end of every partition of a topic.
+fn ends(consumer: &BaseConsumer<Context>, topic: &str) -> Result<TopicPartitionList, KafkaError> {
+    let mut ends = TopicPartitionList::new();
+    for partition in numbers(consumer, topic)? {
+        let (_, end) = consumer.fetch_watermarks(topic, partition, REQUEST)?;
+        ends.add_partition_offset(topic, partition, Offset::Offset(end))?;
     }
     Ok(ends)
 }
@@ -318,7 +353,7 @@ mod tests {
 
     /// A slow consumer with its hands full must stay in its group and lose nothing.
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_full_consumer_pauses_and_goes_on() {
+    async fn a_full_consumer_waits_and_goes_on() {
         let Some(queue) = queue(GroupProtocol::Auto).await else { return };
         let all = 400_u32;
         let publish = |i: u32| {
@@ -334,7 +369,7 @@ mod tests {
             let delivery = delivery.expect("a message is lost").expect("the queue broke");
             assert!(seen.insert(delivery.payload.clone()), "{:?} came twice", delivery.payload);
             held.push_back(delivery.token);
-            // Twenty are in hand all the time: pausing and resuming must work around them.
+            // Twenty are in hand all the time: what waits must come all the same.
             if held.len() > 20 {
                 let token = held.pop_front().expect("twenty");
                 subscription.acknowledge(token).await.expect("acknowledged");

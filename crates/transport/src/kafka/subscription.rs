@@ -1,60 +1,102 @@
 //! A member of a group, polled whatever its user does.
 
-use super::backlog::{Backlog, Flow};
+use super::backlog::{Backlog, Turnover};
 use super::context::{Context, Health};
 use super::{PAUSE, may_pass};
 use crate::{Delivery, QueueError, Subscription};
 use async_trait::async_trait;
 use bytes::Bytes;
+use rdkafka::consumer::stream_consumer::StreamPartitionQueue;
 use rdkafka::consumer::{CommitMode, Consumer, StreamConsumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::Message;
+use rdkafka::message::{BorrowedMessage, Message};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
 
 /// Polls for as long as the subscription lives.
-async fn poll(
+///
+/// The member itself must be polled all the time, or it is taken for dead and the whole group stops; messages must not
+/// be taken faster than they are used. So each partition has a queue and a reader of its own, which waits for room in
+/// the backlog while the member is polled for all else. The client library stops fetching for a queue that is not read.
+struct Poll {
     consumer: Arc<StreamConsumer<Context>>,
     backlog: Arc<Backlog>,
     topic: String,
     health: Arc<Health>,
-) {
-    loop {
-        if let Some(flow) = backlog.turn()
-            && let Err(error) = turn(&consumer, flow)
-        {
-            tracing::debug!(%error, ?flow, "the flow of messages was not changed");
-        }
-        tokio::select! {
-            () = backlog.changed.notified() => {}
-            message = consumer.recv() => match message {
-                Ok(message) => {
-                    health.is_well();
-                    let payload = Bytes::copy_from_slice(message.payload().unwrap_or_default());
-                    backlog.receive(message.partition(), message.offset(), payload);
-                }
-                Err(error) => {
-                    let fatal = consumer.client().fatal_error();
-                    if fatal.is_some() || !may_pass(&error) {
-                        let reason = fatal.map_or_else(|| error.to_string(), |(_, reason)| reason);
-                        let queue = format!("Kafka, topic {topic}");
-                        backlog.break_off(QueueError::Refused { doing: "read from", queue, reason });
-                        return;
-                    }
-                    tracing::debug!(%error, topic, "receiving again");
-                    tokio::time::sleep(PAUSE).await;
-                }
-            },
-        }
-    }
 }
 
-fn turn(consumer: &StreamConsumer<Context>, flow: Flow) -> Result<(), KafkaError> {
-    let partitions = consumer.assignment()?;
-    match flow {
-        Flow::Pause => consumer.pause(&partitions),
-        Flow::Resume => consumer.resume(&partitions),
+impl Poll {
+    async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let mut readers = JoinSet::new();
+        let mut reading: HashMap<i32, AbortHandle> = HashMap::new();
+        loop {
+            for turnover in self.backlog.turnovers() {
+                let (Turnover::Ours { partition, .. } | Turnover::Lost { partition }) = turnover;
+                if let Some(reader) = reading.remove(&partition) {
+                    reader.abort();
+                }
+                if let Turnover::Ours { era, .. } = turnover
+                    && let Some(queue) = self.consumer.split_partition_queue(&self.topic, partition)
+                {
+                    let reader = Arc::clone(&self).read(queue, partition, era);
+                    reading.insert(partition, readers.spawn(reader));
+                }
+            }
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = self.backlog.turned_over.notified() => {}
+                // It came before its partition had a reader.
+                message = self.consumer.recv() => match message {
+                    Ok(message) => {
+                        let partition = message.partition();
+                        let place = (partition, self.backlog.era(partition));
+                        self.backlog.receive(place, message.offset(), self.payload(&message), None);
+                    }
+                    Err(error) if self.is_over(&error).await => break,
+                    Err(_) => {}
+                },
+                Some(_) = readers.join_next() => {}
+            }
+        }
+        readers.shutdown().await;
+    }
+
+    /// Reads one partition, until it is somebody else's.
+    async fn read(self: Arc<Self>, queue: StreamPartitionQueue<Context>, partition: i32, era: u64) {
+        loop {
+            match queue.recv().await {
+                Ok(message) => {
+                    let (offset, payload) = (message.offset(), self.payload(&message));
+                    drop(message);
+                    let room = self.backlog.room().await;
+                    self.backlog.receive((partition, era), offset, payload, room);
+                }
+                Err(error) if self.is_over(&error).await => return,
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn payload(&self, message: &BorrowedMessage<'_>) -> Bytes {
+        self.health.is_well();
+        Bytes::copy_from_slice(message.payload().unwrap_or_default())
+    }
+
+    /// Whether no message will come after an error; if one may, this takes a moment.
+    async fn is_over(&self, error: &KafkaError) -> bool {
+        let fatal = self.consumer.client().fatal_error();
+        if fatal.is_some() || !may_pass(error) {
+            let reason = fatal.map_or_else(|| error.to_string(), |(_, reason)| reason);
+            let queue = format!("Kafka, topic {}", self.topic);
+            self.backlog.break_off(QueueError::Refused { doing: "read from", queue, reason });
+            return true;
+        }
+        tracing::debug!(%error, topic = self.topic, "receiving again");
+        tokio::time::sleep(PAUSE).await;
+        false
     }
 }
 
@@ -64,6 +106,7 @@ pub(super) struct KafkaSubscription {
     backlog: Arc<Backlog>,
     topic: String,
     polling: JoinHandle<()>,
+    stop: CancellationToken,
 }
 
 impl KafkaSubscription {
@@ -74,9 +117,15 @@ impl KafkaSubscription {
         topic: String,
         health: Arc<Health>,
     ) -> Self {
-        let consumer = Arc::new(consumer);
-        let polling = poll(Arc::clone(&consumer), Arc::clone(&backlog), topic.clone(), health);
-        Self { consumer: Some(consumer), backlog, topic, polling: tokio::spawn(polling) }
+        let (consumer, stop) = (Arc::new(consumer), CancellationToken::new());
+        let poll = Poll {
+            consumer: Arc::clone(&consumer),
+            backlog: Arc::clone(&backlog),
+            topic: topic.clone(),
+            health,
+        };
+        let polling = tokio::spawn(Arc::new(poll).run(stop.clone()));
+        Self { consumer: Some(consumer), backlog, topic, polling, stop }
     }
 }
 
@@ -97,7 +146,7 @@ impl Subscription for KafkaSubscription {
     }
 
     async fn leave(mut self: Box<Self>) {
-        self.polling.abort();
+        self.stop.cancel();
         // The task has the consumer too; it must have let go before the group is left.
         let _ = (&mut self.polling).await;
         let Some(consumer) = self.consumer.take() else { return };
@@ -114,7 +163,7 @@ impl Subscription for KafkaSubscription {
 
 impl Drop for KafkaSubscription {
     fn drop(&mut self) {
-        self.polling.abort();
+        self.stop.cancel();
         if let Some(consumer) = self.consumer.take() {
             // Leaving a group waits for the broker; nobody else should, so the last handle ends on this thread.
             std::thread::spawn(move || {

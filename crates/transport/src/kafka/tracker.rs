@@ -15,7 +15,7 @@ pub(super) struct Tracker {
 }
 
 impl Tracker {
-    /// Notes a message; false when it was received before, as it is when a pause throws away what was fetched.
+    /// Notes a message; false when it was received before.
     pub(super) fn receive(&mut self, offset: i64) -> bool {
         if self.seen.is_some_and(|seen| offset <= seen) {
             return false;

@@ -1,0 +1,42 @@
+//! How long a coordinator takes to find out what an earlier one has left.
+
+use anyhow::{Context, Result};
+use marquetry_coordinator::Follow;
+use marquetry_job::{Plan, key};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use tokio::sync::Notify;
+
+/// Puts a tile of every task of `plan` into the folder `store`. Nobody reads them at a restart, so they are empty.
+pub(crate) fn leave_tiles(store: &Path, plan: &Plan) -> Result<()> {
+    let mut known: Option<PathBuf> = None;
+    for (image, planned) in plan.images.iter().enumerate() {
+        for task in plan.tasks_of(image as u32) {
+            let path = store.join(key::tile(&plan.job, &planned.key, task.group, task.block));
+            let folder = path.parent().context("a tile lies in a folder")?;
+            if known.as_deref() != Some(folder) {
+                std::fs::create_dir_all(folder)?;
+                known = Some(folder.to_path_buf());
+            }
+            std::fs::File::create(path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Starts a coordinator, and stops it when it knows what there is; how long that took, and how many tiles it found.
+pub(crate) async fn measure(follow: &Follow<'_>) -> Result<(Duration, u64)> {
+    let (started, knows) = (Instant::now(), Notify::new());
+    let mut found = 0;
+    {
+        let running = follow.run(|tally| {
+            found = tally.tasks_found;
+            knows.notify_one();
+        });
+        tokio::select! {
+            ended = running => drop(ended?),
+            () = knows.notified() => {}
+        }
+    }
+    Ok((started.elapsed(), found))
+}
