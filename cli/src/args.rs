@@ -101,6 +101,9 @@ pub(crate) struct CoordinateArgs {
     /// A block or image that is out for longer than this, and much longer than the others take, is sent again.
     #[arg(long, value_name = "SECONDS", env = "MARQUETRY_LATE_SECONDS", default_value_t = 60)]
     pub(crate) late_seconds: u64,
+    /// After the job, wait so long for someone to read the last metrics, where --metrics serves them.
+    #[arg(long, value_name = "SECONDS", env = "MARQUETRY_LINGER_SECONDS", default_value_t = 60)]
+    pub(crate) linger_seconds: u64,
     #[command(flatten)]
     pub(crate) common: Common,
     #[command(flatten)]

@@ -6,11 +6,11 @@ use crate::exit::{Exit, Fatal};
 use crate::job::{JobFile, load_runtime};
 use crate::process::Process;
 use crate::progress::Progress;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 pub(crate) fn run(args: &CoordinateArgs) -> Result<Exit, Fatal> {
     let started = Instant::now();
-    let process = Process::start(&args.process, &args.storage, Duration::ZERO)?;
+    let mut process = Process::start(&args.process, &args.storage, Duration::ZERO)?;
     let job = JobFile::read(&args.job, process.files())?;
     let runtime = load_runtime(args.common.onnxruntime.as_deref())?;
     let uri = job.store_uri()?;
@@ -22,6 +22,7 @@ pub(crate) fn run(args: &CoordinateArgs) -> Result<Exit, Fatal> {
     let (files, place) = (process.files(), (uri.clone(), store));
     let coordination = Coordination::prepare(job, planned, files, place, scratch, started, patience)?;
     let (ready, metrics) = (process.readiness(), process.metrics().clone());
+    let last_look = process.last_look(Duration::from_secs(args.linger_seconds));
     process.block_on(async {
         let queue = args.broker.connect().await?;
         ready();
@@ -37,6 +38,11 @@ pub(crate) fn run(args: &CoordinateArgs) -> Result<Exit, Fatal> {
         drop(progress);
         let machine =
             vec![("ONNX Runtime".to_owned(), runtime.version().to_owned()), ("Store".to_owned(), uri)];
-        coordination.finish(&tally, machine, args.common.format).await
+        let exit = coordination.finish(&tally, machine, args.common.format).await?;
+        if exit == Exit::Done {
+            metrics.job_last_success.set_time(SystemTime::now());
+        }
+        last_look.await;
+        Ok(exit)
     })
 }

@@ -54,7 +54,7 @@ pub(crate) struct Process {
     metrics: Metrics,
     health: Health,
     /// Serves as long as the process lives.
-    _server: Option<Server>,
+    server: Option<Server>,
 }
 
 /// How long workers and aggregators wait for files in a bucket that is away.
@@ -85,7 +85,7 @@ impl Process {
             .tempdir()
             .map_err(|e| Fatal::new(Exit::Unavailable, format!("cannot make a temporary folder: {e}")))?;
         let name = args.name.clone().unwrap_or_else(|| format!("{}-{}", host(), std::process::id()));
-        Ok(Self { tokio, storage, scratch, name, metrics, health, _server: server })
+        Ok(Self { tokio, storage, scratch, name, metrics, health, server })
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -125,6 +125,21 @@ impl Process {
     /// The store at `uri`.
     pub(crate) fn store(&self, uri: &str) -> Result<Arc<dyn ObjectStore>, Fatal> {
         self.tokio.block_on(self.storage.stores.open_now(uri)).map_err(unavailable)
+    }
+
+    /// Waits until someone has read the metrics as they are at the end, where they are served: but not for longer than
+    /// `patience`, and not when the process is asked to stop.
+    pub(crate) fn last_look(&mut self, patience: Duration) -> impl Future<Output = ()> + use<> {
+        let server = self.server.take();
+        async move {
+            let Some(server) = server else { return };
+            tokio::select! {
+                () = server.next_scrape() => {}
+                () = tokio::time::sleep(patience) => {}
+                () = crate::coordination::stop() => {}
+            }
+            server.stop().await;
+        }
     }
 
     /// Runs the role.

@@ -10,9 +10,9 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 /// Prometheus' text format, as its own client libraries announce it.
@@ -42,12 +42,22 @@ pub struct Server {
     address: SocketAddr,
     stop: oneshot::Sender<()>,
     running: JoinHandle<()>,
+    scraped: watch::Receiver<Option<Instant>>,
 }
 
 impl Server {
     /// Where it listens: the real port where port 0 was asked for.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Waits until someone has read the metrics as they are now, or later.
+    pub async fn next_scrape(&self) {
+        let (since, mut scraped) = (Instant::now(), self.scraped.clone());
+        if scraped.wait_for(|begun| begun.is_some_and(|begun| begun >= since)).await.is_err() {
+            // Nothing is served any more, and so nobody will.
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Takes no more connections, and waits a second at most for answers under way.
@@ -66,6 +76,8 @@ struct Shown {
     metrics: Metrics,
     health: Health,
     gpus: Arc<GpuMemory>,
+    /// When the last answered scrape had begun.
+    scraped: watch::Sender<Option<Instant>>,
 }
 
 /// Serves at `address` (`host:port`; port 0 for any free one) until the returned server is stopped or dropped:
@@ -79,11 +91,12 @@ pub async fn serve(address: &str, metrics: Metrics, health: Health) -> Result<Se
     let refused = |source| ServeError { address: address.to_owned(), source };
     let listener = TcpListener::bind(address).await.map_err(refused)?;
     let address = listener.local_addr().map_err(refused)?;
+    let (scrapes, scraped) = watch::channel(None);
     let routes = Router::new()
         .route("/metrics", get(metrics_page))
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(ready_page))
-        .with_state(Shown { metrics, health, gpus: Arc::new(GpuMemory::new()) });
+        .with_state(Shown { metrics, health, gpus: Arc::new(GpuMemory::new()), scraped: scrapes });
     let (stop, stopped) = oneshot::channel::<()>();
     let running = tokio::spawn(async move {
         let serving = axum::serve(listener, routes).with_graceful_shutdown(async {
@@ -94,16 +107,19 @@ pub async fn serve(address: &str, metrics: Metrics, health: Health) -> Result<Se
             tracing::error!(%reason, "metrics and health are no longer served");
         }
     });
-    Ok(Server { address, stop, running })
+    Ok(Server { address, stop, running, scraped })
 }
 
 async fn metrics_page(State(shown): State<Shown>) -> impl IntoResponse {
+    let begun = Instant::now();
     let (gpus, metrics) = (shown.gpus, shown.metrics.clone());
     let sample = tokio::task::spawn_blocking(move || gpus.sample(&metrics));
     if tokio::time::timeout(GPU_PATIENCE, sample).await.is_err() {
         tracing::warn!("the GPU driver does not answer");
     }
-    ([(header::CONTENT_TYPE, TEXT_FORMAT)], shown.metrics.exposition())
+    let text = shown.metrics.exposition();
+    shown.scraped.send_replace(Some(begun));
+    ([(header::CONTENT_TYPE, TEXT_FORMAT)], text)
 }
 
 async fn ready_page(State(shown): State<Shown>) -> (StatusCode, String) {
@@ -142,6 +158,16 @@ mod tests {
         assert!(answer.contains("content-type: text/plain; version=0.0.4; charset=utf-8\r\n"), "{answer}");
         assert!(answer.contains("\nmarquetry_tile_bytes_total 17\n"), "{answer}");
         server.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_scrape_is_waited_for() {
+        let server = started(Health::new()).await;
+        ask(&server, "/metrics").await;
+        let soon = Duration::from_millis(50);
+        assert!(tokio::time::timeout(soon, server.next_scrape()).await.is_err(), "that one was earlier");
+        let ((), answer) = tokio::join!(server.next_scrape(), ask(&server, "/metrics"));
+        assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
     }
 
     #[tokio::test]

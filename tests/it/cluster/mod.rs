@@ -26,6 +26,7 @@ mod drain;
 mod jobs;
 mod kills;
 mod messages;
+mod numbers;
 mod pace;
 mod poison;
 mod same_bytes;
