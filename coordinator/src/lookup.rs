@@ -2,13 +2,17 @@
 
 use crate::aggregator::expected;
 use crate::follow::{Follow, Tally};
+use futures_util::future::try_join_all;
 use marquetry_job::{Ledger, TaskId, key};
 use marquetry_transport::{ObjectMeta, StoreError};
 use std::collections::{HashMap, HashSet};
 
+/// So many tiles are listed folder by folder.
+const MANY: u64 = 10_000;
+
 impl Follow<'_> {
     /// Notes in the ledger which images are finished and which tiles are stored, and clears away what nobody needs any
-    /// more. Three listings, and no object is read: outputs, parts, tiles.
+    /// more. Outputs, parts and tiles are listed, and no object is read.
     pub(crate) async fn look_up(&self, ledger: &mut Ledger, tally: &mut Tally) -> Result<(), StoreError> {
         let job = &self.plan.job;
         let images: HashMap<&str, u32> =
@@ -23,7 +27,7 @@ impl Follow<'_> {
             tally.forwards_found += tasks.map(|t| self.plan.forwards_of(t)).sum::<u64>();
         }
         tally.images_found = ledger.progress().images_done;
-        for tile in self.store.list(&key::tiles(job)).await? {
+        for tile in self.tiles().await? {
             let Some((image, group, block)) = key::of_tile(&tile.key) else { continue };
             let Some(&image) = images.get(image) else { continue };
             if finished.contains(&image) {
@@ -74,6 +78,18 @@ impl Follow<'_> {
         Ok(finished)
     }
 
+    /// What is stored of tiles. A list of many takes one request for each thousand, one after the other; so each of the
+    /// folders they are spread over is listed for itself, side by side.
+    async fn tiles(&self) -> Result<Vec<ObjectMeta>, StoreError> {
+        let job = &self.plan.job;
+        if self.plan.cost().tasks < MANY {
+            return self.store.list(&key::tiles(job)).await;
+        }
+        let folders: Vec<String> = key::tile_folders(job).collect();
+        let lists = folders.iter().map(|folder| self.store.list(folder));
+        Ok(try_join_all(lists).await?.into_iter().flatten().collect())
+    }
+
     /// Deletes the tiles of finished images that came after these were finished: of tasks that were out twice.
     pub(crate) async fn clear_tiles(&self, lost: &HashSet<u32>) -> Result<(), StoreError> {
         if self.keep_tiles {
@@ -81,7 +97,7 @@ impl Follow<'_> {
         }
         let kept: HashSet<&str> =
             lost.iter().filter_map(|i| self.plan.images.get(*i as usize)).map(|i| i.key.as_str()).collect();
-        for tile in self.store.list(&key::tiles(&self.plan.job)).await? {
+        for tile in self.tiles().await? {
             // What is stored of an image with gaps is needed when these are filled.
             if key::of_tile(&tile.key).is_none_or(|(image, ..)| !kept.contains(image)) {
                 self.store.delete(&tile.key).await?;

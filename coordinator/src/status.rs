@@ -111,7 +111,7 @@ impl Status {
     /// # Errors
     /// When the store is away.
     pub async fn jobs(store: &dyn ObjectStore) -> Result<Vec<String>, StoreError> {
-        let all = store.list("jobs/").await?;
+        let all = store.list(key::STATUSES).await?;
         Ok(all.iter().filter_map(|meta| key::job_of_status(&meta.key)).map(ToOwned::to_owned).collect())
     }
 }

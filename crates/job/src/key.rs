@@ -6,8 +6,8 @@
 //! jobs/<job>/tiles/<xx>/<image>-<group>-<block>.tile
 //! jobs/<job>/parts/<outputs>/…       what each image adds to the submission, until the job ends
 //! jobs/<job>/run                     the run that counts
-//! jobs/<job>/status.json             how far it is, for whoever asks
 //! jobs/<job>/out/…                   what the user came for
+//! status/<job>.json                  how far it is, for whoever asks; aside, so that all jobs are found in one short list
 //! ```
 //! No key is a prefix of another at a `/`: stores on folders could not hold both.
 
@@ -35,6 +35,12 @@ pub fn tile(job: &str, image: &str, group: u32, block: u32) -> String {
     }
     let spread = (hash ^ (hash >> 16)) & 0xff;
     format!("{}{spread:02x}/{image}-{group}-{block}.tile", tiles(job))
+}
+
+/// The 256 folders that [`tile`] spreads tiles over, each with its last `/`.
+pub fn tile_folders(job: &str) -> impl Iterator<Item = String> {
+    let tiles = tiles(job);
+    (0..=0xff_u32).map(move |spread| format!("{tiles}{spread:02x}/"))
 }
 
 /// The image's key, the group and the block whose tile lies under `key`, if it is a tile's.
@@ -80,14 +86,17 @@ pub fn run(job: &str) -> String {
     format!("jobs/{job}/run")
 }
 
+/// The folder of the statuses of all jobs, with its last `/`.
+pub const STATUSES: &str = "status/";
+
 /// How far `job` is.
 pub fn status(job: &str) -> String {
-    format!("jobs/{job}/status.json")
+    format!("{STATUSES}{job}.json")
 }
 
 /// The job of a key of [`status`].
 pub fn job_of_status(key: &str) -> Option<&str> {
-    key.strip_prefix("jobs/")?.strip_suffix("/status.json").filter(|job| !job.contains('/'))
+    key.strip_prefix(STATUSES)?.strip_suffix(".json").filter(|job| !job.contains('/'))
 }
 
 /// A finished file of the job.
@@ -141,6 +150,7 @@ mod tests {
             let (tile, part) = (tile("job", &image, group, block), part("job", "x", &image));
             prop_assert_eq!(of_tile(&tile), Some((&image[..], group, block)));
             prop_assert_eq!(image_of_part(&part), Some(&image[..]));
+            prop_assert_eq!(tile_folders("job").filter(|folder| tile.starts_with(folder)).count(), 1);
         }
     }
 
