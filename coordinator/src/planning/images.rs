@@ -1,6 +1,7 @@
 //! The images of a job: found, given ids, and looked at.
 
 use crate::planning::paths::{Match, PathError, expand};
+use crate::planning::side_by_side::side_by_side;
 use marquetry_imagery::{ImageError, probe};
 use marquetry_job::PlannedImage;
 use marquetry_raster::read::Limits;
@@ -8,8 +9,6 @@ use marquetry_transport::uri::{is_uri, join, parent};
 use marquetry_transport::{FileError, FileStat, Files, StoreErrorKind};
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 /// Images of a bucket that are looked at at once: each mostly waits.
 const REMOTE_THREADS: usize = 32;
@@ -160,30 +159,15 @@ pub(crate) fn look_at(
 ) -> Result<(Vec<PlannedImage>, Vec<Rejected>), ImagesError> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = if found.iter().any(|f| is_uri(&f.uri)) { REMOTE_THREADS } else { cores };
-    let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
-    let looked: Vec<Mutex<Option<Result<PlannedImage, ImageError>>>> =
-        found.iter().map(|_| Mutex::new(None)).collect();
-    std::thread::scope(|scope| {
-        for _ in 0..threads.min(found.len()) {
-            scope.spawn(|| {
-                while !stop.load(Ordering::Relaxed)
-                    && let Some((found, slot)) = next_of(&next, &found, &looked)
-                {
-                    let result = plan(files, found, limits);
-                    if result.as_ref().is_err_and(|error| is_the_stores(found, error)) {
-                        stop.store(true, Ordering::Relaxed);
-                    }
-                    *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
-                }
-            });
-        }
-    });
+    let look =
+        |found: &Found| plan(files, found, limits).map_err(|error| (is_the_stores(found, &error), error));
+    let looked = side_by_side(&found, threads, look, |result| matches!(result, Err((true, _))));
     let (mut images, mut rejected) = (Vec::new(), Vec::new());
-    for (found, slot) in found.into_iter().zip(looked) {
-        match slot.into_inner().unwrap_or_else(PoisonError::into_inner) {
+    for (found, looked) in found.into_iter().zip(looked) {
+        match looked {
             Some(Ok(image)) => images.push(image),
-            Some(Err(error)) if is_the_stores(&found, &error) => return Err(ImagesError::Store(error)),
-            Some(Err(error)) => {
+            Some(Err((true, error))) => return Err(ImagesError::Store(error)),
+            Some(Err((false, error))) => {
                 rejected.push(Rejected { id: found.id, uri: found.uri, reason: error.to_string() });
             }
             // Not looked at any more; the reason comes further down.
@@ -191,11 +175,6 @@ pub(crate) fn look_at(
         }
     }
     Ok((images, rejected))
-}
-
-fn next_of<'a, T>(next: &AtomicUsize, found: &'a [Found], slots: &'a [T]) -> Option<(&'a Found, &'a T)> {
-    let at = next.fetch_add(1, Ordering::Relaxed);
-    found.get(at).zip(slots.get(at))
 }
 
 /// Whether an error is that of the store rather than of one image in it.

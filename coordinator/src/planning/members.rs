@@ -1,6 +1,7 @@
 //! The members of a job: found, looked into, tried, and grouped by the grid they share.
 
 use crate::planning::paths::{Match, PathError, expand};
+use crate::planning::side_by_side::side_by_side;
 use marquetry_ensemble::{Applied, Importance, Labelling, Transfer, View, ViewError};
 use marquetry_geometry::{Grid, GridError, Padding, Size, WindowSpec};
 use marquetry_job::spec::{JobSpec, Layout, MemberSpec, Normalise, WindowMode, tags_from_name};
@@ -65,26 +66,44 @@ pub enum MembersError {
     },
 }
 
+/// Models that are tried at once. Each takes memory, and large ones take much.
+const TRIALS: usize = 4;
+
 /// The members of `spec`, grouped, and what there is to tell the user about them. `base` is the job file's folder.
 pub(crate) fn groups(
     spec: &JobSpec,
     base: &str,
     models: &Models<'_>,
-    mut each: impl FnMut(&str),
+    each: impl Fn(&str) + Sync,
 ) -> Result<(Vec<Group>, Vec<String>), MembersError> {
-    let (mut groups, mut notes): (Vec<Group>, Vec<String>) = (Vec::new(), Vec::new());
+    let mut candidates = Vec::new();
     for (entry, member) in spec.members.iter().enumerate() {
         let found = expand(models.files, &member.onnx, base);
-        for Match { uri, stat, .. } in found.map_err(|error| MembersError::Path { entry, error })? {
-            let lone = Candidate { spec, member, entry, uri, stat };
-            each(&lone.name());
-            let group = lone.look(models, &mut notes)?;
-            let taken = groups.iter().flat_map(|g| &g.members).any(|m| m.name == group.members[0].name);
-            if taken {
-                return Err(MembersError::Name { entry, name: group.members[0].name.clone() });
-            }
-            join(&mut groups, group);
+        let found = found.map_err(|error| MembersError::Path { entry, error })?;
+        candidates.extend(found.into_iter().map(|Match { uri, stat, .. }| Candidate {
+            spec,
+            member,
+            entry,
+            uri,
+            stat,
+        }));
+    }
+    let at_once = models.cores.clamp(1, TRIALS).min(candidates.len().max(1));
+    let look = |candidate: &Candidate<'_>| {
+        each(&candidate.name());
+        candidate.look(models, models.cores / at_once)
+    };
+    let looked = side_by_side(&candidates, at_once, look, Result::is_err);
+    let (mut groups, mut notes): (Vec<Group>, Vec<String>) = (Vec::new(), Vec::new());
+    // Those that were not begun come after the one whose error ends this.
+    for (candidate, looked) in candidates.iter().zip(looked.into_iter().flatten()) {
+        let (group, noted) = looked?;
+        notes.extend(noted);
+        let taken = groups.iter().flat_map(|g| &g.members).any(|m| m.name == group.members[0].name);
+        if taken {
+            return Err(MembersError::Name { entry: candidate.entry, name: candidate.name() });
         }
+        join(&mut groups, group);
     }
     Ok((groups, notes))
 }
@@ -95,11 +114,15 @@ pub(crate) struct Models<'a> {
     pub(crate) runtime: &'a Runtime,
     /// Where what was seen is kept; nowhere if not given.
     pub(crate) memory: Option<&'a Path>,
+    /// The machine's.
+    pub(crate) cores: usize,
 }
 
 impl Models<'_> {
     fn facts(&self, bytes: &[u8], options: &InspectOptions) -> Result<ModelFacts, ModelError> {
-        let asked = format!("{options:?} {} {}", self.runtime.version(), env!("CARGO_PKG_VERSION"));
+        let InspectOptions { size, layout, channels, threads: _ } = options;
+        let versions = (self.runtime.version(), env!("CARGO_PKG_VERSION"));
+        let asked = format!("{:?}", (size, layout, channels, versions));
         let file =
             self.memory.map(|folder| folder.join(format!("{}.json", hash(&[bytes, asked.as_bytes()]))));
         let known = file.as_ref().and_then(|file| serde_json::from_slice(&std::fs::read(file).ok()?).ok());
@@ -166,19 +189,20 @@ impl Candidate<'_> {
         ))
     }
 
-    /// Reads and tries the model; a group of this member alone.
-    fn look(&self, models: &Models<'_>, notes: &mut Vec<String>) -> Result<Group, MembersError> {
+    /// Reads and tries the model on `threads` threads; a group of this member alone, and what there is to tell of it.
+    fn look(&self, models: &Models<'_>, threads: usize) -> Result<(Group, Vec<String>), MembersError> {
         let file = models.files.local(&self.uri, self.stat.as_ref(), None);
         let file = file.map_err(|error| MembersError::File { entry: self.entry, error })?;
         let bytes = read_model(file.path()).map_err(|e| self.failed(e))?;
         let outer = self.member.window.size;
-        let facts = self.inspect(models, &bytes, outer)?;
+        let try_at = |size| self.inspect(models, &bytes, size, threads);
+        let facts = try_at(outer)?;
         let fixed =
             facts.image.as_ref().is_some_and(|i| i.height.fixed().is_some() && i.width.fixed().is_some());
         let views = self.spec.tta.views.resolve(outer, fixed).map_err(|e: ViewError| self.unfit(e))?;
-        let mut signatures = Vec::new();
+        let (mut signatures, mut notes) = (Vec::new(), Vec::new());
         for (size, view) in sizes(&views, outer) {
-            let tried = if size == outer { facts.clone() } else { self.inspect(models, &bytes, size)? };
+            let tried = if size == outer { facts.clone() } else { try_at(size)? };
             let resolved = resolve(&tried, &self.wanted(size)).map_err(|e| match view {
                 None => self.failed(e),
                 Some(view) => self.unseen(view, size, &e),
@@ -207,12 +231,23 @@ impl Candidate<'_> {
             fit: self.member.output.fit,
             signatures,
         };
-        Ok(Group { scaling, window, importance, views, members: vec![member] })
+        Ok((Group { scaling, window, importance, views, members: vec![member] }, notes))
     }
 
-    fn inspect(&self, models: &Models<'_>, bytes: &[u8], size: Size) -> Result<ModelFacts, MembersError> {
+    fn inspect(
+        &self,
+        models: &Models<'_>,
+        bytes: &[u8],
+        size: Size,
+        threads: usize,
+    ) -> Result<ModelFacts, MembersError> {
         let channels = self.member.input.bands.as_ref().map(|b| b.len() as u32);
-        let options = InspectOptions { size: Some(size), layout: self.layout(), channels };
+        let options = InspectOptions {
+            size: Some(size),
+            layout: self.layout(),
+            channels,
+            threads: Some(threads.max(1)),
+        };
         models.facts(bytes, &options).map_err(|e| self.failed(e))
     }
 

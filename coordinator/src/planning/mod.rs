@@ -3,6 +3,7 @@
 mod images;
 mod members;
 mod paths;
+mod side_by_side;
 
 pub use images::{ImagesError, Rejected};
 pub use members::MembersError;
@@ -77,11 +78,13 @@ pub fn plan(
     runtime: &Runtime,
     limits: &Limits,
     memory: Option<&Path>,
-    each: impl FnMut(&str),
+    each: impl Fn(&str) + Sync,
 ) -> Result<Planned, PlanError> {
     let found = images::find(files, &spec.images.from, base)?;
     let (images, mut rejected) = images::look_at(files, found, limits)?;
-    let (groups, notes) = members::groups(spec, base, &members::Models { files, runtime, memory }, each)?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let models = members::Models { files, runtime, memory, cores };
+    let (groups, notes) = members::groups(spec, base, &models, each)?;
     let classes = spec.class_names();
     let scoring = Scoring {
         format: PLAN_FORMAT,

@@ -23,6 +23,8 @@ pub struct InspectOptions {
     pub layout: Option<Layout>,
     /// Channels, where the model takes any number; 3, 1 and 4 are tried where none is given.
     pub channels: Option<u32>,
+    /// Threads to try it on; as many as the machine has cores if not given. What is found does not hang on it.
+    pub threads: Option<usize>,
 }
 
 /// The bytes of a model file.
@@ -40,13 +42,10 @@ pub fn read_model(path: &Path) -> Result<Vec<u8>, ModelError> {
 /// # Errors
 /// When the bytes are not a model that can be loaded, or memory runs out.
 pub fn inspect(runtime: &Runtime, bytes: &[u8], options: &InspectOptions) -> Result<ModelFacts, ModelError> {
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let mut session = session::open(
-        runtime,
-        bytes,
-        &SessionOptions { intra_threads: threads, ..Default::default() },
-        &BTreeMap::new(),
-    )?;
+    let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let intra_threads = options.threads.unwrap_or_else(cores);
+    let session_options = SessionOptions { intra_threads, ..Default::default() };
+    let mut session = session::open(runtime, bytes, &session_options, &BTreeMap::new())?;
     let mut facts = declared(&session, bytes.len() as u64);
     match try_out(&mut session, &facts, options)? {
         Ok((image, heads)) => {
