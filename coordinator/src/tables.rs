@@ -2,6 +2,7 @@
 
 use crate::aggregator::part::{Part, PartError};
 use crate::outcome;
+use futures_util::{StreamExt, stream};
 use marquetry_job::spec::{ClassCsv, JobSpec, KaggleRle, Output, RleRows};
 use marquetry_job::{Plan, key};
 use marquetry_raster::write::{
@@ -15,6 +16,9 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
 use tokio::runtime::Handle;
+
+/// Parts that are read ahead.
+const AHEAD: usize = 32;
 
 /// Why a table cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -95,12 +99,12 @@ impl Tables {
             plan.images.iter().map(|i| (i.id.clone(), key::part(&plan.job, outputs, &i.key))).collect();
         let (job, temp, runtime) = (plan.job.clone(), temp.to_path_buf(), Handle::current());
         let work = move || {
-            let parts = Parts { store: &*store, runtime: &runtime, keys: &keys };
+            let stored = Stored { store: &*store, runtime: &runtime, keys: &keys };
             let mut names = Vec::new();
             for (number, table) in &self.list {
                 let path = tempfile::NamedTempFile::new_in(&temp)?.into_temp_path();
                 let out = BufWriter::new(File::create(&path)?);
-                let name = table.write(out, &parts, *number, &self.ids)?;
+                let name = table.write(out, &stored, *number, &self.ids)?;
                 runtime.block_on(store.put_file(&key::out(&job, &name), &path))?;
                 names.push(name);
             }
@@ -110,22 +114,37 @@ impl Tables {
     }
 }
 
-/// The parts of finished images.
-struct Parts<'a> {
+/// The parts of finished images, in the store.
+struct Stored<'a> {
     store: &'a dyn ObjectStore,
     runtime: &'a Handle,
     keys: &'a HashMap<String, String>,
 }
 
-impl Parts<'_> {
-    /// What image `id` adds to output `number`; `None` if the image was given up.
-    fn piece(&self, id: &str, number: usize) -> Result<Option<String>, TableError> {
-        let Some(key) = self.keys.get(id) else { return Ok(None) };
-        match self.runtime.block_on(self.store.get(key)) {
-            Ok(bytes) => Ok(Part::from_bytes(&bytes)?.pieces.remove(&number)),
-            Err(error) if error.kind == StoreErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+impl<'a> Stored<'a> {
+    /// What the images `ids` add to output `number`, in this order; `None` for those that were given up. Some are read
+    /// ahead: each is a request that mostly waits.
+    fn pieces(
+        &self,
+        ids: impl Iterator<Item = &'a str> + 'a,
+        number: usize,
+    ) -> impl Iterator<Item = Result<Option<String>, TableError>> + 'a {
+        let (store, runtime, keys) = (self.store, self.runtime, self.keys);
+        let read = async move |id| match keys.get(id) {
+            Some(key) => part(store, key).await,
+            None => Ok(None),
+        };
+        let mut parts = Box::pin(stream::iter(ids).map(read).buffered(AHEAD));
+        std::iter::from_fn(move || runtime.block_on(parts.next()))
+            .map(move |part| Ok(part?.and_then(|mut part| part.pieces.remove(&number))))
+    }
+}
+
+async fn part(store: &dyn ObjectStore, key: &str) -> Result<Option<Part>, TableError> {
+    match store.get(key).await {
+        Ok(bytes) => Ok(Some(Part::from_bytes(&bytes)?)),
+        Err(error) if error.kind == StoreErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -133,22 +152,25 @@ impl Table {
     fn write(
         &self,
         out: BufWriter<File>,
-        parts: &Parts<'_>,
+        stored: &Stored<'_>,
         number: usize,
         ids: &[String],
     ) -> Result<String, TableError> {
         match self {
             Self::Csv { file, submission, empty } => {
-                submission.write(out, |id| match parts.piece(id, number)? {
+                let mut pieces = stored.pieces(submission.asks_for(), number);
+                submission.write(out, |id| match pieces.next().transpose()?.flatten() {
                     Some(json) => Ok::<_, TableError>(Fragment::from_json(json.as_bytes())?),
                     None => Ok(Fragment::new(id, empty.clone())),
                 })?;
                 Ok(file.clone())
             }
             Self::Coco { file } => {
-                let pieces =
-                    ids.iter().map(|id| Ok(parts.piece(id, number)?.unwrap_or_default().into_bytes()));
-                join_coco::<TableError>(out, pieces)?;
+                let pieces = stored.pieces(ids.iter().map(String::as_str), number);
+                join_coco::<TableError>(
+                    out,
+                    pieces.map(|piece| Ok(piece?.unwrap_or_default().into_bytes())),
+                )?;
                 Ok(file.clone())
             }
         }

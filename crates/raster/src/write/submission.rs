@@ -235,6 +235,12 @@ impl Submission {
         self.rows.is_empty()
     }
 
+    /// The images of which [`write`](Self::write) asks for a fragment, in its order.
+    pub fn asks_for(&self) -> impl Iterator<Item = &str> {
+        let change = |at: &usize| *at == 0 || self.rows[*at].image != self.rows[at - 1].image;
+        (0..self.rows.len()).filter(change).map(|at| self.images[self.rows[at].image].as_str())
+    }
+
     /// Writes the submission. `fragment` is asked for the fragment of an image whenever a row speaks of another one
     /// than the row before: once for each image, unless the sample mixes them. One fragment is kept at a time.
     ///

@@ -18,9 +18,10 @@ fn like(sample: &str, images: &[&str], some: &[(u16, &str)]) -> Result<Submissio
 
 /// A submission in which every text says what it stands for, and how often a fragment was fetched.
 fn filled(submission: &Submission, some: &[Option<u16>]) -> (String, usize) {
-    let (mut out, mut fetched) = (Vec::new(), 0);
+    let (mut out, mut fetched, mut announced) = (Vec::new(), 0, submission.asks_for());
     let fragment = |id: &str| {
         fetched += 1;
+        assert_eq!(announced.next(), Some(id));
         let text = |&class: &Option<u16>| FragmentText { class, text: format!("{id}/{class:?}") };
         Ok::<_, WriteError>(Fragment {
             version: 1,
@@ -29,6 +30,7 @@ fn filled(submission: &Submission, some: &[Option<u16>]) -> (String, usize) {
         })
     };
     submission.write(&mut out, fragment).unwrap();
+    assert_eq!(announced.next(), None);
     (String::from_utf8(out).unwrap(), fetched)
 }
 
