@@ -20,6 +20,10 @@ mod summary;
 mod threads;
 mod worker;
 
+/// Gives back to the system what is not used any more: blocks come and go by hundreds of megabytes.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> std::process::ExitCode {
     args::run()
 }
