@@ -13,7 +13,7 @@ use rdkafka::message::{BorrowedMessage, Message};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::task::{AbortHandle, JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// Polls for as long as the subscription lives.
@@ -30,20 +30,10 @@ struct Poll {
 
 impl Poll {
     async fn run(self: Arc<Self>, stop: CancellationToken) {
-        let mut readers = JoinSet::new();
-        let mut reading: HashMap<i32, AbortHandle> = HashMap::new();
+        let mut readers = HashMap::new();
         loop {
             for turnover in self.backlog.turnovers() {
-                let (Turnover::Ours { partition, .. } | Turnover::Lost { partition }) = turnover;
-                if let Some(reader) = reading.remove(&partition) {
-                    reader.abort();
-                }
-                if let Turnover::Ours { era, .. } = turnover
-                    && let Some(queue) = self.consumer.split_partition_queue(&self.topic, partition)
-                {
-                    let reader = Arc::clone(&self).read(queue, partition, era);
-                    reading.insert(partition, readers.spawn(reader));
-                }
+                self.turn_over(turnover, &mut readers).await;
             }
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -58,10 +48,26 @@ impl Poll {
                     Err(error) if self.is_over(&error).await => break,
                     Err(_) => {}
                 },
-                Some(_) = readers.join_next() => {}
             }
         }
-        readers.shutdown().await;
+        for (_, reader) in readers {
+            end(reader).await;
+        }
+    }
+
+    /// Starts the reader of a partition that came, or ends that of one that went.
+    async fn turn_over(self: &Arc<Self>, turnover: Turnover, readers: &mut HashMap<i32, JoinHandle<()>>) {
+        let (Turnover::Ours { partition, .. } | Turnover::Lost { partition }) = turnover;
+        // The one before must have ended: it takes the queue's wake-up call along.
+        if let Some(reader) = readers.remove(&partition) {
+            end(reader).await;
+        }
+        if let Turnover::Ours { era, .. } = turnover
+            && let Some(queue) = self.consumer.split_partition_queue(&self.topic, partition)
+        {
+            let reader = Arc::clone(self).read(queue, partition, era);
+            readers.insert(partition, tokio::spawn(reader));
+        }
     }
 
     /// Reads one partition, until it is somebody else's.
@@ -98,6 +104,12 @@ impl Poll {
         tokio::time::sleep(PAUSE).await;
         false
     }
+}
+
+/// Ends a task, and waits until it has.
+async fn end(task: JoinHandle<()>) {
+    task.abort();
+    let _ = task.await;
 }
 
 pub(super) struct KafkaSubscription {
