@@ -251,7 +251,7 @@ pub(crate) fn run() -> ExitCode {
     };
     start_logging(
         if matches!(format, LogKind::Json) { LogFormat::Json } else { LogFormat::Text },
-        "warn,ort=error,aws_config=error",
+        &format!("warn,ort=error,{}", marquetry_transport::S3_LOG_FILTER),
     );
     let result = match cli.command {
         Command::Run(args) => crate::run::run(&args),

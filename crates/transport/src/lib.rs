@@ -35,6 +35,6 @@ pub use metered::MeteredStore;
 pub use patient::PatientStore;
 pub use queue::{Delivery, Feed, QueueError, Subscription, TaskQueue, Topic};
 pub use remote::RemoteFile;
-pub use s3::{S3, S3Credentials, S3Options, S3Store};
+pub use s3::{S3, S3_LOG_FILTER, S3Credentials, S3Options, S3Store};
 pub use store::{ObjectMeta, ObjectStore, StoreError, StoreErrorKind};
 pub use stores::Stores;

@@ -22,6 +22,9 @@ use aws_sdk_s3::Client;
 use std::sync::Arc;
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 
+/// What the client library may log if nobody asks for more: it warns of every place where it finds no keys.
+pub const S3_LOG_FILTER: &str = "aws_config=error";
+
 /// How a store is reached. What is not said here comes from the standard chain: environment, profile, the machine's
 /// role.
 #[derive(Debug, Clone, PartialEq, Eq)]
