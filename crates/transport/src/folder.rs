@@ -121,7 +121,11 @@ fn collect(folder: &Path, key: &str, found: &mut Vec<ObjectMeta>) -> std::io::Re
         let name = entry.file_name();
         let Some(name) = name.to_str().filter(|n| !(key.is_empty() && *n == UNFINISHED)) else { continue };
         let key = format!("{key}{name}");
-        let meta = entry.metadata()?;
+        let meta = match entry.metadata() {
+            // Somebody has deleted it since: tiles go while others look at what there is.
+            Err(e) if e.kind() == ErrorKind::NotFound => continue,
+            other => other?,
+        };
         if meta.is_dir() {
             collect(&entry.path(), &format!("{key}/"), found)?;
         } else if is_safe_key(&key) {
@@ -245,6 +249,30 @@ mod tests {
         store.clear_scratch().unwrap();
         assert!(store.list("").await.unwrap().is_empty());
         assert_eq!(std::fs::read_dir(folder.path().join(UNFINISHED)).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_is_deleted_while_a_folder_is_listed_is_no_trouble() {
+        let folder = tempfile::tempdir().unwrap();
+        let tiles = folder.path().join("tiles");
+        std::fs::create_dir(&tiles).unwrap();
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    for n in 0..50 {
+                        std::fs::write(tiles.join(n.to_string()), b"").unwrap();
+                    }
+                    for n in 0..50 {
+                        std::fs::remove_file(tiles.join(n.to_string())).unwrap();
+                    }
+                }
+            });
+            let list = || collect(&tiles, "tiles/", &mut Vec::new());
+            let failed = (0..300).find_map(|_| list().err());
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert!(failed.is_none(), "{failed:?}");
+        });
     }
 
     #[tokio::test]
