@@ -170,6 +170,28 @@ mod tests {
     }
 
     #[test]
+    fn what_was_sent_twice_is_out_in_both_places_until_it_is_back() {
+        let start = Instant::now();
+        let mut out = Outstanding::new(Duration::from_secs(5), [3, 1]);
+        let sent = |out: &mut Outstanding, block| out.sent(step(block), start).unwrap();
+        let (first, second) = (sent(&mut out, 0), sent(&mut out, 0));
+        let third = sent(&mut out, 1);
+        let mut all = [first, second, third];
+        all.sort_unstable();
+        assert_eq!(
+            (all, out.tasks()),
+            ([0, 1, 2], 2),
+            "its second try went elsewhere, the next task to the third place"
+        );
+        out.back(work(0), true, start);
+        let mut next = [sent(&mut out, 2), sent(&mut out, 3)];
+        next.sort_unstable();
+        let mut free = [first, second];
+        free.sort_unstable();
+        assert_eq!(next, free);
+    }
+
+    #[test]
     fn short_tasks_are_not_late_at_once() {
         let start = Instant::now();
         let mut out = Outstanding::new(Duration::from_mins(1), [4, 4]);

@@ -88,7 +88,7 @@ pub(crate) fn groups(
             stat,
         }));
     }
-    let at_once = models.cores.clamp(1, TRIALS).min(candidates.len().max(1));
+    let at_once = models.cores.min(TRIALS).min(candidates.len()).max(1);
     let look = |candidate: &Candidate<'_>| {
         each(&candidate.name());
         candidate.look(models, models.cores / at_once)
@@ -242,12 +242,8 @@ impl Candidate<'_> {
         threads: usize,
     ) -> Result<ModelFacts, MembersError> {
         let channels = self.member.input.bands.as_ref().map(|b| b.len() as u32);
-        let options = InspectOptions {
-            size: Some(size),
-            layout: self.layout(),
-            channels,
-            threads: Some(threads.max(1)),
-        };
+        let options =
+            InspectOptions { size: Some(size), layout: self.layout(), channels, threads: Some(threads) };
         models.facts(bytes, &options).map_err(|e| self.failed(e))
     }
 
