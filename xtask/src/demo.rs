@@ -17,7 +17,7 @@ const CLASSES: usize = 5;
 
 pub(crate) fn demo() -> Result<()> {
     let python = Python::ready()?;
-    eprintln!("building marquetry with all optimisations (a few minutes the first time)");
+    eprintln!("building marquetry with all optimisations (the first time a quarter of an hour on two cores)");
     let binary = release_binary()?;
     let pictures = Pictures::painted()?;
 
