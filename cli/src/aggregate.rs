@@ -5,7 +5,7 @@ use crate::broker::lost_queue;
 use crate::exit::{Exit, Fatal};
 use crate::process::{PATIENCE, Process};
 use crate::say;
-use marquetry_coordinator::aggregator::{Aggregator, AggregatorOptions};
+use marquetry_aggregator::{Aggregator, AggregatorOptions};
 use std::sync::Arc;
 
 pub(crate) fn run(args: &AggregateArgs) -> Result<Exit, Fatal> {

@@ -264,7 +264,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Plan(args) => crate::plan::run(&args),
         Command::Inspect(args) => crate::inspect::run(&args),
         Command::Schema => {
-            say::data(&serde_json::to_string_pretty(&marquetry_job::spec::schema()).unwrap_or_default());
+            say::data(&serde_json::to_string_pretty(&marquetry_spec::schema()).unwrap_or_default());
             Ok(Exit::Done)
         }
     };

@@ -10,8 +10,8 @@ use marquetry_coordinator::{
     Finished, Follow, FollowError, JobState, Planned, RunFacts, Stopped, TableError, Tables, Tally, new_run,
     outputs_hash, report, settle,
 };
-use marquetry_job::spec::{Output, Policy};
 use marquetry_job::{RunId, key};
+use marquetry_spec::{Output, Policy};
 use marquetry_telemetry::Metrics;
 use marquetry_transport::{Files, ObjectStore, StoreError, TaskQueue};
 use std::path::PathBuf;

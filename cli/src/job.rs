@@ -3,9 +3,9 @@
 use crate::exit::{Exit, Fatal};
 use crate::say;
 use marquetry_coordinator::{Planned, TableError, Tables, plan};
-use marquetry_job::spec::JobSpec;
 use marquetry_model::{Runtime, RuntimeSearch};
 use marquetry_raster::read::Limits;
+use marquetry_spec::JobSpec;
 use marquetry_transport::Files;
 use marquetry_transport::uri::{Location, is_uri, join, parent};
 use std::path::{Path, PathBuf};

@@ -5,8 +5,8 @@ use crate::exit::{Exit, Fatal};
 use crate::job::{JobFile, load_runtime, start_tokio, tables};
 use crate::say;
 use marquetry_coordinator::{describe_grid, outputs_hash};
-use marquetry_job::spec::JobSpec;
 use marquetry_job::{Cost, Plan};
+use marquetry_spec::JobSpec;
 use marquetry_telemetry::Metrics;
 use std::time::Duration;
 

@@ -6,11 +6,11 @@ use crate::outstanding::{Outstanding, Work};
 use crate::status::{JobState, Watch};
 use bytes::Bytes;
 use marquetry_job::message::short_reason;
-use marquetry_job::spec::JobSpec;
 use marquetry_job::{
     AggregateMessage, DeadLetter, Event, Ledger, Loss, Plan, Progress, ResultMessage, RunId, StageSeconds,
     Step, TaskMessage, message,
 };
+use marquetry_spec::JobSpec;
 use marquetry_telemetry::{DeadLetterKind, ImageOutcome, JobImageState, JobTaskState, Metrics, RetryReason};
 use marquetry_transport::{Feed, ObjectStore, QueueError, StoreError, TaskQueue, Topic};
 use std::sync::Arc;

@@ -1,15 +1,13 @@
 //! The coordinator: plans a job, publishes its blocks, follows them to the end, and finishes what is made of all images
-//! together. The aggregator, which puts single images together, lives here too.
+//! together.
 //!
 //! This crate must not know: the worker, how members are run, terminals.
 
-pub mod aggregator;
 mod beacon;
 mod control;
 mod follow;
 mod lag;
 mod lookup;
-mod outcome;
 mod outstanding;
 mod planning;
 pub mod report;

@@ -1,8 +1,8 @@
 //! What earlier runs of a job left in the store: all that a coordinator must know when it starts.
 
-use crate::aggregator::expected;
 use crate::follow::{Follow, Tally};
 use futures_util::future::try_join_all;
+use marquetry_aggregator::expected;
 use marquetry_job::{Ledger, TaskId, key};
 use marquetry_transport::{ObjectMeta, StoreError};
 use std::collections::{HashMap, HashSet};

@@ -1,8 +1,8 @@
 //! How far a job is, in the store for whoever asks.
 
 use crate::follow::Tally;
-use marquetry_job::spec::JobSpec;
 use marquetry_job::{Plan, Progress, RunId, key};
+use marquetry_spec::JobSpec;
 use marquetry_transport::{ObjectStore, StoreError};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};

@@ -1,14 +1,14 @@
 //! The tables of a job: submissions and lists that are made of all images, once these are finished.
 
-use crate::aggregator::part::{Part, PartError};
-use crate::outcome;
 use futures_util::{StreamExt, stream};
-use marquetry_job::spec::{ClassCsv, JobSpec, KaggleRle, Output, RleRows};
+use marquetry_aggregator::legend;
+use marquetry_aggregator::{Part, PartError};
 use marquetry_job::{Plan, key};
 use marquetry_raster::write::{
     Fragment, FragmentText, Submission, SubmissionClass, SubmissionColumns, SubmissionLayout, WriteError,
     join_coco,
 };
+use marquetry_spec::{ClassCsv, JobSpec, KaggleRle, Output, RleRows};
 use marquetry_transport::uri::join;
 use marquetry_transport::{FileError, Files, ObjectStore, StoreError, StoreErrorKind};
 use std::collections::HashMap;
@@ -186,7 +186,7 @@ fn run_lengths(
 ) -> Result<Table, TableError> {
     let classes: Vec<SubmissionClass> = match rle.rows {
         // The union of several classes is one object to the table.
-        RleRows::Image => vec![SubmissionClass { class: outcome::UNION, name: "object".into() }],
+        RleRows::Image => vec![SubmissionClass { class: legend::UNION, name: "object".into() }],
         RleRows::ImageClass => rle
             .classes
             .iter()

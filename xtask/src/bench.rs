@@ -89,7 +89,7 @@ impl Bench {
 
     fn models(&self) -> Result<Vec<String>> {
         let folder = root().join("demo").join("models");
-        let names = marquetry_job::spec::expand_braces(&format!("{}.onnx", self.members))?;
+        let names = marquetry_spec::expand_braces(&format!("{}.onnx", self.members))?;
         Ok(names.iter().map(|n| folder.join(n).to_string_lossy().into_owned()).collect())
     }
 

@@ -138,9 +138,9 @@ fn from_list(files: &Files, uri: &str) -> Result<Vec<Found>, ImagesError> {
     let wrong = |reason: String| ImagesError::Manifest { uri: uri.to_owned(), reason };
     let bytes = files.read(uri)?;
     let text = std::str::from_utf8(&bytes).map_err(|_| wrong("it is not UTF-8".to_owned()))?;
-    let rows = marquetry_job::spec::parse_manifest(text).map_err(|e| wrong(e.to_string()))?;
+    let rows = marquetry_spec::parse_manifest(text).map_err(|e| wrong(e.to_string()))?;
     let folder = parent(uri);
-    let found = |row: marquetry_job::spec::ManifestRow| Found {
+    let found = |row: marquetry_spec::ManifestRow| Found {
         id: row.image_id,
         uri: join(&folder, &row.path),
         stat: None,

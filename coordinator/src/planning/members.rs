@@ -4,11 +4,11 @@ use crate::planning::paths::{Match, PathError, expand};
 use crate::planning::side_by_side::side_by_side;
 use marquetry_ensemble::{Applied, Importance, Labelling, Transfer, View, ViewError};
 use marquetry_geometry::{Grid, GridError, Padding, Size, WindowSpec};
-use marquetry_job::spec::{JobSpec, Layout, MemberSpec, Normalise, WindowMode, tags_from_name};
 use marquetry_job::{Fit, Group, Input, Member, Scaling, Signature, hash};
 use marquetry_model::{
     InspectOptions, ModelError, ModelFacts, Runtime, Wanted, inspect, read_model, resolve,
 };
+use marquetry_spec::{JobSpec, Layout, MemberSpec, Normalise, WindowMode, tags_from_name};
 use marquetry_transport::{FileError, FileStat, Files};
 use std::path::Path;
 

@@ -10,10 +10,10 @@ pub use members::MembersError;
 pub use paths::PathError;
 
 use marquetry_imagery::ImageError;
-use marquetry_job::spec::JobSpec;
 use marquetry_job::{PLAN_FORMAT, Plan, PlannedImage, Scoring, hash};
 use marquetry_model::Runtime;
 use marquetry_raster::read::Limits;
+use marquetry_spec::JobSpec;
 use marquetry_transport::{FileError, Files};
 use std::path::Path;
 

@@ -1,6 +1,6 @@
 //! From patterns to files.
 
-use marquetry_job::spec::{GlobPattern, PatternError, expand_braces};
+use marquetry_spec::{GlobPattern, PatternError, expand_braces};
 use marquetry_transport::uri::{is_uri, join};
 use marquetry_transport::{FileError, FileStat, Files, StoreErrorKind};
 use std::path::Path;

@@ -1,12 +1,12 @@
 //! From a finished job to what its report shows.
 
-use crate::aggregator::part::Part;
 use crate::follow::Tally;
-use crate::outcome;
 use crate::planning::Rejected;
 use crate::report::{Report, ReportClass, ReportFailure, ReportGroup, ReportImage, ReportMember};
-use marquetry_job::spec::JobSpec;
+use marquetry_aggregator::Part;
+use marquetry_aggregator::legend;
 use marquetry_job::{Group, Loss, Member, Plan, Scaling, key};
+use marquetry_spec::JobSpec;
 use marquetry_transport::{ObjectStore, StoreErrorKind};
 
 /// What only the caller knows of a run.
@@ -110,9 +110,9 @@ impl Finished<'_> {
 
     fn classes(&self, pixels: &[u64]) -> Vec<ReportClass> {
         let all = pixels.iter().sum::<u64>().max(1) as f64;
-        let colours = outcome::legend(self.spec).map(|l| l.colours().to_vec()).unwrap_or_default();
+        let colours = legend::legend(self.spec).map(|l| l.colours().to_vec()).unwrap_or_default();
         let classes = self.spec.classes.iter().zip(colours).zip(pixels);
-        let class = |((class, colour), &n): ((&marquetry_job::spec::Class, [u8; 3]), &u64)| ReportClass {
+        let class = |((class, colour), &n): ((&marquetry_spec::Class, [u8; 3]), &u64)| ReportClass {
             name: class.name.clone(),
             colour,
             share: n as f64 / all,

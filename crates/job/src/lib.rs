@@ -1,4 +1,4 @@
-//! Jobs as values: what is asked for, what is computed, what is said about it, what is stored.
+//! Jobs as values: what is computed, what is said about it, what is stored.
 //!
 //! This crate must not know: files, clocks, the environment, models' runtimes, pixels.
 
@@ -7,7 +7,6 @@ mod ledger;
 pub mod message;
 mod plan;
 mod signature;
-pub mod spec;
 pub mod tile;
 
 pub use ledger::{Ledger, Loss, Progress, Step};

@@ -3,7 +3,7 @@
 use super::*;
 use crate::services::{KAFKA, VERSITYGW};
 use crate::tools::ONNXRUNTIME;
-use marquetry_job::spec::JobSpec;
+use marquetry_spec::JobSpec;
 use marquetry_telemetry::{ALL, Description, Kind};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,6 +1,6 @@
 use super::super::load::load;
 use super::*;
-use crate::spec::node::Entry;
+use crate::node::Entry;
 use proptest::prelude::*;
 
 /// The tree without lines, and with words and quoted text told apart by meaning only.

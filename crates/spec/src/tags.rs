@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 /// is no tag.
 ///
 /// ```
-/// let tags = marquetry_job::spec::tags_from_name("runs/2/fold3_epoch=040.onnx");
+/// let tags = marquetry_spec::tags_from_name("runs/2/fold3_epoch=040.onnx");
 /// assert_eq!(tags.into_iter().collect::<Vec<_>>(), [("epoch".into(), "040".into()), ("fold".into(), "3".into())]);
 /// ```
 pub fn tags_from_name(path: &str) -> BTreeMap<String, String> {

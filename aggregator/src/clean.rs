@@ -1,8 +1,8 @@
 //! Tidying up label maps that may be larger than memory.
 
-use crate::aggregator::spool::LabelSpool;
+use crate::spool::LabelSpool;
 use marquetry_ensemble::components::{Analysis, Clean, Stage, Verdicts};
-use marquetry_job::spec::Decide;
+use marquetry_spec::Decide;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The rules of a job, in the order in which they are applied: holes are filled, then small regions taken out, then

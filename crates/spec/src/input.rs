@@ -3,8 +3,8 @@
 use super::node::Node;
 use super::read::At;
 use super::window::name_of;
-use crate::Fit;
 use marquetry_ensemble::{Applied, Labelling};
+use marquetry_job::Fit;
 
 pub(super) const INPUT_KEYS: [&str; 7] = ["layout", "color", "scale", "mean", "std", "normalize", "bands"];
 pub(super) const OUTPUT_KEYS: [&str; 4] = ["head", "activation", "multilabel", "fit"];

@@ -1,6 +1,6 @@
 //! The merged scores of one image, band by band from top to bottom.
 
-use crate::aggregator::tiles::{GroupTiles, Rows, TilesError};
+use crate::tiles::{GroupTiles, Rows, TilesError};
 use marquetry_ensemble::Resampled;
 use marquetry_geometry::Size;
 use marquetry_job::Plan;

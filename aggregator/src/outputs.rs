@@ -1,15 +1,15 @@
 //! The outputs of one image while they are being written.
 
-use crate::aggregator::AggregateError;
-use crate::aggregator::part::Part;
-use crate::outcome;
+use crate::AggregateError;
+use crate::legend;
+use crate::part::Part;
 use marquetry_geometry::Size;
-use marquetry_job::spec::{CocoShape, JobSpec, MaskFormat, Output, RleRows, ScoreDtype, ScoreFormat};
 use marquetry_job::{PlannedImage, key};
 use marquetry_raster::write::{
     ClassTextSink, CocoPolygonSink, CocoRleSink, GeoJsonSink, GeoTags, LabelSink, Legend, MaskPng, MaskTiff,
     RleOptions, RleSink, RleStyle, ScoreDepth, ScoreSink, ScoreTiff, ScoreZarr, Split, TiffOptions,
 };
+use marquetry_spec::{CocoShape, JobSpec, MaskFormat, Output, RleRows, ScoreDtype, ScoreFormat};
 use marquetry_transport::Files;
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom};
@@ -56,10 +56,10 @@ impl Outputs {
         let geo = if spec.outputs.iter().any(wants_geo) { geo_tags(files, &image.uri)? } else { None };
         let context = Context {
             image,
-            legend: outcome::legend(spec)?,
+            legend: legend::legend(spec)?,
             geo,
             safe: key::safe_id(&image.id),
-            objects: outcome::objects(spec),
+            objects: legend::objects(spec),
             exclusive: spec.decide.background.is_some(),
         };
         let mut outputs = Self {
@@ -132,7 +132,7 @@ impl Outputs {
                     RleRows::ImageClass => Box::new(RleSink::new(out, id, size, legend, &classes, options)?),
                     RleRows::Image => {
                         let union = Union::legend()?;
-                        let sink = RleSink::new(out, id, size, &union, &[outcome::UNION], options)?;
+                        let sink = RleSink::new(out, id, size, &union, &[legend::UNION], options)?;
                         Box::new(Union::new(Box::new(sink), size, classes, legend.planes()))
                     }
                 });
@@ -235,7 +235,7 @@ fn place(output: &Output, safe: &str, class: Option<&str>) -> String {
 
 /// The files, below the job's outputs, without which a finished image is not finished any more: someone may have
 /// cleared away what an earlier run wrote.
-pub(crate) fn expected(spec: &JobSpec, image_id: &str) -> Vec<String> {
+pub fn expected(spec: &JobSpec, image_id: &str) -> Vec<String> {
     let safe = key::safe_id(image_id);
     let mut files = Vec::new();
     for output in spec.outputs.iter().filter(|o| o.place().contains('*')) {

@@ -1,17 +1,17 @@
 use super::super::broken_tests::job;
 use super::*;
-use crate::spec::{ImageSource, Normalise, RleRows, Step, WindowMode};
-use crate::{Fit, TileDtype};
+use crate::{ImageSource, Normalise, RleRows, Step, WindowMode};
 use marquetry_ensemble::{Applied, Importance, Rule, Triplet, ViewMerge};
 use marquetry_geometry::{Edges, Padding, Size};
+use marquetry_job::{Fit, TileDtype};
 
 /// The job files that users start from.
 pub(in super::super) const EXAMPLES: [(&str, &str); 5] = [
-    ("nuclei", include_str!("../../../../examples/nuclei.yaml")),
-    ("kaggle", include_str!("../../../../examples/kaggle.yaml")),
-    ("landcover", include_str!("../../../../examples/landcover.yaml")),
-    ("nnunet", include_str!("../../../../examples/nnunet.yaml")),
-    ("multilabel", include_str!("../../../../examples/multilabel.yaml")),
+    ("nuclei", include_str!("../../../examples/nuclei.yaml")),
+    ("kaggle", include_str!("../../../examples/kaggle.yaml")),
+    ("landcover", include_str!("../../../examples/landcover.yaml")),
+    ("nnunet", include_str!("../../../examples/nnunet.yaml")),
+    ("multilabel", include_str!("../../../examples/multilabel.yaml")),
 ];
 
 fn parsed(lines: &str) -> JobSpec {
@@ -54,6 +54,7 @@ members:
       edges: shift
       padding: reflect
       importance: gaussian
+folds: all
 tta: {views: [], merge: mean, combine: list, identity: true, space: probabilities}
 merge: {space: probabilities}
 decide:
@@ -65,7 +66,7 @@ decide:
   connectivity: 8
 outputs: [{masks: png}]
 store: ./out
-tiles: {dtype: f16, keep: false}
+tiles: {dtype: f16, keep: false, per: group}
 limits: {block_mb: 256, image_mb: 512, band_mb: 256, image_pixels: 20000000000}
 failures: {policy: partial, attempts: 3, ignore: 255}
 ";

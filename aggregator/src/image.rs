@@ -1,19 +1,19 @@
 //! One image from its tiles to its outputs.
 
-use crate::aggregator::bands::{Band, Bands};
-use crate::aggregator::clean::Cleaning;
-use crate::aggregator::outputs::Outputs;
-use crate::aggregator::part::Part;
-use crate::aggregator::picture::Sampling;
-use crate::aggregator::spool::LabelSpool;
-use crate::aggregator::{AggregateError, AggregatorOptions};
-use crate::outcome;
+use crate::bands::{Band, Bands};
+use crate::clean::Cleaning;
+use crate::legend;
+use crate::outputs::Outputs;
+use crate::part::Part;
+use crate::picture::Sampling;
+use crate::spool::LabelSpool;
+use crate::{AggregateError, AggregatorOptions};
 use marquetry_ensemble::{Decision, Rule, Space, Transfer};
 use marquetry_geometry::Size;
 use marquetry_imagery::ImageError;
-use marquetry_job::spec::{JobSpec, Output};
 use marquetry_job::{Plan, PlannedImage, RunId, key};
 use marquetry_raster::read::Limits;
+use marquetry_spec::{JobSpec, Output};
 use marquetry_transport::{ObjectStore, StoreErrorKind};
 use std::path::Path;
 use std::sync::Arc;
@@ -194,7 +194,7 @@ impl Work<'_> {
         };
         let image = marquetry_imagery::open(&self.options.files, &planned.uri, None, &limits)?;
         let image = pictures.sampling.image(&image).map_err(ImageError::Read)?;
-        let legend = outcome::legend(self.spec)?;
+        let legend = legend::legend(self.spec)?;
         let mask = pictures.sampling.mask(&pictures.labels, legend.colours());
         let confidence = pictures.sampling.confidence(&pictures.confidence);
         part.set_pictures(&[image, mask, confidence]);
@@ -252,7 +252,7 @@ impl<'a> Deciding<'a> {
         let rows = band.scores.chunks_exact_mut(row_len).zip(band.missing.chunks_exact(width));
         for (y, (row, missing)) in (band.top..).zip(rows) {
             self.row(row)?;
-            let sure = outcome::confidence(row, width, self.spec.labelling);
+            let sure = legend::confidence(row, width, self.spec.labelling);
             to.pictures.add_confidence(y, &sure);
             for (x, _) in missing.iter().enumerate().filter(|(_, missing)| **missing) {
                 self.labels.iter_mut().skip(x).step_by(width).for_each(|l| *l = self.spec.failures.ignore);

@@ -5,7 +5,7 @@
 //! JSON Schema of job files.
 //!
 //! ```
-//! use marquetry_job::spec::JobSpec;
+//! use marquetry_spec::JobSpec;
 //! let text = "
 //! version: 1
 //! images: data/**/*.png
@@ -54,7 +54,7 @@ pub use output::{Coco, CocoShape, MaskFormat, Output, Probabilities, ScoreDtype,
 pub use pattern::{GlobPattern, PatternError, expand_braces};
 pub use preset::Preset;
 pub use schema::schema;
-pub use settings::{Failures, ImageSource, Images, Limits, Policy, Tiles};
+pub use settings::{Failures, Folds, ImageSource, Images, Limits, Policy, Tiles, TilesPer};
 pub use submission::{ClassCsv, KaggleRle, RleRows};
 pub use tags::tags_from_name;
 pub use tta::Tta;

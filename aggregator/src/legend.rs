@@ -1,11 +1,14 @@
 //! What labels mean for outputs and people.
 
 use marquetry_ensemble::Labelling;
-use marquetry_job::spec::JobSpec;
 use marquetry_raster::write::{Legend, WriteError, palette};
+use marquetry_spec::JobSpec;
 
 /// The classes of a job with their colours, and the label of pixels without scores.
-pub(crate) fn legend(spec: &JobSpec) -> Result<Legend, WriteError> {
+///
+/// # Errors
+/// When there are more classes than labels can name.
+pub fn legend(spec: &JobSpec) -> Result<Legend, WriteError> {
     let names = spec.class_names();
     let defaults = palette(&names);
     let colours = spec.classes.iter().zip(defaults).map(|(c, default)| c.colour.unwrap_or(default)).collect();
@@ -18,16 +21,16 @@ pub(crate) fn legend(spec: &JobSpec) -> Result<Legend, WriteError> {
 }
 
 /// The one class of a mask that unites several.
-pub(crate) const UNION: u16 = 1;
+pub const UNION: u16 = 1;
 
 /// The classes that are things: all but the background.
-pub(crate) fn objects(spec: &JobSpec) -> Vec<u16> {
+pub fn objects(spec: &JobSpec) -> Vec<u16> {
     (0..spec.classes.len()).filter(|&c| Some(c) != spec.decide.background).map(|c| c as u16).collect()
 }
 
 /// How sure the ensemble is of each pixel of a row `[C, W]` of probabilities, 0 to 1: the greatest probability, or,
 /// where classes share pixels, how far the least sure class is from one half.
-pub(crate) fn confidence(row: &[f32], width: usize, labelling: Labelling) -> Vec<f32> {
+pub fn confidence(row: &[f32], width: usize, labelling: Labelling) -> Vec<f32> {
     match labelling {
         Labelling::Multiclass => fold_lines(row, width, 0.0, |best, p| if p > best { p } else { best }),
         Labelling::Multilabel => fold_lines(row, width, 1.0, |least, p| least.min((2.0 * p - 1.0).abs())),

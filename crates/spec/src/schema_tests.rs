@@ -116,5 +116,5 @@ fn defaults_are_those_of_the_parser() {
             compared += 1;
         }
     }
-    assert_eq!(compared, 35);
+    assert_eq!(compared, 36);
 }

@@ -1,27 +1,31 @@
 //! The aggregator: puts the tiles of finished images together and writes their outputs.
+//!
+//! This crate must not know: the coordinator, the worker, how members are run, terminals.
 
 mod bands;
 mod clean;
 mod image;
+pub mod legend;
 mod outputs;
-pub(crate) mod part;
+mod part;
 mod picture;
 mod spool;
 mod tiles;
 
-use crate::aggregator::image::{Made, Work};
-use crate::aggregator::tiles::TilesError;
+use crate::image::{Made, Work};
+use crate::tiles::TilesError;
 use bytes::Bytes;
 use marquetry_imagery::ImageError;
 use marquetry_job::message::short_reason;
-use marquetry_job::spec::JobSpec;
 use marquetry_job::{AggregateMessage, Event, Plan, ResultMessage, RunId, TaskId, key, message};
 use marquetry_raster::write::WriteError;
+use marquetry_spec::JobSpec;
 use marquetry_telemetry::{ImageOutcome, Metrics, TileOutcome};
 use marquetry_transport::{
     Drain, Files, Known, ObjectStore, QueueError, StoreError, Stores, TaskQueue, Topic, consume,
 };
-pub(crate) use outputs::expected;
+pub use outputs::expected;
+pub use part::{Part, PartError};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

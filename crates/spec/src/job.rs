@@ -10,15 +10,15 @@ use super::output::{self, Context, Output};
 use super::preset::{Defaults, PRESETS, Preset};
 use super::print::to_yaml;
 use super::read::{At, Faults, Fields};
-use super::settings::{self, Failures, Images, Limits, Tiles};
+use super::settings::{self, Failures, Folds, Images, Limits, Tiles, TilesPer};
 use super::tta::{SPACES, Tta};
 use super::window::name_of;
 use marquetry_ensemble::{Labelling, Space};
 use serde::{Serialize, Serializer};
 
-pub(super) const KEYS: [&str; 15] = [
-    "version", "name", "preset", "images", "classes", "defaults", "members", "tta", "merge", "decide",
-    "outputs", "store", "tiles", "limits", "failures",
+pub(super) const KEYS: [&str; 16] = [
+    "version", "name", "preset", "images", "classes", "defaults", "members", "folds", "tta", "merge",
+    "decide", "outputs", "store", "tiles", "limits", "failures",
 ];
 
 /// A job as it was asked for, with every default filled in.
@@ -38,6 +38,8 @@ pub struct JobSpec {
     pub labelling: Labelling,
     /// Its members, with `defaults` merged in.
     pub members: Vec<MemberSpec>,
+    /// Which of them score an image.
+    pub folds: Folds,
     /// Views at test time.
     pub tta: Tta,
     /// The space in which windows and members are merged.
@@ -89,6 +91,7 @@ impl JobSpec {
             ("images", Some(self.images.write())),
             ("classes", Some(classes.write())),
             ("members", Some(Node::list(self.members.iter().map(|m| m.write(&classes))))),
+            ("folds", Some(self.folds.write())),
             ("tta", Some(self.tta.write(&classes))),
             ("merge", Some(merge)),
             ("decide", Some(self.decide.write(&classes))),
@@ -135,12 +138,18 @@ fn read(fields: &Fields<'_>) -> JobSpec {
     }
 
     let merge = fields.read("merge", settings::merge).unwrap_or(standard.merge);
-    let tta = Tta { space: standard.view_space.unwrap_or(merge), ..standard.tta };
+    let tile_fields = fields.get("tiles").map(|at| at.fields(&settings::TILES_KEYS));
+    let tiles = Tiles::read(tile_fields.as_ref());
+    // The tiles of a member do not hang on how members are merged.
+    let view_space = if tiles.per == TilesPer::Member { Space::Probabilities } else { merge };
+    let tta = Tta { space: standard.view_space.unwrap_or(view_space), ..standard.tta };
     let tta = fields.get("tta").map_or_else(|| tta.clone(), |at| tta.over(at, &classes));
     let decide = Decide::read(fields.get("decide"), &classes, labelling);
     check_spaces(fields, &tta, merge, &decide);
 
     let probabilities = tta.keeps_probabilities();
+    let tile_space = if tiles.per == TilesPer::Member { tta.space } else { merge };
+    tiles.check(tile_fields.as_ref(), probabilities && tile_space == Space::Probabilities);
     let context = Context { classes: &classes, labelling, background: decide.background, probabilities };
     let outputs =
         fields.need("outputs", "a list such as [{masks: png}]").map(|at| output::read(at, &context));
@@ -151,7 +160,8 @@ fn read(fields: &Fields<'_>) -> JobSpec {
         images,
         labelling,
         members,
-        tiles: Tiles::read(fields.get("tiles"), probabilities && merge == Space::Probabilities),
+        folds: fields.read("folds", Folds::read).unwrap_or(Folds::All),
+        tiles,
         tta,
         merge,
         decide,

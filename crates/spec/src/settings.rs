@@ -3,15 +3,15 @@
 use super::input::bands;
 use super::node::Node;
 use super::pattern::{GlobPattern, expand_braces, is_glob};
-use super::read::At;
+use super::read::{At, Fields};
 use super::tta::SPACES;
 use super::window::name_of;
-use crate::TileDtype;
 use marquetry_ensemble::Space;
+use marquetry_job::TileDtype;
 
 pub(super) const IMAGES_KEYS: [&str; 2] = ["from", "bands"];
 pub(super) const MERGE_KEYS: [&str; 1] = ["space"];
-pub(super) const TILES_KEYS: [&str; 2] = ["dtype", "keep"];
+pub(super) const TILES_KEYS: [&str; 3] = ["dtype", "keep", "per"];
 pub(super) const LIMITS_KEYS: [&str; 4] = ["block_mb", "image_mb", "band_mb", "image_pixels"];
 pub(super) const FAILURES_KEYS: [&str; 3] = ["policy", "attempts", "ignore"];
 
@@ -110,28 +110,73 @@ pub struct Tiles {
     pub dtype: TileDtype,
     /// Whether they are kept after that.
     pub keep: bool,
+    /// What one tile holds the scores of.
+    pub per: TilesPer,
+}
+
+/// What one tile holds the scores of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TilesPer {
+    /// All members of one grid, weighted and merged by the workers: the fewest bytes.
+    Group,
+    /// One member: with other weights, or another space for merging members, no model runs again.
+    Member,
+}
+
+const TILES_PER: [(&str, TilesPer); 2] = [("group", TilesPer::Group), ("member", TilesPer::Member)];
+
+/// Which members score an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Folds {
+    /// All of them.
+    All,
+    /// Those that were trained without it: members tagged `fold: k` score the images tagged `fold: k`, and no others.
+    OutOfFold,
+}
+
+const FOLDS: [(&str, Folds); 2] = [("all", Folds::All), ("out_of_fold", Folds::OutOfFold)];
+
+impl Folds {
+    pub(super) fn read(at: &At<'_>) -> Option<Self> {
+        at.one_of(&FOLDS)
+    }
+
+    pub(super) fn write(self) -> Node {
+        name_of(&FOLDS, self)
+    }
 }
 
 const DTYPES: [(&str, TileDtype); 3] =
     [("f16", TileDtype::F16), ("f32", TileDtype::F32), ("u8", TileDtype::U8)];
 
 impl Tiles {
-    /// `probabilities` says whether merged scores are in 0 to 1.
-    pub(super) fn read(at: Option<&At<'_>>, probabilities: bool) -> Self {
-        let standard = Self { dtype: TileDtype::F16, keep: false };
-        let Some(fields) = at.map(|at| at.fields(&TILES_KEYS)) else { return standard };
-        let dtype = fields.read("dtype", |at| at.one_of(&DTYPES)).unwrap_or(standard.dtype);
-        if dtype == TileDtype::U8 && !probabilities {
+    pub(super) fn read(fields: Option<&Fields<'_>>) -> Self {
+        let standard = Self { dtype: TileDtype::F16, keep: false, per: TilesPer::Group };
+        let Some(fields) = fields else { return standard };
+        Self {
+            dtype: fields.read("dtype", |at| at.one_of(&DTYPES)).unwrap_or(standard.dtype),
+            keep: fields.read("keep", At::flag).unwrap_or(standard.keep),
+            per: fields.read("per", |at| at.one_of(&TILES_PER)).unwrap_or(standard.per),
+        }
+    }
+
+    /// `probabilities` says whether the scores that tiles hold are in 0 to 1.
+    pub(super) fn check(self, fields: Option<&Fields<'_>>, probabilities: bool) {
+        let wrong = self.dtype == TileDtype::U8 && !probabilities;
+        if let Some(fields) = fields.filter(|_| wrong) {
             fields.forbid(
                 &["dtype"],
                 "u8 holds probabilities only; set merge.space: probabilities, and merge views by mean, gmean, max or min",
             );
         }
-        Self { dtype, keep: fields.read("keep", At::flag).unwrap_or(standard.keep) }
     }
 
     pub(super) fn write(self) -> Node {
-        Node::map([("dtype", Some(name_of(&DTYPES, self.dtype))), ("keep", Some(self.keep.into()))])
+        Node::map([
+            ("dtype", Some(name_of(&DTYPES, self.dtype))),
+            ("keep", Some(self.keep.into())),
+            ("per", Some(name_of(&TILES_PER, self.per))),
+        ])
     }
 }
 
