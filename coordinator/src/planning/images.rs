@@ -1,13 +1,13 @@
 //! The images of a job: found, given ids, and looked at.
 
 use crate::planning::paths::{Match, PathError, expand};
-use crate::planning::side_by_side::side_by_side;
+use crate::planning::parallel_map::parallel_map;
 use marquetry_imagery::{ImageError, probe};
 use marquetry_job::PlannedImage;
 use marquetry_raster::read::Limits;
 use marquetry_transport::uri::{is_uri, join, parent};
 use marquetry_transport::{FileError, FileStat, Files, StoreErrorKind};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 /// Images of a bucket that are looked at at once: each mostly waits.
@@ -61,6 +61,8 @@ pub enum ImagesError {
 pub(crate) struct Found {
     pub(crate) id: String,
     pub(crate) uri: String,
+    /// The other columns of the list it stands in.
+    pub(crate) tags: BTreeMap<String, String>,
     /// Its version, where finding it told that too.
     pub(crate) stat: Option<FileStat>,
 }
@@ -131,7 +133,7 @@ fn has_image_ending(name: &str) -> bool {
 /// An image's id is its path below the folder, without its ending.
 fn found(found: Match) -> Found {
     let id = found.relative.rsplit_once('.').map_or(found.relative.as_str(), |(stem, _)| stem);
-    Found { id: id.to_owned(), uri: found.uri, stat: found.stat }
+    Found { id: id.to_owned(), uri: found.uri, tags: BTreeMap::new(), stat: found.stat }
 }
 
 fn from_list(files: &Files, uri: &str) -> Result<Vec<Found>, ImagesError> {
@@ -143,6 +145,7 @@ fn from_list(files: &Files, uri: &str) -> Result<Vec<Found>, ImagesError> {
     let found = |row: marquetry_spec::ManifestRow| Found {
         id: row.image_id,
         uri: join(&folder, &row.path),
+        tags: row.tags,
         stat: None,
     };
     Ok(rows.into_iter().map(found).collect())
@@ -152,19 +155,19 @@ fn from_list(files: &Files, uri: &str) -> Result<Vec<Found>, ImagesError> {
 ///
 /// # Errors
 /// When their store is away or refuses.
-pub(crate) fn look_at(
+pub(crate) fn probe_images(
     files: &Files,
     found: Vec<Found>,
     limits: &Limits,
 ) -> Result<(Vec<PlannedImage>, Vec<Rejected>), ImagesError> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = if found.iter().any(|f| is_uri(&f.uri)) { REMOTE_THREADS } else { cores };
-    let look =
+    let probed =
         |found: &Found| plan(files, found, limits).map_err(|error| (is_the_stores(found, &error), error));
-    let looked = side_by_side(&found, threads, look, |result| matches!(result, Err((true, _))));
+    let probed = parallel_map(&found, threads, probed, |result| matches!(result, Err((true, _))));
     let (mut images, mut rejected) = (Vec::new(), Vec::new());
-    for (found, looked) in found.into_iter().zip(looked) {
-        match looked {
+    for (found, probed) in found.into_iter().zip(probed) {
+        match probed {
             Some(Ok(image)) => images.push(image),
             Some(Err((true, error))) => return Err(ImagesError::Store(error)),
             Some(Err((false, error))) => {
@@ -197,10 +200,12 @@ fn plan(files: &Files, found: &Found, limits: &Limits) -> Result<PlannedImage, I
     let fingerprint = stat.map_or_else(String::new, |stat| stat.fingerprint());
     Ok(PlannedImage {
         id: found.id.clone(),
-        key: PlannedImage::key_of(&found.uri, &fingerprint),
+        key: PlannedImage::key_of(&found.uri, &fingerprint, None),
         uri: found.uri.clone(),
         size: info.size,
         bands: info.bands,
+        tags: found.tags.clone(),
+        members: None,
     })
 }
 
@@ -234,7 +239,7 @@ mod tests {
         let (files, base) = (Files::local_only(), folder.path().display().to_string());
         let limits =
             Limits { pixels_max: 1 << 30, memory_bytes: 1 << 20, spool_dir: folder.path().to_path_buf() };
-        let (images, rejected) = look_at(&files, find(&files, "", &base).unwrap(), &limits).unwrap();
+        let (images, rejected) = probe_images(&files, find(&files, "", &base).unwrap(), &limits).unwrap();
         assert!(images.is_empty());
         assert!(rejected[0].id == "a" && rejected[0].reason.contains("a.png"), "{rejected:?}");
     }

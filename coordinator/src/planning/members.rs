@@ -1,14 +1,14 @@
 //! The members of a job: found, looked into, tried, and grouped by the grid they share.
 
 use crate::planning::paths::{Match, PathError, expand};
-use crate::planning::side_by_side::side_by_side;
+use crate::planning::parallel_map::parallel_map;
 use marquetry_ensemble::{Applied, Importance, Labelling, Transfer, View, ViewError};
 use marquetry_geometry::{Grid, GridError, Padding, Size, WindowSpec};
 use marquetry_job::{Fit, Group, Input, Member, Scaling, Signature, hash};
 use marquetry_model::{
     InspectOptions, ModelError, ModelFacts, Runtime, Wanted, inspect, read_model, resolve,
 };
-use marquetry_spec::{JobSpec, Layout, MemberSpec, Normalise, WindowMode, tags_from_name};
+use marquetry_spec::{JobSpec, Layout, MemberSpec, Normalise, TilesPer, WindowMode, tags_from_name};
 use marquetry_transport::{FileError, FileStat, Files};
 use std::path::Path;
 
@@ -89,21 +89,24 @@ pub(crate) fn groups(
         }));
     }
     let at_once = models.cores.min(TRIALS).min(candidates.len()).max(1);
-    let look = |candidate: &Candidate<'_>| {
+    let probe = |candidate: &Candidate<'_>| {
         each(&candidate.name());
-        candidate.look(models, models.cores / at_once)
+        candidate.probe(models, models.cores / at_once)
     };
-    let looked = side_by_side(&candidates, at_once, look, Result::is_err);
+    let probed = parallel_map(&candidates, at_once, probe, Result::is_err);
     let (mut groups, mut notes): (Vec<Group>, Vec<String>) = (Vec::new(), Vec::new());
     // Those that were not begun come after the one whose error ends this.
-    for (candidate, looked) in candidates.iter().zip(looked.into_iter().flatten()) {
-        let (group, noted) = looked?;
+    for (candidate, probed) in candidates.iter().zip(probed.into_iter().flatten()) {
+        let (group, noted) = probed?;
         notes.extend(noted);
         let taken = groups.iter().flat_map(|g| &g.members).any(|m| m.name == group.members[0].name);
         if taken {
             return Err(MembersError::Name { entry: candidate.entry, name: candidate.name() });
         }
-        join(&mut groups, group);
+        match spec.tiles.per {
+            TilesPer::Group => join(&mut groups, group),
+            TilesPer::Member => groups.push(group),
+        }
     }
     Ok((groups, notes))
 }
@@ -113,7 +116,7 @@ pub(crate) struct Models<'a> {
     pub(crate) files: &'a Files,
     pub(crate) runtime: &'a Runtime,
     /// Where what was seen is kept; nowhere if not given.
-    pub(crate) memory: Option<&'a Path>,
+    pub(crate) facts_cache_dir: Option<&'a Path>,
     /// The machine's.
     pub(crate) cores: usize,
 }
@@ -124,7 +127,7 @@ impl Models<'_> {
         let versions = (self.runtime.version(), env!("CARGO_PKG_VERSION"));
         let asked = format!("{:?}", (size, layout, channels, versions));
         let file =
-            self.memory.map(|folder| folder.join(format!("{}.json", hash(&[bytes, asked.as_bytes()]))));
+            self.facts_cache_dir.map(|folder| folder.join(format!("{}.json", hash(&[bytes, asked.as_bytes()]))));
         let known = file.as_ref().and_then(|file| serde_json::from_slice(&std::fs::read(file).ok()?).ok());
         if let Some(facts) = known {
             return Ok(facts);
@@ -190,7 +193,7 @@ impl Candidate<'_> {
     }
 
     /// Reads and tries the model on `threads` threads; a group of this member alone, and what there is to tell of it.
-    fn look(&self, models: &Models<'_>, threads: usize) -> Result<(Group, Vec<String>), MembersError> {
+    fn probe(&self, models: &Models<'_>, threads: usize) -> Result<(Group, Vec<String>), MembersError> {
         let file = models.files.local(&self.uri, self.stat.as_ref(), None);
         let file = file.map_err(|error| MembersError::File { entry: self.entry, error })?;
         let bytes = read_model(file.path()).map_err(|e| self.failed(e))?;

@@ -1,20 +1,23 @@
 //! From a job file to a plan: everything is looked at before anything is run.
 
+mod folds;
 mod images;
 mod members;
 mod paths;
-mod side_by_side;
+mod parallel_map;
 
+pub use folds::FoldsError;
 pub use images::{ImagesError, Rejected};
 pub use members::MembersError;
 pub use paths::PathError;
 
 use marquetry_imagery::ImageError;
-use marquetry_job::{PLAN_FORMAT, Plan, PlannedImage, Scoring, hash};
+use marquetry_job::{Group, Inference, Merge, PLAN_FORMAT, Plan, PlannedImage, hash};
 use marquetry_model::Runtime;
 use marquetry_raster::read::Limits;
-use marquetry_spec::JobSpec;
+use marquetry_spec::{Folds, JobSpec, TilesPer};
 use marquetry_transport::{FileError, Files};
+use std::collections::HashSet;
 use std::path::Path;
 
 /// Why a job cannot be planned. Nothing was started.
@@ -26,9 +29,17 @@ pub enum PlanError {
     /// The members.
     #[error(transparent)]
     Members(#[from] MembersError),
-    /// A class that no member has a weight for.
-    #[error("members: class `{0}` has weight 0 in every member")]
-    Weightless(String),
+    /// Which members score which image.
+    #[error(transparent)]
+    Folds(#[from] FoldsError),
+    /// A class that no member of an image has a weight for.
+    #[error("members: class `{class}` has weight 0 in every member that scores image {image}")]
+    Weightless {
+        /// The class.
+        class: String,
+        /// The first image.
+        image: String,
+    },
 }
 
 impl PlanError {
@@ -59,14 +70,16 @@ impl PlanError {
 pub struct Planned {
     /// The plan.
     pub plan: Plan,
+    /// The images.
+    pub images: Vec<PlannedImage>,
     /// Images that cannot be used.
     pub rejected: Vec<Rejected>,
     /// Sentences for the user.
     pub notes: Vec<String>,
 }
 
-/// Plans `spec`, whose relative paths are relative to `base`, a folder or `s3://bucket/prefix/`. What is seen of models is kept in the folder `memory`.
-/// `each` hears what is being looked at.
+/// Plans `spec`, whose relative paths are relative to `base`, a folder or `s3://bucket/prefix/`. What is seen of models
+/// is kept in the folder `facts_cache_dir`. `each` hears what is being looked at.
 ///
 /// # Errors
 /// When images or members cannot be found, or a model is not what the job says. Images that cannot be read are no
@@ -77,42 +90,76 @@ pub fn plan(
     files: &Files,
     runtime: &Runtime,
     limits: &Limits,
-    memory: Option<&Path>,
+    facts_cache_dir: Option<&Path>,
     each: impl Fn(&str) + Sync,
 ) -> Result<Planned, PlanError> {
     let found = images::find(files, &spec.images.from, base)?;
-    let (images, mut rejected) = images::look_at(files, found, limits)?;
+    let (images, mut rejected) = images::probe_images(files, found, limits)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let models = members::Models { files, runtime, memory, cores };
-    let (groups, notes) = members::groups(spec, base, &models, each)?;
+    let models = members::Models { files, runtime, facts_cache_dir, cores };
+    let (groups, mut notes) = members::groups(spec, base, &models, each)?;
+    let plan = assemble(spec, groups);
+    let images = match spec.folds {
+        Folds::All => images,
+        Folds::OutOfFold => {
+            let (images, who) = folds::out_of_fold(images, &plan.inference)?;
+            notes.extend(who);
+            images
+        }
+    };
+    let (images, unfit) = fitting(images, &plan.inference);
+    rejected.extend(unfit);
+    check_weights(&plan, &images)?;
+    Ok(Planned { plan, images, rejected, notes })
+}
+
+/// The plan of `spec` for members in `groups`, whose weights are those of the job.
+fn assemble(spec: &JobSpec, mut groups: Vec<Group>) -> Plan {
     let classes = spec.class_names();
-    let scoring = Scoring {
+    let weights = groups.iter().flat_map(|g| &g.members).map(|m| m.weights.clone()).collect();
+    let tile_space = match spec.tiles.per {
+        TilesPer::Group => spec.merge,
+        TilesPer::Member => {
+            // A tile of one member does not hang on what the member weighs among others.
+            for member in groups.iter_mut().flat_map(|g| &mut g.members) {
+                member.weights = vec![1.0; classes.len()];
+            }
+            spec.tta.space
+        }
+    };
+    let inference = Inference {
         format: PLAN_FORMAT,
         labelling: spec.labelling,
         view_merge: spec.tta.merge,
         view_space: spec.tta.space,
-        space: spec.merge,
+        tile_space,
         mirrored: spec.tta.mirrored(classes.len()),
         tile: spec.tiles.dtype,
         block_pixels: (spec.limits.block_bytes() / (4 * classes.len() as u64)).max(1),
         groups,
         classes,
     };
-    let weights = scoring.total_weights();
-    if let Some(class) = weights.iter().position(|w| *w <= 0.0) {
-        return Err(PlanError::Weightless(scoring.classes[class].clone()));
+    Plan::new(&spec.name, inference, Merge { space: spec.merge, weights })
+}
+
+/// Every class of every image must weigh something.
+fn check_weights(plan: &Plan, images: &[PlannedImage]) -> Result<(), PlanError> {
+    let mut known: HashSet<Option<&[u32]>> = HashSet::new();
+    for image in images.iter().filter(|image| known.insert(image.members.as_deref())) {
+        if let Some(class) = plan.total_weights(image).iter().position(|w| *w <= 0.0) {
+            let class = plan.inference.classes[class].clone();
+            return Err(PlanError::Weightless { class, image: image.id.clone() });
+        }
     }
-    let (images, unfit) = fitting(images, &scoring);
-    rejected.extend(unfit);
-    Ok(Planned { plan: Plan::new(&spec.name, scoring, images), rejected, notes })
+    Ok(())
 }
 
 /// Sets aside the images whose bands are no input for some member.
-fn fitting(images: Vec<PlannedImage>, scoring: &Scoring) -> (Vec<PlannedImage>, Vec<Rejected>) {
+fn fitting(images: Vec<PlannedImage>, inference: &Inference) -> (Vec<PlannedImage>, Vec<Rejected>) {
     let (mut fit, mut unfit) = (Vec::new(), Vec::new());
     for image in images {
-        let members = scoring.groups.iter().flat_map(|g| &g.members);
-        let wrong = members.clone().find(|m| {
+        let members = inference.members().enumerate().filter(|(place, _)| image.is_scored_by(*place));
+        let wrong = members.map(|(_, member)| member).find(|m| {
             m.signatures.first().is_some_and(|s| m.input.bands_of(image.bands, s.channels).is_none())
         });
         match wrong {
@@ -130,10 +177,10 @@ fn fitting(images: Vec<PlannedImage>, scoring: &Scoring) -> (Vec<PlannedImage>, 
     (fit, unfit)
 }
 
-/// Names the decisions and outputs of a job: tables and masks made for others are not used.
-pub fn outputs_hash(spec: &JobSpec) -> String {
+/// Names how members are merged, the decisions and the outputs of a job: tables and masks made for others are not used.
+pub fn outputs_hash(spec: &JobSpec, merge: &Merge) -> String {
     let spec = serde_json::to_value(spec).unwrap_or_default();
     let what =
-        serde_json::json!([spec["classes"], spec["decide"], spec["outputs"], spec["failures"]["ignore"]]);
+        serde_json::json!([spec["classes"], spec["decide"], spec["outputs"], spec["failures"]["ignore"], merge]);
     hash(&[what.to_string().as_bytes()])[..12].to_owned()
 }

@@ -1,9 +1,10 @@
 //! Where things lie in the store, and ids made safe for it.
 //!
 //! ```text
-//! jobs/<job>/plan.json               what is computed, and for which images
+//! jobs/<job>/plans/<hash>.json       what is computed and how it is merged, by the hash of these bytes
 //! jobs/<job>/specs/<outputs>.yaml    the whole job file, every default filled in
 //! jobs/<job>/tiles/<xx>/<image>-<group>-<block>.tile
+//! jobs/<job>/statistics/<image>.json mean and standard deviation of an image's bands, where a member wants them
 //! jobs/<job>/parts/<outputs>/…       what each image adds to the submission, until the job ends
 //! jobs/<job>/run                     the run that counts
 //! jobs/<job>/out/…                   what the user came for
@@ -11,9 +12,24 @@
 //! ```
 //! No key is a prefix of another at a `/`: stores on folders could not hold both.
 
-/// The plan of `job`.
-pub fn plan(job: &str) -> String {
-    format!("jobs/{job}/plan.json")
+/// The plan of `job` whose hash is `hash`.
+pub fn plan(job: &str, hash: &str) -> String {
+    format!("jobs/{job}/plans/{hash}.json")
+}
+
+/// The folder of the statistics of all images of `job`, with its last `/`.
+pub fn all_statistics(job: &str) -> String {
+    format!("jobs/{job}/statistics/")
+}
+
+/// The statistics of the image whose key is `image`.
+pub fn statistics(job: &str, image: &str) -> String {
+    format!("{}{image}.json", all_statistics(job))
+}
+
+/// The image's key in a key of [`statistics`].
+pub fn image_of_statistics(key: &str) -> Option<&str> {
+    key.rsplit('/').next()?.strip_suffix(".json")
 }
 
 /// The resolved job file whose decisions and outputs are named `outputs`.

@@ -1,27 +1,46 @@
-//! What is done, what is open, what to do next. A value that is fed events; it reads no clock and sends nothing.
+//! What is done, what is open, and what follows from what is heard: the coordinator's state as a plain value.
+//!
+//! A task is a place among the tasks of its image ([`TaskPlace`]); what it computes the ledger does not know. The tasks of
+//! an image come in *stages*: those of one are handed out when the stage before is done. When the last stage is done the
+//! image is put together. Messages name images and tasks by key; places are local to one coordinator and never sent.
 
-use crate::{Event, TaskId};
-use std::collections::{BTreeSet, HashMap};
+mod image;
+
+use image::{ImageState, Phase};
+use marquetry_failure::FailureClass;
+use std::collections::{BTreeSet, HashMap, VecDeque};
+
+/// A task that fails on sick machines alone is given up all the same after so many of them.
+const UNCOUNTED_MAX: u32 = 16;
+
+/// One task: local to one coordinator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TaskPlace {
+    /// Place of the image among the job's.
+    pub image: u32,
+    /// Place of the task among the image's ([`crate::ImageTasks`]).
+    pub place: u32,
+}
 
 /// What the coordinator must do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
-    /// Have a block computed.
+pub enum Action {
+    /// Have a task done.
     Compute {
-        /// Which.
-        task: TaskId,
+        /// The task.
+        task: TaskPlace,
         /// 1 for the first try.
         attempt: u32,
-        /// Whether the tile that is there is damaged.
+        /// Whether what is stored of it is damaged.
         replace: bool,
     },
     /// Have an image put together.
     Aggregate {
-        /// Which.
+        /// Place of the image.
         image: u32,
         /// 1 for the first try.
         attempt: u32,
-        /// Whether blocks are missing.
+        /// Whether something is missing in it.
         partial: bool,
     },
     /// Write down that something was given up.
@@ -29,37 +48,18 @@ pub enum Step {
 }
 
 /// Something that was given up.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loss {
-    /// The image.
+    /// Place of the image.
     pub image: u32,
-    /// The block, unless the whole image is lost.
-    pub task: Option<TaskId>,
+    /// Place of the task, unless the whole image is lost.
+    pub task: Option<u32>,
     /// Attempts made.
     pub attempts: u32,
+    /// Who is to blame for the last one.
+    pub class: FailureClass,
     /// Why the last one failed.
     pub reason: String,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    Computing,
-    Aggregating,
-    Done,
-    Lost,
-}
-
-#[derive(Debug, Clone)]
-struct ImageState {
-    /// First block of each group among the image's blocks, and their number at the end.
-    offsets: Box<[u32]>,
-    done: Box<[bool]>,
-    open: u32,
-    lost_blocks: u32,
-    attempt: u32,
-    /// Attempts that failed, but for those that found damage nobody knew of: these do not count against the image.
-    failures: u32,
-    stage: Stage,
 }
 
 /// A task that was tried more than once.
@@ -68,14 +68,21 @@ struct Tries {
     /// The attempt that counts now: failures of others are old.
     attempt: u32,
     failures: u32,
+    uncounted: u32,
+}
+
+impl Default for Tries {
+    fn default() -> Self {
+        Self { attempt: 1, failures: 0, uncounted: 0 }
+    }
 }
 
 /// How far a job is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Progress {
-    /// Blocks in all.
+    /// Tasks in all.
     pub tasks: u64,
-    /// Blocks stored or given up.
+    /// Tasks stored, given up or not needed.
     pub tasks_done: u64,
     /// Images in all.
     pub images: u64,
@@ -87,33 +94,43 @@ pub struct Progress {
 
 /// The state of one job.
 ///
-/// Events may come in any order and any number of times: the first announcement of a task counts, later ones change
-/// nothing. A job is complete when the set of finished images is the plan's.
+/// What is heard may come in any order and any number of times: the first announcement of a task counts, later ones
+/// change nothing. A job is complete when the set of finished images is the plan's.
 #[derive(Debug, Clone)]
 pub struct Ledger {
     images: Vec<ImageState>,
-    /// The first block that was not handed out yet: place of the image, place among its blocks.
-    next: (u32, u32),
+    /// The first image that was not begun.
+    cursor: u32,
+    /// Begun images of whose present stage something may not be handed out yet.
+    ready: VecDeque<u32>,
     /// All images before this one are finished or given up.
     settled: usize,
-    tries: HashMap<TaskId, Tries>,
-    lost: BTreeSet<TaskId>,
+    tries: HashMap<TaskPlace, Tries>,
+    lost: BTreeSet<TaskPlace>,
     attempts_max: u32,
     progress: Progress,
 }
 
 impl Ledger {
-    /// Nothing done yet. `blocks` holds, for each image, the number of blocks of each group; a task or an image is
-    /// tried `attempts_max` times.
-    pub fn new(blocks: &[Vec<u32>], attempts_max: u32) -> Self {
-        let images: Vec<ImageState> = blocks.iter().map(|groups| ImageState::new(groups)).collect();
+    /// Nothing done yet. `images` holds, for each image, the number of tasks of each stage; a task or an image is tried
+    /// `attempts_max` times.
+    pub fn new(images: &[Vec<u32>], attempts_max: u32) -> Self {
+        let images: Vec<ImageState> = images.iter().map(|stages| ImageState::new(stages)).collect();
         let progress = Progress {
             tasks: images.iter().map(|i| u64::from(i.open)).sum(),
             images: images.len() as u64,
             ..Progress::default()
         };
-        let (tries, lost) = (HashMap::new(), BTreeSet::new());
-        Self { images, next: (0, 0), settled: 0, tries, lost, attempts_max, progress }
+        Self {
+            images,
+            cursor: 0,
+            ready: VecDeque::new(),
+            settled: 0,
+            tries: HashMap::new(),
+            lost: BTreeSet::new(),
+            attempts_max,
+            progress,
+        }
     }
 
     /// How far the job is.
@@ -123,14 +140,14 @@ impl Ledger {
 
     /// Whether every image is finished or given up.
     pub fn is_complete(&mut self) -> bool {
-        while self.images.get(self.settled).is_some_and(|i| matches!(i.stage, Stage::Done | Stage::Lost)) {
+        while self.images.get(self.settled).is_some_and(|i| matches!(i.phase, Phase::Done | Phase::Lost)) {
             self.settled += 1;
         }
         self.settled == self.images.len()
     }
 
-    /// Notes a tile found in the store at the start.
-    pub fn found_tile(&mut self, task: TaskId) {
+    /// Notes a task whose object was found in the store at the start.
+    pub fn found_task(&mut self, task: TaskPlace) {
         self.mark(task);
     }
 
@@ -139,275 +156,290 @@ impl Ledger {
         self.finish_image(image);
     }
 
-    /// Up to `max` blocks that were not handed out yet, image by image, so that the first images are finished early and
-    /// their tiles can go; and, on the way, images of which every block was found. Empty when all is handed out.
-    pub fn advance(&mut self, max: usize) -> Vec<Step> {
-        let mut steps = Vec::new();
-        while steps.len() < max && (self.next.0 as usize) < self.images.len() {
-            let (image, index) = self.next;
-            let state = &self.images[image as usize];
-            let all_found = state.open == 0 && index == 0;
-            if all_found {
-                steps.extend(self.aggregate_if_ready(image));
-            } else if let Some(&done) = state.done.get(index as usize)
-                && state.stage == Stage::Computing
-            {
-                self.next.1 += 1;
-                if !done {
-                    steps.push(Step::Compute { task: state.task(image, index), attempt: 1, replace: false });
+    /// Up to `max` tasks that were not handed out yet, image by image, so that the first images are finished early and
+    /// their tiles can go; and, on the way, images of which everything was found. Empty when there is nothing to hand
+    /// out now.
+    pub fn advance(&mut self, max: usize) -> Vec<Action> {
+        let mut actions = Vec::new();
+        while actions.len() < max {
+            let Some(&image) = self.ready.front() else {
+                if self.cursor as usize == self.images.len() {
+                    break;
                 }
+                let image = self.cursor;
+                self.cursor += 1;
+                let state = &mut self.images[image as usize];
+                state.begun = true;
+                if state.phase == Phase::Computing {
+                    self.enter_stage(image);
+                }
+                actions.extend(self.aggregate_if_ready(image));
                 continue;
-            }
-            self.next = (image + 1, 0);
+            };
+            let Some(place) = self.images[image as usize].hand_out() else {
+                self.ready.pop_front();
+                continue;
+            };
+            let task = TaskPlace { image, place };
+            let attempt = self.tries.get(&task).map_or(1, |tries| tries.attempt);
+            actions.push(Action::Compute { task, attempt, replace: false });
         }
-        steps
+        actions
     }
 
-    /// Whether every block was handed out once.
+    /// Whether there is nothing to hand out now. The end of a stage may change that.
     pub fn is_handed_out(&self) -> bool {
-        self.next.0 as usize >= self.images.len()
+        self.cursor as usize == self.images.len() && self.ready.is_empty()
     }
 
     /// Another attempt of something that has been out for too long. It is no failure, and whoever is first counts.
-    pub fn again(&mut self, step: &Step) -> Option<Step> {
-        match step {
-            Step::Compute { task, replace, .. } => {
-                let (state, index) = self.find(*task)?;
-                let open = !state.done[index] && state.stage == Stage::Computing;
+    pub fn resend(&mut self, action: &Action) -> Option<Action> {
+        match action {
+            Action::Compute { task, replace, .. } => {
+                let state = self.state_of(*task)?;
+                let open = !state.done[task.place as usize] && state.phase == Phase::Computing;
                 open.then(|| self.compute_again(*task, *replace))
             }
-            Step::Aggregate { image, .. } => {
+            Action::Aggregate { image, .. } => {
                 let state = self.images.get_mut(*image as usize)?;
-                if state.stage != Stage::Aggregating {
+                if state.phase != Phase::Aggregating {
                     return None;
                 }
                 state.attempt += 1;
-                Some(state.aggregate(*image))
+                Some(aggregate(*image, state))
             }
-            Step::GiveUp(_) => None,
+            Action::GiveUp(_) => None,
         }
     }
 
-    /// Gives everything that was given up new tries.
-    pub fn reopen(&mut self) -> Vec<Step> {
-        let mut steps = Vec::new();
-        self.settled = 0;
-        for task in std::mem::take(&mut self.lost) {
-            let Some((state, index)) = self.find(task) else { continue };
-            state.done[index] = false;
-            state.open += 1;
-            state.lost_blocks -= 1;
-            let finished = matches!(state.stage, Stage::Done);
-            state.reopen();
-            self.progress.images_done -= u64::from(finished);
-            self.progress.images_failed -= u64::from(self.images[task.image as usize].lost_blocks == 0);
-            self.progress.tasks_done -= 1;
-            if let Some(tries) = self.tries.get_mut(&task) {
-                tries.failures = 0;
-            }
-            steps.push(self.compute_again(task, false));
-        }
-        for image in 0..self.images.len() as u32 {
-            let state = &mut self.images[image as usize];
-            if state.stage == Stage::Lost {
-                state.reopen();
-                self.progress.images_failed -= 1;
-                steps.extend(self.aggregate_if_ready(image));
-            }
-        }
-        steps
+    /// What a task computes is stored.
+    pub fn task_done(&mut self, task: TaskPlace) -> Vec<Action> {
+        let is_news = self.mark(task) && self.images[task.image as usize].begun;
+        if is_news { self.proceed(task.image).into_iter().collect() } else { Vec::new() }
     }
 
-    /// Takes an event in, and says what follows from it.
-    pub fn apply(&mut self, event: &Event) -> Vec<Step> {
-        match event {
-            Event::Tile { task, .. } => {
-                if self.mark(*task) {
-                    self.aggregate_if_ready(task.image).into_iter().collect()
-                } else {
-                    Vec::new()
-                }
-            }
-            Event::TaskFailed { task, attempt, reason, retry } => {
-                self.task_failed(*task, *attempt, reason, *retry)
-            }
-            Event::Image { image, partial, .. } => {
-                if !partial || self.expects_gaps(*image) {
-                    self.finish_image(*image);
-                }
-                Vec::new()
-            }
-            Event::ImageFailed { image, attempt, reason, damaged, retry } => {
-                self.image_failed(*image, *attempt, reason, damaged, *retry)
-            }
-            Event::Retry => self.reopen(),
-        }
-    }
-
-    /// Marks a block as stored; false when that was known, or there is no such block.
-    fn mark(&mut self, task: TaskId) -> bool {
-        let Some((state, index)) = self.find(task) else { return false };
-        if state.done[index] || state.stage != Stage::Computing {
-            return false;
-        }
-        state.done[index] = true;
-        state.open -= 1;
-        self.progress.tasks_done += 1;
-        true
-    }
-
-    fn find(&mut self, task: TaskId) -> Option<(&mut ImageState, usize)> {
-        let state = self.images.get_mut(task.image as usize)?;
-        let group = task.group as usize;
-        let (start, end) = (*state.offsets.get(group)?, *state.offsets.get(group + 1)?);
-        let index = start.checked_add(task.block).filter(|&i| i < end)?;
-        Some((state, index as usize))
-    }
-
-    fn task_failed(&mut self, task: TaskId, attempt: u32, reason: &str, retry: bool) -> Vec<Step> {
-        let Some((state, index)) = self.find(task) else { return Vec::new() };
-        let open = !state.done[index] && state.stage == Stage::Computing;
+    /// An attempt of a task failed. What every worker would fail at is given up at once; what only a machine is to blame
+    /// for does not count as a try.
+    pub fn task_failed(
+        &mut self,
+        task: TaskPlace,
+        attempt: u32,
+        class: FailureClass,
+        reason: &str,
+    ) -> Vec<Action> {
+        let Some(state) = self.state_of(task) else { return Vec::new() };
+        let open = !state.done[task.place as usize] && state.phase == Phase::Computing;
         let attempts_max = self.attempts_max;
-        let tries = self.tries.entry(task).or_insert(Tries { attempt: 1, failures: 0 });
+        let tries = self.tries.entry(task).or_default();
         if !open || attempt != tries.attempt {
             return Vec::new();
         }
-        tries.failures += 1;
-        let failures = tries.failures;
-        if retry && failures < attempts_max {
+        if class.counts_against_task() {
+            tries.failures += 1;
+        } else {
+            tries.uncounted += 1;
+        }
+        let left = tries.failures < attempts_max && tries.uncounted < UNCOUNTED_MAX;
+        let attempts = tries.failures + tries.uncounted;
+        if class.may_be_retried() && left {
             return vec![self.compute_again(task, false)];
         }
         self.mark(task);
         self.lost.insert(task);
-        let state = &mut self.images[task.image as usize];
-        state.lost_blocks += 1;
-        self.progress.images_failed += u64::from(state.lost_blocks == 1);
         let loss =
-            Loss { image: task.image, task: Some(task), attempts: failures, reason: reason.to_owned() };
-        let mut steps = vec![Step::GiveUp(loss)];
-        steps.extend(self.aggregate_if_ready(task.image));
-        steps
+            Loss { image: task.image, task: Some(task.place), attempts, class, reason: reason.to_owned() };
+        let mut actions = vec![Action::GiveUp(loss)];
+        let state = &mut self.images[task.image as usize];
+        if state.is_of_last_stage(task.place) {
+            state.gaps += 1;
+            self.progress.images_failed += u64::from(state.gaps == 1);
+            actions.extend(self.proceed(task.image));
+        } else {
+            let reason = "what its other tasks wait for was given up; see the reason above";
+            actions.push(self.lose_image(task.image, attempts, class, reason));
+        }
+        actions
     }
 
-    fn compute_again(&mut self, task: TaskId, replace: bool) -> Step {
-        let tries = self.tries.entry(task).or_insert(Tries { attempt: 1, failures: 0 });
-        tries.attempt += 1;
-        Step::Compute { task, attempt: tries.attempt, replace }
+    /// An image's outputs are stored; `partial` says that it was put together without what had been given up.
+    pub fn image_done(&mut self, image: u32, partial: bool) {
+        if !partial || self.expects_gaps(image) {
+            self.finish_image(image);
+        }
     }
 
-    fn image_failed(
+    /// An image could not be put together. `damaged` are tasks whose objects were found damaged: they are done again.
+    pub fn image_failed(
         &mut self,
         image: u32,
         attempt: u32,
+        class: FailureClass,
         reason: &str,
-        damaged: &[TaskId],
-        retry: bool,
-    ) -> Vec<Step> {
+        damaged: &[TaskPlace],
+    ) -> Vec<Action> {
         let attempts_max = self.attempts_max;
-        let Some(state) = self.images.get_mut(image as usize) else { return Vec::new() };
-        if state.stage != Stage::Aggregating || attempt != state.attempt {
+        let Some(state) = self.images.get(image as usize) else { return Vec::new() };
+        if state.phase != Phase::Aggregating || attempt != state.attempt {
             return Vec::new();
         }
         // An image may have any number of damaged tiles, found one after the other; each has tries of its own.
-        let damaged: Vec<TaskId> = damaged.iter().copied().filter(|t| t.image == image).collect();
-        let tries = |task| self.tries.get(task).map_or(1, |tries: &Tries| tries.attempt);
-        let excused = !damaged.is_empty() && damaged.iter().all(|task| tries(task) < attempts_max);
+        let damaged: Vec<TaskPlace> = damaged.iter().copied().filter(|t| t.image == image).collect();
+        let attempts_of = |task| self.tries.get(task).map_or(1, |tries: &Tries| tries.attempt);
+        let excused = !damaged.is_empty() && damaged.iter().all(|task| attempts_of(task) < attempts_max);
         let state = &mut self.images[image as usize];
-        state.failures += u32::from(!excused);
-        if !retry || state.failures >= attempts_max {
-            return vec![self.lose_image(image, attempt, reason)];
+        state.failures += u32::from(!excused && class.counts_against_task());
+        state.uncounted += u32::from(!class.counts_against_task());
+        let left = state.failures < attempts_max && state.uncounted < UNCOUNTED_MAX;
+        if !class.may_be_retried() || !left {
+            return vec![self.lose_image(image, attempt, class, reason)];
         }
         state.attempt += 1;
-        state.stage = Stage::Computing;
-        let mut steps = Vec::new();
+        state.phase = Phase::Computing;
+        state.return_to_last_stage();
+        let mut actions = Vec::new();
         for task in damaged {
-            let Some((state, index)) = self.find(task) else { continue };
-            if std::mem::replace(&mut state.done[index], false) {
-                state.open += 1;
+            let was_lost = self.lost.remove(&task);
+            let Some(state) = self.state_of(task) else { continue };
+            if was_lost {
+                // There is something of it after all, if only a damaged one: no gap, and done again like any other.
+                state.gaps -= 1;
+            }
+            let (filled, unmarked) = (was_lost && state.gaps == 0, state.unmark(task.place));
+            self.progress.images_failed -= u64::from(filled);
+            if unmarked {
                 self.progress.tasks_done -= 1;
-                steps.push(self.compute_again(task, true));
+                actions.push(self.compute_again(task, true));
             }
         }
-        steps.extend(self.aggregate_if_ready(image));
-        steps
+        actions.extend(self.aggregate_if_ready(image));
+        actions
     }
 
-    fn lose_image(&mut self, image: u32, attempts: u32, reason: &str) -> Step {
-        let state = &mut self.images[image as usize];
-        state.stage = Stage::Lost;
-        self.progress.images_failed += u64::from(state.lost_blocks == 0);
-        Step::GiveUp(Loss { image, task: None, attempts, reason: reason.to_owned() })
+    /// Gives everything that was given up new tries.
+    pub fn reopen(&mut self) -> Vec<Action> {
+        let mut actions = Vec::new();
+        self.settled = 0;
+        let lost: Vec<u32> =
+            (0..self.images.len() as u32).filter(|i| self.images[*i as usize].phase == Phase::Lost).collect();
+        for &image in &lost {
+            let state = &mut self.images[image as usize];
+            state.reopen();
+            self.progress.tasks_done -= u64::from(state.open);
+            self.progress.images_failed -= u64::from(state.gaps == 0);
+        }
+        for task in std::mem::take(&mut self.lost) {
+            let Some(state) = self.images.get_mut(task.image as usize) else { continue };
+            self.progress.tasks_done -= u64::from(state.unmark(task.place));
+            let tries = self.tries.entry(task).or_default();
+            (tries.failures, tries.uncounted) = (0, 0);
+            if state.is_of_last_stage(task.place) {
+                state.gaps -= 1;
+                self.progress.images_failed -= u64::from(state.gaps == 0);
+                self.progress.images_done -= u64::from(state.phase == Phase::Done);
+                if state.phase != Phase::Computing {
+                    state.reopen();
+                    state.return_to_last_stage();
+                }
+                actions.push(self.compute_again(task, false));
+            } else {
+                // It is handed out with what else is open in its stage.
+                tries.attempt += 1;
+            }
+        }
+        for image in lost {
+            let state = &mut self.images[image as usize];
+            if !state.is_in_last_stage() {
+                state.rewind_stage();
+                if !self.ready.contains(&image) {
+                    self.ready.push_back(image);
+                }
+            }
+            actions.extend(self.aggregate_if_ready(image));
+        }
+        actions
     }
 
-    fn aggregate_if_ready(&mut self, image: u32) -> Option<Step> {
+    /// Marks a task as done; false when that was known, or there is no such task.
+    fn mark(&mut self, task: TaskPlace) -> bool {
+        let Some(state) = self.state_of(task) else { return false };
+        let is_news = state.phase == Phase::Computing && state.mark(task.place);
+        self.progress.tasks_done += u64::from(is_news);
+        is_news
+    }
+
+    fn state_of(&mut self, task: TaskPlace) -> Option<&mut ImageState> {
+        let state = self.images.get_mut(task.image as usize)?;
+        ((task.place as usize) < state.done.len()).then_some(state)
+    }
+
+    /// What follows for an image that has begun when one of its tasks is done: the next stage, or putting it together.
+    fn proceed(&mut self, image: u32) -> Option<Action> {
+        let state = &self.images[image as usize];
+        if state.phase == Phase::Computing && state.has_ended_stage() {
+            self.enter_stage(image);
+        }
+        self.aggregate_if_ready(image)
+    }
+
+    /// Has the tasks of the image's next stage handed out.
+    fn enter_stage(&mut self, image: u32) {
         let state = &mut self.images[image as usize];
-        if state.open > 0 || state.stage != Stage::Computing {
+        self.progress.tasks_done += u64::from(state.enter_stage());
+        if state.has_tasks() && !self.ready.contains(&image) {
+            self.ready.push_back(image);
+        }
+    }
+
+    fn compute_again(&mut self, task: TaskPlace, replace: bool) -> Action {
+        let tries = self.tries.entry(task).or_default();
+        tries.attempt += 1;
+        Action::Compute { task, attempt: tries.attempt, replace }
+    }
+
+    fn lose_image(&mut self, image: u32, attempts: u32, class: FailureClass, reason: &str) -> Action {
+        let state = &mut self.images[image as usize];
+        state.phase = Phase::Lost;
+        self.progress.tasks_done += u64::from(state.open);
+        self.progress.images_failed += u64::from(state.gaps == 0);
+        Action::GiveUp(Loss { image, task: None, attempts, class, reason: reason.to_owned() })
+    }
+
+    fn aggregate_if_ready(&mut self, image: u32) -> Option<Action> {
+        let state = &mut self.images[image as usize];
+        if state.open > 0 || state.phase != Phase::Computing || !state.begun {
             return None;
         }
-        if state.lost_blocks > 0 && state.lost_blocks as usize == state.done.len() {
+        if state.gaps > 0 && state.gaps == state.last_stage_len() {
             let reason = "every block of it failed; see the reasons above";
-            return Some(self.lose_image(image, self.attempts_max, reason));
+            return Some(self.lose_image(image, self.attempts_max, FailureClass::Input, reason));
         }
-        Some(state.aggregate(image))
+        Some(aggregate(image, state))
     }
 
-    /// Whether an image is being put together without blocks that were given up. If it is not, what comes of an earlier
-    /// try with gaps is old: these blocks have another try, or are stored by now.
+    /// Whether an image is being put together without tasks that were given up. If it is not, what comes of an earlier
+    /// try with gaps is old: these tasks have another try, or are stored by now.
     fn expects_gaps(&self, image: u32) -> bool {
         let state = self.images.get(image as usize);
-        state.is_some_and(|state| state.stage == Stage::Aggregating && state.lost_blocks > 0)
+        state.is_some_and(|state| state.phase == Phase::Aggregating && state.gaps > 0)
     }
 
     fn finish_image(&mut self, image: u32) {
         let Some(state) = self.images.get_mut(image as usize) else { return };
-        if matches!(state.stage, Stage::Done | Stage::Lost) {
+        if matches!(state.phase, Phase::Done | Phase::Lost) {
             return;
         }
-        state.stage = Stage::Done;
+        state.phase = Phase::Done;
         self.progress.tasks_done += u64::from(state.open);
+        state.done.fill(true);
         state.open = 0;
         self.progress.images_done += 1;
     }
 }
 
-impl ImageState {
-    fn new(groups: &[u32]) -> Self {
-        let mut offsets = vec![0];
-        for n in groups {
-            offsets.push(offsets[offsets.len() - 1] + n);
-        }
-        let open = offsets[offsets.len() - 1];
-        Self {
-            offsets: offsets.into(),
-            done: vec![false; open as usize].into(),
-            open,
-            lost_blocks: 0,
-            attempt: 1,
-            failures: 0,
-            stage: Stage::Computing,
-        }
-    }
-
-    fn task(&self, image: u32, index: u32) -> TaskId {
-        let group = self.offsets.partition_point(|&start| start <= index) - 1;
-        TaskId { image, group: group as u32, block: index - self.offsets[group] }
-    }
-
-    fn aggregate(&mut self, image: u32) -> Step {
-        self.stage = Stage::Aggregating;
-        Step::Aggregate { image, attempt: self.attempt, partial: self.lost_blocks > 0 }
-    }
-
-    /// Back to where blocks are computed, with all tries of the image before it.
-    fn reopen(&mut self) {
-        if self.stage != Stage::Computing {
-            self.stage = Stage::Computing;
-            self.attempt += 1;
-            self.failures = 0;
-        }
-    }
+fn aggregate(image: u32, state: &mut ImageState) -> Action {
+    state.phase = Phase::Aggregating;
+    Action::Aggregate { image, attempt: state.attempt, partial: state.gaps > 0 }
 }
 
 #[cfg(test)]
-#[path = "ledger_tests.rs"]
 mod tests;

@@ -2,18 +2,25 @@
 //!
 //! This crate must not know: files, clocks, the environment, models' runtimes, pixels.
 
+mod image;
+mod inference;
 pub mod key;
 mod ledger;
 pub mod message;
 mod plan;
 mod signature;
+mod statistics;
+mod task;
 pub mod tile;
 
-pub use ledger::{Ledger, Loss, Progress, Step};
+pub use image::PlannedImage;
+pub use inference::{Fit, Group, Inference, Input, Member, PLAN_FORMAT, Scaling};
+pub use ledger::{Action, Ledger, Loss, Progress, TaskPlace};
 pub use message::{
-    AggregateMessage, DeadLetter, Event, MessageError, ResultMessage, RunId, StageSeconds, TaskId,
-    TaskMessage,
+    AggregateMessage, DeadLetter, Event, MessageError, ResultMessage, RunId, StageSeconds, TaskMessage,
 };
-pub use plan::{Cost, Fit, Group, Input, Member, PLAN_FORMAT, Plan, PlannedImage, Scaling, Scoring, hash};
+pub use plan::{Cost, Merge, Plan, StoredPlanError, hash};
 pub use signature::{Element, Layout, OutputForm, Signature};
+pub use statistics::{BandStatistics, ImageStatistics, StatisticsError};
+pub use task::{ImageTasks, TaskId, TaskKind};
 pub use tile::{TileDtype, TileError, TileHeader, TileIndex};

@@ -1,26 +1,11 @@
 //! What the roles tell each other: JSON of a few hundred bytes, ids and never tensors.
 
+use crate::{PlannedImage, TaskId, TaskKind};
+use marquetry_failure::FailureClass;
 use serde::{Deserialize, Serialize};
 
 /// The version that is written. A reader refuses others rather than guess.
-pub const MESSAGE_VERSION: u32 = 1;
-
-/// One block of one image for one group of members.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct TaskId {
-    /// Place of the image in the plan.
-    pub image: u32,
-    /// Place of the group in the plan.
-    pub group: u32,
-    /// Place of the block in the group's grid over this image, row-major.
-    pub block: u32,
-}
-
-impl std::fmt::Display for TaskId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "image {} group {} block {}", self.image, self.group, self.block)
-    }
-}
+pub const MESSAGE_VERSION: u32 = 2;
 
 /// Which run of which job a message belongs to.
 ///
@@ -37,18 +22,29 @@ pub struct RunId {
     pub run: String,
 }
 
-/// Coordinator to workers: compute this block.
+/// Coordinator to workers: compute this of this image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskMessage {
     /// For which run.
     #[serde(flatten)]
     pub run: RunId,
-    /// The block.
-    pub task: TaskId,
+    /// The hash of the plan ([`crate::key::plan`]).
+    pub plan: String,
+    /// The image.
+    pub image: PlannedImage,
+    /// What is computed of it.
+    pub task: TaskKind,
     /// 1 for the first try.
     pub attempt: u32,
-    /// Whether a tile that is there is to be replaced, because it was found damaged.
+    /// Whether what is stored is to be replaced, because it was found damaged.
     pub replace: bool,
+}
+
+impl TaskMessage {
+    /// The task as results name it.
+    pub fn id(&self) -> TaskId {
+        TaskId { image: self.image.key.clone(), kind: self.task }
+    }
 }
 
 /// Coordinator to aggregators: put this image together.
@@ -57,10 +53,14 @@ pub struct AggregateMessage {
     /// For which run.
     #[serde(flatten)]
     pub run: RunId,
+    /// The hash of the plan ([`crate::key::plan`]).
+    pub plan: String,
     /// Names the decisions and outputs that are asked for ([`crate::key::spec`]).
     pub outputs: String,
-    /// Place of the image in the plan.
-    pub image: u32,
+    /// The image.
+    pub image: PlannedImage,
+    /// Whether it is one of those whose pictures are in the report.
+    pub picture: bool,
     /// 1 for the first try.
     pub attempt: u32,
     /// Whether blocks may be missing, because they were given up; their pixels get the ignore label.
@@ -75,8 +75,16 @@ pub struct DeadLetter {
     pub run: RunId,
     /// The image's id.
     pub image_id: String,
-    /// What, after how many tries, and why.
-    pub loss: crate::Loss,
+    /// The image's key.
+    pub image: String,
+    /// The task, unless the whole image is lost.
+    pub task: Option<TaskKind>,
+    /// Attempts made.
+    pub attempts: u32,
+    /// Who is to blame for the last one.
+    pub class: FailureClass,
+    /// Why the last one failed.
+    pub reason: String,
 }
 
 /// Seconds that one task spent in each stage, summed over threads.
@@ -121,12 +129,12 @@ pub struct ResultMessage {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
-    /// A tile is stored.
-    Tile {
-        /// Which.
+    /// What a task computes is stored.
+    TaskDone {
+        /// The task.
         task: TaskId,
-        /// Its length in the store, bytes.
-        tile_bytes: u64,
+        /// The length of what it stored, bytes.
+        stored_bytes: u64,
         /// Model runs it took: windows × members × views.
         forwards: u64,
         /// Where the time went.
@@ -134,19 +142,19 @@ pub enum Event {
     },
     /// A task failed.
     TaskFailed {
-        /// Which.
+        /// The task.
         task: TaskId,
         /// The attempt that failed.
         attempt: u32,
         /// Why, in one line.
         reason: String,
-        /// Whether another attempt could go better.
-        retry: bool,
+        /// Who is to blame.
+        class: FailureClass,
     },
     /// An image's outputs are stored.
     Image {
-        /// Which.
-        image: u32,
+        /// Key of the image.
+        image: String,
         /// Whether it was put together without the blocks that had been given up.
         partial: bool,
         /// How long it took to put together, s.
@@ -154,16 +162,16 @@ pub enum Event {
     },
     /// An image could not be put together.
     ImageFailed {
-        /// Which.
-        image: u32,
+        /// Key of the image.
+        image: String,
         /// The attempt that failed.
         attempt: u32,
         /// Why, in one line.
         reason: String,
         /// Tiles found damaged: they are computed again.
         damaged: Vec<TaskId>,
-        /// Whether another attempt could go better.
-        retry: bool,
+        /// Who is to blame.
+        class: FailureClass,
     },
     /// A person asks for another try of everything that was given up.
     Retry,
@@ -183,10 +191,19 @@ pub fn short_reason(reason: &str) -> String {
 
 /// A message that is not one of ours.
 #[derive(Debug, thiserror::Error)]
-#[error("the message is not one that this version of Marquetry understands: {reason}")]
-pub struct MessageError {
-    /// What was found.
-    pub reason: String,
+pub enum MessageError {
+    /// It is of another version.
+    #[error(
+        "the message is of version {found}, and this Marquetry speaks version {MESSAGE_VERSION}: coordinators, workers \
+         and aggregators of one topic prefix must be of one version; update the older ones, or give them another prefix"
+    )]
+    Version {
+        /// The version that it says.
+        found: u32,
+    },
+    /// It is no JSON, or of another shape.
+    #[error("the message is not one that Marquetry understands")]
+    Form(#[from] serde_json::Error),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -209,43 +226,67 @@ pub fn encode<T: Serialize>(message: &T) -> Vec<u8> {
 /// # Errors
 /// When it is no JSON, of another version, or of another shape.
 pub fn decode<T: for<'de> Deserialize<'de>>(bytes: &[u8]) -> Result<T, MessageError> {
-    let failed = |reason: String| MessageError { reason };
-    let envelope: Envelope<T> = serde_json::from_slice(bytes).map_err(|e| failed(e.to_string()))?;
-    if envelope.v == MESSAGE_VERSION {
-        Ok(envelope.body)
-    } else {
-        Err(failed(format!("its version is {}, this one is {MESSAGE_VERSION}", envelope.v)))
+    #[derive(Deserialize)]
+    struct Version {
+        v: u32,
     }
+    // The version first: one of another version may well have another shape.
+    let found = serde_json::from_slice::<Version>(bytes)?.v;
+    if found != MESSAGE_VERSION {
+        return Err(MessageError::Version { found });
+    }
+    Ok(serde_json::from_slice::<Envelope<T>>(bytes)?.body)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use marquetry_geometry::Size;
 
     fn run() -> RunId {
-        RunId { job: "nuclei-0123456789ab".into(), store: "s3://b/p".into(), run: "r1".into() }
+        RunId { job: "nuclei-01234567".into(), store: "s3://b/p".into(), run: "r1".into() }
     }
 
-    /// The bytes of version 1 stay readable for ever.
+    fn image() -> PlannedImage {
+        PlannedImage {
+            id: "a".into(),
+            uri: "s3://b/a.png".into(),
+            key: "0123456789abcdef".into(),
+            size: Size::new(20, 30),
+            bands: 3,
+            tags: std::collections::BTreeMap::new(),
+            members: None,
+        }
+    }
+
+    /// The bytes of version 2 stay readable for ever.
     #[test]
-    fn version_1_reads_back() {
+    fn version_2_reads_back() {
+        let block = TaskKind::Block { group: 1, block: 4_000_000_000 };
         let task = TaskMessage {
             run: run(),
-            task: TaskId { image: 7, group: 1, block: 4_000_000_000 },
+            plan: "p".into(),
+            image: image(),
+            task: block,
             attempt: 2,
             replace: false,
         };
-        let golden = br#"{"v":1,"job":"nuclei-0123456789ab","store":"s3://b/p","run":"r1","task":{"image":7,"group":1,"block":4000000000},"attempt":2,"replace":false}"#;
-        assert_eq!(String::from_utf8(encode(&task)).unwrap(), String::from_utf8_lossy(golden));
-        assert_eq!(decode::<TaskMessage>(golden).unwrap(), task);
+        let golden = r#"{"v":2,"job":"nuclei-01234567","store":"s3://b/p","run":"r1","plan":"p","image":{"id":"a","uri":"s3://b/a.png","key":"0123456789abcdef","size":{"height":20,"width":30},"bands":3},"task":{"kind":"block","group":1,"block":4000000000},"attempt":2,"replace":false}"#;
+        assert_eq!(String::from_utf8(encode(&task)).unwrap(), golden);
+        assert_eq!(decode::<TaskMessage>(golden.as_bytes()).unwrap(), task);
         let result = ResultMessage {
             run: run(),
             from: "w".into(),
-            event: Event::Image { image: 3, partial: false, seconds: 0.5 },
+            event: Event::TaskFailed {
+                task: task.id(),
+                attempt: 1,
+                reason: "no".into(),
+                class: FailureClass::Worker,
+            },
         };
-        let golden = br#"{"v":1,"job":"nuclei-0123456789ab","store":"s3://b/p","run":"r1","from":"w","event":"image","image":3,"partial":false,"seconds":0.5}"#;
-        assert_eq!(String::from_utf8(encode(&result)).unwrap(), String::from_utf8_lossy(golden));
-        assert_eq!(decode::<ResultMessage>(golden).unwrap(), result);
+        let golden = r#"{"v":2,"job":"nuclei-01234567","store":"s3://b/p","run":"r1","from":"w","event":"task-failed","task":{"image":"0123456789abcdef","kind":"block","group":1,"block":4000000000},"attempt":1,"reason":"no","class":"worker"}"#;
+        assert_eq!(String::from_utf8(encode(&result)).unwrap(), golden);
+        assert_eq!(decode::<ResultMessage>(golden.as_bytes()).unwrap(), result);
     }
 
     #[test]
@@ -254,25 +295,28 @@ mod tests {
             String::from_utf8(encode(&ResultMessage { run: run(), from: "w".into(), event: Event::Retry }));
         let good = good.unwrap();
         assert!(decode::<ResultMessage>(good.as_bytes()).is_ok());
-        assert!(decode::<ResultMessage>(good.replace("\"v\":1", "\"v\":2").as_bytes()).is_err());
         assert!(decode::<ResultMessage>(good.replace("retry", "party").as_bytes()).is_err());
         assert!(decode::<TaskMessage>(b"\xff").is_err());
+        let old = br#"{"v":1,"job":"nuclei-01234567","store":"s3://b/p","run":"r1","task":{"image":7,"group":1,"block":0},"attempt":2,"replace":false}"#;
+        let error = decode::<TaskMessage>(old).unwrap_err();
+        assert!(matches!(error, MessageError::Version { found: 1 }), "{error}");
+        assert!(error.to_string().contains("version 1, and this Marquetry speaks version 2"), "{error}");
     }
 
     #[test]
-    fn the_longest_message_is_below_two_kilobytes() {
-        let id = TaskId { image: u32::MAX, group: u32::MAX, block: u32::MAX };
+    fn the_longest_result_is_below_two_kilobytes() {
+        let block = TaskKind::Block { group: u32::MAX, block: u32::MAX };
         let long =
             RunId { job: "j".repeat(80), store: format!("s3://{}", "b".repeat(250)), run: "r".repeat(32) };
         let message = ResultMessage {
             run: long,
             from: "a-host-name-of-a-pod-in-some-cluster-1234567890-abcde".into(),
             event: Event::ImageFailed {
-                image: u32::MAX,
+                image: "f".repeat(16),
                 attempt: u32::MAX,
                 reason: short_reason(&"ä\"".repeat(2000)),
-                damaged: vec![id],
-                retry: false,
+                damaged: vec![TaskId { image: "f".repeat(16), kind: block }],
+                class: FailureClass::Passing,
             },
         };
         let bytes = encode(&message).len();

@@ -1,273 +1,154 @@
-//! What is computed: everything that the scores hang on, and nothing else.
-//!
-//! Decisions and outputs are not part of it: with other thresholds the same tiles are used again.
+//! What a job computes and how it is merged: the plan, as it is stored and named by its hash.
 
-use crate::{Signature, TaskId, TileDtype};
-use marquetry_ensemble::{Applied, Importance, Labelling, Space, View, ViewMerge};
-use marquetry_geometry::{Blocks, Grid, GridError, Padding, Size, WindowSpec};
+use crate::{Inference, PlannedImage, TaskKind};
+use marquetry_ensemble::Space;
+use marquetry_geometry::{Blocks, Grid};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
 
-/// The version of the plan's form and of what it means; part of its hash.
-pub const PLAN_FORMAT: u32 = 2;
-
-/// What is computed for every image, by which members, and how it is merged.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Scoring {
-    /// [`PLAN_FORMAT`].
-    pub format: u32,
-    /// Class names, in the order of the models' channels.
-    pub classes: Vec<String>,
-    /// Whether classes exclude each other.
-    pub labelling: Labelling,
-    /// How views are merged.
-    pub view_merge: ViewMerge,
-    /// The space in which views are merged.
-    pub view_space: Space,
-    /// The space in which windows and members are merged, and tiles stored.
-    pub space: Space,
-    /// Where each class goes in a mirrored view, if left and right are classes.
-    pub mirrored: Option<Vec<u16>>,
-    /// How tiles are stored.
-    pub tile: TileDtype,
-    /// Most pixels that one block covers (one window may be more).
-    pub block_pixels: u64,
-    /// Members that share one geometry.
-    pub groups: Vec<Group>,
-}
-
-/// Members that share one grid and its importance, so that they can be summed window by window.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Group {
-    /// How large the image is for these members.
-    pub scaling: Scaling,
-    /// How windows are laid over it.
-    pub window: WindowSpec,
-    /// The weight of a pixel by its place in its window.
-    pub importance: Importance,
-    /// The views each window is shown in, without duplicates.
-    pub views: Vec<View>,
-    /// The members, in the order in which they are summed.
-    pub members: Vec<Member>,
-}
-
-/// How an image is resized before windows are laid over it.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Scaling {
-    /// Both sides by this factor; 1 leaves the image as it is.
-    Factor(f64),
-    /// To exactly the window's size, whatever the image's shape: one window per image.
-    Whole,
-}
-
-/// One model of the ensemble.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Member {
-    /// Its name: unique in the job.
-    pub name: String,
-    /// Where its model is.
-    pub onnx: String,
-    /// SHA-256 of the model's bytes, hexadecimal.
-    pub sha256: String,
-    /// Bytes of its file.
-    pub model_bytes: u64,
-    /// `fold`, `seed`, `epoch` and any other.
-    pub tags: BTreeMap<String, String>,
-    /// Its weight, per class.
-    pub weights: Vec<f32>,
-    /// How pixels become its input.
-    pub input: Input,
-    /// The activation that its graph already applies.
-    pub applied: Applied,
-    /// What to do when it says fewer pixels than it sees.
-    pub fit: Fit,
-    /// What goes in and out, for each size in which views are shown; the first is the window as it is.
-    pub signatures: Vec<Signature>,
-}
-
-/// What the model's output is when it is smaller than its input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Fit {
-    /// The whole window, coarser: it is interpolated back.
-    Resize,
-    /// The central part of the window.
-    Centre,
-}
-
-/// How pixels become a model's input.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Input {
-    /// Bands to take, counted from 0; all of them if not given.
-    pub bands: Option<Vec<u16>>,
-    /// Whether the order of bands is turned round (BGR).
-    pub reversed: bool,
-    /// Factor on sample values; by the image's depth if not given (1/255, 1/65535, 1).
-    pub scale: Option<f64>,
-    /// Taken off after scaling, per band, or one for all.
-    pub mean: Vec<f32>,
-    /// Divided by after that, per band, or one for all.
-    pub std: Vec<f32>,
-    /// Whether mean and standard deviation are those of each image instead.
-    pub per_image: bool,
-    /// How windows are filled beyond the image's border.
-    pub padding: Padding,
-    /// The value of constant padding, in the units of the model's input.
-    pub padding_value: f32,
-}
-
-impl Input {
-    /// Which of an image's bands are a model's `channels` channels, in the model's order; `None` if that is not clear.
-    ///
-    /// A grey image is shown to all channels. Other differences must be settled by `bands`.
-    pub fn bands_of(&self, image_bands: u16, channels: u32) -> Option<Vec<u16>> {
-        let mut bands = match &self.bands {
-            Some(bands) => bands.clone(),
-            None if image_bands == 1 => vec![0; channels as usize],
-            None => (0..image_bands).collect(),
-        };
-        if self.reversed {
-            bands.reverse();
-        }
-        let fits = bands.len() == channels as usize && bands.iter().all(|&b| b < image_bands);
-        fits.then_some(bands)
-    }
-}
-
-/// One image of a job.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlannedImage {
-    /// Its id: unique in the job.
-    pub id: String,
-    /// Where it is.
-    pub uri: String,
-    /// Names this image's content: 16 hexadecimal digits.
-    pub key: String,
-    /// Its size, px, after any rotation that its metadata asks for.
-    pub size: Size,
-    /// Number of bands.
-    pub bands: u16,
-}
-
-impl PlannedImage {
-    /// The key of an image at `uri` whose content is named by `fingerprint`.
-    pub fn key_of(uri: &str, fingerprint: &str) -> String {
-        hash(&[uri.as_bytes(), b"\n", fingerprint.as_bytes()])[..16].to_owned()
-    }
-}
-
-/// A job's images and what is computed for them.
+/// What a job computes and how it is merged, whichever its images are.
+///
+/// Inference names the job and its tiles; the merge names, with decisions and outputs, what is made of them. So other
+/// weights over tiles of single members run no model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
-    /// The job's id: its name and the first digits of the hash of `scoring`. Other images are the same job.
+    /// The job's id: its name and the first digits of the hash of `inference`. Other images are the same job.
     pub job: String,
     /// What is computed.
-    pub scoring: Scoring,
-    /// For which images.
-    pub images: Vec<PlannedImage>,
+    pub inference: Inference,
+    /// How members become one.
+    pub merge: Merge,
 }
 
-impl Scoring {
-    /// SHA-256 of all that the scores hang on; 16 hexadecimal digits. Where models lie is not among it: what is in them
-    /// is, and the same models in another folder or in a bucket are the same job.
-    ///
-    /// # Panics
-    /// Never: plain structs become JSON.
-    pub fn hash(&self) -> String {
-        let mut wherever = self.clone();
-        wherever.groups.iter_mut().flat_map(|g| &mut g.members).for_each(|m| m.onnx.clear());
-        let json = serde_json::to_vec(&wherever).expect("plain structs become JSON");
-        hash(&[&json])[..16].to_owned()
-    }
-
-    /// Sum over all members of each class's weight.
-    pub fn total_weights(&self) -> Vec<f32> {
-        sum_weights(self.groups.iter().flat_map(|g| &g.members), self.classes.len())
-    }
-}
-
-impl Group {
-    /// Sum over this group's members of each class's weight.
-    pub fn weights(&self, classes: usize) -> Vec<f32> {
-        sum_weights(self.members.iter(), classes)
-    }
-
-    /// The size of an image of `image` px for these members, px.
-    pub fn scaled(&self, image: Size) -> Size {
-        let by = |side: u32, factor: f64| ((f64::from(side) * factor).round() as u32).max(1);
-        match self.scaling {
-            Scaling::Factor(factor) => Size::new(by(image.height, factor), by(image.width, factor)),
-            Scaling::Whole => self.window.inner,
-        }
-    }
-
-    /// The windows of an image of `image` px.
-    ///
-    /// # Errors
-    /// When the image or the window is empty, or the stride impossible.
-    pub fn grid(&self, image: Size) -> Result<Grid, GridError> {
-        Grid::new(self.scaled(image), &self.window)
-    }
+/// How the scores of members become one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Merge {
+    /// The space in which groups are merged.
+    pub space: Space,
+    /// The weight of each member, per class, in the order of [`Inference::members`].
+    pub weights: Vec<Vec<f32>>,
 }
 
 impl Plan {
     /// A plan for a job called `name`.
-    pub fn new(name: &str, scoring: Scoring, images: Vec<PlannedImage>) -> Self {
-        Self { job: format!("{name}-{}", &scoring.hash()[..8]), scoring, images }
+    pub fn new(name: &str, inference: Inference, merge: Merge) -> Self {
+        Self { job: format!("{name}-{}", &inference.hash()[..8]), inference, merge }
     }
 
-    /// The windows and blocks of one image for one group; `None` when there are no such ones.
-    pub fn layout(&self, image: u32, group: u32) -> Option<(Grid, Blocks)> {
-        let group = self.scoring.groups.get(group as usize)?;
-        let grid = group.grid(self.images.get(image as usize)?.size).ok()?;
-        let blocks = Blocks::new(&grid, self.scoring.block_pixels);
+    /// Names the plan as it is stored, with where its models lie: 16 hexadecimal digits.
+    ///
+    /// # Panics
+    /// Never: plain structs become JSON.
+    pub fn hash(&self) -> String {
+        hash(&[&self.to_bytes()])[..16].to_owned()
+    }
+
+    /// The bytes that are stored, of which [`hash`](Self::hash) is the hash.
+    ///
+    /// # Panics
+    /// Never: plain structs become JSON.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("plain structs become JSON")
+    }
+
+    /// The plan in `bytes`, whose hash is `name`.
+    ///
+    /// # Errors
+    /// When the bytes are not those of that plan.
+    pub fn from_bytes(bytes: &[u8], name: &str) -> Result<Self, StoredPlanError> {
+        if hash(&[bytes])[..16] != *name {
+            return Err(StoredPlanError::Changed(name.to_owned()));
+        }
+        Ok(serde_json::from_slice(bytes)?)
+    }
+
+    /// The members of `group` that score `image`, as places among the group's members.
+    pub fn members_of(&self, image: &PlannedImage, group: usize) -> Vec<usize> {
+        let first = self.inference.first_member(group);
+        let all = 0..self.inference.groups.get(group).map_or(0, |g| g.members.len());
+        all.filter(|member| image.is_scored_by(first + member)).collect()
+    }
+
+    /// What the tile of `group` weighs in the merge of `image`, per class: the sum of the weights of its members that
+    /// score the image; `None` where there are none. The one place from which weights come.
+    pub fn group_weights(&self, image: &PlannedImage, group: usize) -> Option<Vec<f32>> {
+        let members = self.members_of(image, group);
+        let first = self.inference.first_member(group);
+        (!members.is_empty()).then(|| self.sum_weights(members.into_iter().map(|member| first + member)))
+    }
+
+    /// The sum of the weights of all members that score `image`, per class.
+    pub fn total_weights(&self, image: &PlannedImage) -> Vec<f32> {
+        let all = 0..self.merge.weights.len();
+        self.sum_weights(all.filter(|&member| image.is_scored_by(member)))
+    }
+
+    fn sum_weights(&self, members: impl Iterator<Item = usize>) -> Vec<f32> {
+        let mut sum = vec![0.0; self.inference.classes.len()];
+        for member in members {
+            sum.iter_mut().zip(&self.merge.weights[member]).for_each(|(s, w)| *s += w);
+        }
+        sum
+    }
+
+    /// The windows and blocks of one image for one group; `None` when there is no such group, or no member of it scores
+    /// the image.
+    pub fn layout(&self, image: &PlannedImage, group: u32) -> Option<(Grid, Blocks)> {
+        let members = self.members_of(image, group as usize);
+        let group = self.inference.groups.get(group as usize).filter(|_| !members.is_empty())?;
+        let grid = group.grid(image.size).ok()?;
+        let blocks = Blocks::new(&grid, self.inference.block_pixels);
         Some((grid, blocks))
     }
 
-    /// Number of blocks of `image`, for each group.
-    pub fn blocks_of(&self, image: u32) -> Vec<u32> {
-        let groups = 0..self.scoring.groups.len() as u32;
-        groups.map(|group| self.layout(image, group).map_or(0, |(_, blocks)| blocks.len())).collect()
+    /// Whether some member that scores `image` wants its statistics.
+    pub fn wants_statistics(&self, image: &PlannedImage) -> bool {
+        let members = self.inference.members().enumerate();
+        members.filter(|(place, _)| image.is_scored_by(*place)).any(|(_, member)| member.input.per_image)
     }
 
-    /// All tasks of `image`, in the order in which they are sent.
-    pub fn tasks_of(&self, image: u32) -> impl Iterator<Item = TaskId> + use<> {
-        let counts = self.blocks_of(image);
-        counts.into_iter().enumerate().flat_map(move |(group, blocks)| {
-            (0..blocks).map(move |block| TaskId { image, group: group as u32, block })
-        })
+    /// Model runs of one window each that a task of `image` takes; 0 if there is no such task.
+    pub fn forwards_of(&self, image: &PlannedImage, task: TaskKind) -> u64 {
+        let TaskKind::Block { group, block } = task else { return 0 };
+        let Some((_, blocks)) = self.layout(image, group) else { return 0 };
+        let windows = blocks.get(block).map_or(0, |b| b.windows());
+        let members = self.members_of(image, group as usize).len() as u64;
+        windows * members * self.inference.groups[group as usize].views.len() as u64
     }
 
-    /// Model runs of one window each that `task` takes; 0 if there is no such task.
-    pub fn forwards_of(&self, task: TaskId) -> u64 {
-        let Some((_, blocks)) = self.layout(task.image, task.group) else { return 0 };
-        let group = &self.scoring.groups[task.group as usize];
-        let windows = blocks.get(task.block).map_or(0, |b| b.windows());
-        windows * group.members.len() as u64 * group.views.len() as u64
-    }
-
-    /// What the job will cost.
-    pub fn cost(&self) -> Cost {
+    /// What the job will cost for `images`.
+    pub fn cost(&self, images: &[PlannedImage]) -> Cost {
         let mut cost = Cost::default();
-        let classes = self.scoring.classes.len() as u64;
-        for image in 0..self.images.len() as u32 {
-            cost.pixels += self.images[image as usize].size.area();
-            for (g, group) in self.scoring.groups.iter().enumerate() {
+        let classes = self.inference.classes.len() as u64;
+        for image in images {
+            cost.pixels += image.size.area();
+            cost.tasks += u64::from(self.wants_statistics(image));
+            for (g, group) in self.inference.groups.iter().enumerate() {
                 let Some((grid, blocks)) = self.layout(image, g as u32) else { continue };
-                cost.windows += grid.len() * group.members.len() as u64;
-                cost.forwards += grid.len() * group.members.len() as u64 * group.views.len() as u64;
+                let windows = grid.len() * self.members_of(image, g).len() as u64;
+                cost.windows += windows;
+                cost.forwards += windows * group.views.len() as u64;
                 cost.tasks += u64::from(blocks.len());
                 for block in blocks.iter() {
                     let pixels = block.extent(&grid).size.area();
-                    cost.tile_bytes += pixels * classes * self.scoring.tile.bytes();
+                    cost.tile_bytes += pixels * classes * self.inference.tile.bytes();
                     cost.canvas_bytes_max = cost.canvas_bytes_max.max(pixels * classes * 4);
                 }
             }
         }
         cost
     }
+}
+
+/// Why a stored plan cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoredPlanError {
+    /// Its bytes are others than those that were stored.
+    #[error("the plan {0} is not what was stored under this name; run the job again")]
+    Changed(String),
+    /// It has another form.
+    #[error("the plan is of another version of Marquetry; run the job again")]
+    Form(#[from] serde_json::Error),
 }
 
 /// What a plan costs.
@@ -279,20 +160,12 @@ pub struct Cost {
     pub windows: u64,
     /// Model runs of one window each: windows × members × views.
     pub forwards: u64,
-    /// Blocks to compute.
+    /// Blocks to compute, and images whose statistics are wanted.
     pub tasks: u64,
     /// Bytes of all tiles before compression. They are deleted image by image unless they are kept.
     pub tile_bytes: u64,
     /// Bytes of the greatest canvas.
     pub canvas_bytes_max: u64,
-}
-
-fn sum_weights<'a>(members: impl Iterator<Item = &'a Member>, classes: usize) -> Vec<f32> {
-    let mut sum = vec![0.0; classes];
-    for member in members {
-        sum.iter_mut().zip(&member.weights).for_each(|(s, w)| *s += w);
-    }
-    sum
 }
 
 /// SHA-256 of all parts, hexadecimal.

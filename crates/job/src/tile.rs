@@ -60,7 +60,7 @@ impl TileDtype {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TileHeader {
     /// Hash of what its scores hang on: tiles of another plan are not used.
-    pub scoring: String,
+    pub inference: String,
     /// Key of its image.
     pub image: String,
     /// Place of its group in the plan.

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 fn header(height: u32, width: u32, dtype: TileDtype) -> TileHeader {
     TileHeader {
-        scoring: "0123456789abcdef".into(),
+        inference: "0123456789abcdef".into(),
         image: "fedcba9876543210".into(),
         group: 0,
         block: 9,

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 /// Does `work` on each of `items`, by at most `threads` threads, in order. No item is begun any more after a result of
 /// which `stops` is true. The results by the items' places; `None` for those that were not begun.
-pub(crate) fn side_by_side<T: Sync, R: Send>(
+pub(crate) fn parallel_map<T: Sync, R: Send>(
     items: &[T],
     threads: usize,
     work: impl Fn(&T) -> R + Sync,
@@ -34,19 +34,19 @@ pub(crate) fn side_by_side<T: Sync, R: Send>(
 
 #[cfg(test)]
 mod tests {
-    use super::side_by_side;
+    use super::parallel_map;
 
     #[test]
     fn results_keep_their_places_and_nothing_is_begun_after_the_end() {
         let items: Vec<usize> = (0..100).collect();
-        let doubled = side_by_side(&items, 7, |n| n * 2, |_| false);
+        let doubled = parallel_map(&items, 7, |n| n * 2, |_| false);
         assert_eq!(doubled, items.iter().map(|n| Some(n * 2)).collect::<Vec<_>>());
-        let stopped = side_by_side(&items, 3, |n| *n, |n| *n == 10);
+        let stopped = parallel_map(&items, 3, |n| *n, |n| *n == 10);
         assert!(stopped[..=10].iter().all(Option::is_some), "those before it were begun before it");
         assert!(
             stopped.iter().flatten().count() < 20,
             "at most one more for each thread, if these are quick"
         );
-        assert!(side_by_side(&[(); 0], 3, |()| (), |()| false).is_empty());
+        assert!(parallel_map(&[(); 0], 3, |()| (), |()| false).is_empty());
     }
 }

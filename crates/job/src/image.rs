@@ -1,0 +1,80 @@
+//! One image of a job, as it is planned.
+
+use crate::hash;
+use marquetry_geometry::Size;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// One image of a job. It travels with every message about it, so that nobody needs the list of all images.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedImage {
+    /// Its id: unique in the job.
+    pub id: String,
+    /// Where it is.
+    pub uri: String,
+    /// Names this image's content and who scores it: 16 hexadecimal digits.
+    pub key: String,
+    /// Its size, px, after any rotation that its metadata asks for.
+    pub size: Size,
+    /// Number of bands.
+    pub bands: u16,
+    /// What the list of images says of it beside its id and path: `fold`, `label`, `group`, any other.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+    /// The members that score it: places among all members of the plan, ascending. All of them if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub members: Option<Vec<u32>>,
+}
+
+impl PlannedImage {
+    /// The key of an image at `uri` whose content is named by `fingerprint`, scored by `members`, all if not given.
+    pub fn key_of(uri: &str, fingerprint: &str, members: Option<&[u32]>) -> String {
+        let content = hash(&[uri.as_bytes(), b"\n", fingerprint.as_bytes()])[..16].to_owned();
+        members.map_or(content.clone(), |members| key_of_scored(&content, members))
+    }
+
+    /// The image, scored by `members` only: places among all members of the plan. The other members' tiles would hold
+    /// other scores, so its key is another one.
+    #[must_use]
+    pub fn scored_by(mut self, mut members: Vec<u32>) -> Self {
+        members.sort_unstable();
+        self.key = key_of_scored(&self.key, &members);
+        self.members = Some(members);
+        self
+    }
+
+    /// Whether the member at place `member` among all members of the plan scores it.
+    pub fn is_scored_by(&self, member: usize) -> bool {
+        self.members.as_ref().is_none_or(|members| members.binary_search(&(member as u32)).is_ok())
+    }
+}
+
+fn key_of_scored(content: &str, members: &[u32]) -> String {
+    hash(&[content.as_bytes(), format!("\n{members:?}").as_bytes()])[..16].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_tell_content_and_members_apart() {
+        let image = |members: Option<Vec<u32>>| {
+            let all = PlannedImage {
+                id: "a".into(),
+                uri: "a.png".into(),
+                key: PlannedImage::key_of("a.png", "12", None),
+                size: Size::new(1, 2),
+                bands: 3,
+                tags: BTreeMap::new(),
+                members: None,
+            };
+            members.map_or(all.clone(), |members| all.scored_by(members))
+        };
+        assert_eq!(image(Some(vec![2, 0])).key, PlannedImage::key_of("a.png", "12", Some(&[0, 2])));
+        assert_eq!(image(Some(vec![2, 0])).members, Some(vec![0, 2]));
+        let keys = [image(None).key, image(Some(vec![0])).key, image(Some(vec![0, 2])).key];
+        assert!(keys[0] != keys[1] && keys[1] != keys[2] && keys[0] != keys[2], "{keys:?}");
+        assert!(image(None).is_scored_by(7) && !image(Some(vec![2, 0])).is_scored_by(1));
+    }
+}

@@ -1,0 +1,181 @@
+//! What is inferred: everything that the scores in tiles hang on, and nothing else.
+//!
+//! How members are merged, decisions and outputs are not part of it: with other ones the same tiles are used again.
+
+use crate::{Signature, TileDtype, hash};
+use marquetry_ensemble::{Applied, Importance, Labelling, Space, View, ViewMerge};
+use marquetry_geometry::{Grid, GridError, Padding, Size, WindowSpec};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The version of the plan's form and of what it means; part of the hash of what is inferred.
+pub const PLAN_FORMAT: u32 = 3;
+
+/// What is computed for every image, by which members, and how it is merged within a tile.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Inference {
+    /// [`PLAN_FORMAT`].
+    pub format: u32,
+    /// Class names, in the order of the models' channels.
+    pub classes: Vec<String>,
+    /// Whether classes exclude each other.
+    pub labelling: Labelling,
+    /// How views are merged.
+    pub view_merge: ViewMerge,
+    /// The space in which views are merged.
+    pub view_space: Space,
+    /// The space in which windows, and the members of a group, are merged, and in which tiles are stored.
+    pub tile_space: Space,
+    /// Where each class goes in a mirrored view, if left and right are classes.
+    pub mirrored: Option<Vec<u16>>,
+    /// How tiles are stored.
+    pub tile: TileDtype,
+    /// Most pixels that one block covers (one window may be more).
+    pub block_pixels: u64,
+    /// Members that share one geometry and one tile.
+    pub groups: Vec<Group>,
+}
+
+/// Members that share one grid and its importance, so that they can be summed window by window into one tile. Where
+/// tiles are kept per member, each is a group of its own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Group {
+    /// How large the image is for these members.
+    pub scaling: Scaling,
+    /// How windows are laid over it.
+    pub window: WindowSpec,
+    /// The weight of a pixel by its place in its window.
+    pub importance: Importance,
+    /// The views each window is shown in, without duplicates.
+    pub views: Vec<View>,
+    /// The members, in the order in which they are summed.
+    pub members: Vec<Member>,
+}
+
+/// How an image is resized before windows are laid over it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scaling {
+    /// Both sides by this factor; 1 leaves the image as it is.
+    Factor(f64),
+    /// To exactly the window's size, whatever the image's shape: one window per image.
+    Whole,
+}
+
+/// One model of the ensemble.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Member {
+    /// Its name: unique in the job.
+    pub name: String,
+    /// Where its model is.
+    pub onnx: String,
+    /// SHA-256 of the model's bytes, hexadecimal.
+    pub sha256: String,
+    /// Bytes of its file.
+    pub model_bytes: u64,
+    /// `fold`, `seed`, `epoch` and any other.
+    pub tags: BTreeMap<String, String>,
+    /// Its weight in the tile of its group, per class. 1 where it has tiles of its own: these do not hang on how members
+    /// are merged.
+    pub weights: Vec<f32>,
+    /// How pixels become its input.
+    pub input: Input,
+    /// The activation that its graph already applies.
+    pub applied: Applied,
+    /// What to do when it says fewer pixels than it sees.
+    pub fit: Fit,
+    /// What goes in and out, for each size in which views are shown; the first is the window as it is.
+    pub signatures: Vec<Signature>,
+}
+
+/// What the model's output is when it is smaller than its input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fit {
+    /// The whole window, coarser: it is interpolated back.
+    Resize,
+    /// The central part of the window.
+    Centre,
+}
+
+/// How pixels become a model's input.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Input {
+    /// Bands to take, counted from 0; all of them if not given.
+    pub bands: Option<Vec<u16>>,
+    /// Whether the order of bands is turned round (BGR).
+    pub reversed: bool,
+    /// Factor on sample values; by the image's depth if not given (1/255, 1/65535, 1).
+    pub scale: Option<f64>,
+    /// Taken off after scaling, per band, or one for all.
+    pub mean: Vec<f32>,
+    /// Divided by after that, per band, or one for all.
+    pub std: Vec<f32>,
+    /// Whether mean and standard deviation are those of each image instead.
+    pub per_image: bool,
+    /// How windows are filled beyond the image's border.
+    pub padding: Padding,
+    /// The value of constant padding, in the units of the model's input.
+    pub padding_value: f32,
+}
+
+impl Input {
+    /// Which of an image's bands are a model's `channels` channels, in the model's order; `None` if that is not clear.
+    ///
+    /// A grey image is shown to all channels. Other differences must be settled by `bands`.
+    pub fn bands_of(&self, image_bands: u16, channels: u32) -> Option<Vec<u16>> {
+        let mut bands = match &self.bands {
+            Some(bands) => bands.clone(),
+            None if image_bands == 1 => vec![0; channels as usize],
+            None => (0..image_bands).collect(),
+        };
+        if self.reversed {
+            bands.reverse();
+        }
+        let fits = bands.len() == channels as usize && bands.iter().all(|&b| b < image_bands);
+        fits.then_some(bands)
+    }
+}
+
+impl Inference {
+    /// SHA-256 of all that scores in tiles hang on; 16 hexadecimal digits. Where models lie is not among it: what is in
+    /// them is, and the same models in another folder or in a bucket are the same job.
+    ///
+    /// # Panics
+    /// Never: plain structs become JSON.
+    pub fn hash(&self) -> String {
+        let mut wherever = self.clone();
+        wherever.groups.iter_mut().flat_map(|g| &mut g.members).for_each(|m| m.onnx.clear());
+        let json = serde_json::to_vec(&wherever).expect("plain structs become JSON");
+        hash(&[&json])[..16].to_owned()
+    }
+
+    /// All members, in the order of the plan: group by group.
+    pub fn members(&self) -> impl Iterator<Item = &Member> + Clone {
+        self.groups.iter().flat_map(|g| &g.members)
+    }
+
+    /// The place of the first member of `group` among all members.
+    pub fn first_member(&self, group: usize) -> usize {
+        self.groups[..group].iter().map(|g| g.members.len()).sum()
+    }
+}
+
+impl Group {
+    /// The size of an image of `image` px for these members, px.
+    pub fn scaled(&self, image: Size) -> Size {
+        let by = |side: u32, factor: f64| ((f64::from(side) * factor).round() as u32).max(1);
+        match self.scaling {
+            Scaling::Factor(factor) => Size::new(by(image.height, factor), by(image.width, factor)),
+            Scaling::Whole => self.window.inner,
+        }
+    }
+
+    /// The windows of an image of `image` px.
+    ///
+    /// # Errors
+    /// When the image or the window is empty, or the stride impossible.
+    pub fn grid(&self, image: Size) -> Result<Grid, GridError> {
+        Grid::new(self.scaled(image), &self.window)
+    }
+}

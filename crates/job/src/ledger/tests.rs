@@ -1,0 +1,385 @@
+use super::*;
+use marquetry_failure::FailureClass::{self, Config, Input, Passing, Worker};
+use proptest::prelude::*;
+
+fn id(image: u32, place: u32) -> TaskPlace {
+    TaskPlace { image, place }
+}
+
+fn failed(ledger: &mut Ledger, task: TaskPlace, attempt: u32, class: FailureClass) -> Vec<Action> {
+    ledger.task_failed(task, attempt, class, "no")
+}
+
+fn computes(actions: &[Action]) -> Vec<TaskPlace> {
+    actions
+        .iter()
+        .filter_map(|a| if let Action::Compute { task, .. } = a { Some(*task) } else { None })
+        .collect()
+}
+
+fn aggregates(actions: &[Action]) -> Vec<u32> {
+    actions
+        .iter()
+        .filter_map(|a| if let Action::Aggregate { image, .. } = a { Some(*image) } else { None })
+        .collect()
+}
+
+#[test]
+fn an_image_is_put_together_once_all_its_tasks_are_done() {
+    let mut ledger = Ledger::new(&[vec![3], vec![1]], 3);
+    let start = ledger.advance(usize::MAX);
+    assert_eq!(computes(&start), [id(0, 0), id(0, 1), id(0, 2), id(1, 0)]);
+    assert!(ledger.task_done(id(0, 2)).is_empty());
+    assert!(ledger.task_done(id(0, 1)).is_empty());
+    assert_eq!(aggregates(&ledger.task_done(id(0, 0))), [0]);
+    assert!(ledger.task_done(id(0, 0)).is_empty(), "a duplicate must change nothing");
+    ledger.image_done(0, false);
+    assert!(!ledger.is_complete());
+    ledger.image_done(1, false);
+    assert!(ledger.is_complete());
+    assert_eq!((ledger.progress().tasks_done, ledger.progress().images_done), (4, 2));
+}
+
+#[test]
+fn a_stage_begins_when_the_one_before_is_done() {
+    let mut ledger = Ledger::new(&[vec![1, 2], vec![2]], 3);
+    assert_eq!(computes(&ledger.advance(usize::MAX)), [id(0, 0), id(1, 0), id(1, 1)]);
+    assert!(ledger.is_handed_out());
+    assert!(ledger.task_done(id(0, 0)).is_empty());
+    assert!(!ledger.is_handed_out());
+    assert_eq!(computes(&ledger.advance(1)), [id(0, 1)]);
+    assert_eq!(computes(&ledger.advance(usize::MAX)), [id(0, 2)]);
+    ledger.task_done(id(0, 1));
+    assert_eq!(aggregates(&ledger.task_done(id(0, 2))), [0]);
+    assert_eq!(ledger.progress().tasks_done, 3);
+}
+
+#[test]
+fn a_stage_that_nothing_waits_for_is_left_out() {
+    let mut ledger = Ledger::new(&[vec![1, 2], vec![1, 2], vec![1, 2]], 3);
+    // Of the first image all tiles are there, of the second one, of the third what comes first.
+    for task in [id(0, 1), id(0, 2), id(1, 1), id(2, 0)] {
+        ledger.found_task(task);
+    }
+    let start = ledger.advance(usize::MAX);
+    assert_eq!(aggregates(&start), [0]);
+    assert_eq!(computes(&start), [id(1, 0), id(2, 1), id(2, 2)]);
+    ledger.task_done(id(1, 0));
+    assert_eq!(computes(&ledger.advance(usize::MAX)), [id(1, 2)]);
+    assert_eq!(ledger.progress().tasks_done, 6);
+}
+
+#[test]
+fn an_image_is_lost_with_what_its_other_tasks_wait_for() {
+    let mut ledger = Ledger::new(&[vec![1, 4], vec![1]], 3);
+    ledger.advance(usize::MAX);
+    let actions = failed(&mut ledger, id(0, 0), 1, Input);
+    assert!(
+        matches!(&actions[..], [Action::GiveUp(a), Action::GiveUp(b)] if a.task == Some(0) && b.task.is_none())
+    );
+    ledger.task_done(id(1, 0));
+    ledger.image_done(1, false);
+    assert!(ledger.is_complete());
+    assert_eq!((ledger.progress().tasks_done, ledger.progress().images_failed), (6, 1));
+    assert!(ledger.reopen().is_empty(), "what is open is handed out");
+    assert_eq!((ledger.progress().tasks_done, ledger.progress().images_failed), (1, 0));
+    let actions = ledger.advance(usize::MAX);
+    assert!(
+        matches!(&actions[..], [Action::Compute { task, attempt: 2, .. }] if *task == id(0, 0)),
+        "{actions:?}"
+    );
+    ledger.task_done(id(0, 0));
+    assert_eq!(computes(&ledger.advance(usize::MAX)).len(), 4);
+    (1..5).for_each(|place| drop(ledger.task_done(id(0, place))));
+    ledger.image_done(0, false);
+    assert!(ledger.is_complete());
+    assert_eq!((ledger.progress().tasks_done, ledger.progress().images_done), (6, 2));
+}
+
+#[test]
+fn what_is_stored_is_not_computed_again() {
+    let mut ledger = Ledger::new(&[vec![2], vec![1], vec![1]], 3);
+    ledger.found_task(id(0, 0));
+    ledger.found_task(id(1, 0));
+    ledger.found_image(2);
+    ledger.found_task(id(9, 9));
+    let start = ledger.advance(usize::MAX);
+    assert!(ledger.is_handed_out());
+    assert_eq!((computes(&start), aggregates(&start)), (vec![id(0, 1)], vec![1]));
+}
+
+#[test]
+fn failures_are_tried_again_and_then_given_up() {
+    let mut ledger = Ledger::new(&[vec![2]], 2);
+    ledger.advance(usize::MAX);
+    let actions = failed(&mut ledger, id(0, 0), 1, Passing);
+    assert!(matches!(&actions[..], [Action::Compute { attempt: 2, replace: false, .. }]));
+    assert!(failed(&mut ledger, id(0, 0), 1, Passing).is_empty(), "an old failure must change nothing");
+    let actions = failed(&mut ledger, id(0, 0), 2, Passing);
+    assert!(matches!(&actions[..], [Action::GiveUp(loss)] if loss.attempts == 2 && loss.reason == "no"));
+    let actions = ledger.task_done(id(0, 1));
+    assert!(matches!(&actions[..], [Action::Aggregate { partial: true, .. }]));
+    ledger.image_done(0, true);
+    assert!(ledger.is_complete() && ledger.progress().images_failed == 1);
+}
+
+/// A worker without a GPU, or with a full disk, costs time and no block.
+#[test]
+fn what_only_machines_are_to_blame_for_does_not_count() {
+    let mut ledger = Ledger::new(&[vec![1]], 1);
+    ledger.advance(usize::MAX);
+    for attempt in 1..UNCOUNTED_MAX {
+        let class = if attempt % 2 == 0 { Worker } else { Config };
+        let actions = failed(&mut ledger, id(0, 0), attempt, class);
+        assert!(matches!(&actions[..], [Action::Compute { .. }]), "{attempt}: {actions:?}");
+    }
+    let actions = failed(&mut ledger, id(0, 0), UNCOUNTED_MAX, Worker);
+    assert!(matches!(&actions[0], Action::GiveUp(loss) if loss.class == Worker), "not for ever: {actions:?}");
+}
+
+#[test]
+fn what_every_worker_fails_at_is_not_tried_again_and_an_image_without_blocks_is_lost() {
+    let mut ledger = Ledger::new(&[vec![1]], 5);
+    ledger.advance(usize::MAX);
+    let actions = failed(&mut ledger, id(0, 0), 1, Input);
+    assert!(
+        matches!(&actions[..], [Action::GiveUp(a), Action::GiveUp(b)] if a.task.is_some() && b.task.is_none())
+    );
+    assert!(ledger.is_complete());
+}
+
+#[test]
+fn damaged_tiles_are_computed_again() {
+    let mut ledger = Ledger::new(&[vec![2]], 3);
+    ledger.advance(usize::MAX);
+    ledger.task_done(id(0, 0));
+    ledger.task_done(id(0, 1));
+    let damage = |ledger: &mut Ledger| ledger.image_failed(0, 1, Passing, "cut", &[id(0, 1)]);
+    let actions = damage(&mut ledger);
+    assert!(matches!(&actions[..], [Action::Compute { task, replace: true, .. }] if *task == id(0, 1)));
+    assert!(damage(&mut ledger).is_empty());
+    let actions = ledger.task_done(id(0, 1));
+    assert!(matches!(&actions[..], [Action::Aggregate { attempt: 2, .. }]));
+}
+
+#[test]
+fn any_number_of_tiles_may_be_damaged_but_none_for_ever() {
+    let mut ledger = Ledger::new(&[vec![8]], 2);
+    (0..8).for_each(|place| ledger.found_task(id(0, place)));
+    ledger.advance(usize::MAX);
+    for place in 0..8 {
+        let actions = ledger.image_failed(0, place + 1, Passing, "cut", &[id(0, place)]);
+        assert_eq!(computes(&actions), [id(0, place)]);
+        assert_eq!(aggregates(&ledger.task_done(id(0, place))), [0]);
+    }
+    // The disk that spoils a tile again and again is given up.
+    let actions = ledger.image_failed(0, 9, Passing, "cut", &[id(0, 7)]);
+    assert_eq!(computes(&actions), [id(0, 7)]);
+    ledger.task_done(id(0, 7));
+    let actions = ledger.image_failed(0, 10, Passing, "cut", &[id(0, 7)]);
+    assert!(matches!(&actions[..], [Action::GiveUp(loss)] if loss.task.is_none()), "{actions:?}");
+}
+
+#[test]
+fn work_is_handed_out_bit_by_bit() {
+    let mut ledger = Ledger::new(&[vec![3], vec![0], vec![3]], 3);
+    ledger.found_task(id(0, 1));
+    let mut handed = Vec::new();
+    while !ledger.is_handed_out() {
+        let actions = ledger.advance(2);
+        assert!(actions.len() <= 2);
+        handed.extend(actions);
+    }
+    assert_eq!(computes(&handed), [id(0, 0), id(0, 2), id(2, 0), id(2, 1), id(2, 2)]);
+    assert_eq!(aggregates(&handed), [1], "an image without tasks is put together at once");
+}
+
+#[test]
+fn what_was_out_too_long_is_sent_again_without_being_a_failure() {
+    let mut ledger = Ledger::new(&[vec![1]], 2);
+    let first = ledger.advance(9).remove(0);
+    for n in 2..9 {
+        assert!(matches!(ledger.resend(&first), Some(Action::Compute { attempt, .. }) if attempt == n));
+    }
+    assert!(failed(&mut ledger, id(0, 0), 1, Passing).is_empty(), "the one that was too slow does not count");
+    let actions = failed(&mut ledger, id(0, 0), 8, Passing);
+    assert!(matches!(&actions[..], [Action::Compute { attempt: 9, .. }]), "{actions:?}");
+    let aggregate = ledger.task_done(id(0, 0)).remove(0);
+    assert_eq!(ledger.resend(&first), None, "nothing is open");
+    assert!(matches!(ledger.resend(&aggregate), Some(Action::Aggregate { attempt: 2, .. })));
+    ledger.image_done(0, false);
+    assert!(ledger.is_complete() && ledger.resend(&aggregate).is_none());
+}
+
+#[test]
+fn what_was_given_up_may_be_tried_again() {
+    let mut ledger = Ledger::new(&[vec![2], vec![1]], 1);
+    ledger.advance(usize::MAX);
+    failed(&mut ledger, id(0, 0), 1, Passing);
+    ledger.task_done(id(0, 1));
+    ledger.image_done(0, true);
+    failed(&mut ledger, id(1, 0), 1, Input);
+    assert!(ledger.is_complete());
+    assert_eq!((ledger.progress().images_done, ledger.progress().images_failed), (1, 2));
+
+    let actions = ledger.reopen();
+    assert_eq!(computes(&actions), [id(0, 0), id(1, 0)]);
+    assert!(!ledger.is_complete());
+    assert_eq!((ledger.progress().images_done, ledger.progress().images_failed), (0, 0));
+    assert!(ledger.reopen().is_empty(), "there is nothing more to try");
+    for image in 0..2 {
+        let actions = ledger.task_done(id(image, 0));
+        let [Action::Aggregate { attempt, partial: false, .. }] = &actions[..] else { panic!("{actions:?}") };
+        assert_eq!(*attempt, 2, "image {image}");
+        ledger.image_done(image, false);
+    }
+    assert!(ledger.is_complete());
+    let progress = ledger.progress();
+    assert_eq!((progress.tasks_done, progress.images_done, progress.images_failed), (3, 2, 0));
+}
+
+/// A block that is given up while others of its image were never handed out leaves these where they are.
+#[test]
+fn another_try_forgets_nothing_that_was_not_handed_out() {
+    let mut ledger = Ledger::new(&[vec![4]], 1);
+    ledger.advance(1);
+    failed(&mut ledger, id(0, 0), 1, Input);
+    assert_eq!(computes(&ledger.reopen()), [id(0, 0)]);
+    assert_eq!(computes(&ledger.advance(usize::MAX)), [id(0, 1), id(0, 2), id(0, 3)]);
+}
+
+/// The message that asks for an image with gaps may wait while its blocks get another try, also by another coordinator.
+#[test]
+fn an_image_with_gaps_does_not_count_when_the_gaps_are_being_filled() {
+    let mut ledger = Ledger::new(&[vec![2]], 1);
+    ledger.advance(usize::MAX);
+    ledger.task_done(id(0, 0));
+    let actions = failed(&mut ledger, id(0, 1), 1, Input);
+    assert!(
+        matches!(&actions[..], [Action::GiveUp(_), Action::Aggregate { partial: true, .. }]),
+        "{actions:?}"
+    );
+    ledger.reopen();
+    ledger.image_done(0, true);
+    assert!(!ledger.is_complete());
+    let actions = ledger.task_done(id(0, 1));
+    assert!(matches!(&actions[..], [Action::Aggregate { partial: false, .. }]), "{actions:?}");
+    ledger.image_done(0, true);
+    assert!(!ledger.is_complete());
+    ledger.image_done(0, false);
+    assert!(ledger.is_complete());
+}
+
+/// What is heard of something that was handed out.
+#[derive(Debug, Clone, Copy)]
+enum Heard {
+    Done(TaskPlace),
+    Failed(TaskPlace, u32, FailureClass),
+    Image(u32, bool),
+    ImageFailed(u32, u32, FailureClass, Option<TaskPlace>),
+}
+
+impl Heard {
+    fn tell(self, ledger: &mut Ledger) -> Vec<Action> {
+        match self {
+            Self::Done(task) => ledger.task_done(task),
+            Self::Failed(task, attempt, class) => ledger.task_failed(task, attempt, class, "no"),
+            Self::Image(image, partial) => {
+                ledger.image_done(image, partial);
+                Vec::new()
+            }
+            Self::ImageFailed(image, attempt, class, damaged) => {
+                ledger.image_failed(image, attempt, class, "no", damaged.as_slice())
+            }
+        }
+    }
+
+    fn of(dice: &mut fastrand::Rng, action: &Action, last_stage_begins: &[u32]) -> Self {
+        let good = dice.u8(..3) > 0;
+        let class = [Passing, Passing, Worker, Input][dice.usize(..4)];
+        match *action {
+            Action::Compute { task, .. } if good => Self::Done(task),
+            Action::Compute { task, attempt, .. } => Self::Failed(task, attempt, class),
+            Action::Aggregate { image, partial, .. } if good => Self::Image(image, partial),
+            Action::Aggregate { image, attempt, .. } => {
+                let damaged = dice.bool().then(|| id(image, last_stage_begins[image as usize]));
+                Self::ImageFailed(image, attempt, class, damaged)
+            }
+            Action::GiveUp(_) => unreachable!("nobody works on what was given up"),
+        }
+    }
+}
+
+proptest! {
+    /// Whatever fails, comes late, comes twice or is sent again: the job ends, and its counts are right.
+    #[test]
+    fn every_job_ends(seed: u64, attempts_max in 1..4_u32, retries in 0..3_u32) {
+        let mut dice = fastrand::Rng::with_seed(seed);
+        let stages = [vec![5], vec![1, 5], vec![0], vec![1], vec![2, 3, 2]];
+        let last_stage_begins = [0, 1, 0, 0, 5];
+        let mut ledger = Ledger::new(&stages, attempts_max);
+        let mut open: Vec<Action> = Vec::new();
+        let mut old: Vec<Heard> = Vec::new();
+        let mut losses = Vec::new();
+        let mut retries = retries;
+        for _ in 0..20_000 {
+            if ledger.is_complete() {
+                if retries == 0 || losses.is_empty() {
+                    break;
+                }
+                retries -= 1;
+                losses.clear();
+                open.extend(ledger.reopen());
+                prop_assert_eq!(ledger.progress().images_failed, 0);
+                continue;
+            }
+            open.extend(ledger.advance(2));
+            if open.is_empty() {
+                prop_assert!(!ledger.is_handed_out(), "nothing is open and the job has not ended");
+                continue;
+            }
+            let action = open[dice.usize(..open.len())].clone();
+            let mut heard = vec![Heard::of(&mut dice, &action, &last_stage_begins)];
+            if dice.u8(..4) == 0 {
+                open.extend(ledger.resend(&action));
+            } else {
+                open.retain(|a| *a != action);
+            }
+            if !old.is_empty() && dice.u8(..3) == 0 {
+                heard.push(old[dice.usize(..old.len())]);
+            }
+            for heard in heard {
+                for action in heard.tell(&mut ledger) {
+                    if let Action::GiveUp(loss) = action { losses.push(loss) } else { open.push(action) }
+                }
+                old.push(heard);
+            }
+            let progress = ledger.progress();
+            prop_assert!(progress.tasks_done <= progress.tasks && progress.images_failed <= 5, "{progress:?}");
+        }
+        prop_assert!(ledger.is_complete());
+        let progress = ledger.progress();
+        prop_assert_eq!((progress.tasks, progress.tasks_done), (19, 19));
+        // Each image is done, or lost as a whole; those that failed are those of which something is missing.
+        let count = |is: fn(&ImageState) -> bool| ledger.images.iter().filter(|i| is(i)).count() as u64;
+        prop_assert_eq!(progress.images_done + count(|i| i.phase == Phase::Lost), 5);
+        prop_assert_eq!(progress.images_failed, count(|i| i.phase == Phase::Lost || i.gaps > 0));
+        let told: BTreeSet<u32> = losses.iter().map(|loss| loss.image).collect();
+        let missing = |i: &u32| ledger.images[*i as usize].phase == Phase::Lost || ledger.images[*i as usize].gaps > 0;
+        prop_assert!((0..5).filter(missing).all(|image| told.contains(&image)), "what is missing was told");
+    }
+
+    /// Any order and any duplicates end in the same state, with one aggregation per image.
+    #[test]
+    fn order_and_duplicates_do_not_matter(order in prop::collection::vec(0..10_u32, 0..60)) {
+        let mut ledger = Ledger::new(&[vec![5], vec![5]], 3);
+        let all = computes(&ledger.advance(usize::MAX));
+        let mut seen = Vec::new();
+        for i in order.into_iter().chain(0..10).chain((0..10).rev()) {
+            seen.extend(aggregates(&ledger.task_done(all[i as usize])));
+        }
+        seen.sort_unstable();
+        prop_assert_eq!(seen, [0, 1]);
+        prop_assert_eq!(ledger.progress().tasks_done, 10);
+    }
+}
