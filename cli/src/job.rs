@@ -83,7 +83,7 @@ impl JobFile {
         for image in &planned.rejected {
             say::note(&format!("warning: image {} is left out: {}", image.id, image.reason));
         }
-        if planned.plan.images.is_empty() {
+        if planned.images.is_empty() {
             return Err(Fatal::new(Exit::BadJob, "no image of the job can be used; the reasons stand above"));
         }
         Ok(planned)
@@ -106,7 +106,7 @@ pub(crate) fn load_runtime(explicit: Option<&Path>) -> Result<Runtime, Fatal> {
 
 /// The tables of a job, checked against its sample submissions.
 pub(crate) fn tables(job: &JobFile, files: &Files, planned: &Planned) -> Result<Tables, Fatal> {
-    let ids = planned.plan.images.iter().map(|i| i.id.clone());
+    let ids = planned.images.iter().map(|i| i.id.clone());
     let ids = ids.chain(planned.rejected.iter().map(|r| r.id.clone()));
     Tables::prepare(&job.spec, &job.base, files, ids.collect()).map_err(|error| match &error {
         TableError::Sample { error: file, .. } => Fatal::of_file(file, &error),

@@ -4,8 +4,8 @@ use crate::args::{Format, PlanArgs};
 use crate::exit::{Exit, Fatal};
 use crate::job::{JobFile, load_runtime, start_tokio, tables};
 use crate::say;
-use marquetry_coordinator::{describe_grid, outputs_hash};
-use marquetry_job::{Cost, Plan};
+use marquetry_coordinator::{Planned, describe_grid, outputs_hash};
+use marquetry_job::Cost;
 use marquetry_spec::JobSpec;
 use marquetry_telemetry::Metrics;
 use std::time::Duration;
@@ -18,24 +18,25 @@ pub(crate) fn run(args: &PlanArgs) -> Result<Exit, Fatal> {
     let runtime = load_runtime(args.common.onnxruntime.as_deref())?;
     let planned = job.plan(&storage.files, &runtime, std::env::temp_dir(), None)?;
     tables(&job, &storage.files, &planned)?;
-    let cost = planned.plan.cost();
+    let cost = planned.plan.cost(&planned.images);
     match args.common.format {
-        Format::Json => say::data(&json(&job.spec, &planned.plan, &cost, planned.rejected.len())),
+        Format::Json => say::data(&json(&job.spec, &planned, &cost)),
         Format::Text => {
             say::data(&job.spec.to_yaml());
-            say::data(&text(&job.spec, &planned.plan, &cost));
+            say::data(&text(&job.spec, &planned, &cost));
         }
     }
     Ok(Exit::Done)
 }
 
 /// The cost as comments, so that what is printed is a job file.
-fn text(spec: &JobSpec, plan: &Plan, cost: &Cost) -> String {
+fn text(spec: &JobSpec, planned: &Planned, cost: &Cost) -> String {
+    let plan = &planned.plan;
     let mut lines = vec![
         format!("job {}", plan.job),
-        format!("images    {} ({} px)", say::count(plan.images.len() as u64), say::count(cost.pixels)),
+        format!("images    {} ({} px)", say::count(planned.images.len() as u64), say::count(cost.pixels)),
     ];
-    for group in &plan.scoring.groups {
+    for group in &plan.inference.groups {
         let (members, views) = (group.members.len(), group.views.len());
         lines.push(format!("group     {members} members × {views} views, {}", describe_grid(group)));
     }
@@ -43,7 +44,7 @@ fn text(spec: &JobSpec, plan: &Plan, cost: &Cost) -> String {
     lines.extend([
         format!("windows   {} (windows × members)", say::count(cost.windows)),
         format!("forwards  {} (windows × members × views)", say::count(cost.forwards)),
-        format!("tasks     {} (blocks)", say::count(cost.tasks)),
+        format!("tasks     {} (blocks, and images whose mean and deviation are wanted)", say::count(cost.tasks)),
         format!(
             "stored    at most {} of tiles before compression{}",
             say::bytes(cost.tile_bytes),
@@ -61,12 +62,12 @@ pub(crate) fn memory(spec: &JobSpec, cost: &Cost) -> u64 {
     canvases.min(all) + spec.limits.image_bytes().min(cost.pixels * 3) + spec.limits.band_bytes().min(all)
 }
 
-fn json(spec: &JobSpec, plan: &Plan, cost: &Cost, rejected: usize) -> String {
+fn json(spec: &JobSpec, planned: &Planned, cost: &Cost) -> String {
     let value = serde_json::json!({
-        "job": plan.job,
-        "outputs": outputs_hash(spec),
-        "images": plan.images.len(),
-        "rejected_images": rejected,
+        "job": planned.plan.job,
+        "outputs": outputs_hash(spec, &planned.plan.merge),
+        "images": planned.images.len(),
+        "rejected_images": planned.rejected.len(),
         "cost": cost,
         "memory_bytes": memory(spec, cost),
         "spec": spec,

@@ -9,6 +9,7 @@ mod cluster;
 mod commands;
 mod decode;
 mod fixture;
+mod members;
 mod outputs;
 mod pictures;
 mod plain_reference;

@@ -80,3 +80,7 @@ pub(crate) fn out_of_fold(
     let who = who.collect();
     Ok((scored, who))
 }
+
+#[cfg(test)]
+#[path = "folds_tests.rs"]
+mod tests;

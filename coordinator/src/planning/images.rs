@@ -1,7 +1,7 @@
 //! The images of a job: found, given ids, and looked at.
 
-use crate::planning::paths::{Match, PathError, expand};
 use crate::planning::parallel_map::parallel_map;
+use crate::planning::paths::{Match, PathError, expand};
 use marquetry_imagery::{ImageError, probe};
 use marquetry_job::PlannedImage;
 use marquetry_raster::read::Limits;

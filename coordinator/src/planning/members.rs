@@ -1,7 +1,7 @@
 //! The members of a job: found, looked into, tried, and grouped by the grid they share.
 
-use crate::planning::paths::{Match, PathError, expand};
 use crate::planning::parallel_map::parallel_map;
+use crate::planning::paths::{Match, PathError, expand};
 use marquetry_ensemble::{Applied, Importance, Labelling, Transfer, View, ViewError};
 use marquetry_geometry::{Grid, GridError, Padding, Size, WindowSpec};
 use marquetry_job::{Fit, Group, Input, Member, Scaling, Signature, hash};
@@ -126,8 +126,9 @@ impl Models<'_> {
         let InspectOptions { size, layout, channels, threads: _ } = options;
         let versions = (self.runtime.version(), env!("CARGO_PKG_VERSION"));
         let asked = format!("{:?}", (size, layout, channels, versions));
-        let file =
-            self.facts_cache_dir.map(|folder| folder.join(format!("{}.json", hash(&[bytes, asked.as_bytes()]))));
+        let file = self
+            .facts_cache_dir
+            .map(|folder| folder.join(format!("{}.json", hash(&[bytes, asked.as_bytes()]))));
         let known = file.as_ref().and_then(|file| serde_json::from_slice(&std::fs::read(file).ok()?).ok());
         if let Some(facts) = known {
             return Ok(facts);

@@ -3,8 +3,8 @@
 mod folds;
 mod images;
 mod members;
-mod paths;
 mod parallel_map;
+mod paths;
 
 pub use folds::FoldsError;
 pub use images::{ImagesError, Rejected};
@@ -180,7 +180,12 @@ fn fitting(images: Vec<PlannedImage>, inference: &Inference) -> (Vec<PlannedImag
 /// Names how members are merged, the decisions and the outputs of a job: tables and masks made for others are not used.
 pub fn outputs_hash(spec: &JobSpec, merge: &Merge) -> String {
     let spec = serde_json::to_value(spec).unwrap_or_default();
-    let what =
-        serde_json::json!([spec["classes"], spec["decide"], spec["outputs"], spec["failures"]["ignore"], merge]);
+    let what = serde_json::json!([
+        spec["classes"],
+        spec["decide"],
+        spec["outputs"],
+        spec["failures"]["ignore"],
+        merge
+    ]);
     hash(&[what.to_string().as_bytes()])[..12].to_owned()
 }
