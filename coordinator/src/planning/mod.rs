@@ -154,7 +154,10 @@ fn check_weights(plan: &Plan, images: &[PlannedImage]) -> Result<(), PlanError> 
     Ok(())
 }
 
-/// Sets aside the images whose bands are no input for some member.
+/// Most bytes of an image's id, path and other columns: they travel in every message about it.
+const IMAGE_BYTES_MAX: usize = 8 << 10;
+
+/// Sets aside the images whose bands are no input for some member, and those of which too much is said.
 fn fitting(images: Vec<PlannedImage>, inference: &Inference) -> (Vec<PlannedImage>, Vec<Rejected>) {
     let (mut fit, mut unfit) = (Vec::new(), Vec::new());
     for image in images {
@@ -162,17 +165,22 @@ fn fitting(images: Vec<PlannedImage>, inference: &Inference) -> (Vec<PlannedImag
         let wrong = members.map(|(_, member)| member).find(|m| {
             m.signatures.first().is_some_and(|s| m.input.bands_of(image.bands, s.channels).is_none())
         });
-        match wrong {
-            None => fit.push(image),
-            Some(member) => unfit.push(Rejected {
-                reason: format!(
-                    "it has {} bands and member {} takes {}: choose some with `images: {{from: …, bands: […]}}`",
-                    image.bands, member.name, member.signatures[0].channels
-                ),
-                uri: image.uri,
-                id: image.id,
-            }),
-        }
+        let bytes = serde_json::to_vec(&image).map_or(0, |json| json.len());
+        let reason = if let Some(member) = wrong {
+            format!(
+                "it has {} bands and member {} takes {}: choose some with `images: {{from: …, bands: […]}}`",
+                image.bands, member.name, member.signatures[0].channels
+            )
+        } else if bytes > IMAGE_BYTES_MAX {
+            format!(
+                "its id, path and other columns come to {bytes} bytes, and messages carry {IMAGE_BYTES_MAX}: leave \
+                 columns out of the list"
+            )
+        } else {
+            fit.push(image);
+            continue;
+        };
+        unfit.push(Rejected { id: image.id, uri: image.uri, reason });
     }
     (fit, unfit)
 }

@@ -4,14 +4,15 @@
 //! an image come in *stages*: those of one are handed out when the stage before is done. When the last stage is done the
 //! image is put together. Messages name images and tasks by key; places are local to one coordinator and never sent.
 
+mod failures;
 mod image;
 
+pub use failures::Failed;
+
+use failures::Failures;
 use image::{ImageState, Phase};
 use marquetry_failure::FailureClass;
-use std::collections::{BTreeSet, HashMap, VecDeque};
-
-/// A task that fails on sick machines alone is given up all the same after so many of them.
-const UNCOUNTED_MAX: u32 = 16;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 /// One task: local to one coordinator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -56,24 +57,23 @@ pub struct Loss {
     pub task: Option<u32>,
     /// Attempts made.
     pub attempts: u32,
-    /// Who is to blame for the last one.
+    /// Who is to blame.
     pub class: FailureClass,
-    /// Why the last one failed.
+    /// Why the last one failed; where machines are to blame, what each of them said.
     pub reason: String,
 }
 
 /// A task that was tried more than once.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Tries {
     /// The attempt that counts now: failures of others are old.
     attempt: u32,
-    failures: u32,
-    uncounted: u32,
+    failures: Failures,
 }
 
 impl Default for Tries {
     fn default() -> Self {
-        Self { attempt: 1, failures: 0, uncounted: 0 }
+        Self { attempt: 1, failures: Failures::default() }
     }
 }
 
@@ -106,7 +106,8 @@ pub struct Ledger {
     /// All images before this one are finished or given up.
     settled: usize,
     tries: HashMap<TaskPlace, Tries>,
-    lost: BTreeSet<TaskPlace>,
+    /// Tasks that were given up, and who was to blame.
+    lost: BTreeMap<TaskPlace, FailureClass>,
     attempts_max: u32,
     progress: Progress,
 }
@@ -127,7 +128,7 @@ impl Ledger {
             ready: VecDeque::new(),
             settled: 0,
             tries: HashMap::new(),
-            lost: BTreeSet::new(),
+            lost: BTreeMap::new(),
             attempts_max,
             progress,
         }
@@ -220,34 +221,22 @@ impl Ledger {
 
     /// An attempt of a task failed. What every worker would fail at is given up at once; what only a machine is to blame
     /// for does not count as a try.
-    pub fn task_failed(
-        &mut self,
-        task: TaskPlace,
-        attempt: u32,
-        class: FailureClass,
-        reason: &str,
-    ) -> Vec<Action> {
+    pub fn task_failed(&mut self, task: TaskPlace, failure: &Failed<'_>) -> Vec<Action> {
         let Some(state) = self.state_of(task) else { return Vec::new() };
         let open = !state.done[task.place as usize] && state.phase == Phase::Computing;
         let attempts_max = self.attempts_max;
         let tries = self.tries.entry(task).or_default();
-        if !open || attempt != tries.attempt {
+        if !open || failure.attempt != tries.attempt {
             return Vec::new();
         }
-        if class.counts_against_task() {
-            tries.failures += 1;
-        } else {
-            tries.uncounted += 1;
-        }
-        let left = tries.failures < attempts_max && tries.uncounted < UNCOUNTED_MAX;
-        let attempts = tries.failures + tries.uncounted;
-        if class.may_be_retried() && left {
+        if tries.failures.note(failure, attempts_max, false) {
             return vec![self.compute_again(task, false)];
         }
+        let (attempts, reason) = (tries.failures.all(), tries.failures.reason(failure));
+        let class = failure.class;
         self.mark(task);
-        self.lost.insert(task);
-        let loss =
-            Loss { image: task.image, task: Some(task.place), attempts, class, reason: reason.to_owned() };
+        self.lost.insert(task, class);
+        let loss = Loss { image: task.image, task: Some(task.place), attempts, class, reason };
         let mut actions = vec![Action::GiveUp(loss)];
         let state = &mut self.images[task.image as usize];
         if state.is_of_last_stage(task.place) {
@@ -255,10 +244,16 @@ impl Ledger {
             self.progress.images_failed += u64::from(state.gaps == 1);
             actions.extend(self.proceed(task.image));
         } else {
-            let reason = "what its other tasks wait for was given up; see the reason above";
-            actions.push(self.lose_image(task.image, attempts, class, reason));
+            let reason = "what its other tasks wait for was given up, for the reason that is listed with it";
+            actions.push(self.lose_image(task.image, attempts, class, reason.to_owned()));
         }
         actions
+    }
+
+    /// Whether something of this image was given up, or all.
+    pub fn has_loss(&self, image: u32) -> bool {
+        let state = self.images.get(image as usize);
+        state.is_some_and(|state| state.gaps > 0 || state.phase == Phase::Lost)
     }
 
     /// An image's outputs are stored; `partial` says that it was put together without what had been given up.
@@ -269,17 +264,10 @@ impl Ledger {
     }
 
     /// An image could not be put together. `damaged` are tasks whose objects were found damaged: they are done again.
-    pub fn image_failed(
-        &mut self,
-        image: u32,
-        attempt: u32,
-        class: FailureClass,
-        reason: &str,
-        damaged: &[TaskPlace],
-    ) -> Vec<Action> {
+    pub fn image_failed(&mut self, image: u32, failure: &Failed<'_>, damaged: &[TaskPlace]) -> Vec<Action> {
         let attempts_max = self.attempts_max;
         let Some(state) = self.images.get(image as usize) else { return Vec::new() };
-        if state.phase != Phase::Aggregating || attempt != state.attempt {
+        if state.phase != Phase::Aggregating || failure.attempt != state.attempt {
             return Vec::new();
         }
         // An image may have any number of damaged tiles, found one after the other; each has tries of its own.
@@ -287,18 +275,17 @@ impl Ledger {
         let attempts_of = |task| self.tries.get(task).map_or(1, |tries: &Tries| tries.attempt);
         let excused = !damaged.is_empty() && damaged.iter().all(|task| attempts_of(task) < attempts_max);
         let state = &mut self.images[image as usize];
-        state.failures += u32::from(!excused && class.counts_against_task());
-        state.uncounted += u32::from(!class.counts_against_task());
-        let left = state.failures < attempts_max && state.uncounted < UNCOUNTED_MAX;
-        if !class.may_be_retried() || !left {
-            return vec![self.lose_image(image, attempt, class, reason)];
+        let failures = state.failures.get_or_insert_default();
+        if !failures.note(failure, attempts_max, excused) {
+            let reason = failures.reason(failure);
+            return vec![self.lose_image(image, failure.attempt, failure.class, reason)];
         }
         state.attempt += 1;
         state.phase = Phase::Computing;
         state.return_to_last_stage();
         let mut actions = Vec::new();
         for task in damaged {
-            let was_lost = self.lost.remove(&task);
+            let was_lost = self.lost.remove(&task).is_some();
             let Some(state) = self.state_of(task) else { continue };
             if was_lost {
                 // There is something of it after all, if only a damaged one: no gap, and done again like any other.
@@ -327,11 +314,11 @@ impl Ledger {
             self.progress.tasks_done -= u64::from(state.open);
             self.progress.images_failed -= u64::from(state.gaps == 0);
         }
-        for task in std::mem::take(&mut self.lost) {
+        for (task, _) in std::mem::take(&mut self.lost) {
             let Some(state) = self.images.get_mut(task.image as usize) else { continue };
             self.progress.tasks_done -= u64::from(state.unmark(task.place));
             let tries = self.tries.entry(task).or_default();
-            (tries.failures, tries.uncounted) = (0, 0);
+            tries.failures = Failures::default();
             if state.is_of_last_stage(task.place) {
                 state.gaps -= 1;
                 self.progress.images_failed -= u64::from(state.gaps == 0);
@@ -396,12 +383,12 @@ impl Ledger {
         Action::Compute { task, attempt: tries.attempt, replace }
     }
 
-    fn lose_image(&mut self, image: u32, attempts: u32, class: FailureClass, reason: &str) -> Action {
+    fn lose_image(&mut self, image: u32, attempts: u32, class: FailureClass, reason: String) -> Action {
         let state = &mut self.images[image as usize];
         state.phase = Phase::Lost;
         self.progress.tasks_done += u64::from(state.open);
         self.progress.images_failed += u64::from(state.gaps == 0);
-        Action::GiveUp(Loss { image, task: None, attempts, class, reason: reason.to_owned() })
+        Action::GiveUp(Loss { image, task: None, attempts, class, reason })
     }
 
     fn aggregate_if_ready(&mut self, image: u32) -> Option<Action> {
@@ -410,8 +397,10 @@ impl Ledger {
             return None;
         }
         if state.gaps > 0 && state.gaps == state.last_stage_len() {
-            let reason = "every block of it failed; see the reasons above";
-            return Some(self.lose_image(image, self.attempts_max, FailureClass::Input, reason));
+            let tasks = TaskPlace { image, place: 0 }..;
+            let class = self.lost.range(tasks).next().map_or(FailureClass::Bug, |(_, class)| *class);
+            let reason = "every block of it failed, for the reasons that are listed with them".to_owned();
+            return Some(self.lose_image(image, self.attempts_max, class, reason));
         }
         Some(aggregate(image, state))
     }

@@ -15,7 +15,7 @@ pub mod tile;
 
 pub use image::PlannedImage;
 pub use inference::{Fit, Group, Inference, Input, Member, PLAN_FORMAT, Scaling};
-pub use ledger::{Action, Ledger, Loss, Progress, TaskPlace};
+pub use ledger::{Action, Failed, Ledger, Loss, Progress, TaskPlace};
 pub use message::{
     AggregateMessage, DeadLetter, Event, MessageError, ResultMessage, RunId, StageSeconds, TaskMessage,
 };

@@ -180,13 +180,18 @@ pub enum Event {
 /// The longest reason that is sent, in bytes: messages stay below 2 KB.
 const REASON_MAX: usize = 900;
 
-/// A reason of any length, cut where it must be.
+/// A reason of any length, cut where it must be to fit into a message.
 pub fn short_reason(reason: &str) -> String {
-    if reason.len() <= REASON_MAX {
-        return reason.to_owned();
+    shortened(reason, REASON_MAX)
+}
+
+/// The first `bytes_max` bytes of a text, with a sign where something was cut off.
+pub(crate) fn shortened(text: &str, bytes_max: usize) -> String {
+    if text.len() <= bytes_max {
+        return text.to_owned();
     }
-    let end = (0..=REASON_MAX).rev().find(|&at| reason.is_char_boundary(at)).unwrap_or(0);
-    format!("{} …", &reason[..end])
+    let end = (0..=bytes_max).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+    format!("{} …", &text[..end])
 }
 
 /// A message that is not one of ours.

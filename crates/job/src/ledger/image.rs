@@ -1,5 +1,6 @@
 //! One image as the ledger sees it: tasks in stages.
 
+use super::failures::Failures;
 use std::ops::Range;
 
 /// Where an image stands.
@@ -34,10 +35,8 @@ pub(super) struct ImageState {
     /// Tasks of the last stage that were given up: gaps in what is put together.
     pub(super) gaps: u32,
     pub(super) attempt: u32,
-    /// Attempts that count against the image: not those that found damage nobody knew of, or a sick aggregator.
-    pub(super) failures: u32,
-    /// Attempts that failed and do not count.
-    pub(super) uncounted: u32,
+    /// Attempts that failed; one that found damage nobody knew of does not count against the image.
+    pub(super) failures: Option<Box<Failures>>,
     pub(super) phase: Phase,
 }
 
@@ -62,8 +61,7 @@ impl ImageState {
             next: 0,
             gaps: 0,
             attempt: 1,
-            failures: 0,
-            uncounted: 0,
+            failures: None,
             phase: Phase::Computing,
         }
     }
@@ -186,8 +184,7 @@ impl ImageState {
         if self.phase != Phase::Computing {
             self.phase = Phase::Computing;
             self.attempt += 1;
-            self.failures = 0;
-            self.uncounted = 0;
+            self.failures = None;
         }
     }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use marquetry_failure::FailureClass::{self, Config, Input, Passing, Worker};
+use marquetry_failure::FailureClass::{self, Bug, Config, Input, Passing, Worker};
 use proptest::prelude::*;
 
 fn id(image: u32, place: u32) -> TaskPlace {
@@ -7,7 +7,11 @@ fn id(image: u32, place: u32) -> TaskPlace {
 }
 
 fn failed(ledger: &mut Ledger, task: TaskPlace, attempt: u32, class: FailureClass) -> Vec<Action> {
-    ledger.task_failed(task, attempt, class, "no")
+    ledger.task_failed(task, &Failed { from: "w", attempt, class, reason: "no" })
+}
+
+fn image_failed(ledger: &mut Ledger, attempt: u32, damaged: &[TaskPlace]) -> Vec<Action> {
+    ledger.image_failed(0, &Failed { from: "a", attempt, class: Passing, reason: "cut" }, damaged)
 }
 
 fn computes(actions: &[Action]) -> Vec<TaskPlace> {
@@ -123,18 +127,29 @@ fn failures_are_tried_again_and_then_given_up() {
     assert!(ledger.is_complete() && ledger.progress().images_failed == 1);
 }
 
-/// A worker without a GPU, or with a full disk, costs time and no block.
+/// A worker without a GPU, or with a full disk, costs time and no block; and yet nothing is tried for ever.
 #[test]
-fn what_only_machines_are_to_blame_for_does_not_count() {
-    let mut ledger = Ledger::new(&[vec![1]], 1);
+fn what_machines_are_to_blame_for_does_not_count_but_does_not_go_on_for_ever() {
+    let mut ledger = Ledger::new(&[vec![2]], 2);
     ledger.advance(usize::MAX);
-    for attempt in 1..UNCOUNTED_MAX {
-        let class = if attempt % 2 == 0 { Worker } else { Config };
-        let actions = failed(&mut ledger, id(0, 0), attempt, class);
-        assert!(matches!(&actions[..], [Action::Compute { .. }]), "{attempt}: {actions:?}");
+    let mut fail = |attempt: u32| {
+        let from = if attempt % 2 == 0 { "even" } else { "odd" };
+        let class = if attempt % 3 == 0 { Config } else { Worker };
+        let reason = format!("no device at try {attempt}");
+        ledger.task_failed(id(0, 0), &Failed { from, attempt, class, reason: &reason })
+    };
+    for attempt in 1..6 {
+        let actions = fail(attempt);
+        assert!(
+            matches!(&actions[..], [Action::Compute { attempt: n, .. }] if *n == attempt + 1),
+            "{actions:?}"
+        );
     }
-    let actions = failed(&mut ledger, id(0, 0), UNCOUNTED_MAX, Worker);
-    assert!(matches!(&actions[0], Action::GiveUp(loss) if loss.class == Worker), "not for ever: {actions:?}");
+    let actions = fail(6);
+    let [Action::GiveUp(loss)] = &actions[..] else { panic!("{actions:?}") };
+    assert_eq!((loss.attempts, loss.class), (6, Config));
+    assert_eq!(loss.reason, "odd: no device at try 5; even: no device at try 6");
+    assert!(ledger.has_loss(0));
 }
 
 #[test]
@@ -154,7 +169,7 @@ fn damaged_tiles_are_computed_again() {
     ledger.advance(usize::MAX);
     ledger.task_done(id(0, 0));
     ledger.task_done(id(0, 1));
-    let damage = |ledger: &mut Ledger| ledger.image_failed(0, 1, Passing, "cut", &[id(0, 1)]);
+    let damage = |ledger: &mut Ledger| image_failed(ledger, 1, &[id(0, 1)]);
     let actions = damage(&mut ledger);
     assert!(matches!(&actions[..], [Action::Compute { task, replace: true, .. }] if *task == id(0, 1)));
     assert!(damage(&mut ledger).is_empty());
@@ -168,15 +183,15 @@ fn any_number_of_tiles_may_be_damaged_but_none_for_ever() {
     (0..8).for_each(|place| ledger.found_task(id(0, place)));
     ledger.advance(usize::MAX);
     for place in 0..8 {
-        let actions = ledger.image_failed(0, place + 1, Passing, "cut", &[id(0, place)]);
+        let actions = image_failed(&mut ledger, place + 1, &[id(0, place)]);
         assert_eq!(computes(&actions), [id(0, place)]);
         assert_eq!(aggregates(&ledger.task_done(id(0, place))), [0]);
     }
     // The disk that spoils a tile again and again is given up.
-    let actions = ledger.image_failed(0, 9, Passing, "cut", &[id(0, 7)]);
+    let actions = image_failed(&mut ledger, 9, &[id(0, 7)]);
     assert_eq!(computes(&actions), [id(0, 7)]);
     ledger.task_done(id(0, 7));
-    let actions = ledger.image_failed(0, 10, Passing, "cut", &[id(0, 7)]);
+    let actions = image_failed(&mut ledger, 10, &[id(0, 7)]);
     assert!(matches!(&actions[..], [Action::GiveUp(loss)] if loss.task.is_none()), "{actions:?}");
 }
 
@@ -283,20 +298,23 @@ impl Heard {
     fn tell(self, ledger: &mut Ledger) -> Vec<Action> {
         match self {
             Self::Done(task) => ledger.task_done(task),
-            Self::Failed(task, attempt, class) => ledger.task_failed(task, attempt, class, "no"),
+            Self::Failed(task, attempt, class) => {
+                ledger.task_failed(task, &Failed { from: "w", attempt, class, reason: "no" })
+            }
             Self::Image(image, partial) => {
                 ledger.image_done(image, partial);
                 Vec::new()
             }
             Self::ImageFailed(image, attempt, class, damaged) => {
-                ledger.image_failed(image, attempt, class, "no", damaged.as_slice())
+                let failure = Failed { from: "a", attempt, class, reason: "no" };
+                ledger.image_failed(image, &failure, damaged.as_slice())
             }
         }
     }
 
     fn of(dice: &mut fastrand::Rng, action: &Action, last_stage_begins: &[u32]) -> Self {
         let good = dice.u8(..3) > 0;
-        let class = [Passing, Passing, Worker, Input][dice.usize(..4)];
+        let class = ALL[dice.usize(..ALL.len())];
         match *action {
             Action::Compute { task, .. } if good => Self::Done(task),
             Action::Compute { task, attempt, .. } => Self::Failed(task, attempt, class),
@@ -364,7 +382,7 @@ proptest! {
         let count = |is: fn(&ImageState) -> bool| ledger.images.iter().filter(|i| is(i)).count() as u64;
         prop_assert_eq!(progress.images_done + count(|i| i.phase == Phase::Lost), 5);
         prop_assert_eq!(progress.images_failed, count(|i| i.phase == Phase::Lost || i.gaps > 0));
-        let told: BTreeSet<u32> = losses.iter().map(|loss| loss.image).collect();
+        let told: std::collections::BTreeSet<u32> = losses.iter().map(|loss| loss.image).collect();
         let missing = |i: &u32| ledger.images[*i as usize].phase == Phase::Lost || ledger.images[*i as usize].gaps > 0;
         prop_assert!((0..5).filter(missing).all(|image| told.contains(&image)), "what is missing was told");
     }
@@ -381,5 +399,61 @@ proptest! {
         seen.sort_unstable();
         prop_assert_eq!(seen, [0, 1]);
         prop_assert_eq!(ledger.progress().tasks_done, 10);
+    }
+}
+
+const ALL: [FailureClass; 5] = [Input, Worker, Passing, Config, Bug];
+
+/// Whether a task that fails in these ways, one after the other, and then would be done, is given up before.
+fn is_lost(classes: &[usize], attempts_max: u32) -> bool {
+    let (mut counted, mut machines) = (0, 0);
+    classes.iter().any(|&class| match ALL[class] {
+        Input => true,
+        Passing | Bug => {
+            counted += 1;
+            counted >= attempts_max
+        }
+        Worker | Config => {
+            machines += 1;
+            machines >= 3 * attempts_max
+        }
+    })
+}
+
+proptest! {
+    /// What becomes of a task hangs on its own failures alone, in whatever order they come: exactly the losses that they
+    /// ask for, and a machine's failures never use up a try.
+    #[test]
+    fn exactly_what_failed_for_good_is_lost(
+        classes in prop::collection::vec(prop::collection::vec(0..5_usize, 0..12), 1..8),
+        attempts_max in 1..4_u32,
+        seed: u64,
+    ) {
+        let mut dice = fastrand::Rng::with_seed(seed);
+        let tasks = classes.len() as u32;
+        let mut ledger = Ledger::new(&[vec![tasks + 1]], attempts_max);
+        let mut open = ledger.advance(usize::MAX);
+        let mut failures: Vec<_> = classes.iter().map(|c| c.clone().into_iter()).collect();
+        let mut lost = Vec::new();
+        while !open.is_empty() {
+            let action = open.swap_remove(dice.usize(..open.len()));
+            let Action::Compute { task, attempt, .. } = action else { continue };
+            let actions = match failures.get_mut(task.place as usize).and_then(Iterator::next) {
+                None => ledger.task_done(task),
+                Some(class) => {
+                    let from = ["w1", "w2", "w3"][dice.usize(..3)];
+                    ledger.task_failed(task, &Failed { from, attempt, class: ALL[class], reason: "no" })
+                }
+            };
+            for action in actions {
+                match action {
+                    Action::GiveUp(Loss { task: Some(place), .. }) => lost.push(place),
+                    action => open.push(action),
+                }
+            }
+        }
+        lost.sort_unstable();
+        let expected: Vec<u32> = (0..tasks).filter(|&t| is_lost(&classes[t as usize], attempts_max)).collect();
+        prop_assert_eq!(lost, expected);
     }
 }
