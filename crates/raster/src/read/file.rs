@@ -51,12 +51,12 @@ pub(super) struct Source {
 
 impl Source {
     pub(super) fn open(path: &Path) -> Result<Self, Fault> {
-        let file = File::open(path).map_err(|error| Fault::io(&error))?;
+        let file = File::open(path).map_err(Fault::io)?;
         Self::of(Box::new(file))
     }
 
     pub(super) fn of(bytes: Box<dyn ReadAt>) -> Result<Self, Fault> {
-        let length = bytes.length().map_err(|error| Fault::io(&error))?;
+        let length = bytes.length().map_err(Fault::io)?;
         Ok(Self { bytes, length })
     }
 
@@ -79,7 +79,7 @@ impl Source {
                 Ok(0) => return Err(Fault::unreadable("the file became shorter while it was read")),
                 Ok(n) => done += n,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(Fault::io(&error)),
+                Err(error) => return Err(Fault::io(error)),
             }
         }
         Ok(())
@@ -111,7 +111,7 @@ impl Source {
         let failed = OnceCell::new();
         let stream = Stream { source: self, at: 0, failed: &failed };
         let result = guarded(|| decode(BufReader::with_capacity(64 << 10, stream)));
-        match failed.get() {
+        match failed.into_inner() {
             Some(error) if result.is_err() => Err(Fault::io(error)),
             _ => result,
         }

@@ -59,7 +59,7 @@ impl Image {
     /// Opens an image.
     ///
     /// # Errors
-    /// As [`probe`], and if the pixels of a file that is decoded whole are damaged, or the spool folder has no room.
+    /// As [`probe`], and if the pixels of a file that is decoded whole are damaged, or the scratch folder has no room.
     pub fn open(path: &Path, limits: &Limits) -> Result<Self, ReadError> {
         Self::load(Source::open(path), path, limits)
     }

@@ -1,4 +1,4 @@
-//! PNG: held in memory where it fits, else decoded row by row into the spool folder.
+//! PNG: held in memory where it fits, else decoded row by row into the scratch folder.
 
 use super::error::Fault;
 use super::file::{Source, Stream};
@@ -26,7 +26,7 @@ pub(super) fn load(source: &Source, limits: &Limits) -> Result<(Header, Whole), 
             Whole::Memory(bytes)
         } else {
             let mut line = vec![0; header.size.width as usize * header.pixel_bytes()];
-            Whole::spool(limits, header.decoded_bytes(), |put| {
+            Whole::to_scratch(limits, header.decoded_bytes(), |put| {
                 while reader.read_row(&mut line).map_err(fault)?.is_some() {
                     to_native(&mut line, wide);
                     put(&line)?;
@@ -82,10 +82,10 @@ fn to_native(bytes: &mut [u8], wide: bool) {
 
 fn fault(error: DecodingError) -> Fault {
     match error {
-        DecodingError::IoError(error) => Fault::io(&error),
+        DecodingError::IoError(error) => Fault::io(error),
         DecodingError::LimitsExceeded => {
             Fault::too_large("its rows or its metadata are too long", "convert it to a tiled TIFF")
         }
-        other => Fault::unreadable(other.to_string()),
+        other => Fault::damaged(other),
     }
 }

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 /// Room for everything that tests make.
 fn roomy(folder: &TempDir) -> Limits {
-    Limits { pixels_max: 1 << 32, memory_bytes: 1 << 28, spool_dir: folder.path().to_owned() }
+    Limits { pixels_max: 1 << 32, memory_bytes: 1 << 28, scratch_dir: folder.path().to_owned() }
 }
 
 /// A folder with one file in it.
