@@ -128,6 +128,12 @@ impl Fault {
         self
     }
 
+    /// Puts before what was found which part of the file it was found in.
+    pub(crate) fn at(mut self, part: &str) -> Self {
+        self.found = format!("{part}: {}", self.found);
+        self
+    }
+
     pub(crate) fn because(mut self, cause: impl Error + Send + Sync + 'static) -> Self {
         self.cause = Some(Arc::new(cause));
         self
