@@ -44,6 +44,8 @@ pub use trace::Polygon;
 #[cfg(test)]
 mod geo_tests;
 #[cfg(test)]
+mod label_tests;
+#[cfg(test)]
 mod raster_tests;
 #[cfg(test)]
 mod rle_tests;

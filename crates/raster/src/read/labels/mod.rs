@@ -12,6 +12,9 @@ mod painted;
 mod polygon;
 mod reader;
 
+#[cfg(test)]
+mod tests;
+
 pub use census::{Census, ValueCount};
 pub use coco::{CocoCategory, CocoFile, CocoImage, CocoObject};
 pub use coco_json::CocoForm;
