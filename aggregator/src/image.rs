@@ -190,7 +190,7 @@ impl Work<'_> {
         let limits = Limits {
             pixels_max: self.spec.limits.image_pixels,
             memory_bytes: self.spec.limits.image_bytes(),
-            spool_dir: self.options.temp_dir.clone(),
+            scratch_dir: self.options.temp_dir.clone(),
         };
         let image = marquetry_imagery::open(&self.options.files, &planned.uri, None, &limits)?;
         let image = pictures.sampling.image(&image).map_err(ImageError::Read)?;

@@ -12,7 +12,7 @@ use marquetry_raster::write::{
 use marquetry_spec::{CocoShape, JobSpec, MaskFormat, Output, RleRows, ScoreDtype, ScoreFormat};
 use marquetry_transport::Files;
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom};
+use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -254,14 +254,8 @@ pub fn expected(spec: &JobSpec, image_id: &str) -> Vec<String> {
 
 /// The georeference of an image, if it is a TIFF by its first bytes, whatever its name, and has one.
 fn geo_tags(files: &Files, uri: &str) -> Result<Option<GeoTags>, AggregateError> {
-    let mut source = marquetry_imagery::bytes(files, uri)?;
-    let mut first = Vec::new();
-    source.by_ref().take(4).read_to_end(&mut first)?;
-    if !matches!(first.as_slice(), b"II*\0" | b"MM\0*" | b"II+\0" | b"MM\0+") {
-        return Ok(None);
-    }
-    source.seek(SeekFrom::Start(0))?;
-    Ok(GeoTags::read(BufReader::new(source))?)
+    let bytes = marquetry_imagery::bytes(files, uri)?;
+    Ok(GeoTags::read(bytes, Path::new(uri)).map_err(marquetry_imagery::ImageError::from)?)
 }
 
 /// All files below a folder, hidden ones too: a Zarr array keeps its description in them.

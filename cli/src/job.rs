@@ -68,7 +68,7 @@ impl JobFile {
         let limits = Limits {
             pixels_max: self.spec.limits.image_pixels,
             memory_bytes: self.spec.limits.image_bytes(),
-            spool_dir: scratch,
+            scratch_dir: scratch,
         };
         let each = |name: &str| tracing::info!("trying {name}");
         let planned = plan(&self.spec, &self.root(), files, runtime, &limits, memory, each);

@@ -112,7 +112,7 @@ impl Local {
             images: ImageOptions {
                 pixels_max: spec.limits.image_pixels,
                 memory_bytes: spec.limits.image_bytes(),
-                spool_dir: self.scratch.clone(),
+                scratch_dir: self.scratch.clone(),
                 files: self.storage.files.clone(),
             },
             deadline: None,

@@ -29,7 +29,7 @@ pub(crate) fn run(args: &WorkerArgs) -> Result<Exit, Fatal> {
         images: ImageOptions {
             pixels_max: args.image_megapixels.saturating_mul(1_000_000),
             memory_bytes: args.image_mb.saturating_mul(MB),
-            spool_dir: process.scratch().to_path_buf(),
+            scratch_dir: process.scratch().to_path_buf(),
             files,
         },
         deadline: Some(Duration::from_secs(args.deadline_seconds)),

@@ -1,8 +1,14 @@
-//! Reading what the binary wrote, apart from the code that wrote it.
+//! Reading what the binary wrote: masks and run lengths as labels are read, which is held to other people's decoders in
+//! `crates/raster`; arrays and tables here.
 
 use half::f16;
+use marquetry_geometry::{Rect, Size};
+use marquetry_raster::read::labels::{LabelReader, Labels};
+use marquetry_raster::read::{Format, Limits, ReadAt};
+use marquetry_raster::rle::{RleStyle, Runs, decode_coco, decode_rle};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// An image of labels or samples.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,15 +20,12 @@ pub(crate) struct Mask {
 }
 
 impl Mask {
-    /// A PNG of 8 bits a pixel, its palette left alone.
+    /// A PNG with a palette.
     pub(crate) fn from_png(bytes: &[u8]) -> Self {
-        let mut decoder = png::Decoder::new(std::io::Cursor::new(bytes));
-        decoder.set_transformations(png::Transformations::IDENTITY);
-        let mut reader = decoder.read_info().expect("a PNG");
-        let mut labels = vec![0; reader.output_buffer_size().expect("a size that fits")];
-        let info = reader.next_frame(&mut labels).expect("whole pixels");
-        assert_eq!((info.color_type, info.bit_depth), (png::ColorType::Indexed, png::BitDepth::Eight));
-        Self { height: info.height as usize, width: info.width as usize, labels }
+        let label = label(bytes);
+        assert!(label.info().palette.is_some(), "a mask has a palette");
+        assert_eq!((label.info().bands, label.info().format), (1, Some(Format::Png)));
+        planes(&label).remove(0)
     }
 
     /// Whether each pixel is `label`, down the columns.
@@ -34,50 +37,70 @@ impl Mask {
     /// Fails the test unless the runs of Kaggle's text, counted down the columns from 1, are the pixels of `label`.
     #[track_caller]
     pub(crate) fn is_run_lengths(&self, label: u8, text: &str) {
-        let mut pixels = vec![false; self.labels.len()];
-        let numbers: Vec<usize> = text.split_whitespace().map(|n| n.parse().expect("a number")).collect();
-        for run in numbers.chunks(2) {
-            pixels[run[0] - 1..run[0] - 1 + run[1]].fill(true);
-        }
-        assert!(pixels == self.columns(label), "run lengths of label {label} are not those of the mask");
+        self.is_runs(label, text, RleStyle::Absolute);
     }
 
     /// The same for runs counted from the end of the one before (`relative`), from 0.
     #[track_caller]
     pub(crate) fn is_relative(&self, label: u8, text: &str) {
-        let mut pixels = vec![false; self.labels.len()];
-        let numbers: Vec<usize> = text.split_whitespace().map(|n| n.parse().expect("a number")).collect();
-        let mut end = 0;
-        for run in numbers.chunks(2) {
-            let start = end + run[0];
-            end = start + run[1];
-            pixels[start..end].fill(true);
-        }
-        assert!(pixels == self.columns(label), "relative runs of label {label} are not those of the mask");
+        self.is_runs(label, text, RleStyle::Relative);
+    }
+
+    #[track_caller]
+    fn is_runs(&self, label: u8, text: &str, style: RleStyle) {
+        let size = Size::new(self.height as u32, self.width as u32);
+        let runs = decode_rle(text, size, style).expect("run lengths of this image");
+        assert!(columns_of(&runs) == self.columns(label), "runs of label {label} are not those of the mask");
     }
 }
 
-/// The pixels of COCO's compressed counts, down the columns.
-pub(crate) fn coco_columns(counts: &str) -> Vec<bool> {
-    let (mut lengths, mut bytes) = (Vec::<i64>::new(), counts.bytes().map(|b| i64::from(b) - 48));
-    while let Some(first) = bytes.next() {
-        let (mut value, mut shift, mut last) = (first & 31, 5, first);
-        while last & 32 != 0 {
-            last = bytes.next().expect("counts end with a last letter");
-            value |= (last & 31) << shift;
-            shift += 5;
-        }
-        if last & 16 != 0 {
-            value |= -1 << shift;
-        }
-        let before = if lengths.len() > 2 { lengths[lengths.len() - 2] } else { 0 };
-        lengths.push(value + before);
-    }
-    let mut pixels = Vec::new();
-    for (n, length) in lengths.into_iter().enumerate() {
-        pixels.resize(pixels.len() + length as usize, n % 2 == 1);
+/// The pixels of a COCO mask, down the columns.
+pub(crate) fn coco_columns(mask: &Value) -> Vec<bool> {
+    let mask = serde_json::from_value(mask.clone()).expect("a size and compressed counts");
+    columns_of(&decode_coco(&mask).expect("counts that add up"))
+}
+
+fn columns_of(runs: &Runs) -> Vec<bool> {
+    let mut pixels = vec![false; runs.size().area() as usize];
+    for run in runs.runs() {
+        pixels[run.start as usize..run.end() as usize].fill(true);
     }
     pixels
+}
+
+/// A label in memory, opened.
+fn label(bytes: &[u8]) -> LabelReader {
+    let limits = Limits { pixels_max: 1 << 30, memory_bytes: 1 << 30, scratch_dir: std::env::temp_dir() };
+    LabelReader::open_from(Box::new(Bytes(bytes.to_vec())), Path::new("a mask"), &limits).expect("a label")
+}
+
+/// The bands of a label whose numbers have 8 bits.
+fn planes(label: &LabelReader) -> Vec<Mask> {
+    let size = label.info().size;
+    let mut labels = Labels::default();
+    label.read(Rect::whole(size), &mut labels).expect("whole pixels");
+    let plane = |plane: &[u16]| Mask {
+        height: size.height as usize,
+        width: size.width as usize,
+        labels: plane.iter().map(|&value| u8::try_from(value).expect("8 bits")).collect(),
+    };
+    labels.values.chunks(size.area() as usize).map(plane).collect()
+}
+
+#[derive(Debug)]
+struct Bytes(Vec<u8>);
+
+impl ReadAt for Bytes {
+    fn length(&self) -> std::io::Result<u64> {
+        Ok(self.0.len() as u64)
+    }
+
+    fn read_at(&self, at: u64, out: &mut [u8]) -> std::io::Result<usize> {
+        let rest = self.0.get(at as usize..).unwrap_or_default();
+        let count = rest.len().min(out.len());
+        out[..count].copy_from_slice(&rest[..count]);
+        Ok(count)
+    }
 }
 
 /// Probabilities `[C, H, W]` of a Zarr array of f16, from the files below its folder.
@@ -114,23 +137,11 @@ pub(crate) fn zarr(files: &BTreeMap<String, Vec<u8>>, folder: &str) -> (Vec<usiz
     (shape, scores)
 }
 
-/// The planes `[C][H, W]` of a TIFF of 8-bit samples that is one tile.
-pub(crate) fn tiff_planes(bytes: &[u8], planes: u32) -> Vec<Mask> {
-    let mut bytes = bytes.to_vec();
-    // The decoder at hand knows no palettes, so one (tag 262: 3) is shown as grey (1).
-    let palette = [6, 1, 3, 0, 1, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0];
-    if let Some(at) = bytes.windows(palette.len()).position(|entry| entry == palette) {
-        bytes[at + 12] = 1;
-    }
-    let mut decoder = tiff::decoder::Decoder::new(std::io::Cursor::new(bytes)).expect("a TIFF");
-    let (width, height) = decoder.dimensions().expect("dimensions");
-    assert_eq!(decoder.chunk_data_dimensions(0), (width, height), "one tile holds it");
-    let mut plane = |index| match decoder.read_chunk(index).expect("a tile") {
-        tiff::decoder::DecodingResult::U8(labels) => labels,
-        other => panic!("8-bit samples, not {other:?}"),
-    };
-    let mask = |labels| Mask { height: height as usize, width: width as usize, labels };
-    (0..planes).map(|index| mask(plane(index))).collect()
+/// The planes `[C][H, W]` of a TIFF of 8-bit samples.
+pub(crate) fn tiff_planes(bytes: &[u8], count: usize) -> Vec<Mask> {
+    let label = label(bytes);
+    assert_eq!((usize::from(label.info().bands), label.info().format), (count, Some(Format::Tiff)));
+    planes(&label)
 }
 
 /// The rows of a CSV table without line breaks in its cells, the header first.

@@ -136,7 +136,7 @@ fn annotations(files: &Files, id: &str, mask: &Mask) {
         for annotation in found {
             let segmentation = &annotation["segmentation"];
             assert_eq!(segmentation["size"], serde_json::json!([HEIGHT, WIDTH]));
-            assert!(coco_columns(text(&segmentation["counts"])) == pixels, "{id} {class}");
+            assert!(coco_columns(segmentation) == pixels, "{id} {class}");
             assert_eq!(annotation["area"], area);
         }
         let sum: u64 = of(&outlines, class).iter().map(|a| a["area"].as_u64().expect("an area")).sum();

@@ -225,7 +225,7 @@ fn a_tiff_is_read_by_ranges() {
     let cache = CacheOptions { folder: place.path("cache"), bytes_max: 1 << 30 };
     let runtime = bucket.runtime.handle().clone();
     let files = Files::new(bucket.s3.clone(), cache, runtime, Duration::ZERO, Metrics::new());
-    let limits = Limits { pixels_max: 1 << 30, memory_bytes: 1 << 24, spool_dir: place.path("") };
+    let limits = Limits { pixels_max: 1 << 30, memory_bytes: 1 << 24, scratch_dir: place.path("") };
     let uri = format!("{}/large.tif", bucket.uri);
     let info = marquetry_imagery::probe(&files, &uri, None, &limits).expect("a header");
     assert_eq!(info.size, Size::new(2048, 2048));

@@ -96,7 +96,6 @@ fn crates_know_only_what_they_may() {
     }
     for (library, home) in [
         ("ort", "marquetry-model"),
-        ("tiff", "marquetry-raster"),
         ("prometheus", "marquetry-telemetry"),
         ("axum", "marquetry-telemetry"),
         ("nvml-wrapper", "marquetry-telemetry"),
@@ -110,6 +109,15 @@ fn crates_know_only_what_they_may() {
             "{library} belongs in {home}, not in {users:?}"
         );
     }
+}
+
+/// The other TIFF library is what tests compare with: files are read by one parser, so that no file is readable in one
+/// place and damaged in another.
+#[test]
+fn tiff_is_read_by_one_parser() {
+    let known = dependencies();
+    let users: Vec<_> = known.iter().filter(|(_, d)| d.contains("tiff")).map(|(p, _)| p).collect();
+    assert!(users.is_empty(), "tiff is for tests alone, not for {users:?}");
 }
 
 /// Client libraries of services are named in one place each.

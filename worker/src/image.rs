@@ -21,7 +21,7 @@ pub struct ImageOptions {
     /// Most bytes of decoded pixels held for one image.
     pub memory_bytes: u64,
     /// Folder for the decoded pixels of images that are larger than that.
-    pub spool_dir: PathBuf,
+    pub scratch_dir: PathBuf,
     /// Where images are read from.
     pub files: Files,
 }
@@ -50,7 +50,7 @@ impl Images {
         let limits = Limits {
             pixels_max: options.pixels_max,
             memory_bytes: options.memory_bytes,
-            spool_dir: options.spool_dir.clone(),
+            scratch_dir: options.scratch_dir.clone(),
         };
         Self { limits, files: options.files.clone(), open: Mutex::default() }
     }

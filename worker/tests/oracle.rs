@@ -200,7 +200,7 @@ async fn send(
         images: ImageOptions {
             pixels_max: 1 << 20,
             memory_bytes: 1 << 20,
-            spool_dir: store.scratch(),
+            scratch_dir: store.scratch(),
             files: Files::local_only(),
         },
         deadline: (kind == Oracle::Hangs).then_some(std::time::Duration::from_millis(200)),

@@ -238,7 +238,7 @@ mod tests {
         std::fs::write(folder.path().join("a.png"), b"not a picture").unwrap();
         let (files, base) = (Files::local_only(), folder.path().display().to_string());
         let limits =
-            Limits { pixels_max: 1 << 30, memory_bytes: 1 << 20, spool_dir: folder.path().to_path_buf() };
+            Limits { pixels_max: 1 << 30, memory_bytes: 1 << 20, scratch_dir: folder.path().to_path_buf() };
         let (images, rejected) = probe_images(&files, find(&files, "", &base).unwrap(), &limits).unwrap();
         assert!(images.is_empty());
         assert!(rejected[0].id == "a" && rejected[0].reason.contains("a.png"), "{rejected:?}");

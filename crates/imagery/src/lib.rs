@@ -8,7 +8,7 @@
 use marquetry_raster::read::{Image, ImageInfo, Limits, ReadAt, ReadError, ReadErrorKind, probe_from};
 use marquetry_transport::{FileError, FileStat, Files, LocalFile, RemoteFile};
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::path::Path;
 
 /// Fetched at least when chunks are read: neighbouring windows often find theirs in the same block.
@@ -75,22 +75,17 @@ pub fn open(files: &Files, uri: &str, stat: Option<&FileStat>, limits: &Limits) 
     }
 }
 
-/// The bytes of the image at `uri` to read and seek in, whatever its format.
+/// The bytes of the image at `uri`, whatever its format, to be read in a few small places.
 ///
 /// # Errors
 /// When the file cannot be had.
-pub fn bytes(files: &Files, uri: &str) -> Result<Box<dyn ReadSeek>, ImageError> {
-    if let Some(source) = remote(files, uri, None, HEADER_BLOCK_BYTES)? {
-        return Ok(Box::new(Cursor { source, at: 0 }));
+pub fn bytes(files: &Files, uri: &str) -> Result<Box<dyn ReadAt>, ImageError> {
+    if let Some(remote) = remote(files, uri, None, HEADER_BLOCK_BYTES)? {
+        return Ok(Box::new(remote));
     }
     let file = File::open(uri).map_err(|error| FileError::of_disk("read", uri, &error))?;
     Ok(Box::new(file))
 }
-
-/// What can be read from any place.
-pub trait ReadSeek: Read + Seek {}
-
-impl<T: Read + Seek> ReadSeek for T {}
 
 fn is_read_by_range(uri: &str) -> bool {
     let ending = uri.rsplit_once('.').map_or("", |(_, ending)| ending);
@@ -147,32 +142,5 @@ impl ReadAt for Copy {
 
     fn read_at(&self, at: u64, out: &mut [u8]) -> io::Result<usize> {
         ReadAt::read_at(&self.file, at, out)
-    }
-}
-
-/// A place in an object.
-#[derive(Debug)]
-struct Cursor {
-    source: Remote,
-    at: u64,
-}
-
-impl Read for Cursor {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let count = self.source.read_at(self.at, out)?;
-        self.at += count as u64;
-        Ok(count)
-    }
-}
-
-impl Seek for Cursor {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let at = match to {
-            SeekFrom::Start(at) => Some(at),
-            SeekFrom::Current(by) => self.at.checked_add_signed(by),
-            SeekFrom::End(by) => self.source.0.size_bytes().checked_add_signed(by),
-        };
-        self.at = at.ok_or(io::ErrorKind::InvalidInput)?;
-        Ok(self.at)
     }
 }

@@ -3,4 +3,5 @@
 //! This crate must not know: jobs, models, queues.
 
 pub mod read;
+pub mod rle;
 pub mod write;

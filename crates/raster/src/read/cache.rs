@@ -16,17 +16,18 @@ pub(super) struct Chunks {
 
 #[derive(Debug, Default)]
 struct State {
-    slots: HashMap<u64, Slot>,
+    slots: HashMap<u64, CachedChunk>,
     /// Loaded chunks that nobody reads, the longest unused first.
     idle: BTreeMap<u64, u64>,
     /// Counts releases, to give every idle chunk an age.
     clock: u64,
     held_bytes: u64,
+    #[cfg(test)]
     decoded: u64,
 }
 
 #[derive(Debug)]
-struct Slot {
+struct CachedChunk {
     /// Missing while a thread decodes it.
     data: Option<Arc<Vec<u8>>>,
     bytes: u64,
@@ -59,6 +60,7 @@ impl Chunks {
     }
 
     /// How many chunks were decoded so far.
+    #[cfg(test)]
     pub(super) fn decoded(&self) -> u64 {
         self.lock().decoded
     }
@@ -75,7 +77,7 @@ impl Chunks {
                     return Some(data);
                 }
             } else if state.make_room(bytes, self.budget) {
-                state.slots.insert(key, Slot { data: None, bytes, readers: 1, age: 0 });
+                state.slots.insert(key, CachedChunk { data: None, bytes, readers: 1, age: 0 });
                 return None;
             }
             // Nobody waits while reading or decoding, so those who hold the room will give it back.
@@ -88,7 +90,10 @@ impl Chunks {
         let result = decoded.map(Arc::new);
         match &result {
             Ok(data) => {
-                state.decoded += 1;
+                #[cfg(test)]
+                {
+                    state.decoded += 1;
+                }
                 if let Some(slot) = state.slots.get_mut(&key) {
                     slot.data = Some(Arc::clone(data));
                 }

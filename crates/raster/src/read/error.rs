@@ -1,6 +1,9 @@
-//! What can go wrong with an image, and what to do about it.
+//! What can go wrong with an image or a label file, and what to do about it.
 
+use marquetry_failure::{Classify, FailureClass};
+use std::error::Error;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// How a caller should take a [`ReadError`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -11,25 +14,31 @@ pub enum ReadErrorKind {
     TooLarge,
     /// The file may be fine, but is of a kind that is not read here: reject the image.
     Unsupported,
-    /// The disk or the network failed, or the spool folder is full: worth another try.
+    /// The disk or the network failed, or the scratch folder is full: worth another try.
     Io,
 }
 
+/// A cause that several clones of an error share.
+type Cause = Arc<dyn Error + Send + Sync>;
+
 /// An image that could not be read: which, while doing what, what was found, what to do.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("{}: {doing} failed: {found}; {advice}", path.display())]
 pub struct ReadError {
     path: PathBuf,
     doing: &'static str,
     kind: ReadErrorKind,
+    class: FailureClass,
     found: String,
     advice: String,
+    #[source]
+    cause: Option<Cause>,
 }
 
 impl ReadError {
-    pub(super) fn new(path: &Path, doing: &'static str, fault: Fault) -> Self {
-        let Fault { kind, found, advice } = fault;
-        Self { path: path.to_owned(), doing, kind, found, advice }
+    pub(crate) fn new(path: &Path, doing: &'static str, fault: Fault) -> Self {
+        let Fault { kind, class, found, advice, cause } = fault;
+        Self { path: path.to_owned(), doing, kind, class, found, advice, cause }
     }
 
     /// Whether the image is to be rejected or the read may be tried again.
@@ -48,67 +57,85 @@ impl ReadError {
     }
 }
 
+impl Classify for ReadError {
+    fn class(&self) -> FailureClass {
+        self.class
+    }
+}
+
 /// A [`ReadError`] before it is known which file it speaks of.
 #[derive(Debug)]
-pub(super) struct Fault {
+pub(crate) struct Fault {
     kind: ReadErrorKind,
+    class: FailureClass,
     found: String,
     advice: String,
+    cause: Option<Cause>,
 }
 
 impl Fault {
-    pub(super) fn unreadable(found: impl Into<String>) -> Self {
-        Self {
-            kind: ReadErrorKind::Unreadable,
-            found: found.into(),
-            advice: "replace the file by an intact copy or leave the image out".to_owned(),
-        }
+    fn new(kind: ReadErrorKind, class: FailureClass, found: String, advice: String) -> Self {
+        Self { kind, class, found, advice, cause: None }
     }
 
-    pub(super) fn unsupported(found: impl Into<String>) -> Self {
-        Self {
-            kind: ReadErrorKind::Unsupported,
-            found: found.into(),
-            advice: "convert it, for instance to a tiled TIFF with `gdal_translate -co TILED=YES -co COMPRESS=DEFLATE in \
-                     out.tif`"
-                .to_owned(),
-        }
+    pub(crate) fn unreadable(found: impl Into<String>) -> Self {
+        let advice = "replace the file by an intact copy or leave the image out";
+        Self::new(ReadErrorKind::Unreadable, FailureClass::Input, found.into(), advice.to_owned())
     }
 
-    pub(super) fn too_large(found: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { kind: ReadErrorKind::TooLarge, found: found.into(), advice: advice.into() }
+    /// What a decoder or parser complained about.
+    pub(crate) fn damaged(error: impl Error + Send + Sync + 'static) -> Self {
+        Self::unreadable(error.to_string()).because(error)
+    }
+
+    pub(crate) fn unsupported(found: impl Into<String>) -> Self {
+        let advice = "convert it, for instance to a tiled TIFF with `gdal_translate -co TILED=YES -co \
+                      COMPRESS=DEFLATE in out.tif`";
+        Self::new(ReadErrorKind::Unsupported, FailureClass::Input, found.into(), advice.to_owned())
+    }
+
+    pub(crate) fn too_large(found: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self::new(ReadErrorKind::TooLarge, FailureClass::Input, found.into(), advice.into())
     }
 
     /// An operating system's answer: a file that is not there stays so, anything else may pass.
-    pub(super) fn io(error: &std::io::Error) -> Self {
+    pub(crate) fn io(error: std::io::Error) -> Self {
         use std::io::ErrorKind as Os;
         match error.kind() {
             Os::NotFound
             | Os::IsADirectory
             | Os::NotADirectory
             | Os::PermissionDenied
-            | Os::InvalidFilename => {
-                Self::unreadable(error.to_string()).advise("check the path and its permissions")
-            }
-            Os::StaleNetworkFileHandle => {
-                Self::unreadable(error.to_string()).advise("run the job again to plan it anew")
-            }
-            Os::UnexpectedEof => Self::unreadable("the file ends too early"),
-            _ => Self::passing(error),
+            | Os::InvalidFilename => Self::damaged(error).advise("check the path and its permissions"),
+            Os::StaleNetworkFileHandle => Self::damaged(error).advise("run the job again to plan it anew"),
+            Os::UnexpectedEof => Self::unreadable("the file ends too early").because(error),
+            _ => Self::trouble(error, FailureClass::Passing),
         }
     }
 
-    /// Trouble that is not the image's.
-    pub(super) fn passing(error: &std::io::Error) -> Self {
-        Self {
-            kind: ReadErrorKind::Io,
-            found: error.to_string(),
-            advice: "try again, and look at the disk or the network if it stays".to_owned(),
-        }
+    /// What this machine's scratch folder or memory answered: another machine may do better.
+    pub(crate) fn machine(error: std::io::Error) -> Self {
+        Self::trouble(error, FailureClass::Worker)
     }
 
-    pub(super) fn advise(mut self, advice: impl Into<String>) -> Self {
+    fn trouble(error: std::io::Error, class: FailureClass) -> Self {
+        let advice = "try again, and look at the disk or the network if it stays";
+        Self::new(ReadErrorKind::Io, class, error.to_string(), advice.to_owned()).because(error)
+    }
+
+    pub(crate) fn advise(mut self, advice: impl Into<String>) -> Self {
         self.advice = advice.into();
+        self
+    }
+
+    /// Puts before what was found which part of the file it was found in.
+    pub(crate) fn at(mut self, part: &str) -> Self {
+        self.found = format!("{part}: {}", self.found);
+        self
+    }
+
+    pub(crate) fn because(mut self, cause: impl Error + Send + Sync + 'static) -> Self {
+        self.cause = Some(Arc::new(cause));
         self
     }
 }

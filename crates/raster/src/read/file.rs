@@ -44,34 +44,34 @@ impl ReadAt for File {
 
 /// What an image is read from. It has no cursor, so that threads can read from it at once.
 #[derive(Debug)]
-pub(super) struct Source {
+pub(crate) struct Source {
     bytes: Box<dyn ReadAt>,
     length: u64,
 }
 
 impl Source {
-    pub(super) fn open(path: &Path) -> Result<Self, Fault> {
-        let file = File::open(path).map_err(|error| Fault::io(&error))?;
+    pub(crate) fn open(path: &Path) -> Result<Self, Fault> {
+        let file = File::open(path).map_err(Fault::io)?;
         Self::of(Box::new(file))
     }
 
-    pub(super) fn of(bytes: Box<dyn ReadAt>) -> Result<Self, Fault> {
-        let length = bytes.length().map_err(|error| Fault::io(&error))?;
+    pub(crate) fn of(bytes: Box<dyn ReadAt>) -> Result<Self, Fault> {
+        let length = bytes.length().map_err(Fault::io)?;
         Ok(Self { bytes, length })
     }
 
     /// A file that was just written, `length` bytes long.
-    pub(super) fn written(file: File, length: u64) -> Self {
+    pub(crate) fn written(file: File, length: u64) -> Self {
         Self { bytes: Box::new(file), length }
     }
 
     /// Bytes in the file.
-    pub(super) const fn length(&self) -> u64 {
+    pub(crate) const fn length(&self) -> u64 {
         self.length
     }
 
     /// Fills `out` from byte `at` on.
-    pub(super) fn read_at(&self, at: u64, out: &mut [u8]) -> Result<(), Fault> {
+    pub(crate) fn read_at(&self, at: u64, out: &mut [u8]) -> Result<(), Fault> {
         self.check(at, out.len() as u64)?;
         let mut done = 0;
         while done < out.len() {
@@ -79,14 +79,14 @@ impl Source {
                 Ok(0) => return Err(Fault::unreadable("the file became shorter while it was read")),
                 Ok(n) => done += n,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(Fault::io(&error)),
+                Err(error) => return Err(Fault::io(error)),
             }
         }
         Ok(())
     }
 
     /// The `count` bytes from byte `at` on. No more is allocated than the file has.
-    pub(super) fn bytes(&self, at: u64, count: u64) -> Result<Vec<u8>, Fault> {
+    pub(crate) fn bytes(&self, at: u64, count: u64) -> Result<Vec<u8>, Fault> {
         self.check(at, count)?;
         let mut out = vec![0; count as usize];
         self.read_at(at, &mut out)?;
@@ -104,14 +104,14 @@ impl Source {
     }
 
     /// Runs a decoder that wants a stream. A fault of the disk stays one, whatever error the decoder makes of it.
-    pub(super) fn decode<T>(
+    pub(crate) fn decode<T>(
         &self,
         decode: impl FnOnce(BufReader<Stream<'_>>) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
         let failed = OnceCell::new();
         let stream = Stream { source: self, at: 0, failed: &failed };
         let result = guarded(|| decode(BufReader::with_capacity(64 << 10, stream)));
-        match failed.get() {
+        match failed.into_inner() {
             Some(error) if result.is_err() => Err(Fault::io(error)),
             _ => result,
         }
@@ -119,7 +119,7 @@ impl Source {
 }
 
 /// A cursor over a [`Source`] that remembers what the operating system complained about.
-pub(super) struct Stream<'a> {
+pub(crate) struct Stream<'a> {
     source: &'a Source,
     at: u64,
     failed: &'a OnceCell<io::Error>,

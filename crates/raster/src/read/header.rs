@@ -57,7 +57,7 @@ pub struct Limits {
     pub memory_bytes: u64,
     /// Folder for the decoded pixels of PNG files that are larger than that. The files there have no name and vanish
     /// with the image or the process.
-    pub spool_dir: PathBuf,
+    pub scratch_dir: PathBuf,
 }
 
 /// What a reader needs to know. All of it but the orientation speaks of the image as it is stored.

@@ -4,6 +4,7 @@ use super::error::{Fault, ReadError};
 use super::file::{ReadAt, Source};
 use super::header::{Format, Header, ImageInfo, Limits};
 use super::pixels::Pixels;
+use super::png::PngSamples;
 use super::tiff::Tiff;
 use super::whole::Whole;
 use super::{jpeg, other, png, tiff};
@@ -44,13 +45,13 @@ fn header(source: Result<Source, Fault>, name: &Path, limits: &Limits) -> Result
 #[derive(Debug)]
 pub struct Image {
     path: PathBuf,
-    info: ImageInfo,
-    header: Header,
-    content: Content,
+    pub(super) info: ImageInfo,
+    pub(super) header: Header,
+    pub(super) content: Content,
 }
 
 #[derive(Debug)]
-enum Content {
+pub(super) enum Content {
     Whole(Whole),
     Tiff(Box<Tiff>),
 }
@@ -59,9 +60,9 @@ impl Image {
     /// Opens an image.
     ///
     /// # Errors
-    /// As [`probe`], and if the pixels of a file that is decoded whole are damaged, or the spool folder has no room.
+    /// As [`probe`], and if the pixels of a file that is decoded whole are damaged, or the scratch folder has no room.
     pub fn open(path: &Path, limits: &Limits) -> Result<Self, ReadError> {
-        Self::load(Source::open(path), path, limits)
+        Self::load(Source::open(path), path, limits, PngSamples::Colours)
     }
 
     /// [`open`](Self::open) of what is no file. `name` is what messages call it.
@@ -69,10 +70,15 @@ impl Image {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_from(bytes: Box<dyn ReadAt>, name: &Path, limits: &Limits) -> Result<Self, ReadError> {
-        Self::load(Source::of(bytes), name, limits)
+        Self::load(Source::of(bytes), name, limits, PngSamples::Colours)
     }
 
-    fn load(source: Result<Source, Fault>, name: &Path, limits: &Limits) -> Result<Self, ReadError> {
+    pub(super) fn load(
+        source: Result<Source, Fault>,
+        name: &Path,
+        limits: &Limits,
+        samples: PngSamples,
+    ) -> Result<Self, ReadError> {
         let open = || -> Result<(Header, Content), Fault> {
             let source = source?;
             let format = detect(&source)?;
@@ -81,7 +87,7 @@ impl Image {
                 return Ok((header, Content::Tiff(Box::new(tiff))));
             }
             let (header, whole) = match format {
-                Format::Png => png::load(&source, limits)?,
+                Format::Png => png::load(&source, limits, samples)?,
                 Format::Jpeg => jpeg::load(&source, limits)?,
                 _ => other::load(format, &source, limits)?,
             };
@@ -97,7 +103,8 @@ impl Image {
     }
 
     /// How many strips and tiles were decoded so far; 0 for an image that was decoded when it was opened.
-    pub fn chunks_decoded(&self) -> u64 {
+    #[cfg(test)]
+    pub(super) fn chunks_decoded(&self) -> u64 {
         match &self.content {
             Content::Whole(_) => 0,
             Content::Tiff(tiff) => tiff.decoded(),
@@ -115,13 +122,19 @@ impl Image {
     }
 
     fn window(&self, rect: Rect, out: &mut Pixels) -> Result<(), Fault> {
-        let whole = Rect::whole(self.info.size);
-        if !whole.contains(rect) {
-            let Rect { top, left, size } = rect;
-            let found =
-                format!("the window of {size} px at ({top}, {left}) is not inside its {} px", whole.size);
-            return Err(Fault::unreadable(found).advise("plan the job again if the file has changed since"));
+        self.shown(rect, out)?;
+        if !self.header.sample.is_float() {
+            return Ok(());
         }
+        match out.first_not_finite() {
+            None => Ok(()),
+            Some((band, row, col)) => Err(not_finite(rect, (band, row, col))),
+        }
+    }
+
+    /// Reads the window `rect` of the image as shown, whatever its values are.
+    pub(super) fn shown(&self, rect: Rect, out: &mut Pixels) -> Result<(), Fault> {
+        check_inside(rect, self.info.size)?;
         if rect.size.is_empty() {
             out.reshape(rect.size, self.info.bands);
             return Ok(());
@@ -134,13 +147,7 @@ impl Image {
             self.stored(self.source_of(rect), &mut stored)?;
             stored.transformed_into(element, out);
         }
-        if !self.header.sample.is_float() {
-            return Ok(());
-        }
-        match out.first_not_finite() {
-            None => Ok(()),
-            Some((band, row, col)) => Err(not_finite(rect, (band, row, col))),
-        }
+        Ok(())
     }
 
     /// The part of the stored image that is shown as `rect`.
@@ -164,6 +171,18 @@ impl Image {
     }
 }
 
+/// Refuses windows that reach out of an image of `size`.
+pub(super) fn check_inside(rect: Rect, size: Size) -> Result<(), Fault> {
+    if Rect::whole(size).contains(rect) {
+        return Ok(());
+    }
+    let found = format!(
+        "the window of {} px at ({}, {}) is not inside its {size} px",
+        rect.size, rect.top, rect.left
+    );
+    Err(Fault::unreadable(found).advise("plan the job again if the file has changed since"))
+}
+
 /// Band, row and column are those in the window.
 fn not_finite(rect: Rect, (band, row, col): (usize, usize, usize)) -> Fault {
     let found = format!(
@@ -178,7 +197,7 @@ fn not_finite(rect: Rect, (band, row, col): (usize, usize, usize)) -> Fault {
 }
 
 /// The format, from the first bytes.
-fn detect(source: &Source) -> Result<Format, Fault> {
+pub(crate) fn detect(source: &Source) -> Result<Format, Fault> {
     if source.length() == 0 {
         return Err(Fault::unreadable("the file is empty"));
     }

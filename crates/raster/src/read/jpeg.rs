@@ -94,7 +94,7 @@ pub(super) fn decode(bytes: &[u8], wanted: Wanted, size: Size, components: usize
 fn fault(error: zune_jpeg::errors::DecodeErrors) -> Fault {
     match error {
         zune_jpeg::errors::DecodeErrors::Unsupported(what) => Fault::unsupported(format!("{what:?}")),
-        other => Fault::unreadable(format!("{other:?}")),
+        other => Fault::unreadable(format!("{other:?}")).because(other),
     }
 }
 
@@ -204,13 +204,13 @@ trait Skip: Read {
     fn skip(&mut self, count: usize) -> Result<(), Fault>;
 
     fn take_bytes(&mut self, out: &mut [u8]) -> Result<(), Fault> {
-        self.read_exact(out).map_err(|error| Fault::io(&error))
+        self.read_exact(out).map_err(Fault::io)
     }
 }
 
 impl Skip for BufReader<Stream<'_>> {
     fn skip(&mut self, count: usize) -> Result<(), Fault> {
-        self.seek_relative(count as i64).map_err(|error| Fault::io(&error))
+        self.seek_relative(count as i64).map_err(Fault::io)
     }
 }
 

@@ -7,16 +7,17 @@
 
 mod cache;
 mod colour;
-mod error;
-mod file;
+pub(crate) mod error;
+pub(crate) mod file;
 mod header;
 mod image;
 mod jpeg;
+pub mod labels;
 mod other;
 mod pixels;
 mod png;
 mod samples;
-mod tiff;
+pub(crate) mod tiff;
 mod whole;
 
 #[cfg(test)]
@@ -25,5 +26,6 @@ mod tests;
 pub use error::{ReadError, ReadErrorKind};
 pub use file::ReadAt;
 pub use header::{Depth, Format, ImageInfo, Limits};
+pub(crate) use image::detect;
 pub use image::{Image, probe, probe_from};
 pub use pixels::Pixels;

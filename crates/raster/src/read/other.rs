@@ -52,8 +52,8 @@ fn start<'a>(
 
 fn fault(error: ImageError) -> Fault {
     match error {
-        ImageError::IoError(error) => Fault::io(&error),
-        ImageError::Unsupported(error) => Fault::unsupported(error.to_string()),
-        other => Fault::unreadable(other.to_string()),
+        ImageError::IoError(error) => Fault::io(error),
+        ImageError::Unsupported(error) => Fault::unsupported(error.to_string()).because(error),
+        other => Fault::damaged(other),
     }
 }

@@ -1,5 +1,9 @@
-//! PNG: held in memory where it fits, else decoded row by row into the spool folder.
+//! PNG: held in memory where it fits, else decoded row by row into the scratch folder.
+//!
+//! An image has colours: palettes are expanded, few bits are stretched. A label has numbers: the index into the palette,
+//! or the grey value, as it stands in the file.
 
+use super::colour::Colour;
 use super::error::Fault;
 use super::file::{Source, Stream};
 use super::header::{Format, Header, Limits, exif_orientation};
@@ -9,27 +13,50 @@ use marquetry_geometry::Size;
 use png::{BitDepth, ColorType, Decoder, DecodingError, Reader, Transformations};
 use std::io::BufReader;
 
+/// What the samples of a decoded PNG are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PngSamples {
+    /// Palettes are RGB, 1 to 4 bits are 8, and transparent colours are an alpha band, which is dropped as any other.
+    Colours,
+    /// The numbers of the file, of 1 to 4 bits in a byte each.
+    Numbers,
+}
+
 /// Reads what comes before the pixels. EXIF data is looked for there only, where the standard wants it.
 pub(super) fn header(source: &Source, limits: &Limits) -> Result<Header, Fault> {
-    source.decode(|stream| Ok(start(stream, limits)?.0))
+    source.decode(|stream| Ok(start(stream, limits, PngSamples::Colours)?.0))
 }
 
 /// Decodes the whole image.
-pub(super) fn load(source: &Source, limits: &Limits) -> Result<(Header, Whole), Fault> {
+pub(super) fn load(source: &Source, limits: &Limits, samples: PngSamples) -> Result<(Header, Whole), Fault> {
     source.decode(|stream| {
-        let (header, mut reader) = start(stream, limits)?;
+        let (header, mut reader) = start(stream, limits, samples)?;
         let wide = header.sample == SampleType::U16;
+        let bits = reader.output_color_type().1 as usize;
+        let row_samples = header.size.width as usize * usize::from(header.per_pixel);
+        let row_bytes = (row_samples * bits).div_ceil(8);
         let whole = if header.fits(limits) {
-            let mut bytes = vec![0; header.decoded_bytes() as usize];
+            let mut bytes = vec![0; row_bytes * header.size.height as usize];
             reader.next_frame(&mut bytes).map_err(fault)?;
             to_native(&mut bytes, wide);
+            if bits < 8 {
+                let mut unpacked = Vec::with_capacity(header.decoded_bytes() as usize);
+                bytes.chunks_exact(row_bytes).for_each(|row| unpack(row, bits, row_samples, &mut unpacked));
+                bytes = unpacked;
+            }
             Whole::Memory(bytes)
         } else {
-            let mut line = vec![0; header.size.width as usize * header.pixel_bytes()];
-            Whole::spool(limits, header.decoded_bytes(), |put| {
+            let (mut line, mut unpacked) = (vec![0; row_bytes], Vec::new());
+            Whole::to_scratch(limits, header.decoded_bytes(), |put| {
                 while reader.read_row(&mut line).map_err(fault)?.is_some() {
                     to_native(&mut line, wide);
-                    put(&line)?;
+                    if bits < 8 {
+                        unpacked.clear();
+                        unpack(&line, bits, row_samples, &mut unpacked);
+                        put(&unpacked)?;
+                    } else {
+                        put(&line)?;
+                    }
                 }
                 Ok(())
             })?
@@ -40,12 +67,18 @@ pub(super) fn load(source: &Source, limits: &Limits) -> Result<(Header, Whole), 
 
 type PngReader<'a> = Reader<BufReader<Stream<'a>>>;
 
-fn start<'a>(stream: BufReader<Stream<'a>>, limits: &Limits) -> Result<(Header, PngReader<'a>), Fault> {
+fn start<'a>(
+    stream: BufReader<Stream<'a>>,
+    limits: &Limits,
+    samples: PngSamples,
+) -> Result<(Header, PngReader<'a>), Fault> {
     let mut decoder = Decoder::new(stream);
     decoder.set_ignore_text_chunk(true);
     decoder.set_ignore_iccp_chunk(true);
-    // Palettes to RGB, 1 to 4 bits to 8, transparent colours to an alpha band, which is then dropped as any other.
-    decoder.set_transformations(Transformations::EXPAND);
+    decoder.set_transformations(match samples {
+        PngSamples::Colours => Transformations::EXPAND,
+        PngSamples::Numbers => Transformations::IDENTITY,
+    });
     let reader = decoder.read_info().map_err(fault)?;
     let info = reader.info();
     let size = Size::new(info.height, info.width);
@@ -57,6 +90,10 @@ fn start<'a>(stream: BufReader<Stream<'a>>, limits: &Limits) -> Result<(Header, 
     };
     let mut header =
         Header::plain(Format::Png, size, sample, colours, colour.samples() as u16).check(limits)?;
+    if colour == ColorType::Indexed {
+        let colours = info.palette.as_deref().unwrap_or_default().as_chunks::<3>().0;
+        header.colour = Colour::Palette(colours.iter().map(|colour| colour.map(f32::from)).collect());
+    }
     if let Some(exif) = &info.exif_metadata {
         header.orientation = exif_orientation(exif);
     }
@@ -73,6 +110,13 @@ fn start<'a>(stream: BufReader<Stream<'a>>, limits: &Limits) -> Result<(Header, 
     Ok((header, reader))
 }
 
+/// Puts every sample of a row of `bits` bits, packed from the highest bit on, into a byte of its own.
+fn unpack(row: &[u8], bits: usize, samples: usize, out: &mut Vec<u8>) {
+    let mask = (1_u8 << bits) - 1;
+    let sample = |at: usize| row[at * bits / 8] >> (8 - bits - at * bits % 8) & mask;
+    out.extend((0..samples).map(sample));
+}
+
 /// PNG has big-endian samples.
 fn to_native(bytes: &mut [u8], wide: bool) {
     if wide && cfg!(target_endian = "little") {
@@ -82,10 +126,10 @@ fn to_native(bytes: &mut [u8], wide: bool) {
 
 fn fault(error: DecodingError) -> Fault {
     match error {
-        DecodingError::IoError(error) => Fault::io(&error),
+        DecodingError::IoError(error) => Fault::io(error),
         DecodingError::LimitsExceeded => {
             Fault::too_large("its rows or its metadata are too long", "convert it to a tiled TIFF")
         }
-        other => Fault::unreadable(other.to_string()),
+        other => Fault::damaged(other),
     }
 }

@@ -11,44 +11,45 @@ use std::io::{BufWriter, Write};
 #[derive(Debug)]
 pub(super) enum Whole {
     Memory(Vec<u8>),
-    Spooled(Source),
+    /// In a nameless file of the scratch folder.
+    Scratch(Source),
 }
 
 impl Whole {
-    /// Writes an image into a nameless file in the spool folder. `rows` is given the place to write each row to.
-    pub(super) fn spool(
+    /// Writes an image into a nameless file in the scratch folder. `rows` is given the place to write each row to.
+    pub(super) fn to_scratch(
         limits: &Limits,
         bytes: u64,
         rows: impl FnOnce(&mut dyn FnMut(&[u8]) -> Result<(), Fault>) -> Result<(), Fault>,
     ) -> Result<Self, Fault> {
-        let failed = |error: &std::io::Error| {
-            Fault::passing(error).advise(format!(
-                "check that the spool folder {} exists and has {bytes} bytes free",
-                limits.spool_dir.display()
+        let failed = |error| {
+            Fault::machine(error).advise(format!(
+                "check that the scratch folder {} exists and has {bytes} bytes free",
+                limits.scratch_dir.display()
             ))
         };
-        let file = tempfile::tempfile_in(&limits.spool_dir).map_err(|error| failed(&error))?;
+        let file = tempfile::tempfile_in(&limits.scratch_dir).map_err(failed)?;
         let mut writer = BufWriter::with_capacity(1 << 20, file);
-        rows(&mut |row| writer.write_all(row).map_err(|error| failed(&error)))?;
-        let file = writer.into_inner().map_err(|error| failed(error.error()))?;
-        Ok(Self::Spooled(Source::written(file, bytes)))
+        rows(&mut |row| writer.write_all(row).map_err(failed))?;
+        let file = writer.into_inner().map_err(|error| failed(error.into_error()))?;
+        Ok(Self::Scratch(Source::written(file, bytes)))
     }
 
     /// Reads the kept samples of `rect`, which lies inside the stored image.
     pub(super) fn read(&self, header: &Header, rect: Rect, out: &mut Pixels) -> Result<(), Fault> {
         let pixel = header.pixel_bytes();
         let wanted = rect.size.width as usize * pixel;
-        let mut spooled = Vec::new();
+        let mut line = Vec::new();
         out.reshape(rect.size, header.kept.len() as u16);
         for row in 0..rect.size.height {
             let at = ((rect.top as u64 + u64::from(row)) * u64::from(header.size.width) + rect.left as u64)
                 * pixel as u64;
             let bytes = match self {
                 Self::Memory(bytes) => &bytes[at as usize..at as usize + wanted],
-                Self::Spooled(file) => {
-                    spooled.resize(wanted, 0);
-                    file.read_at(at, &mut spooled)?;
-                    &spooled
+                Self::Scratch(file) => {
+                    line.resize(wanted, 0);
+                    file.read_at(at, &mut line)?;
+                    &line
                 }
             };
             for (band, &sample) in header.kept.iter().enumerate() {

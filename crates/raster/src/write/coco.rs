@@ -1,114 +1,28 @@
-//! The compressed run-length texts of COCO, and its lists of annotations.
+//! COCO's lists of annotations.
 
 use super::error::{Result, WriteError};
-use super::runs::{Run, Runs};
-use marquetry_geometry::Size;
+use crate::rle::{CocoMask, Runs};
 use serde::{Deserialize, Serialize};
 use std::io::Write;
 
-/// A mask as COCO writes it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CocoMask {
-    /// Height and width, px.
-    pub size: [u32; 2],
-    /// Lengths of runs down the columns, zeros first, in COCO's six-bit text.
-    pub counts: String,
-}
-
-/// The mask as COCO writes it.
-pub fn encode_coco(mask: &Runs) -> CocoMask {
-    let mut counts = Counts::default();
-    let mut free = 0;
-    for run in mask.runs() {
-        counts.push(run.start - free);
-        counts.push(run.length);
-        free = run.end();
-    }
-    let area = mask.size().area();
-    if free < area || area == 0 {
-        counts.push(area - free);
-    }
-    CocoMask { size: [mask.size().height, mask.size().width], counts: counts.text }
-}
-
-/// Writes lengths as text: from the fourth on as the difference to the one before the last.
-#[derive(Default)]
-struct Counts {
-    text: String,
-    before: [i64; 2],
-    written: usize,
-}
-
-impl Counts {
-    fn push(&mut self, length: u64) {
-        let length = length as i64;
-        let mut rest = if self.written > 2 { length - self.before[0] } else { length };
-        self.before = [self.before[1], length];
-        self.written += 1;
-        loop {
-            let bits = (rest & 0x1f) as u8;
-            rest >>= 5;
-            // The sign is the fifth bit of the last letter: stop only where it says what is left.
-            let more = if bits & 0x10 == 0 { rest != 0 } else { rest != -1 };
-            self.text.push(char::from(bits + if more { 0x20 } else { 0 } + b'0'));
-            if !more {
-                return;
-            }
-        }
-    }
-}
-
-/// Reads a mask of [`encode_coco`], or of any COCO file with compressed counts, back.
-///
-/// # Errors
-/// When the text has a strange letter, ends within a number, or does not add up to the image.
-pub fn decode_coco(mask: &CocoMask) -> Result<Runs> {
-    let fault = |found: String| WriteError::malformed("a COCO mask", found);
-    let size = Size::new(mask.size[0], mask.size[1]);
-    let mut lengths: Vec<i64> = Vec::new();
-    let (mut value, mut shift) = (0_i64, 0_u32);
-    for letter in mask.counts.bytes() {
-        let bits = letter.wrapping_sub(b'0');
-        if bits > 0x3f || shift > 55 {
-            return Err(fault(format!("byte {letter} after {} lengths", lengths.len())));
-        }
-        value |= i64::from(bits & 0x1f) << shift;
-        shift += 5;
-        if bits & 0x20 != 0 {
-            continue;
-        }
-        if bits & 0x10 != 0 {
-            value |= -1 << shift;
-        }
-        if lengths.len() > 2 {
-            value = value.saturating_add(lengths[lengths.len() - 2]);
-        }
-        lengths.push(value);
-        (value, shift) = (0, 0);
-    }
-    let negative = lengths.iter().any(|&length| length < 0);
-    let sum = lengths.iter().fold(0_u64, |sum, &length| sum.saturating_add(length.unsigned_abs()));
-    if shift != 0 || negative || sum != size.area() {
-        let found = format!("its lengths add up to {sum} px, the image of {size} px has {}", size.area());
-        return Err(fault(found));
-    }
-    let mut start = 0;
-    let runs = lengths.iter().enumerate().filter_map(|(index, &length)| {
-        let run = Run { start, length: length as u64 };
-        start += run.length;
-        (index % 2 == 1 && length > 0).then_some(run)
-    });
-    Runs::new(size, runs.collect::<Vec<_>>())
-}
-
 /// The id of an image in a COCO file: a number where the job's id is one, else the text itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum CocoId {
     /// COCO's own kind of id.
     Number(u64),
     /// What most readers accept as well.
     Text(String),
+}
+
+impl std::fmt::Display for CocoId {
+    /// As it stands in the file: a text has its quotation marks, so that 8 and "8" differ.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Number(number) => write!(f, "{number}"),
+            Self::Text(text) => write!(f, "{text:?}"),
+        }
+    }
 }
 
 impl From<&str> for CocoId {

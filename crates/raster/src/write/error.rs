@@ -1,6 +1,9 @@
 //! What can go wrong while an output is written or read back.
 
+use crate::rle::RunsError;
+use marquetry_failure::{Classify, FailureClass};
 use marquetry_geometry::Size;
+use std::error::Error;
 
 /// An output that could not be written, or a text that could not be read back: what, where, what to do.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +57,12 @@ pub enum WriteError {
         what: &'static str,
         /// What stands against it, and what to do.
         found: String,
+        /// The encoder's own words, where it was the encoder that refused.
+        source: Option<Box<dyn Error + Send + Sync>>,
     },
+    /// Runs of pixels that are no mask of their image.
+    #[error(transparent)]
+    Runs(#[from] RunsError),
     /// A text or file that was read back and is not what it should be.
     #[error("reading {what} failed: {found}")]
     Malformed {
@@ -62,6 +70,8 @@ pub enum WriteError {
         what: &'static str,
         /// What was found instead, and what to do.
         found: String,
+        /// The parser's own words, where there was one.
+        source: Option<Box<dyn Error + Send + Sync>>,
     },
 }
 
@@ -72,16 +82,35 @@ impl WriteError {
     }
 
     pub(super) fn impossible(what: &'static str, found: impl Into<String>) -> Self {
-        Self::Impossible { what, found: found.into() }
+        Self::Impossible { what, found: found.into(), source: None }
     }
 
     pub(super) fn malformed(what: &'static str, found: impl Into<String>) -> Self {
-        Self::Malformed { what, found: found.into() }
+        Self::Malformed { what, found: found.into(), source: None }
     }
 
-    /// Whether the same call may succeed later: only where the disk or the stream failed.
-    pub const fn is_retryable(&self) -> bool {
-        matches!(self, Self::Io { .. })
+    /// What an encoder refused.
+    pub(super) fn refused(what: &'static str, error: impl Error + Send + Sync + 'static) -> Self {
+        Self::Impossible { what, found: error.to_string(), source: Some(Box::new(error)) }
+    }
+
+    /// What a parser complained about.
+    pub(super) fn unparsed(what: &'static str, error: impl Error + Send + Sync + 'static) -> Self {
+        Self::Malformed { what, found: error.to_string(), source: Some(Box::new(error)) }
+    }
+}
+
+impl Classify for WriteError {
+    /// Outputs are written to this machine's disk first; rows come from Marquetry's own hand; what was read back or asked
+    /// for is the user's.
+    fn class(&self) -> FailureClass {
+        match self {
+            Self::Io { .. } => FailureClass::Worker,
+            Self::RowLength { .. } | Self::RowCount { .. } | Self::Label { .. } | Self::Runs(_) => {
+                FailureClass::Bug
+            }
+            Self::Impossible { .. } | Self::Malformed { .. } => FailureClass::Input,
+        }
     }
 }
 

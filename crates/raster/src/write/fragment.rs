@@ -1,11 +1,11 @@
 //! What one image adds to a submission, and the sinks that make it.
 
-use super::coco::{CocoAnnotation, CocoId, CocoSegmentation, bounding_box, encode_coco, write_line};
+use super::coco::{CocoAnnotation, CocoId, CocoSegmentation, bounding_box, write_line};
+use super::column_runs::ColumnRuns;
 use super::error::{Result, WriteError};
-use super::kaggle::{RleStyle, encode_rle};
 use super::legend::Legend;
-use super::runs::ColumnRuns;
-use super::sink::{LabelSink, Rows};
+use super::sink::{LabelSink, RowGuard};
+use crate::rle::{RleStyle, encode_coco, encode_rle};
 use marquetry_geometry::Size;
 use serde::{Deserialize, Serialize};
 use std::io::Write;
@@ -47,7 +47,7 @@ impl Fragment {
     pub fn from_json(bytes: &[u8]) -> Result<Self> {
         const WHAT: &str = "a submission fragment";
         let fragment: Self =
-            serde_json::from_slice(bytes).map_err(|error| WriteError::malformed(WHAT, error.to_string()))?;
+            serde_json::from_slice(bytes).map_err(|error| WriteError::unparsed(WHAT, error))?;
         if fragment.version != Self::VERSION {
             let found = format!("version {}, this program knows {}", fragment.version, Self::VERSION);
             return Err(WriteError::malformed(WHAT, found));
@@ -174,7 +174,7 @@ impl<W: Write + Send> LabelSink for CocoRleSink<W> {
 /// pixel before the exact quotient. Memory: the text.
 #[derive(Debug)]
 pub struct ClassTextSink<W> {
-    rows: Rows,
+    rows: RowGuard,
     image_id: String,
     /// The source row of every output row, ascending, and how many of them are written.
     source_rows: Vec<u32>,
@@ -198,7 +198,7 @@ impl<W: Write + Send> ClassTextSink<W> {
             return fault(format!("{size} px cannot be resized to {target} px"));
         }
         Ok(Self {
-            rows: Rows::new(size, legend),
+            rows: RowGuard::new(size, legend),
             image_id: image_id.to_owned(),
             source_rows: nearest(size.height, target.height),
             written: 0,

@@ -1,18 +1,14 @@
 //! Where an image lies on earth: GeoTIFF tags, carried from the source to what is made of it.
 
 use super::big_tiff::Values;
-use super::error::{Result, WriteError};
-use std::io::{Read, Seek};
-use tiff::decoder::Decoder;
-use tiff::decoder::ifd::Value;
-use tiff::tags::Tag;
+use crate::read::error::Fault;
+use crate::read::file::{ReadAt, Source};
+use crate::read::tiff::directory::{Directory, tag};
+use crate::read::{Format, ReadError, detect};
+use std::path::Path;
 
-const PIXEL_SCALE: u16 = 33550;
-const TIE_POINTS: u16 = 33922;
-const TRANSFORMATION: u16 = 34264;
-const KEYS: u16 = 34735;
-const KEY_DOUBLES: u16 = 34736;
-const KEY_TEXTS: u16 = 34737;
+/// Most values of a tag; ground control points, the longest list, are some hundreds.
+const VALUES_MAX: u64 = 1 << 20;
 
 /// The tags that tie an image's pixels to places, as its source had them.
 ///
@@ -24,22 +20,41 @@ pub struct GeoTags {
 }
 
 impl GeoTags {
-    /// Reads the tags of a TIFF file's first image; `None` where it has none, or is rotated by its orientation tag.
+    /// Reads the tags of a TIFF file's first image; `None` where it is no TIFF by its first bytes, has no such tags, or
+    /// is rotated by its orientation tag. `name` is what messages call it. No pixel is looked at.
     ///
     /// # Errors
-    /// When the file is no TIFF or its directory is damaged.
-    pub fn read(source: impl Read + Seek) -> Result<Option<Self>> {
-        let fault = |error: tiff::TiffError| WriteError::malformed("the GeoTIFF tags", error.to_string());
-        let mut decoder = Decoder::new(source).map_err(fault)?;
-        // An image that is shown turned is not in the frame its tags speak of.
-        let turned = decoder.find_tag_unsigned::<u16>(Tag::Orientation).map_err(fault)?.unwrap_or(1) != 1;
-        let mut tags = Vec::new();
-        for tag in [PIXEL_SCALE, TIE_POINTS, TRANSFORMATION, KEYS, KEY_DOUBLES, KEY_TEXTS] {
-            if let Some(value) = decoder.find_tag(Tag::Unknown(tag)).map_err(fault)? {
-                tags.push((tag, values(tag, value).map_err(fault)?));
-            }
+    /// When the bytes cannot be read, or the directory or one of these tags is damaged. The pixels may be fine all the
+    /// same: an output without its place on earth is what is lost.
+    pub fn read(bytes: Box<dyn ReadAt>, name: &Path) -> Result<Option<Self>, ReadError> {
+        Source::of(bytes)
+            .and_then(|source| Self::of(&source))
+            .map_err(|fault| ReadError::new(name, "reading the GeoTIFF tags", fault))
+    }
+
+    fn of(source: &Source) -> Result<Option<Self>, Fault> {
+        if detect(source)? != Format::Tiff {
+            return Ok(None);
         }
-        Ok((!turned && !tags.is_empty()).then_some(Self { tags }))
+        let directory = Directory::first(source)?;
+        // An image that is shown turned is not in the frame its tags speak of.
+        if directory.integer(source, tag::ORIENTATION)?.unwrap_or(1) != 1 {
+            return Ok(None);
+        }
+        let mut tags = Vec::new();
+        for tag in [tag::PIXEL_SCALE, tag::TIE_POINTS, tag::TRANSFORMATION] {
+            tags.extend(directory.numbers(source, tag, VALUES_MAX)?.map(|all| (tag, Values::Double(all))));
+        }
+        if let Some(keys) = directory.integers(source, tag::GEO_KEYS, VALUES_MAX)? {
+            let shorts: Result<Vec<u16>, _> = keys.into_iter().map(u16::try_from).collect();
+            let wide = |error| Fault::unreadable("its geo keys do not fit 16 bits").because(error);
+            tags.push((tag::GEO_KEYS, Values::Short(shorts.map_err(wide)?)));
+        }
+        let doubles = directory.numbers(source, tag::GEO_DOUBLES, VALUES_MAX)?;
+        tags.extend(doubles.map(|all| (tag::GEO_DOUBLES, Values::Double(all))));
+        let texts = directory.text(source, tag::GEO_TEXTS, VALUES_MAX)?;
+        tags.extend(texts.map(|text| (tag::GEO_TEXTS, Values::Ascii(text))));
+        Ok((!tags.is_empty()).then_some(Self { tags }))
     }
 
     pub(super) fn tags(&self) -> Vec<(u16, Values)> {
@@ -55,8 +70,8 @@ impl GeoTags {
 
     /// The value of a short geo key.
     fn key(&self, key: u16) -> Option<u16> {
-        let keys = self.tags.iter().find_map(|(tag, values)| match values {
-            Values::Short(all) if *tag == KEYS => Some(all),
+        let keys = self.tags.iter().find_map(|(found, values)| match values {
+            Values::Short(all) if *found == tag::GEO_KEYS => Some(all),
             _ => None,
         })?;
         // After the header, each key is its number, where it is (0: here), a count, and the value.
@@ -67,11 +82,11 @@ impl GeoTags {
     ///
     /// `None` for ground control points and for no tie at all. Coordinates are in the source's own reference system.
     pub fn transform(&self) -> Option<GeoTransform> {
-        let mut affine = if let Some(&[a, b, _, c, d, e, _, f, ..]) = self.doubles(TRANSFORMATION) {
+        let mut affine = if let Some(&[a, b, _, c, d, e, _, f, ..]) = self.doubles(tag::TRANSFORMATION) {
             [a, b, c, d, e, f]
         } else {
             let (&[sx, sy, ..], &[column, row, _, x, y, _]) =
-                (self.doubles(PIXEL_SCALE)?, self.doubles(TIE_POINTS)?)
+                (self.doubles(tag::PIXEL_SCALE)?, self.doubles(tag::TIE_POINTS)?)
             else {
                 return None;
             };
@@ -84,14 +99,6 @@ impl GeoTags {
         }
         affine.iter().all(|number| number.abs() < 1e100).then_some(GeoTransform { affine })
     }
-}
-
-fn values(tag: u16, value: Value) -> std::result::Result<Values, tiff::TiffError> {
-    Ok(match tag {
-        KEYS => Values::Short(value.into_u16_vec()?),
-        KEY_TEXTS => Values::Ascii(value.into_string()?),
-        _ => Values::Double(value.into_f64_vec()?),
-    })
 }
 
 /// An affine map from pixel edges (x to the right, y down) to places.

@@ -2,7 +2,7 @@
 
 use super::error::{Result, WriteError};
 use super::legend::Legend;
-use super::sink::{LabelSink, Rows};
+use super::sink::{LabelSink, RowGuard};
 use marquetry_geometry::Size;
 use std::io::Write;
 
@@ -12,7 +12,7 @@ const WHAT: &str = "a PNG mask";
 ///
 /// Pixels are class indices, not colours. Memory: a few rows.
 pub struct MaskPng<W: Write + Send + 'static> {
-    rows: Rows,
+    rows: RowGuard,
     wide: bool,
     bytes: Vec<u8>,
     stream: png::StreamWriter<'static, W>,
@@ -52,14 +52,14 @@ impl<W: Write + Send + 'static> MaskPng<W> {
         // Class indices are no brightnesses: differences between them only hide the runs from the compressor.
         encoder.set_filter(png::Filter::NoFilter);
         let stream = encoder.write_header().and_then(png::Writer::into_stream_writer).map_err(fault)?;
-        Ok(Self { rows: Rows::new(size, legend), wide, bytes: Vec::new(), stream })
+        Ok(Self { rows: RowGuard::new(size, legend), wide, bytes: Vec::new(), stream })
     }
 }
 
 fn fault(error: png::EncodingError) -> WriteError {
     match error {
         png::EncodingError::IoError(source) => WriteError::Io { what: WHAT, source },
-        other => WriteError::impossible(WHAT, other.to_string()),
+        other => WriteError::refused(WHAT, other),
     }
 }
 

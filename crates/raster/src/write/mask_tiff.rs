@@ -4,8 +4,8 @@ use super::big_tiff::Values;
 use super::error::Result;
 use super::geo::GeoTags;
 use super::legend::Legend;
-use super::sink::{LabelSink, Rows};
-use super::tiles::{Sample, TiffOptions, TiledTiff, band_names};
+use super::sink::{LabelSink, RowGuard};
+use super::tiles::{TiffOptions, TiffSample, TiledTiff, band_names};
 use marquetry_geometry::Size;
 use std::io::{Seek, Write};
 
@@ -16,7 +16,7 @@ use std::io::{Seek, Write};
 /// for each plane.
 #[derive(Debug)]
 pub struct MaskTiff<W: Write + Seek> {
-    rows: Rows,
+    rows: RowGuard,
     legend: Legend,
     geo: Option<GeoTags>,
     wide: bool,
@@ -36,9 +36,9 @@ impl<W: Write + Seek + Send> MaskTiff<W> {
         options: TiffOptions,
     ) -> Result<Self> {
         let wide = legend.max_value() > 255;
-        let sample = if wide { Sample::U16 } else { Sample::U8 };
+        let sample = if wide { TiffSample::U16 } else { TiffSample::U8 };
         let tiles = TiledTiff::new(out, "a TIFF mask", size, legend.planes(), sample, options)?;
-        Ok(Self { rows: Rows::new(size, legend), legend: legend.clone(), geo, wide, tiles })
+        Ok(Self { rows: RowGuard::new(size, legend), legend: legend.clone(), geo, wide, tiles })
     }
 }
 

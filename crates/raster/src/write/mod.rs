@@ -6,43 +6,45 @@
 
 mod big_tiff;
 mod coco;
+mod column_runs;
 mod error;
 mod fragment;
 mod geo;
-mod kaggle;
 mod legend;
 mod mask_png;
 mod mask_tiff;
+mod open_rings;
 mod polygons;
-mod runs;
 mod sample;
 mod score_tiff;
 mod score_zarr;
 mod scores;
 mod sink;
-mod slots;
 mod submission;
 mod tiles;
 mod trace;
 
-pub use coco::{CocoAnnotation, CocoId, CocoMask, CocoSegmentation, decode_coco, encode_coco, join_coco};
+pub use crate::rle::RleStyle;
+pub use coco::{CocoAnnotation, CocoId, CocoSegmentation, join_coco};
 pub use error::{Result, WriteError};
 pub use fragment::{ClassTextSink, CocoRleSink, Fragment, FragmentText, RleOptions, RleSink};
 pub use geo::{GeoTags, GeoTransform};
-pub use kaggle::{RleStyle, decode_rle, encode_rle};
 pub use legend::{Legend, is_background, palette};
 pub use mask_png::MaskPng;
 pub use mask_tiff::MaskTiff;
 pub use polygons::{CocoPolygonSink, GeoJsonSink};
-pub use runs::{Run, Runs};
 pub use score_tiff::ScoreTiff;
 pub use score_zarr::ScoreZarr;
 pub use scores::ScoreDepth;
 pub use sink::{LabelSink, ScoreSink, Split};
 pub use submission::{Submission, SubmissionClass, SubmissionColumns, SubmissionLayout};
-pub use tiles::{TiffCompression, TiffOptions};
+pub use tiles::TiffOptions;
 pub use trace::Polygon;
 
+#[cfg(test)]
+mod geo_tests;
+#[cfg(test)]
+mod label_tests;
 #[cfg(test)]
 mod raster_tests;
 #[cfg(test)]

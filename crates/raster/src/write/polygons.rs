@@ -1,12 +1,12 @@
 //! Outlines of components as GeoJSON and as COCO annotations.
 
-use super::coco::{CocoAnnotation, CocoId, CocoSegmentation, encode_coco, write_line};
+use super::coco::{CocoAnnotation, CocoId, CocoSegmentation, write_line};
 use super::error::{Result, WriteError};
 use super::geo::GeoTransform;
 use super::legend::Legend;
-use super::runs::{Run, Runs};
-use super::sink::{LabelSink, Rows};
+use super::sink::{LabelSink, RowGuard};
 use super::trace::{Polygon, Tracer};
+use crate::rle::{Run, Runs, encode_coco};
 use marquetry_geometry::Size;
 use std::io::Write;
 
@@ -34,10 +34,9 @@ impl Polygon {
                 .then_some(Run { start, length: u64::from(bottom - top) })
         };
         let runs = edges.chunks(2).map(run).collect::<Option<Vec<_>>>();
-        Runs::new(
-            size,
-            runs.ok_or_else(|| WriteError::malformed("a polygon", "rings that do not enclose pixels"))?,
-        )
+        let runs =
+            runs.ok_or_else(|| WriteError::malformed("a polygon", "rings that do not enclose pixels"))?;
+        Ok(Runs::new(size, runs)?)
     }
 
     /// Left, top, width and height of the box around it, px.
@@ -52,7 +51,7 @@ impl Polygon {
 /// Traces the chosen classes of every plane.
 #[derive(Debug)]
 struct Tracers {
-    rows: Rows,
+    rows: RowGuard,
     width: usize,
     planes: Vec<Tracer>,
 }
@@ -68,7 +67,7 @@ impl Tracers {
             Tracer::new(size, class_of)
         };
         let planes = (0..legend.planes()).map(tracer).collect();
-        Ok(Self { rows: Rows::new(size, legend), width: size.width as usize, planes })
+        Ok(Self { rows: RowGuard::new(size, legend), width: size.width as usize, planes })
     }
 
     fn row(&mut self, values: &[u16], mut done: impl FnMut(Polygon) -> Result<()>) -> Result<()> {

@@ -1,6 +1,7 @@
 use super::*;
-use crate::write::rle_tests::{labels, names, push};
-use crate::write::{CocoMask, decode_coco};
+use crate::rle::{CocoMask, decode_coco};
+use crate::write::geo_tests::{doubles, geo_source};
+use crate::write::rle_tests::{labels, names, pixels, push};
 use proptest::prelude::*;
 use serde_json::Value;
 use std::collections::HashSet;
@@ -87,15 +88,11 @@ fn planes_may_overlap() {
 #[test]
 fn places_run_counter_clockwise_too() {
     // One tie point at the corner of the first pixel, north up.
-    let mut bytes = std::io::Cursor::new(Vec::new());
-    let mut encoder = tiff::encoder::TiffEncoder::new(&mut bytes).unwrap();
-    let mut image = encoder.new_image::<tiff::encoder::colortype::Gray8>(1, 1).unwrap();
-    let tags = image.encoder();
-    tags.write_tag(tiff::tags::Tag::ModelPixelScaleTag, &[0.5, 0.5, 0.0][..]).unwrap();
-    tags.write_tag(tiff::tags::Tag::ModelTiepointTag, &[0.0, 0.0, 0.0, 10.0, 20.0, 0.0][..]).unwrap();
-    image.write_data(&[0]).unwrap();
-    bytes.set_position(0);
-    let transform = crate::write::GeoTags::read(bytes).unwrap().unwrap().transform();
+    let transform = geo_source(&[
+        (33550, doubles(&[0.5, 0.5, 0.0])),
+        (33922, doubles(&[0.0, 0.0, 0.0, 10.0, 20.0, 0.0])),
+    ]);
+    let transform = transform.unwrap().unwrap().transform();
     let mut out = Vec::new();
     let sink = GeoJsonSink::new(&mut out, "a", Size::new(1, 2), &labels(2), &[1], transform).unwrap();
     push(Box::new(sink), &[0, 1], 1).unwrap();
@@ -128,7 +125,7 @@ fn coco_polygons_and_masks_of_what_has_holes() {
     );
     assert_eq!(found[0].segmentation, CocoSegmentation::Polygons(vec![vec![0, 1, 1, 1, 1, 3, 0, 3]]));
     let CocoSegmentation::Mask(mask) = &found[1].segmentation else { panic!("{:?}", found[1]) };
-    assert_eq!(decode_coco(mask).unwrap().to_mask(), [0, 1, 1, 1, 0, 1, 0, 1, 0, 1, 1, 1]);
+    assert_eq!(pixels(&decode_coco(mask).unwrap()), [0, 1, 1, 1, 0, 1, 0, 1, 0, 1, 1, 1]);
 }
 
 #[test]
@@ -208,7 +205,7 @@ proptest! {
                 }
             };
             prop_assert_eq!(runs.area(), annotation.area);
-            for (pixel, bit) in runs.to_mask().into_iter().enumerate() {
+            for (pixel, bit) in pixels(&runs).into_iter().enumerate() {
                 drawn[pixel] += u16::from(bit) * annotation.category_id as u16;
             }
         }

@@ -12,10 +12,10 @@ use tiff::tags::Tag;
 
 /// A file in memory that is still there when its sink is gone.
 #[derive(Clone, Default)]
-struct Shared(Arc<Mutex<Cursor<Vec<u8>>>>);
+pub(super) struct Shared(Arc<Mutex<Cursor<Vec<u8>>>>);
 
 impl Shared {
-    fn bytes(&self) -> Vec<u8> {
+    pub(super) fn bytes(&self) -> Vec<u8> {
         self.0.lock().unwrap().get_ref().clone()
     }
 }
@@ -106,7 +106,7 @@ fn planes_become_a_file_each() {
     assert!(Split::new(size, &legend, vec![]).is_err());
 }
 
-fn tiff_of(
+pub(super) fn tiff_of(
     legend: &Legend,
     size: Size,
     values: &[u16],
@@ -164,15 +164,11 @@ fn as_grey(bytes: &[u8]) -> Vec<u8> {
 
 #[test]
 fn tiff_masks_come_back() {
-    for (classes, ignore, tile_px, compression) in [
-        (7, Some(255), 32, TiffCompression::Deflate),
-        (7, None, 512, TiffCompression::Zstd),
-        (400, Some(500), 16, TiffCompression::Zstd),
-    ] {
+    for (classes, ignore, tile_px) in [(7, Some(255), 32), (7, None, 512), (400, Some(500), 16)] {
         let size = Size::new(75, 131);
         let legend = Legend::labels(names(classes), ignore).unwrap();
         let values = scene(size, classes as u16, ignore);
-        let options = TiffOptions { tile_px, compression };
+        let options = TiffOptions { tile_px };
         let bytes = tiff_of(&legend, size, &values, None, options);
         assert_eq!(bytes, tiff_of(&legend, size, &values, None, options));
         assert_eq!(read_plane(&as_grey(&bytes), size, 0, integers), values);
@@ -184,7 +180,7 @@ fn tiff_masks_come_back() {
         let nodata = decoder.find_tag(Tag::GdalNodata).unwrap().map(|value| value.into_string().unwrap());
         assert_eq!(nodata, ignore.map(|value| value.to_string()));
     }
-    let refused = TiffOptions { tile_px: 100, ..TiffOptions::default() };
+    let refused = TiffOptions { tile_px: 100 };
     let legend = Legend::labels(names(2), None).unwrap();
     assert!(MaskTiff::new(Shared::default(), Size::new(5, 5), &legend, None, refused).is_err());
 }
@@ -196,47 +192,11 @@ fn tiff_masks_of_planes() {
     let planes: Vec<Vec<u16>> =
         (2..5).map(|n| scene(size, n, None).iter().map(|&v| v.min(1)).collect()).collect();
     let rows = (0..20).flat_map(|y| planes.iter().flat_map(move |plane| plane[y * 35..][..35].to_vec()));
-    let options = TiffOptions { tile_px: 16, ..TiffOptions::default() };
+    let options = TiffOptions { tile_px: 16 };
     let bytes = tiff_of(&legend, size, &rows.collect::<Vec<_>>(), None, options);
     for (index, plane) in planes.iter().enumerate() {
         assert_eq!(&read_plane(&bytes, size, index as u32, integers), plane);
     }
-}
-
-/// A TIFF of one pixel with geo tags, by the writer of another crate: classic, in the machine's byte order.
-fn geo_source(orientation: u16, point: u16) -> Vec<u8> {
-    let mut bytes = Cursor::new(Vec::new());
-    let mut encoder = tiff::encoder::TiffEncoder::new(&mut bytes).unwrap();
-    let mut image = encoder.new_image::<tiff::encoder::colortype::Gray8>(1, 1).unwrap();
-    let directory = image.encoder();
-    directory.write_tag(Tag::Orientation, orientation).unwrap();
-    directory.write_tag(Tag::ModelPixelScaleTag, &[2.0, 4.0, 0.0][..]).unwrap();
-    directory.write_tag(Tag::ModelTiepointTag, &[1.0, 1.0, 0.0, 500.0, 900.0, 0.0][..]).unwrap();
-    let keys = [1_u16, 1, 0, 2, 1024, 0, 1, 1, 1025, 0, 1, point];
-    directory.write_tag(Tag::GeoKeyDirectoryTag, &keys[..]).unwrap();
-    directory.write_tag(Tag::GeoAsciiParamsTag, "WGS 84|").unwrap();
-    directory.write_tag(Tag::GdalNodata, "0").unwrap();
-    image.write_data(&[7]).unwrap();
-    bytes.into_inner()
-}
-
-#[test]
-fn geo_tags_are_carried_over() {
-    let geo = GeoTags::read(Cursor::new(geo_source(1, 1))).unwrap().unwrap();
-    let transform = geo.transform().unwrap();
-    assert_eq!(transform.place(1.0, 1.0), [500.0, 900.0]);
-    assert_eq!(transform.place(3.0, 2.0), [504.0, 896.0]);
-    assert!(transform.mirrors());
-    let point = GeoTags::read(Cursor::new(geo_source(1, 2))).unwrap().unwrap().transform().unwrap();
-    assert_eq!(point.place(1.5, 1.5), [500.0, 900.0]);
-    assert_eq!(GeoTags::read(Cursor::new(geo_source(6, 1))).unwrap(), None);
-    assert!(GeoTags::read(Cursor::new(b"II*")).is_err());
-
-    let legend = Legend::labels(names(2), None).unwrap();
-    let bytes = tiff_of(&legend, Size::new(2, 2), &[0, 1, 1, 0], Some(geo.clone()), TiffOptions::default());
-    assert_eq!(GeoTags::read(Cursor::new(&bytes)).unwrap(), Some(geo));
-    // The source's nodata value is the mask's background.
-    assert!(Decoder::new(Cursor::new(&bytes)).unwrap().find_tag(Tag::GdalNodata).unwrap().is_none());
 }
 
 /// Scores of `[C, H, W]` in 0..=1.
@@ -265,7 +225,7 @@ fn tiff_scores_come_back() {
     let all = scores(size, classes);
     for depth in [ScoreDepth::U8, ScoreDepth::F16] {
         let out = Shared::default();
-        let options = TiffOptions { tile_px: 32, ..TiffOptions::default() };
+        let options = TiffOptions { tile_px: 32 };
         let sink = ScoreTiff::new(out.clone(), size, names(classes), depth, None, options).unwrap();
         push_scores(Box::new(sink), &all, size, classes);
         let bytes = out.bytes();

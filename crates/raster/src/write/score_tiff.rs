@@ -3,9 +3,9 @@
 use super::big_tiff::Values;
 use super::error::Result;
 use super::geo::GeoTags;
-use super::scores::{Bands, ScoreDepth};
+use super::scores::{BandGuard, ScoreDepth};
 use super::sink::ScoreSink;
-use super::tiles::{Sample, TiffOptions, TiledTiff, band_names};
+use super::tiles::{TiffOptions, TiffSample, TiledTiff, band_names};
 use marquetry_geometry::Size;
 use std::io::{Seek, Write};
 
@@ -15,7 +15,7 @@ use std::io::{Seek, Write};
 /// tiles, `C · tile_px · W` samples; take smaller tiles for wide images of many classes.
 #[derive(Debug)]
 pub struct ScoreTiff<W: Write + Seek> {
-    bands: Bands,
+    bands: BandGuard,
     depth: ScoreDepth,
     width: usize,
     classes: Vec<String>,
@@ -39,11 +39,11 @@ impl<W: Write + Seek + Send> ScoreTiff<W> {
         options: TiffOptions,
     ) -> Result<Self> {
         let sample = match depth {
-            ScoreDepth::U8 => Sample::U8,
-            ScoreDepth::F16 => Sample::F16,
+            ScoreDepth::U8 => TiffSample::U8,
+            ScoreDepth::F16 => TiffSample::F16,
         };
         let tiles = TiledTiff::new(out, "a TIFF of scores", size, classes.len(), sample, options)?;
-        let bands = Bands::new(size, classes.len());
+        let bands = BandGuard::new(size, classes.len());
         Ok(Self { bands, depth, width: size.width as usize, classes, geo, tiles })
     }
 }

@@ -1,7 +1,7 @@
 //! Scores as a Zarr array in a folder.
 
 use super::error::{Result, WriteError};
-use super::scores::{Bands, ScoreDepth};
+use super::scores::{BandGuard, ScoreDepth};
 use super::sink::ScoreSink;
 use marquetry_geometry::Size;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ const CHUNK_BYTES: usize = 4 << 20;
 #[derive(Debug)]
 pub struct ScoreZarr {
     folder: PathBuf,
-    bands: Bands,
+    bands: BandGuard,
     size: Size,
     classes: usize,
     depth: ScoreDepth,
@@ -67,7 +67,7 @@ impl ScoreZarr {
         let band = vec![0; classes.len() * rows * size.width as usize * depth.bytes()];
         Ok(Self {
             folder,
-            bands: Bands::new(size, classes.len()),
+            bands: BandGuard::new(size, classes.len()),
             size,
             classes: classes.len(),
             depth,

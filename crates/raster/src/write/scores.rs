@@ -43,13 +43,13 @@ impl ScoreDepth {
 
 /// Counts rows of scores and checks the length of bands.
 #[derive(Debug)]
-pub(super) struct Bands {
+pub(super) struct BandGuard {
     size: Size,
     classes: usize,
     next: u32,
 }
 
-impl Bands {
+impl BandGuard {
     pub(super) const fn new(size: Size, classes: usize) -> Self {
         Self { size, classes, next: 0 }
     }

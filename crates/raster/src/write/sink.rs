@@ -39,7 +39,7 @@ pub trait ScoreSink: Send {
 
 /// Counts rows and checks their lengths and values.
 #[derive(Debug)]
-pub(super) struct Rows {
+pub(super) struct RowGuard {
     size: Size,
     planes: usize,
     values: usize,
@@ -47,7 +47,7 @@ pub(super) struct Rows {
     next: u32,
 }
 
-impl Rows {
+impl RowGuard {
     pub(super) fn new(size: Size, legend: &Legend) -> Self {
         Self { size, planes: legend.planes(), values: legend.value_count(), ignore: legend.ignore(), next: 0 }
     }
@@ -89,7 +89,7 @@ impl Rows {
 /// Hands every plane of a multi-label image to a sink of its own: one mask file for each class.
 pub struct Split {
     sinks: Vec<Box<dyn LabelSink>>,
-    rows: Rows,
+    rows: RowGuard,
 }
 
 impl std::fmt::Debug for Split {
@@ -108,7 +108,7 @@ impl Split {
             let found = format!("{} sinks for {} planes; give one for each", sinks.len(), legend.planes());
             return Err(WriteError::impossible("a file for each class", found));
         }
-        Ok(Self { sinks, rows: Rows::new(size, legend) })
+        Ok(Self { sinks, rows: RowGuard::new(size, legend) })
     }
 }
 

@@ -134,7 +134,7 @@ impl Submission {
         classes: &[SubmissionClass],
     ) -> Result<Self> {
         let mut reader = csv::ReaderBuilder::new().has_headers(true).from_reader(sample);
-        let fault = |error: csv::Error| WriteError::malformed(SAMPLE, error.to_string());
+        let fault = |error: csv::Error| WriteError::unparsed(SAMPLE, error);
         let cells = |record: &csv::StringRecord| record.iter().map(str::to_owned).collect::<Vec<_>>();
         let header = cells(reader.headers().map_err(fault)?);
         let records = reader.records().map(|record| record.map(|record| cells(&record)));

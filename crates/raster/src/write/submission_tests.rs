@@ -1,7 +1,9 @@
 use super::*;
+use crate::rle::decode_rle;
 use crate::write::fragment::FragmentText;
+use crate::write::rle_tests::pixels;
 use crate::write::rle_tests::{labels, push};
-use crate::write::{RleOptions, RleSink, RleStyle, decode_rle};
+use crate::write::{RleOptions, RleSink, RleStyle};
 use marquetry_geometry::Size;
 
 fn texts(items: &[&str]) -> Vec<String> {
@@ -175,7 +177,7 @@ fn masks_come_back_from_a_written_submission() {
         let record = record.unwrap();
         let values = &images.iter().find(|(name, _)| *name == &record[0]).unwrap().1;
         let class: u16 = record[1].parse().unwrap();
-        let mask = decode_rle(&record[2], size, RleStyle::Absolute).unwrap().to_mask();
+        let mask = pixels(&decode_rle(&record[2], size, RleStyle::Absolute).unwrap());
         assert_eq!(mask, values.iter().map(|&value| u8::from(value == class)).collect::<Vec<_>>());
         seen += mask.len();
     }

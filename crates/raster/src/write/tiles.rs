@@ -6,61 +6,38 @@ use super::geo::GeoTags;
 use marquetry_geometry::Size;
 use std::io::{Seek, Write};
 
-/// How the tiles of a TIFF are compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum TiffCompression {
-    /// Read by every program.
-    #[default]
-    Deflate,
-    /// Faster and smaller; read by GDAL, rasterio, QGIS, tifffile and libtiff from 4.0.10, not by every viewer.
-    Zstd,
+/// Deflate, which every program reads.
+const COMPRESSION: u16 = 8;
+
+fn compress(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::new(6));
+    encoder.write_all(bytes)?;
+    encoder.finish()
 }
 
-impl TiffCompression {
-    const fn tag(self) -> u16 {
-        match self {
-            Self::Deflate => 8,
-            Self::Zstd => 50000,
-        }
-    }
-
-    fn compress(self, bytes: &[u8]) -> std::io::Result<Vec<u8>> {
-        match self {
-            Self::Deflate => {
-                let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::new(6));
-                encoder.write_all(bytes)?;
-                encoder.finish()
-            }
-            Self::Zstd => zstd::bulk::compress(bytes, 3),
-        }
-    }
-}
-
-/// How tiles are laid and compressed.
+/// How a TIFF is cut into tiles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TiffOptions {
     /// Side of a tile, px; a multiple of 16.
     pub tile_px: u32,
-    /// How tiles are compressed.
-    pub compression: TiffCompression,
 }
 
 impl Default for TiffOptions {
-    /// Tiles of 512 px, deflate.
+    /// Tiles of 512 px.
     fn default() -> Self {
-        Self { tile_px: 512, compression: TiffCompression::default() }
+        Self { tile_px: 512 }
     }
 }
 
 /// What the samples of a TIFF are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sample {
+pub(super) enum TiffSample {
     U8,
     U16,
     F16,
 }
 
-impl Sample {
+impl TiffSample {
     const fn bytes(self) -> usize {
         match self {
             Self::U8 => 1,
@@ -75,7 +52,7 @@ pub(super) struct TiledTiff<W> {
     what: &'static str,
     size: Size,
     planes: usize,
-    sample: Sample,
+    sample: TiffSample,
     options: TiffOptions,
     /// The rows of the row of tiles in hand, `[planes, rows, W]` in bytes, room for a whole one.
     band: Vec<u8>,
@@ -99,10 +76,10 @@ impl<W: Write + Seek> TiledTiff<W> {
         what: &'static str,
         size: Size,
         planes: usize,
-        sample: Sample,
+        sample: TiffSample,
         options: TiffOptions,
     ) -> Result<Self> {
-        let TiffOptions { tile_px, .. } = options;
+        let TiffOptions { tile_px } = options;
         if tile_px == 0 || !tile_px.is_multiple_of(16) || tile_px > 1 << 14 {
             let found = format!("tiles of {tile_px} px; allowed are multiples of 16 up to 16384");
             return Err(WriteError::impossible(what, found));
@@ -151,8 +128,7 @@ impl<W: Write + Seek> TiledTiff<W> {
                     let from = (plane * height + row) * row_bytes + left;
                     tile[row * tile_row..][..length].copy_from_slice(&self.band[from..from + length]);
                 }
-                let compressed =
-                    self.options.compression.compress(&tile).map_err(WriteError::io(self.what))?;
+                let compressed = compress(&tile).map_err(WriteError::io(self.what))?;
                 let at = self.file.append(&compressed)?;
                 self.written.push((at, compressed.len() as u64));
             }
@@ -174,12 +150,12 @@ impl<W: Write + Seek> TiledTiff<W> {
             (0..planes).flat_map(|p| (0..down).flat_map(move |y| (0..across).map(move |x| (y, p, x))));
         let (offsets, lengths) = order.map(|(y, p, x)| self.written[(y * planes + p) * across + x]).unzip();
         let bits = self.sample.bytes() as u16 * 8;
-        let format = if self.sample == Sample::F16 { 3 } else { 1 };
+        let format = if self.sample == TiffSample::F16 { 3 } else { 1 };
         let mut tags = vec![
             (256, Values::Long(vec![self.size.width])),
             (257, Values::Long(vec![self.size.height])),
             (258, Values::Short(vec![bits; planes])),
-            (259, Values::Short(vec![self.options.compression.tag()])),
+            (259, Values::Short(vec![COMPRESSION])),
             (277, Values::Short(vec![planes as u16])),
             (284, Values::Short(vec![if planes > 1 { 2 } else { 1 }])),
             (322, Values::Long(vec![side])),

@@ -5,7 +5,7 @@
 //! how outlines go on: a chain of vertices starts, grows at an end, or two ends meet. A chain whose own ends meet is a
 //! ring, and belongs to the component of the pixel inside it.
 
-use super::slots::{Chains, Slot};
+use super::open_rings::{Edge, OpenRings};
 use marquetry_geometry::Size;
 
 /// A vertex: x to the right and y down, in pixel edges.
@@ -25,8 +25,9 @@ pub struct Polygon {
     pub holes: Vec<Vec<(u32, u32)>>,
 }
 
+/// Neighbouring pixels of one value in a row, and the component they belong to.
 #[derive(Debug, Clone, Copy)]
-struct Run {
+struct RowRun {
     first: u32,
     end: u32,
     value: u16,
@@ -48,14 +49,14 @@ pub(super) struct Tracer {
     /// By value: the class it stands for, where it is asked for.
     class_of: Vec<Option<u16>>,
     /// The runs of the row before, and of the row in hand.
-    before: Vec<Run>,
-    runs: Vec<Run>,
+    before: Vec<RowRun>,
+    runs: Vec<RowRun>,
     /// The values of both, nothing where a value is not asked for.
     above: Vec<Option<u16>>,
     below: Vec<Option<u16>>,
     components: Vec<Component>,
     free: Vec<usize>,
-    chains: Chains,
+    rings: OpenRings,
 }
 
 impl Tracer {
@@ -70,7 +71,7 @@ impl Tracer {
             below: vec![None; width],
             components: Vec::new(),
             free: Vec::new(),
-            chains: Chains::new(width + 1),
+            rings: OpenRings::new(width + 1),
         }
     }
 
@@ -141,7 +142,7 @@ impl Tracer {
                 *area_px += u64::from(end - begin);
                 *last_row = y;
             }
-            self.runs.push(Run { first: begin, end, value, component });
+            self.runs.push(RowRun { first: begin, end, value, component });
         }
         // A run may have been joined to another by one further right.
         for index in 0..self.runs.len() {
@@ -200,7 +201,7 @@ impl Tracer {
             // Straight edges need nothing, and are all there is in most places.
             if !(nw == ne && sw == se || nw == sw && ne == se) {
                 let corner = [nw, ne, sw, se];
-                self.chains.enter(x);
+                self.rings.enter(x);
                 for (index, value) in corner.iter().enumerate() {
                     let Some(value) = value else { continue };
                     if corner[..index].contains(&Some(*value)) {
@@ -227,28 +228,28 @@ impl Tracer {
     ///
     /// Pixels that only touch at the corner are kept apart.
     fn turn(&mut self, pixels: [bool; 4], at: Vertex) -> Option<Vec<Vertex>> {
-        use Slot::{DownLeft, LineAbove, LineBelow, UpRight};
-        let chains = &mut self.chains;
+        use Edge::{DownLeft, LineAbove, LineBelow, UpRight};
+        let rings = &mut self.rings;
         let bits = pixels.iter().fold(0, |bits, &pixel| bits << 1 | u8::from(pixel));
         match bits {
             // One pixel, or three: one turn.
-            0b1000 => return chains.meet(DownLeft, LineAbove, at),
-            0b0111 => return chains.meet(LineBelow, UpRight, at),
-            0b0100 => chains.extend_head(UpRight, LineAbove, at),
-            0b0010 => chains.extend_tail(LineBelow, DownLeft, at),
-            0b0001 => chains.start(UpRight, LineBelow, at),
-            0b1011 => chains.extend_tail(DownLeft, LineBelow, at),
-            0b1101 => chains.extend_head(LineAbove, UpRight, at),
-            0b1110 => chains.start(LineAbove, DownLeft, at),
+            0b1000 => return rings.meet(DownLeft, LineAbove, at),
+            0b0111 => return rings.meet(LineBelow, UpRight, at),
+            0b0100 => rings.extend_head(UpRight, LineAbove, at),
+            0b0010 => rings.extend_tail(LineBelow, DownLeft, at),
+            0b0001 => rings.start(UpRight, LineBelow, at),
+            0b1011 => rings.extend_tail(DownLeft, LineBelow, at),
+            0b1101 => rings.extend_head(LineAbove, UpRight, at),
+            0b1110 => rings.start(LineAbove, DownLeft, at),
             // Two that only touch: a turn for each.
             0b1001 => {
-                let ring = chains.meet(DownLeft, LineAbove, at);
-                chains.start(UpRight, LineBelow, at);
+                let ring = rings.meet(DownLeft, LineAbove, at);
+                rings.start(UpRight, LineBelow, at);
                 return ring;
             }
             0b0110 => {
-                chains.extend_head(UpRight, LineAbove, at);
-                chains.extend_tail(LineBelow, DownLeft, at);
+                rings.extend_head(UpRight, LineAbove, at);
+                rings.extend_tail(LineBelow, DownLeft, at);
             }
             // Two side by side, four or none: straight on.
             _ => {}
@@ -257,7 +258,7 @@ impl Tracer {
     }
 
     /// The polygon of a component that has no run in row `y`, the first time it is asked for.
-    fn close(&mut self, run: Run, y: u32) -> Option<Polygon> {
+    fn close(&mut self, run: RowRun, y: u32) -> Option<Polygon> {
         let root = self.root(run.component);
         let Component::Open { area_px, last_row, .. } = self.components[root] else { return None };
         if last_row >= y {

@@ -30,7 +30,7 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
 fn try_all(bytes: &[u8]) -> Result<(), ReadError> {
     let (folder, path) = stored(bytes);
     // Small enough that a header gone mad is refused rather than allocated.
-    let limits = Limits { pixels_max: 1 << 20, memory_bytes: 1 << 22, spool_dir: folder.path().to_owned() };
+    let limits = Limits { pixels_max: 1 << 20, memory_bytes: 1 << 22, scratch_dir: folder.path().to_owned() };
     let _ = probe(&path, &limits);
     let image = Image::open(&path, &limits)?;
     let size = image.info().size;

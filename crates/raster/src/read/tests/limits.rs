@@ -70,11 +70,11 @@ fn an_interlaced_png_is_read_only_within_memory() {
 }
 
 #[test]
-fn a_spool_folder_that_is_gone_is_worth_a_retry() {
+fn a_scratch_folder_that_is_gone_is_worth_a_retry() {
     let file = png_file(Size::new(4, 4), ::png::ColorType::Grayscale, ::png::BitDepth::Eight, &[7; 16]);
     let (folder, path) = stored(&file);
-    let spool_dir = folder.path().join("gone");
-    let error = Image::open(&path, &Limits { memory_bytes: 1, spool_dir, ..roomy(&folder) }).unwrap_err();
+    let scratch_dir = folder.path().join("gone");
+    let error = Image::open(&path, &Limits { memory_bytes: 1, scratch_dir, ..roomy(&folder) }).unwrap_err();
     assert_eq!(error.kind(), ReadErrorKind::Io, "{error}");
-    assert!(error.to_string().contains("check that the spool folder"), "{error}");
+    assert!(error.to_string().contains("check that the scratch folder"), "{error}");
 }

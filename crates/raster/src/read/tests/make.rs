@@ -5,28 +5,28 @@ use std::io::Write as _;
 
 /// A TIFF to be written: sensible where not said otherwise, one byte a sample, one strip.
 #[derive(Debug, Clone)]
-pub(super) struct TiffFile {
-    pub(super) size: Size,
-    pub(super) samples: u16,
-    pub(super) bits: u16,
-    pub(super) format: u16,
-    pub(super) photometric: u16,
-    pub(super) compression: u16,
-    pub(super) predictor: u16,
-    pub(super) planar: bool,
+pub(in crate::read) struct TiffFile {
+    pub(in crate::read) size: Size,
+    pub(in crate::read) samples: u16,
+    pub(in crate::read) bits: u16,
+    pub(in crate::read) format: u16,
+    pub(in crate::read) photometric: u16,
+    pub(in crate::read) compression: u16,
+    pub(in crate::read) predictor: u16,
+    pub(in crate::read) planar: bool,
     /// Tiles of this size; else strips of `rows`.
-    pub(super) tile: Option<Size>,
-    pub(super) rows: u32,
-    pub(super) big_endian: bool,
-    pub(super) big_tiff: bool,
+    pub(in crate::read) tile: Option<Size>,
+    pub(in crate::read) rows: u32,
+    pub(in crate::read) big_endian: bool,
+    pub(in crate::read) big_tiff: bool,
     /// Further tags with 16-bit values, such as 338 for extra samples.
-    pub(super) tags: Vec<(u16, Vec<u16>)>,
+    pub(in crate::read) tags: Vec<(u16, Vec<u16>)>,
     /// Chunks that are left out, as sparse files do.
-    pub(super) missing: Vec<usize>,
+    pub(in crate::read) missing: Vec<usize>,
 }
 
 impl TiffFile {
-    pub(super) fn new(height: u32, width: u32, samples: u16) -> Self {
+    pub(in crate::read) fn new(height: u32, width: u32, samples: u16) -> Self {
         Self {
             size: Size::new(height, width),
             samples,
@@ -46,7 +46,7 @@ impl TiffFile {
     }
 
     /// The file, with the low bits of `value(row, column, sample)` for samples.
-    pub(super) fn bytes(&self, value: &dyn Fn(u32, u32, u16) -> u64) -> Vec<u8> {
+    pub(in crate::read) fn bytes(&self, value: &dyn Fn(u32, u32, u16) -> u64) -> Vec<u8> {
         let mut out = if self.big_endian { b"MM".to_vec() } else { b"II".to_vec() };
         let word = if self.big_tiff { 8 } else { 4 };
         if self.big_tiff {
@@ -248,7 +248,7 @@ fn compressed(compression: u16, raw: Vec<u8>, size: Size, samples: usize) -> Vec
 }
 
 /// An EXIF block that holds nothing but an orientation.
-pub(super) fn exif(orientation: u16) -> Vec<u8> {
+pub(in crate::read) fn exif(orientation: u16) -> Vec<u8> {
     let mut out = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01".to_vec();
     out.extend(orientation.to_be_bytes());
     out.extend([0; 6]);
@@ -256,12 +256,17 @@ pub(super) fn exif(orientation: u16) -> Vec<u8> {
 }
 
 /// A PNG of `data` as the encoder takes it: big-endian, packed.
-pub(super) fn png_file(size: Size, colour: ::png::ColorType, depth: ::png::BitDepth, data: &[u8]) -> Vec<u8> {
+pub(in crate::read) fn png_file(
+    size: Size,
+    colour: ::png::ColorType,
+    depth: ::png::BitDepth,
+    data: &[u8],
+) -> Vec<u8> {
     png_with(size, colour, depth, data, |_| {})
 }
 
 /// As [`png_file`], with a chance to set more.
-pub(super) fn png_with(
+pub(in crate::read) fn png_with(
     size: Size,
     colour: ::png::ColorType,
     depth: ::png::BitDepth,
@@ -279,7 +284,7 @@ pub(super) fn png_with(
 }
 
 /// Interleaved 8-bit `data` (RGB or RGBA, as its length says) in a format of the `image` crate, with EXIF if it can.
-pub(super) fn encoded(format: Format, size: Size, data: &[u8], orientation: Option<u16>) -> Vec<u8> {
+pub(in crate::read) fn encoded(format: Format, size: Size, data: &[u8], orientation: Option<u16>) -> Vec<u8> {
     use ::image::ImageEncoder;
     use ::image::codecs::{bmp::BmpEncoder, jpeg::JpegEncoder, webp::WebPEncoder};
     let colour = match data.len() as u64 / size.area() {

@@ -3,7 +3,7 @@
 mod damage;
 mod formats;
 mod limits;
-mod make;
+pub(super) mod make;
 mod tiffs;
 mod windows;
 
@@ -13,13 +13,27 @@ use marquetry_geometry::{Rect, Size};
 use std::path::PathBuf;
 use tempfile::TempDir;
 
+/// Bytes in memory; the length of the list is the length of the file.
+impl ReadAt for Vec<u8> {
+    fn length(&self) -> std::io::Result<u64> {
+        Ok(self.len() as u64)
+    }
+
+    fn read_at(&self, at: u64, out: &mut [u8]) -> std::io::Result<usize> {
+        let rest = self.get(at as usize..).unwrap_or_default();
+        let count = rest.len().min(out.len());
+        out[..count].copy_from_slice(&rest[..count]);
+        Ok(count)
+    }
+}
+
 /// Room for everything that tests make.
-fn roomy(folder: &TempDir) -> Limits {
-    Limits { pixels_max: 1 << 32, memory_bytes: 1 << 28, spool_dir: folder.path().to_owned() }
+pub(super) fn roomy(folder: &TempDir) -> Limits {
+    Limits { pixels_max: 1 << 32, memory_bytes: 1 << 28, scratch_dir: folder.path().to_owned() }
 }
 
 /// A folder with one file in it.
-fn stored(bytes: &[u8]) -> (TempDir, PathBuf) {
+pub(super) fn stored(bytes: &[u8]) -> (TempDir, PathBuf) {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("image");
     std::fs::write(&path, bytes).unwrap();
@@ -47,7 +61,7 @@ fn planes(size: Size, bands: u16, value: impl Fn(u32, u32, u16) -> f32) -> Vec<f
 }
 
 /// A pattern without any symmetry that differs in every sample.
-fn pattern(row: u32, col: u32, sample: u16) -> u64 {
+pub(super) fn pattern(row: u32, col: u32, sample: u16) -> u64 {
     let mut x = u64::from(row) << 40 ^ u64::from(col) << 16 ^ u64::from(sample) ^ 0x9E37_79B9;
     for _ in 0..3 {
         x = (x ^ x >> 29).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -56,7 +70,7 @@ fn pattern(row: u32, col: u32, sample: u16) -> u64 {
 }
 
 /// `value` for every sample, pixel-interleaved.
-fn interleaved(size: Size, samples: u16, value: impl Fn(u32, u32, u16) -> u64) -> Vec<u8> {
+pub(super) fn interleaved(size: Size, samples: u16, value: impl Fn(u32, u32, u16) -> u64) -> Vec<u8> {
     let all = (0..size.height)
         .flat_map(|r| (0..size.width).flat_map(move |c| (0..samples).map(move |s| (r, c, s))));
     all.map(|(row, col, sample)| value(row, col, sample) as u8).collect()

@@ -54,9 +54,9 @@ proptest! {
         }
     }
 
-    /// The same for images held whole, in memory or spooled.
+    /// The same for images held whole, in memory or in the scratch folder.
     #[test]
-    fn spooled_or_not_is_the_same(
+    fn memory_and_scratch_folder_are_the_same(
         size in (1_u32..60, 1_u32..60), number in 1_u16..9, wide: bool,
         parts in proptest::collection::vec(proptest::array::uniform4(0.0..=1.0), 1..6),
     ) {
@@ -70,7 +70,7 @@ proptest! {
         let (folder, path) = stored(&bytes);
         let limits = Limits { memory_bytes: 1, ..roomy(&folder) };
         let image = Image::open(&path, &limits).unwrap();
-        prop_assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "the spool file has no name");
+        prop_assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "the scratch file has no name");
         let mut out = Pixels::default();
         for parts in parts {
             let rect = inside(image.info().size, parts);

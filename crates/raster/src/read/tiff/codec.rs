@@ -42,7 +42,7 @@ impl Compression {
                 // The checksum is only looked at where the stream is read to its end.
                 match reader.read(&mut [0]) {
                     Err(error) if error.kind() == std::io::ErrorKind::InvalidInput => {
-                        Err(Fault::unreadable(error.to_string()))
+                        Err(Fault::damaged(error))
                     }
                     _ => Ok(out),
                 }
@@ -50,7 +50,7 @@ impl Compression {
             Self::PackBits => pack_bits(&bytes, expected),
             Self::Zstd => guarded(|| {
                 let reader = zstd::stream::read::Decoder::with_buffer(bytes.as_slice());
-                fill(&mut reader.map_err(|error| Fault::io(&error))?, expected)
+                fill(&mut reader.map_err(Fault::io)?, expected)
             }),
             Self::Jpeg { tables, to_rgb } => {
                 let wanted = if *to_rgb { Wanted::Rgb } else { Wanted::AsCoded };
@@ -66,11 +66,13 @@ fn too_short(found: usize, expected: usize) -> Fault {
     Fault::unreadable(format!("a strip or tile holds {found} bytes where {expected} were expected"))
 }
 
+fn broken(error: impl std::error::Error + Send + Sync + 'static) -> Fault {
+    Fault::unreadable(format!("a strip or tile cannot be decompressed: {error}")).because(error)
+}
+
 fn fill(reader: &mut impl Read, expected: usize) -> Result<Vec<u8>, Fault> {
     let mut out = vec![0; expected];
-    reader
-        .read_exact(&mut out)
-        .map_err(|error| Fault::unreadable(format!("a strip or tile cannot be decompressed: {error}")))?;
+    reader.read_exact(&mut out).map_err(broken)?;
     Ok(out)
 }
 
@@ -84,9 +86,7 @@ fn lzw(bytes: &[u8], expected: usize) -> Result<Vec<u8>, Fault> {
         let step = decoder.decode_bytes(&bytes[from..], &mut out[to..]);
         from += step.consumed_in;
         to += step.consumed_out;
-        let status = step
-            .status
-            .map_err(|error| Fault::unreadable(format!("a strip or tile cannot be decompressed: {error}")))?;
+        let status = step.status.map_err(broken)?;
         if to < expected && !matches!(status, weezl::LzwStatus::Ok) {
             return Err(too_short(to, expected));
         }

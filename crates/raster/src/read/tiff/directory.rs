@@ -5,7 +5,7 @@ use crate::read::file::Source;
 use std::collections::BTreeMap;
 
 /// The tags that are looked at.
-pub(super) mod tag {
+pub(crate) mod tag {
     pub(crate) const WIDTH: u16 = 256;
     pub(crate) const HEIGHT: u16 = 257;
     pub(crate) const BITS_PER_SAMPLE: u16 = 258;
@@ -27,19 +27,25 @@ pub(super) mod tag {
     pub(crate) const EXTRA_SAMPLES: u16 = 338;
     pub(crate) const SAMPLE_FORMAT: u16 = 339;
     pub(crate) const JPEG_TABLES: u16 = 347;
+    pub(crate) const PIXEL_SCALE: u16 = 33550;
+    pub(crate) const TIE_POINTS: u16 = 33922;
+    pub(crate) const TRANSFORMATION: u16 = 34264;
+    pub(crate) const GEO_KEYS: u16 = 34735;
+    pub(crate) const GEO_DOUBLES: u16 = 34736;
+    pub(crate) const GEO_TEXTS: u16 = 34737;
     pub(crate) const GDAL_NODATA: u16 = 42113;
 }
 
 /// The order of bytes in numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Endian {
+pub(crate) enum Endian {
     Little,
     Big,
 }
 
 impl Endian {
     /// Whether it is the machine's own.
-    pub(super) const fn is_native(self) -> bool {
+    pub(crate) const fn is_native(self) -> bool {
         matches!(self, Self::Big) == cfg!(target_endian = "big")
     }
 
@@ -76,14 +82,14 @@ impl Entry {
 
 /// A TIFF or `BigTIFF` directory. Values are read when they are asked for.
 #[derive(Debug)]
-pub(super) struct Directory {
-    pub(super) endian: Endian,
+pub(crate) struct Directory {
+    pub(crate) endian: Endian,
     entries: BTreeMap<u16, Entry>,
 }
 
 impl Directory {
     /// The first directory of the file: the full image in every pyramid.
-    pub(super) fn first(source: &Source) -> Result<Self, Fault> {
+    pub(crate) fn first(source: &Source) -> Result<Self, Fault> {
         let head = source.bytes(0, 8)?;
         let endian = if head.starts_with(b"MM") { Endian::Big } else { Endian::Little };
         let big = endian.number(&head[2..4]) == 43;
@@ -110,12 +116,12 @@ impl Directory {
         Ok(Self { endian, entries })
     }
 
-    pub(super) fn has(&self, tag: u16) -> bool {
+    pub(crate) fn has(&self, tag: u16) -> bool {
         self.entries.contains_key(&tag)
     }
 
     /// The bytes of a tag's values; at most `max` values are accepted.
-    pub(super) fn bytes(&self, source: &Source, tag: u16, max: u64) -> Result<Option<Vec<u8>>, Fault> {
+    pub(crate) fn bytes(&self, source: &Source, tag: u16, max: u64) -> Result<Option<Vec<u8>>, Fault> {
         let Some(entry) = self.entries.get(&tag) else { return Ok(None) };
         let each = entry
             .value_bytes()
@@ -130,7 +136,7 @@ impl Directory {
     }
 
     /// A tag's values, which must be unsigned integers; at most `max`.
-    pub(super) fn integers(&self, source: &Source, tag: u16, max: u64) -> Result<Option<Vec<u64>>, Fault> {
+    pub(crate) fn integers(&self, source: &Source, tag: u16, max: u64) -> Result<Option<Vec<u64>>, Fault> {
         let Some(entry) = self.entries.get(&tag) else { return Ok(None) };
         let (Some(each), 1 | 3 | 4 | 7 | 13 | 16 | 18) = (entry.value_bytes(), entry.kind) else {
             return Err(Fault::unreadable(format!(
@@ -142,13 +148,49 @@ impl Directory {
         Ok(Some(bytes.chunks_exact(each as usize).map(|value| self.endian.number(value)).collect()))
     }
 
+    /// A tag's values, which must be numbers: floats, fractions or integers; at most `max`.
+    pub(crate) fn numbers(&self, source: &Source, tag: u16, max: u64) -> Result<Option<Vec<f64>>, Fault> {
+        let Some(entry) = self.entries.get(&tag) else { return Ok(None) };
+        let (Some(each), 3..=5 | 8..=13 | 16..=18) = (entry.value_bytes(), entry.kind) else {
+            return Err(Fault::unreadable(format!("its tag {tag} holds no numbers but type {}", entry.kind)));
+        };
+        let bytes = self.bytes(source, tag, max)?.unwrap_or_default();
+        let half = |bytes: &[u8], signed: bool| {
+            let number = self.endian.number(bytes) as u32;
+            if signed { f64::from(number as i32) } else { f64::from(number) }
+        };
+        let number = |value: &[u8]| {
+            let bits = self.endian.number(value);
+            match entry.kind {
+                5 | 10 => half(&value[..4], entry.kind == 10) / half(&value[4..], entry.kind == 10),
+                8 => f64::from(bits as i16),
+                9 => f64::from(bits as i32),
+                11 => f64::from(f32::from_bits(bits as u32)),
+                12 => f64::from_bits(bits),
+                17 => bits as i64 as f64,
+                _ => bits as f64,
+            }
+        };
+        Ok(Some(bytes.chunks_exact(each as usize).map(number).collect()))
+    }
+
+    /// A tag's text, up to its first zero; what is no UTF-8 in it is replaced.
+    pub(crate) fn text(&self, source: &Source, tag: u16, max: u64) -> Result<Option<String>, Fault> {
+        let bytes = self.bytes(source, tag, max)?;
+        let text = |bytes: Vec<u8>| {
+            let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
+            String::from_utf8_lossy(&bytes[..end]).into_owned()
+        };
+        Ok(bytes.map(text))
+    }
+
     /// A tag's only, or first, value.
-    pub(super) fn integer(&self, source: &Source, tag: u16) -> Result<Option<u64>, Fault> {
+    pub(crate) fn integer(&self, source: &Source, tag: u16) -> Result<Option<u64>, Fault> {
         Ok(self.integers(source, tag, u64::from(u16::MAX))?.and_then(|values| values.first().copied()))
     }
 
     /// A side or a count that must be there and fit 32 bits.
-    pub(super) fn side(&self, source: &Source, tag: u16) -> Result<u32, Fault> {
+    pub(crate) fn side(&self, source: &Source, tag: u16) -> Result<u32, Fault> {
         let value = self
             .integer(source, tag)?
             .ok_or_else(|| Fault::unreadable(format!("its tag {tag} is missing")))?;

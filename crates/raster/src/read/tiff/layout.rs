@@ -21,7 +21,7 @@ pub(super) enum Predictor {
 
 /// Everything but the places of the chunks.
 #[derive(Debug)]
-pub(super) struct Layout {
+pub(super) struct ChunkLayout {
     pub(super) header: Header,
     pub(super) endian: Endian,
     /// Bits of a sample in the file; `header.sample` is what they become in memory.
@@ -38,7 +38,7 @@ pub(super) struct Layout {
     pub(super) predictor: Predictor,
 }
 
-impl Layout {
+impl ChunkLayout {
     pub(super) fn of(directory: &Directory, source: &Source) -> Result<Self, Fault> {
         let tags = Tags { directory, source };
         let size = Size::new(tags.side(tag::HEIGHT)?, tags.side(tag::WIDTH)?);

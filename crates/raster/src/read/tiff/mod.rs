@@ -1,7 +1,7 @@
 //! TIFF, read chunk by chunk: only the strips or tiles that a window touches are decoded.
 
 mod codec;
-mod directory;
+pub(crate) mod directory;
 mod layout;
 mod rows;
 
@@ -11,7 +11,7 @@ use super::file::Source;
 use super::header::{Header, Limits};
 use super::pixels::Pixels;
 use directory::{Directory, tag};
-use layout::Layout;
+use layout::ChunkLayout;
 use marquetry_geometry::{Rect, Size};
 
 /// Reads the tags that say what the image is.
@@ -19,9 +19,9 @@ pub(super) fn header(source: &Source, limits: &Limits) -> Result<Header, Fault> 
     Ok(layout(source, limits)?.1.header)
 }
 
-fn layout(source: &Source, limits: &Limits) -> Result<(Directory, Layout), Fault> {
+fn layout(source: &Source, limits: &Limits) -> Result<(Directory, ChunkLayout), Fault> {
     let directory = Directory::first(source)?;
-    let mut layout = Layout::of(&directory, source)?;
+    let mut layout = ChunkLayout::of(&directory, source)?;
     layout.header = layout.header.check(limits)?;
     if layout.chunk_bytes() > limits.memory_bytes {
         let kind = if layout.tiled { "tiles" } else { "strips" };
@@ -43,10 +43,12 @@ fn layout(source: &Source, limits: &Limits) -> Result<(Directory, Layout), Fault
 #[derive(Debug)]
 pub(super) struct Tiff {
     source: Source,
-    layout: Layout,
+    layout: ChunkLayout,
     /// Where each chunk is, and how many bytes it has there. No bytes: it was never written, and is `fill`.
     places: Vec<(u64, u64)>,
     fill: f32,
+    /// What the file says stands for no data.
+    nodata: Option<f64>,
     chunks: Chunks,
 }
 
@@ -71,12 +73,30 @@ impl Tiff {
         };
         let places = table(offsets)?.into_iter().zip(table(counts)?).collect();
         let nodata = directory.bytes(&source, tag::GDAL_NODATA, 64)?.unwrap_or_default();
-        let fill = String::from_utf8_lossy(&nodata).trim_matches(['\0', ' ']).parse().unwrap_or(0.0);
+        let nodata = String::from_utf8_lossy(&nodata);
+        let nodata = nodata.trim_matches(['\0', ' ']);
+        let (fill, nodata) = (nodata.parse().unwrap_or(0.0), nodata.parse().ok());
         let chunks = Chunks::new(limits.memory_bytes);
-        Ok((layout.header.clone(), Self { source, layout, places, fill, chunks }))
+        Ok((layout.header.clone(), Self { source, layout, places, fill, nodata, chunks }))
+    }
+
+    /// From now on every sample of a pixel is read, alpha too.
+    pub(super) fn keep_all_samples(&mut self) {
+        self.layout.header.kept = (0..self.layout.header.per_pixel).collect();
+    }
+
+    /// What the file says stands for no data, whether its samples can have that value or not.
+    pub(super) const fn nodata(&self) -> Option<f64> {
+        self.nodata
+    }
+
+    /// Whether pixels come back only nearly as they were.
+    pub(super) const fn is_lossy(&self) -> bool {
+        matches!(self.layout.compression, codec::Compression::Jpeg { .. })
     }
 
     /// How many chunks were decoded so far.
+    #[cfg(test)]
     pub(super) fn decoded(&self) -> u64 {
         self.chunks.decoded()
     }

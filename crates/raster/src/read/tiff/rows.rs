@@ -1,9 +1,9 @@
 //! From decompressed rows to samples in the machine's own form.
 
-use super::layout::{Layout, Predictor};
+use super::layout::{ChunkLayout, Predictor};
 
 /// Undoes byte order, prediction and bit packing of a decompressed chunk.
-pub(super) fn native(layout: &Layout, mut bytes: Vec<u8>) -> Vec<u8> {
+pub(super) fn native(layout: &ChunkLayout, mut bytes: Vec<u8>) -> Vec<u8> {
     let samples = layout.chunk_samples();
     let width = layout.header.sample.bytes();
     if layout.bits as usize != 8 * width {
@@ -61,7 +61,7 @@ fn gather_floats(sorted: &[u8], width: usize, row: &mut [u8]) {
 }
 
 /// Samples of 1 to 15 bits that are no whole byte or two, packed from the highest bit on; each row starts a new byte.
-fn unpacked(layout: &Layout, bytes: &[u8]) -> Vec<u8> {
+fn unpacked(layout: &ChunkLayout, bytes: &[u8]) -> Vec<u8> {
     let samples = layout.chunk.width as usize * layout.chunk_samples();
     let width = layout.header.sample.bytes();
     let bits = layout.bits;

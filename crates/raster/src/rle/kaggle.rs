@@ -1,7 +1,7 @@
 //! The run-length texts of Kaggle competitions.
 
-use super::error::{Result, WriteError};
-use super::runs::{Run, Runs};
+use super::{Run, Runs, RunsError};
+use marquetry_geometry::Size;
 
 /// How the start of a run is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -34,14 +34,14 @@ pub fn encode_rle(mask: &Runs, style: RleStyle) -> String {
 ///
 /// # Errors
 /// When the text is no list of pairs of numbers, or its runs overlap, are out of order or leave the image.
-pub fn decode_rle(text: &str, size: marquetry_geometry::Size, style: RleStyle) -> Result<Runs> {
-    let fault = |found: String| WriteError::malformed("a run-length encoded mask", found);
+pub fn decode_rle(text: &str, size: Size, style: RleStyle) -> Result<Runs, RunsError> {
+    let fault = |found: String| RunsError::new("a run-length encoded mask", found);
     let text = text.trim();
     if matches!(text, "-" | "-1") {
         return Runs::new(size, []);
     }
     let number = |word: &str| word.parse::<u64>().map_err(|_| fault(format!("{word:?} is no whole number")));
-    let numbers = text.split_ascii_whitespace().map(number).collect::<Result<Vec<_>>>()?;
+    let numbers = text.split_ascii_whitespace().map(number).collect::<Result<Vec<_>, _>>()?;
     let (pairs, []) = numbers.as_chunks::<2>() else {
         return Err(fault(format!("{} numbers; starts and lengths must come in pairs", numbers.len())));
     };
@@ -55,5 +55,5 @@ pub fn decode_rle(text: &str, size: marquetry_geometry::Size, style: RleStyle) -
         free = start.saturating_add(length);
         Ok(Run { start, length })
     };
-    Runs::new(size, pairs.iter().map(run).collect::<Result<Vec<_>>>()?)
+    Runs::new(size, pairs.iter().map(run).collect::<Result<Vec<_>, _>>()?)
 }

@@ -1,90 +1,10 @@
-//! A binary mask as runs down its columns, and the collector that builds it from rows.
+//! The collector that builds masks, as runs down the columns, from rows.
 
-use super::error::{Result, WriteError};
+use super::error::Result;
 use super::legend::{Legend, Target};
-use super::sink::Rows;
+use super::sink::RowGuard;
+use crate::rle::{Run, Runs};
 use marquetry_geometry::Size;
-
-/// Consecutive pixels of a mask, counted down the columns: pixel (row `y`, column `x`) is number `x * H + y`, from 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Run {
-    /// Number of the first pixel.
-    pub start: u64,
-    /// Number of pixels, at least 1.
-    pub length: u64,
-}
-
-impl Run {
-    /// One past the last pixel.
-    pub const fn end(self) -> u64 {
-        self.start + self.length
-    }
-}
-
-/// A binary mask as runs in column-major order, ascending, with a gap after each.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Runs {
-    size: Size,
-    runs: Vec<Run>,
-}
-
-impl Runs {
-    /// A mask of `size` px from ascending runs that do not overlap; runs that touch are joined.
-    ///
-    /// # Errors
-    /// When a run is empty, out of order, overlaps the one before or leaves the image.
-    pub fn new(size: Size, runs: impl IntoIterator<Item = Run>) -> Result<Self> {
-        let mut joined: Vec<Run> = Vec::new();
-        for run in runs {
-            let free = joined.last().map_or(0, |last| last.end());
-            let end = run.start.checked_add(run.length).filter(|&end| end <= size.area());
-            if run.length == 0 || run.start < free || end.is_none() {
-                let found = format!(
-                    "a run of {} px at pixel {} (from 0) of an image of {size} px, of which {free} are behind; runs \
-                     must be ascending, apart and inside",
-                    run.length, run.start
-                );
-                return Err(WriteError::malformed("a run-length encoded mask", found));
-            }
-            match joined.last_mut() {
-                Some(last) if last.end() == run.start => last.length += run.length,
-                _ => joined.push(run),
-            }
-        }
-        Ok(Self { size, runs: joined })
-    }
-
-    /// The image's size, px.
-    pub const fn size(&self) -> Size {
-        self.size
-    }
-
-    /// The runs, ascending.
-    pub fn runs(&self) -> &[Run] {
-        &self.runs
-    }
-
-    /// Pixels in the mask.
-    pub fn area(&self) -> u64 {
-        self.runs.iter().map(|run| run.length).sum()
-    }
-
-    /// Whether no pixel is in the mask.
-    pub fn is_empty(&self) -> bool {
-        self.runs.is_empty()
-    }
-
-    /// The mask as `[H, W]` values of 0 and 1. Takes `H * W` bytes.
-    pub fn to_mask(&self) -> Vec<u8> {
-        let (height, width) = (self.size.height as usize, self.size.width as usize);
-        let mut mask = vec![0; height * width];
-        for pixel in self.runs.iter().flat_map(|run| run.start..run.end()) {
-            let pixel = pixel as usize;
-            mask[pixel % height * width + pixel / height] = 1;
-        }
-        mask
-    }
-}
 
 /// Collects the runs of chosen classes from rows.
 ///
@@ -92,7 +12,7 @@ impl Runs {
 #[derive(Debug)]
 pub(super) struct ColumnRuns {
     size: Size,
-    rows: Rows,
+    rows: RowGuard,
     targets: Vec<Target>,
     planes: Vec<Plane>,
     ended: Vec<Vec<Run>>,
@@ -119,7 +39,7 @@ impl ColumnRuns {
         };
         let planes = (0..legend.planes()).map(plane).collect();
         let ended = vec![Vec::new(); targets.len()];
-        Ok(Self { size, rows: Rows::new(size, legend), targets, planes, ended })
+        Ok(Self { size, rows: RowGuard::new(size, legend), targets, planes, ended })
     }
 
     pub(super) fn row(&mut self, values: &[u16]) -> Result<()> {

@@ -1,0 +1,130 @@
+//! What stands in a COCO file, and the mask of one annotation.
+
+use super::polygon;
+use crate::read::error::Fault;
+use crate::rle::{CocoMask, Runs, decode_coco, decode_counts};
+use crate::write::CocoId;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use marquetry_geometry::Size;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// A file as it stands: a whole data set, of which the other keys are passed over.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct DataSet {
+    #[serde(default)]
+    pub(super) images: Vec<super::CocoImage>,
+    #[serde(default)]
+    pub(super) categories: Vec<super::CocoCategory>,
+    #[serde(default)]
+    pub(super) annotations: Vec<Annotation>,
+}
+
+/// One annotation, its outline or mask unread: that is most of the file, and one that is strange is no harm to the rest.
+#[derive(Debug, Deserialize)]
+pub(super) struct Annotation {
+    #[serde(default)]
+    pub(super) id: Option<CocoId>,
+    pub(super) image_id: CocoId,
+    pub(super) category_id: u64,
+    #[serde(default)]
+    segmentation: Option<Box<RawValue>>,
+    #[serde(default)]
+    iscrowd: Flag,
+}
+
+/// Files have 0 and 1, or false and true.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Flag {
+    Number(u64),
+    Truth(bool),
+}
+
+impl Default for Flag {
+    fn default() -> Self {
+        Self::Truth(false)
+    }
+}
+
+/// How an annotation says where it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CocoForm {
+    /// Not at all: there is no segmentation, or only a box beside it.
+    Nothing,
+    /// Outlines.
+    Polygons,
+    /// Run lengths as a list of numbers.
+    Counts,
+    /// Run lengths in COCO's six-bit text.
+    Text,
+    /// The same text once more in Base64, as some exporters write it.
+    Base64Text,
+}
+
+#[derive(Deserialize)]
+struct Mask {
+    size: [u32; 2],
+    counts: Counts,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Counts {
+    Numbers(Vec<u64>),
+    Text(String),
+}
+
+impl Annotation {
+    pub(super) fn is_crowd(&self) -> bool {
+        matches!(self.iscrowd, Flag::Number(1..) | Flag::Truth(true))
+    }
+
+    /// Its form and its pixels in an image of `size`. Outlines of fewer than three points have none.
+    pub(super) fn mask(&self, size: Size, crossings_max: usize) -> Result<(CocoForm, Runs), Fault> {
+        let text = self.segmentation.as_deref().map_or("null", RawValue::get);
+        match text.as_bytes()[0] {
+            b'{' => {
+                let Mask { size: [height, width], counts } =
+                    serde_json::from_str(text).map_err(Fault::damaged)?;
+                let own = Size::new(height, width);
+                if own != size {
+                    return Err(Fault::unreadable(format!("its mask is {own} px, the image {size} px")));
+                }
+                match counts {
+                    Counts::Numbers(counts) => {
+                        Ok((CocoForm::Counts, decode_counts(size, &counts).map_err(Fault::damaged)?))
+                    }
+                    Counts::Text(counts) => from_text(CocoMask { size: [height, width], counts }),
+                }
+            }
+            b'[' => {
+                let rings = serde_json::from_str::<Vec<Vec<f64>>>(text)
+                    // Some programs leave out the list around the only outline.
+                    .or_else(|error| serde_json::from_str(text).map(|ring| vec![ring]).map_err(|_| error))
+                    .map_err(Fault::damaged)?;
+                let runs = polygon::fill(&rings, size, crossings_max).map_err(Fault::damaged)?;
+                Ok((CocoForm::Polygons, runs))
+            }
+            _ => Ok((CocoForm::Nothing, Runs::new(size, []).map_err(Fault::damaged)?)),
+        }
+    }
+}
+
+/// The mask of a text. One that does not add up, but does so once Base64 is taken off, was packed twice.
+fn from_text(mask: CocoMask) -> Result<(CocoForm, Runs), Fault> {
+    let plain = decode_coco(&mask);
+    let unpacked = || {
+        let bytes = STANDARD.decode(&mask.counts).ok()?;
+        let counts = String::from_utf8(bytes).ok()?;
+        decode_coco(&CocoMask { size: mask.size, counts }).ok()
+    };
+    match plain {
+        Ok(runs) => Ok((CocoForm::Text, runs)),
+        Err(error) => match unpacked() {
+            Some(runs) => Ok((CocoForm::Base64Text, runs)),
+            None => Err(Fault::damaged(error)),
+        },
+    }
+}

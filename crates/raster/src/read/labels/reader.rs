@@ -1,0 +1,226 @@
+//! The numbers of a label by windows, wherever they come from.
+
+use super::painted::Painted;
+use crate::read::colour::Colour;
+use crate::read::error::{Fault, ReadError};
+use crate::read::file::{ReadAt, Source};
+use crate::read::header::{Format, Limits};
+use crate::read::image::{Content, Image};
+use crate::read::pixels::Pixels;
+use crate::read::png::PngSamples;
+use crate::rle::Runs;
+use marquetry_geometry::{D4, Rect, Size};
+use std::path::{Path, PathBuf};
+
+/// What a label says of itself before a number is read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LabelInfo {
+    /// Rows and columns as shown, px: after the file's orientation was applied.
+    pub size: Size,
+    /// Rows and columns as stored, px.
+    pub stored_size: Size,
+    /// What the file's orientation does to the stored pixels.
+    pub orientation: D4,
+    /// Numbers of a pixel, alpha included: 1 for palettes and grey, 3 or 4 for colours, else the bands of a TIFF.
+    pub bands: u16,
+    /// The band that is alpha, not a number in its own right.
+    pub alpha: Option<u16>,
+    /// Red, green and blue of each number, where the file has a palette.
+    pub palette: Option<Vec<[u8; 3]>>,
+    /// Whether the file says that 0 is white: its numbers are handed over as they stand, and other programs may have
+    /// turned them round.
+    pub white_is_zero: bool,
+    /// The number that the file says stands for no data, whether its samples can have it or not.
+    pub nodata: Option<f64>,
+    /// Whether numbers come back only nearly as they were written. JPEG, alone or in a TIFF, and WebP, which may be
+    /// lossless but is not asked.
+    pub lossy: bool,
+    /// The file's format; none for what is painted from run lengths or outlines.
+    pub format: Option<Format>,
+}
+
+/// The numbers of a window.
+///
+/// Keep one for each thread: its memory is used again by the next read.
+#[derive(Debug, Clone, Default)]
+pub struct Labels {
+    /// `[bands, height, width]`, row-major in each band.
+    pub values: Vec<u16>,
+    /// Of the same shape: whether the file says that there is no number. What stands in `values` there is the number
+    /// for no data where it is a whole one of 0 to 65,535, else 0.
+    pub missing: Vec<bool>,
+    pixels: Pixels,
+}
+
+/// An open label, of which any number of threads can read windows at the same time.
+///
+/// A TIFF is read chunk by chunk, any other file is decoded when it is opened, in the scratch folder where it is too
+/// large for memory; of run lengths and outlines, only the runs are kept. Palettes of BMP files come as colours.
+#[derive(Debug)]
+pub struct LabelReader {
+    name: PathBuf,
+    info: LabelInfo,
+    numbers: Numbers,
+}
+
+#[derive(Debug)]
+enum Numbers {
+    File(Box<Image>),
+    Painted(Painted),
+}
+
+impl LabelReader {
+    /// Opens a label that is an image: PNG, TIFF, BMP, JPEG or WebP.
+    ///
+    /// # Errors
+    /// As [`Image::open`].
+    pub fn open(path: &Path, limits: &Limits) -> Result<Self, ReadError> {
+        Ok(Self::of_image(path, Image::load(Source::open(path), path, limits, PngSamples::Numbers)?))
+    }
+
+    /// [`open`](Self::open) of what is no file. `name` is what messages call it.
+    ///
+    /// # Errors
+    /// As [`Image::open`].
+    pub fn open_from(bytes: Box<dyn ReadAt>, name: &Path, limits: &Limits) -> Result<Self, ReadError> {
+        Ok(Self::of_image(name, Image::load(Source::of(bytes), name, limits, PngSamples::Numbers)?))
+    }
+
+    /// A label of `size` px that is `background` but for `masks`, each painted with its value over those before it.
+    ///
+    /// # Errors
+    /// When a mask is of another size.
+    pub fn painted(
+        name: &Path,
+        size: Size,
+        background: u16,
+        masks: Vec<(u16, Runs)>,
+    ) -> Result<Self, ReadError> {
+        if let Some((value, mask)) = masks.iter().find(|(_, mask)| mask.size() != size) {
+            let found = format!("a mask of value {value} is {} px, the label {size} px", mask.size());
+            return Err(ReadError::new(name, "painting the label", Fault::unreadable(found)));
+        }
+        let info = LabelInfo {
+            size,
+            stored_size: size,
+            orientation: D4::IDENTITY,
+            bands: 1,
+            alpha: None,
+            palette: None,
+            white_is_zero: false,
+            nodata: None,
+            lossy: false,
+            format: None,
+        };
+        Ok(Self { name: name.to_owned(), info, numbers: Numbers::Painted(Painted { background, masks }) })
+    }
+
+    fn of_image(name: &Path, mut image: Image) -> Self {
+        let header = &mut image.header;
+        let alpha = (0..header.per_pixel).find(|sample| !header.kept.contains(sample));
+        header.kept = (0..header.per_pixel).collect();
+        let (palette, white_is_zero) = match std::mem::replace(&mut header.colour, Colour::AsStored) {
+            Colour::Palette(colours) => {
+                (Some(colours.into_iter().map(|colour| colour.map(|channel| channel as u8)).collect()), false)
+            }
+            Colour::WhiteIsZero { .. } => (None, true),
+            Colour::AsStored | Colour::Stretched { .. } | Colour::Cmyk { .. } => (None, false),
+        };
+        let (mut lossy, mut nodata) = (matches!(header.format, Format::Jpeg | Format::WebP), None);
+        if let Content::Tiff(tiff) = &mut image.content {
+            tiff.keep_all_samples();
+            (lossy, nodata) = (tiff.is_lossy(), tiff.nodata());
+        }
+        image.info = image.header.info();
+        let info = LabelInfo {
+            size: image.info.size,
+            stored_size: image.header.size,
+            orientation: image.header.orientation,
+            bands: image.info.bands,
+            alpha,
+            palette,
+            white_is_zero,
+            nodata,
+            lossy,
+            format: Some(image.info.format),
+        };
+        Self { name: name.to_owned(), info, numbers: Numbers::File(Box::new(image)) }
+    }
+
+    /// The same label in the frame of its stored pixels, whatever its orientation says: some programs write labels for
+    /// the image as it is stored and copy its orientation along.
+    #[must_use]
+    pub fn as_stored(mut self) -> Self {
+        self.info.orientation = D4::IDENTITY;
+        self.info.size = self.info.stored_size;
+        if let Numbers::File(image) = &mut self.numbers {
+            image.header.orientation = D4::IDENTITY;
+            image.info = image.header.info();
+        }
+        self
+    }
+
+    /// What it says of itself.
+    pub const fn info(&self) -> &LabelInfo {
+        &self.info
+    }
+
+    /// Reads the window `rect`, in pixels of the label as shown, into `out`. Where masks are painted, a few calls for
+    /// many rows are faster than many for one.
+    ///
+    /// # Errors
+    /// If the window is not inside the label, the file is damaged there or cannot be read, or a sample that is not
+    /// missing is no whole number of 0 to 65,535. `out` is then in no meaningful state.
+    pub fn read(&self, rect: Rect, out: &mut Labels) -> Result<(), ReadError> {
+        let read = match &self.numbers {
+            Numbers::File(image) => {
+                image.shown(rect, &mut out.pixels).and_then(|()| out.take_numbers(rect, self.info.nodata))
+            }
+            Numbers::Painted(painted) => painted.read(self.info.size, rect, out),
+        };
+        read.map_err(|fault| ReadError::new(&self.name, "reading a window of the label", fault))
+    }
+}
+
+impl Labels {
+    /// Makes whole numbers of the samples that were read from `rect`.
+    fn take_numbers(&mut self, rect: Rect, nodata: Option<f64>) -> Result<(), Fault> {
+        // Samples come as f32, which holds every number of 16 bits; what was wider is rounded alike on both sides.
+        let nodata = nodata.map(|value| value as f32);
+        self.values.clear();
+        self.missing.clear();
+        for (at, &sample) in self.pixels.data.iter().enumerate() {
+            let missing = sample.is_nan() || Some(sample) == nodata;
+            let whole = sample.fract() == 0.0 && (0.0..=65535.0).contains(&sample);
+            if !whole && !missing {
+                return Err(no_number(rect, at, sample));
+            }
+            self.values.push(if whole { sample as u16 } else { 0 });
+            self.missing.push(missing);
+        }
+        Ok(())
+    }
+
+    /// Makes room for a window of one band without missing numbers.
+    pub(super) fn fill(&mut self, size: Size, value: u16) {
+        self.values.clear();
+        self.values.resize(size.area() as usize, value);
+        self.missing.clear();
+        self.missing.resize(size.area() as usize, false);
+    }
+}
+
+/// `at` is the sample's place in the window `rect`.
+fn no_number(rect: Rect, at: usize, sample: f32) -> Fault {
+    let (area, width) = (rect.size.area() as usize, rect.size.width as usize);
+    let found = format!(
+        "its value in band {}, row {}, column {} is {sample}, no whole number of 0 to 65535",
+        at / area,
+        rect.top + (at % area / width) as i64,
+        rect.left + (at % width) as i64
+    );
+    Fault::unreadable(found).advise(
+        "write labels as whole numbers, and name the one that stands for no data in the file, as with `gdal_translate \
+         -ot UInt16 -a_nodata 65535 in.tif out.tif`",
+    )
+}
