@@ -8,7 +8,7 @@ use marquetry_job::{Fit, Group, Input, Member, Scaling, Signature, hash};
 use marquetry_model::{
     InspectOptions, ModelError, ModelFacts, Runtime, Wanted, inspect, read_model, resolve,
 };
-use marquetry_spec::{JobSpec, Layout, MemberSpec, Normalise, TilesPer, WindowMode, tags_from_name};
+use marquetry_spec::{InputLayout, JobSpec, MemberSpec, Normalise, TilesPer, WindowMode, tags_from_name};
 use marquetry_transport::{FileError, FileStat, Files};
 use std::path::Path;
 
@@ -253,9 +253,9 @@ impl Candidate<'_> {
 
     fn layout(&self) -> Option<marquetry_job::Layout> {
         match self.member.input.layout {
-            Layout::Auto => None,
-            Layout::Nchw => Some(marquetry_job::Layout::Nchw),
-            Layout::Nhwc => Some(marquetry_job::Layout::Nhwc),
+            InputLayout::Auto => None,
+            InputLayout::Nchw => Some(marquetry_job::Layout::Nchw),
+            InputLayout::Nhwc => Some(marquetry_job::Layout::Nhwc),
         }
     }
 

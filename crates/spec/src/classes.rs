@@ -1,20 +1,92 @@
 //! The classes of a job, and values given per class.
 
+use super::kind::{Kind, Maybe, ReadKind, Text};
 use super::node::Node;
 use super::read::At;
+use super::scope::Scope;
+use super::section::{Section, section};
+use super::table::Shape;
 use std::collections::HashMap;
 
 /// Most classes: labels are 16 bits, and one value is kept for pixels without a label.
 const CLASSES_MAX: usize = 65_535;
-pub(super) const KEYS: [&str; 2] = ["name", "color"];
 
-/// One class: its place in the list is its label and the model's channel.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Class {
-    /// Unique in the job.
-    pub name: String,
-    /// Red, green, blue, where the job says one.
-    pub colour: Option<[u8; 3]>,
+section! {
+    /// One class: its place in the list is its label and the model's channel.
+    pub struct Class: "class" (_) derive [Eq] {
+        /// Unique in the job.
+        pub name: String = String::new(), NAME, required = "the name of the class";
+        /// Red, green and blue in masks, polygons and the report; a colour of its own if not given.
+        pub color as colour: Option<[u8; 3]> = None, Maybe(Colour);
+    }
+}
+
+const NAME: Text = Text {
+    allowed: "a name without line breaks and without spaces around it",
+    pattern: Some("^[^\\s\\x00-\\x1f\\x7f]([^\\x00-\\x1f\\x7f]*[^\\s\\x00-\\x1f\\x7f])?$"),
+    accept: |text| !text.is_empty() && text.trim() == text && !text.contains(char::is_control),
+};
+
+/// `#rrggbb`.
+struct Colour;
+
+const RGB: Text = Text {
+    allowed: "\"#rrggbb\", in quotes",
+    pattern: Some("^#[0-9a-fA-F]{6}$"),
+    accept: |text| colour(text).is_some(),
+};
+
+impl Kind for Colour {
+    type Value = [u8; 3];
+
+    fn write(&self, [r, g, b]: &[u8; 3], _: &Scope<'_>) -> Option<Node> {
+        Some(format!("#{r:02x}{g:02x}{b:02x}").as_str().into())
+    }
+
+    fn shape(&self) -> Shape {
+        RGB.shape()
+    }
+}
+
+impl ReadKind for Colour {
+    fn read(&self, at: &At<'_>, scope: &Scope<'_>) -> Option<[u8; 3]> {
+        RGB.read(at, scope).as_deref().and_then(colour)
+    }
+}
+
+fn colour(text: &str) -> Option<[u8; 3]> {
+    let digits =
+        text.strip_prefix('#').filter(|d| d.len() == 6 && d.bytes().all(|b| b.is_ascii_hexdigit()))?;
+    let [_, r, g, b] = u32::from_str_radix(digits, 16).ok()?.to_be_bytes();
+    Some([r, g, b])
+}
+
+/// All classes of a job: names, or maps where there is more to say.
+pub(super) struct ClassList;
+
+impl Kind for ClassList {
+    type Value = Vec<Class>;
+
+    fn write(&self, classes: &Vec<Class>, scope: &Scope<'_>) -> Option<Node> {
+        let write = |class: &Class| match class.colour {
+            None => Node::from(class.name.as_str()),
+            Some(_) => class.node(scope),
+        };
+        Some(Node::list(classes.iter().map(write)))
+    }
+
+    fn shape(&self) -> Shape {
+        let class = Shape::AnyOf(vec![NAME.shape(), Shape::Section(Class::table())]);
+        Shape::list_of(class, 1, Some(CLASSES_MAX))
+    }
+}
+
+/// What a class is called where one is expected: it may be called `1`.
+pub(super) const CLASS: Shape = Shape::Scalar("the name of a class");
+
+/// A list of classes, each once.
+pub(super) fn class_names(min: usize) -> Shape {
+    Shape::List { item: Box::new(CLASS), min, max: None, unique: true }
 }
 
 /// The classes of a job by name.
@@ -106,16 +178,6 @@ impl Classes {
     pub(super) fn names(&self, classes: &[usize]) -> Node {
         Node::list(classes.iter().map(|&class| self.name(class)))
     }
-
-    pub(super) fn write(&self) -> Node {
-        Node::list(self.list.iter().map(|class| match class.colour {
-            None => Node::from(class.name.as_str()),
-            Some([r, g, b]) => Node::map([
-                ("name", Some(class.name.as_str().into())),
-                ("color", Some(format!("#{r:02x}{g:02x}{b:02x}").as_str().into())),
-            ]),
-        }))
-    }
 }
 
 impl From<&[Class]> for Classes {
@@ -126,26 +188,11 @@ impl From<&[Class]> for Classes {
 }
 
 fn class(at: &At<'_>) -> Option<Class> {
-    let name = |at: &At<'_>| {
-        at.text_where("a name without line breaks and without spaces around it", |text| {
-            !text.is_empty() && text.trim() == text && !text.contains(char::is_control)
-        })
-    };
-    if !at.is_map() {
-        return name(at).map(|name| Class { name, colour: None });
+    let none = Classes::default();
+    let scope = Scope::of(&none);
+    if at.is_map() {
+        Class::read(at, &scope)
+    } else {
+        NAME.read(at, &scope).map(|name| Class { name, colour: None })
     }
-    let fields = at.fields(&KEYS);
-    let name = fields.need("name", "the name of the class").and_then(name);
-    let colour = fields.get("color").map(|at| {
-        let text = at.text_where("\"#rrggbb\", in quotes", |text| colour(text).is_some());
-        text.as_deref().and_then(colour)
-    });
-    Some(Class { name: name?, colour: colour.flatten() })
-}
-
-fn colour(text: &str) -> Option<[u8; 3]> {
-    let digits =
-        text.strip_prefix('#').filter(|d| d.len() == 6 && d.bytes().all(|b| b.is_ascii_hexdigit()))?;
-    let [_, r, g, b] = u32::from_str_radix(digits, 16).ok()?.to_be_bytes();
-    Some([r, g, b])
 }

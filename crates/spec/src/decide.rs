@@ -1,80 +1,130 @@
 //! From probabilities to labels, and what is tidied up afterwards.
 
-use super::classes::Classes;
+use super::classes::CLASS;
+use super::kind::{Kind, Maybe, ReadKind, Single, Whole, Words};
 use super::node::Node;
+use super::per_class::{Areas, ClassFlags, Thresholds, Triplets};
 use super::read::{At, Fields};
-use super::window::name_of;
+use super::scope::Scope;
+use super::section::{KeyGroup, SaidByKeys, Section, section};
+use super::table::{Bounds, CrossCheck, Shape, Word};
 use marquetry_ensemble::{Labelling, Rule, Triplet};
-
-pub(super) const KEYS: [&str; 8] =
-    ["rule", "thresholds", "triplet", "background", "min_area", "fill_holes", "largest", "connectivity"];
-pub(super) const TRIPLET_KEYS: [&str; 3] = ["top", "area_px", "bottom"];
-
-/// How scores become labels.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Decide {
-    /// The rule, with a value for every class; the background's own is never used.
-    pub rule: Rule,
-    /// The class of pixels that are nothing else; `None` where classes do not exclude each other.
-    pub background: Option<usize>,
-    /// Per class: regions of fewer pixels are taken out, px; 0 keeps all.
-    pub min_area_px: Vec<u64>,
-    /// Per class: whether holes in its regions are filled.
-    pub fill_holes: Vec<bool>,
-    /// Per class: whether only its largest region is kept.
-    pub largest: Vec<bool>,
-    /// Which pixels are neighbours in a region.
-    pub connectivity: Connectivity,
-}
 
 pub use marquetry_ensemble::components::Connectivity;
 
-#[derive(Clone, Copy, PartialEq)]
-enum Kind {
+section! {
+    /// How scores become labels.
+    pub struct Decide: "decide" (scope) {
+        /// The rule, with a value for every class; the background's own is never used.
+        ..pub rule: Rule = implied(false, false, scope);
+        /// The class of pixels that are nothing else; `None` where classes do not exclude each other.
+        apart pub background: Option<usize> = scope.background, BackgroundClass, unset = "the first class";
+        /// Regions of fewer pixels are taken out, px: one number, or one per class by name; 0 keeps all.
+        pub min_area as min_area_px: Vec<u64> = vec![0; scope.classes.len()], Areas;
+        /// Whether holes in regions are filled: for all classes, or for those named.
+        pub fill_holes: Vec<bool> = vec![false; scope.classes.len()], ClassFlags;
+        /// Whether only a class's largest region is kept: for all classes, or for those named.
+        pub largest: Vec<bool> = vec![false; scope.classes.len()], ClassFlags;
+        /// Which pixels are neighbours in a region: 4 or 8 of them.
+        pub connectivity: Connectivity = Connectivity::Eight, Neighbours;
+    }
+    checks [
+        CrossCheck::UsedIf {
+            key: "thresholds",
+            case: ("rule", Word::Text("threshold")),
+            rival: "triplet",
+            because: "used by rule: threshold only; leave it out",
+        },
+        CrossCheck::UsedIf {
+            key: "triplet",
+            case: ("rule", Word::Text("triplet")),
+            rival: "thresholds",
+            because: "used by rule: triplet only; leave it out",
+        },
+        CrossCheck::NeededIf {
+            key: "triplet",
+            case: ("rule", Word::Text("triplet")),
+            allowed: "{top, area_px, bottom}, or one for each class",
+        },
+    ]
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum RuleName {
     Argmax,
     Threshold,
     Triplet,
 }
 
-const KINDS: [(&str, Kind); 3] =
-    [("argmax", Kind::Argmax), ("threshold", Kind::Threshold), ("triplet", Kind::Triplet)];
-const THRESHOLD: f32 = 0.5;
+section! {
+    /// The keys that say a [`Rule`].
+    pub(super) struct RuleKeys {
+        /// `argmax`: the class of the highest score. `threshold`: what is above its threshold. `triplet`: a class is in
+        /// an image if enough of its pixels are certain, and its mask is then what is above a lower threshold.
+        rule: Option<RuleName> = None, Maybe(Words(&RULES)),
+            unset = "by what else is given: `threshold` with `thresholds` or `multilabel: true`, `triplet` with `triplet`, else `argmax`";
+        /// Probability that is enough, for all classes or per class by name.
+        thresholds: Option<Vec<f32>> = None, Maybe(Thresholds), default = THRESHOLD;
+        /// What the triplet rule asks, for all classes alike, or one for each by name.
+        triplet: Option<Vec<Triplet>> = None, Maybe(Triplets), unset = "required with `rule: triplet`";
+    }
+}
+
+section! {
+    /// What the triplet rule asks of a class.
+    pub(super) struct TripletKeys: "triplet" (_) {
+        /// Probability that counts as certain.
+        pub(super) top: f32 = THRESHOLD, PROBABILITY, required = PROBABILITY.0.allowed;
+        /// Fewest certain pixels for the class to be there, px.
+        pub(super) area_px: u64 = 0, PIXELS, required = "a number of pixels";
+        /// Probability that is enough once the class is there; at most `top`.
+        pub(super) bottom: f32 = THRESHOLD, PROBABILITY, required = PROBABILITY.0.allowed;
+    }
+}
+
+const RULES: [(&str, RuleName); 3] =
+    [("argmax", RuleName::Argmax), ("threshold", RuleName::Threshold), ("triplet", RuleName::Triplet)];
+pub(super) const THRESHOLD: f32 = 0.5;
 /// What stands for a background that the triplet rule never asks about.
-const UNUSED: Triplet = Triplet { top: THRESHOLD, area_px: 0, bottom: THRESHOLD };
+pub(super) const UNUSED: Triplet = Triplet { top: THRESHOLD, area_px: 0, bottom: THRESHOLD };
+pub(super) const PROBABILITY: Single =
+    Single(Bounds { min: Some(0.0), max: Some(1.0), ..Bounds::any("a probability from 0 to 1") });
+pub(super) const PIXELS: Whole<u64> = Whole::new(0, u64::MAX);
 
 impl Decide {
-    pub(super) fn read(at: Option<&At<'_>>, classes: &Classes, labelling: Labelling) -> Self {
-        let multilabel = labelling == Labelling::Multilabel;
-        let all = Tidy { classes, background: (!multilabel).then_some(0) };
-        let Some(fields) = at.map(|at| at.fields(&KEYS)) else {
-            let rule =
-                if multilabel { Rule::Threshold(vec![THRESHOLD; classes.len()]) } else { Rule::Argmax };
-            return Self {
-                rule,
-                background: all.background,
-                min_area_px: vec![0; classes.len()],
-                fill_holes: vec![false; classes.len()],
-                largest: vec![false; classes.len()],
-                connectivity: Connectivity::Eight,
-            };
-        };
+    /// What `at` says, over the defaults.
+    pub(super) fn read_or_standard(at: Option<&At<'_>>, scope: &Scope<'_>) -> Self {
+        let multilabel = scope.labelling == Labelling::Multilabel;
+        let scope = Scope { background: (!multilabel).then_some(0), ..*scope };
+        let standard = Self::standard(&scope);
+        let Some(fields) = at.map(Self::fields) else { return standard };
         if multilabel {
             fields.forbid(
                 &["background"],
                 "classes do not exclude each other (multilabel: true), so none is background",
             );
         }
-        let named = fields.read("background", |at| classes.find(at)).unwrap_or(0);
-        let tidy = Tidy { background: (!multilabel).then_some(named), ..all };
-        Self {
-            rule: rule(&fields, &tidy, multilabel),
-            background: tidy.background,
-            min_area_px: fields
-                .read("min_area", |at| tidy.areas(at))
-                .unwrap_or_else(|| vec![0; classes.len()]),
-            fill_holes: fields.read("fill_holes", |at| tidy.flags(at)).unwrap_or_else(|| tidy.every(false)),
-            largest: fields.read("largest", |at| tidy.flags(at)).unwrap_or_else(|| tidy.every(false)),
-            connectivity: fields.read("connectivity", connectivity).unwrap_or(Connectivity::Eight),
+        // Values per class leave the background out, so it must be known before them.
+        let named = fields.get("background").and_then(|at| scope.classes.find(at)).unwrap_or(0);
+        let background = (!multilabel).then_some(named);
+        let scope = Scope { background, ..scope };
+        let decide = Self { background, ..standard }.over_fields(&fields, &scope);
+        decide.check(&fields, &scope);
+        decide
+    }
+
+    fn check(&self, fields: &Fields<'_>, scope: &Scope<'_>) {
+        let multilabel = scope.labelling == Labelling::Multilabel;
+        match self.rule {
+            Rule::Argmax if multilabel => fields.forbid(
+                &["rule"],
+                "argmax picks one class, and these do not exclude each other (multilabel: true); use threshold or triplet",
+            ),
+            Rule::Triplet(_) if !multilabel && scope.classes.len() > 2 => fields.forbid(
+                &["rule", "triplet"],
+                "the triplet rule needs exactly two classes, or classes that do not exclude each other (output.multilabel: true)",
+            ),
+            _ => {}
         }
     }
 
@@ -82,208 +132,87 @@ impl Decide {
     pub const fn needs_probabilities(&self) -> bool {
         !matches!(self.rule, Rule::Argmax)
     }
+}
 
-    pub(super) fn write(&self, classes: &Classes) -> Node {
-        let foreground = |class: usize| Some(class) != self.background;
-        let flags = |flags: &[bool]| {
-            let chosen: Vec<usize> = (0..flags.len()).filter(|&class| flags[class]).collect();
-            if chosen.is_empty() { false.into() } else { classes.names(&chosen) }
-        };
-        let (kind, thresholds, triplet) = match &self.rule {
-            Rule::Argmax => (Kind::Argmax, None, None),
-            Rule::Threshold(values) => {
-                let map = classes.map(values, |class, &t| foreground(class).then(|| t.into()));
-                (Kind::Threshold, Some(map), None)
+/// The rule that follows from which keys are there.
+fn implied(thresholds: bool, triplet: bool, scope: &Scope<'_>) -> Rule {
+    if triplet {
+        Rule::Triplet(vec![UNUSED; scope.classes.len()])
+    } else if thresholds || scope.labelling == Labelling::Multilabel {
+        Rule::Threshold(vec![THRESHOLD; scope.classes.len()])
+    } else {
+        Rule::Argmax
+    }
+}
+
+impl SaidByKeys for Rule {
+    type Keys = RuleKeys;
+
+    fn to_keys(&self) -> RuleKeys {
+        match self {
+            Self::Argmax => RuleKeys { rule: Some(RuleName::Argmax), thresholds: None, triplet: None },
+            Self::Threshold(values) => {
+                RuleKeys { rule: Some(RuleName::Threshold), thresholds: Some(values.clone()), triplet: None }
             }
-            Rule::Triplet(values) => {
-                let map = classes.map(values, |class, t| foreground(class).then(|| write_triplet(t)));
-                (Kind::Triplet, None, Some(map))
+            Self::Triplet(values) => {
+                RuleKeys { rule: Some(RuleName::Triplet), thresholds: None, triplet: Some(values.clone()) }
             }
+        }
+    }
+
+    fn over(&self, fields: &Fields<'_>, scope: &Scope<'_>) -> Self {
+        let given = RuleKeys::default().over(fields, scope);
+        let is_there = |key| fields.get(key).is_some();
+        let rule = match given.rule {
+            Some(RuleName::Argmax) => Self::Argmax,
+            Some(RuleName::Threshold) => implied(true, false, scope),
+            Some(RuleName::Triplet) => implied(false, true, scope),
+            None => implied(is_there("thresholds"), is_there("triplet"), scope),
         };
-        let any_area = self.min_area_px.iter().any(|&area| area > 0);
-        let areas = classes.map(&self.min_area_px, |class, &area| foreground(class).then(|| area.into()));
-        Node::map([
-            ("rule", Some(name_of(&KINDS, kind))),
-            ("thresholds", thresholds),
-            ("triplet", triplet),
-            ("background", self.background.map(|class| classes.name(class).into())),
-            ("min_area", Some(if any_area { areas } else { 0_u64.into() })),
-            ("fill_holes", Some(flags(&self.fill_holes))),
-            ("largest", Some(flags(&self.largest))),
-            ("connectivity", Some(if self.connectivity == Connectivity::Four { 4_u32 } else { 8 }.into())),
-        ])
-    }
-}
-
-fn connectivity(at: &At<'_>) -> Option<Connectivity> {
-    match at.as_written() {
-        Some("4") if at.is_number() => Some(Connectivity::Four),
-        Some("8") if at.is_number() => Some(Connectivity::Eight),
-        _ => at.refuse("4 or 8"),
-    }
-}
-
-fn write_triplet(t: &Triplet) -> Node {
-    Node::map([
-        ("top", Some(t.top.into())),
-        ("area_px", Some(t.area_px.into())),
-        ("bottom", Some(t.bottom.into())),
-    ])
-}
-
-fn rule(fields: &Fields<'_>, tidy: &Tidy<'_>, multilabel: bool) -> Rule {
-    let implied = match () {
-        () if fields.get("triplet").is_some() => Kind::Triplet,
-        () if multilabel || fields.get("thresholds").is_some() => Kind::Threshold,
-        () => Kind::Argmax,
-    };
-    let kind = fields.read("rule", |at| at.one_of(&KINDS)).unwrap_or(implied);
-    if kind != Kind::Threshold {
-        fields.forbid(&["thresholds"], "used by rule: threshold only; leave it out");
-    }
-    if kind != Kind::Triplet {
-        fields.forbid(&["triplet"], "used by rule: triplet only; leave it out");
-    }
-    match kind {
-        Kind::Argmax if multilabel => {
-            let message = "argmax picks one class, and these do not exclude each other (multilabel: true); use threshold or triplet";
-            fields.forbid(&["rule"], message);
-            Rule::Argmax
-        }
-        Kind::Argmax => Rule::Argmax,
-        Kind::Threshold => {
-            let standard = vec![THRESHOLD; tidy.classes.len()];
-            Rule::Threshold(fields.read("thresholds", |at| tidy.thresholds(at)).unwrap_or(standard))
-        }
-        Kind::Triplet => {
-            if !multilabel && tidy.classes.len() > 2 {
-                fields.forbid(
-                    &["rule", "triplet"],
-                    "the triplet rule needs exactly two classes, or classes that do not exclude each other (output.multilabel: true)",
-                );
-            }
-            let at = fields.need("triplet", "{top, area_px, bottom}, or one for each class");
-            Rule::Triplet(
-                at.and_then(|at| tidy.triplets(at)).unwrap_or_else(|| vec![UNUSED; tidy.classes.len()]),
-            )
+        match rule {
+            Self::Argmax => Self::Argmax,
+            Self::Threshold(standard) => Self::Threshold(given.thresholds.unwrap_or(standard)),
+            Self::Triplet(standard) => Self::Triplet(given.triplet.unwrap_or(standard)),
         }
     }
 }
 
-fn probability(at: &At<'_>) -> Option<f32> {
-    at.single("a probability from 0 to 1", |p| (0.0..=1.0).contains(&p))
-}
+/// The class that is the background, by name; printed where there is one.
+struct BackgroundClass;
 
-/// Values for all classes but the background.
-struct Tidy<'a> {
-    classes: &'a Classes,
-    background: Option<usize>,
-}
+impl Kind for BackgroundClass {
+    type Value = Option<usize>;
 
-impl Tidy<'_> {
-    /// `value` for all classes but the background, which has none.
-    fn every<T: Copy + Default>(&self, value: T) -> Vec<T> {
-        let of = |class| if Some(class) == self.background { T::default() } else { value };
-        (0..self.classes.len()).map(of).collect()
+    fn write(&self, class: &Option<usize>, scope: &Scope<'_>) -> Option<Node> {
+        class.map(|class| scope.classes.name(class).into())
     }
 
-    /// A map from class to value, in which the background has no place.
-    fn values<T: Clone>(
-        &self,
-        at: &At<'_>,
-        allowed: &str,
-        read: impl Fn(&At<'_>) -> Option<T>,
-    ) -> Option<Vec<Option<T>>> {
-        let values = self.classes.values(at, allowed, read)?;
-        if let Some(background) = self.background
-            && values.get(background).is_some_and(Option::is_some)
-        {
-            at.conflict(format!(
-                "class `{}` is the background, which has no such value",
-                self.classes.name(background)
-            ));
-        }
-        Some(values)
-    }
-
-    fn thresholds(&self, at: &At<'_>) -> Option<Vec<f32>> {
-        let allowed = "a probability from 0 to 1, or a map from class to probability";
-        let mut thresholds = if at.is_map() {
-            let values = self.values(at, allowed, probability)?;
-            values.into_iter().map(|t| t.unwrap_or(THRESHOLD)).collect()
-        } else if at.is_number() {
-            vec![probability(at)?; self.classes.len()]
-        } else {
-            return at.refuse(allowed);
-        };
-        if let Some(unused) = self.background.and_then(|b| thresholds.get_mut(b)) {
-            *unused = THRESHOLD;
-        }
-        Some(thresholds)
-    }
-
-    fn triplets(&self, at: &At<'_>) -> Option<Vec<Triplet>> {
-        let allowed = "{top, area_px, bottom}, or a map from class to that";
-        let per_class = at.peek().iter().any(|(_, value)| value.is_map());
-        let mut triplets = if per_class {
-            let values = self.values(at, allowed, triplet)?;
-            for (class, value) in values.iter().enumerate() {
-                if value.is_none() && Some(class) != self.background {
-                    at.conflict(format!(
-                        "class `{}` has no triplet; needed is one for each",
-                        self.classes.name(class)
-                    ));
-                }
-            }
-            values.into_iter().map(|t| t.unwrap_or(UNUSED)).collect()
-        } else {
-            vec![triplet(at)?; self.classes.len()]
-        };
-        if let Some(unused) = self.background.and_then(|b| triplets.get_mut(b)) {
-            *unused = UNUSED;
-        }
-        Some(triplets)
-    }
-
-    fn areas(&self, at: &At<'_>) -> Option<Vec<u64>> {
-        let area = |at: &At<'_>| at.integer(0..=u64::MAX);
-        let allowed = "a number of pixels, or a map from class to number of pixels";
-        if at.is_map() {
-            let values = self.values(at, allowed, area)?;
-            return Some(values.into_iter().map(|area| area.unwrap_or(0)).collect());
-        }
-        if at.is_number() { area(at).map(|area| self.every(area)) } else { at.refuse(allowed) }
-    }
-
-    fn flags(&self, at: &At<'_>) -> Option<Vec<bool>> {
-        if at.is_flag() {
-            return at.flag().map(|flag| self.every(flag));
-        }
-        if !at.is_list() {
-            return at.refuse("true, false, or a list of class names");
-        }
-        let chosen = self.classes.some(at)?;
-        if let Some(background) = self.background.filter(|b| chosen.contains(b)) {
-            at.conflict(format!(
-                "class `{}` is the background, which has no regions",
-                self.classes.name(background)
-            ));
-        }
-        Some((0..self.classes.len()).map(|class| chosen.contains(&class)).collect())
+    fn shape(&self) -> Shape {
+        CLASS
     }
 }
 
-fn triplet(at: &At<'_>) -> Option<Triplet> {
-    let fields = at.fields(&TRIPLET_KEYS);
-    let top = fields.need("top", "a probability from 0 to 1").and_then(probability);
-    let area_px = fields.need("area_px", "a number of pixels").and_then(|at| at.integer(0..=u64::MAX));
-    let bottom = fields.need("bottom", "a probability from 0 to 1").and_then(probability);
-    let triplet = Triplet { top: top?, area_px: area_px?, bottom: bottom? };
-    if triplet.bottom > triplet.top {
-        at.conflict(format!(
-            "bottom {} is above top {}; allowed is at most top",
-            triplet.bottom, triplet.top
-        ));
+/// The number 4 or 8.
+struct Neighbours;
+
+impl Kind for Neighbours {
+    type Value = Connectivity;
+
+    fn write(&self, connectivity: &Connectivity, _: &Scope<'_>) -> Option<Node> {
+        Some(if *connectivity == Connectivity::Four { 4_u32 } else { 8 }.into())
     }
-    Some(triplet)
+
+    fn shape(&self) -> Shape {
+        Shape::Numbers(vec![4, 8])
+    }
+}
+
+impl ReadKind for Neighbours {
+    fn read(&self, at: &At<'_>, _: &Scope<'_>) -> Option<Connectivity> {
+        match at.as_written() {
+            Some("4") if at.is_number() => Some(Connectivity::Four),
+            Some("8") if at.is_number() => Some(Connectivity::Eight),
+            _ => at.refuse("4 or 8"),
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! What is wrong with a job file: where, what was given, what is allowed.
 
+use super::pattern::PatternError;
+use marquetry_failure::{Classify, FailureClass};
 use std::fmt;
 
 /// All that is wrong with a job file, in the order of its lines; never empty.
@@ -34,6 +36,12 @@ impl fmt::Display for SpecErrors {
 
 impl std::error::Error for SpecErrors {}
 
+impl Classify for SpecErrors {
+    fn class(&self) -> FailureClass {
+        FailureClass::Input
+    }
+}
+
 /// One thing that is wrong with a job file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpecError {
@@ -42,28 +50,34 @@ pub struct SpecError {
     /// Its line in the text, counted from 1.
     pub line: usize,
     /// What is wrong.
-    pub problem: Problem,
+    pub kind: SpecErrorKind,
 }
 
 impl fmt::Display for SpecError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.path.is_empty() {
-            write!(f, "line {}: {}", self.line, self.problem)
+            write!(f, "line {}: {}", self.line, self.kind)
         } else {
-            write!(f, "line {}: {}: {}", self.line, self.path, self.problem)
+            write!(f, "line {}: {}: {}", self.line, self.path, self.kind)
         }
     }
 }
 
 impl std::error::Error for SpecError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.problem)
+        Some(&self.kind)
+    }
+}
+
+impl Classify for SpecError {
+    fn class(&self) -> FailureClass {
+        FailureClass::Input
     }
 }
 
 /// The kinds of things that are wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Problem {
+pub enum SpecErrorKind {
     /// The text is no YAML, or uses a part of YAML that job files leave out.
     #[error("{0}")]
     Syntax(String),
@@ -96,6 +110,14 @@ pub enum Problem {
         allowed: String,
         /// The allowed word that looks most like it, if any does.
         nearest: Option<String>,
+    },
+    /// A pattern for paths that means nothing.
+    #[error("given {given}; allowed is {source}")]
+    Pattern {
+        /// What is written there, shortened.
+        given: String,
+        /// Why it means nothing.
+        source: PatternError,
     },
     /// Values that are fine alone and contradict each other.
     #[error("{0}")]

@@ -1,17 +1,41 @@
 //! How pixels become a model's input, and what its output means.
 
+use super::kind::{AutoOr, Double, Flag, Kind, Maybe, ReadKind, Single, Text, Whole, Words};
 use super::node::Node;
-use super::read::At;
-use super::window::name_of;
+use super::read::{At, Fields};
+use super::scope::Scope;
+use super::section::{KeyGroup, SaidByKeys, section};
+use super::table::{Bounds, CrossCheck, Shape, Word};
 use marquetry_ensemble::{Applied, Labelling};
 use marquetry_job::Fit;
 
-pub(super) const INPUT_KEYS: [&str; 7] = ["layout", "color", "scale", "mean", "std", "normalize", "bands"];
-pub(super) const OUTPUT_KEYS: [&str; 4] = ["head", "activation", "multilabel", "fit"];
+section! {
+    /// How pixels become a model's input.
+    pub struct InputSpec: "input" (_) {
+        /// The order of the model's input axes; `auto` is what the model's own shape tells.
+        pub layout: InputLayout = InputLayout::Auto, Words(&LAYOUTS);
+        /// The order of bands that the model wants; `bgr` turns them round.
+        pub color as reversed: bool = false, Words(&[("rgb", false), ("bgr", true)]);
+        /// Factor on sample values. `auto` hangs on the image's depth: 1/255 for 8 bits, 1/65535 for 16 bits, 1 for
+        /// floats.
+        pub scale: Option<f64> = None, AutoOr(Double(SCALE));
+        /// What follows the scale.
+        ..pub normalise: Normalise = Normalise::Fixed { mean: vec![0.0], std: vec![1.0] };
+        /// Which of the job's bands the model sees, counted from 0, in this order; all of them if not given.
+        pub bands: Option<Vec<u16>> = None, Maybe(Bands { distinct: false });
+    }
+    checks [
+        CrossCheck::UnusedIf {
+            keys: || vec!["mean", "std"],
+            case: ("normalize", Word::Text("image")),
+            because: "not used with normalize: image; leave it out, or set normalize: fixed",
+        },
+    ]
+}
 
 /// The order of a model's input axes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Layout {
+pub enum InputLayout {
     /// As the model's own shape tells.
     Auto,
     /// `[N, C, H, W]`.
@@ -19,6 +43,10 @@ pub enum Layout {
     /// `[N, H, W, C]`.
     Nhwc,
 }
+
+const LAYOUTS: [(&str, InputLayout); 3] =
+    [("auto", InputLayout::Auto), ("nchw", InputLayout::Nchw), ("nhwc", InputLayout::Nhwc)];
+const SCALE: Bounds = Bounds { above: Some(0.0), ..Bounds::any("auto or a number above 0") };
 
 /// How samples are brought to the range the model was trained on.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,75 +63,47 @@ pub enum Normalise {
     Image,
 }
 
-/// How pixels become a model's input.
-#[derive(Debug, Clone, PartialEq)]
-pub struct InputSpec {
-    /// The order of its axes.
-    pub layout: Layout,
-    /// Whether the model wants its bands in the opposite order (`color: bgr`).
-    pub reversed: bool,
-    /// Factor on sample values; by the image's depth if not given (1/255, 1/65535, or 1 for floats).
-    pub scale: Option<f64>,
-    /// What follows the scale.
-    pub normalise: Normalise,
-    /// Which of the job's bands the model sees, counted from 0, in this order; all of them if not given.
-    pub bands: Option<Vec<u16>>,
-}
-
-impl Default for InputSpec {
-    fn default() -> Self {
-        Self {
-            layout: Layout::Auto,
-            reversed: false,
-            scale: None,
-            normalise: Normalise::Fixed { mean: vec![0.0], std: vec![1.0] },
-            bands: None,
-        }
+section! {
+    /// The keys that say a [`Normalise`].
+    pub(super) struct NormaliseKeys {
+        /// `fixed`: `(x − mean) / std` after scaling. `image`: the same with the mean and standard deviation of each
+        /// band over the whole image.
+        normalize: Option<bool> = None, Maybe(Words(&[("fixed", false), ("image", true)]));
+        /// Taken off after scaling: one value for all bands, or one for each in the order in which the model sees them.
+        mean: Option<Vec<f32>> = None, Maybe(OneOrEach(Bounds::any("a number")));
+        /// Divided by after that, likewise.
+        std: Option<Vec<f32>> = None, Maybe(OneOrEach(Bounds { above: Some(0.0), ..Bounds::any("a number above 0") }));
     }
 }
 
-const LAYOUTS: [(&str, Layout); 3] = [("auto", Layout::Auto), ("nchw", Layout::Nchw), ("nhwc", Layout::Nhwc)];
-const COLOURS: [(&str, bool); 2] = [("rgb", false), ("bgr", true)];
+impl SaidByKeys for Normalise {
+    type Keys = NormaliseKeys;
+
+    fn to_keys(&self) -> NormaliseKeys {
+        match self {
+            Self::Fixed { mean, std } => {
+                NormaliseKeys { normalize: Some(false), mean: Some(mean.clone()), std: Some(std.clone()) }
+            }
+            Self::Image => NormaliseKeys { normalize: Some(true), mean: None, std: None },
+        }
+    }
+
+    fn over(&self, fields: &Fields<'_>, scope: &Scope<'_>) -> Self {
+        let given = NormaliseKeys::default().over(fields, scope);
+        if given.normalize.unwrap_or(*self == Self::Image) {
+            return Self::Image;
+        }
+        let (mean, std) = match self {
+            Self::Fixed { mean, std } => (mean.clone(), std.clone()),
+            Self::Image => (vec![0.0], vec![1.0]),
+        };
+        Self::Fixed { mean: given.mean.unwrap_or(mean), std: given.std.unwrap_or(std) }
+    }
+}
 
 impl InputSpec {
-    /// This input with what `at` says instead.
-    pub(super) fn over(&self, at: &At<'_>) -> Self {
-        let fields = at.fields(&INPUT_KEYS);
-        let scale = |at: &At<'_>| {
-            if at.as_text() == Some("auto") {
-                return Some(None);
-            }
-            at.number("auto or a number above 0", |x| x > 0.0).map(Some)
-        };
-        let asked = fields.read("normalize", |at| at.one_of(&[("fixed", false), ("image", true)]));
-        let by_image = asked.unwrap_or(self.normalise == Normalise::Image);
-        let normalise = if by_image {
-            fields.forbid(
-                &["mean", "std"],
-                "not used with normalize: image; leave it out, or set normalize: fixed",
-            );
-            Normalise::Image
-        } else {
-            let (old_mean, old_std) = match &self.normalise {
-                Normalise::Fixed { mean, std } => (mean.clone(), std.clone()),
-                Normalise::Image => (vec![0.0], vec![1.0]),
-            };
-            Normalise::Fixed {
-                mean: fields.read("mean", |at| numbers(at, "a number", |_| true)).unwrap_or(old_mean),
-                std: fields.read("std", |at| numbers(at, "a number above 0", |x| x > 0.0)).unwrap_or(old_std),
-            }
-        };
-        Self {
-            layout: fields.read("layout", |at| at.one_of(&LAYOUTS)).unwrap_or(self.layout),
-            reversed: fields.read("color", |at| at.one_of(&COLOURS)).unwrap_or(self.reversed),
-            scale: fields.read("scale", scale).unwrap_or(self.scale),
-            normalise,
-            bands: fields.read("bands", bands).or_else(|| self.bands.clone()),
-        }
-    }
-
-    /// Notes at `at` what does not fit together. `image_bands` is how many bands the job takes from its images, where
-    /// it says so.
+    /// Notes at `at` what does not fit together once all layers are in. `image_bands` is how many bands the job takes
+    /// from its images, where it says so.
     pub(super) fn check(&self, at: &At<'_>, image_bands: Option<usize>) {
         if let (Some(bands), Some(most)) = (&self.bands, image_bands)
             && let Some(band) = bands.iter().find(|&&b| usize::from(b) >= most)
@@ -124,95 +124,94 @@ impl InputSpec {
             ));
         }
     }
+}
 
-    pub(super) fn write(&self) -> Node {
-        let (mean, std, normalise) = match &self.normalise {
-            Normalise::Fixed { mean, std } => {
-                (Some(Node::list(mean.iter().copied())), Some(Node::list(std.iter().copied())), "fixed")
-            }
-            Normalise::Image => (None, None, "image"),
-        };
-        Node::map([
-            ("layout", Some(name_of(&LAYOUTS, self.layout))),
-            ("color", Some(name_of(&COLOURS, self.reversed))),
-            ("scale", Some(self.scale.map_or_else(|| "auto".into(), Node::from))),
-            ("normalize", Some(normalise.into())),
-            ("mean", mean),
-            ("std", std),
-            ("bands", self.bands.as_ref().map(|bands| Node::list(bands.iter().copied()))),
-        ])
+/// One number for all bands, or one for each.
+struct OneOrEach(Bounds);
+
+impl Kind for OneOrEach {
+    type Value = Vec<f32>;
+
+    fn write(&self, numbers: &Vec<f32>, _: &Scope<'_>) -> Option<Node> {
+        Some(Node::list(numbers.iter().copied()))
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::AnyOf(vec![Shape::Real(self.0), Shape::list_of(Shape::Real(self.0), 1, None)])
     }
 }
 
-/// One number, or one for each band.
-fn numbers(at: &At<'_>, allowed: &str, accept: impl Fn(f32) -> bool + Copy) -> Option<Vec<f32>> {
-    if at.is_number() {
-        return at.single(allowed, accept).map(|x| vec![x]);
+impl ReadKind for OneOrEach {
+    fn read(&self, at: &At<'_>, scope: &Scope<'_>) -> Option<Vec<f32>> {
+        let number = |at: &At<'_>| Single(self.0).read(at, scope);
+        if at.is_number() {
+            return number(at).map(|x| vec![x]);
+        }
+        let list = format!("{}, or a list with one for each band", self.0.allowed);
+        let numbers = at.each(&list, number)?;
+        if numbers.is_empty() { at.refuse(list) } else { Some(numbers) }
     }
-    let list = format!("{allowed}, or a list with one for each band");
-    let numbers = at.each(&list, |at| at.single(allowed, accept))?;
-    if numbers.is_empty() { at.refuse(list) } else { Some(numbers) }
 }
 
-/// Bands counted from 0; one may be named several times (a grey band for three channels).
-pub(super) fn bands(at: &At<'_>) -> Option<Vec<u16>> {
-    let allowed = "a list of bands, counted from 0";
-    let bands = at.each(allowed, |at| at.integer(0..=65_534).map(|band| band as u16))?;
-    if bands.is_empty() { at.refuse(allowed) } else { Some(bands) }
+/// Bands counted from 0. A model may see one several times (a grey band for three channels).
+pub(super) struct Bands {
+    /// Whether each may be named once only.
+    pub(super) distinct: bool,
 }
 
-/// What a model's output means.
-#[derive(Debug, Clone, PartialEq)]
-pub struct OutputSpec {
-    /// Name of the output to use; the model's first one if not given.
-    pub head: Option<String>,
-    /// The activation that the graph already applies.
-    pub activation: Applied,
-    /// What to do when the output is smaller than the input.
-    pub fit: Fit,
-    /// Whether classes exclude each other; the same for all members of a job.
-    pub labelling: Labelling,
-}
+const BAND: Whole<u16> = Whole::new(0, 65_534);
 
-impl Default for OutputSpec {
-    fn default() -> Self {
-        Self { head: None, activation: Applied::None, fit: Fit::Resize, labelling: Labelling::Multiclass }
+impl Kind for Bands {
+    type Value = Vec<u16>;
+
+    fn write(&self, bands: &Vec<u16>, _: &Scope<'_>) -> Option<Node> {
+        Some(Node::list(bands.iter().copied()))
     }
+
+    fn shape(&self) -> Shape {
+        Shape::List { item: Box::new(BAND.shape()), min: 1, max: None, unique: self.distinct }
+    }
+}
+
+impl ReadKind for Bands {
+    fn read(&self, at: &At<'_>, scope: &Scope<'_>) -> Option<Vec<u16>> {
+        let allowed = "a list of bands, counted from 0";
+        let bands = at.each(allowed, |at| BAND.read(at, scope))?;
+        if bands.is_empty() {
+            return at.refuse(allowed);
+        }
+        if self.distinct
+            && let Some(n) = (0..bands.len()).find(|&n| bands[..n].contains(&bands[n]))
+        {
+            at.conflict(format!("band {} is named twice", bands[n]));
+        }
+        Some(bands)
+    }
+}
+
+section! {
+    /// What a model's output means.
+    pub struct OutputSpec: "headOutput" (_) {
+        /// Name of the output to use; the model's first one if not given.
+        pub head: Option<String> = None, Maybe(Text::not_blank("the name of an output of the model"));
+        /// The activation that the graph already applies.
+        pub activation: Applied = Applied::None, Words(&ACTIVATIONS);
+        /// Whether classes are independent of each other, so that a pixel may be of several; the same for all members
+        /// of a job.
+        pub multilabel as labelling: Labelling = Labelling::Multiclass,
+            Flag { no: Labelling::Multiclass, yes: Labelling::Multilabel };
+        /// What an output smaller than the input is: the whole window (`resize`), or its central part (`centre`).
+        pub fit: Fit = Fit::Resize, Words(&FITS);
+    }
+    checks [
+        CrossCheck::Never {
+            cases: [("activation", Word::Text("softmax")), ("multilabel", Word::Flag(true))],
+            because:
+                "activation: softmax makes classes exclude each other, and multilabel: true says that they do not",
+        },
+    ]
 }
 
 const ACTIVATIONS: [(&str, Applied); 3] =
     [("none", Applied::None), ("softmax", Applied::Softmax), ("sigmoid", Applied::Sigmoid)];
 const FITS: [(&str, Fit); 3] = [("resize", Fit::Resize), ("centre", Fit::Centre), ("center", Fit::Centre)];
-const MULTILABEL: [(bool, Labelling); 2] = [(false, Labelling::Multiclass), (true, Labelling::Multilabel)];
-
-impl OutputSpec {
-    /// This output with what `at` says instead.
-    pub(super) fn over(&self, at: &At<'_>) -> Self {
-        let fields = at.fields(&OUTPUT_KEYS);
-        let multilabel = fields.read("multilabel", At::flag).map(|flag| MULTILABEL[usize::from(flag)].1);
-        Self {
-            head: fields
-                .read("head", |at| at.text("the name of an output of the model"))
-                .or_else(|| self.head.clone()),
-            activation: fields.read("activation", |at| at.one_of(&ACTIVATIONS)).unwrap_or(self.activation),
-            fit: fields.read("fit", |at| at.one_of(&FITS)).unwrap_or(self.fit),
-            labelling: multilabel.unwrap_or(self.labelling),
-        }
-    }
-
-    /// Notes at `at` what does not fit together.
-    pub(super) fn check(&self, at: &At<'_>) {
-        if self.labelling == Labelling::Multilabel && self.activation == Applied::Softmax {
-            at.conflict("activation: softmax makes classes exclude each other, and multilabel: true says that they do not");
-        }
-    }
-
-    pub(super) fn write(&self) -> Node {
-        Node::map([
-            ("head", self.head.as_deref().map(Node::from)),
-            ("activation", Some(name_of(&ACTIVATIONS, self.activation))),
-            ("multilabel", Some((self.labelling == Labelling::Multilabel).into())),
-            ("fit", Some(name_of(&FITS, self.fit))),
-        ])
-    }
-}

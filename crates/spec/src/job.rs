@@ -1,61 +1,99 @@
 //! A whole job file.
 
-use super::classes::{Class, Classes};
+use super::classes::{Class, ClassList, Classes};
 use super::decide::Decide;
 use super::error::SpecErrors;
+use super::images::{Images, ImagesKind, STORE};
+use super::kind::{Kind, LayerKind, Maybe, ReadKind, Text, Whole, Words};
 use super::load::load;
-use super::member::{self, DEFAULTS_KEYS, MemberLayer, MemberSpec};
+use super::member::{self, MemberDefaults, MemberList, MemberSpec};
 use super::node::Node;
-use super::output::{self, Context, Output};
+use super::output::{self, Output, OutputList};
 use super::preset::{Defaults, PRESETS, Preset};
 use super::print::to_yaml;
-use super::read::{At, Faults, Fields};
-use super::settings::{self, Failures, Folds, Images, Limits, Tiles, TilesPer};
-use super::tta::{SPACES, Tta};
-use super::window::name_of;
+use super::read::{At, Fields, FoundErrors};
+use super::scope::Scope;
+use super::section::{Nested, Section, section};
+use super::settings::{FOLDS, Failures, Folds, Limits, MergeSpace, Tiles, TilesPer};
+use super::table::Shape;
+use super::tta::Tta;
 use marquetry_ensemble::{Labelling, Space};
 use serde::{Serialize, Serializer};
 
-pub(super) const KEYS: [&str; 16] = [
-    "version", "name", "preset", "images", "classes", "defaults", "members", "folds", "tta", "merge",
-    "decide", "outputs", "store", "tiles", "limits", "failures",
-];
+section! {
+    /// A job as it was asked for, with every default filled in.
+    ///
+    /// Paths stay as they were written. It serialises as a job file of the same meaning.
+    pub struct JobSpec: "job" (scope) {
+        /// The version of this form: 1.
+        constant version, Version, required = "1";
+        /// Names the job's keys and messages.
+        pub name: String = "job".to_owned(), NAME;
+        /// The set of defaults it starts from, as another tool has them; keys that are given come first.
+        pub preset: Option<Preset> = None, Maybe(Words(&PRESETS));
+        /// Its images: a glob, a folder, a CSV file (`image_id,path[,tags]`), or `s3://bucket/prefix`.
+        pub images: Images = Images::standard(scope), ImagesKind, required = "where the images are";
+        /// Its classes, in the order of the models' channels: a class's place is its label.
+        apart pub classes: Vec<Class> = Vec::new(), ClassList, required = "a list of class names";
+        /// Whether classes exclude each other.
+        field pub labelling: Labelling = scope.labelling;
+        /// What holds for every member that does not say otherwise.
+        constant defaults, MemberDefaults;
+        /// Its members, with `defaults` merged in.
+        apart pub members: Vec<MemberSpec> = Vec::new(), MemberList, required = "a list of members: [{onnx: path}]";
+        /// Which members score an image: all, or those tagged with the image's own fold, which were trained without
+        /// it.
+        pub folds: Folds = Folds::All, Words(&FOLDS);
+        /// Views at test time.
+        apart pub tta: Tta = Tta::standard(scope), Nested::<Tta>::new();
+        /// How windows and members are merged: the space.
+        apart pub merge: Space = Space::Probabilities, MergeSpace;
+        /// How scores become labels.
+        apart pub decide: Decide = Decide::standard(scope), Nested::<Decide>::new();
+        /// What it hands back.
+        apart pub outputs: Vec<Output> = Vec::new(), OutputList, required = "a list such as [{masks: png}]";
+        /// Where tiles and outputs are kept: a folder, or `s3://bucket/prefix`.
+        pub store: String = "./out".to_owned(), STORE;
+        /// How tiles are kept.
+        pub tiles: Tiles = Tiles::standard(scope), Nested::<Tiles>::new();
+        /// How much memory each part takes.
+        pub limits: Limits = Limits::standard(scope), Nested::<Limits>::new();
+        /// What it does about what fails.
+        apart pub failures: Failures = Failures::standard(scope), Nested::<Failures>::new();
+    }
+}
 
-/// A job as it was asked for, with every default filled in.
-///
-/// Paths stay as they were written. It serialises as a job file of the same meaning.
-#[derive(Debug, Clone, PartialEq)]
-pub struct JobSpec {
-    /// 1 to 64 of `a-z 0-9 - _ .`, the first a letter or digit.
-    pub name: String,
-    /// The set of defaults it started from.
-    pub preset: Option<Preset>,
-    /// Its images.
-    pub images: Images,
-    /// Its classes: a class's place is its label and the models' channel.
-    pub classes: Vec<Class>,
-    /// Whether classes exclude each other.
-    pub labelling: Labelling,
-    /// Its members, with `defaults` merged in.
-    pub members: Vec<MemberSpec>,
-    /// Which of them score an image.
-    pub folds: Folds,
-    /// Views at test time.
-    pub tta: Tta,
-    /// The space in which windows and members are merged.
-    pub merge: Space,
-    /// How scores become labels.
-    pub decide: Decide,
-    /// What it hands back.
-    pub outputs: Vec<Output>,
-    /// Where tiles and outputs are kept: a folder, or `s3://bucket/prefix`.
-    pub store: String,
-    /// How tiles are kept.
-    pub tiles: Tiles,
-    /// How much memory each part takes.
-    pub limits: Limits,
-    /// What it does about what fails.
-    pub failures: Failures,
+const NAME: Text = Text {
+    allowed: "1 to 64 of a-z, 0-9, `-`, `_` and `.`, the first a letter or digit",
+    pattern: Some("^[a-z0-9][-a-z0-9_.]{0,63}$"),
+    accept: |text| {
+        let known = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_' | b'.');
+        let first = text.starts_with(|c: char| c.is_ascii_alphanumeric());
+        first && text.len() <= 64 && text.bytes().all(known)
+    },
+};
+
+/// The version of the form of job files.
+struct Version;
+
+const VERSION: Whole<u32> = Whole::new(1, 1);
+
+impl Kind for Version {
+    type Value = ();
+
+    fn write(&self, (): &(), scope: &Scope<'_>) -> Option<Node> {
+        VERSION.write(&1, scope)
+    }
+
+    fn shape(&self) -> Shape {
+        VERSION.shape()
+    }
+}
+
+impl ReadKind for Version {
+    fn read(&self, at: &At<'_>, scope: &Scope<'_>) -> Option<()> {
+        VERSION.read(at, scope).map(|_| ())
+    }
 }
 
 impl JobSpec {
@@ -65,10 +103,10 @@ impl JobSpec {
     /// All that is wrong with it, in the order of its lines. When the text is no YAML, only where it stops being that.
     pub fn parse(text: &str) -> Result<Self, SpecErrors> {
         let root = load(text).map_err(|error| SpecErrors::new(vec![error]))?;
-        let faults = Faults::default();
-        let spec = read(&At::root(&root, &faults).fields(&KEYS));
-        let faults = faults.into_inner();
-        if faults.is_empty() { Ok(spec) } else { Err(SpecErrors::new(faults)) }
+        let errors = FoundErrors::default();
+        let spec = read(&JobSpec::fields(&At::root(&root, &errors)));
+        let errors = errors.into_inner();
+        if errors.is_empty() { Ok(spec) } else { Err(SpecErrors::new(errors)) }
     }
 
     /// The job as a job file with every field in it; [`parse`](Self::parse) reads it back to an equal job.
@@ -81,26 +119,9 @@ impl JobSpec {
         self.classes.iter().map(|class| class.name.clone()).collect()
     }
 
-    pub(super) fn document(&self) -> Node {
+    fn document(&self) -> Node {
         let classes = Classes::from(self.classes.as_slice());
-        let merge = Node::map([("space", Some(name_of(&SPACES, self.merge)))]);
-        Node::map([
-            ("version", Some(1_u32.into())),
-            ("name", Some(self.name.as_str().into())),
-            ("preset", self.preset.map(|preset| name_of(&PRESETS, preset))),
-            ("images", Some(self.images.write())),
-            ("classes", Some(classes.write())),
-            ("members", Some(Node::list(self.members.iter().map(|m| m.write(&classes))))),
-            ("folds", Some(self.folds.write())),
-            ("tta", Some(self.tta.write(&classes))),
-            ("merge", Some(merge)),
-            ("decide", Some(self.decide.write(&classes))),
-            ("outputs", Some(Node::list(self.outputs.iter().map(|o| o.write(&classes))))),
-            ("store", Some(self.store.as_str().into())),
-            ("tiles", Some(self.tiles.write())),
-            ("limits", Some(self.limits.write())),
-            ("failures", Some(self.failures.write())),
-        ])
+        self.node(&Scope { background: self.decide.background, ..Scope::of(&classes) })
     }
 }
 
@@ -118,73 +139,57 @@ impl std::str::FromStr for JobSpec {
     }
 }
 
-/// Reads every field. What is missing or wrong is noted, and has some value all the same.
+/// Reads every key: first those that stand alone, then, in an order of their own, those that hang on others. What is
+/// missing or wrong is noted, and has some value all the same.
 fn read(fields: &Fields<'_>) -> JobSpec {
-    if let Some(version) = fields.need("version", "1") {
-        version.integer(1..=1);
-    }
-    let preset = fields.read("preset", |at| at.one_of(&PRESETS));
-    let standard = Defaults::of(preset);
-    let images = fields.need("images", "where the images are").map_or_else(nowhere, Images::read);
-    let classes =
-        fields.need("classes", "a list of class names").map_or_else(Classes::default, Classes::read);
+    let none = Classes::default();
+    let spec = JobSpec::standard(&Scope::of(&none)).over_fields(fields, &Scope::of(&none));
+    let defaults = Defaults::of(spec.preset);
+    let classes = fields.get("classes").map_or_else(Classes::default, Classes::read);
+    let scope = Scope { slide: defaults.slide, ..Scope::of(&classes) };
 
-    let members = read_members(fields, &standard, &classes, images.bands.as_ref().map(Vec::len));
+    let below = member::read_defaults(fields.get("defaults"), &scope);
+    let image_bands = spec.images.bands.as_ref().map(Vec::len);
+    let members = fields.get("members").map(|at| member::read(at, &below, image_bands, &scope));
+    let members = members.unwrap_or_default();
     let labelling = members.first().map_or(Labelling::Multiclass, |m| m.output.labelling);
     if let Some(at) =
         fields.get("classes").filter(|_| classes.len() == 1 && labelling == Labelling::Multiclass)
     {
         at.conflict("one class that excludes all others is everywhere; add a background, or set output.multilabel: true");
     }
+    let scope = Scope { labelling, ..scope };
 
-    let merge = fields.read("merge", settings::merge).unwrap_or(standard.merge);
-    let tile_fields = fields.get("tiles").map(|at| at.fields(&settings::TILES_KEYS));
-    let tiles = Tiles::read(tile_fields.as_ref());
-    // The tiles of a member do not hang on how members are merged.
-    let view_space = if tiles.per == TilesPer::Member { Space::Probabilities } else { merge };
-    let tta = Tta { space: standard.view_space.unwrap_or(view_space), ..standard.tta };
-    let tta = fields.get("tta").map_or_else(|| tta.clone(), |at| tta.over(at, &classes));
-    let decide = Decide::read(fields.get("decide"), &classes, labelling);
+    let merge = fields.get("merge").and_then(|at| MergeSpace.read_over(at, &defaults.merge, &scope));
+    let merge = merge.unwrap_or(defaults.merge);
+    let tta = read_tta(fields, &spec, merge, defaults, &scope);
+    let decide = Decide::read_or_standard(fields.get("decide"), &scope);
     check_spaces(fields, &tta, merge, &decide);
+    let tile_space = if spec.tiles.per == TilesPer::Member { tta.space } else { merge };
+    let in_tiles = tta.keeps_probabilities() && tile_space == Space::Probabilities;
+    spec.tiles.check(fields.get("tiles"), in_tiles);
 
-    let probabilities = tta.keeps_probabilities();
-    let tile_space = if tiles.per == TilesPer::Member { tta.space } else { merge };
-    tiles.check(tile_fields.as_ref(), probabilities && tile_space == Space::Probabilities);
-    let context = Context { classes: &classes, labelling, background: decide.background, probabilities };
-    let outputs =
-        fields.need("outputs", "a list such as [{masks: png}]").map(|at| output::read(at, &context));
-    let labels = if labelling == Labelling::Multilabel { 2 } else { classes.len() };
+    let scope = Scope { background: decide.background, probabilities: tta.keeps_probabilities(), ..scope };
     JobSpec {
-        name: fields.read("name", name).unwrap_or_else(|| "job".to_owned()),
-        preset,
-        images,
         labelling,
         members,
-        folds: fields.read("folds", Folds::read).unwrap_or(Folds::All),
-        tiles,
-        tta,
         merge,
+        outputs: fields.get("outputs").map(|at| output::read(at, &scope)).unwrap_or_default(),
+        failures: Failures::read_or_standard(fields.get("failures"), &scope),
+        tta,
         decide,
-        outputs: outputs.unwrap_or_default(),
-        store: fields.read("store", settings::store).unwrap_or_else(|| "./out".to_owned()),
-        limits: Limits::read(fields.get("limits")),
-        failures: Failures::read(fields.get("failures"), labels),
         classes: classes.list,
+        ..spec
     }
 }
 
-fn read_members(
-    fields: &Fields<'_>,
-    standard: &Defaults,
-    classes: &Classes,
-    image_bands: Option<usize>,
-) -> Vec<MemberSpec> {
-    let mut layer = MemberLayer::new(standard.window, classes);
-    if let Some(defaults) = fields.get("defaults") {
-        layer = layer.over(&defaults.fields(&DEFAULTS_KEYS), classes);
-    }
-    let members = fields.need("members", "a list of members: [{onnx: path}]");
-    members.map(|at| member::read(at, &layer, classes, image_bands)).unwrap_or_default()
+/// The views, over what preset and merge imply.
+fn read_tta(fields: &Fields<'_>, spec: &JobSpec, merge: Space, defaults: Defaults, scope: &Scope<'_>) -> Tta {
+    // The tiles of a member do not hang on how members are merged.
+    let view_space = if spec.tiles.per == TilesPer::Member { Space::Probabilities } else { merge };
+    let space = defaults.view_space.unwrap_or(view_space);
+    let standard = Tta { views: defaults.views, space, ..Tta::standard(scope) };
+    fields.get("tta").map_or_else(|| standard.clone(), |at| standard.read_over(at, scope))
 }
 
 /// What views, merge and decision can only get wrong together.
@@ -207,18 +212,6 @@ fn check_spaces(fields: &Fields<'_>, tta: &Tta, merge: Space, decide: &Decide) {
             "{sums}, so no logits can be had from them; merge views by mean, gmean, max or min"
         ));
     }
-}
-
-fn nowhere() -> Images {
-    Images { from: String::new(), bands: None }
-}
-
-fn name(at: &At<'_>) -> Option<String> {
-    at.text_where("1 to 64 of a-z, 0-9, `-`, `_` and `.`, the first a letter or digit", |text| {
-        let known = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_' | b'.');
-        let first = text.starts_with(|c: char| c.is_ascii_alphanumeric());
-        first && text.len() <= 64 && text.bytes().all(known)
-    })
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 use super::super::broken_tests::job;
 use super::*;
-use crate::{ImageSource, Normalise, RleRows, Step, WindowMode};
+use crate::{ImageSource, Normalise, RleRows, Spacing, WindowMode};
 use marquetry_ensemble::{Applied, Importance, Rule, Triplet, ViewMerge};
 use marquetry_geometry::{Edges, Padding, Size};
 use marquetry_job::{Fit, TileDtype};
@@ -114,7 +114,10 @@ members:
     assert_eq!(a.window.layout().stride, Size::square(64));
     assert_eq!(b.input.normalise, fixed(&[0.5, 0.4, 0.3], &[1.0, 2.0, 3.0]));
     assert_eq!((b.weights.clone(), b.batch), (vec![1.0, 2.0], Some(8)));
-    assert_eq!((b.window.size, slide(&spec, 1).step), (Size::new(100, 64), Step::Stride(Size::square(32))));
+    assert_eq!(
+        (b.window.size, slide(&spec, 1).spacing),
+        (Size::new(100, 64), Spacing::Stride(Size::square(32)))
+    );
     assert_eq!(slide(&spec, 1).fill.padding, Padding::Replicate);
     assert_eq!((c.input.normalise.clone(), c.input.scale), (Normalise::Image, Some(0.5)));
     assert_eq!((c.window.mode, c.window.size, c.scale), (WindowMode::Whole, Size::square(256), 1.0));
@@ -148,8 +151,8 @@ fn presets_are_defaults_and_no_more() {
     let nnunet = parsed("preset: nnunet");
     let s = slide(&nnunet, 0);
     assert_eq!(
-        (s.edges, s.importance, s.step),
-        (Edges::Spread, Importance::GaussianNnunet, Step::Overlap([0.5; 2]))
+        (s.edges, s.importance, s.spacing),
+        (Edges::Spread, Importance::GaussianNnunet, Spacing::Overlap([0.5; 2]))
     );
     assert_eq!((s.fill.padding, s.fill.value), (Padding::Constant, 0.0));
     assert_eq!((nnunet.tta.views.names.clone(), nnunet.tta.space), (vec!["flips".to_owned()], Space::Logits));
@@ -158,8 +161,8 @@ fn presets_are_defaults_and_no_more() {
     let monai = parsed("preset: monai");
     let s = slide(&monai, 0);
     assert_eq!(
-        (s.edges, s.importance, s.step),
-        (Edges::Shift, Importance::Gaussian, Step::Overlap([0.25; 2]))
+        (s.edges, s.importance, s.spacing),
+        (Edges::Shift, Importance::Gaussian, Spacing::Overlap([0.25; 2]))
     );
     assert_eq!((s.fill.padding, monai.tta.views.names.len()), (Padding::Constant, 0));
 

@@ -1,8 +1,11 @@
 //! What a user writes: a job file, read strictly into values with every default filled in.
 //!
-//! [`JobSpec::parse`] names all that is wrong with a text, each fault with its line, its keys, what was given and what
+//! [`JobSpec::parse`] names all that is wrong with a text, each error with its line, its keys, what was given and what
 //! is allowed. [`JobSpec::to_yaml`] prints the resolved job; reading that gives the same job again. [`schema`] is the
-//! JSON Schema of job files.
+//! JSON Schema of job files, [`reference`] the page that explains every key.
+//!
+//! All of these come from one table: each key is one row of a `section!`, with its type, its default, what it may be and
+//! what it does. A new key is a new row.
 //!
 //! ```
 //! use marquetry_spec::JobSpec;
@@ -22,20 +25,27 @@
 mod classes;
 mod decide;
 mod error;
+mod images;
 mod input;
 mod job;
+mod kind;
 mod load;
 mod manifest;
 mod member;
 mod node;
 mod output;
 mod pattern;
+mod per_class;
 mod preset;
 mod print;
 mod read;
+mod reference;
 mod schema;
+mod scope;
+mod section;
 mod settings;
 mod submission;
+mod table;
 mod tags;
 mod tta;
 mod window;
@@ -45,17 +55,19 @@ mod broken_tests;
 
 pub use classes::Class;
 pub use decide::{Connectivity, Decide};
-pub use error::{Problem, SpecError, SpecErrors};
-pub use input::{InputSpec, Layout, Normalise, OutputSpec};
+pub use error::{SpecError, SpecErrorKind, SpecErrors};
+pub use images::{ImageSource, Images};
+pub use input::{InputLayout, InputSpec, Normalise, OutputSpec};
 pub use job::JobSpec;
 pub use manifest::{ManifestError, ManifestRow, parse_manifest};
 pub use member::MemberSpec;
 pub use output::{Coco, CocoShape, MaskFormat, Output, Probabilities, ScoreDtype, ScoreFormat};
 pub use pattern::{GlobPattern, PatternError, expand_braces};
 pub use preset::Preset;
+pub use reference::reference;
 pub use schema::schema;
-pub use settings::{Failures, Folds, ImageSource, Images, Limits, Policy, Tiles, TilesPer};
+pub use settings::{Failures, Folds, Limits, Policy, Tiles, TilesPer};
 pub use submission::{ClassCsv, KaggleRle, RleRows};
 pub use tags::tags_from_name;
 pub use tta::Tta;
-pub use window::{Fill, Slide, Step, Window, WindowMode};
+pub use window::{Fill, Slide, Spacing, Window, WindowMode};

@@ -1,6 +1,6 @@
 //! YAML text to a tree, within limits.
 
-use super::error::{Problem, SpecError};
+use super::error::{SpecError, SpecErrorKind};
 use super::node::{Entry, Node, Value, Word, word};
 use saphyr_parser::{Event, Parser, ScalarStyle};
 use std::collections::HashMap;
@@ -27,7 +27,7 @@ pub(super) fn load(text: &str) -> Result<Node, SpecError> {
 }
 
 fn syntax(line: usize, message: impl Into<String>) -> SpecError {
-    SpecError { path: String::new(), line, problem: Problem::Syntax(message.into()) }
+    SpecError { path: String::new(), line, kind: SpecErrorKind::Syntax(message.into()) }
 }
 
 /// A list or map that is not finished, and the anchor it was given.

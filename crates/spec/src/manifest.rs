@@ -1,5 +1,6 @@
 //! The table that names the images of a job.
 
+use marquetry_failure::{Classify, FailureClass};
 use std::collections::{BTreeMap, HashMap};
 
 /// One row of a manifest.
@@ -49,6 +50,12 @@ pub enum ManifestError {
     /// A header and nothing else.
     #[error("the manifest names no image")]
     Empty,
+}
+
+impl Classify for ManifestError {
+    fn class(&self) -> FailureClass {
+        FailureClass::Input
+    }
 }
 
 /// Reads a manifest: CSV with a header, columns `image_id` and `path` in any place, all others tags. A byte order mark

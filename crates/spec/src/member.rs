@@ -1,105 +1,109 @@
 //! The members of an ensemble.
 
-use super::classes::Classes;
+use super::images::Paths;
 use super::input::{InputSpec, OutputSpec};
+use super::kind::{AutoOr, Double, Kind, Maybe, ReadKind, Single, Text, Whole};
 use super::node::Node;
-use super::pattern::{GlobPattern, expand_braces};
-use super::read::{At, Fields};
-use super::window::{Layer, Window};
+use super::read::At;
+use super::scope::Scope;
+use super::section::{Nested, Section, section};
+use super::table::{Bounds, Shape, Table};
+use super::window::{Window, WindowMode};
 use marquetry_ensemble::Labelling;
 use std::collections::BTreeMap;
 
-pub(super) const DEFAULTS_KEYS: [&str; 5] = ["input", "output", "window", "scale", "weight"];
-pub(super) const MEMBER_KEYS: [&str; 9] =
-    ["onnx", "name", "weight", "scale", "batch", "tags", "input", "output", "window"];
-
-/// One entry of `members`, with the job's defaults merged in. It may stand for many models of the same kind.
-#[derive(Debug, Clone, PartialEq)]
-pub struct MemberSpec {
-    /// Where the models are, as written: a path, with braces (`{0..4}`, `{a,b}`) and `*`, `?`, `**` and `[…]`. Each
-    /// model that it names is a member of its own.
-    pub onnx: String,
-    /// What to call it; unique in the job.
-    pub name: Option<String>,
-    /// Tags of all its models; they come before those of the same key that a model's name says.
-    pub tags: BTreeMap<String, String>,
-    /// The weight of each of its models, per class: finite, 0 or more.
-    pub weights: Vec<f32>,
-    /// Factor on both sides of an image before windows are laid over it; 1 when the window is the whole image.
-    pub scale: f64,
-    /// Windows in one run of the model; chosen by the worker if not given.
-    pub batch: Option<u32>,
-    /// How pixels become its input.
-    pub input: InputSpec,
-    /// What its output means.
-    pub output: OutputSpec,
-    /// What it is shown of an image.
-    pub window: Window,
-}
-
-/// The parts of a member that `defaults` can give.
-#[derive(Debug, Clone)]
-pub(super) struct MemberLayer {
-    pub(super) input: InputSpec,
-    pub(super) output: OutputSpec,
-    pub(super) window: Layer,
-    pub(super) scale: f64,
-    pub(super) weights: Vec<f32>,
-}
-
-impl MemberLayer {
-    pub(super) fn new(window: Layer, classes: &Classes) -> Self {
-        let weights = vec![1.0; classes.len()];
-        Self { input: InputSpec::default(), output: OutputSpec::default(), window, scale: 1.0, weights }
-    }
-
-    /// This member with what the fields say instead.
-    pub(super) fn over(&self, fields: &Fields<'_>, classes: &Classes) -> Self {
-        let factor = |at: &At<'_>| at.number("a factor from 0.01 to 100", |x| (0.01..=100.0).contains(&x));
-        Self {
-            input: fields.get("input").map_or_else(|| self.input.clone(), |at| self.input.over(at)),
-            output: fields.get("output").map_or_else(|| self.output.clone(), |at| self.output.over(at)),
-            window: fields.get("window").map_or(self.window, |at| self.window.over(at)),
-            scale: fields.read("scale", factor).unwrap_or(self.scale),
-            weights: fields.read("weight", |at| weights(at, classes)).unwrap_or_else(|| self.weights.clone()),
-        }
+section! {
+    /// One entry of `members`, over the job's `defaults`. It may stand for many models of the same kind.
+    pub struct MemberSpec: "member" (scope) {
+        /// Where the models are: a path, with braces (`{0..4}`, `{a,b}`) and `*`, `?`, `**` and `[…]`. Each model that
+        /// it names is a member of its own.
+        pub onnx: String = String::new(), Paths(Text::not_blank("the path of a model, or a pattern")),
+            required = "the path of a model, or a pattern such as models/fold{0..4}.onnx";
+        /// What to call it; unique in the job.
+        pub name: Option<String> = None, Maybe(Text::not_blank("a name"));
+        /// The weight of each of its models: one number, one per class by name (1 for the others), or a list with one
+        /// for each class.
+        pub weight as weights: Vec<f32> = vec![1.0; scope.classes.len()], Weights;
+        /// Factor on both sides of an image before windows are laid over it; not with `window.mode: whole`.
+        pub scale: f64 = 1.0, Double(FACTOR);
+        /// Windows in one run of the model; `auto` lets the worker choose.
+        pub batch: Option<u32> = None, AutoOr(Whole::<u32>::new(1, 4096));
+        /// Tags of all its models; they come before those of the same key that a model's name says.
+        pub tags: BTreeMap<String, String> = BTreeMap::new(), Tags;
+        /// How pixels become its input.
+        pub input: InputSpec = InputSpec::standard(scope), Nested::<InputSpec>::new();
+        /// What its output means.
+        pub output: OutputSpec = OutputSpec::standard(scope), Nested::<OutputSpec>::new();
+        /// What it is shown of an image.
+        pub window: Window = Window::standard(scope), Nested::<Window>::new();
     }
 }
 
-/// A number for all classes, a map from class to number (1 for the others), or a list with one for each.
-fn weights(at: &At<'_>, classes: &Classes) -> Option<Vec<f32>> {
-    let weight = |at: &At<'_>| at.single("a number, 0 or more", |x| x >= 0.0);
-    let allowed = "a number, a map from class to number, or a list with one number per class";
-    if at.is_map() {
-        let weights = classes.values(at, allowed, weight)?;
-        return Some(weights.into_iter().map(|w| w.unwrap_or(1.0)).collect());
+const FACTOR: Bounds =
+    Bounds { min: Some(0.01), max: Some(100.0), ..Bounds::any("a factor from 0.01 to 100") };
+
+/// The keys of a member that `defaults` can give for all.
+const SHARED: [&str; 5] = ["input", "output", "window", "scale", "weight"];
+
+/// `defaults`: read by [`read_defaults`], and printed in each member.
+pub(super) struct MemberDefaults;
+
+impl Kind for MemberDefaults {
+    type Value = ();
+
+    fn write(&self, (): &(), _: &Scope<'_>) -> Option<Node> {
+        None
     }
-    if at.is_list() {
-        let weights = at.each(allowed, weight)?;
-        if weights.len() != classes.len() && classes.len() > 0 {
-            at.conflict(format!(
-                "{} weights for {} classes; needed is one for each",
-                weights.len(),
-                classes.len()
-            ));
-            return None;
-        }
-        return Some(weights);
+
+    fn shape(&self) -> Shape {
+        let mut keys = MemberSpec::table().keys;
+        keys.retain(|key| SHARED.contains(&key.name));
+        keys.sort_by_key(|key| SHARED.iter().position(|name| *name == key.name));
+        let about = "For every member, overridable in each.".to_owned();
+        Shape::Section(Table { name: "defaults", about, keys, checks: &[] })
     }
-    if at.is_number() { weight(at).map(|w| vec![w; classes.len()]) } else { at.refuse(allowed) }
 }
 
-/// Reads the list of members over `defaults`.
+impl ReadKind for MemberDefaults {
+    /// Nothing: it needs the job's classes and preset.
+    fn read(&self, _: &At<'_>, _: &Scope<'_>) -> Option<()> {
+        Some(())
+    }
+}
+
+/// What holds for members that say nothing themselves: the job's own `defaults` over the standard.
+pub(super) fn read_defaults(at: Option<&At<'_>>, scope: &Scope<'_>) -> MemberSpec {
+    let standard = MemberSpec::standard(scope);
+    at.map_or_else(|| standard.clone(), |at| standard.over_fields(&at.fields(&SHARED).as_layer(), scope))
+}
+
+/// All members of a job.
+pub(super) struct MemberList;
+
+impl Kind for MemberList {
+    type Value = Vec<MemberSpec>;
+
+    fn write(&self, members: &Vec<MemberSpec>, scope: &Scope<'_>) -> Option<Node> {
+        Some(Node::list(members.iter().map(|member| member.printed(scope))))
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::list_of(Shape::Section(MemberSpec::table()), 1, None)
+    }
+}
+
+/// Reads the list of members over `defaults`. `image_bands` is how many bands the job takes from its images, where it
+/// says so.
 pub(super) fn read(
     at: &At<'_>,
-    defaults: &MemberLayer,
-    classes: &Classes,
+    defaults: &MemberSpec,
     image_bands: Option<usize>,
+    scope: &Scope<'_>,
 ) -> Vec<MemberSpec> {
     let items = at.items("a list of members: {onnx: path, …}").unwrap_or_default();
     let mut members: Vec<MemberSpec> = Vec::new();
     for item in &items {
-        let Some(member) = member(item, defaults, classes, image_bands) else { continue };
+        let Some(member) = member(item, defaults, image_bands, scope) else { continue };
         if member.name.is_some() && members.iter().any(|other| other.name == member.name) {
             item.conflict(format!(
                 "another member is called `{}` too; names are unique",
@@ -112,13 +116,34 @@ pub(super) fn read(
         at.conflict("no member; needed is at least one");
     }
     if members.len() == items.len() {
-        check(at, &members, classes);
+        check(at, &members, scope);
     }
     members
 }
 
+fn member(
+    at: &At<'_>,
+    defaults: &MemberSpec,
+    image_bands: Option<usize>,
+    scope: &Scope<'_>,
+) -> Option<MemberSpec> {
+    let fields = MemberSpec::fields(at);
+    let mut member = defaults.over_fields(&fields, scope);
+    member.input.check(fields.get("input").unwrap_or(at), image_bands);
+    member.output.check_contradictions(fields.get("output").unwrap_or(at), scope);
+    member.window.check(fields.get("window").unwrap_or(at));
+    if member.window.mode == WindowMode::Whole {
+        fields.forbid(
+            &["scale"],
+            "not used with window.mode: whole, which resizes the image to the window's size",
+        );
+        member.scale = 1.0;
+    }
+    fields.is_complete().then_some(member)
+}
+
 /// What only all members together can get wrong.
-fn check(at: &At<'_>, members: &[MemberSpec], classes: &Classes) {
+fn check(at: &At<'_>, members: &[MemberSpec], scope: &Scope<'_>) {
     let Some(first) = members.first() else { return };
     for (n, member) in members.iter().enumerate() {
         if member.output.labelling != first.output.labelling {
@@ -131,91 +156,95 @@ fn check(at: &At<'_>, members: &[MemberSpec], classes: &Classes) {
             break;
         }
     }
-    for class in 0..classes.len() {
+    for class in 0..scope.classes.len() {
         if members.iter().all(|m| m.weights.get(class) == Some(&0.0)) {
             at.conflict(format!(
                 "all weights of class `{}` are 0; needed is at least one above 0",
-                classes.name(class)
+                scope.classes.name(class)
             ));
         }
     }
 }
 
-fn member(
-    at: &At<'_>,
-    defaults: &MemberLayer,
-    classes: &Classes,
-    image_bands: Option<usize>,
-) -> Option<MemberSpec> {
-    let fields = at.fields(&MEMBER_KEYS);
-    let layer = defaults.over(&fields, classes);
-    layer.input.check(fields.get("input").unwrap_or(at), image_bands);
-    layer.output.check(fields.get("output").unwrap_or(at));
-    if layer.window.whole {
-        fields.forbid(
-            &["scale"],
-            "not used with window.mode: whole, which resizes the image to the window's size",
-        );
-    }
-    Some(MemberSpec {
-        name: fields.read("name", |at| at.text("a name")),
-        tags: fields.read("tags", tags).unwrap_or_default(),
-        scale: if layer.window.whole { 1.0 } else { layer.scale },
-        weights: layer.weights,
-        batch: fields.read("batch", batch),
-        input: layer.input,
-        output: layer.output,
-        window: layer.window.finish(fields.get("window").unwrap_or(at)),
-        onnx: fields
-            .need("onnx", "the path of a model, or a pattern such as models/fold{0..4}.onnx")
-            .and_then(onnx)?,
-    })
-}
-
-fn onnx(at: &At<'_>) -> Option<String> {
-    let text = at.text("the path of a model, or a pattern")?;
-    let checked =
-        expand_braces(&text).and_then(|paths| paths.iter().try_for_each(|p| GlobPattern::new(p).map(drop)));
-    match checked {
-        Ok(()) => Some(text),
-        Err(error) => at.refuse(error.to_string()),
-    }
-}
-
-/// `auto` is none.
-fn batch(at: &At<'_>) -> Option<u32> {
-    let auto = at.as_text() == Some("auto");
-    if auto { None } else { at.integer(1..=4096).map(|n| n as u32) }
-}
-
-fn tags(at: &At<'_>) -> Option<BTreeMap<String, String>> {
-    let tag = |(key, value): (&str, At<'_>)| match value.as_written() {
-        Some(text) => Some((key.to_owned(), text.to_owned())),
-        None => value.refuse("a word or a number"),
-    };
-    at.entries("a map from tag to value").map(|entries| entries.into_iter().filter_map(tag).collect())
-}
-
 impl MemberSpec {
-    pub(super) fn write(&self, classes: &Classes) -> Node {
-        let uniform = self.weights.iter().all(|w| Some(w) == self.weights.first());
-        let weight = match self.weights.first() {
+    /// The member as it is printed: what sees the whole image has no scale.
+    fn printed(&self, scope: &Scope<'_>) -> Node {
+        let whole = self.window.mode == WindowMode::Whole;
+        let entries = self.entries(scope).into_iter().filter(|(key, _)| !(whole && *key == "scale"));
+        Node::map(entries.map(|(key, node)| (key, Some(node))))
+    }
+}
+
+/// A number for all classes, a map from class to number (1 for the others), or a list with one for each.
+struct Weights;
+
+const WEIGHT: Single = Single(Bounds { min: Some(0.0), ..Bounds::any("a number, 0 or more") });
+
+impl Kind for Weights {
+    type Value = Vec<f32>;
+
+    fn write(&self, weights: &Vec<f32>, scope: &Scope<'_>) -> Option<Node> {
+        let uniform = weights.iter().all(|w| Some(w) == weights.first());
+        Some(match weights.first() {
             Some(&weight) if uniform => weight.into(),
-            _ => classes.map(&self.weights, |_, &w| Some(w.into())),
+            _ => scope.classes.map(weights, |_, &w| Some(w.into())),
+        })
+    }
+
+    fn shape(&self) -> Shape {
+        let list = Shape::list_of(WEIGHT.shape(), 1, None);
+        Shape::AnyOf(vec![WEIGHT.shape(), Shape::MapOf("class", Box::new(WEIGHT.shape())), list])
+    }
+}
+
+impl ReadKind for Weights {
+    fn read(&self, at: &At<'_>, scope: &Scope<'_>) -> Option<Vec<f32>> {
+        let classes = scope.classes;
+        let weight = |at: &At<'_>| WEIGHT.read(at, scope);
+        let allowed = "a number, a map from class to number, or a list with one number per class";
+        if at.is_map() {
+            let weights = classes.values(at, allowed, weight)?;
+            return Some(weights.into_iter().map(|w| w.unwrap_or(1.0)).collect());
+        }
+        if at.is_list() {
+            let weights = at.each(allowed, weight)?;
+            if weights.len() != classes.len() && classes.len() > 0 {
+                at.conflict(format!(
+                    "{} weights for {} classes; needed is one for each",
+                    weights.len(),
+                    classes.len()
+                ));
+                return None;
+            }
+            return Some(weights);
+        }
+        if at.is_number() { weight(at).map(|w| vec![w; classes.len()]) } else { at.refuse(allowed) }
+    }
+}
+
+/// Words and numbers, by any name.
+struct Tags;
+
+impl Kind for Tags {
+    type Value = BTreeMap<String, String>;
+
+    fn write(&self, tags: &Self::Value, _: &Scope<'_>) -> Option<Node> {
+        let entries = tags.iter().map(|(key, value)| (key.as_str(), Some(value.as_str().into())));
+        (!tags.is_empty()).then(|| Node::map(entries))
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::MapOf("tag", Box::new(Shape::Scalar("a word or a number")))
+    }
+}
+
+impl ReadKind for Tags {
+    fn read(&self, at: &At<'_>, _: &Scope<'_>) -> Option<Self::Value> {
+        let tag = |(key, value): (&str, At<'_>)| match value.as_written() {
+            Some(text) => Some((key.to_owned(), text.to_owned())),
+            None => value.refuse("a word or a number"),
         };
-        let whole = self.window.mode == super::WindowMode::Whole;
-        let tags =
-            Node::map(self.tags.iter().map(|(key, value)| (key.as_str(), Some(value.as_str().into()))));
-        Node::map([
-            ("onnx", Some(self.onnx.as_str().into())),
-            ("name", self.name.as_deref().map(Node::from)),
-            ("tags", (!self.tags.is_empty()).then_some(tags)),
-            ("weight", Some(weight)),
-            ("scale", (!whole).then(|| self.scale.into())),
-            ("batch", Some(self.batch.map_or_else(|| "auto".into(), Node::from))),
-            ("input", Some(self.input.write())),
-            ("output", Some(self.output.write())),
-            ("window", Some(self.window.write())),
-        ])
+        let entries = at.entries("a map from tag to value")?;
+        Some(entries.into_iter().filter_map(tag).collect())
     }
 }

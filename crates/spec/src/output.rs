@@ -1,15 +1,12 @@
 //! What a job hands back.
 
-use super::classes::Classes;
+use super::kind::{Kind, LayerKind, ReadKind, Text, Words};
 use super::node::Node;
-use super::read::{At, Fields, one_of};
-use super::submission::{self, ClassCsv, KaggleRle};
-use super::window::name_of;
-use marquetry_ensemble::Labelling;
-
-pub(super) const KINDS: [&str; 6] = ["masks", "probabilities", "submission", "coco", "polygons", "report"];
-pub(super) const PROBABILITIES_KEYS: [&str; 2] = ["format", "dtype"];
-pub(super) const COCO_KEYS: [&str; 2] = ["coco", "file"];
+use super::read::{At, one_of};
+use super::scope::Scope;
+use super::section::{Section, section};
+use super::submission::{ClassCsv, KaggleRle};
+use super::table::{Shape, Table};
 
 /// One thing that a job hands back.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +27,54 @@ pub enum Output {
     Report,
 }
 
+/// A kind of output: the first of its keys tells it from others.
+struct OutputKind {
+    table: fn() -> Table,
+    key: &'static str,
+    /// The word behind that key, where several outputs have the key.
+    word: Option<&'static str>,
+    read: fn(&At<'_>, &Scope<'_>) -> Option<Output>,
+}
+
+impl OutputKind {
+    const fn of<S: Section>(
+        key: &'static str,
+        word: Option<&'static str>,
+        read: fn(&At<'_>, &Scope<'_>) -> Option<Output>,
+    ) -> Self {
+        Self { table: S::table, key, word, read }
+    }
+}
+
+/// All of them. A new output is a section, a line here, and what [`Output`] says of it.
+const KINDS: [OutputKind; 7] = [
+    OutputKind::of::<Masks>("masks", None, |at, scope| {
+        Masks::read(at, scope).map(|Masks { masks }| Output::Masks(masks))
+    }),
+    OutputKind::of::<ProbabilitiesOutput>("probabilities", None, ProbabilitiesOutput::read_checked),
+    OutputKind::of::<KaggleRle>("submission", Some("kaggle-rle"), |at, scope| {
+        KaggleRle::read_checked(at, scope).map(Output::KaggleRle)
+    }),
+    OutputKind::of::<ClassCsv>("submission", Some("class-csv"), |at, scope| {
+        ClassCsv::read_checked(at, scope).map(Output::ClassCsv)
+    }),
+    OutputKind::of::<Coco>("coco", None, |at, scope| Coco::read(at, scope).map(Output::Coco)),
+    OutputKind::of::<Polygons>("polygons", None, |at, scope| {
+        Polygons::read(at, scope).map(|Polygons {}| Output::Polygons)
+    }),
+    OutputKind::of::<Report>("report", None, |at, scope| {
+        Report::read(at, scope).map(|Report {}| Output::Report)
+    }),
+];
+
+section! {
+    /// One image of labels for each image.
+    pub(super) struct Masks: "masks" (_) {
+        /// `png`: with a palette. `tiff`: tiled, with the source's georeference.
+        masks: MaskFormat = MaskFormat::Png, Words(&MASKS), required = "png or tiff";
+    }
+}
+
 /// How masks are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MaskFormat {
@@ -39,13 +84,22 @@ pub enum MaskFormat {
     Tiff,
 }
 
-/// Probabilities of all classes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Probabilities {
-    /// How they are written.
-    pub format: ScoreFormat,
-    /// How one is kept.
-    pub dtype: ScoreDtype,
+section! {
+    /// One array of probabilities for each image.
+    pub(super) struct ProbabilitiesOutput: "probabilities" (scope) {
+        /// The format, or a map of format and dtype.
+        probabilities: Probabilities = Probabilities::standard(scope), ProbabilitiesKind, required = "zarr or tiff";
+    }
+}
+
+section! {
+    /// Probabilities of all classes.
+    pub struct Probabilities: "scores" (_) derive [Copy, Eq] {
+        /// `zarr`: a chunked array in a folder. `tiff`: tiled, one band per class.
+        pub format: ScoreFormat = ScoreFormat::Zarr, Words(&FORMATS), required = "zarr or tiff";
+        /// How one probability is kept: half precision, or `round(255 · p)`.
+        pub dtype: ScoreDtype = ScoreDtype::F16, Words(&DTYPES);
+    }
 }
 
 /// How probabilities are written.
@@ -66,13 +120,14 @@ pub enum ScoreDtype {
     F16,
 }
 
-/// A COCO list of annotations.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Coco {
-    /// Its path below the job's outputs.
-    pub file: String,
-    /// How a mask is written.
-    pub shape: CocoShape,
+section! {
+    /// A COCO list of annotations.
+    pub struct Coco: "coco" (_) derive [Eq] {
+        /// How a mask is written: compressed run lengths, or outlines.
+        pub coco as shape: CocoShape = CocoShape::Rle, Words(&SHAPES), required = "rle or polygons";
+        /// Its path below the job's outputs.
+        pub file: String = "coco.json".to_owned(), FILE;
+    }
 }
 
 /// How COCO writes a mask.
@@ -84,34 +139,73 @@ pub enum CocoShape {
     Polygons,
 }
 
+section! {
+    /// Outlines, one file for each image.
+    pub(super) struct Polygons: "polygons" (_) {
+        /// The format.
+        constant polygons, Words(&[("geojson", ())]), required = "geojson";
+    }
+}
+
+section! {
+    /// A page that says what was done.
+    pub(super) struct Report: "report" (_) {
+        /// The format.
+        constant report, Words(&[("html", ())]), required = "html";
+    }
+}
+
 const MASKS: [(&str, MaskFormat); 2] = [("png", MaskFormat::Png), ("tiff", MaskFormat::Tiff)];
 const FORMATS: [(&str, ScoreFormat); 2] = [("zarr", ScoreFormat::Zarr), ("tiff", ScoreFormat::Tiff)];
 const DTYPES: [(&str, ScoreDtype); 2] = [("f16", ScoreDtype::F16), ("u8", ScoreDtype::U8)];
 const SHAPES: [(&str, CocoShape); 2] = [("rle", CocoShape::Rle), ("polygons", CocoShape::Polygons)];
-/// What an output must know of the job.
-pub(super) struct Context<'a> {
-    pub(super) classes: &'a Classes,
-    pub(super) labelling: Labelling,
-    pub(super) background: Option<usize>,
-    /// Whether scores are still probabilities.
-    pub(super) probabilities: bool,
+
+/// The path of a file below the job's outputs.
+pub(super) const FILE: Text = Text {
+    allowed: "a relative path that stays below the job's outputs",
+    pattern: Some(
+        "^(?!\\.{1,2}(/|$))[^/\\\\:\\x00-\\x1f\\x7f]+(/(?!\\.{1,2}(/|$))[^/\\\\:\\x00-\\x1f\\x7f]+)*$",
+    ),
+    accept: |path| {
+        path.split('/').all(|part| !matches!(part, "" | "." | ".."))
+            && !path.contains(['\\', ':'])
+            && !path.contains(char::is_control)
+    },
+};
+
+/// The word of a format, or a map with a dtype too.
+struct ProbabilitiesKind;
+
+impl Kind for ProbabilitiesKind {
+    type Value = Probabilities;
+
+    fn write(&self, probabilities: &Probabilities, scope: &Scope<'_>) -> Option<Node> {
+        Some(probabilities.node(scope))
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::AnyOf(vec![Words(&FORMATS).shape(), Shape::Section(Probabilities::table())])
+    }
 }
 
-/// Reads the list of outputs.
-pub(super) fn read(at: &At<'_>, job: &Context<'_>) -> Vec<Output> {
-    let items = at.items("a list of outputs: [{masks: png}, …]").unwrap_or_default();
-    if at.is_list() && items.is_empty() {
-        at.conflict("no output; needed is at least one");
-    }
-    let mut outputs: Vec<Output> = Vec::new();
-    for item in &items {
-        let Some(output) = job.read(item) else { continue };
-        if let Some(first) = outputs.iter().position(|other| other.place() == output.place()) {
-            item.conflict(format!("writes to the same place ({}) as outputs[{first}]", output.place()));
+impl LayerKind for ProbabilitiesKind {
+    fn read_over(&self, at: &At<'_>, below: &Probabilities, scope: &Scope<'_>) -> Option<Probabilities> {
+        if at.is_map() {
+            return Probabilities::read(at, scope);
         }
-        outputs.push(output);
+        Words(&FORMATS).read(at, scope).map(|format| Probabilities { format, ..*below })
     }
-    outputs
+}
+
+impl ProbabilitiesOutput {
+    fn read_checked(at: &At<'_>, scope: &Scope<'_>) -> Option<Output> {
+        if let Some(probabilities) = at.entry("probabilities").filter(|_| !scope.probabilities) {
+            probabilities.conflict(
+                "tta.merge makes sums that are no probabilities; merge views by mean, gmean, max or min",
+            );
+        }
+        Self::read(at, scope).map(|Self { probabilities }| Output::Probabilities(probabilities))
+    }
 }
 
 impl Output {
@@ -130,96 +224,80 @@ impl Output {
         }
     }
 
-    pub(super) fn write(&self, classes: &Classes) -> Node {
+    fn node(&self, scope: &Scope<'_>) -> Node {
         match self {
-            Self::Masks(format) => Node::map([("masks", Some(name_of(&MASKS, *format)))]),
-            Self::Probabilities(Probabilities { format, dtype }) => {
-                let keys =
-                    [("format", Some(name_of(&FORMATS, *format))), ("dtype", Some(name_of(&DTYPES, *dtype)))];
-                Node::map([("probabilities", Some(Node::map(keys)))])
+            Self::Masks(masks) => Masks { masks: *masks }.node(scope),
+            Self::Probabilities(probabilities) => {
+                ProbabilitiesOutput { probabilities: *probabilities }.node(scope)
             }
-            Self::KaggleRle(rle) => rle.write(classes),
-            Self::ClassCsv(csv) => csv.write(),
-            Self::Coco(coco) => Node::map([
-                ("coco", Some(name_of(&SHAPES, coco.shape))),
-                ("file", Some(coco.file.as_str().into())),
-            ]),
-            Self::Polygons => Node::map([("polygons", Some("geojson".into()))]),
-            Self::Report => Node::map([("report", Some("html".into()))]),
+            Self::KaggleRle(rle) => rle.node(scope),
+            Self::ClassCsv(csv) => csv.node(scope),
+            Self::Coco(coco) => coco.node(scope),
+            Self::Polygons => Polygons {}.node(scope),
+            Self::Report => Report {}.node(scope),
         }
     }
 }
 
-impl Context<'_> {
-    fn read(&self, at: &At<'_>) -> Option<Output> {
-        let entries = at.peek();
-        let kinds: Vec<&str> =
-            entries.iter().map(|(key, _)| *key).filter(|key| KINDS.contains(key)).collect();
-        let kind = match kinds.as_slice() {
-            [kind] => *kind,
-            [] if entries.is_empty() => return at.refuse(format!("a map with one of {}", one_of(&KINDS))),
-            // Every key is an unknown one.
-            [] => {
-                at.fields(&KINDS);
-                return None;
-            }
-            [first, second, ..] => {
-                at.conflict(format!(
-                    "`{first}` and `{second}` are two outputs; write them as two entries of the list"
-                ));
-                return None;
-            }
-        };
-        match kind {
-            "masks" => {
-                let fields = at.fields(&["masks"]);
-                fields.read("masks", |at| at.one_of(&MASKS)).map(Output::Masks)
-            }
-            "probabilities" => self.probabilities(&at.fields(&["probabilities"])).map(Output::Probabilities),
-            "submission" => submission::read(at, self),
-            "coco" => {
-                let fields = at.fields(&COCO_KEYS);
-                let file = file(&fields, "coco.json");
-                let shape = fields.read("coco", |at| at.one_of(&SHAPES))?;
-                Some(Output::Coco(Coco { file, shape }))
-            }
-            "polygons" => {
-                let fields = at.fields(&["polygons"]);
-                fields.read("polygons", |at| at.one_of(&[("geojson", ())])).map(|()| Output::Polygons)
-            }
-            _ => {
-                let fields = at.fields(&["report"]);
-                fields.read("report", |at| at.one_of(&[("html", ())])).map(|()| Output::Report)
-            }
-        }
+/// All that a job hands back.
+pub(super) struct OutputList;
+
+impl Kind for OutputList {
+    type Value = Vec<Output>;
+
+    fn write(&self, outputs: &Vec<Output>, scope: &Scope<'_>) -> Option<Node> {
+        Some(Node::list(outputs.iter().map(|output| output.node(scope))))
     }
 
-    fn probabilities(&self, fields: &Fields<'_>) -> Option<Probabilities> {
-        if !self.probabilities {
-            fields.forbid(
-                &["probabilities"],
-                "tta.merge makes sums that are no probabilities; merge views by mean, gmean, max or min",
-            );
-        }
-        let at = fields.get("probabilities")?;
-        if !at.is_map() {
-            let format = at.one_of(&FORMATS)?;
-            return Some(Probabilities { format, dtype: ScoreDtype::F16 });
-        }
-        let inner = at.fields(&PROBABILITIES_KEYS);
-        let format = inner.need("format", "zarr or tiff").and_then(|at| at.one_of(&FORMATS));
-        let dtype = inner.read("dtype", |at| at.one_of(&DTYPES)).unwrap_or(ScoreDtype::F16);
-        Some(Probabilities { format: format?, dtype })
+    fn shape(&self) -> Shape {
+        let tables = KINDS.iter().map(|kind| (kind.table)()).collect();
+        Shape::list_of(Shape::OneOf(tables), 1, None)
     }
 }
 
-/// The path of a file below the job's outputs.
-pub(super) fn file(fields: &Fields<'_>, standard: &str) -> String {
-    let inside = |path: &str| {
-        path.split('/').all(|part| !matches!(part, "" | "." | ".."))
-            && !path.contains(['\\', ':'])
-            && !path.contains(char::is_control)
-    };
-    let read = |at: &At<'_>| at.text_where("a relative path that stays below the job's outputs", inside);
-    fields.read("file", read).unwrap_or_else(|| standard.to_owned())
+/// Reads the list of outputs.
+pub(super) fn read(at: &At<'_>, scope: &Scope<'_>) -> Vec<Output> {
+    let items = at.items("a list of outputs: [{masks: png}, …]").unwrap_or_default();
+    if at.is_list() && items.is_empty() {
+        at.conflict("no output; needed is at least one");
+    }
+    let mut outputs: Vec<Output> = Vec::new();
+    for item in &items {
+        let Some(output) = read_one(item, scope) else { continue };
+        if let Some(first) = outputs.iter().position(|other| other.place() == output.place()) {
+            item.conflict(format!("writes to the same place ({}) as outputs[{first}]", output.place()));
+        }
+        outputs.push(output);
+    }
+    outputs
+}
+
+fn read_one(at: &At<'_>, scope: &Scope<'_>) -> Option<Output> {
+    let mut keys: Vec<&str> = KINDS.iter().map(|kind| kind.key).collect();
+    keys.dedup();
+    let entries = at.peek();
+    let given: Vec<_> = entries.iter().filter(|(key, _)| keys.contains(key)).collect();
+    match given.as_slice() {
+        [(key, value)] => {
+            let kinds: Vec<&OutputKind> = KINDS.iter().filter(|kind| kind.key == *key).collect();
+            let meant = kinds.iter().find(|kind| kind.word.is_none() || kind.word == value.as_text());
+            if meant.is_none() {
+                let words: Vec<&str> = kinds.iter().filter_map(|kind| kind.word).collect();
+                value.misspelt(&one_of(&words), words);
+            }
+            meant.and_then(|kind| (kind.read)(at, scope))
+        }
+        [] if entries.is_empty() => at.refuse(format!("a map with one of {}", one_of(&keys))),
+        // Every key is an unknown one.
+        [] => {
+            at.fields(&keys);
+            None
+        }
+        [(first, _), (second, _), ..] => {
+            at.conflict(format!(
+                "`{first}` and `{second}` are two outputs; write them as two entries of the list"
+            ));
+            None
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! Patterns for paths: braces stand for several paths, `*` and its kin for whatever a listing holds.
 
 use globset::{GlobBuilder, GlobMatcher};
+use marquetry_failure::{Classify, FailureClass};
 
 /// Most paths that one pattern's braces may stand for.
 const PATHS_MAX: usize = 10_000;
@@ -29,8 +30,14 @@ pub enum PatternError {
     #[error("a pattern of at most {LENGTH_MAX} bytes")]
     TooLong,
     /// `[` without `]`, and the like.
-    #[error("a pattern of *, ?, ** and [abc] ({0})")]
-    Glob(String),
+    #[error("a pattern of *, ?, ** and [abc] ({})", .0.kind())]
+    Glob(#[from] globset::Error),
+}
+
+impl Classify for PatternError {
+    fn class(&self) -> FailureClass {
+        FailureClass::Input
+    }
 }
 
 /// The paths or globs that a pattern's braces stand for, the first brace changing slowest: `f{0..1}_{a,b}` is `f0_a`,
@@ -152,8 +159,7 @@ impl GlobPattern {
         if !is_glob(&text) {
             return Ok(Self { text, glob: None });
         }
-        let built = GlobBuilder::new(&text).literal_separator(true).backslash_escape(true).build();
-        let glob = built.map_err(|e| PatternError::Glob(e.kind().to_string()))?;
+        let glob = GlobBuilder::new(&text).literal_separator(true).backslash_escape(true).build()?;
         Ok(Self { text, glob: Some(glob.compile_matcher()) })
     }
 

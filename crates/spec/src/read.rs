@@ -1,19 +1,20 @@
-//! Asking a document for values: each answer is checked, each fault is noted with its place.
+//! Asking a document for values: each answer is checked, each error is noted with its place.
 
-use super::error::{Problem, SpecError, nearest};
+use super::error::{SpecError, SpecErrorKind, nearest};
 use super::node::{Entry, Node, Value, Word, word};
+use super::pattern::PatternError;
 use super::print::shown;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, hash_map};
 use std::ops::RangeInclusive;
 
-/// All faults found so far. Reading goes on after a fault, so that one run names them all.
+/// All errors found so far. Reading goes on after an error, so that one run names them all.
 #[derive(Debug, Default)]
-pub(super) struct Faults(RefCell<Vec<SpecError>>);
+pub(super) struct FoundErrors(RefCell<Vec<SpecError>>);
 
-impl Faults {
-    fn note(&self, path: String, line: usize, problem: Problem) {
-        self.0.borrow_mut().push(SpecError { path, line, problem });
+impl FoundErrors {
+    fn note(&self, path: String, line: usize, kind: SpecErrorKind) {
+        self.0.borrow_mut().push(SpecError { path, line, kind });
     }
 
     pub(super) fn into_inner(self) -> Vec<SpecError> {
@@ -28,12 +29,12 @@ pub(super) struct At<'a> {
     path: String,
     /// The line of its key, or of the value itself where it has none.
     line: usize,
-    faults: &'a Faults,
+    errors: &'a FoundErrors,
 }
 
 impl<'a> At<'a> {
-    pub(super) fn root(node: &'a Node, faults: &'a Faults) -> Self {
-        Self { node, path: String::new(), line: node.line, faults }
+    pub(super) fn root(node: &'a Node, errors: &'a FoundErrors) -> Self {
+        Self { node, path: String::new(), line: node.line, errors }
     }
 
     fn child(&self, key: &str) -> String {
@@ -45,19 +46,25 @@ impl<'a> At<'a> {
         }
     }
 
-    fn note(&self, problem: Problem) {
-        self.faults.note(self.path.clone(), self.line, problem);
+    fn note(&self, kind: SpecErrorKind) {
+        self.errors.note(self.path.clone(), self.line, kind);
     }
 
     /// Notes that the value is not what is `allowed` here.
     pub(super) fn refuse<T>(&self, allowed: impl Into<String>) -> Option<T> {
-        self.note(Problem::Value { given: shown(self.node), allowed: allowed.into(), nearest: None });
+        self.note(SpecErrorKind::Value { given: shown(self.node), allowed: allowed.into(), nearest: None });
+        None
+    }
+
+    /// Notes that the value is no pattern.
+    pub(super) fn refuse_pattern<T>(&self, source: PatternError) -> Option<T> {
+        self.note(SpecErrorKind::Pattern { given: shown(self.node), source });
         None
     }
 
     /// Notes that the value contradicts others.
     pub(super) fn conflict(&self, message: impl Into<String>) {
-        self.note(Problem::Conflict(message.into()));
+        self.note(SpecErrorKind::Conflict(message.into()));
     }
 
     pub(super) const fn is_map(&self) -> bool {
@@ -164,13 +171,13 @@ impl<'a> At<'a> {
     /// Notes that the value is not what is `allowed`, and which of `words` may have been meant.
     pub(super) fn misspelt<'w>(&self, allowed: &str, words: impl IntoIterator<Item = &'w str>) {
         let nearest = self.as_text().and_then(|text| nearest(text, words));
-        self.note(Problem::Value { given: shown(self.node), allowed: allowed.to_owned(), nearest });
+        self.note(SpecErrorKind::Value { given: shown(self.node), allowed: allowed.to_owned(), nearest });
     }
 
     /// Notes that the value's own key is not the name of a class.
     pub(super) fn unknown_class<'w>(&self, name: &str, classes: impl IntoIterator<Item = &'w str>) {
         let nearest = nearest(name, classes);
-        self.note(Problem::Value {
+        self.note(SpecErrorKind::Value {
             given: format!("class `{name}`"),
             allowed: "the name of a class".to_owned(),
             nearest,
@@ -184,7 +191,7 @@ impl<'a> At<'a> {
             node,
             path: format!("{}[{n}]", self.path),
             line: node.line,
-            faults: self.faults,
+            errors: self.errors,
         };
         Some(items.iter().enumerate().map(at).collect())
     }
@@ -217,9 +224,14 @@ impl<'a> At<'a> {
         let Value::Map(entries) = &self.node.value else { return Vec::new() };
         let at = |entry: &'a Entry| {
             let path = self.child(&entry.key);
-            (entry.key.as_str(), At { node: &entry.node, path, line: entry.line, faults: self.faults })
+            (entry.key.as_str(), At { node: &entry.node, path, line: entry.line, errors: self.errors })
         };
         entries.iter().map(at).collect()
+    }
+
+    /// One entry of a map, nothing noted.
+    pub(super) fn entry(&self, key: &str) -> Option<Self> {
+        self.peek().into_iter().find(|(known, _)| *known == key).map(|(_, at)| at)
     }
 
     /// The entries of a map whose keys are not fixed, each key once.
@@ -235,7 +247,7 @@ impl<'a> At<'a> {
                 true
             }
             hash_map::Entry::Occupied(first) => {
-                at.note(Problem::Duplicate { first: *first.get() });
+                at.note(SpecErrorKind::Duplicate { first: *first.get() });
                 false
             }
         });
@@ -251,16 +263,16 @@ impl<'a> At<'a> {
                 known.push((key, at));
                 continue;
             }
-            at.note(Problem::UnknownKey {
+            at.note(SpecErrorKind::UnknownKey {
                 nearest: nearest(key, keys.iter().copied()),
                 known: keys.iter().map(|&key| key.to_owned()).collect(),
             });
         }
-        Fields { at: self.clone(), known }
+        Fields { at: self.clone(), known, layer: false, complete: Cell::new(true) }
     }
 }
 
-fn whole_number(range: &RangeInclusive<u64>) -> String {
+pub(super) fn whole_number(range: &RangeInclusive<u64>) -> String {
     match (*range.start(), *range.end()) {
         (from, u64::MAX) => format!("a whole number from {from} up"),
         (from, to) => format!("a whole number from {from} to {to}"),
@@ -280,6 +292,10 @@ pub(super) fn one_of(words: &[&str]) -> String {
 pub(super) struct Fields<'a> {
     at: At<'a>,
     known: Vec<(&'a str, At<'a>)>,
+    /// Whether it is one of several layers, which need not say everything.
+    layer: bool,
+    /// Whether all that was needed so far was there and could be read.
+    complete: Cell<bool>,
 }
 
 impl<'a> Fields<'a> {
@@ -288,21 +304,44 @@ impl<'a> Fields<'a> {
         &self.at
     }
 
+    /// The same as one of several layers: nothing is needed in it.
+    pub(super) fn as_layer(mut self) -> Self {
+        self.layer = true;
+        self
+    }
+
     pub(super) fn get(&self, key: &str) -> Option<&At<'a>> {
         self.known.iter().find(|(known, _)| *known == key).map(|(_, at)| at)
     }
 
-    /// What `read` makes of the value of `key`, if it is there and can be read.
-    pub(super) fn read<T>(&self, key: &str, read: impl FnOnce(&At<'a>) -> Option<T>) -> Option<T> {
-        self.get(key).and_then(read)
+    /// What `read` makes of the value of `key`, if it is there and can be read. Where something is `needed` there, its
+    /// absence is noted, and without a value the map is not complete.
+    pub(super) fn take<T>(
+        &self,
+        key: &str,
+        needed: Option<&str>,
+        read: impl FnOnce(&At<'a>) -> Option<T>,
+    ) -> Option<T> {
+        let needed = needed.filter(|_| !self.layer);
+        let at = needed.map_or_else(|| self.get(key), |allowed| self.need(key, allowed));
+        let value = at.and_then(read);
+        if needed.is_some() && value.is_none() {
+            self.complete.set(false);
+        }
+        value
+    }
+
+    /// Whether all that was needed so far was there and could be read.
+    pub(super) const fn is_complete(&self) -> bool {
+        self.complete.get()
     }
 
     /// The value of `key`; its absence is noted.
     pub(super) fn need(&self, key: &str, allowed: &str) -> Option<&At<'a>> {
         let found = self.get(key);
         if found.is_none() && self.at.is_map() {
-            let problem = Problem::Missing { allowed: allowed.to_owned() };
-            self.at.faults.note(self.at.child(key), self.at.line, problem);
+            let missing = SpecErrorKind::Missing { allowed: allowed.to_owned() };
+            self.at.errors.note(self.at.child(key), self.at.line, missing);
         }
         found
     }

@@ -1,8 +1,6 @@
 use super::super::broken_tests::{BROKEN, job};
 use super::super::job::tests::EXAMPLES;
-use super::super::{
-    JobSpec, classes, decide, input, job as job_file, load, member, output, settings, submission, tta, window,
-};
+use super::super::{JobSpec, load};
 use super::*;
 use serde_json::Value;
 
@@ -39,49 +37,6 @@ fn broken_jobs_are_invalid() {
     for broken in BROKEN {
         let text = job(broken.lines);
         assert_eq!(validator.is_valid(&value(&text)), !broken.seen_by_schema, "for:\n{text}");
-    }
-}
-
-/// Every map of the schema has just the keys that the parser knows.
-#[test]
-fn keys_are_those_of_the_parser() {
-    let schema = schema();
-    let keys = |map: &Value| -> Vec<String> {
-        let mut keys: Vec<String> = map["properties"].as_object().unwrap().keys().cloned().collect();
-        keys.sort();
-        keys
-    };
-    let sorted = |keys: &[&str]| {
-        let mut keys: Vec<String> = keys.iter().map(|&key| key.to_owned()).collect();
-        keys.sort();
-        keys
-    };
-    assert_eq!(keys(&schema), sorted(&job_file::KEYS));
-    let known: [(&str, &[&str]); 21] = [
-        ("images", &settings::IMAGES_KEYS),
-        ("class", &classes::KEYS),
-        ("defaults", &member::DEFAULTS_KEYS),
-        ("member", &member::MEMBER_KEYS),
-        ("input", &input::INPUT_KEYS),
-        ("headOutput", &input::OUTPUT_KEYS),
-        ("window", &window::KEYS),
-        ("padding", &window::FILL_KEYS),
-        ("tta", &tta::KEYS),
-        ("merge", &settings::MERGE_KEYS),
-        ("decide", &decide::KEYS),
-        ("triplet", &decide::TRIPLET_KEYS),
-        ("scores", &output::PROBABILITIES_KEYS),
-        ("kaggleRle", &submission::RLE_KEYS),
-        ("classCsv", &submission::CSV_KEYS),
-        ("coco", &output::COCO_KEYS),
-        ("masks", &["masks"]),
-        ("probabilities", &["probabilities"]),
-        ("tiles", &settings::TILES_KEYS),
-        ("limits", &settings::LIMITS_KEYS),
-        ("failures", &settings::FAILURES_KEYS),
-    ];
-    for (name, known) in known {
-        assert_eq!(keys(&schema["$defs"][name]), sorted(known), "{name}");
     }
 }
 

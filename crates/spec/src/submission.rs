@@ -1,36 +1,40 @@
 //! Tables that a competition takes.
 
-use super::classes::Classes;
+use super::classes::class_names;
+use super::kind::{FLAG, Kind, Maybe, ReadKind, Sides, Text, Words};
 use super::node::Node;
-use super::output::{Context, Output, file};
-use super::read::{At, Fields, one_of};
-use super::window::{name_of, size};
+use super::output::FILE;
+use super::read::{At, Fields};
+use super::scope::Scope;
+use super::section::{Section, section};
+use super::table::Shape;
 use marquetry_ensemble::Labelling;
 use marquetry_geometry::Size;
 
-pub(super) const RLE_KEYS: [&str; 9] =
-    ["submission", "file", "sample", "empty", "relative", "classes", "rows", "columns", "id"];
-pub(super) const CSV_KEYS: [&str; 3] = ["submission", "file", "size"];
-
-/// A table of run lengths, counted down the columns from 1.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KaggleRle {
-    /// Its path below the job's outputs.
-    pub file: String,
-    /// A table whose header and order of rows are kept.
-    pub sample: Option<String>,
-    /// What stands for an empty mask.
-    pub empty: String,
-    /// Whether a start is counted from the end of the run before (SIIM-ACR) rather than from the first pixel.
-    pub relative: bool,
-    /// The classes that are written, by label, ascending.
-    pub classes: Vec<usize>,
-    /// What a row stands for.
-    pub rows: RleRows,
-    /// The header: `[id, runs]`, or `[image, class, runs]`.
-    pub columns: Vec<String>,
-    /// What stands in the first column: `{image}` is the image's id, `{class}` the class's name, `{index}` its label.
-    pub id: String,
+section! {
+    /// A table of run lengths, counted down the columns from 1.
+    pub struct KaggleRle: "kaggleRle" (scope) derive [Eq] {
+        /// Says that it is this table.
+        constant submission, Words(&[("kaggle-rle", ())]), required = "kaggle-rle";
+        /// Its path below the job's outputs.
+        pub file: String = "submission.csv".to_owned(), FILE;
+        /// A table whose header and order of rows are kept.
+        pub sample: Option<String> = None, Maybe(Text::not_blank("the path of a CSV file"));
+        /// What stands for an empty mask.
+        pub empty: String = String::new(), EMPTY;
+        /// Whether a start is counted from the end of the run before (SIIM-ACR) rather than from the first pixel.
+        pub relative: bool = false, FLAG;
+        /// The classes that are written.
+        apart pub classes: Vec<usize> = foreground(scope), SomeClasses, unset = "all but the background";
+        /// What a row stands for: an image, with the union of the classes, or one class of an image.
+        pub rows: RleRows = RleRows::Image, Words(&ROWS), unset = "`image` for one class, `image-class` for several";
+        /// The header: `[id, runs]`, or `[image, class, runs]`.
+        pub columns: Vec<String> = vec!["id".to_owned(), "rle".to_owned()], Columns;
+        /// What stands in the first column: `{image}` is the image's id, `{class}` the class's name, `{index}` its
+        /// label.
+        apart pub id: String = ID_OF_IMAGE.to_owned(), Id,
+            unset = "`{image}_{class}` for rows of a class in two columns, else `{image}`";
+    }
 }
 
 /// What a row of run lengths stands for.
@@ -42,82 +46,63 @@ pub enum RleRows {
     ImageClass,
 }
 
-/// A table with the class id of every pixel of each image, row by row, with columns `image_id,PredictionString`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClassCsv {
-    /// Its path below the job's outputs.
-    pub file: String,
-    /// The size to which each mask is resized (nearest neighbour), px.
-    pub size: Size,
+section! {
+    /// A table with the class id of every pixel of each image, row by row, with columns `image_id,PredictionString`.
+    pub struct ClassCsv: "classCsv" (_) derive [Eq] {
+        /// Says that it is this table.
+        constant submission, Words(&[("class-csv", ())]), required = "class-csv";
+        /// Its path below the job's outputs.
+        pub file: String = "submission.csv".to_owned(), FILE;
+        /// The size to which each mask is resized (nearest neighbour), px.
+        pub size: Size = Size::square(256), Sides::at_least(1).both();
+    }
 }
 
 const ROWS: [(&str, RleRows); 2] = [("image", RleRows::Image), ("image-class", RleRows::ImageClass)];
-const TABLES: [&str; 2] = ["kaggle-rle", "class-csv"];
+const ID_OF_IMAGE: &str = "{image}";
+const EMPTY: Text = Text { allowed: "text such as \"\" or \"-1\"", pattern: None, accept: |_| true };
 
-/// Reads an output that has a `submission`.
-pub(super) fn read(at: &At<'_>, job: &Context<'_>) -> Option<Output> {
-    let entries = at.peek();
-    let (_, table) = entries.iter().find(|(key, _)| *key == "submission")?;
-    match table.as_text() {
-        Some("kaggle-rle") => rle(&at.fields(&RLE_KEYS), job).map(Output::KaggleRle),
-        Some("class-csv") => {
-            if job.labelling == Labelling::Multilabel {
-                table.conflict("class-csv has one class per pixel, and these do not exclude each other (multilabel: true)");
-            }
-            let fields = at.fields(&CSV_KEYS);
-            let size = fields.read("size", |at| size(at, 1)).unwrap_or(Size::square(256));
-            Some(Output::ClassCsv(ClassCsv { file: file(&fields, "submission.csv"), size }))
-        }
-        _ => {
-            table.misspelt(&one_of(&TABLES), TABLES);
-            None
-        }
-    }
+/// All classes but the background.
+fn foreground(scope: &Scope<'_>) -> Vec<usize> {
+    (0..scope.classes.len()).filter(|&class| Some(class) != scope.background).collect()
 }
 
-fn rle(fields: &Fields<'_>, job: &Context<'_>) -> Option<KaggleRle> {
-    let all = || (0..job.classes.len()).filter(|&class| Some(class) != job.background).collect();
-    let classes: Vec<usize> = match fields.get("classes") {
-        Some(at) => job.classes.some(at)?,
-        None => all(),
-    };
-    if classes.is_empty() {
-        fields.forbid(&["classes"], "no class; needed is at least one");
+impl ClassCsv {
+    pub(super) fn read_checked(at: &At<'_>, scope: &Scope<'_>) -> Option<Self> {
+        if let Some(table) = at.entry("submission").filter(|_| scope.labelling == Labelling::Multilabel) {
+            table.conflict(
+                "class-csv has one class per pixel, and these do not exclude each other (multilabel: true)",
+            );
+        }
+        Self::read(at, scope)
     }
-    let standard = if classes.len() == 1 { RleRows::Image } else { RleRows::ImageClass };
-    let rows = fields.read("rows", |at| at.one_of(&ROWS)).unwrap_or(standard);
-    let columns = fields.read("columns", columns).unwrap_or_else(|| vec!["id".to_owned(), "rle".to_owned()]);
-    let id = match (rows, columns.len()) {
-        (RleRows::ImageClass, 2) => "{image}_{class}",
-        _ => "{image}",
-    };
-    let rle = KaggleRle {
-        file: file(fields, "submission.csv"),
-        sample: fields.read("sample", |at| at.text("the path of a CSV file")),
-        empty: fields
-            .read("empty", |at| at.text_where("text such as \"\" or \"-1\"", |_| true))
-            .unwrap_or_default(),
-        relative: fields.read("relative", At::flag).unwrap_or(false),
-        classes,
-        rows,
-        columns,
-        id: fields.read("id", |at| at.text("text with {image} in it")).unwrap_or_else(|| id.to_owned()),
-    };
-    rle.check(fields);
-    Some(rle)
-}
-
-fn columns(at: &At<'_>) -> Option<Vec<String>> {
-    let allowed = "two or three names of columns: [id, runs] or [image, class, runs]";
-    let names = at.each(allowed, |at| at.text("the name of a column"))?;
-    if matches!(names.len(), 2 | 3) { Some(names) } else { at.refuse(allowed) }
 }
 
 impl KaggleRle {
+    /// The table at `at`, with what hangs on its classes filled in.
+    pub(super) fn read_checked(at: &At<'_>, scope: &Scope<'_>) -> Option<Self> {
+        let fields = Self::fields(at);
+        let standard = Self::standard(scope);
+        let classes = match fields.get("classes") {
+            Some(at) => SomeClasses.read(at, scope)?,
+            None => standard.classes.clone(),
+        };
+        let rows = if classes.len() == 1 { RleRows::Image } else { RleRows::ImageClass };
+        let mut rle = Self { classes, rows, ..standard }.over_fields(&fields, scope);
+        if rle.rows == RleRows::ImageClass && rle.columns.len() == 2 {
+            "{image}_{class}".clone_into(&mut rle.id);
+        }
+        if let Some(id) = fields.get("id").and_then(|at| Id.read(at, scope)) {
+            rle.id = id;
+        }
+        rle.check(&fields);
+        Some(rle)
+    }
+
     fn check(&self, fields: &Fields<'_>) {
         let at = |key| fields.get(key).unwrap_or(fields.at());
         let names_class = self.id.contains("{class}") || self.id.contains("{index}");
-        if !self.id.contains("{image}") {
+        if !self.id.contains(ID_OF_IMAGE) {
             at("id").conflict("rows of different images would have the same id; needed is {image} in it");
         }
         let rest =
@@ -140,28 +125,75 @@ impl KaggleRle {
             _ => {}
         }
     }
+}
 
-    pub(super) fn write(&self, classes: &Classes) -> Node {
-        Node::map([
-            ("submission", Some("kaggle-rle".into())),
-            ("file", Some(self.file.as_str().into())),
-            ("sample", self.sample.as_deref().map(Node::from)),
-            ("empty", Some(self.empty.as_str().into())),
-            ("relative", Some(self.relative.into())),
-            ("classes", Some(classes.names(&self.classes))),
-            ("rows", Some(name_of(&ROWS, self.rows))),
-            ("columns", Some(Node::list(self.columns.iter().map(String::as_str)))),
-            ("id", Some(self.id.as_str().into())),
-        ])
+/// Some of the classes, by label, ascending.
+struct SomeClasses;
+
+impl Kind for SomeClasses {
+    type Value = Vec<usize>;
+
+    fn write(&self, classes: &Vec<usize>, scope: &Scope<'_>) -> Option<Node> {
+        Some(scope.classes.names(classes))
+    }
+
+    fn shape(&self) -> Shape {
+        class_names(1)
     }
 }
 
-impl ClassCsv {
-    pub(super) fn write(&self) -> Node {
-        Node::map([
-            ("submission", Some("class-csv".into())),
-            ("file", Some(self.file.as_str().into())),
-            ("size", Some(Node::list([self.size.height, self.size.width]))),
-        ])
+impl ReadKind for SomeClasses {
+    fn read(&self, at: &At<'_>, scope: &Scope<'_>) -> Option<Vec<usize>> {
+        let classes = scope.classes.some(at)?;
+        if classes.is_empty() {
+            at.conflict("no class; needed is at least one");
+        }
+        Some(classes)
+    }
+}
+
+/// The names of two or three columns.
+struct Columns;
+
+const COLUMN: Text = Text::not_blank("the name of a column");
+
+impl Kind for Columns {
+    type Value = Vec<String>;
+
+    fn write(&self, columns: &Vec<String>, _: &Scope<'_>) -> Option<Node> {
+        Some(Node::list(columns.iter().map(String::as_str)))
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::list_of(COLUMN.shape(), 2, Some(3))
+    }
+}
+
+impl ReadKind for Columns {
+    fn read(&self, at: &At<'_>, scope: &Scope<'_>) -> Option<Vec<String>> {
+        let allowed = "two or three names of columns: [id, runs] or [image, class, runs]";
+        let names = at.each(allowed, |at| COLUMN.read(at, scope))?;
+        if matches!(names.len(), 2 | 3) { Some(names) } else { at.refuse(allowed) }
+    }
+}
+
+/// Text with `{image}` in it, which is checked with the rest of the table.
+struct Id;
+
+impl Kind for Id {
+    type Value = String;
+
+    fn write(&self, id: &String, _: &Scope<'_>) -> Option<Node> {
+        Some(id.as_str().into())
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::Text { allowed: "text with {image} in it", pattern: Some("\\{image\\}") }
+    }
+}
+
+impl ReadKind for Id {
+    fn read(&self, at: &At<'_>, _: &Scope<'_>) -> Option<String> {
+        at.text("text with {image} in it")
     }
 }

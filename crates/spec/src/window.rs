@@ -1,23 +1,30 @@
 //! How a member looks at an image: its windows, or the whole of it.
 
+use super::kind::{Axes, Double, Kind, Maybe, ReadKind, Sides, Single, Words};
 use super::node::Node;
 use super::read::{At, Fields};
+use super::scope::Scope;
+use super::section::{KeyGroup, SaidByKeys, Section, names, section};
+use super::table::{Bounds, CrossCheck, Key, Shape, Word};
 use marquetry_ensemble::Importance;
 use marquetry_geometry::{Edges, Padding, Size, WindowSpec};
 
-pub(super) const KEYS: [&str; 8] =
-    ["size", "mode", "overlap", "stride", "margin", "edges", "padding", "importance"];
-const SLIDE_KEYS: [&str; 6] = ["overlap", "stride", "margin", "edges", "padding", "importance"];
-/// Longest side of a window, px: 16,384² of f32 scores are 1 GiB per class.
-const SIDE_MAX: u64 = 16_384;
-
-/// What a model is shown of an image.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Window {
-    /// What the model sees at once, px.
-    pub size: Size,
-    /// How the image becomes that.
-    pub mode: WindowMode,
+section! {
+    /// What a model is shown of an image.
+    pub struct Window: "window" (scope) derive [Copy] {
+        /// What the model sees at once, px.
+        pub size: Size = Size::square(512), Sides::at_least(1);
+        /// How the image becomes that.
+        ..pub mode: WindowMode = WindowMode::Slide(scope.slide);
+    }
+    checks [
+        CrossCheck::UnusedIf {
+            keys: names::<Slide>,
+            case: ("mode", Word::Text("whole")),
+            because: "not used with mode: whole; leave it out, or set mode: slide",
+        },
+        CrossCheck::Either { key: "stride", or: "overlap", because: "overlap is given too; keep one of them" },
+    ]
 }
 
 /// How an image becomes windows.
@@ -29,29 +36,52 @@ pub enum WindowMode {
     Whole,
 }
 
-/// How windows slide over an image.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Slide {
-    /// How far one is from the next.
-    pub step: Step,
-    /// What each window's scores lose on all four sides, px (`height` above and below, `width` left and right).
-    pub margin: Size,
-    /// What happens where the stride does not fit.
-    pub edges: Edges,
-    /// How windows are filled beyond the image's border.
-    pub fill: Fill,
-    /// The weight of a pixel by its place in its window.
-    pub importance: Importance,
+section! {
+    /// How windows slide over an image.
+    pub struct Slide derive [Copy] {
+        /// How far one is from the next.
+        ..pub spacing: Spacing = Spacing::Overlap([0.5; 2]);
+        /// What each window's scores lose on all four sides, px: a centre crop. `[y, x]` is above and below, left and
+        /// right.
+        pub margin: Size = Size::square(0), Sides::at_least(0);
+        /// What happens where the stride does not fit: `shift` puts the last window flush with the border, `spread`
+        /// spaces all windows evenly (nnU-Net), `pad` lets the last one reach beyond the border.
+        pub edges: Edges = Edges::Shift, Words(&EDGES);
+        /// How windows are filled beyond the image's border; a map gives the value of a constant, which is 0 otherwise.
+        pub padding as fill: Fill = Fill { padding: Padding::Reflect, value: 0.0 }, FillKind;
+        /// The weight of a pixel by its place in its window: `gaussian` is MONAI's, `gaussian-nnunet` nnU-Net's.
+        pub importance: Importance = Importance::Gaussian, Words(&IMPORTANCE);
+    }
 }
 
 /// How far one window is from the next.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Step {
+pub enum Spacing {
     /// The fraction of the kept part of a window that it shares with the next, 0 to less than 1: `[y, x]`.
     Overlap([f64; 2]),
     /// In pixels.
     Stride(Size),
 }
+
+section! {
+    /// The keys that say a [`Spacing`].
+    pub(super) struct SpacingKeys {
+        /// The fraction of a window, without its margin, that it shares with the next.
+        overlap: Option<[f64; 2]> = None, Maybe(Axes { allowed: "a fraction", each: Double(FRACTION) });
+        /// From one window to the next, px; in place of `overlap`.
+        stride: Option<Size> = None, Maybe(Sides::at_least(1));
+    }
+}
+
+const FRACTION: Bounds =
+    Bounds { min: Some(0.0), below: Some(1.0), ..Bounds::any("a fraction from 0 to less than 1") };
+const EDGES: [(&str, Edges); 3] = [("shift", Edges::Shift), ("spread", Edges::Spread), ("pad", Edges::Pad)];
+const IMPORTANCE: [(&str, Importance); 4] = [
+    ("gaussian", Importance::Gaussian),
+    ("constant", Importance::Constant),
+    ("gaussian-nnunet", Importance::GaussianNnunet),
+    ("pyramid", Importance::Pyramid),
+];
 
 /// How windows are filled beyond the image's border.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -60,6 +90,109 @@ pub struct Fill {
     pub padding: Padding,
     /// The value of [`Padding::Constant`], in the units of the model's input (after normalisation); 0 for the others.
     pub value: f32,
+}
+
+section! {
+    /// A value for what lies beyond the image's border.
+    pub(super) struct ConstantFill: "padding" (_) {
+        /// The value, in the units of the model's input (after normalisation).
+        constant: f32 = 0.0, Single(Bounds::any(UNITS)), required = UNITS;
+    }
+}
+
+const UNITS: &str = "a number in the units of the model's input";
+const PADDINGS: Words<Padding> = Words(&[
+    ("reflect", Padding::Reflect),
+    ("replicate", Padding::Replicate),
+    ("constant", Padding::Constant),
+]);
+
+struct FillKind;
+
+impl Kind for FillKind {
+    type Value = Fill;
+
+    fn write(&self, fill: &Fill, scope: &Scope<'_>) -> Option<Node> {
+        match fill.padding {
+            Padding::Constant => Some(ConstantFill { constant: fill.value }.node(scope)),
+            padding => PADDINGS.write(&padding, scope),
+        }
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::AnyOf(vec![PADDINGS.shape(), Shape::Section(ConstantFill::table())])
+    }
+}
+
+impl ReadKind for FillKind {
+    fn read(&self, at: &At<'_>, scope: &Scope<'_>) -> Option<Fill> {
+        if !at.is_map() {
+            return PADDINGS.read(at, scope).map(|padding| Fill { padding, value: 0.0 });
+        }
+        let ConstantFill { constant: value } = ConstantFill::read(at, scope)?;
+        Some(Fill { padding: Padding::Constant, value })
+    }
+}
+
+impl SaidByKeys for Spacing {
+    type Keys = SpacingKeys;
+
+    fn to_keys(&self) -> SpacingKeys {
+        match *self {
+            Self::Overlap(overlap) => SpacingKeys { overlap: Some(overlap), stride: None },
+            Self::Stride(stride) => SpacingKeys { overlap: None, stride: Some(stride) },
+        }
+    }
+
+    fn over(&self, fields: &Fields<'_>, scope: &Scope<'_>) -> Self {
+        let given = SpacingKeys::default().over(fields, scope);
+        let overlap = given.overlap.map(Self::Overlap);
+        overlap.or(given.stride.map(Self::Stride)).unwrap_or(*self)
+    }
+}
+
+section! {
+    /// The key that says which [`WindowMode`] it is.
+    pub(super) struct ModeKey {
+        /// `slide`: windows slide over the image. `whole`: the image is resized to `size`, and its scores back.
+        mode: bool = false, Words(&[("slide", false), ("whole", true)]);
+    }
+}
+
+impl KeyGroup for WindowMode {
+    fn names(keys: &mut Vec<&'static str>) {
+        ModeKey::names(keys);
+        Slide::names(keys);
+    }
+
+    fn keys(&self, scope: &Scope<'_>, keys: &mut Vec<Key>) {
+        ModeKey { mode: *self == Self::Whole }.keys(scope, keys);
+        self.slide(scope).keys(scope, keys);
+    }
+
+    fn over(&self, fields: &Fields<'_>, scope: &Scope<'_>) -> Self {
+        let ModeKey { mode: whole } = ModeKey { mode: *self == Self::Whole }.over(fields, scope);
+        // Read in any case: what is wrong with its values is said too.
+        let slide = self.slide(scope).over(fields, scope);
+        if whole { Self::Whole } else { Self::Slide(slide) }
+    }
+
+    fn write(&self, scope: &Scope<'_>, entries: &mut Vec<(&'static str, Node)>) {
+        ModeKey { mode: *self == Self::Whole }.write(scope, entries);
+        if let Self::Slide(slide) = self {
+            slide.write(scope, entries);
+        }
+    }
+}
+
+impl WindowMode {
+    /// How windows slide once they do. A layer with `mode: whole` cannot say how, so above it the job's defaults hold.
+    const fn slide(&self, scope: &Scope<'_>) -> Slide {
+        match self {
+            Self::Slide(slide) => *slide,
+            Self::Whole => scope.slide,
+        }
+    }
 }
 
 impl Window {
@@ -76,25 +209,21 @@ impl Window {
         }
     }
 
-    pub(super) fn write(&self) -> Node {
-        let size = axes([self.size.height, self.size.width]);
-        let WindowMode::Slide(slide) = &self.mode else {
-            return Node::map([("size", Some(size)), ("mode", Some("whole".into()))]);
-        };
-        let (overlap, stride) = match slide.step {
-            Step::Overlap(overlap) => (Some(axes(overlap)), None),
-            Step::Stride(stride) => (None, Some(axes([stride.height, stride.width]))),
-        };
-        Node::map([
-            ("size", Some(size)),
-            ("mode", Some("slide".into())),
-            ("overlap", overlap),
-            ("stride", stride),
-            ("margin", Some(axes([slide.margin.height, slide.margin.width]))),
-            ("edges", Some(name_of(&EDGES, slide.edges))),
-            ("padding", Some(slide.fill.write())),
-            ("importance", Some(name_of(&IMPORTANCE, slide.importance))),
-        ])
+    /// Notes at `at` what contradicts itself once all layers are in.
+    pub(super) fn check(&self, at: &At<'_>) {
+        let WindowMode::Slide(slide) = &self.mode else { return };
+        let layout = slide.layout(self.size);
+        if layout.inner.is_empty() {
+            at.conflict(format!(
+                "margin {} px leaves nothing of a window of {} px; allowed is less than half the window",
+                slide.margin, self.size
+            ));
+        } else if layout.stride.height > layout.inner.height || layout.stride.width > layout.inner.width {
+            at.conflict(format!(
+                "stride {} px leaves pixels out; allowed is 1 to {} px, the window without its margin",
+                layout.stride, layout.inner
+            ));
+        }
     }
 }
 
@@ -104,9 +233,9 @@ impl Slide {
             size.height.saturating_sub(2 * self.margin.height),
             size.width.saturating_sub(2 * self.margin.width),
         );
-        let stride = match self.step {
-            Step::Stride(stride) => stride,
-            Step::Overlap([y, x]) => Size::new(stride(inner.height, y), stride(inner.width, x)),
+        let stride = match self.spacing {
+            Spacing::Stride(stride) => stride,
+            Spacing::Overlap([y, x]) => Size::new(stride(inner.height, y), stride(inner.width, x)),
         };
         WindowSpec { inner, margin: self.margin, stride, edges: self.edges }
     }
@@ -116,123 +245,4 @@ impl Slide {
 /// 10 · (1 − 0.9) is 1, not 0.999….
 fn stride(side: u32, overlap: f64) -> u32 {
     ((f64::from(side) * (1.0 - overlap) + 1e-6).floor() as u32).max(1)
-}
-
-impl Fill {
-    fn read(at: &At<'_>) -> Option<Self> {
-        if !at.is_map() {
-            let words = [
-                ("reflect", Padding::Reflect),
-                ("replicate", Padding::Replicate),
-                ("constant", Padding::Constant),
-            ];
-            return at.one_of(&words).map(|padding| Self { padding, value: 0.0 });
-        }
-        let fields = at.fields(&FILL_KEYS);
-        let value = fields.need("constant", "a number in the units of the model's input")?;
-        let value = value.single("a number in the units of the model's input", |_| true)?;
-        Some(Self { padding: Padding::Constant, value })
-    }
-
-    fn write(self) -> Node {
-        match self.padding {
-            Padding::Reflect => "reflect".into(),
-            Padding::Replicate => "replicate".into(),
-            Padding::Constant => Node::map([("constant", Some(self.value.into()))]),
-        }
-    }
-}
-
-pub(super) const FILL_KEYS: [&str; 1] = ["constant"];
-
-const EDGES: [(&str, Edges); 3] = [("shift", Edges::Shift), ("spread", Edges::Spread), ("pad", Edges::Pad)];
-const IMPORTANCE: [(&str, Importance); 4] = [
-    ("gaussian", Importance::Gaussian),
-    ("constant", Importance::Constant),
-    ("gaussian-nnunet", Importance::GaussianNnunet),
-    ("pyramid", Importance::Pyramid),
-];
-
-/// The word of a value that has one.
-pub(super) fn name_of<T: PartialEq + Copy>(words: &[(&str, T)], value: T) -> Node {
-    words.iter().find(|(_, v)| *v == value).map_or("", |(word, _)| *word).into()
-}
-
-/// One value where both axes agree, else `[y, x]`.
-fn axes<T: Copy + PartialEq + Into<Node>>([y, x]: [T; 2]) -> Node {
-    if y == x { y.into() } else { Node::list([y, x]) }
-}
-
-/// A window whose parts may still be overridden: what slides is kept while `mode` is `whole`.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Layer {
-    pub(super) size: Size,
-    pub(super) whole: bool,
-    pub(super) slide: Slide,
-}
-
-impl Layer {
-    /// This window with what `at` says instead.
-    pub(super) fn over(&self, at: &At<'_>) -> Self {
-        let fields = at.fields(&KEYS);
-        let whole =
-            fields.read("mode", |at| at.one_of(&[("slide", false), ("whole", true)])).unwrap_or(self.whole);
-        if whole {
-            fields.forbid(&SLIDE_KEYS, "not used with mode: whole; leave it out, or set mode: slide");
-        }
-        Self {
-            size: fields.read("size", |at| size(at, 1)).unwrap_or(self.size),
-            whole,
-            slide: self.slide.over(&fields),
-        }
-    }
-
-    /// The finished window. What contradicts itself is noted at `at`.
-    pub(super) fn finish(&self, at: &At<'_>) -> Window {
-        if self.whole {
-            return Window { size: self.size, mode: WindowMode::Whole };
-        }
-        let (size, slide) = (self.size, self.slide);
-        let layout = slide.layout(size);
-        if layout.inner.is_empty() {
-            at.conflict(format!(
-                "margin {} px leaves nothing of a window of {size} px; allowed is less than half the window",
-                slide.margin
-            ));
-        } else if layout.stride.height > layout.inner.height || layout.stride.width > layout.inner.width {
-            at.conflict(format!(
-                "stride {} px leaves pixels out; allowed is 1 to {} px, the window without its margin",
-                layout.stride, layout.inner
-            ));
-        }
-        Window { size, mode: WindowMode::Slide(slide) }
-    }
-}
-
-impl Slide {
-    fn over(&self, fields: &Fields<'_>) -> Self {
-        let fraction =
-            |at: &At<'_>| at.number("a fraction from 0 to less than 1", |x| (0.0..1.0).contains(&x));
-        let overlap = |at: &At<'_>| at.both_axes("a fraction", fraction).map(Step::Overlap);
-        let stride = |at: &At<'_>| size(at, 1).map(Step::Stride);
-        if fields.get("overlap").is_some() {
-            fields.forbid(&["stride"], "overlap is given too; keep one of them");
-        }
-        Self {
-            step: fields
-                .read("overlap", overlap)
-                .or_else(|| fields.read("stride", stride))
-                .unwrap_or(self.step),
-            margin: fields.read("margin", |at| size(at, 0)).unwrap_or(self.margin),
-            edges: fields.read("edges", |at| at.one_of(&EDGES)).unwrap_or(self.edges),
-            fill: fields.read("padding", Fill::read).unwrap_or(self.fill),
-            importance: fields.read("importance", |at| at.one_of(&IMPORTANCE)).unwrap_or(self.importance),
-        }
-    }
-}
-
-/// `512` or `[height, width]`, px.
-pub(super) fn size(at: &At<'_>, least: u64) -> Option<Size> {
-    let [height, width] = at.both_axes("a number of pixels", |at| at.integer(least..=SIDE_MAX))?;
-    Some(Size::new(height as u32, width as u32))
 }
