@@ -254,7 +254,7 @@ pub fn expected(spec: &JobSpec, image_id: &str) -> Vec<String> {
 
 /// The georeference of an image, if it is a TIFF by its first bytes, whatever its name, and has one.
 fn geo_tags(files: &Files, uri: &str) -> Result<Option<GeoTags>, AggregateError> {
-    let mut source = marquetry_imagery::bytes(files, uri)?;
+    let mut source = marquetry_imagery::bytes(files, uri, None)?;
     let mut first = Vec::new();
     source.by_ref().take(4).read_to_end(&mut first)?;
     if !matches!(first.as_slice(), b"II*\0" | b"MM\0*" | b"II+\0" | b"MM\0+") {
