@@ -27,21 +27,3 @@ pub const UNION: u16 = 1;
 pub fn objects(spec: &JobSpec) -> Vec<u16> {
     (0..spec.classes.len()).filter(|&c| Some(c) != spec.decide.background).map(|c| c as u16).collect()
 }
-
-/// How sure the ensemble is of each pixel of a row `[C, W]` of probabilities, 0 to 1: the greatest probability, or,
-/// where classes share pixels, how far the least sure class is from one half.
-pub fn confidence(row: &[f32], width: usize, labelling: Labelling) -> Vec<f32> {
-    match labelling {
-        Labelling::Multiclass => fold_lines(row, width, 0.0, |best, p| if p > best { p } else { best }),
-        Labelling::Multilabel => fold_lines(row, width, 1.0, |least, p| least.min((2.0 * p - 1.0).abs())),
-    }
-}
-
-/// Inlined into both calls, so that the loop over a line becomes vector instructions.
-fn fold_lines(row: &[f32], width: usize, start: f32, fold: impl Fn(f32, f32) -> f32) -> Vec<f32> {
-    let mut sure = vec![start; width];
-    for line in row.chunks_exact(width) {
-        sure.iter_mut().zip(line).for_each(|(s, &p)| *s = fold(*s, p));
-    }
-    sure
-}

@@ -2,37 +2,51 @@
 //!
 //! This crate must not know: the coordinator, the worker, how members are run, terminals.
 
-mod bands;
-mod clean;
-mod image;
+mod error;
+mod group_tiles;
+mod image_job;
+mod image_result;
+mod label_cleanup;
+mod label_row_file;
 pub mod legend;
+mod merge;
 mod outputs;
-mod part;
-mod picture;
-mod spool;
-mod tiles;
+mod row;
+mod row_passes;
+mod score_error;
+mod score_reader;
+mod sink;
+mod sinks;
+mod source_image;
+#[cfg(test)]
+mod test_images;
 
-use crate::image::{Made, Work};
-use crate::tiles::TilesError;
+use crate::error::{AggregateError, panic_message};
+use crate::image_job::{ImageFate, ImageJob};
 use bytes::Bytes;
-use marquetry_imagery::ImageError;
+pub use group_tiles::{GroupRows, GroupTiles, TileSource};
+pub use image_result::{ImageResult, ImageResultError};
+use lru::LruCache;
+use marquetry_failure::{Classify, chain};
 use marquetry_job::message::short_reason;
-use marquetry_job::{AggregateMessage, Event, Plan, ResultMessage, RunId, TaskId, key, message};
-use marquetry_raster::write::WriteError;
+use marquetry_job::{AggregateMessage, Event, Plan, ResultMessage, RunId, key, message};
 use marquetry_spec::JobSpec;
 use marquetry_telemetry::{ImageOutcome, Metrics, TileOutcome};
-use marquetry_transport::{
-    Drain, Files, Known, ObjectStore, QueueError, StoreError, Stores, TaskQueue, Topic, consume,
-};
+use marquetry_transport::{Drain, Files, Known, ObjectStore, QueueError, Stores, TaskQueue, Topic, consume};
+pub use merge::ScoreRows;
 pub use outputs::expected;
-pub use part::{Part, PartError};
+pub use row::{Row, RowScores};
+pub use score_error::{ScoreError, TileFault};
+pub use score_reader::ScoreReader;
+pub use sink::{FinishedImage, OutputFile, RowSink, SinkError};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
 /// Jobs whose plans are kept.
-const JOBS_MAX: usize = 8;
+const JOBS_MAX: NonZeroUsize = NonZeroUsize::new(8).expect("it is not 0");
 /// How long it is believed that a run counts.
 const RUN_BELIEVED: Duration = Duration::from_secs(1);
 
@@ -49,48 +63,6 @@ pub struct AggregatorOptions {
     pub metrics: Metrics,
 }
 
-/// Why an image could not be put together.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum AggregateError {
-    /// A tile is damaged or gone.
-    #[error(transparent)]
-    Tiles(#[from] TilesError),
-    /// An output cannot be written.
-    #[error(transparent)]
-    Write(#[from] WriteError),
-    /// The image cannot be read for the report's picture.
-    #[error(transparent)]
-    Read(#[from] ImageError),
-    /// The store is in trouble.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The temporary folder is in trouble.
-    #[error("the temporary folder: {0}")]
-    Io(#[from] std::io::Error),
-    /// The plan and the message do not go together.
-    #[error("{0}")]
-    Plan(String),
-}
-
-impl AggregateError {
-    fn damaged(&self) -> Vec<TaskId> {
-        match self {
-            Self::Tiles(TilesError::Damaged { task, .. }) => vec![*task],
-            _ => Vec::new(),
-        }
-    }
-
-    /// Whether another attempt could go better.
-    fn may_pass(&self) -> bool {
-        match self {
-            Self::Tiles(_) | Self::Store(_) | Self::Io(_) => true,
-            Self::Read(error) => error.may_pass(),
-            Self::Write(error) => matches!(error, WriteError::Io { .. }),
-            Self::Plan(_) => false,
-        }
-    }
-}
-
 /// An aggregator.
 pub struct Aggregator {
     /// Its name among all that say something about a job.
@@ -98,7 +70,7 @@ pub struct Aggregator {
     stores: Stores,
     queue: Arc<dyn TaskQueue>,
     options: AggregatorOptions,
-    jobs: Mutex<Vec<(JobKey, Arc<Job>)>>,
+    jobs: Mutex<LruCache<JobKey, Arc<Job>>>,
     /// Which run of each job counts.
     runs: Known,
 }
@@ -115,7 +87,7 @@ struct Job {
 impl Aggregator {
     /// An aggregator that is called `name`.
     pub fn new(name: &str, stores: Stores, queue: Arc<dyn TaskQueue>, options: AggregatorOptions) -> Self {
-        let (jobs, runs) = (Mutex::default(), Known::new(RUN_BELIEVED));
+        let (jobs, runs) = (Mutex::new(LruCache::new(JOBS_MAX)), Known::new(RUN_BELIEVED));
         Self { name: name.to_owned(), stores, queue, options, jobs, runs }
     }
 
@@ -155,7 +127,8 @@ impl Aggregator {
                 (Event::Image { image, partial, seconds }, Some(done))
             }
             Err(error) => {
-                let (damaged, retry, reason) = (error.damaged(), error.may_pass(), error.to_string());
+                let (damaged, retry, reason) =
+                    (error.damaged(), error.class().may_be_retried(), chain(&error));
                 tracing::debug!(image, attempt, retry, "{reason}");
                 let reason = short_reason(&reason);
                 (Event::ImageFailed { image, attempt, reason, damaged, retry }, None)
@@ -193,12 +166,12 @@ impl Aggregator {
             return Ok(None);
         }
         let job = self.job(&wanted, &*store).await?;
-        // What is stored of an image with gaps is needed when these are filled.
+        // What is stored of an incomplete image is needed when it is completed.
         let keep = wanted.partial || job.spec.tiles.keep;
         let (image, kept, known) = (wanted.image, Arc::clone(&store), Arc::clone(&job));
         let runtime = tokio::runtime::Handle::current();
         let work = move || {
-            let work = Work {
+            let work = ImageJob {
                 run: &wanted.run,
                 store: &store,
                 runtime: &runtime,
@@ -212,11 +185,15 @@ impl Aggregator {
             work.run()
         };
         let joined = tokio::task::spawn_blocking(work).await;
-        let made = joined.unwrap_or_else(|e| Err(AggregateError::Plan(format!("a bug: {e}"))))?;
-        let partial = match made {
-            Made::Whole => false,
-            Made::WithGaps => true,
-            Made::Nothing => return Ok(None),
+        let fate = joined.unwrap_or_else(|lost| {
+            let text = lost.to_string();
+            let panic = lost.try_into_panic();
+            Err(AggregateError::Panic(panic.map_or(text, |panic| panic_message(&*panic))))
+        })?;
+        let partial = match fate {
+            ImageFate::Whole => false,
+            ImageFate::Incomplete => true,
+            ImageFate::Abandoned => return Ok(None),
         };
         Ok(Some(Done { store: kept, job: known, image, partial, keep }))
     }
@@ -229,23 +206,23 @@ impl Aggregator {
     ) -> Result<Arc<Job>, AggregateError> {
         let mut jobs = self.jobs.lock().await;
         let name = (wanted.run.clone(), wanted.outputs.clone());
-        if let Some((_, known)) = jobs.iter().find(|(known, _)| *known == name) {
+        if let Some(known) = jobs.get(&name) {
             return Ok(Arc::clone(known));
         }
-        let job = &wanted.run.job;
-        let wrong = |what: &str, e: &dyn std::fmt::Display| {
-            AggregateError::Plan(format!("the {what} of job {job} cannot be read: {e}"))
+        let job = wanted.run.job.clone();
+        let plan = store.get(&key::plan(&job)).await?;
+        let spec = store.get(&key::spec(&job, &wanted.outputs)).await?;
+        let plan = match serde_json::from_slice(&plan) {
+            Ok(plan) => plan,
+            Err(source) => return Err(AggregateError::Plan { job, source }),
         };
-        let plan = store.get(&key::plan(job)).await?;
-        let plan: Plan = serde_json::from_slice(&plan).map_err(|e| wrong("plan", &e))?;
-        let spec = store.get(&key::spec(job, &wanted.outputs)).await?;
-        let spec = std::str::from_utf8(&spec).map_err(|e| wrong("job file", &e))?;
-        let spec = JobSpec::parse(spec).map_err(|e| wrong("job file", &e))?;
+        let spec = match std::str::from_utf8(&spec).map(JobSpec::parse) {
+            Ok(Ok(spec)) => spec,
+            Ok(Err(source)) => return Err(AggregateError::Spec { job, source }),
+            Err(source) => return Err(AggregateError::SpecText { job, source }),
+        };
         let read = Arc::new(Job { plan, spec });
-        if jobs.len() >= JOBS_MAX {
-            jobs.remove(0);
-        }
-        jobs.push((name, Arc::clone(&read)));
+        jobs.put(name, Arc::clone(&read));
         Ok(read)
     }
 }
@@ -255,7 +232,7 @@ struct Done {
     store: Arc<dyn ObjectStore>,
     job: Arc<Job>,
     image: u32,
-    /// Whether there are gaps in it.
+    /// Whether blocks of it were given up.
     partial: bool,
     keep: bool,
 }

@@ -7,8 +7,8 @@ use crate::job::{JobFile, tables};
 use crate::summary;
 use bytes::Bytes;
 use marquetry_coordinator::{
-    Finished, Follow, FollowError, JobState, Planned, RunFacts, Stopped, TableError, Tables, Tally, new_run,
-    outputs_hash, report, settle,
+    CollectedResults, Finished, Follow, FollowError, JobState, Planned, RunFacts, Stopped, TableError,
+    Tables, Tally, new_run, outputs_hash, report, settle,
 };
 use marquetry_job::{RunId, key};
 use marquetry_spec::{Output, Policy};
@@ -112,18 +112,25 @@ impl Coordination {
                 format!("failures.policy is `fail`: {reason}; fix it and run the same command again");
             return Err(Fatal::new(Exit::Partial, message));
         }
-        let (store, files) = (Arc::clone(&self.store), self.files());
-        self.tables.write(store, plan, &self.outputs, &self.scratch).await.map_err(failed_table)?;
+        let files = self.files();
         let facts = || RunFacts {
             wall_seconds: self.started.elapsed().as_secs_f64(),
             peak_memory_bytes: summary::peak_memory_bytes(),
             machine: machine.clone(),
             files: files.clone(),
         };
-        if self.job.spec.outputs.contains(&Output::Report) {
-            let page = finished.report(&*self.store, facts()).await.map_err(failed_table)?;
-            let key = key::out(&plan.job, "report.html");
-            self.store.put(&key, Bytes::from(report::render(&page))).await.map_err(unavailable)?;
+        let has_report = self.job.spec.outputs.contains(&Output::Report);
+        if has_report || !self.tables.is_empty() {
+            let (store, tables) = (Arc::clone(&self.store), self.tables.outputs());
+            let results = CollectedResults::read(store, plan, &self.outputs, &tables, &self.scratch).await;
+            let CollectedResults { images, table_rows } = results.map_err(failed_table)?;
+            let store = Arc::clone(&self.store);
+            self.tables.write(table_rows, store, &plan.job, &self.scratch).await.map_err(failed_table)?;
+            if has_report {
+                let page = report::render(&finished.report(images, facts()));
+                let key = key::out(&plan.job, "report.html");
+                self.store.put(&key, Bytes::from(page)).await.map_err(unavailable)?;
+            }
         }
         let state = if finished.is_whole() { JobState::Done } else { JobState::Partial };
         settle(&*self.store, &plan.job, state).await.map_err(unavailable)?;

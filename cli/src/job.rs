@@ -109,7 +109,7 @@ pub(crate) fn tables(job: &JobFile, files: &Files, planned: &Planned) -> Result<
     let ids = planned.images.iter().map(|i| i.id.clone());
     let ids = ids.chain(planned.rejected.iter().map(|r| r.id.clone()));
     Tables::prepare(&job.spec, &job.base, files, ids.collect()).map_err(|error| match &error {
-        TableError::Sample { error: file, .. } => Fatal::of_file(file, &error),
+        TableError::Sample { source, .. } => Fatal::of_file(source, &error),
         _ => Fatal::new(Exit::BadJob, error),
     })
 }

@@ -4,6 +4,7 @@
 //! This crate must not know: the worker, how members are run, terminals.
 
 mod beacon;
+mod collected_results;
 mod control;
 mod follow;
 mod lag;
@@ -16,6 +17,7 @@ mod status;
 mod tables;
 
 pub use beacon::Stopped;
+pub use collected_results::{CollectedResults, TableRows};
 pub use control::{cancel, new_run, retry, settle};
 pub use follow::{Follow, FollowError, Tally};
 pub use planning::{ImagesError, MembersError, PathError, PlanError, Planned, Rejected, outputs_hash, plan};

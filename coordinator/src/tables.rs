@@ -1,50 +1,47 @@
 //! The tables of a job: submissions and lists that are made of all images, once these are finished.
 
-use futures_util::{StreamExt, stream};
+use crate::TableRows;
+use marquetry_aggregator::ImageResultError;
 use marquetry_aggregator::legend;
-use marquetry_aggregator::{Part, PartError};
-use marquetry_job::{Plan, key};
+use marquetry_job::key;
 use marquetry_raster::write::{
     Fragment, FragmentText, Submission, SubmissionClass, SubmissionColumns, SubmissionLayout, WriteError,
     join_coco,
 };
 use marquetry_spec::{ClassCsv, JobSpec, KaggleRle, Output, RleRows};
 use marquetry_transport::uri::join;
-use marquetry_transport::{FileError, Files, ObjectStore, StoreError, StoreErrorKind};
-use std::collections::HashMap;
+use marquetry_transport::{FileError, Files, ObjectStore, StoreError};
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
+use std::sync::Arc;
 use tokio::runtime::Handle;
-
-/// Parts that are read ahead.
-const AHEAD: usize = 32;
 
 /// Why a table cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum TableError {
     /// The sample submission cannot be read.
-    #[error("outputs[{output}].sample: {error}")]
+    #[error("outputs[{output}].sample: {source}")]
     Sample {
         /// Place in the job file.
         output: usize,
-        /// Why.
-        error: FileError,
+        /// What was found.
+        source: FileError,
     },
     /// The rows cannot be laid out.
-    #[error("outputs[{output}]: {error}")]
+    #[error("outputs[{output}]: {source}")]
     Layout {
         /// Place in the job file.
         output: usize,
-        /// Why.
-        error: WriteError,
+        /// What was found.
+        source: WriteError,
     },
     /// The table cannot be written.
     #[error(transparent)]
     Write(#[from] WriteError),
-    /// An image's part cannot be had.
+    /// The result of an image is damaged.
     #[error(transparent)]
-    Part(#[from] PartError),
+    ImageResult(#[from] ImageResultError),
     /// The store is in trouble.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -84,27 +81,34 @@ impl Tables {
         Ok(Self { list, ids })
     }
 
-    /// Writes every table and gives their names. Images without a part get empty rows.
+    /// Whether there is no table.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// The numbers of the outputs that are tables, among the job's outputs.
+    pub fn outputs(&self) -> Vec<usize> {
+        self.list.iter().map(|(number, _)| *number).collect()
+    }
+
+    /// Writes every table of `job` and gives their names. Images without rows get empty ones.
     ///
     /// # Errors
-    /// When a part or a table cannot be read or written.
+    /// When rows cannot be read, or a table cannot be written.
     pub async fn write(
         self,
-        store: std::sync::Arc<dyn ObjectStore>,
-        plan: &Plan,
-        outputs: &str,
+        mut rows: TableRows,
+        store: Arc<dyn ObjectStore>,
+        job: &str,
         temp: &Path,
     ) -> Result<Vec<String>, TableError> {
-        let keys: HashMap<String, String> =
-            plan.images.iter().map(|i| (i.id.clone(), key::part(&plan.job, outputs, &i.key))).collect();
-        let (job, temp, runtime) = (plan.job.clone(), temp.to_path_buf(), Handle::current());
+        let (job, temp, runtime) = (job.to_owned(), temp.to_path_buf(), Handle::current());
         let work = move || {
-            let stored = Stored { store: &*store, runtime: &runtime, keys: &keys };
             let mut names = Vec::new();
             for (number, table) in &self.list {
                 let path = tempfile::NamedTempFile::new_in(&temp)?.into_temp_path();
                 let out = BufWriter::new(File::create(&path)?);
-                let name = table.write(out, &stored, *number, &self.ids)?;
+                let name = table.write(out, &self.ids, |id| rows.get(*number, id))?;
                 runtime.block_on(store.put_file(&key::out(&job, &name), &path))?;
                 names.push(name);
             }
@@ -114,63 +118,25 @@ impl Tables {
     }
 }
 
-/// The parts of finished images, in the store.
-struct Stored<'a> {
-    store: &'a dyn ObjectStore,
-    runtime: &'a Handle,
-    keys: &'a HashMap<String, String>,
-}
-
-impl<'a> Stored<'a> {
-    /// What the images `ids` add to output `number`, in this order; `None` for those that were given up. Some are read
-    /// ahead: each is a request that mostly waits.
-    fn pieces(
-        &self,
-        ids: impl Iterator<Item = &'a str> + 'a,
-        number: usize,
-    ) -> impl Iterator<Item = Result<Option<String>, TableError>> + 'a {
-        let (store, runtime, keys) = (self.store, self.runtime, self.keys);
-        let read = async move |id| match keys.get(id) {
-            Some(key) => part(store, key).await,
-            None => Ok(None),
-        };
-        let mut parts = Box::pin(stream::iter(ids).map(read).buffered(AHEAD));
-        std::iter::from_fn(move || runtime.block_on(parts.next()))
-            .map(move |part| Ok(part?.and_then(|mut part| part.pieces.remove(&number))))
-    }
-}
-
-async fn part(store: &dyn ObjectStore, key: &str) -> Result<Option<Part>, TableError> {
-    match store.get(key).await {
-        Ok(bytes) => Ok(Some(Part::from_bytes(&bytes)?)),
-        Err(error) if error.kind == StoreErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
-
 impl Table {
+    /// Writes the table; `rows` has what an image adds to it.
     fn write(
         &self,
         out: BufWriter<File>,
-        stored: &Stored<'_>,
-        number: usize,
         ids: &[String],
+        mut rows: impl FnMut(&str) -> std::io::Result<Option<String>>,
     ) -> Result<String, TableError> {
         match self {
             Self::Csv { file, submission, empty } => {
-                let mut pieces = stored.pieces(submission.asks_for(), number);
-                submission.write(out, |id| match pieces.next().transpose()?.flatten() {
+                submission.write(out, |id| match rows(id)? {
                     Some(json) => Ok::<_, TableError>(Fragment::from_json(json.as_bytes())?),
                     None => Ok(Fragment::new(id, empty.clone())),
                 })?;
                 Ok(file.clone())
             }
             Self::Coco { file } => {
-                let pieces = stored.pieces(ids.iter().map(String::as_str), number);
-                join_coco::<TableError>(
-                    out,
-                    pieces.map(|piece| Ok(piece?.unwrap_or_default().into_bytes())),
-                )?;
+                let annotations = ids.iter().map(|id| Ok(rows(id)?.unwrap_or_default().into_bytes()));
+                join_coco::<TableError>(out, annotations)?;
                 Ok(file.clone())
             }
         }
@@ -209,12 +175,12 @@ fn run_lengths(
         None => Submission::plain(layout, &columns, &rle.id, ids, &classes),
         Some(sample) => {
             let text = files.read(&join(base, sample));
-            let text = text.map_err(|error| TableError::Sample { output, error })?;
+            let text = text.map_err(|source| TableError::Sample { output, source })?;
             let columns = columns.found_in(&text);
             Submission::like(&text[..], &columns, ids, &classes)
         }
     };
-    let submission = submission.map_err(|error| TableError::Layout { output, error })?;
+    let submission = submission.map_err(|source| TableError::Layout { output, source })?;
     let empty =
         classes.iter().map(|c| FragmentText { class: Some(c.class), text: rle.empty.clone() }).collect();
     Ok(Table::Csv { file: rle.file.clone(), submission, empty })
@@ -223,7 +189,7 @@ fn run_lengths(
 fn class_ids(csv: &ClassCsv, output: usize, ids: &[String]) -> Result<Table, TableError> {
     let columns = SubmissionColumns::default();
     let submission = Submission::plain(SubmissionLayout::Image, &columns, "{image}", ids, &[])
-        .map_err(|error| TableError::Layout { output, error })?;
+        .map_err(|source| TableError::Layout { output, source })?;
     let zeros = vec!["0"; csv.size.area() as usize].join(" ");
     let empty = vec![FragmentText { class: None, text: zeros }];
     Ok(Table::Csv { file: csv.file.clone(), submission, empty })

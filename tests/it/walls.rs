@@ -38,7 +38,7 @@ fn crates_know_only_what_they_may() {
         ("marquetry-model", &["geometry", "job"]),
         ("marquetry-telemetry", &[]),
         ("marquetry-transport", &["telemetry"]),
-        ("marquetry-imagery", &["raster", "transport"]),
+        ("marquetry-imagery", &["geometry", "raster", "transport"]),
         (
             "marquetry-worker",
             &["geometry", "ensemble", "job", "raster", "model", "transport", "imagery", "telemetry"],

@@ -2,10 +2,10 @@
 
 use crate::Failure;
 use marquetry_geometry::Rect;
+use marquetry_imagery::PlannedVersion;
 use marquetry_job::PlannedImage;
 use marquetry_raster::read::{Depth, Image, Limits, Pixels};
-use marquetry_transport::uri::is_uri;
-use marquetry_transport::{FileStat, Files};
+use marquetry_transport::Files;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
@@ -63,16 +63,13 @@ impl Images {
         if let Some(image) = slot.upgrade() {
             return Ok(image);
         }
-        let stat = self.version(planned)?;
-        let image = marquetry_imagery::open(&self.files, &planned.uri, stat.as_ref(), &self.limits)?;
-        let info = image.info();
-        if (info.size, info.bands) != (planned.size, planned.bands) {
-            return Err(Failure::reject(format!(
-                "{}: it has {} px and {} bands now, and had {} px and {} bands when the job was planned; run the job \
-                 again to plan it anew",
-                planned.uri, info.size, info.bands, planned.size, planned.bands
-            )));
-        }
+        let version = PlannedVersion {
+            uri: &planned.uri,
+            size: planned.size,
+            bands: planned.bands,
+            is_planned: &|fingerprint| PlannedImage::key_of(&planned.uri, fingerprint) == planned.key,
+        };
+        let image = version.open(&self.files, &self.limits)?;
         let opened = Arc::new(OpenImage { image, statistics: OnceLock::new() });
         *slot = Arc::downgrade(&opened);
         Ok(opened)
@@ -86,22 +83,6 @@ impl Images {
                 || slot.lock().unwrap_or_else(PoisonError::into_inner).strong_count() > 0
         });
         Arc::clone(open.entry(key.to_owned()).or_default())
-    }
-
-    /// The version of an image in a bucket, which must be the planned one: other pixels of the same size would pass
-    /// for it. Files of this machine are told apart by when they were written, which is another time on each machine.
-    fn version(&self, planned: &PlannedImage) -> Result<Option<FileStat>, Failure> {
-        if !is_uri(&planned.uri) {
-            return Ok(None);
-        }
-        let stat = self.files.stat(&planned.uri)?;
-        if PlannedImage::key_of(&planned.uri, &stat.fingerprint()) != planned.key {
-            return Err(Failure::reject(format!(
-                "{}: it was replaced since the job was planned; run the job again to plan it anew",
-                planned.uri
-            )));
-        }
-        Ok(Some(stat))
     }
 }
 

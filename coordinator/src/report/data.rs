@@ -104,6 +104,8 @@ pub struct ReportImage {
     /// Small pictures as PNG files, if this image is on the contact sheet: the image, its mask in
     /// the classes' colours, and its confidence in grey, brighter where surer.
     pub pictures: Option<[Vec<u8>; 3]>,
+    /// What is not as it should be, though the outputs are whole.
+    pub warnings: Vec<String>,
 }
 
 /// Something that was given up.

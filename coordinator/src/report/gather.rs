@@ -3,11 +3,9 @@
 use crate::follow::Tally;
 use crate::planning::Rejected;
 use crate::report::{Report, ReportClass, ReportFailure, ReportGroup, ReportImage, ReportMember};
-use marquetry_aggregator::Part;
-use marquetry_aggregator::legend;
-use marquetry_job::{Group, Loss, Member, Plan, Scaling, key};
+use marquetry_aggregator::{ImageResult, legend};
+use marquetry_job::{Group, Loss, Member, Plan, Scaling};
 use marquetry_spec::JobSpec;
-use marquetry_transport::{ObjectStore, StoreErrorKind};
 
 /// What only the caller knows of a run.
 #[derive(Debug, Clone, Default)]
@@ -48,32 +46,22 @@ impl Finished<'_> {
         self.tally.progress.images_failed + self.rejected.len() as u64
     }
 
-    /// Gathers what the report shows; the images' parts are read from `store`.
-    ///
-    /// # Errors
-    /// When a part cannot be read.
-    pub async fn report(
-        &self,
-        store: &dyn ObjectStore,
-        facts: RunFacts,
-    ) -> Result<Report, crate::TableError> {
+    /// What the report shows. `results` are those of the plan's images, in its order; nothing for those given up.
+    pub fn report(&self, results: Vec<Option<ImageResult>>, facts: RunFacts) -> Report {
         let mut images = Vec::new();
         let mut class_pixels = vec![0_u64; self.spec.classes.len()];
-        for image in &self.plan.images {
-            let part = match store.get(&key::part(&self.plan.job, self.outputs, &image.key)).await {
-                Ok(bytes) => Part::from_bytes(&bytes)?,
-                Err(error) if error.kind == StoreErrorKind::NotFound => continue,
-                Err(error) => return Err(error.into()),
-            };
-            class_pixels.iter_mut().zip(&part.class_pixels).for_each(|(sum, n)| *sum += n);
+        for (image, result) in self.plan.images.iter().zip(results) {
+            let Some(result) = result else { continue };
+            class_pixels.iter_mut().zip(&result.class_pixels).for_each(|(sum, n)| *sum += n);
             let pixels = image.size.area() as f64;
             images.push(ReportImage {
                 id: image.id.clone(),
                 size: image.size.to_string(),
-                confidence: part.confidence,
-                shares: part.class_pixels.iter().map(|&n| n as f64 / pixels).collect(),
-                missing: part.missing_pixels as f64 / pixels,
-                pictures: part.pictures(),
+                confidence: result.confidence,
+                shares: result.class_pixels.iter().map(|&n| n as f64 / pixels).collect(),
+                missing: result.missing_pixels as f64 / pixels,
+                pictures: result.pictures(),
+                warnings: result.warnings,
             });
         }
         let tally = self.tally;
@@ -83,7 +71,7 @@ impl Finished<'_> {
             1 => "done with 1 failed image".to_owned(),
             n => format!("done with {n} failed images"),
         };
-        Ok(Report {
+        Report {
             name: self.spec.name.clone(),
             job: self.plan.job.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -105,7 +93,7 @@ impl Finished<'_> {
             images,
             failures: self.failures(),
             files: facts.files,
-        })
+        }
     }
 
     fn classes(&self, pixels: &[u64]) -> Vec<ReportClass> {

@@ -4,7 +4,7 @@ use askama::Template;
 
 use super::data::{Report, ReportImage};
 use super::human;
-use super::parts::{self, Card, Histogram, Number, Stages};
+use super::parts::{self, Card, Histogram, Number, Stages, Warnings};
 
 /// Rows of the images table that are laid out together: the browser skips those out of sight.
 const ROWS_TOGETHER: usize = 100;
@@ -18,6 +18,7 @@ struct Page<'a> {
     report: &'a Report,
     numbers: Vec<Number>,
     stages: Stages,
+    warnings: Warnings<'a>,
     sheet: Vec<Card<'a>>,
     histogram: Option<Histogram>,
     /// Whether any pixel anywhere is without scores: only then the table has a column for it.
@@ -66,6 +67,7 @@ pub fn render(report: &Report) -> String {
         report,
         numbers: parts::numbers(report),
         stages: parts::stages(report),
+        warnings: parts::warnings(report),
         sheet: parts::sheet(report),
         histogram: parts::histogram(&report.images),
         any_missing: report.images.iter().any(|image| image.missing > 0.0),

@@ -17,6 +17,9 @@ const HISTOGRAM_IMAGES_MIN: usize = 12;
 /// Bars of the histogram.
 pub(super) const HISTOGRAM_BINS: usize = 20;
 
+/// So many warnings are shown.
+const WARNINGS_SHOWN_MAX: usize = 100;
+
 /// How many there are, as the type that numbers are written from.
 pub(super) fn len<T>(list: &[T]) -> u64 {
     list.len() as u64
@@ -145,6 +148,26 @@ pub(super) fn stages(report: &Report) -> Stages {
         total: human::seconds(total),
         busy: human::ratio(total, report.wall_seconds),
         any: total > 0.0,
+    }
+}
+
+/// What is not as it should be.
+pub(super) struct Warnings<'a> {
+    /// How many there are.
+    pub(super) all: u64,
+    /// The first of them: the image and the warning.
+    pub(super) shown: Vec<(&'a str, &'a str)>,
+}
+
+/// The warnings of all images, in the plan's order.
+pub(super) fn warnings(report: &Report) -> Warnings<'_> {
+    let each = report
+        .images
+        .iter()
+        .flat_map(|image| image.warnings.iter().map(|warning| (image.id.as_str(), warning.as_str())));
+    Warnings {
+        all: report.images.iter().map(|image| len(&image.warnings)).sum(),
+        shown: each.take(WARNINGS_SHOWN_MAX).collect(),
     }
 }
 

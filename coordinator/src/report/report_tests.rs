@@ -38,6 +38,7 @@ fn image(id: &str, confidence: f64) -> ReportImage {
         shares: vec![0.75, 0.25],
         missing: 0.0,
         pictures: Some([b"image".to_vec(), b"mask".to_vec(), b"sure".to_vec()]),
+        warnings: Vec::new(),
     }
 }
 
@@ -258,4 +259,19 @@ fn the_histogram_counts_every_image_once() {
     (expected[2], expected[19]) = (34, 100);
     assert_eq!(histogram.bars, expected);
     assert!(parts::histogram(&images[..11]).is_none());
+}
+
+#[test]
+fn warnings_are_named_and_only_where_there_are_any() {
+    let mut report = full();
+    assert!(!plain(&report).contains("id=\"warnings\""));
+    report.images[1].pictures = None;
+    report.images[1].warnings = vec![format!("no picture: {HOSTILE}")];
+    report.images[2].warnings = vec!["no georeference: its tags are damaged".into(); 150];
+    let page = plain(&report);
+    let begin = position(&page, "id=\"warnings\"");
+    assert!(page[begin..].contains("151 things are not as they should be"));
+    assert!(page[begin..].contains("The first 100:"));
+    assert!(page[begin..].contains("no picture: &#60;script&#62;") && !page.contains(HOSTILE));
+    assert_eq!(page.matches("no georeference").count(), 99);
 }

@@ -5,6 +5,10 @@
 //!
 //! This crate must not know: jobs, models, queues, stores that are written to.
 
+mod planned;
+
+pub use planned::PlannedVersion;
+
 use marquetry_raster::read::{Image, ImageInfo, Limits, ReadAt, ReadError, ReadErrorKind, probe_from};
 use marquetry_transport::{FileError, FileStat, Files, LocalFile, RemoteFile};
 use std::fs::File;
@@ -27,6 +31,24 @@ pub enum ImageError {
     /// Its file is not right.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// It is not the one that was planned: its object was replaced.
+    #[error("{uri}: it was replaced since the job was planned; run the job again to plan it anew")]
+    Replaced {
+        /// Where it lies.
+        uri: String,
+    },
+    /// It is not the one that was planned: its size or number of bands is another.
+    #[error(
+        "{uri}: it has {found} now, and had {planned} when the job was planned; run the job again to plan it anew"
+    )]
+    Reshaped {
+        /// Where it lies.
+        uri: String,
+        /// Size and bands that it has.
+        found: String,
+        /// Size and bands that it had.
+        planned: String,
+    },
 }
 
 impl ImageError {
@@ -35,6 +57,7 @@ impl ImageError {
         match self {
             Self::File(error) => error.may_pass(),
             Self::Read(error) => error.kind() == ReadErrorKind::Io,
+            Self::Replaced { .. } | Self::Reshaped { .. } => false,
         }
     }
 }
@@ -75,12 +98,13 @@ pub fn open(files: &Files, uri: &str, stat: Option<&FileStat>, limits: &Limits) 
     }
 }
 
-/// The bytes of the image at `uri`, whatever its format, to be read in a few small places.
+/// The bytes of the image at `uri`, whatever its format, to be read in a few small places. `stat` is the version that is
+/// wanted; the one that is there now, if not given.
 ///
 /// # Errors
 /// When the file cannot be had.
-pub fn bytes(files: &Files, uri: &str) -> Result<Box<dyn ReadAt>, ImageError> {
-    if let Some(remote) = remote(files, uri, None, HEADER_BLOCK_BYTES)? {
+pub fn bytes(files: &Files, uri: &str, stat: Option<&FileStat>) -> Result<Box<dyn ReadAt>, ImageError> {
+    if let Some(remote) = remote(files, uri, stat, HEADER_BLOCK_BYTES)? {
         return Ok(Box::new(remote));
     }
     let file = File::open(uri).map_err(|error| FileError::of_disk("read", uri, &error))?;

@@ -1,17 +1,17 @@
-//! Tidying up label maps that may be larger than memory.
+//! Filling holes and taking out regions in label maps that may be larger than memory.
 
-use crate::spool::LabelSpool;
+use crate::label_row_file::LabelRowFile;
 use marquetry_ensemble::components::{Analysis, Clean, Stage, Verdicts};
 use marquetry_spec::Decide;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The rules of a job, in the order in which they are applied: holes are filled, then small regions taken out, then
 /// the largest kept. Each rule holds one stage per plane of labels that it concerns.
-pub(crate) struct Cleaning {
+pub(crate) struct LabelCleanup {
     rules: Vec<Vec<Option<Stage>>>,
 }
 
-impl Cleaning {
+impl LabelCleanup {
     /// The rules of `decide` for images `width` px wide.
     pub(crate) fn new(decide: &Decide, width: usize) -> Self {
         let stage = |rule: Option<Clean>| rule.map(|rule| Stage::new(rule, decide.connectivity, width));
@@ -28,16 +28,16 @@ impl Cleaning {
         self.rules.is_empty()
     }
 
-    /// Applies all rules to the rows of `spool`, `[planes, W]` each.
+    /// Applies all rules to the rows of `file`, `[planes, W]` each.
     pub(crate) fn apply(
         &self,
-        mut spool: LabelSpool,
-        new_spool: impl Fn() -> LabelSpool,
-    ) -> std::io::Result<LabelSpool> {
+        mut file: LabelRowFile,
+        new_file: impl Fn() -> LabelRowFile,
+    ) -> std::io::Result<LabelRowFile> {
         for planes in &self.rules {
             let mut analyses: Vec<_> = planes.iter().map(|s| s.as_ref().map(Stage::analyse)).collect();
             let n = planes.len();
-            spool.read(|row| {
+            file.read(|row| {
                 for (labels, analysis) in row.chunks_exact(row.len() / n).zip(&mut analyses) {
                     if let Some(analysis) = analysis {
                         analysis.rows(labels);
@@ -50,8 +50,8 @@ impl Cleaning {
                 continue;
             }
             let mut rewrites: Vec<_> = verdicts.iter().map(|v| v.as_ref().map(Verdicts::rewrite)).collect();
-            let mut cleaned = new_spool();
-            spool.read(|row| {
+            let mut cleaned = new_file();
+            file.read(|row| {
                 let width = row.len() / n;
                 for (labels, rewrite) in row.chunks_exact_mut(width).zip(&mut rewrites) {
                     if let Some(rewrite) = rewrite {
@@ -61,9 +61,9 @@ impl Cleaning {
                 cleaned.push(row)
             })?;
             drop(rewrites);
-            spool = cleaned;
+            file = cleaned;
         }
-        Ok(spool)
+        Ok(file)
     }
 }
 

@@ -1,43 +1,46 @@
-//! Small pictures of an image, its mask and its confidence, for the report.
+//! Small pictures of an image, its mask and its confidence.
 
+use crate::sink::SinkError;
 use marquetry_geometry::{Rect, Size};
-use marquetry_raster::read::{Depth, Image, Pixels, ReadError};
+use marquetry_imagery::ImageError;
+use marquetry_raster::read::{Depth, Image, Pixels};
+use png::EncodingError;
 
 /// Longest side of a picture, px.
 const SIDE_MAX: u32 = 224;
 
 /// Which pixels of an image are in its picture: one in each square of `step` px.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Sampling {
+pub(super) struct Thumbnail {
     step: u32,
     size: Size,
 }
 
-impl Sampling {
-    pub(crate) fn new(image: Size) -> Self {
+impl Thumbnail {
+    pub(super) fn new(image: Size) -> Self {
         let step = image.height.max(image.width).div_ceil(SIDE_MAX).max(1);
         Self { step, size: Size::new(image.height.div_ceil(step), image.width.div_ceil(step)) }
     }
 
     /// Whether row `y` of the image is in the picture.
-    pub(crate) const fn has_row(&self, y: u32) -> bool {
+    pub(super) const fn has_row(&self, y: u32) -> bool {
         y.is_multiple_of(self.step)
     }
 
     /// The values of one image row that are in the picture.
-    pub(crate) fn of<T: Copy>(self, row: &[T]) -> impl Iterator<Item = T> + '_ {
+    pub(super) fn of<T: Copy>(self, row: &[T]) -> impl Iterator<Item = T> + '_ {
         row.iter().copied().step_by(self.step as usize)
     }
 
     /// The image itself, as PNG: the first three bands, stretched from the smallest to the greatest value if samples
     /// are not 8-bit.
-    pub(crate) fn image(self, image: &Image) -> Result<Vec<u8>, ReadError> {
+    pub(super) fn image(self, image: &Image) -> Result<Vec<u8>, SinkError> {
         let info = image.info().clone();
         let mut rgb = vec![0.0_f32; self.size.area() as usize * 3];
         let mut pixels = Pixels::default();
         for (row, y) in (0..info.size.height).step_by(self.step as usize).enumerate() {
             let line = Rect::new(i64::from(y), 0, Size::new(1, info.size.width));
-            image.read(line, &mut pixels)?;
+            image.read(line, &mut pixels).map_err(ImageError::Read)?;
             for channel in 0..3 {
                 let band = if info.bands >= 3 { channel } else { 0 };
                 let values = &pixels.data[band * info.size.width as usize..][..info.size.width as usize];
@@ -54,17 +57,17 @@ impl Sampling {
         };
         let stretch = 255.0 / (high - low).max(f32::MIN_POSITIVE);
         let bytes: Vec<u8> = rgb.iter().map(|v| ((v - low) * stretch).clamp(0.0, 255.0) as u8).collect();
-        Ok(self.png(&bytes))
+        Ok(self.png(&bytes)?)
     }
 
     /// A mask, `[h, w]` of labels, in the colours of the classes; what is no class is grey.
-    pub(crate) fn mask(self, labels: &[u16], colours: &[[u8; 3]]) -> Vec<u8> {
+    pub(super) fn mask(self, labels: &[u16], colours: &[[u8; 3]]) -> Result<Vec<u8>, EncodingError> {
         let colour = |l: &u16| colours.get(*l as usize).copied().unwrap_or([128; 3]);
         self.png(&labels.iter().flat_map(colour).collect::<Vec<u8>>())
     }
 
     /// A confidence map, `[h, w]` of 0 to 1: from dark violet over orange to pale yellow.
-    pub(crate) fn confidence(self, values: &[f32]) -> Vec<u8> {
+    pub(super) fn confidence(self, values: &[f32]) -> Result<Vec<u8>, EncodingError> {
         const STOPS: [[f32; 3]; 5] = [
             [10.0, 7.0, 34.0],
             [87.0, 16.0, 110.0],
@@ -83,15 +86,12 @@ impl Sampling {
         self.png(&values.iter().flat_map(colour).collect::<Vec<u8>>())
     }
 
-    fn png(self, rgb: &[u8]) -> Vec<u8> {
+    fn png(self, rgb: &[u8]) -> Result<Vec<u8>, EncodingError> {
         let mut out = Vec::new();
         let mut encoder = png::Encoder::new(&mut out, self.size.width, self.size.height);
         encoder.set_color(png::ColorType::Rgb);
         encoder.set_depth(png::BitDepth::Eight);
-        // Writing to memory does not fail, and the number of bytes is that of the size above.
-        let written = encoder.write_header().and_then(|mut w| w.write_image_data(rgb));
-        debug_assert!(written.is_ok(), "{written:?}");
-        drop(written);
-        out
+        encoder.write_header()?.write_image_data(rgb)?;
+        Ok(out)
     }
 }

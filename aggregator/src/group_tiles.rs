@@ -1,43 +1,42 @@
 //! The stored tiles of one group of one image, read by rows.
 
+use crate::score_error::{ScoreError, TileFault};
 use marquetry_ensemble::{ImportanceMap, blend, normalise};
 use marquetry_geometry::{Block, Blocks, Grid, Rect, Size};
-use marquetry_job::{Plan, TaskId, TileError, TileHeader, TileIndex, key, tile};
+use marquetry_job::{Plan, TaskId, TileHeader, TileIndex, key, tile};
 use marquetry_transport::{ObjectStore, StoreError, StoreErrorKind};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 
-/// Why rows of tiles cannot be had.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum TilesError {
-    /// The tile is not there or not what was stored; it must be computed again.
-    #[error("the tile of {task} cannot be used: {reason}")]
-    Damaged {
-        /// Whose.
-        task: TaskId,
-        /// What was found.
-        reason: String,
-    },
-    /// The store is in trouble.
-    #[error(transparent)]
-    Store(#[from] StoreError),
+/// Where tiles are read from.
+#[derive(Clone)]
+pub struct TileSource {
+    /// The job's store.
+    pub store: Arc<dyn ObjectStore>,
+    /// Runs the store's requests. Readers block: they belong on threads of their own, not on the runtime's.
+    pub runtime: Handle,
+    /// Whether a tile that is not in the store is a block that was given up, whose pixels are missing. Otherwise it is an
+    /// error.
+    pub may_miss: bool,
 }
 
 /// Rows of one group's image, in the group's own pixels.
-pub(crate) struct Rows {
-    /// Mean scores, `[rows, C, W]`.
-    pub(crate) scores: Vec<f32>,
+#[derive(Debug, Clone, PartialEq)]
+pub struct GroupRows {
+    /// Mean scores over windows, views and members, `[rows, C, W]`, in the plan's merge space; 0 where `weights` is.
+    pub scores: Vec<f32>,
     /// Sum of importances, `[rows, W]`; 0 where no tile covers a pixel.
-    pub(crate) weights: Vec<f32>,
+    pub weights: Vec<f32>,
 }
 
-/// The tiles of one group of one image. Reads go from top to bottom; each frame of rows is decoded once and kept until
-/// the reader is past it.
-pub(crate) struct GroupTiles {
-    store: Arc<dyn ObjectStore>,
-    runtime: Handle,
+/// The tiles of one group of one image.
+///
+/// Rows may be read in any order. Top to bottom is cheapest: each frame of rows is decoded once and kept until the reader
+/// is past it. Memory: the frames that the last rows came from.
+pub struct GroupTiles {
+    source: TileSource,
     job: String,
     scoring: String,
     image_key: String,
@@ -47,7 +46,6 @@ pub(crate) struct GroupTiles {
     grid: Grid,
     blocks: Vec<(Block, Rect)>,
     importance: ImportanceMap,
-    may_miss: bool,
     open: HashMap<u32, Option<OpenTile>>,
 }
 
@@ -59,20 +57,12 @@ struct OpenTile {
 }
 
 impl GroupTiles {
-    /// The tiles of group `group` of image `image`. `may_miss` says that blocks may have been given up.
-    pub(crate) fn new(
-        store: Arc<dyn ObjectStore>,
-        runtime: Handle,
-        plan: &Plan,
-        image: u32,
-        group: u32,
-        may_miss: bool,
-    ) -> Option<Self> {
+    /// The tiles of group `group` of image `image`; `None` if `plan` has no such ones.
+    pub(crate) fn new(source: TileSource, plan: &Plan, image: u32, group: u32) -> Option<Self> {
         let (grid, blocks): (Grid, Blocks) = plan.layout(image, group)?;
-        let window = plan.scoring.groups[group as usize].window.inner;
+        let planned = &plan.scoring.groups[group as usize];
         Some(Self {
-            store,
-            runtime,
+            source,
             job: plan.job.clone(),
             scoring: plan.scoring.hash(),
             image_key: plan.images[image as usize].key.clone(),
@@ -81,44 +71,45 @@ impl GroupTiles {
             classes: plan.scoring.classes.len(),
             blocks: blocks
                 .iter()
-                .map(|b| {
-                    let extent = b.extent(&grid);
-                    (b, extent)
+                .map(|block| {
+                    let extent = block.extent(&grid);
+                    (block, extent)
                 })
                 .collect(),
-            importance: plan.scoring.groups[group as usize].importance.map(window),
+            importance: planned.importance.map(planned.window.inner),
             grid,
-            may_miss,
             open: HashMap::new(),
         })
     }
 
     /// The size of the image for this group, px.
-    pub(crate) const fn size(&self) -> Size {
+    pub const fn size(&self) -> Size {
         self.grid.image()
     }
 
     /// Rows `rows` of the whole width, put together from all tiles that reach into them, in the plan's order.
-    pub(crate) fn rows(&mut self, rows: Range<u32>) -> Result<Rows, TilesError> {
-        let width = self.grid.image().width as usize;
-        let n = rows.len();
-        let mut out = Rows { scores: vec![0.0; n * self.classes * width], weights: vec![0.0; n * width] };
-        let band = Rect::new(i64::from(rows.start), 0, Size::new(n as u32, width as u32));
+    ///
+    /// # Errors
+    /// When the image has no such rows, a tile is damaged or gone, or the store is in trouble.
+    pub fn rows(&mut self, rows: Range<u32>) -> Result<GroupRows, ScoreError> {
+        let size = self.size();
+        if rows.end > size.height || rows.is_empty() {
+            return Err(ScoreError::NoSuchRows { rows, size });
+        }
+        let (width, n) = (size.width as usize, rows.len());
+        let mut out =
+            GroupRows { scores: vec![0.0; n * self.classes * width], weights: vec![0.0; n * width] };
+        let wanted = Rect::new(i64::from(rows.start), 0, Size::new(n as u32, size.width));
         for at in 0..self.blocks.len() {
             let (block, extent) = self.blocks[at].clone();
-            if extent.bottom() <= band.top {
+            if extent.bottom() <= wanted.top || extent.top >= wanted.bottom() {
                 self.open.remove(&block.index);
                 continue;
             }
-            if extent.top >= band.bottom() {
-                break;
-            }
-            let part = extent.intersect(band);
-            self.add(&block, extent, part, &rows, &mut out)?;
+            self.add(&block, extent, extent.intersect(wanted), &rows, &mut out)?;
         }
-        for (row, weights) in
-            out.scores.chunks_exact_mut(self.classes * width).zip(out.weights.chunks_exact(width))
-        {
+        let lines = out.scores.chunks_exact_mut(self.classes * width).zip(out.weights.chunks_exact(width));
+        for (row, weights) in lines {
             normalise(row, weights);
         }
         Ok(out)
@@ -130,8 +121,8 @@ impl GroupTiles {
         extent: Rect,
         part: Rect,
         rows: &Range<u32>,
-        out: &mut Rows,
-    ) -> Result<(), TilesError> {
+        out: &mut GroupRows,
+    ) -> Result<(), ScoreError> {
         self.load(block, extent, part)?;
         let Some(Some(tile)) = self.open.get(&block.index) else { return Ok(()) };
         let importance = self.importance.sum_over(&self.grid, block, part);
@@ -150,8 +141,8 @@ impl GroupTiles {
         Ok(())
     }
 
-    /// Makes sure that the frames of `part` are decoded, and forgets those above it.
-    fn load(&mut self, block: &Block, extent: Rect, part: Rect) -> Result<(), TilesError> {
+    /// Makes sure that the frames of `part` are decoded, and forgets the others.
+    fn load(&mut self, block: &Block, extent: Rect, part: Rect) -> Result<(), ScoreError> {
         let task = TaskId { image: self.image, group: self.group, block: block.index };
         if !self.open.contains_key(&block.index) {
             let opened = self.open_tile(task, extent)?;
@@ -163,53 +154,52 @@ impl GroupTiles {
         tile.frames.retain(|k, _| wanted.contains(k));
         for k in wanted {
             if !tile.frames.contains_key(&k) {
-                let bytes = self
-                    .runtime
-                    .block_on(self.store.get_range(&tile.key, tile.index.rows_range(k)))
-                    .map_err(|e| unreadable(task, e))?;
-                let scores =
-                    tile.index.decode_rows(&tile.header, k, &bytes).map_err(|e| damaged(task, &e))?;
-                tile.frames.insert(k, scores);
+                let range = tile.index.rows_range(k);
+                let bytes = self.source.runtime.block_on(self.source.store.get_range(&tile.key, range));
+                let bytes = bytes.map_err(|error| unreadable(task, error))?;
+                let scores = tile.index.decode_rows(&tile.header, k, &bytes);
+                tile.frames.insert(k, scores.map_err(|error| damaged(task, error))?);
             }
         }
         Ok(())
     }
 
-    fn open_tile(&self, task: TaskId, extent: Rect) -> Result<Option<OpenTile>, TilesError> {
+    /// Opens the tile of `task`; `None` if its block was given up.
+    fn open_tile(&self, task: TaskId, extent: Rect) -> Result<Option<OpenTile>, ScoreError> {
+        let TileSource { store, runtime, may_miss } = &self.source;
         let key = key::tile(&self.job, &self.image_key, self.group, task.block);
-        let bytes = match self.runtime.block_on(self.store.head(&key)) {
+        let bytes = match runtime.block_on(store.head(&key)) {
             Ok(meta) => meta.size_bytes,
-            Err(e) if e.kind == StoreErrorKind::NotFound && self.may_miss => return Ok(None),
-            Err(e) if e.kind == StoreErrorKind::NotFound => {
-                return Err(TilesError::Damaged { task, reason: "it is not in the store".into() });
+            Err(error) if error.kind == StoreErrorKind::NotFound && *may_miss => return Ok(None),
+            Err(error) if error.kind == StoreErrorKind::NotFound => {
+                return Err(damaged(task, TileFault::NotThere));
             }
-            Err(e) => return Err(e.into()),
+            Err(error) => return Err(error.into()),
         };
         let read =
-            |range| self.runtime.block_on(self.store.get_range(&key, range)).map_err(|e| unreadable(task, e));
+            |range| runtime.block_on(store.get_range(&key, range)).map_err(|error| unreadable(task, error));
         let tail = tile::index_bytes(extent.size.height);
         let index = TileIndex::parse(&read(bytes.saturating_sub(tail)..bytes)?, bytes)
-            .map_err(|e| damaged(task, &e))?;
-        let header = index.decode_header(&read(index.header_range())?).map_err(|e| damaged(task, &e))?;
+            .map_err(|error| damaged(task, error))?;
+        let header =
+            index.decode_header(&read(index.header_range())?).map_err(|error| damaged(task, error))?;
         let same = (&header.scoring, &header.image, header.group, header.block, header.extent)
             == (&self.scoring, &self.image_key, self.group, task.block, extent);
         if !same || header.classes as usize != self.classes {
-            return Err(TilesError::Damaged { task, reason: "it is of another plan".into() });
+            return Err(damaged(task, TileFault::OtherPlan));
         }
         Ok(Some(OpenTile { key, index, header, frames: HashMap::new() }))
     }
 }
 
 /// A tile that went or changed while it was read is damaged; anything else is the store's trouble.
-fn unreadable(task: TaskId, error: StoreError) -> TilesError {
+fn unreadable(task: TaskId, error: StoreError) -> ScoreError {
     match error.kind {
-        StoreErrorKind::NotFound | StoreErrorKind::TooShort => {
-            TilesError::Damaged { task, reason: error.to_string() }
-        }
-        _ => TilesError::Store(error),
+        StoreErrorKind::NotFound | StoreErrorKind::TooShort => damaged(task, error),
+        _ => ScoreError::Store(error),
     }
 }
 
-fn damaged(task: TaskId, error: &TileError) -> TilesError {
-    TilesError::Damaged { task, reason: error.to_string() }
+fn damaged(task: TaskId, fault: impl Into<TileFault>) -> ScoreError {
+    ScoreError::Damaged { task, fault: fault.into() }
 }

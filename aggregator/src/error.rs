@@ -1,0 +1,110 @@
+//! Why an image could not be put together, and who is to blame.
+
+use crate::score_error::ScoreError;
+use crate::sink::SinkError;
+use marquetry_failure::{Classify, FailureClass};
+use marquetry_job::TaskId;
+use marquetry_raster::write::WriteError;
+use marquetry_spec::SpecErrors;
+use marquetry_transport::{StoreError, StoreErrorKind};
+use std::any::Any;
+
+/// Why an image could not be put together.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AggregateError {
+    /// Its scores cannot be had.
+    #[error(transparent)]
+    Scores(#[from] ScoreError),
+    /// An output cannot be made.
+    #[error(transparent)]
+    Sink(#[from] SinkError),
+    /// The store is in trouble.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The temporary folder is in trouble.
+    #[error("the temporary folder: {0}")]
+    Scratch(#[from] std::io::Error),
+    /// The stored plan is no plan.
+    #[error("the plan of job {job} cannot be read: {source}")]
+    Plan {
+        /// Which job's.
+        job: String,
+        /// What was found.
+        source: serde_json::Error,
+    },
+    /// The stored job file is no text.
+    #[error("the job file of job {job} cannot be read: {source}")]
+    SpecText {
+        /// Which job's.
+        job: String,
+        /// What was found.
+        source: std::str::Utf8Error,
+    },
+    /// The stored job file says something impossible.
+    #[error("the job file of job {job} cannot be read: {source}")]
+    Spec {
+        /// Which job's.
+        job: String,
+        /// What was found.
+        source: SpecErrors,
+    },
+    /// The plan and the message do not go together.
+    #[error("there is no image {0} in the plan")]
+    NoSuchImage(u32),
+    /// The code that puts images together panicked.
+    #[error("a bug while the image was put together: {0}")]
+    Panic(String),
+}
+
+impl AggregateError {
+    /// The tasks whose tiles must be computed again.
+    pub(crate) fn damaged(&self) -> Vec<TaskId> {
+        match self {
+            Self::Scores(ScoreError::Damaged { task, .. }) => vec![*task],
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl Classify for AggregateError {
+    fn class(&self) -> FailureClass {
+        match self {
+            Self::Scores(error) => error.class(),
+            Self::Sink(error) => error.class(),
+            Self::Store(error) => class_of_store(error),
+            Self::Scratch(_) => FailureClass::Worker,
+            Self::Plan { .. } | Self::SpecText { .. } | Self::Spec { .. } | Self::NoSuchImage(_) => {
+                FailureClass::Input
+            }
+            Self::Panic(_) => FailureClass::Bug,
+        }
+    }
+}
+
+pub(crate) fn class_of_store(error: &StoreError) -> FailureClass {
+    match error.kind {
+        StoreErrorKind::BadKey | StoreErrorKind::Denied | StoreErrorKind::NoStore => FailureClass::Config,
+        StoreErrorKind::NotFound
+        | StoreErrorKind::TooShort
+        | StoreErrorKind::Full
+        | StoreErrorKind::Changed
+        | StoreErrorKind::Unavailable => FailureClass::Passing,
+    }
+}
+
+pub(crate) fn class_of_write(error: &WriteError) -> FailureClass {
+    match error {
+        WriteError::Io { .. } => FailureClass::Worker,
+        WriteError::Impossible { .. } | WriteError::Malformed { .. } => FailureClass::Input,
+        WriteError::RowLength { .. } | WriteError::RowCount { .. } | WriteError::Label { .. } => {
+            FailureClass::Bug
+        }
+    }
+}
+
+/// What a panic said.
+pub(crate) fn panic_message(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without words".into())
+}

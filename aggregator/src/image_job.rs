@@ -1,0 +1,136 @@
+//! One image from its tiles to its outputs.
+
+use crate::AggregatorOptions;
+use crate::error::AggregateError;
+use crate::group_tiles::TileSource;
+use crate::image_result::ImageResult;
+use crate::outputs::Outputs;
+use crate::row_passes::RowPasses;
+use crate::score_reader::ScoreReader;
+use crate::sink::{FinishedImage, OutputFile};
+use crate::source_image::SourceImage;
+use bytes::Bytes;
+use marquetry_job::{Plan, PlannedImage, RunId, key};
+use marquetry_raster::read::Limits;
+use marquetry_spec::JobSpec;
+use marquetry_transport::{ObjectStore, StoreErrorKind};
+use std::sync::Arc;
+use tempfile::TempDir;
+use tokio::runtime::Handle;
+
+/// What became of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ImageFate {
+    /// All of it is stored.
+    Whole,
+    /// It is stored, without the blocks that were given up.
+    Incomplete,
+    /// Nothing: its run does not count any more.
+    Abandoned,
+}
+
+/// What putting an image together needs.
+pub(crate) struct ImageJob<'a> {
+    pub(crate) run: &'a RunId,
+    pub(crate) store: &'a Arc<dyn ObjectStore>,
+    pub(crate) runtime: &'a Handle,
+    pub(crate) plan: &'a Plan,
+    pub(crate) spec: &'a JobSpec,
+    /// Names the decisions and outputs.
+    pub(crate) outputs: &'a str,
+    /// The image's place in the plan.
+    pub(crate) image: u32,
+    /// Whether blocks of it were given up.
+    pub(crate) partial: bool,
+    pub(crate) options: &'a AggregatorOptions,
+}
+
+impl ImageJob<'_> {
+    /// Merges the image's tiles, decides, tidies up, writes every output and, last of all, the image's result: an image
+    /// whose result is stored is finished.
+    ///
+    /// An image that is finished and complete stays as it is, and its tiles may be gone: whoever wants it again, or
+    /// incomplete, has not heard of it yet.
+    pub(crate) fn run(&self) -> Result<ImageFate, AggregateError> {
+        let number = self.image;
+        let planned = self.plan.images.get(number as usize);
+        let planned = planned.ok_or(AggregateError::NoSuchImage(number))?;
+        if self.is_whole(planned)? {
+            return Ok(ImageFate::Whole);
+        }
+        let folder = TempDir::new_in(&self.options.temp_dir)?;
+        let image = self.make(planned, &folder)?;
+        // All this may have taken long, and others were at work too: what they wrote for a later run, or of all tiles
+        // where some were missing here, is not to be written over.
+        if !self.counts()? {
+            return Ok(ImageFate::Abandoned);
+        }
+        if self.is_whole(planned)? {
+            return Ok(ImageFate::Whole);
+        }
+        for OutputFile { place, path } in &image.files {
+            self.runtime.block_on(self.store.put_file(&key::out(&self.plan.job, place), path))?;
+        }
+        drop(folder);
+        self.put_result(planned, &image.result)?;
+        Ok(if self.partial { ImageFate::Incomplete } else { ImageFate::Whole })
+    }
+
+    /// Makes every output, in `folder`.
+    fn make(&self, planned: &PlannedImage, folder: &TempDir) -> Result<FinishedImage, AggregateError> {
+        let scratch = self.options.temp_dir.as_path();
+        let limits = Limits {
+            pixels_max: self.spec.limits.image_pixels,
+            memory_bytes: self.spec.limits.image_bytes(),
+            scratch_dir: scratch.to_path_buf(),
+        };
+        let source = SourceImage::new(planned.clone(), self.options.files.clone(), limits);
+        let Outputs { mut sinks, warnings } = Outputs::open(self.spec, &source, self.image, folder.path())?;
+        let tiles = TileSource {
+            store: Arc::clone(self.store),
+            runtime: self.runtime.clone(),
+            may_miss: self.partial,
+        };
+        let passes = RowPasses::new(self.spec, self.plan.scoring.space, scratch);
+        passes.run(|| ScoreReader::open(&tiles, self.plan, self.image), &mut sinks)?;
+        let mut image = FinishedImage { result: ImageResult::new(&planned.id), files: Vec::new() };
+        image.result.warnings = warnings;
+        sinks.into_iter().try_for_each(|sink| sink.finish(&mut image))?;
+        Ok(image)
+    }
+
+    /// Whether the run is still the one that counts.
+    fn counts(&self) -> Result<bool, AggregateError> {
+        match self.runtime.block_on(self.store.get(&key::run(&self.run.job))) {
+            Ok(run) => Ok(run == self.run.run.as_bytes()),
+            Err(error) if error.kind == StoreErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether the image's result is stored, and complete.
+    fn is_whole(&self, planned: &PlannedImage) -> Result<bool, AggregateError> {
+        let is_there = |key: String| match self.runtime.block_on(self.store.head(&key)) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind == StoreErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        };
+        let (job, image) = (&self.plan.job, &planned.key);
+        Ok(is_there(key::part(job, self.outputs, image))? && !is_there(key::gaps(job, self.outputs, image))?)
+    }
+
+    /// That an image is incomplete is written before its result, and taken back after a complete one: who dies in between
+    /// leaves an image that is made again.
+    fn put_result(&self, planned: &PlannedImage, result: &ImageResult) -> Result<(), AggregateError> {
+        let incomplete = key::gaps(&self.plan.job, self.outputs, &planned.key);
+        if self.partial {
+            self.runtime.block_on(self.store.put(&incomplete, Bytes::new()))?;
+        }
+        let key = key::part(&self.plan.job, self.outputs, &planned.key);
+        self.runtime.block_on(self.store.put(&key, result.to_bytes().into()))?;
+        if !self.partial {
+            self.runtime.block_on(self.store.delete(&incomplete))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,116 @@
+//! What a finished image leaves behind for the end of the job.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+const VERSION: u32 = 1;
+
+/// What one image adds to the tables and to the report.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ImageResult {
+    version: u32,
+    /// The image's id.
+    pub image_id: String,
+    /// Pixels of each class. Classes that do not exclude each other may share pixels.
+    pub class_pixels: Vec<u64>,
+    /// Pixels whose scores are missing, because blocks were given up.
+    pub missing_pixels: u64,
+    /// Mean over pixels of the greatest probability (multi-label: of the distance from one half, doubled).
+    pub confidence: f64,
+    /// What the image adds to each table: the output's number among the job's outputs, and the text.
+    #[serde(rename = "pieces")]
+    pub table_rows: BTreeMap<usize, String>,
+    /// PNG files in base64: image, mask, confidence.
+    pictures: Option<[String; 3]>,
+    /// What is not as it should be, though the outputs are whole: `no picture: …`, `no georeference: …`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+/// What was stored is not the result of an image in this version's form.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageResultError {
+    /// It is no JSON of this form.
+    #[error("the result of an image cannot be read: {0}; delete it, and run the job again")]
+    Json(#[from] serde_json::Error),
+    /// Another version of Marquetry wrote it.
+    #[error("the result of an image cannot be read: version {0}; delete it, and run the job again")]
+    Version(u32),
+}
+
+impl ImageResult {
+    /// The result of an image of which nothing is known yet.
+    pub fn new(image_id: &str) -> Self {
+        Self {
+            version: VERSION,
+            image_id: image_id.to_owned(),
+            class_pixels: Vec::new(),
+            missing_pixels: 0,
+            confidence: 0.0,
+            table_rows: BTreeMap::new(),
+            pictures: None,
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Sets the PNG files of the image, its mask and its confidence.
+    pub fn set_pictures(&mut self, pictures: &[Vec<u8>; 3]) {
+        self.pictures = Some(std::array::from_fn(|i| BASE64_STANDARD.encode(&pictures[i])));
+    }
+
+    /// The PNG files of the image, its mask and its confidence, if it has a place in the report.
+    pub fn pictures(&self) -> Option<[Vec<u8>; 3]> {
+        let texts = self.pictures.as_ref()?;
+        let mut decoded = texts.iter().filter_map(|t| BASE64_STANDARD.decode(t).ok());
+        Some([decoded.next()?, decoded.next()?, decoded.next()?])
+    }
+
+    /// Its bytes, as [`from_bytes`](Self::from_bytes) reads them.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("numbers and texts become JSON")
+    }
+
+    /// Reads a result.
+    ///
+    /// # Errors
+    /// When it is not one of this version.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, ImageResultError> {
+        let result: Self = serde_json::from_slice(bytes)?;
+        if result.version == VERSION { Ok(result) } else { Err(ImageResultError::Version(result.version)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What version 1 wrote before there were warnings, to the byte.
+    const STORED: &str = concat!(
+        r#"{"version":1,"image_id":"a/b","class_pixels":[3,1],"missing_pixels":2,"confidence":0.75,"#,
+        r#""pieces":{"1":"rows"},"pictures":["aQ==","bQ==","Yw=="]}"#
+    );
+
+    #[test]
+    fn the_stored_form_stays() {
+        let mut result = ImageResult::new("a/b");
+        (result.class_pixels, result.missing_pixels, result.confidence) = (vec![3, 1], 2, 0.75);
+        result.table_rows.insert(1, "rows".into());
+        result.set_pictures(&[b"i".to_vec(), b"m".to_vec(), b"c".to_vec()]);
+        assert_eq!(String::from_utf8(result.to_bytes()).unwrap(), STORED);
+        assert_eq!(ImageResult::from_bytes(STORED.as_bytes()).unwrap(), result);
+        assert_eq!(result.pictures().unwrap()[2], b"c");
+        result.warnings.push("no picture: it was replaced".into());
+        assert_eq!(ImageResult::from_bytes(&result.to_bytes()).unwrap(), result);
+    }
+
+    #[test]
+    fn other_forms_are_refused() {
+        let later = STORED.replacen("1", "2", 1);
+        for (bytes, words) in [(later.as_str(), "version 2"), ("{}", "version"), ("no", "expected")] {
+            let error = ImageResult::from_bytes(bytes.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(words) && error.ends_with("run the job again"), "{error}");
+        }
+    }
+}

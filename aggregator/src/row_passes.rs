@@ -1,0 +1,174 @@
+//! From an image's scores to rows with labels, which every sink takes.
+
+use crate::error::AggregateError;
+use crate::label_cleanup::LabelCleanup;
+use crate::label_row_file::LabelRowFile;
+use crate::merge::ScoreRows;
+use crate::row::{Row, RowScores, ScoreLens};
+use crate::score_error::ScoreError;
+use crate::score_reader::ScoreReader;
+use crate::sink::{RowSink, SinkError};
+use marquetry_ensemble::{Decision, Labelling, Rule, Space, Transfer};
+use marquetry_spec::{Decide, JobSpec};
+use std::io;
+use std::path::Path;
+use std::sync::mpsc;
+
+/// How an image's scores become rows.
+pub(crate) struct RowPasses<'a> {
+    /// The space of merged scores.
+    pub(crate) space: Space,
+    pub(crate) classes: usize,
+    pub(crate) labelling: Labelling,
+    pub(crate) decide: &'a Decide,
+    /// The label of missing pixels.
+    pub(crate) ignore: u16,
+    /// Most bytes of scores that are worked on at a time.
+    pub(crate) band_bytes: u64,
+    /// For labels that are not final yet.
+    pub(crate) scratch: &'a Path,
+}
+
+impl<'a> RowPasses<'a> {
+    /// As `spec` says, for scores in `space`.
+    pub(crate) fn new(spec: &'a JobSpec, space: Space, scratch: &'a Path) -> Self {
+        Self {
+            space,
+            classes: spec.classes.len(),
+            labelling: spec.labelling,
+            decide: &spec.decide,
+            ignore: spec.failures.ignore,
+            band_bytes: spec.limits.band_bytes(),
+            scratch,
+        }
+    }
+
+    /// Gives every row of an image to all `sinks`. `open` begins to read the image's scores: once, or a second time if
+    /// labels are tidied up and a sink wants them together with scores.
+    pub(crate) fn run(
+        &self,
+        open: impl Fn() -> Result<ScoreReader, ScoreError>,
+        sinks: &mut [Box<dyn RowSink>],
+    ) -> Result<(), AggregateError> {
+        let reader = open()?;
+        let width = reader.size().width as usize;
+        let cleanup = LabelCleanup::new(self.decide, width);
+        let mut deciding = Deciding::new(self, width);
+        if cleanup.is_empty() && !matches!(self.decide.rule, Rule::Triplet(_)) {
+            // Every label is final as it is decided.
+            return self.each_row(reader, |y, scores, missing| {
+                let labels = Some(deciding.row(scores, missing)?);
+                give(sinks, &Row { y, labels, scores: Some(scores), missing })
+            });
+        }
+        let together = sinks.iter().any(|sink| sink.needs_whole_rows());
+        let max_value = self.ignore.max(self.classes as u16);
+        let values = deciding.labels.len();
+        let new_file = || LabelRowFile::new(values, max_value, self.scratch);
+        let mut decided = new_file();
+        self.each_row(reader, |y, scores, missing| {
+            decided.push(deciding.row(scores, missing)?)?;
+            if together {
+                Ok(())
+            } else {
+                give(sinks, &Row { y, labels: None, scores: Some(scores), missing })
+            }
+        })?;
+        let mut finals = cleanup.apply(decided, new_file)?;
+        let mut rows = finals.rows()?;
+        let kept = deciding.decision.kept_classes();
+        if together {
+            return self.each_row(open()?, |y, scores, missing| {
+                let labels = rows.next_row()?.ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))?;
+                self.drop_classes(labels, &kept, width);
+                give(sinks, &Row { y, labels: Some(labels), scores: Some(scores), missing })
+            });
+        }
+        let mut missing = vec![false; width];
+        for y in 0.. {
+            let Some(labels) = rows.next_row()? else { break };
+            self.drop_classes(labels, &kept, width);
+            // The ignore label is no class, and stands at missing pixels alone.
+            missing.iter_mut().zip(&*labels).for_each(|(missing, label)| *missing = *label == self.ignore);
+            give(sinks, &Row { y, labels: Some(labels), scores: None, missing: &missing })?;
+        }
+        Ok(())
+    }
+
+    /// Gives every row of scores to `each`. The next band is read and merged by a thread of its own meanwhile.
+    fn each_row(
+        &self,
+        reader: ScoreReader,
+        mut each: impl FnMut(u32, &RowScores<'_>, &[bool]) -> Result<(), AggregateError>,
+    ) -> Result<(), AggregateError> {
+        let (labelling, classes) = (self.labelling, self.classes);
+        let to_probabilities = Transfer::between(self.space, Space::Probabilities, labelling, classes);
+        let lens = ScoreLens::new(to_probabilities, labelling);
+        let mut band = |band: ScoreRows| {
+            band.iter().try_for_each(|(y, scores, missing)| each(y, &lens.row(scores), missing))
+        };
+        std::thread::scope(|scope| {
+            let (send, receive) = mpsc::sync_channel(0);
+            let bands = reader.bands(self.band_bytes);
+            let reading = scope.spawn(move || bands.into_iter().all(|band| send.send(band).is_ok()));
+            let done = receive.into_iter().try_for_each(|read| band(read?));
+            if let Err(panic) = reading.join() {
+                std::panic::resume_unwind(panic);
+            }
+            done
+        })
+    }
+
+    /// Takes the classes that the rule has dropped out of a row of labels, `[planes, W]`.
+    fn drop_classes(&self, labels: &mut [u16], kept: &[bool], width: usize) {
+        if !kept.contains(&false) {
+            return;
+        }
+        if let Some(background) = self.decide.background {
+            let dropped = |label: u16| kept.get(label as usize) == Some(&false);
+            labels.iter_mut().filter(|label| dropped(**label)).for_each(|label| *label = background as u16);
+            return;
+        }
+        for (plane, _) in labels.chunks_exact_mut(width).zip(kept).filter(|(_, kept)| !**kept) {
+            plane.iter_mut().filter(|label| **label == 1).for_each(|label| *label = 0);
+        }
+    }
+}
+
+fn give(sinks: &mut [Box<dyn RowSink>], row: &Row<'_>) -> Result<(), AggregateError> {
+    sinks.iter_mut().try_for_each(|sink| sink.row(row)).map_err(AggregateError::from)
+}
+
+/// From scores to labels, row by row.
+struct Deciding {
+    decision: Decision,
+    /// Argmax looks at scores before the activation, which may make near ones equal.
+    on_merged: bool,
+    ignore: u16,
+    width: usize,
+    labels: Vec<u16>,
+}
+
+impl Deciding {
+    fn new(passes: &RowPasses<'_>, width: usize) -> Self {
+        let Decide { rule, background, .. } = passes.decide;
+        let decision = Decision::new(rule.clone(), passes.classes, *background);
+        let labels = vec![0; decision.planes() * width];
+        let on_merged = matches!(rule, Rule::Argmax);
+        Self { decision, on_merged, ignore: passes.ignore, width, labels }
+    }
+
+    /// The labels of a row, `[planes, W]`.
+    fn row(&mut self, scores: &RowScores<'_>, missing: &[bool]) -> Result<&[u16], SinkError> {
+        let decided_on = if self.on_merged { scores.merged() } else { scores.probabilities()? };
+        self.decision.row(decided_on, &mut self.labels);
+        for (x, _) in missing.iter().enumerate().filter(|(_, missing)| **missing) {
+            self.labels.iter_mut().skip(x).step_by(self.width).for_each(|label| *label = self.ignore);
+        }
+        Ok(&self.labels)
+    }
+}
+
+#[cfg(test)]
+#[path = "row_passes_tests.rs"]
+mod tests;

@@ -1,0 +1,150 @@
+use super::*;
+use crate::sink::FinishedImage;
+use crate::test_images::{CLASSES, SIZE, TestImage};
+use marquetry_job::TaskId;
+use std::sync::{Arc, Mutex};
+
+const WIDTH: usize = SIZE.width as usize;
+
+/// What a sink was given, row by row.
+#[derive(Debug, Default, Clone, PartialEq)]
+struct Seen {
+    label_rows: Vec<u32>,
+    labels: Vec<u16>,
+    score_rows: Vec<u32>,
+    scores: Vec<f32>,
+    confidence: Vec<f32>,
+    /// As it came with labels, and as it came with scores.
+    missing: [Vec<bool>; 2],
+    /// Rows that had both.
+    whole: usize,
+}
+
+struct Recorder {
+    seen: Arc<Mutex<Seen>>,
+    whole_rows: bool,
+}
+
+impl RowSink for Recorder {
+    fn row(&mut self, row: &Row<'_>) -> Result<(), SinkError> {
+        let mut seen = self.seen.lock().unwrap();
+        assert_eq!(row.width(), WIDTH);
+        if let Some(labels) = row.labels() {
+            seen.label_rows.push(row.y());
+            seen.labels.extend(labels);
+            seen.missing[0].extend(row.missing());
+        }
+        if let Some(scores) = row.scores() {
+            seen.score_rows.push(row.y());
+            seen.scores.extend(scores.probabilities()?);
+            seen.confidence.extend(scores.confidence()?);
+            seen.missing[1].extend(row.missing());
+        }
+        seen.whole += usize::from(row.labels().is_some() && row.scores().is_some());
+        Ok(())
+    }
+
+    fn needs_whole_rows(&self) -> bool {
+        self.whole_rows
+    }
+
+    fn finish(self: Box<Self>, _: &mut FinishedImage) -> Result<(), SinkError> {
+        Ok(())
+    }
+}
+
+fn spec(decide: &str) -> JobSpec {
+    let text = format!(
+        "version: 1\nimages: nowhere\nclasses: [a, b, c]\nmembers: [{{onnx: none.onnx}}]\noutputs: [{{masks: png}}]\n\
+         limits: {{band_mb: 1}}\ndecide: {decide}\n"
+    );
+    JobSpec::parse(&text).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+fn run(image: &TestImage, decide: &str, whole_rows: bool) -> Seen {
+    let (spec, source) = (spec(decide), image.source(true));
+    let passes = RowPasses::new(&spec, image.plan.scoring.space, image.path());
+    let seen = Arc::new(Mutex::new(Seen::default()));
+    let mut sinks: Vec<Box<dyn RowSink>> = vec![Box::new(Recorder { seen: Arc::clone(&seen), whole_rows })];
+    passes.run(|| ScoreReader::open(&source, &image.plan, 0), &mut sinks).unwrap();
+    let seen = seen.lock().unwrap().clone();
+    let all: Vec<u32> = (0..SIZE.height).collect();
+    assert_eq!((&seen.label_rows, &seen.score_rows), (&all, &all), "every row once, from the top");
+    assert_eq!(seen.missing[0], seen.missing[1]);
+    seen
+}
+
+/// Argmax over the scores that came with the rows.
+fn argmax(seen: &Seen) -> Vec<u16> {
+    let rows = seen.scores.chunks_exact(CLASSES * WIDTH);
+    let decided = rows.flat_map(|row| {
+        (0..WIDTH).map(move |x| {
+            let better =
+                |best: usize, c: usize| if row[c * WIDTH + x] > row[best * WIDTH + x] { c } else { best };
+            (1..CLASSES).fold(0, better) as u16
+        })
+    });
+    decided.zip(&seen.missing[1]).map(|(label, missing)| if *missing { 255 } else { label }).collect()
+}
+
+#[test]
+fn labels_that_are_final_at_once_come_with_their_scores() {
+    let image = TestImage::two_scales();
+    image.delete(&image.key_of(TaskId { image: 0, group: 1, block: 0 }));
+    let seen = run(&image, "{rule: argmax}", false);
+    assert_eq!(seen.whole, SIZE.height as usize);
+    assert_eq!(seen.labels, argmax(&seen));
+    assert!(seen.missing[0].contains(&true) && seen.labels.contains(&255));
+    assert_eq!(seen, run(&image, "{rule: argmax}", true));
+    let greatest = |x: usize| (0..CLASSES).map(|c| seen.scores[c * WIDTH + x]).fold(0.0, f32::max);
+    assert!((0..WIDTH).all(|x| seen.confidence[x] == greatest(x)));
+}
+
+#[test]
+fn labels_that_are_tidied_up_come_later_or_with_scores_that_are_read_again() {
+    use marquetry_ensemble::components::{Clean, Connectivity, Stage};
+    let image = TestImage::two_scales();
+    image.delete(&image.key_of(TaskId { image: 0, group: 0, block: 3 }));
+    let (later, together) = (run(&image, "{min_area: 40}", false), run(&image, "{min_area: 40}", true));
+    assert_eq!((later.whole, together.whole), (0, SIZE.height as usize));
+    assert_eq!(Seen { whole: 0, ..together }, later);
+    let mut labels = argmax(&later);
+    let rule = Clean::MinArea { areas_px: [(1, 40), (2, 40)].into(), fill: 0 };
+    Stage::new(rule, Connectivity::Eight, WIDTH).clean(&mut labels);
+    assert!(labels != argmax(&later), "there must be something to take out");
+    assert_eq!(later.labels, labels);
+}
+
+#[test]
+fn classes_that_the_triplet_rule_drops_become_background() {
+    let image = TestImage::two_scales();
+    let decide = |least: u64| {
+        format!(
+            "{{triplet: {{b: {{top: 0.3, area_px: {least}, bottom: 0.2}}, c: {{top: 0.3, area_px: 1, bottom: 0.2}}}}}}"
+        )
+    };
+    let (kept, dropped) = (run(&image, &decide(1), false), run(&image, &decide(1_000_000), false));
+    assert!(kept.labels.contains(&1) && !dropped.labels.contains(&1) && dropped.labels.contains(&2));
+    let without: Vec<u16> = kept.labels.iter().map(|l| if *l == 1 { 0 } else { *l }).collect();
+    assert_eq!(dropped.labels, without);
+}
+
+/// The thread that reads must not take its panic with it, nor keep the others waiting.
+#[test]
+fn a_sink_that_fails_ends_the_pass() {
+    struct Fails;
+    impl RowSink for Fails {
+        fn row(&mut self, row: &Row<'_>) -> Result<(), SinkError> {
+            if row.y() < 3 { Ok(()) } else { Err(io::Error::other("full").into()) }
+        }
+        fn finish(self: Box<Self>, _: &mut FinishedImage) -> Result<(), SinkError> {
+            Ok(())
+        }
+    }
+    let image = TestImage::two_scales();
+    let (spec, source) = (spec("{rule: argmax}"), image.source(false));
+    let passes = RowPasses { band_bytes: 1, ..RowPasses::new(&spec, image.plan.scoring.space, image.path()) };
+    let error =
+        passes.run(|| ScoreReader::open(&source, &image.plan, 0), &mut [Box::new(Fails)]).unwrap_err();
+    assert_eq!(error.to_string(), "the temporary folder: full");
+}

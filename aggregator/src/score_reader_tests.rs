@@ -1,0 +1,120 @@
+use super::*;
+use crate::TileFault;
+use crate::test_images::{CLASSES, SIZE, TestImage, group};
+use marquetry_ensemble::{Importance, Labelling};
+use marquetry_job::TaskId;
+
+const AREA: usize = (SIZE.height * SIZE.width) as usize;
+const WIDTH: usize = SIZE.width as usize;
+
+/// Compares merged rows with planes that were made the plain way, but for missing pixels.
+#[track_caller]
+fn check(rows: &ScoreRows, (planes, missing): &(Vec<f32>, Vec<bool>)) {
+    let top = rows.rows.start as usize;
+    assert_eq!(rows.missing, missing[top * WIDTH..][..rows.missing.len()]);
+    for (y, scores, holes) in rows.iter() {
+        for (at, score) in scores.iter().enumerate() {
+            let (class, x) = (at / WIDTH, at % WIDTH);
+            let plain = planes[class * AREA + y as usize * WIDTH + x];
+            assert!(
+                holes[x] || (score - plain).abs() < 1e-5,
+                "class {class} ({y}, {x}): {score}, not {plain}"
+            );
+        }
+    }
+}
+
+#[test]
+fn one_group_and_two_scales_equal_the_plain_way() {
+    let one = vec![group(1.0, 16, Importance::Gaussian, [1.0; CLASSES])];
+    for image in [TestImage::new(one, Labelling::Multiclass), TestImage::two_scales()] {
+        let plain = image.plain(&[]);
+        assert!(image.plan.blocks_of(0).iter().all(|blocks| *blocks > 1), "blocks must have neighbours");
+        check(&image.reader().rows(0..SIZE.height).unwrap(), &plain);
+        let bands: Vec<_> = image.reader().bands(5_000).map(Result::unwrap).collect();
+        assert!(bands.len() > 10);
+        bands.iter().for_each(|band| check(band, &plain));
+    }
+}
+
+#[test]
+fn any_order_of_any_rows_gives_the_same_bits() {
+    let image = TestImage::two_scales();
+    let whole = image.reader().rows(0..SIZE.height).unwrap();
+    let mut reader = image.reader();
+    for rows in [100..150, 0..7, 60..70, 61..62, 149..150, 0..150] {
+        let read = reader.rows(rows.clone()).unwrap();
+        let (first, n) = (rows.start as usize, rows.len());
+        assert_eq!(read.scores, whole.scores[first * CLASSES * WIDTH..][..n * CLASSES * WIDTH], "{rows:?}");
+        assert_eq!(read.missing, whole.missing[first * WIDTH..][..n * WIDTH]);
+    }
+    for rows in [0..151, 150..151, 3..3] {
+        assert!(matches!(reader.rows(rows), Err(ScoreError::NoSuchRows { .. })));
+    }
+}
+
+#[test]
+fn groups_are_read_in_their_own_pixels() {
+    let image = TestImage::two_scales();
+    let mut reader = image.reader();
+    for (number, tiles) in (0_u32..).zip(reader.groups()) {
+        let (planes, weights, size) = image.plain_group(number, &[]);
+        assert_eq!(tiles.size(), size);
+        let rows = tiles.rows(0..size.height).unwrap();
+        let (width, area) = (size.width as usize, size.area() as usize);
+        let near = |a: f32, b: f32| (a - b).abs() < 1e-5 * b.abs().max(1.0);
+        assert!(rows.weights.iter().zip(&weights).all(|(a, b)| near(*a, *b)));
+        for (at, score) in rows.scores.iter().enumerate() {
+            let (y, class, x) = (at / (CLASSES * width), at / width % CLASSES, at % width);
+            assert!(
+                near(*score, planes[class * area + y * width + x]),
+                "group {number} class {class} ({y}, {x})"
+            );
+        }
+    }
+}
+
+/// A block of the coarse group is gone: its pixels are missing where the image is made of them, and only there.
+#[test]
+fn a_block_that_was_given_up_is_missing_and_one_that_was_not_is_an_error() {
+    let image = TestImage::two_scales();
+    let lost = [TaskId { image: 0, group: 1, block: 1 }, TaskId { image: 0, group: 0, block: 0 }];
+    lost.iter().for_each(|task| image.delete(&image.key_of(*task)));
+    let plain = image.plain(&lost);
+    assert!(plain.1.contains(&true) && plain.1.contains(&false));
+    let mut reader = ScoreReader::open(&image.source(true), &image.plan, 0).unwrap();
+    check(&reader.rows(0..SIZE.height).unwrap(), &plain);
+    match image.reader().rows(0..SIZE.height) {
+        Err(ScoreError::Damaged { task, fault: TileFault::NotThere }) => assert_eq!(task, lost[1]),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_is_not_the_tile_that_was_stored_is_named() {
+    let image = TestImage::two_scales();
+    let task = TaskId { image: 0, group: 0, block: 2 };
+    let key = image.key_of(task);
+    let whole = image.get(&key);
+    let mut flipped = whole.clone();
+    let middle = flipped.len() / 2;
+    flipped[middle] ^= 0x10;
+    let mut other = image.header(task);
+    other.scoring = "of another plan".into();
+    for (bytes, words) in [
+        (flipped, "damaged"),
+        (whole[..whole.len() - 3].to_vec(), "damaged"),
+        (image.tile_with(&other), "of another plan"),
+    ] {
+        image.put(&key, bytes);
+        let error = image.reader().rows(0..SIZE.height).unwrap_err();
+        assert!(matches!(error, ScoreError::Damaged { task: found, .. } if found == task), "{error:?}");
+        assert!(error.to_string().contains(words), "{error}");
+    }
+    image.put(&key, whole);
+    assert!(image.reader().rows(0..SIZE.height).is_ok());
+    assert!(matches!(
+        ScoreReader::open(&image.source(false), &image.plan, 1),
+        Err(ScoreError::NoSuchImage(1))
+    ));
+}

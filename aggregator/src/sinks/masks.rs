@@ -1,0 +1,41 @@
+//! Masks: an image of labels, or one for each class where classes share pixels.
+
+use super::SinkContext;
+use super::label_files::LabelFiles;
+use crate::outputs::{class_file_names, place};
+use crate::sink::{RowSink, SinkError};
+use marquetry_raster::write::{LabelSink, Legend, MaskPng, MaskTiff, Split, TiffOptions};
+use marquetry_spec::{MaskFormat, Output};
+
+/// The mask of output `number`.
+pub(crate) fn open(
+    context: &SinkContext<'_>,
+    number: usize,
+    output: &Output,
+    format: MaskFormat,
+) -> Result<Box<dyn RowSink>, SinkError> {
+    let size = context.image.size;
+    let mut files = Vec::new();
+    let mut encoder = |place: String, name: &str, legend: &Legend| -> Result<Box<dyn LabelSink>, SinkError> {
+        let (file, out) = context.new_file(place, name)?;
+        files.push(file);
+        Ok(match format {
+            MaskFormat::Png => Box::new(MaskPng::new(out, size, legend)?),
+            MaskFormat::Tiff => {
+                Box::new(MaskTiff::new(out, size, legend, context.geo.clone(), TiffOptions::default())?)
+            }
+        })
+    };
+    let (id, legend) = (&context.image.id, &context.legend);
+    let encoder = if context.is_exclusive() {
+        encoder(place(output, id, None), &format!("mask-{number}"), legend)?
+    } else {
+        let mut planes = Vec::new();
+        for (class, name) in class_file_names(context.spec).iter().enumerate() {
+            let place = place(output, id, Some(name));
+            planes.push(encoder(place, &format!("mask-{number}-{class}"), &legend.plane(class))?);
+        }
+        Box::new(Split::new(size, legend, planes)?)
+    };
+    Ok(Box::new(LabelFiles { encoder, files }))
+}

@@ -1,0 +1,47 @@
+//! The sinks of this crate: one module for each thing that is made of an image's rows.
+
+pub(crate) mod counts;
+mod label_files;
+pub(crate) mod masks;
+pub(crate) mod optional;
+pub(crate) mod pictures;
+pub(crate) mod polygons;
+pub(crate) mod probabilities;
+pub(crate) mod table_rows;
+mod thumbnail;
+
+use crate::sink::OutputFile;
+use marquetry_job::PlannedImage;
+use marquetry_raster::write::{GeoTags, Legend};
+use marquetry_spec::JobSpec;
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::Path;
+
+/// What sinks are told of an image and of its job when they are opened.
+pub(crate) struct SinkContext<'a> {
+    pub(crate) spec: &'a JobSpec,
+    pub(crate) image: &'a PlannedImage,
+    pub(crate) legend: Legend,
+    /// Where the image lies on earth.
+    pub(crate) geo: Option<GeoTags>,
+    /// For files that are not finished yet.
+    pub(crate) folder: &'a Path,
+}
+
+impl SinkContext<'_> {
+    /// Whether classes exclude each other.
+    pub(crate) const fn is_exclusive(&self) -> bool {
+        self.spec.decide.background.is_some()
+    }
+
+    /// A new file that will lie at `place`; `name` tells it from the others of the image.
+    fn new_file(&self, place: String, name: &str) -> std::io::Result<(OutputFile, BufWriter<File>)> {
+        let path = self.folder.join(name);
+        let file = BufWriter::new(File::create(&path)?);
+        Ok((OutputFile { place, path }, file))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,23 @@
+//! Outlines of regions as GeoJSON.
+
+use super::SinkContext;
+use super::label_files::LabelFiles;
+use crate::legend;
+use crate::outputs::place;
+use crate::sink::{RowSink, SinkError};
+use marquetry_raster::write::{GeoJsonSink, GeoTags};
+use marquetry_spec::Output;
+
+/// The outlines of output `number`.
+pub(crate) fn open(
+    context: &SinkContext<'_>,
+    number: usize,
+    output: &Output,
+) -> Result<Box<dyn RowSink>, SinkError> {
+    let image = context.image;
+    let (file, out) = context.new_file(place(output, &image.id, None), &format!("polygons-{number}"))?;
+    let transform = context.geo.as_ref().and_then(GeoTags::transform);
+    let classes = legend::objects(context.spec);
+    let encoder = GeoJsonSink::new(out, &image.id, image.size, &context.legend, &classes, transform)?;
+    Ok(Box::new(LabelFiles { encoder: Box::new(encoder), files: vec![file] }))
+}

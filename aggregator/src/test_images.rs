@@ -1,0 +1,230 @@
+//! Images of known scores for tests: a plan, its tiles in a folder, and the same scores the plain way.
+
+use crate::{ScoreReader, TileSource};
+use bytes::Bytes;
+use marquetry_ensemble::{Applied, Importance, Labelling, Space, View, ViewMerge, resize_planes};
+use marquetry_geometry::{Edges, Padding, Rect, Size, WindowSpec};
+use marquetry_job::{
+    Fit, Group, Input, Member, PLAN_FORMAT, Plan, PlannedImage, Scaling, Scoring, TaskId, TileDtype,
+    TileHeader, key, tile,
+};
+use marquetry_transport::{FolderStore, ObjectStore};
+use std::path::Path;
+use std::sync::Arc;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+pub(crate) const CLASSES: usize = 3;
+/// More rows than a frame of a tile has.
+pub(crate) const SIZE: Size = Size::new(150, 41);
+
+/// A job of one image whose tiles are stored.
+pub(crate) struct TestImage {
+    pub(crate) plan: Plan,
+    pub(crate) folder: TempDir,
+    pub(crate) store: Arc<dyn ObjectStore>,
+    pub(crate) runtime: Runtime,
+}
+
+/// Probability of class `class` at a pixel of group `group`. Every block says something else, so that it shows which
+/// of them a pixel was made of.
+fn score(group: u32, block: u32, class: usize, y: i64, x: i64) -> f32 {
+    let wave = ((y * 7 + x * 3 + i64::from(group) * 11 + i64::from(block) * 5) % 17) as f32 / 17.0;
+    let share = [0.5, 0.3, 0.2][(class + (y as usize / 9) + (x as usize / 7)) % CLASSES];
+    share * (0.8 + 0.2 * wave)
+}
+
+pub(crate) fn group(factor: f64, side: u32, importance: Importance, weights: [f32; CLASSES]) -> Group {
+    let window = Size::square(side);
+    Group {
+        scaling: Scaling::Factor(factor),
+        window: WindowSpec {
+            inner: window,
+            margin: Size::square(0),
+            stride: Size::square(side - side / 4),
+            edges: Edges::Shift,
+        },
+        importance,
+        views: vec![View::IDENTITY],
+        members: vec![member(weights)],
+    }
+}
+
+fn member(weights: [f32; CLASSES]) -> Member {
+    Member {
+        name: "m".into(),
+        onnx: String::new(),
+        sha256: "00".into(),
+        model_bytes: 1,
+        tags: std::collections::BTreeMap::new(),
+        weights: weights.to_vec(),
+        input: Input {
+            bands: None,
+            reversed: false,
+            scale: None,
+            mean: vec![],
+            std: vec![],
+            per_image: false,
+            padding: Padding::Reflect,
+            padding_value: 0.0,
+        },
+        applied: Applied::Softmax,
+        fit: Fit::Resize,
+        signatures: vec![],
+    }
+}
+
+impl TestImage {
+    /// An image with tiles of all `groups`. It lies at `image` below the job's folder, where nothing is yet.
+    pub(crate) fn new(groups: Vec<Group>, labelling: Labelling) -> Self {
+        let scoring = Scoring {
+            format: PLAN_FORMAT,
+            classes: vec!["a".into(), "b".into(), "c".into()],
+            labelling,
+            view_merge: ViewMerge::Mean,
+            view_space: Space::Probabilities,
+            space: Space::Probabilities,
+            mirrored: None,
+            tile: TileDtype::F32,
+            block_pixels: 100 * 24,
+            groups,
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let image = PlannedImage {
+            id: "plate/1".into(),
+            uri: folder.path().join("image").to_string_lossy().into_owned(),
+            key: "0123456789abcdef".into(),
+            size: SIZE,
+            bands: 3,
+        };
+        let plan = Plan::new("test", scoring, vec![image]);
+        let store = Arc::new(FolderStore::open(&folder.path().join("store")).unwrap());
+        let made = Self { plan, folder, store, runtime: Runtime::new().unwrap() };
+        made.plan.tasks_of(0).for_each(|task| made.put(&made.key_of(task), made.tile(task)));
+        made
+    }
+
+    pub(crate) fn two_scales() -> Self {
+        let groups = vec![
+            group(1.0, 16, Importance::Gaussian, [1.0, 2.0, 1.0]),
+            group(0.5, 12, Importance::Constant, [3.0, 1.0, 1.0]),
+        ];
+        Self::new(groups, Labelling::Multiclass)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn key_of(&self, task: TaskId) -> String {
+        key::tile(&self.plan.job, &self.plan.images[0].key, task.group, task.block)
+    }
+
+    pub(crate) fn put(&self, key: &str, bytes: Vec<u8>) {
+        self.runtime.block_on(self.store.put(key, Bytes::from(bytes))).unwrap();
+    }
+
+    pub(crate) fn get(&self, key: &str) -> Vec<u8> {
+        self.runtime.block_on(self.store.get(key)).unwrap().to_vec()
+    }
+
+    pub(crate) fn delete(&self, key: &str) {
+        self.runtime.block_on(self.store.delete(key)).unwrap();
+    }
+
+    fn extent(&self, task: TaskId) -> Rect {
+        let (grid, blocks) = self.plan.layout(0, task.group).unwrap();
+        blocks.get(task.block).unwrap().extent(&grid)
+    }
+
+    pub(crate) fn header(&self, task: TaskId) -> TileHeader {
+        TileHeader {
+            scoring: self.plan.scoring.hash(),
+            image: self.plan.images[0].key.clone(),
+            group: task.group,
+            block: task.block,
+            extent: self.extent(task),
+            classes: CLASSES as u32,
+            space: Space::Probabilities,
+            dtype: TileDtype::F32,
+            models: vec!["00".into()],
+        }
+    }
+
+    pub(crate) fn tile(&self, task: TaskId) -> Vec<u8> {
+        self.tile_with(&self.header(task))
+    }
+
+    pub(crate) fn tile_with(&self, header: &TileHeader) -> Vec<u8> {
+        let extent = header.extent;
+        let mut scores = Vec::new();
+        for y in extent.top..extent.bottom() {
+            for class in 0..CLASSES {
+                let line =
+                    (extent.left..extent.right()).map(|x| score(header.group, header.block, class, y, x));
+                scores.extend(line);
+            }
+        }
+        tile::encode(header, &scores).unwrap()
+    }
+
+    pub(crate) fn source(&self, may_miss: bool) -> TileSource {
+        TileSource { store: Arc::clone(&self.store), runtime: self.runtime.handle().clone(), may_miss }
+    }
+
+    pub(crate) fn reader(&self) -> ScoreReader {
+        ScoreReader::open(&self.source(false), &self.plan, 0).unwrap()
+    }
+
+    /// A group's mean, `[C, H, W]`, and its weights, `[H, W]`, window by window, without the blocks in `lost`.
+    pub(crate) fn plain_group(&self, number: u32, lost: &[u32]) -> (Vec<f32>, Vec<f32>, Size) {
+        let group = &self.plan.scoring.groups[number as usize];
+        let (grid, blocks) = self.plan.layout(0, number).unwrap();
+        let size = grid.image();
+        let importance = group.importance.map(group.window.inner);
+        let area = size.area() as usize;
+        let (mut sums, mut weights) = (vec![0.0_f64; CLASSES * area], vec![0.0_f64; area]);
+        for block in blocks.iter().filter(|block| !lost.contains(&block.index)) {
+            let windows = block.rows.clone().flat_map(|row| block.cols.clone().map(move |col| (row, col)));
+            for window in windows.map(|(row, col)| grid.inner(row, col)) {
+                for y in window.top..window.bottom() {
+                    for x in window.left..window.right() {
+                        let weight = importance.row((y - window.top) as usize)[(x - window.left) as usize];
+                        let at = y as usize * size.width as usize + x as usize;
+                        weights[at] += f64::from(weight);
+                        for class in 0..CLASSES {
+                            let score = score(number, block.index, class, y, x);
+                            sums[class * area + at] += f64::from(weight) * f64::from(score);
+                        }
+                    }
+                }
+            }
+        }
+        let mean = |(at, sum): (usize, &f64)| {
+            let weight = weights[at % area];
+            if weight > 0.0 { (sum / weight) as f32 } else { 0.0 }
+        };
+        let means = sums.iter().enumerate().map(mean).collect();
+        (means, weights.iter().map(|w| *w as f32).collect(), size)
+    }
+
+    /// All scores, `[C, H, W]`, and the missing pixels, `[H, W]`, without the blocks in `lost`.
+    pub(crate) fn plain(&self, lost: &[TaskId]) -> (Vec<f32>, Vec<bool>) {
+        let area = SIZE.area() as usize;
+        let (mut sums, mut missing) = (vec![0.0_f32; CLASSES * area], vec![false; area]);
+        let total = self.plan.scoring.total_weights();
+        for (number, group) in self.plan.scoring.groups.iter().enumerate() {
+            let gone = lost.iter().filter(|task| task.group as usize == number).map(|task| task.block);
+            let (means, weights, size) = self.plain_group(number as u32, &gone.collect::<Vec<_>>());
+            let means = resize_planes(&means, size, SIZE);
+            let holes: Vec<f32> = weights.iter().map(|w| f32::from(u8::from(*w == 0.0))).collect();
+            let holes = resize_planes(&holes, size, SIZE);
+            missing.iter_mut().zip(&holes).for_each(|(missing, hole)| *missing |= *hole > 0.0);
+            for (class, weight) in group.weights(CLASSES).iter().enumerate() {
+                let planes = sums[class * area..][..area].iter_mut().zip(&means[class * area..]);
+                planes.for_each(|(sum, mean)| *sum += weight / total[class] * mean);
+            }
+        }
+        (sums, missing)
+    }
+}

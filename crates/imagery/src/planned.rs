@@ -1,0 +1,65 @@
+//! Images in the version that a job was planned with: other pixels of the same size would pass for it.
+
+use crate::{ImageError, ReadSeek};
+use marquetry_geometry::Size;
+use marquetry_raster::read::{Image, Limits};
+use marquetry_transport::uri::is_uri;
+use marquetry_transport::{FileStat, Files};
+
+/// An image as it was when its job was planned.
+#[derive(Clone, Copy)]
+pub struct PlannedVersion<'a> {
+    /// Where it lies.
+    pub uri: &'a str,
+    /// Its size, px, after any rotation that its metadata asks for.
+    pub size: Size,
+    /// Number of bands.
+    pub bands: u16,
+    /// Whether a file with this [fingerprint](FileStat::fingerprint) is the planned one. Asked of objects only: files of
+    /// a machine are told apart by when they were written, which is another time on each machine.
+    pub is_planned: &'a dyn Fn(&str) -> bool,
+}
+
+impl PlannedVersion<'_> {
+    /// The version of an object, which must be the planned one; nothing for a file of this machine.
+    ///
+    /// # Errors
+    /// When the object cannot be had or was replaced.
+    pub fn stat(&self, files: &Files) -> Result<Option<FileStat>, ImageError> {
+        if !is_uri(self.uri) {
+            return Ok(None);
+        }
+        let stat = files.stat(self.uri)?;
+        if !(self.is_planned)(&stat.fingerprint()) {
+            return Err(ImageError::Replaced { uri: self.uri.to_owned() });
+        }
+        Ok(Some(stat))
+    }
+
+    /// Opens the image.
+    ///
+    /// # Errors
+    /// When the file cannot be had or is damaged, was replaced, or has another size or other bands than were planned.
+    pub fn open(&self, files: &Files, limits: &Limits) -> Result<Image, ImageError> {
+        let stat = self.stat(files)?;
+        let image = crate::open(files, self.uri, stat.as_ref(), limits)?;
+        let info = image.info();
+        if (info.size, info.bands) != (self.size, self.bands) {
+            let shape = |size: Size, bands: u16| format!("{size} px and {bands} bands");
+            return Err(ImageError::Reshaped {
+                uri: self.uri.to_owned(),
+                found: shape(info.size, info.bands),
+                planned: shape(self.size, self.bands),
+            });
+        }
+        Ok(image)
+    }
+
+    /// The bytes of the image's file, whatever its format.
+    ///
+    /// # Errors
+    /// When the file cannot be had or was replaced.
+    pub fn bytes(&self, files: &Files) -> Result<Box<dyn ReadSeek>, ImageError> {
+        crate::bytes(files, self.uri, self.stat(files)?.as_ref())
+    }
+}
