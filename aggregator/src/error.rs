@@ -3,8 +3,7 @@
 use crate::score_error::ScoreError;
 use crate::sink::SinkError;
 use marquetry_failure::{Classify, FailureClass};
-use marquetry_job::TaskId;
-use marquetry_raster::write::WriteError;
+use marquetry_job::{StoredPlanError, TaskId};
 use marquetry_spec::SpecErrors;
 use marquetry_transport::{StoreError, StoreErrorKind};
 use std::any::Any;
@@ -25,12 +24,12 @@ pub(crate) enum AggregateError {
     #[error("the temporary folder: {0}")]
     Scratch(#[from] std::io::Error),
     /// The stored plan is no plan.
-    #[error("the plan of job {job} cannot be read: {source}")]
+    #[error("the plan of job {job} cannot be read")]
     Plan {
         /// Which job's.
         job: String,
         /// What was found.
-        source: serde_json::Error,
+        source: StoredPlanError,
     },
     /// The stored job file is no text.
     #[error("the job file of job {job} cannot be read: {source}")]
@@ -48,9 +47,6 @@ pub(crate) enum AggregateError {
         /// What was found.
         source: SpecErrors,
     },
-    /// The plan and the message do not go together.
-    #[error("there is no image {0} in the plan")]
-    NoSuchImage(u32),
     /// The code that puts images together panicked.
     #[error("a bug while the image was put together: {0}")]
     Panic(String),
@@ -60,7 +56,7 @@ impl AggregateError {
     /// The tasks whose tiles must be computed again.
     pub(crate) fn damaged(&self) -> Vec<TaskId> {
         match self {
-            Self::Scores(ScoreError::Damaged { task, .. }) => vec![*task],
+            Self::Scores(ScoreError::Damaged { task, .. }) => vec![task.clone()],
             _ => Vec::new(),
         }
     }
@@ -73,9 +69,7 @@ impl Classify for AggregateError {
             Self::Sink(error) => error.class(),
             Self::Store(error) => class_of_store(error),
             Self::Scratch(_) => FailureClass::Worker,
-            Self::Plan { .. } | Self::SpecText { .. } | Self::Spec { .. } | Self::NoSuchImage(_) => {
-                FailureClass::Input
-            }
+            Self::Plan { .. } | Self::SpecText { .. } | Self::Spec { .. } => FailureClass::Input,
             Self::Panic(_) => FailureClass::Bug,
         }
     }
@@ -89,16 +83,6 @@ pub(crate) fn class_of_store(error: &StoreError) -> FailureClass {
         | StoreErrorKind::Full
         | StoreErrorKind::Changed
         | StoreErrorKind::Unavailable => FailureClass::Passing,
-    }
-}
-
-pub(crate) fn class_of_write(error: &WriteError) -> FailureClass {
-    match error {
-        WriteError::Io { .. } => FailureClass::Worker,
-        WriteError::Impossible { .. } | WriteError::Malformed { .. } => FailureClass::Input,
-        WriteError::RowLength { .. } | WriteError::RowCount { .. } | WriteError::Label { .. } => {
-            FailureClass::Bug
-        }
     }
 }
 

@@ -1,9 +1,9 @@
 //! The stored tiles of one group of one image, read by rows.
 
 use crate::score_error::{ScoreError, TileFault};
-use marquetry_ensemble::{ImportanceMap, blend, normalise};
+use marquetry_ensemble::{ImportanceMap, NonFinite, Transfer, blend, normalise};
 use marquetry_geometry::{Block, Blocks, Grid, Rect, Size};
-use marquetry_job::{Plan, TaskId, TileHeader, TileIndex, key, tile};
+use marquetry_job::{Plan, PlannedImage, TaskId, TaskKind, TileHeader, TileIndex, key, tile};
 use marquetry_transport::{ObjectStore, StoreError, StoreErrorKind};
 use std::collections::HashMap;
 use std::ops::Range;
@@ -25,10 +25,22 @@ pub struct TileSource {
 /// Rows of one group's image, in the group's own pixels.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GroupRows {
-    /// Mean scores over windows, views and members, `[rows, C, W]`, in the plan's merge space; 0 where `weights` is.
+    /// Mean scores over windows, views and members, `[rows, C, W]`, in the space that tiles hold; 0 where `weights` is.
     pub scores: Vec<f32>,
     /// Sum of importances, `[rows, W]`; 0 where no tile covers a pixel.
     pub weights: Vec<f32>,
+}
+
+impl GroupRows {
+    /// The same in another space; rows are of `width` pixels.
+    pub(crate) fn transferred(mut self, transfer: &Transfer, width: usize) -> Result<Self, NonFinite> {
+        if !transfer.is_identity() {
+            for row in self.scores.chunks_exact_mut(transfer.classes() * width) {
+                transfer.apply_in_place(row)?;
+            }
+        }
+        Ok(self)
+    }
 }
 
 /// The tiles of one group of one image.
@@ -38,9 +50,8 @@ pub struct GroupRows {
 pub struct GroupTiles {
     source: TileSource,
     job: String,
-    scoring: String,
+    inference: String,
     image_key: String,
-    image: u32,
     group: u32,
     classes: usize,
     grid: Grid,
@@ -57,18 +68,17 @@ struct OpenTile {
 }
 
 impl GroupTiles {
-    /// The tiles of group `group` of image `image`; `None` if `plan` has no such ones.
-    pub(crate) fn new(source: TileSource, plan: &Plan, image: u32, group: u32) -> Option<Self> {
+    /// The tiles of group `group` of `image`; `None` if `plan` has no such ones.
+    pub(crate) fn new(source: TileSource, plan: &Plan, image: &PlannedImage, group: u32) -> Option<Self> {
         let (grid, blocks): (Grid, Blocks) = plan.layout(image, group)?;
-        let planned = &plan.scoring.groups[group as usize];
+        let planned = &plan.inference.groups[group as usize];
         Some(Self {
             source,
             job: plan.job.clone(),
-            scoring: plan.scoring.hash(),
-            image_key: plan.images[image as usize].key.clone(),
-            image,
+            inference: plan.inference.hash(),
+            image_key: image.key.clone(),
             group,
-            classes: plan.scoring.classes.len(),
+            classes: plan.inference.classes.len(),
             blocks: blocks
                 .iter()
                 .map(|block| {
@@ -143,11 +153,11 @@ impl GroupTiles {
 
     /// Makes sure that the frames of `part` are decoded, and forgets the others.
     fn load(&mut self, block: &Block, extent: Rect, part: Rect) -> Result<(), ScoreError> {
-        let task = TaskId { image: self.image, group: self.group, block: block.index };
         if !self.open.contains_key(&block.index) {
-            let opened = self.open_tile(task, extent)?;
+            let opened = self.open_tile(block.index, extent)?;
             self.open.insert(block.index, opened);
         }
+        let task = self.task(block.index);
         let Some(Some(tile)) = self.open.get_mut(&block.index) else { return Ok(()) };
         let frame = |y: i64| ((y - extent.top) as usize) / tile::ROWS_PER_FRAME as usize;
         let wanted = frame(part.top)..frame(part.bottom() - 1) + 1;
@@ -156,50 +166,55 @@ impl GroupTiles {
             if !tile.frames.contains_key(&k) {
                 let range = tile.index.rows_range(k);
                 let bytes = self.source.runtime.block_on(self.source.store.get_range(&tile.key, range));
-                let bytes = bytes.map_err(|error| unreadable(task, error))?;
+                let bytes = bytes.map_err(|error| unreadable(&task, error))?;
                 let scores = tile.index.decode_rows(&tile.header, k, &bytes);
-                tile.frames.insert(k, scores.map_err(|error| damaged(task, error))?);
+                tile.frames.insert(k, scores.map_err(|error| damaged(&task, error))?);
             }
         }
         Ok(())
     }
 
-    /// Opens the tile of `task`; `None` if its block was given up.
-    fn open_tile(&self, task: TaskId, extent: Rect) -> Result<Option<OpenTile>, ScoreError> {
+    fn task(&self, block: u32) -> TaskId {
+        TaskId { image: self.image_key.clone(), kind: TaskKind::Block { group: self.group, block } }
+    }
+
+    /// Opens the tile of a block; `None` if it was given up.
+    fn open_tile(&self, block: u32, extent: Rect) -> Result<Option<OpenTile>, ScoreError> {
+        let task = self.task(block);
         let TileSource { store, runtime, may_miss } = &self.source;
-        let key = key::tile(&self.job, &self.image_key, self.group, task.block);
+        let key = key::tile(&self.job, &self.image_key, self.group, block);
         let bytes = match runtime.block_on(store.head(&key)) {
             Ok(meta) => meta.size_bytes,
             Err(error) if error.kind == StoreErrorKind::NotFound && *may_miss => return Ok(None),
             Err(error) if error.kind == StoreErrorKind::NotFound => {
-                return Err(damaged(task, TileFault::NotThere));
+                return Err(damaged(&task, TileFault::NotThere));
             }
             Err(error) => return Err(error.into()),
         };
         let read =
-            |range| runtime.block_on(store.get_range(&key, range)).map_err(|error| unreadable(task, error));
+            |range| runtime.block_on(store.get_range(&key, range)).map_err(|error| unreadable(&task, error));
         let tail = tile::index_bytes(extent.size.height);
         let index = TileIndex::parse(&read(bytes.saturating_sub(tail)..bytes)?, bytes)
-            .map_err(|error| damaged(task, error))?;
+            .map_err(|error| damaged(&task, error))?;
         let header =
-            index.decode_header(&read(index.header_range())?).map_err(|error| damaged(task, error))?;
-        let same = (&header.scoring, &header.image, header.group, header.block, header.extent)
-            == (&self.scoring, &self.image_key, self.group, task.block, extent);
+            index.decode_header(&read(index.header_range())?).map_err(|error| damaged(&task, error))?;
+        let same = (&header.inference, &header.image, header.group, header.block, header.extent)
+            == (&self.inference, &self.image_key, self.group, block, extent);
         if !same || header.classes as usize != self.classes {
-            return Err(damaged(task, TileFault::OtherPlan));
+            return Err(damaged(&task, TileFault::OtherPlan));
         }
         Ok(Some(OpenTile { key, index, header, frames: HashMap::new() }))
     }
 }
 
 /// A tile that went or changed while it was read is damaged; anything else is the store's trouble.
-fn unreadable(task: TaskId, error: StoreError) -> ScoreError {
+fn unreadable(task: &TaskId, error: StoreError) -> ScoreError {
     match error.kind {
         StoreErrorKind::NotFound | StoreErrorKind::TooShort => damaged(task, error),
         _ => ScoreError::Store(error),
     }
 }
 
-fn damaged(task: TaskId, fault: impl Into<TileFault>) -> ScoreError {
-    ScoreError::Damaged { task, fault: fault.into() }
+fn damaged(task: &TaskId, fault: impl Into<TileFault>) -> ScoreError {
+    ScoreError::Damaged { task: task.clone(), fault: fault.into() }
 }

@@ -38,8 +38,9 @@ pub(crate) struct ImageJob<'a> {
     pub(crate) spec: &'a JobSpec,
     /// Names the decisions and outputs.
     pub(crate) outputs: &'a str,
-    /// The image's place in the plan.
-    pub(crate) image: u32,
+    pub(crate) image: &'a PlannedImage,
+    /// Whether its pictures are in the report.
+    pub(crate) picture: bool,
     /// Whether blocks of it were given up.
     pub(crate) partial: bool,
     pub(crate) options: &'a AggregatorOptions,
@@ -52,9 +53,7 @@ impl ImageJob<'_> {
     /// An image that is finished and complete stays as it is, and its tiles may be gone: whoever wants it again, or
     /// incomplete, has not heard of it yet.
     pub(crate) fn run(&self) -> Result<ImageFate, AggregateError> {
-        let number = self.image;
-        let planned = self.plan.images.get(number as usize);
-        let planned = planned.ok_or(AggregateError::NoSuchImage(number))?;
+        let planned = self.image;
         if self.is_whole(planned)? {
             return Ok(ImageFate::Whole);
         }
@@ -85,13 +84,13 @@ impl ImageJob<'_> {
             scratch_dir: scratch.to_path_buf(),
         };
         let source = SourceImage::new(planned.clone(), self.options.files.clone(), limits);
-        let Outputs { mut sinks, warnings } = Outputs::open(self.spec, &source, self.image, folder.path())?;
+        let Outputs { mut sinks, warnings } = Outputs::open(self.spec, &source, self.picture, folder.path())?;
         let tiles = TileSource {
             store: Arc::clone(self.store),
             runtime: self.runtime.clone(),
             may_miss: self.partial,
         };
-        let passes = RowPasses::new(self.spec, self.plan.scoring.space, scratch);
+        let passes = RowPasses::new(self.spec, self.plan.merge.space, scratch);
         passes.run(|| ScoreReader::open(&tiles, self.plan, self.image), &mut sinks)?;
         let mut image = FinishedImage { result: ImageResult::new(&planned.id), files: Vec::new() };
         image.result.warnings = warnings;

@@ -29,7 +29,9 @@ pub use image_result::{ImageResult, ImageResultError};
 use lru::LruCache;
 use marquetry_failure::{Classify, chain};
 use marquetry_job::message::short_reason;
-use marquetry_job::{AggregateMessage, Event, Plan, ResultMessage, RunId, key, message};
+use marquetry_job::{
+    AggregateMessage, Event, ImageTasks, Plan, PlannedImage, ResultMessage, RunId, key, message,
+};
 use marquetry_spec::JobSpec;
 use marquetry_telemetry::{ImageOutcome, Metrics, TileOutcome};
 use marquetry_transport::{Drain, Files, Known, ObjectStore, QueueError, Stores, TaskQueue, Topic, consume};
@@ -75,8 +77,8 @@ pub struct Aggregator {
     runs: Known,
 }
 
-/// A run and the decisions and outputs that it asks for.
-type JobKey = (RunId, String);
+/// The store, the job, its plan, and the decisions and outputs that are asked for.
+type JobKey = [String; 4];
 
 /// What putting an image of a job together needs to know of it.
 struct Job {
@@ -114,7 +116,7 @@ impl Aggregator {
             }
         };
         let started = Instant::now();
-        let (run, image, attempt) = (wanted.run.clone(), wanted.image, wanted.attempt);
+        let (run, image, attempt) = (wanted.run.clone(), wanted.image.key.clone(), wanted.attempt);
         let worked = Arc::clone(&self).work_on(wanted).await;
         self.count(&worked, started.elapsed());
         let (event, done) = match worked {
@@ -124,19 +126,18 @@ impl Aggregator {
             }
             Ok(Some(done)) => {
                 let (partial, seconds) = (done.partial, started.elapsed().as_secs_f64());
-                (Event::Image { image, partial, seconds }, Some(done))
+                (Event::Image { image: image.clone(), partial, seconds }, Some(done))
             }
             Err(error) => {
-                let (damaged, retry, reason) =
-                    (error.damaged(), error.class().may_be_retried(), chain(&error));
-                tracing::debug!(image, attempt, retry, "{reason}");
+                let (damaged, class, reason) = (error.damaged(), error.class(), chain(&error));
+                tracing::debug!(image, attempt, %class, "{reason}");
                 let reason = short_reason(&reason);
-                (Event::ImageFailed { image, attempt, reason, damaged, retry }, None)
+                (Event::ImageFailed { image: image.clone(), attempt, reason, damaged, class }, None)
             }
         };
         let said = ResultMessage { run, from: self.name.clone(), event };
         let payload = Bytes::from(message::encode(&said));
-        let announced = self.queue.publish(Topic::Results, &image.to_string(), payload).await.is_ok();
+        let announced = self.queue.publish(Topic::Results, &image, payload).await.is_ok();
         // Only now: whoever works on the same image may still be reading them.
         if let Some(done) = done.filter(|_| announced) {
             done.delete_tiles().await;
@@ -168,7 +169,7 @@ impl Aggregator {
         let job = self.job(&wanted, &*store).await?;
         // What is stored of an incomplete image is needed when it is completed.
         let keep = wanted.partial || job.spec.tiles.keep;
-        let (image, kept, known) = (wanted.image, Arc::clone(&store), Arc::clone(&job));
+        let (image, kept, known) = (wanted.image.clone(), Arc::clone(&store), Arc::clone(&job));
         let runtime = tokio::runtime::Handle::current();
         let work = move || {
             let work = ImageJob {
@@ -178,7 +179,8 @@ impl Aggregator {
                 plan: &job.plan,
                 spec: &job.spec,
                 outputs: &wanted.outputs,
-                image: wanted.image,
+                image: &wanted.image,
+                picture: wanted.picture,
                 partial: wanted.partial,
                 options: &self.options,
             };
@@ -198,21 +200,21 @@ impl Aggregator {
         Ok(Some(Done { store: kept, job: known, image, partial, keep }))
     }
 
-    /// The plan and the job file, read once for each run.
+    /// The plan and the job file, read once for each of them.
     async fn job(
         &self,
         wanted: &AggregateMessage,
         store: &dyn ObjectStore,
     ) -> Result<Arc<Job>, AggregateError> {
         let mut jobs = self.jobs.lock().await;
-        let name = (wanted.run.clone(), wanted.outputs.clone());
+        let RunId { store: place, job, .. } = wanted.run.clone();
+        let name = [place, job.clone(), wanted.plan.clone(), wanted.outputs.clone()];
         if let Some(known) = jobs.get(&name) {
             return Ok(Arc::clone(known));
         }
-        let job = wanted.run.job.clone();
-        let plan = store.get(&key::plan(&job)).await?;
+        let plan = store.get(&key::plan(&job, &wanted.plan)).await?;
         let spec = store.get(&key::spec(&job, &wanted.outputs)).await?;
-        let plan = match serde_json::from_slice(&plan) {
+        let plan = match Plan::from_bytes(&plan, &wanted.plan) {
             Ok(plan) => plan,
             Err(source) => return Err(AggregateError::Plan { job, source }),
         };
@@ -231,23 +233,23 @@ impl Aggregator {
 struct Done {
     store: Arc<dyn ObjectStore>,
     job: Arc<Job>,
-    image: u32,
+    image: PlannedImage,
     /// Whether blocks of it were given up.
     partial: bool,
     keep: bool,
 }
 
 impl Done {
-    /// Deletes the image's tiles, unless they are to stay. What is left behind is deleted at the end of the job.
+    /// Deletes the image's tiles and statistics, unless they are to stay. What is left behind is deleted at the end of the job.
     async fn delete_tiles(self) {
         if self.keep {
             return;
         }
-        let (plan, planned) = (&self.job.plan, &self.job.plan.images[self.image as usize]);
-        for task in plan.tasks_of(self.image) {
-            let key = key::tile(&plan.job, &planned.key, task.group, task.block);
+        let plan = &self.job.plan;
+        for task in ImageTasks::new(plan, &self.image).iter() {
+            let key = task.produces(&plan.job, &self.image.key);
             if let Err(error) = self.store.delete(&key).await {
-                tracing::debug!(%error, "a tile was left behind");
+                tracing::debug!(%error, "a tile or statistics were left behind");
             }
         }
     }

@@ -3,26 +3,25 @@
 use crate::group_tiles::GroupRows;
 use marquetry_ensemble::Resampled;
 use marquetry_geometry::Size;
-use marquetry_job::Plan;
+use marquetry_job::{Plan, PlannedImage};
 use std::ops::Range;
 
 /// What each group of an image weighs, class by class.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct GroupWeights {
-    /// For each group of the plan: the sum of its members' weights, `[C]`.
-    pub(crate) groups: Vec<Vec<f32>>,
+    /// For each group of which a member scores the image: its place in the plan, and the sum of these members' weights,
+    /// `[C]`.
+    pub(crate) groups: Vec<(u32, Vec<f32>)>,
     /// The sum of all members' weights, `[C]`.
     pub(crate) total: Vec<f32>,
 }
 
 impl GroupWeights {
     /// The one place where an aggregator learns weights.
-    pub(crate) fn of(plan: &Plan) -> Self {
-        let classes = plan.scoring.classes.len();
-        Self {
-            groups: plan.scoring.groups.iter().map(|group| group.weights(classes)).collect(),
-            total: plan.scoring.total_weights(),
-        }
+    pub(crate) fn of(plan: &Plan, image: &PlannedImage) -> Self {
+        let all = 0..plan.inference.groups.len();
+        let weights = |group| Some((group as u32, plan.group_weights(image, group)?));
+        Self { groups: all.filter_map(weights).collect(), total: plan.total_weights(image) }
     }
 }
 

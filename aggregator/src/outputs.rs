@@ -6,7 +6,7 @@ use crate::legend;
 use crate::sink::{RowSink, SinkError};
 use crate::sinks::counts::Counts;
 use crate::sinks::optional::Optional;
-use crate::sinks::pictures::{PICTURES_MAX, Pictures};
+use crate::sinks::pictures::Pictures;
 use crate::sinks::{SinkContext, masks, polygons, probabilities, table_rows};
 use crate::source_image::SourceImage;
 use marquetry_failure::chain;
@@ -22,11 +22,11 @@ pub(crate) struct Outputs {
 }
 
 impl Outputs {
-    /// Opens what `spec` asks for. `number` is the image's place in the plan; files that are not finished lie in `folder`.
+    /// Opens what `spec` asks for. `picture` says whether the image is one of those in the report; files that are not finished lie in `folder`.
     pub(crate) fn open(
         spec: &JobSpec,
         source: &SourceImage,
-        number: u32,
+        picture: bool,
         folder: &Path,
     ) -> Result<Self, SinkError> {
         let mut warnings = Vec::new();
@@ -54,7 +54,7 @@ impl Outputs {
                 Output::ClassCsv(csv) => table_rows::class_ids(&context, at, csv)?,
                 Output::Coco(coco) => table_rows::annotations(&context, at, coco)?,
                 Output::Polygons => polygons::open(&context, at, output)?,
-                Output::Report if number < PICTURES_MAX => {
+                Output::Report if picture => {
                     let pictures = Pictures::new(source.clone(), context.legend.colours(), exclusive);
                     Box::new(Optional::new("no picture", Box::new(pictures)))
                 }

@@ -1,7 +1,6 @@
 use super::*;
 use crate::sink::FinishedImage;
-use crate::test_images::{CLASSES, SIZE, TestImage};
-use marquetry_job::TaskId;
+use crate::test_images::{CLASSES, SIZE, TestImage, block};
 use std::sync::{Arc, Mutex};
 
 const WIDTH: usize = SIZE.width as usize;
@@ -63,10 +62,10 @@ fn spec(decide: &str) -> JobSpec {
 
 fn run(image: &TestImage, decide: &str, whole_rows: bool) -> Seen {
     let (spec, source) = (spec(decide), image.source(true));
-    let passes = RowPasses::new(&spec, image.plan.scoring.space, image.path());
+    let passes = RowPasses::new(&spec, image.plan.merge.space, image.path());
     let seen = Arc::new(Mutex::new(Seen::default()));
     let mut sinks: Vec<Box<dyn RowSink>> = vec![Box::new(Recorder { seen: Arc::clone(&seen), whole_rows })];
-    passes.run(|| ScoreReader::open(&source, &image.plan, 0), &mut sinks).unwrap();
+    passes.run(|| ScoreReader::open(&source, &image.plan, &image.image), &mut sinks).unwrap();
     let seen = seen.lock().unwrap().clone();
     let all: Vec<u32> = (0..SIZE.height).collect();
     assert_eq!((&seen.label_rows, &seen.score_rows), (&all, &all), "every row once, from the top");
@@ -90,7 +89,7 @@ fn argmax(seen: &Seen) -> Vec<u16> {
 #[test]
 fn labels_that_are_final_at_once_come_with_their_scores() {
     let image = TestImage::two_scales();
-    image.delete(&image.key_of(TaskId { image: 0, group: 1, block: 0 }));
+    image.delete(&image.key_of(block(1, 0)));
     let seen = run(&image, "{rule: argmax}", false);
     assert_eq!(seen.whole, SIZE.height as usize);
     assert_eq!(seen.labels, argmax(&seen));
@@ -104,7 +103,7 @@ fn labels_that_are_final_at_once_come_with_their_scores() {
 fn labels_that_are_tidied_up_come_later_or_with_scores_that_are_read_again() {
     use marquetry_ensemble::components::{Clean, Connectivity, Stage};
     let image = TestImage::two_scales();
-    image.delete(&image.key_of(TaskId { image: 0, group: 0, block: 3 }));
+    image.delete(&image.key_of(block(0, 3)));
     let (later, together) = (run(&image, "{min_area: 40}", false), run(&image, "{min_area: 40}", true));
     assert_eq!((later.whole, together.whole), (0, SIZE.height as usize));
     assert_eq!(Seen { whole: 0, ..together }, later);
@@ -143,8 +142,9 @@ fn a_sink_that_fails_ends_the_pass() {
     }
     let image = TestImage::two_scales();
     let (spec, source) = (spec("{rule: argmax}"), image.source(false));
-    let passes = RowPasses { band_bytes: 1, ..RowPasses::new(&spec, image.plan.scoring.space, image.path()) };
-    let error =
-        passes.run(|| ScoreReader::open(&source, &image.plan, 0), &mut [Box::new(Fails)]).unwrap_err();
+    let passes = RowPasses { band_bytes: 1, ..RowPasses::new(&spec, image.plan.merge.space, image.path()) };
+    let error = passes
+        .run(|| ScoreReader::open(&source, &image.plan, &image.image), &mut [Box::new(Fails)])
+        .unwrap_err();
     assert_eq!(error.to_string(), "the temporary folder: full");
 }

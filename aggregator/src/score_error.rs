@@ -1,6 +1,7 @@
 //! Why scores cannot be had from the store.
 
 use crate::error::class_of_store;
+use marquetry_ensemble::NonFinite;
 use marquetry_failure::{Classify, FailureClass};
 use marquetry_geometry::Size;
 use marquetry_job::{TaskId, TileError};
@@ -22,9 +23,12 @@ pub enum ScoreError {
     /// The store is in trouble.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The plan has no such image, or no windows for it.
-    #[error("the plan has no image {0} with windows")]
-    NoSuchImage(u32),
+    /// No member of the plan scores the image.
+    #[error("no member of the plan scores image {0}")]
+    NoMember(String),
+    /// The scores of a tile cannot be brought into the space in which groups are merged.
+    #[error("scores cannot be merged")]
+    NotFinite(#[from] NonFinite),
     /// Rows were asked for that the image does not have.
     #[error("there are no rows {rows:?} in an image of {size} px")]
     NoSuchRows {
@@ -58,7 +62,8 @@ impl Classify for ScoreError {
             // It is computed again, and then put together again.
             Self::Damaged { .. } => FailureClass::Passing,
             Self::Store(error) => class_of_store(error),
-            Self::NoSuchImage(_) | Self::NoSuchRows { .. } => FailureClass::Bug,
+            Self::NotFinite(_) => FailureClass::Input,
+            Self::NoMember(_) | Self::NoSuchRows { .. } => FailureClass::Bug,
         }
     }
 }

@@ -3,8 +3,9 @@
 use crate::group_tiles::{GroupTiles, TileSource};
 use crate::merge::{GroupWeights, ScoreRows, WeightedMean};
 use crate::score_error::ScoreError;
+use marquetry_ensemble::Transfer;
 use marquetry_geometry::Size;
-use marquetry_job::{Plan, tile};
+use marquetry_job::{Plan, PlannedImage, tile};
 use std::ops::Range;
 
 /// Reads the scores of one image of a plan from its stored tiles.
@@ -13,8 +14,10 @@ use std::ops::Range;
 /// while the store is read.
 ///
 /// ```no_run
-/// # fn sum(source: marquetry_aggregator::TileSource, plan: &marquetry_job::Plan) -> Result<(), marquetry_aggregator::ScoreError> {
-/// let mut reader = marquetry_aggregator::ScoreReader::open(&source, plan, 0)?;
+/// # use marquetry_aggregator::{ScoreError, ScoreReader, TileSource};
+/// # use marquetry_job::{Plan, PlannedImage};
+/// # fn sum(source: &TileSource, plan: &Plan, image: &PlannedImage) -> Result<(), ScoreError> {
+/// let mut reader = ScoreReader::open(source, plan, image)?;
 /// for (y, scores, missing) in reader.rows(0..reader.size().height)?.iter() {
 ///     println!("row {y}: {} scores, {} pixels", scores.len(), missing.len());
 /// }
@@ -24,22 +27,32 @@ use std::ops::Range;
 pub struct ScoreReader {
     image: Size,
     classes: usize,
+    /// The tiles of each group of which a member scores the image.
     groups: Vec<GroupTiles>,
     weights: GroupWeights,
+    /// From what tiles hold to what groups are merged in.
+    to_merge_space: Transfer,
 }
 
 impl ScoreReader {
-    /// The scores of image number `image` of `plan`. Nothing is asked of the store yet.
+    /// The scores of `image`, which is one of those that `plan` was made for. Nothing is asked of the store yet.
     ///
     /// # Errors
-    /// When the plan has no such image, or no windows for it.
-    pub fn open(source: &TileSource, plan: &Plan, image: u32) -> Result<Self, ScoreError> {
-        let size = plan.images.get(image as usize).ok_or(ScoreError::NoSuchImage(image))?.size;
-        let groups = (0..plan.scoring.groups.len() as u32)
-            .map(|group| GroupTiles::new(source.clone(), plan, image, group))
-            .collect::<Option<Vec<_>>>()
-            .ok_or(ScoreError::NoSuchImage(image))?;
-        Ok(Self { image: size, classes: plan.scoring.classes.len(), groups, weights: GroupWeights::of(plan) })
+    /// When no member of the plan scores it.
+    pub fn open(source: &TileSource, plan: &Plan, image: &PlannedImage) -> Result<Self, ScoreError> {
+        let (inference, weights) = (&plan.inference, GroupWeights::of(plan, image));
+        let groups = weights.groups.iter().map(|(group, _)| {
+            let tiles = GroupTiles::new(source.clone(), plan, image, *group);
+            tiles.ok_or_else(|| ScoreError::NoMember(image.id.clone()))
+        });
+        let groups = groups.collect::<Result<Vec<_>, _>>()?;
+        if groups.is_empty() {
+            return Err(ScoreError::NoMember(image.id.clone()));
+        }
+        let classes = inference.classes.len();
+        let to_merge_space =
+            Transfer::between(inference.tile_space, plan.merge.space, inference.labelling, classes);
+        Ok(Self { image: image.size, classes, groups, weights, to_merge_space })
     }
 
     /// The image's size, px.
@@ -52,7 +65,8 @@ impl ScoreReader {
         self.classes
     }
 
-    /// The tiles of each group, in the plan's order, in the group's own pixels.
+    /// The tiles of each group of which a member scores the image, in the plan's order: in the group's own pixels, and in
+    /// the space that tiles hold.
     pub fn groups(&mut self) -> &mut [GroupTiles] {
         &mut self.groups
     }
@@ -65,15 +79,20 @@ impl ScoreReader {
         if rows.end > self.image.height || rows.is_empty() {
             return Err(ScoreError::NoSuchRows { rows, size: self.image });
         }
+        let to_merge_space = &self.to_merge_space;
         if let [tiles] = self.groups.as_mut_slice()
             && tiles.size() == self.image
         {
-            let group = tiles.rows(rows.clone())?;
+            let group = tiles.rows(rows.clone())?.transferred(to_merge_space, self.image.width as usize)?;
             return Ok(ScoreRows::of_one_group(rows, group));
         }
         let mut mean = WeightedMean::new(self.image, self.classes, rows);
-        for (tiles, weights) in self.groups.iter_mut().zip(&self.weights.groups) {
-            mean.add(tiles.size(), weights, |needed| tiles.rows(needed))?;
+        for (tiles, (_, weights)) in self.groups.iter_mut().zip(&self.weights.groups) {
+            let size = tiles.size();
+            let read = |needed| {
+                Ok::<_, ScoreError>(tiles.rows(needed)?.transferred(to_merge_space, size.width as usize)?)
+            };
+            mean.add(size, weights, read)?;
         }
         Ok(mean.finish(&self.weights.total))
     }

@@ -1,8 +1,7 @@
 use super::*;
 use crate::TileFault;
-use crate::test_images::{CLASSES, SIZE, TestImage, group};
+use crate::test_images::{CLASSES, SIZE, TestImage, block, group};
 use marquetry_ensemble::{Importance, Labelling};
-use marquetry_job::TaskId;
 
 const AREA: usize = (SIZE.height * SIZE.width) as usize;
 const WIDTH: usize = SIZE.width as usize;
@@ -29,7 +28,8 @@ fn one_group_and_two_scales_equal_the_plain_way() {
     let one = vec![group(1.0, 16, Importance::Gaussian, [1.0; CLASSES])];
     for image in [TestImage::new(one, Labelling::Multiclass), TestImage::two_scales()] {
         let plain = image.plain(&[]);
-        assert!(image.plan.blocks_of(0).iter().all(|blocks| *blocks > 1), "blocks must have neighbours");
+        let blocks = |group| image.plan.layout(&image.image, group).map(|(_, blocks)| blocks.len());
+        assert!((0..2).filter_map(blocks).all(|blocks| blocks > 1), "blocks must have neighbours");
         check(&image.reader().rows(0..SIZE.height).unwrap(), &plain);
         let bands: Vec<_> = image.reader().bands(5_000).map(Result::unwrap).collect();
         assert!(bands.len() > 10);
@@ -78,14 +78,14 @@ fn groups_are_read_in_their_own_pixels() {
 #[test]
 fn a_block_that_was_given_up_is_missing_and_one_that_was_not_is_an_error() {
     let image = TestImage::two_scales();
-    let lost = [TaskId { image: 0, group: 1, block: 1 }, TaskId { image: 0, group: 0, block: 0 }];
+    let lost = [block(1, 1), block(0, 0)];
     lost.iter().for_each(|task| image.delete(&image.key_of(*task)));
     let plain = image.plain(&lost);
     assert!(plain.1.contains(&true) && plain.1.contains(&false));
-    let mut reader = ScoreReader::open(&image.source(true), &image.plan, 0).unwrap();
+    let mut reader = ScoreReader::open(&image.source(true), &image.plan, &image.image).unwrap();
     check(&reader.rows(0..SIZE.height).unwrap(), &plain);
     match image.reader().rows(0..SIZE.height) {
-        Err(ScoreError::Damaged { task, fault: TileFault::NotThere }) => assert_eq!(task, lost[1]),
+        Err(ScoreError::Damaged { task, fault: TileFault::NotThere }) => assert_eq!(task, image.id(lost[1])),
         other => panic!("{other:?}"),
     }
 }
@@ -93,14 +93,14 @@ fn a_block_that_was_given_up_is_missing_and_one_that_was_not_is_an_error() {
 #[test]
 fn what_is_not_the_tile_that_was_stored_is_named() {
     let image = TestImage::two_scales();
-    let task = TaskId { image: 0, group: 0, block: 2 };
+    let task = block(0, 2);
     let key = image.key_of(task);
     let whole = image.get(&key);
     let mut flipped = whole.clone();
     let middle = flipped.len() / 2;
     flipped[middle] ^= 0x10;
     let mut other = image.header(task);
-    other.scoring = "of another plan".into();
+    other.inference = "of another plan".into();
     for (bytes, words) in [
         (flipped, "damaged"),
         (whole[..whole.len() - 3].to_vec(), "damaged"),
@@ -108,13 +108,17 @@ fn what_is_not_the_tile_that_was_stored_is_named() {
     ] {
         image.put(&key, bytes);
         let error = image.reader().rows(0..SIZE.height).unwrap_err();
-        assert!(matches!(error, ScoreError::Damaged { task: found, .. } if found == task), "{error:?}");
+        assert!(
+            matches!(error, ScoreError::Damaged { task: ref found, .. } if *found == image.id(task)),
+            "{error:?}"
+        );
         assert!(error.to_string().contains(words), "{error}");
     }
     image.put(&key, whole);
     assert!(image.reader().rows(0..SIZE.height).is_ok());
+    let strange = image.image.clone().scored_by(vec![9]);
     assert!(matches!(
-        ScoreReader::open(&image.source(false), &image.plan, 1),
-        Err(ScoreError::NoSuchImage(1))
+        ScoreReader::open(&image.source(false), &image.plan, &strange),
+        Err(ScoreError::NoMember(_))
     ));
 }

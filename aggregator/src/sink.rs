@@ -1,6 +1,5 @@
 //! What takes the rows of an image.
 
-use crate::error::class_of_write;
 use crate::image_result::ImageResult;
 use crate::row::Row;
 use marquetry_ensemble::NonFinite;
@@ -73,7 +72,7 @@ pub enum SinkError {
 impl Classify for SinkError {
     fn class(&self) -> FailureClass {
         match self {
-            Self::Write(error) => class_of_write(error),
+            Self::Write(error) => error.class(),
             Self::Scratch(_) => FailureClass::Worker,
             Self::Scores(_) => FailureClass::Input,
             Self::Image(error) if error.may_pass() => FailureClass::Passing,

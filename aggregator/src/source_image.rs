@@ -2,10 +2,10 @@
 
 use marquetry_imagery::{ImageError, PlannedVersion};
 use marquetry_job::PlannedImage;
-use marquetry_raster::read::{Image, Limits};
-use marquetry_raster::write::{GeoTags, WriteError};
+use marquetry_raster::read::{Image, Limits, ReadError};
+use marquetry_raster::write::GeoTags;
 use marquetry_transport::Files;
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::path::Path;
 
 /// An image of the plan; read in the version that was planned, or not at all.
 #[derive(Debug, Clone)]
@@ -21,12 +21,9 @@ pub(crate) enum GeoError {
     /// The image cannot be had in the version that was planned.
     #[error(transparent)]
     Image(#[from] ImageError),
-    /// Its bytes cannot be read.
-    #[error("the image cannot be read: {0}")]
-    Io(#[from] std::io::Error),
     /// Its tags make no sense.
     #[error(transparent)]
-    Tags(#[from] WriteError),
+    Tags(#[from] ReadError),
 }
 
 impl SourceImage {
@@ -45,19 +42,13 @@ impl SourceImage {
 
     /// The georeference of the image, if it is a TIFF by its first bytes, whatever its name, and has one.
     pub(crate) fn georeference(&self) -> Result<Option<GeoTags>, GeoError> {
-        let mut source = self.in_planned_version(|version| version.bytes(&self.files))?;
-        let mut first = Vec::new();
-        source.by_ref().take(4).read_to_end(&mut first)?;
-        if !matches!(first.as_slice(), b"II*\0" | b"MM\0*" | b"II+\0" | b"MM\0+") {
-            return Ok(None);
-        }
-        source.seek(SeekFrom::Start(0))?;
-        Ok(GeoTags::read(BufReader::new(source))?)
+        let bytes = self.in_planned_version(|version| version.bytes(&self.files))?;
+        Ok(GeoTags::read(bytes, Path::new(&self.planned.uri))?)
     }
 
     fn in_planned_version<T>(&self, read: impl FnOnce(PlannedVersion<'_>) -> T) -> T {
-        let PlannedImage { uri, key, size, bands, .. } = &self.planned;
-        let is_planned = |fingerprint: &str| PlannedImage::key_of(uri, fingerprint) == *key;
+        let PlannedImage { uri, size, bands, .. } = &self.planned;
+        let is_planned = |fingerprint: &str| self.planned.is_version(fingerprint);
         read(PlannedVersion { uri, size: *size, bands: *bands, is_planned: &is_planned })
     }
 }

@@ -5,8 +5,8 @@ use bytes::Bytes;
 use marquetry_ensemble::{Applied, Importance, Labelling, Space, View, ViewMerge, resize_planes};
 use marquetry_geometry::{Edges, Padding, Rect, Size, WindowSpec};
 use marquetry_job::{
-    Fit, Group, Input, Member, PLAN_FORMAT, Plan, PlannedImage, Scaling, Scoring, TaskId, TileDtype,
-    TileHeader, key, tile,
+    Fit, Group, ImageTasks, Inference, Input, Member, Merge, PLAN_FORMAT, Plan, PlannedImage, Scaling,
+    TaskId, TaskKind, TileDtype, TileHeader, tile,
 };
 use marquetry_transport::{FolderStore, ObjectStore};
 use std::path::Path;
@@ -21,6 +21,7 @@ pub(crate) const SIZE: Size = Size::new(150, 41);
 /// A job of one image whose tiles are stored.
 pub(crate) struct TestImage {
     pub(crate) plan: Plan,
+    pub(crate) image: PlannedImage,
     pub(crate) folder: TempDir,
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) runtime: Runtime,
@@ -77,13 +78,15 @@ fn member(weights: [f32; CLASSES]) -> Member {
 impl TestImage {
     /// An image with tiles of all `groups`. It lies at `image` below the job's folder, where nothing is yet.
     pub(crate) fn new(groups: Vec<Group>, labelling: Labelling) -> Self {
-        let scoring = Scoring {
+        let weights = groups.iter().flat_map(|g| &g.members).map(|m| m.weights.clone()).collect();
+        let merge = Merge { space: Space::Probabilities, weights };
+        let inference = Inference {
             format: PLAN_FORMAT,
             classes: vec!["a".into(), "b".into(), "c".into()],
             labelling,
             view_merge: ViewMerge::Mean,
             view_space: Space::Probabilities,
-            space: Space::Probabilities,
+            tile_space: Space::Probabilities,
             mirrored: None,
             tile: TileDtype::F32,
             block_pixels: 100 * 24,
@@ -96,11 +99,14 @@ impl TestImage {
             key: "0123456789abcdef".into(),
             size: SIZE,
             bands: 3,
+            tags: std::collections::BTreeMap::new(),
+            members: None,
         };
-        let plan = Plan::new("test", scoring, vec![image]);
+        let plan = Plan::new("test", inference, merge);
         let store = Arc::new(FolderStore::open(&folder.path().join("store")).unwrap());
-        let made = Self { plan, folder, store, runtime: Runtime::new().unwrap() };
-        made.plan.tasks_of(0).for_each(|task| made.put(&made.key_of(task), made.tile(task)));
+        let made = Self { plan, image, folder, store, runtime: Runtime::new().unwrap() };
+        let tasks: Vec<TaskKind> = ImageTasks::new(&made.plan, &made.image).iter().collect();
+        tasks.into_iter().for_each(|task| made.put(&made.key_of(task), made.tile(task)));
         made
     }
 
@@ -116,8 +122,12 @@ impl TestImage {
         self.folder.path()
     }
 
-    pub(crate) fn key_of(&self, task: TaskId) -> String {
-        key::tile(&self.plan.job, &self.plan.images[0].key, task.group, task.block)
+    pub(crate) fn key_of(&self, task: TaskKind) -> String {
+        task.produces(&self.plan.job, &self.image.key)
+    }
+
+    pub(crate) fn id(&self, kind: TaskKind) -> TaskId {
+        TaskId { image: self.image.key.clone(), kind }
     }
 
     pub(crate) fn put(&self, key: &str, bytes: Vec<u8>) {
@@ -132,18 +142,19 @@ impl TestImage {
         self.runtime.block_on(self.store.delete(key)).unwrap();
     }
 
-    fn extent(&self, task: TaskId) -> Rect {
-        let (grid, blocks) = self.plan.layout(0, task.group).unwrap();
-        blocks.get(task.block).unwrap().extent(&grid)
+    fn extent(&self, group: u32, block: u32) -> Rect {
+        let (grid, blocks) = self.plan.layout(&self.image, group).unwrap();
+        blocks.get(block).unwrap().extent(&grid)
     }
 
-    pub(crate) fn header(&self, task: TaskId) -> TileHeader {
+    pub(crate) fn header(&self, task: TaskKind) -> TileHeader {
+        let (group, block) = parts(task);
         TileHeader {
-            scoring: self.plan.scoring.hash(),
-            image: self.plan.images[0].key.clone(),
-            group: task.group,
-            block: task.block,
-            extent: self.extent(task),
+            inference: self.plan.inference.hash(),
+            image: self.image.key.clone(),
+            group,
+            block,
+            extent: self.extent(group, block),
             classes: CLASSES as u32,
             space: Space::Probabilities,
             dtype: TileDtype::F32,
@@ -151,7 +162,7 @@ impl TestImage {
         }
     }
 
-    pub(crate) fn tile(&self, task: TaskId) -> Vec<u8> {
+    pub(crate) fn tile(&self, task: TaskKind) -> Vec<u8> {
         self.tile_with(&self.header(task))
     }
 
@@ -173,13 +184,13 @@ impl TestImage {
     }
 
     pub(crate) fn reader(&self) -> ScoreReader {
-        ScoreReader::open(&self.source(false), &self.plan, 0).unwrap()
+        ScoreReader::open(&self.source(false), &self.plan, &self.image).unwrap()
     }
 
     /// A group's mean, `[C, H, W]`, and its weights, `[H, W]`, window by window, without the blocks in `lost`.
     pub(crate) fn plain_group(&self, number: u32, lost: &[u32]) -> (Vec<f32>, Vec<f32>, Size) {
-        let group = &self.plan.scoring.groups[number as usize];
-        let (grid, blocks) = self.plan.layout(0, number).unwrap();
+        let group = &self.plan.inference.groups[number as usize];
+        let (grid, blocks) = self.plan.layout(&self.image, number).unwrap();
         let size = grid.image();
         let importance = group.importance.map(group.window.inner);
         let area = size.area() as usize;
@@ -209,22 +220,32 @@ impl TestImage {
     }
 
     /// All scores, `[C, H, W]`, and the missing pixels, `[H, W]`, without the blocks in `lost`.
-    pub(crate) fn plain(&self, lost: &[TaskId]) -> (Vec<f32>, Vec<bool>) {
+    pub(crate) fn plain(&self, lost: &[TaskKind]) -> (Vec<f32>, Vec<bool>) {
         let area = SIZE.area() as usize;
         let (mut sums, mut missing) = (vec![0.0_f32; CLASSES * area], vec![false; area]);
-        let total = self.plan.scoring.total_weights();
-        for (number, group) in self.plan.scoring.groups.iter().enumerate() {
-            let gone = lost.iter().filter(|task| task.group as usize == number).map(|task| task.block);
+        let total = self.plan.total_weights(&self.image);
+        for number in 0..self.plan.inference.groups.len() {
+            let gone = lost.iter().map(|task| parts(*task)).filter(|(group, _)| *group as usize == number);
+            let gone = gone.map(|(_, block)| block);
             let (means, weights, size) = self.plain_group(number as u32, &gone.collect::<Vec<_>>());
             let means = resize_planes(&means, size, SIZE);
             let holes: Vec<f32> = weights.iter().map(|w| f32::from(u8::from(*w == 0.0))).collect();
             let holes = resize_planes(&holes, size, SIZE);
             missing.iter_mut().zip(&holes).for_each(|(missing, hole)| *missing |= *hole > 0.0);
-            for (class, weight) in group.weights(CLASSES).iter().enumerate() {
+            for (class, weight) in self.plan.group_weights(&self.image, number).unwrap().iter().enumerate() {
                 let planes = sums[class * area..][..area].iter_mut().zip(&means[class * area..]);
                 planes.for_each(|(sum, mean)| *sum += weight / total[class] * mean);
             }
         }
         (sums, missing)
     }
+}
+
+pub(crate) const fn block(group: u32, block: u32) -> TaskKind {
+    TaskKind::Block { group, block }
+}
+
+fn parts(task: TaskKind) -> (u32, u32) {
+    let TaskKind::Block { group, block } = task else { panic!("{task} has no tile") };
+    (group, block)
 }

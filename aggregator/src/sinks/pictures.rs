@@ -5,9 +5,6 @@ use crate::row::Row;
 use crate::sink::{FinishedImage, RowSink, SinkError};
 use crate::source_image::SourceImage;
 
-/// Images whose pictures are on the report's contact sheet: the first so many of the plan.
-pub(crate) const PICTURES_MAX: u32 = 48;
-
 /// Samples labels and confidence as they come, and reads the image itself again at the end.
 pub(crate) struct Pictures {
     thumbnail: Thumbnail,

@@ -1,8 +1,8 @@
 //! Images in the version that a job was planned with: other pixels of the same size would pass for it.
 
-use crate::{ImageError, ReadSeek};
+use crate::ImageError;
 use marquetry_geometry::Size;
-use marquetry_raster::read::{Image, Limits};
+use marquetry_raster::read::{Image, Limits, ReadAt};
 use marquetry_transport::uri::is_uri;
 use marquetry_transport::{FileStat, Files};
 
@@ -59,7 +59,7 @@ impl PlannedVersion<'_> {
     ///
     /// # Errors
     /// When the file cannot be had or was replaced.
-    pub fn bytes(&self, files: &Files) -> Result<Box<dyn ReadSeek>, ImageError> {
+    pub fn bytes(&self, files: &Files) -> Result<Box<dyn ReadAt>, ImageError> {
         crate::bytes(files, self.uri, self.stat(files)?.as_ref())
     }
 }

@@ -43,6 +43,11 @@ impl PlannedImage {
         self
     }
 
+    /// Whether a file at its URI whose content is named by `fingerprint` is the image that was planned.
+    pub fn is_version(&self, fingerprint: &str) -> bool {
+        Self::key_of(&self.uri, fingerprint, self.members.as_deref()) == self.key
+    }
+
     /// Whether the member at place `member` among all members of the plan scores it.
     pub fn is_scored_by(&self, member: usize) -> bool {
         self.members.as_ref().is_none_or(|members| members.binary_search(&(member as u32)).is_ok())
