@@ -1,149 +1,168 @@
-//! A run of neighbouring windows through some members: read, prepare, infer, bring back, sum.
+//! The scorer that shows views, brings them back and merges them in code: one network for each member and size.
 
+use super::{ScoreRequest, ScoreSink, Scorer, ScorerSource};
 use crate::Failure;
-use crate::block::{BlockTask, Unit};
-use crate::network::Networks;
+use crate::context::{MemberContext, SizeContext, plan_windows_together};
+use crate::network::{NetworkSource, Networks};
 use crate::prepare::Prepared;
-use crate::read::WindowReader;
-use marquetry_ensemble::{Raw, WindowScores, WindowSums, resize_planes};
-use marquetry_geometry::{D4, Padding, Rect, Size};
-use marquetry_job::{Fit, Input, Member, Signature, StageSeconds};
+use marquetry_ensemble::{Raw, View, WindowScores, resize_planes};
+use marquetry_geometry::{D4, Rect, Size, WindowSpec};
+use marquetry_job::{Fit, Group, Member, Signature, StageSeconds};
 use marquetry_telemetry::Metrics;
+use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Instant;
 
-/// What a lane keeps from one unit to the next.
-pub(crate) struct UnitRunner {
+/// Scorers that run networks of a [`NetworkSource`].
+pub struct HostScorers {
+    networks: Arc<dyn NetworkSource>,
     metrics: Metrics,
-    reader: WindowReader,
+}
+
+impl HostScorers {
+    /// Scorers whose networks come from `networks`; their runs are counted in `metrics`.
+    pub fn new(networks: Arc<dyn NetworkSource>, metrics: Metrics) -> Self {
+        Self { networks, metrics }
+    }
+}
+
+impl ScorerSource for HostScorers {
+    fn open(&self, model_bytes: u64) -> Result<Box<dyn Scorer>, Failure> {
+        Ok(Box::new(HostScorer {
+            networks: Networks::new(Arc::clone(&self.networks), model_bytes),
+            metrics: self.metrics.clone(),
+            windows: Vec::new(),
+            items: Vec::new(),
+            batch: Vec::new(),
+            scores: Vec::new(),
+        }))
+    }
+
+    /// As many as fill the plan's batch with their views: with fewer every run would be filled up with nothing, and with
+    /// more there is nothing to gain.
+    fn windows_together(&self, group: &Group) -> u64 {
+        plan_windows_together(group)
+    }
+}
+
+/// Memory that is kept from one request to the next, and the networks of one lane.
+struct HostScorer {
+    networks: Networks,
+    metrics: Metrics,
     windows: Vec<Window>,
+    /// What is in the batch.
+    items: Vec<BatchItem>,
+    /// `[batch, channels, H, W]`.
     batch: Vec<f32>,
+    /// For each window what the views of one member said so far.
     scores: Vec<WindowScores>,
-    /// For each window, what its members have said so far.
-    pub(crate) sums: Vec<WindowSums>,
-    /// Whether the unit's windows went to the canvas as they came, and not to `sums`.
-    pub(crate) straight: bool,
 }
 
-/// The pixels of one window, for all members that want them alike.
+/// The pixels of one window as a model's channels, for all members that want them alike.
 struct Window {
-    samples: Vec<f32>,
-    padding: Option<Padding>,
     prepared: Prepared,
-    prepared_for: Option<(Input, u32)>,
+    /// Which way of preparing ([`SizeContext::preparation`]); none if nothing is there.
+    preparation: Option<usize>,
 }
 
-/// One view of one window of the unit, waiting in a batch.
-struct Item {
+/// One view of one window, waiting in a batch.
+struct BatchItem {
     window: usize,
     view: usize,
 }
 
 /// What is the same for all runs of one member at one size.
-struct Turn<'a> {
-    task: &'a BlockTask,
-    unit: &'a Unit,
+struct MemberRun<'a> {
+    group: &'a Group,
+    /// The member's place in the group.
     at: usize,
     member: &'a Member,
+    context: &'a MemberContext,
     signature: &'a Signature,
+    size: &'a SizeContext,
 }
 
-impl UnitRunner {
-    pub(crate) fn new(metrics: &Metrics) -> Self {
-        Self {
-            metrics: metrics.clone(),
-            reader: WindowReader::default(),
-            windows: Vec::new(),
-            batch: Vec::new(),
-            scores: Vec::new(),
-            sums: Vec::new(),
-            straight: false,
-        }
+impl MemberRun<'_> {
+    /// Numbers in one view of one window.
+    fn input_len(&self) -> usize {
+        self.signature.channels as usize * self.signature.size.area() as usize
     }
 
-    /// Computes the unit's windows into `sums`, one for each window, or `straight` into the canvas.
-    pub(crate) fn run(
+    fn view(&self, item: &BatchItem) -> View {
+        self.group.views[item.view]
+    }
+
+    fn failed(&self, reason: &str) -> String {
+        format!("member {}: {reason}", self.member.name)
+    }
+}
+
+impl Scorer for HostScorer {
+    fn score(
         &mut self,
-        task: &BlockTask,
-        unit: &Unit,
-        networks: &mut Networks,
+        request: &mut ScoreRequest<'_>,
+        sink: &mut ScoreSink<'_>,
     ) -> Result<StageSeconds, Failure> {
         let mut seconds = StageSeconds::default();
-        self.start(task, unit);
-        for at in unit.members.clone() {
-            let member = &task.group().members[at];
+        let (group, context) = (request.group(), request.context());
+        self.start(request);
+        for at in request.members() {
+            let (member, context) = (&group.members[at], &context.members[at]);
             self.scores.iter_mut().for_each(WindowScores::reset);
-            for signature in &member.signatures {
-                let turn = Turn { task, unit, at, member, signature };
-                self.run_size(&turn, networks, &mut seconds)?;
+            for (signature, size) in member.signatures.iter().zip(&context.sizes) {
+                let run = MemberRun { group, at, member, context, signature, size };
+                self.run_size(&run, request, sink, &mut seconds)?;
             }
         }
         Ok(seconds)
     }
+}
 
-    /// Makes room for the unit, and forgets the one before.
-    fn start(&mut self, task: &BlockTask, unit: &Unit) {
-        let (scoring, size) = (&task.context.plan.scoring, task.group().window.inner);
-        let (windows, classes) = (unit.windows.clone().count(), scoring.classes.len());
-        self.straight = false;
-        self.windows.resize_with(windows, || Window {
-            samples: Vec::new(),
-            padding: None,
-            prepared: Prepared::new(),
-            prepared_for: None,
-        });
-        for window in &mut self.windows {
-            (window.padding, window.prepared_for) = (None, None);
-        }
-        let fits =
-            |s: &WindowScores| (s.size(), s.classes(), s.merge()) == (size, classes, scoring.view_merge);
-        if self.scores.len() != windows || !self.scores.iter().all(fits) {
-            let new = || WindowScores::new(size, classes, scoring.view_merge);
-            self.scores = std::iter::repeat_with(new).take(windows).collect();
-        }
-        if self.sums.len() != windows || !self.sums.iter().all(|s| (s.size(), s.classes()) == (size, classes))
-        {
-            let new = || WindowSums::new(size, classes);
-            self.sums = std::iter::repeat_with(new).take(windows).collect();
-        }
-        self.sums.iter_mut().for_each(WindowSums::reset);
+impl HostScorer {
+    /// Makes room for the request, and forgets the one before.
+    fn start(&mut self, request: &ScoreRequest<'_>) {
+        let (scoring, size) = (request.scoring(), request.group().window.inner);
+        let (classes, merge) = (scoring.classes.len(), scoring.view_merge);
+        let new = || Window { prepared: Prepared::new(), preparation: None };
+        self.windows.resize_with(request.windows(), new);
+        self.windows.iter_mut().for_each(|window| window.preparation = None);
+        self.scores.retain(|s| (s.size(), s.classes(), s.merge()) == (size, classes, merge));
+        self.scores.resize_with(request.windows(), || WindowScores::new(size, classes, merge));
+        // A request that failed may have left some.
+        self.items.clear();
     }
 
     /// All views that the model sees at one size, in batches of one fixed shape.
     fn run_size(
         &mut self,
-        turn: &Turn<'_>,
-        networks: &mut Networks,
+        run: &MemberRun<'_>,
+        request: &mut ScoreRequest<'_>,
+        sink: &mut ScoreSink<'_>,
         seconds: &mut StageSeconds,
     ) -> Result<(), Failure> {
-        let (group, signature) = (turn.task.group(), turn.signature);
-        let outer = group.window.outer();
-        let views: Vec<usize> =
-            (0..group.views.len()).filter(|&v| group.views[v].input_size(outer) == signature.size).collect();
-        let item_len = signature.channels as usize * signature.size.area() as usize;
-        let mut items: Vec<Item> = Vec::new();
-        for (window, place) in turn.unit.windows.clone().enumerate() {
-            self.prepare(turn, window, place, seconds)?;
-            for &view in &views {
-                items.push(Item { window, view });
-                let unchanged = self.windows[window].prepared.unchanged(group.views[view]).is_some();
-                if !(unchanged && signature.batch == 1) {
+        let (batch, input_len) = (run.signature.batch as usize, run.input_len());
+        for window in 0..request.windows() {
+            self.prepare(run, request, window, seconds)?;
+            for &view in &run.size.views {
+                self.items.push(BatchItem { window, view });
+                let prepared = &self.windows[window].prepared;
+                let unchanged = prepared.unchanged(run.group.views[view]).is_some();
+                if !(unchanged && batch == 1) {
                     let started = Instant::now();
-                    self.batch.resize(signature.batch as usize * item_len, 0.0);
-                    let at = (items.len() - 1) * item_len;
-                    let to = &mut self.batch[at..at + item_len];
-                    self.windows[window].prepared.view(group.views[view], to);
+                    self.batch.resize(batch * input_len, 0.0);
+                    let at = (self.items.len() - 1) * input_len;
+                    prepared.view(run.group.views[view], &mut self.batch[at..at + input_len]);
                     seconds.prepare += started.elapsed().as_secs_f64();
                 }
-                if items.len() == signature.batch as usize {
-                    self.infer(turn, networks, &items, seconds)?;
-                    items.clear();
+                if self.items.len() == batch {
+                    self.infer(run, request, sink, seconds)?;
                 }
             }
         }
-        if !items.is_empty() {
+        if !self.items.is_empty() {
             // The shape stays the same, so the last batch is filled up; what the filling says is not used.
-            self.batch[items.len() * item_len..].fill(0.0);
-            self.infer(turn, networks, &items, seconds)?;
+            self.batch[self.items.len() * input_len..].fill(0.0);
+            self.infer(run, request, sink, seconds)?;
         }
         Ok(())
     }
@@ -151,112 +170,95 @@ impl UnitRunner {
     /// Reads and normalises a window, unless a member before wanted the same.
     fn prepare(
         &mut self,
-        turn: &Turn<'_>,
+        run: &MemberRun<'_>,
+        request: &mut ScoreRequest<'_>,
         window: usize,
-        place: u64,
         seconds: &mut StageSeconds,
     ) -> Result<(), Failure> {
-        let (task, member, group) = (turn.task, turn.member, turn.task.group());
-        let (input, channels) = (&member.input, turn.signature.channels);
-        let window = &mut self.windows[window];
-        if window.padding != Some(input.padding) {
-            let started = Instant::now();
-            let rect = task.window(place).grown(group.window.margin);
-            self.reader.read(&task.image, task.grid.image(), rect, input.padding, &mut window.samples)?;
-            window.padding = Some(input.padding);
-            window.prepared_for = None;
-            seconds.read += started.elapsed().as_secs_f64();
+        let Window { prepared, preparation } = &mut self.windows[window];
+        if *preparation == Some(run.size.preparation) {
+            return Ok(());
         }
-        if !window.prepared_for.as_ref().is_some_and(|(i, c)| (i, *c) == (input, channels)) {
-            let started = Instant::now();
-            let outer = group.window.outer();
-            let Window { samples, prepared, .. } = window;
-            prepared.normalise(samples, outer, &task.image, input, channels, &group.views)?;
-            window.prepared_for = Some((input.clone(), channels));
-            seconds.prepare += started.elapsed().as_secs_f64();
-        }
+        *preparation = None;
+        let (image, input, channels) = (request.image(), &run.member.input, run.signature.channels);
+        let samples = request.samples(window, input.padding)?;
+        let started = Instant::now();
+        prepared.normalise(samples, run.group.window.outer(), image, input, channels, &run.group.views)?;
+        *preparation = Some(run.size.preparation);
+        seconds.prepare += started.elapsed().as_secs_f64();
         Ok(())
     }
 
+    /// Runs what is in the batch, and merges what comes out.
     fn infer(
         &mut self,
-        turn: &Turn<'_>,
-        networks: &mut Networks,
-        items: &[Item],
+        run: &MemberRun<'_>,
+        request: &ScoreRequest<'_>,
+        sink: &mut ScoreSink<'_>,
         seconds: &mut StageSeconds,
     ) -> Result<(), Failure> {
-        let Turn { task, member, signature, .. } = *turn;
-        let failed = |reason: String| format!("member {}: {reason}", member.name);
         let started = Instant::now();
-        let network = networks.get(member, signature)?;
-        let view = |item: &Item| task.group().views[item.view];
-        let as_it_is = match items {
-            [item] if signature.batch == 1 => self.windows[item.window].prepared.unchanged(view(item)),
+        let network = self.networks.get(run.size.network, run.member, run.signature)?;
+        let input_slice = match &self.items[..] {
+            [item] if run.signature.batch == 1 => {
+                self.windows[item.window].prepared.unchanged(run.view(item))
+            }
             _ => None,
         };
-        let said = network.run(as_it_is.unwrap_or(&self.batch)).map_err(|e| {
+        let output = network.run(input_slice.unwrap_or(&self.batch)).map_err(|e| {
             let failure = Failure::from(e);
-            Failure { reason: failed(failure.reason), ..failure }
+            Failure { reason: run.failed(&failure.reason), ..failure }
         })?;
         seconds.infer += started.elapsed().as_secs_f64();
         self.metrics.inference_duration.observe_duration(started.elapsed());
-        self.metrics.inference_batch.observe(items.len() as f64);
+        self.metrics.inference_batch.observe(self.items.len() as f64);
         let started = Instant::now();
-        let len = signature.classes as usize * signature.output_size.area() as usize;
-        for (item, planes) in items.iter().zip(said.chunks_exact(len)) {
-            let d4 = view(item).d4;
-            let (planes, size, part) = bring_back(planes, signature, member.fit, task, d4);
-            self.add(turn, item, &Raw { planes: &planes, size, part }, d4)
-                .map_err(|e| Failure::reject(failed(format!("{e}, view {}", view(item)))))?;
+        let len = run.signature.classes as usize * run.signature.output_size.area() as usize;
+        for (item, planes) in self.items.iter().zip(output.chunks_exact(len)) {
+            let view = run.view(item);
+            let (planes, size, part) =
+                invert_view(planes, run.signature, run.member.fit, &run.group.window, view.d4);
+            let raw = Raw { planes: &planes, size, part };
+            merge(run, request, sink, &mut self.scores[item.window], item, &raw)?;
         }
+        self.items.clear();
         seconds.stitch += started.elapsed().as_secs_f64();
         Ok(())
     }
+}
 
-    /// Merges a view in. The last view of the last member goes straight to the canvas, if its turn has come by then.
-    fn add(&mut self, turn: &Turn<'_>, item: &Item, raw: &Raw<'_>, d4: D4) -> Result<(), String> {
-        let Turn { task, unit, at, member, .. } = *turn;
-        let context = task.group_context();
-        let (transfer, to) = (context.transfers[at].of(d4), &context.to_merge_space);
-        let window = |k: usize| task.window(unit.windows.start + k as u64);
-        let scores = &mut self.scores[item.window];
-        let failed = |e| {
-            let place = window(item.window);
-            format!("{e} in the window at row {}, column {}", place.top, place.left)
-        };
-        if scores.views() + 1 < task.group().views.len() {
-            return scores.add(raw, d4, transfer).map_err(failed);
-        }
-        let canvas = if at + 1 == unit.members.end { task.canvas_for(unit) } else { None };
-        let Some(mut canvas) = canvas else {
-            let sums = &mut self.sums[item.window];
-            let mut add = |first: usize, rows: &[f32]| sums.add(first, &member.weights, rows);
-            return scores.finish(raw, d4, transfer, to, &mut add).map_err(failed);
-        };
-        if !self.straight {
-            // Windows before this one came too early.
-            for (k, sums) in self.sums[..item.window].iter().enumerate() {
-                canvas.add(window(k), &context.importance, sums);
-            }
-            self.straight = true;
-        }
-        let (place, sums) = (window(item.window), &self.sums[item.window]);
-        let mut add = |first: usize, rows: &[f32]| {
-            canvas.add_rows(place, &context.importance, sums, &member.weights, first, rows);
-        };
-        scores.finish(raw, d4, transfer, to, &mut add).map_err(failed)
-    }
+/// Merges a view into its window's `scores`; with the last one the member's scores go to the sink.
+fn merge(
+    run: &MemberRun<'_>,
+    request: &ScoreRequest<'_>,
+    sink: &mut ScoreSink<'_>,
+    scores: &mut WindowScores,
+    item: &BatchItem,
+    raw: &Raw<'_>,
+) -> Result<(), Failure> {
+    let view = run.view(item);
+    let (transfer, to) = (run.context.transfers.of(view.d4), &request.context().to_merge_space);
+    let merged = if scores.views() + 1 < run.group.views.len() {
+        scores.add(raw, view.d4, transfer)
+    } else {
+        let mut rows = |first: usize, rows: &[f32]| sink.add(item.window, run.at, first, rows);
+        scores.finish(raw, view.d4, transfer, to, &mut rows)
+    };
+    merged.map_err(|error| {
+        let Rect { top, left, .. } = request.rect(item.window);
+        let reason = format!("{error} in the window at row {top}, column {left}, view {view}");
+        Failure::reject(run.failed(&reason))
+    })
 }
 
 /// A view's planes at the window's own resolution, their size, and the part that is kept.
-fn bring_back<'a>(
+fn invert_view<'a>(
     planes: &'a [f32],
     signature: &Signature,
     fit: Fit,
-    task: &BlockTask,
+    window: &WindowSpec,
     d4: D4,
-) -> (std::borrow::Cow<'a, [f32]>, Size, Rect) {
-    let window = &task.group().window;
+) -> (Cow<'a, [f32]>, Size, Rect) {
     let inner = d4.apply_to_size(window.inner);
     let outer = d4.apply_to_size(window.outer());
     let margin = d4.apply_to_size(window.margin);
