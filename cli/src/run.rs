@@ -14,7 +14,7 @@ use marquetry_model::{Device, Runtime, SessionOptions};
 use marquetry_spec::JobSpec;
 use marquetry_telemetry::Metrics;
 use marquetry_transport::{Drain, MemoryQueue, TaskQueue};
-use marquetry_worker::{ImageOptions, NetworkSource, OrtSource, Worker, WorkerOptions};
+use marquetry_worker::{HostScorers, ImageOptions, OrtSource, ScorerSource, Worker, WorkerOptions};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -99,12 +99,9 @@ impl Local {
 
     fn worker(&self, spec: &JobSpec, queue: &Arc<dyn TaskQueue>) -> Result<Worker, Fatal> {
         let options = SessionOptions { intra_threads: self.threads.each, device: Device::Cpu };
-        let networks: Arc<dyn NetworkSource> = Arc::new(OrtSource::new(
-            self.runtime.clone(),
-            options,
-            self.storage.files.clone(),
-            Metrics::new(),
-        ));
+        let networks =
+            OrtSource::new(self.runtime.clone(), options, self.storage.files.clone(), Metrics::new());
+        let scorers: Arc<dyn ScorerSource> = Arc::new(HostScorers::new(Arc::new(networks), Metrics::new()));
         let options = WorkerOptions {
             lanes: self.threads.lanes,
             canvas_bytes: canvas_bytes(spec),
@@ -118,7 +115,7 @@ impl Local {
             deadline: None,
             metrics: Metrics::new(),
         };
-        Worker::start(NAME, self.storage.stores.clone(), Arc::clone(queue), &networks, &options)
+        Worker::start(NAME, self.storage.stores.clone(), Arc::clone(queue), &scorers, &options)
             .map_err(|e| Fatal::new(Exit::Unavailable, format!("cannot start threads: {e}")))
     }
 

@@ -8,7 +8,9 @@ use crate::process::{PATIENCE, Process};
 use crate::say;
 use crate::threads::Threads;
 use marquetry_model::SessionOptions;
-use marquetry_worker::{ImageOptions, NetworkSource, OrtSource, Worker, WorkerError, WorkerOptions};
+use marquetry_worker::{
+    HostScorers, ImageOptions, OrtSource, ScorerSource, Worker, WorkerError, WorkerOptions,
+};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,8 +22,9 @@ pub(crate) fn run(args: &WorkerArgs) -> Result<Exit, Fatal> {
     let threads = Threads::choose(args.lanes.lanes, args.lanes.threads);
     let session = SessionOptions { intra_threads: threads.each, device: args.device };
     let files = process.files().clone();
-    let networks: Arc<dyn NetworkSource> =
-        Arc::new(OrtSource::new(runtime.clone(), session, files.clone(), process.metrics().clone()));
+    let metrics = process.metrics();
+    let networks = OrtSource::new(runtime.clone(), session, files.clone(), metrics.clone());
+    let scorers: Arc<dyn ScorerSource> = Arc::new(HostScorers::new(Arc::new(networks), metrics.clone()));
     let options = WorkerOptions {
         lanes: threads.lanes,
         canvas_bytes: args.canvas_mb.saturating_mul(MB),
@@ -41,7 +44,7 @@ pub(crate) fn run(args: &WorkerArgs) -> Result<Exit, Fatal> {
         let queue = args.broker.connect().await?;
         ready();
         let drain = args.drain.listen();
-        let worker = Worker::start(&name, stores, queue, &networks, &options)
+        let worker = Worker::start(&name, stores, queue, &scorers, &options)
             .map_err(|e| Fatal::new(Exit::Unavailable, format!("cannot start threads: {e}")))?;
         say::note(&format!(
             "worker {name} is ready: ONNX Runtime {} on {}, {} lanes × {} threads",

@@ -1,30 +1,59 @@
 //! One task while lanes work on it.
 
 use crate::Failure;
-use crate::context::{GroupContext, PlanContext, passes, run_length};
-use crate::fold::{Fold, Outcome};
+use crate::context::{GroupContext, PlanContext, passes, plan_windows_together};
 use crate::image::OpenImage;
-use marquetry_ensemble::{Band, Canvas, WindowSums};
+use crate::ordered::{OrderedAccumulator, Ticket};
+use crate::scorer::PendingSums;
+use crate::tile_builder::{Outcome, TileBuilder};
+use marquetry_ensemble::{Band, Canvas};
 use marquetry_geometry::{Block, Grid, Rect};
 use marquetry_job::{Group, StageSeconds, tile};
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, MutexGuard};
 use std::time::Instant;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
+use tracing::Span;
 
 /// Most bytes of sums that wait for their turn, of one task.
-const HANDED_BYTES: u64 = 128 << 20;
+const PENDING_BYTES: u64 = 128 << 20;
+/// The number of what goes wrong when all items were added: any failure of an item comes before it.
+const AFTER_ALL_ITEMS: u64 = u64::MAX;
 
 /// A run of windows, and the members that they go through.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Unit {
+pub(crate) struct WorkItem {
     /// Its turn: canvases are added to in the order of the plan, whichever lane was first.
     pub(crate) seq: u64,
+    /// Places among the group's members.
     pub(crate) members: Range<usize>,
     /// Places among the block's windows, row-major.
     pub(crate) windows: Range<u64>,
+}
+
+impl WorkItem {
+    /// Number of windows.
+    pub(crate) const fn len(&self) -> usize {
+        (self.windows.end - self.windows.start) as usize
+    }
+}
+
+/// The right to add one item to a canvas.
+pub(crate) type CanvasTicket<'a> = Ticket<'a, Canvas, PendingSums>;
+
+/// What a task is about.
+#[derive(Debug)]
+pub(crate) struct BlockSpec {
+    pub(crate) context: Arc<PlanContext>,
+    pub(crate) image: Arc<OpenImage>,
+    pub(crate) grid: Grid,
+    /// Place of the group in the plan.
+    pub(crate) group: usize,
+    pub(crate) block: Block,
+    /// What lanes do for it is traced under this span.
+    pub(crate) span: Span,
 }
 
 /// One block, its image, and its canvas.
@@ -33,35 +62,54 @@ pub(crate) struct BlockTask {
     pub(crate) context: Arc<PlanContext>,
     pub(crate) image: Arc<OpenImage>,
     pub(crate) grid: Grid,
+    pub(crate) span: Span,
     group: usize,
     block: Block,
-    run_length: u64,
+    item_windows: u64,
     passes: Vec<Range<usize>>,
     next: AtomicU64,
     begun: CancellationToken,
     failed: AtomicBool,
-    fold: Fold,
+    canvas: OrderedAccumulator<Canvas, PendingSums>,
+    tile: TileBuilder,
 }
 
 impl BlockTask {
-    /// A task, and where its outcome will come.
+    /// A task that `lanes` lanes work on, `windows_together` windows at a time, and where its outcome will come.
     pub(crate) fn new(
-        context: Arc<PlanContext>,
-        image: Arc<OpenImage>,
-        grid: Grid,
-        group: usize,
-        block: Block,
+        spec: BlockSpec,
+        lanes: usize,
+        windows_together: u64,
     ) -> (Self, oneshot::Receiver<Outcome>) {
         let (done, outcome) = oneshot::channel();
-        let planned = &context.plan.scoring.groups[group];
-        let run_length = run_length(planned);
-        let runs = block.windows().div_ceil(run_length);
-        let passes = passes(&planned.members, runs);
-        let classes = context.plan.scoring.classes.len();
+        let BlockSpec { context, image, grid, group, block, span } = spec;
+        let (planned, classes) = (&context.plan.scoring.groups[group], context.plan.scoring.classes.len());
+        // Sums hang on the passes, and so they are cut by the plan's runs, not by the scorer's.
+        let passes = passes(&planned.members, block.windows().div_ceil(plan_windows_together(planned)));
+        let item_windows = windows_together.clamp(1, block.windows().max(1));
+        let items = block.windows().div_ceil(item_windows) * passes.len() as u64;
+        let item_bytes = planned.window.inner.area() * classes as u64 * 4 * item_windows;
+        let pending_max = ((PENDING_BYTES / item_bytes.max(1)) as usize).min(lanes);
         let canvas = Canvas::new(block.extent(&grid), classes, tile::ROWS_PER_FRAME);
-        let fold = Fold::new(canvas, runs * passes.len() as u64, done);
+        let tile = TileBuilder::new(canvas.bands(), done);
+        let canvas = OrderedAccumulator::new(canvas, items, pending_max);
         let (next, begun, failed) = (AtomicU64::new(0), CancellationToken::new(), AtomicBool::new(false));
-        (Self { context, image, grid, group, block, run_length, passes, next, begun, failed, fold }, outcome)
+        let task = Self {
+            context,
+            image,
+            grid,
+            span,
+            group,
+            block,
+            item_windows,
+            passes,
+            next,
+            begun,
+            failed,
+            canvas,
+            tile,
+        };
+        (task, outcome)
     }
 
     pub(crate) fn group(&self) -> &Group {
@@ -72,29 +120,45 @@ impl BlockTask {
         &self.context.groups[self.group]
     }
 
+    /// Number of classes.
+    pub(crate) fn classes(&self) -> usize {
+        self.context.plan.scoring.classes.len()
+    }
+
     /// Model runs of one window each.
     pub(crate) fn forwards(&self) -> u64 {
         self.block.windows() * self.group().members.len() as u64 * self.group().views.len() as u64
     }
 
-    /// The kept part of the window at `place`, row-major in the block.
-    pub(crate) fn window(&self, place: u64) -> Rect {
+    /// The kept part of window number `window` of the block, row-major.
+    pub(crate) fn rect(&self, window: u64) -> Rect {
         let cols = self.block.cols.len() as u64;
-        let (row, col) = ((place / cols) as usize, (place % cols) as usize);
+        let (row, col) = ((window / cols) as usize, (window % cols) as usize);
         self.grid.inner(self.block.rows.start + row, self.block.cols.start + col)
     }
 
-    /// The next unit that no lane has taken; `None` once all are taken.
-    pub(crate) fn take(&self) -> Option<Unit> {
+    /// The next item that no lane has taken; `None` once all are taken.
+    pub(crate) fn take(&self) -> Option<WorkItem> {
         let seq = self.next.fetch_add(1, Ordering::Relaxed);
         if seq == 0 {
             self.begun.cancel();
         }
+        self.item(seq)
+    }
+
+    /// Item number `seq`: passes one after the other, runs of windows row-major within each.
+    fn item(&self, seq: u64) -> Option<WorkItem> {
         let windows = self.block.windows();
-        let runs = windows.div_ceil(self.run_length);
+        let runs = windows.div_ceil(self.item_windows);
         let members = self.passes.get((seq / runs) as usize)?.clone();
-        let start = seq % runs * self.run_length;
-        Some(Unit { seq, members, windows: start..(start + self.run_length).min(windows) })
+        let start = seq % runs * self.item_windows;
+        Some(WorkItem { seq, members, windows: start..(start + self.item_windows).min(windows) })
+    }
+
+    /// The right to add `item`, which whoever took it must come back with: see [`add`](Self::add), [`fail`](Self::fail)
+    /// and [`leave_out`](Self::leave_out).
+    pub(crate) fn ticket(&self, item: &WorkItem) -> CanvasTicket<'_> {
+        self.canvas.ticket(item.seq)
     }
 
     /// Ends when a lane begins with it.
@@ -104,7 +168,7 @@ impl BlockTask {
 
     /// Leaves out what no lane has begun.
     pub(crate) fn abandon(&self) {
-        self.failed.store(true, Ordering::Relaxed);
+        self.fail(AFTER_ALL_ITEMS, Failure::passing("the task was given up"));
     }
 
     /// Whether there is no use in computing more of it.
@@ -112,59 +176,82 @@ impl BlockTask {
         self.failed.load(Ordering::Relaxed)
     }
 
-    /// The canvas, if it is `unit`'s turn to be added to it. It stays its turn until the unit is settled.
-    pub(crate) fn canvas_for(&self, unit: &Unit) -> Option<MutexGuard<'_, Canvas>> {
-        self.fold.is_turn(unit.seq).then(|| self.fold.canvas())
-    }
-
-    /// Adds a unit's sums to the canvas when its turn has come, unless `straight` says that they are there already.
-    /// What other lanes handed over before is added too where its turn follows. The bands that are ready then, for
-    /// [`store`](Self::store).
-    ///
-    /// A lane whose unit is too early hands it over and goes on, in exchange for other memory. Where too much is handed
-    /// over already it waits here for the units before its own: those were taken earlier, by lanes that are at work
-    /// on them, so the first of them never waits.
-    pub(crate) fn settle(
-        &self,
-        unit: Unit,
-        result: Result<StageSeconds, Failure>,
-        straight: bool,
-        sums: &mut Vec<WindowSums>,
-        lanes: usize,
-    ) -> Vec<Band> {
-        if result.is_err() {
-            self.failed.store(true, Ordering::Relaxed);
-        }
-        let classes = self.context.plan.scoring.classes.len() as u64;
-        let unit_bytes = self.group().window.inner.area() * classes * 4 * self.run_length;
-        let handed_max = ((HANDED_BYTES / unit_bytes.max(1)) as usize).min(lanes);
-        let add = |canvas: &mut Canvas, unit: &Unit, sums: &[WindowSums]| {
-            for (place, sums) in unit.windows.clone().zip(sums) {
-                canvas.add(self.window(place), &self.group_context().importance, sums);
+    /// Adds an item's sums to the canvas when its turn has come, and what other lanes handed over before where its turn
+    /// follows. Returns memory for other sums, and the bands that are ready, for [`encode`](Self::encode).
+    pub(crate) fn add(&self, ticket: CanvasTicket<'_>, sums: PendingSums) -> (PendingSums, Vec<Band>) {
+        let (mut bands, mut seconds) = (Vec::new(), StageSeconds::default());
+        let spent = ticket.submit(sums, |canvas, seq, pending| {
+            let started = Instant::now();
+            let item = self.item(seq).expect("an item that was taken");
+            if !pending.added_in_place {
+                for (window, sums) in item.windows.clone().zip(&pending.sums) {
+                    canvas.add(self.rect(window), &self.group_context().importance, sums);
+                }
             }
-        };
-        let bottom = |unit: &Unit| self.ready_above(unit);
-        self.fold.settle(unit, result, straight, sums, handed_max, add, bottom)
+            bands.extend(canvas.take_above(self.ready_above(&item)));
+            seconds.stitch += started.elapsed().as_secs_f64();
+        });
+        self.spend(seconds);
+        self.end_if_over();
+        (spent, bands)
     }
 
-    /// The row above which nothing is added any more once `unit` was.
-    fn ready_above(&self, unit: &Unit) -> i64 {
-        if self.passes.last() != Some(&unit.members) {
+    /// The row above which nothing is added any more once `item` was.
+    fn ready_above(&self, item: &WorkItem) -> i64 {
+        if self.passes.last() != Some(&item.members) {
             i64::MIN
-        } else if unit.windows.end == self.block.windows() {
+        } else if item.windows.end == self.block.windows() {
             i64::MAX
         } else {
-            self.window(unit.windows.end).top
+            self.rect(item.windows.end).top
         }
+    }
+
+    /// Gives an item back that is not computed, since the task has failed.
+    pub(crate) fn leave_out(&self, ticket: CanvasTicket<'_>) {
+        drop(ticket);
+        self.end_if_over();
+    }
+
+    /// Notes that item `seq` failed; its ticket must be gone. The task ends with the failure of its earliest item as
+    /// soon as no lane is at work on any.
+    pub(crate) fn fail(&self, seq: u64, failure: Failure) {
+        self.failed.store(true, Ordering::Relaxed);
+        self.canvas.abort();
+        self.tile.fail(seq, failure);
+        self.end_if_over();
+    }
+
+    fn end_if_over(&self) {
+        if self.canvas.is_over() {
+            self.tile.end_if_failed();
+        }
+    }
+
+    /// Counts time that was spent on it.
+    pub(crate) fn spend(&self, seconds: StageSeconds) {
+        self.tile.spend(seconds);
     }
 
     /// Makes a band's frame of the tile; the last one ends the task.
-    pub(crate) fn store(&self, band: Band) {
+    pub(crate) fn encode(&self, band: Band) {
         let started = Instant::now();
         let index = band.index;
         let importance = self.group_context().importance.sum_over(&self.grid, &self.block, band.part);
         let mean = band.into_mean(&importance, &self.group_context().weights);
-        let frame = tile::encode_rows(&mean, self.context.plan.scoring.tile);
-        self.fold.keep(index, frame, started.elapsed().as_secs_f64());
+        match tile::encode_rows(&mean, self.context.plan.scoring.tile) {
+            Ok(frame) => {
+                let store = started.elapsed().as_secs_f64();
+                self.spend(StageSeconds { store, ..StageSeconds::default() });
+                self.tile.insert(index, frame);
+            }
+            Err(error) => self.fail(AFTER_ALL_ITEMS, Failure::reject(error.to_string())),
+        }
+    }
+
+    /// Ends it because a lane panicked at a band or, if given, an item of it.
+    pub(crate) fn fail_by_panic(&self, item: Option<u64>, words: &str) {
+        let reason = format!("a bug: a lane panicked ({words}); the log above says where");
+        self.fail(item.unwrap_or(AFTER_ALL_ITEMS), Failure::bug(reason));
     }
 }

@@ -1,15 +1,16 @@
 //! A plan with what every task of it needs.
 
 use crate::Failure;
+use crate::network::NetworkKey;
 use marquetry_ensemble::{ImportanceMap, Transfer};
 use marquetry_geometry::D4;
-use marquetry_job::{Group, Member, Plan};
+use marquetry_job::{Group, Input, Member, Plan, Scoring};
 use std::ops::Range;
 
 /// Bytes of models that one pass over a block's windows may take turns with: a lane keeps them all open.
 const PASS_BYTES: u64 = 512 << 20;
-/// Units that a block should come to, so that several lanes find work in a small one.
-const UNITS_MIN: u64 = 16;
+/// Runs of windows through a pass that a block should come to, so that several lanes find work in a small one.
+const RUNS_MIN: u64 = 16;
 
 /// A plan with what every task of it needs.
 #[derive(Debug)]
@@ -24,10 +25,31 @@ pub(crate) struct PlanContext {
 #[derive(Debug)]
 pub(crate) struct GroupContext {
     pub(crate) importance: ImportanceMap,
-    pub(crate) transfers: Vec<Transfers>,
+    pub(crate) members: Vec<MemberContext>,
     pub(crate) to_merge_space: Transfer,
     /// Sum of the members' weights, per class.
     pub(crate) weights: Vec<f32>,
+    /// A weight of 1 for each class, for sums that have their weights in them.
+    pub(crate) unit_weights: Vec<f32>,
+}
+
+/// What every run of one member needs.
+#[derive(Debug)]
+pub(crate) struct MemberContext {
+    pub(crate) transfers: Transfers,
+    /// One for each of the member's signatures.
+    pub(crate) sizes: Vec<SizeContext>,
+}
+
+/// What every run of one member at one size needs.
+#[derive(Debug)]
+pub(crate) struct SizeContext {
+    /// Names the network among all that a lane has open.
+    pub(crate) network: NetworkKey,
+    /// Equal for all of a group's members and sizes that want a window's pixels alike.
+    pub(crate) preparation: usize,
+    /// Places among the group's views of those that are shown at this size.
+    pub(crate) views: Vec<usize>,
 }
 
 /// The transfers of one member: for views that keep left and right, and for those that swap them.
@@ -38,6 +60,21 @@ pub(crate) struct Transfers {
 }
 
 impl Transfers {
+    fn new(scoring: &Scoring, member: &Member) -> Result<Self, Failure> {
+        let classes = scoring.classes.len();
+        let channels = member.signatures.first().map_or(0, |s| s.classes as usize);
+        let upright = Transfer::new(member.applied, scoring.labelling, channels, classes, scoring.view_space)
+            .ok_or_else(|| {
+                let name = &member.name;
+                Failure::reject(format!("member {name}: {channels} channels cannot be {classes} classes"))
+            })?;
+        let mirrored = match &scoring.mirrored {
+            Some(order) if order.len() == channels => upright.mirrored(order),
+            _ => upright.clone(),
+        };
+        Ok(Self { upright, mirrored })
+    }
+
     pub(crate) const fn of(&self, d4: D4) -> &Transfer {
         if d4.is_reflection() { &self.mirrored } else { &self.upright }
     }
@@ -55,45 +92,59 @@ impl GroupContext {
     fn new(plan: &Plan, group: &Group) -> Result<Self, Failure> {
         let scoring = &plan.scoring;
         let classes = scoring.classes.len();
-        let mut transfers = Vec::new();
-        for member in &group.members {
-            let channels = member.signatures.first().map_or(0, |s| s.classes as usize);
-            let upright =
-                Transfer::new(member.applied, scoring.labelling, channels, classes, scoring.view_space)
-                    .ok_or_else(|| {
-                        let name = &member.name;
-                        Failure::reject(format!(
-                            "member {name}: {channels} channels cannot be {classes} classes"
-                        ))
-                    })?;
-            let mirrored = match &scoring.mirrored {
-                Some(order) if order.len() == channels => upright.mirrored(order),
-                _ => upright.clone(),
-            };
-            transfers.push(Transfers { upright, mirrored });
-        }
+        let mut preparations = Vec::new();
+        let member = |member| MemberContext::new(scoring, group, member, &mut preparations);
         Ok(Self {
             importance: group.importance.map(group.window.inner),
-            transfers,
+            members: group.members.iter().map(member).collect::<Result<_, _>>()?,
             to_merge_space: Transfer::between(scoring.view_space, scoring.space, scoring.labelling, classes),
             weights: group.weights(classes),
+            unit_weights: vec![1.0; classes],
         })
     }
 }
 
-/// Windows that go through the members together: as many as fill a batch with their views, or one.
-pub(crate) fn run_length(group: &Group) -> u64 {
+impl MemberContext {
+    /// `preparations` are the ways of preparing pixels that members before this one have, and become this one's too.
+    fn new<'a>(
+        scoring: &Scoring,
+        group: &Group,
+        member: &'a Member,
+        preparations: &mut Vec<(&'a Input, u32)>,
+    ) -> Result<Self, Failure> {
+        let outer = group.window.outer();
+        let mut sizes = Vec::new();
+        for signature in &member.signatures {
+            let wanted = (&member.input, signature.channels);
+            let preparation = preparations.iter().position(|p| *p == wanted).unwrap_or_else(|| {
+                preparations.push(wanted);
+                preparations.len() - 1
+            });
+            let shown = |&v: &usize| group.views[v].input_size(outer) == signature.size;
+            sizes.push(SizeContext {
+                network: NetworkKey::new(member, signature),
+                preparation,
+                views: (0..group.views.len()).filter(shown).collect(),
+            });
+        }
+        Ok(Self { transfers: Transfers::new(scoring, member)?, sizes })
+    }
+}
+
+/// Windows that fill a batch of the plan with their views, at least 1.
+pub(crate) fn plan_windows_together(group: &Group) -> u64 {
     let batch = |m: &Member| m.signatures.first().map_or(1, |s| u64::from(s.batch));
     let batch = group.members.iter().map(batch).max().unwrap_or(1);
     (batch / group.views.len() as u64).max(1)
 }
 
-/// The members in passes, each of which goes over all `runs` runs of windows of a block.
+/// The members in passes, each of which goes over all windows of a block; `runs` of them, each as long as fills the
+/// plan's batch.
 ///
 /// Mostly there is one pass: a window's pixels are read once for all members, and the canvas is added to once. It
-/// follows from the plan alone, since sums of floats hang on it.
+/// follows from the plan alone, since sums of floats hang on it: how many windows a scorer wants at once does not enter.
 pub(crate) fn passes(members: &[Member], runs: u64) -> Vec<Range<usize>> {
-    let most = (members.len() as u64 * runs).div_ceil(UNITS_MIN) as usize;
+    let most = (members.len() as u64 * runs).div_ceil(RUNS_MIN) as usize;
     let (mut passes, mut start, mut bytes) = (Vec::new(), 0, 0);
     for (at, member) in members.iter().enumerate() {
         if at > start && (at - start >= most || bytes + member.model_bytes > PASS_BYTES) {
@@ -107,13 +158,55 @@ pub(crate) fn passes(members: &[Member], runs: u64) -> Vec<Range<usize>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::passes;
-    use marquetry_ensemble::Applied;
-    use marquetry_geometry::Padding;
-    use marquetry_job::{Fit, Input, Member};
+pub(crate) mod tests {
+    use super::*;
+    use marquetry_ensemble::{Applied, Importance, Labelling, Space, View, ViewMerge};
+    use marquetry_geometry::{Edges, Padding, Size, WindowSpec};
+    use marquetry_job::{Element, Fit, Layout, OutputForm, PLAN_FORMAT, Scaling, Signature, TileDtype};
 
-    fn members(megabytes: &[u64]) -> Vec<Member> {
+    /// A model of three classes that takes squares.
+    pub(crate) fn signature(channels: u32, side_px: u32) -> Signature {
+        Signature {
+            input: "image".into(),
+            layout: Layout::Nchw,
+            channels,
+            size: Size::square(side_px),
+            batch: 1,
+            element_in: Element::F32,
+            dims: std::collections::BTreeMap::new(),
+            head: "scores".into(),
+            form: OutputForm::Nchw,
+            classes: 3,
+            output_size: Size::square(side_px),
+            element_out: Element::F32,
+        }
+    }
+
+    /// One group of members over windows of `side_px` px that share nothing, in logits.
+    pub(crate) fn scoring(side_px: u32, views: Vec<View>, members: Vec<Member>) -> Scoring {
+        let window = WindowSpec {
+            inner: Size::square(side_px),
+            margin: Size::new(0, 0),
+            stride: Size::square(side_px),
+            edges: Edges::Shift,
+        };
+        let scaling = Scaling::Factor(1.0);
+        Scoring {
+            format: PLAN_FORMAT,
+            classes: vec!["r".into(), "g".into(), "b".into()],
+            labelling: Labelling::Multilabel,
+            view_merge: ViewMerge::Mean,
+            view_space: Space::Logits,
+            space: Space::Logits,
+            mirrored: None,
+            tile: TileDtype::F32,
+            block_pixels: 1 << 20,
+            groups: vec![Group { scaling, window, importance: Importance::Gaussian, views, members }],
+        }
+    }
+
+    /// Members of these sizes that have no signature yet.
+    pub(crate) fn members(megabytes: &[u64]) -> Vec<Member> {
         let input = Input {
             bands: None,
             reversed: false,
@@ -143,6 +236,33 @@ mod tests {
     fn small_models_go_together_and_large_ones_apart() {
         assert_eq!(passes(&members(&[1, 1, 1]), 225).len(), 1);
         assert_eq!(passes(&members(&[300, 300, 100, 900, 10]), 225), [0..1, 1..3, 3..4, 4..5]);
+    }
+
+    #[test]
+    fn members_that_want_pixels_alike_share_a_preparation() {
+        let mut all = members(&[1, 1, 1, 1]);
+        all[1].input.mean = vec![0.5];
+        all[2].input.mean = vec![0.5];
+        for (k, member) in all.iter_mut().enumerate() {
+            let (channels, sha256) = (if k == 3 { 1 } else { 3 }, ["a", "b", "b", "a"][k]);
+            member.sha256 = sha256.into();
+            member.signatures = vec![signature(channels, 8), signature(channels, 16)];
+        }
+        let views = vec![View::IDENTITY, View { scale: 2.0, ..View::IDENTITY }, View::of(D4::HFLIP)];
+        let scoring = scoring(8, views, all);
+        let group = &scoring.groups[0];
+        let mut preparations = Vec::new();
+        let contexts: Vec<_> = group
+            .members
+            .iter()
+            .map(|m| MemberContext::new(&scoring, group, m, &mut preparations).unwrap().sizes)
+            .collect();
+        let of = |k: usize, size: usize| (contexts[k][size].preparation, contexts[k][size].network);
+        assert_eq!([of(0, 0).0, of(0, 1).0, of(1, 0).0, of(2, 1).0, of(3, 0).0], [0, 0, 1, 1, 2]);
+        assert_eq!(of(1, 0).1, of(2, 0).1, "one model of one size is one network, whatever its input is");
+        assert_ne!(of(1, 0).1, of(1, 1).1);
+        assert_ne!(of(0, 0).1, of(1, 0).1);
+        assert_eq!((&contexts[0][0].views[..], &contexts[0][1].views[..]), (&[0, 2][..], &[1][..]));
     }
 
     #[test]

@@ -21,6 +21,11 @@ impl Failure {
         Self { reason: reason.into(), retry: false }
     }
 
+    /// A failure of Marquetry itself: it counts as a try, and another one may go better.
+    pub fn bug(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), retry: true }
+    }
+
     /// A failure that may pass.
     pub fn passing(reason: impl Into<String>) -> Self {
         Self { reason: reason.into(), retry: true }

@@ -38,11 +38,11 @@ pub(crate) struct OpenImage {
 pub struct Images {
     limits: Limits,
     files: Files,
-    open: Mutex<HashMap<String, Arc<Slot>>>,
+    open: Mutex<HashMap<String, Arc<Shared>>>,
 }
 
 /// Where one image is, or is about to be; locked while it is opened.
-type Slot = Mutex<Weak<OpenImage>>;
+type Shared = Mutex<Weak<OpenImage>>;
 
 impl Images {
     /// No image opened yet.
@@ -58,9 +58,9 @@ impl Images {
     /// The image, opened now or shared with another task. Takes as long as fetching and decoding do; others that want
     /// the same image wait, so that no two tasks decode one image twice.
     pub(crate) fn open(&self, planned: &PlannedImage) -> Result<Arc<OpenImage>, Failure> {
-        let slot = self.slot(&planned.key);
-        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(image) = slot.upgrade() {
+        let shared = self.shared(&planned.key);
+        let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(image) = shared.upgrade() {
             return Ok(image);
         }
         let version = PlannedVersion {
@@ -71,16 +71,16 @@ impl Images {
         };
         let image = version.open(&self.files, &self.limits)?;
         let opened = Arc::new(OpenImage { image, statistics: OnceLock::new() });
-        *slot = Arc::downgrade(&opened);
+        *shared = Arc::downgrade(&opened);
         Ok(opened)
     }
 
-    fn slot(&self, key: &str) -> Arc<Slot> {
+    fn shared(&self, key: &str) -> Arc<Shared> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         // Those that nobody waits for and whose image is gone.
-        open.retain(|_, slot| {
-            Arc::strong_count(slot) > 1
-                || slot.lock().unwrap_or_else(PoisonError::into_inner).strong_count() > 0
+        open.retain(|_, shared| {
+            Arc::strong_count(shared) > 1
+                || shared.lock().unwrap_or_else(PoisonError::into_inner).strong_count() > 0
         });
         Arc::clone(open.entry(key.to_owned()).or_default())
     }

@@ -1,21 +1,25 @@
 //! The threads that compute.
 
 use crate::Failure;
-use crate::block::{BlockTask, Unit};
-use crate::network::{NetworkSource, Networks};
-use crate::unit::UnitRunner;
+use crate::block::{BlockSpec, BlockTask, CanvasTicket, WorkItem};
+use crate::read::WindowSamples;
+use crate::scorer::{PendingSums, ScoreRequest, ScoreSink, Scorer, ScorerSource};
+use crate::tile_builder::Outcome;
 use marquetry_ensemble::Band;
-use marquetry_telemetry::Metrics;
+use marquetry_job::StageSeconds;
+use std::any::Any;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use tokio::sync::oneshot;
 
-/// A fixed number of threads that take units of the oldest task first, and make the bands that are ready into frames
+/// A fixed number of threads that take items of the oldest task first, and make the bands that are ready into frames
 /// of the tile: all of a block's work is shared by all lanes up to its end.
 pub(crate) struct Lanes {
     shared: Arc<Shared>,
+    scorers: Arc<dyn ScorerSource>,
     threads: Vec<JoinHandle<()>>,
     /// A lane will not come back: nobody waits for it.
     given_up: AtomicBool,
@@ -38,7 +42,7 @@ struct Waiting {
 
 enum Work {
     Band(Band),
-    Unit(Unit),
+    Item(WorkItem),
 }
 
 impl Shared {
@@ -56,8 +60,8 @@ impl Shared {
                 waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
-            if let Some(unit) = task.take() {
-                return Some((task, Work::Unit(unit)));
+            if let Some(item) = task.take() {
+                return Some((task, Work::Item(item)));
             }
             waiting.tasks.pop_front();
         }
@@ -76,22 +80,19 @@ impl Shared {
 }
 
 impl Lanes {
-    /// Starts `n` lanes, each of which keeps networks of up to `bytes_max` bytes.
+    /// Starts `n` lanes, each of which keeps models of up to `model_bytes` bytes open.
     pub(crate) fn start(
         n: usize,
-        source: &Arc<dyn NetworkSource>,
-        bytes_max: u64,
-        metrics: &Metrics,
+        scorers: &Arc<dyn ScorerSource>,
+        model_bytes: u64,
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let spawn = |k| {
-            let (shared, networks) = (Arc::clone(&shared), Networks::new(Arc::clone(source), bytes_max));
-            let metrics = metrics.clone();
-            let lane = std::thread::Builder::new().name(format!("lane-{k}"));
-            lane.spawn(move || run(&shared, networks, n, &metrics))
+            let mut lane = Lane::new(Arc::clone(&shared), Arc::clone(scorers), model_bytes);
+            std::thread::Builder::new().name(format!("lane-{k}")).spawn(move || lane.run())
         };
         let threads = (0..n).map(spawn).collect::<Result<_, _>>()?;
-        Ok(Self { shared, threads, given_up: AtomicBool::new(false) })
+        Ok(Self { shared, scorers: Arc::clone(scorers), threads, given_up: AtomicBool::new(false) })
     }
 
     /// Model runs of one window each so far.
@@ -104,10 +105,14 @@ impl Lanes {
         self.given_up.store(true, Ordering::Relaxed);
     }
 
-    /// Gives a task to the lanes.
-    pub(crate) fn submit(&self, task: Arc<BlockTask>) {
-        self.shared.waiting().tasks.push_back(task);
+    /// Gives a block to the lanes; the task that it is now, and where its outcome will come.
+    pub(crate) fn submit(&self, spec: BlockSpec) -> (Arc<BlockTask>, oneshot::Receiver<Outcome>) {
+        let windows_together = self.scorers.windows_together(&spec.context.plan.scoring.groups[spec.group]);
+        let (task, outcome) = BlockTask::new(spec, self.threads.len(), windows_together);
+        let task = Arc::new(task);
+        self.shared.waiting().tasks.push_back(Arc::clone(&task));
         self.shared.changed.notify_all();
+        (task, outcome)
     }
 }
 
@@ -124,36 +129,101 @@ impl Drop for Lanes {
             return;
         }
         for thread in self.threads.drain(..) {
-            // A lane that panicked has already failed its task.
+            // What panics in a lane is caught there; nothing more is to be done about one that ended all the same.
             let _ = thread.join();
         }
     }
 }
 
-fn run(shared: &Shared, mut networks: Networks, lanes: usize, metrics: &Metrics) {
-    let mut runner = UnitRunner::new(metrics);
-    while let Some((task, work)) = shared.next() {
-        let unit = match work {
-            Work::Band(band) => {
-                task.store(band);
-                continue;
+/// What one thread keeps from one item to the next.
+struct Lane {
+    shared: Arc<Shared>,
+    scorers: Arc<dyn ScorerSource>,
+    model_bytes: u64,
+    /// Made when it is first needed, and again after a panic.
+    scorer: Option<Box<dyn Scorer>>,
+    samples: WindowSamples,
+    /// Memory for sums.
+    sums: PendingSums,
+}
+
+impl Lane {
+    fn new(shared: Arc<Shared>, scorers: Arc<dyn ScorerSource>, model_bytes: u64) -> Self {
+        let (samples, sums) = (WindowSamples::default(), PendingSums::default());
+        Self { shared, scorers, model_bytes, scorer: None, samples, sums }
+    }
+
+    /// Works until the lanes are to stop. A panic ends the task that it happens in, and nothing else.
+    fn run(&mut self) {
+        while let Some((task, work)) = Arc::clone(&self.shared).next() {
+            let _span = task.span.enter();
+            let seq = match &work {
+                Work::Band(_) => None,
+                Work::Item(item) => Some(item.seq),
+            };
+            let done = catch_unwind(AssertUnwindSafe(|| match work {
+                Work::Band(band) => task.encode(band),
+                Work::Item(item) => {
+                    let bands = self.compute(&task, &item);
+                    self.shared.submit_bands(&task, bands);
+                }
+            }));
+            if let Err(panic) = done {
+                // What it left half-done is not used again.
+                let fresh = Self::new(Arc::clone(&self.shared), Arc::clone(&self.scorers), self.model_bytes);
+                *self = fresh;
+                task.fail_by_panic(seq, words(&*panic));
             }
-            Work::Unit(unit) => unit,
-        };
-        let result = if task.has_failed() {
-            Err(Failure::reject("an earlier window of this block failed"))
-        } else {
-            // A bug in one model's path must not take other tasks with it.
-            catch_unwind(AssertUnwindSafe(|| runner.run(&task, &unit, &mut networks))).unwrap_or_else(|_| {
-                runner = UnitRunner::new(metrics);
-                Err(Failure::reject("a bug: computing a window panicked; the log above says where"))
-            })
-        };
-        if result.is_ok() {
-            let forwards = unit.windows.clone().count() * unit.members.len() * task.group().views.len();
-            shared.forwards.fetch_add(forwards as u64, Ordering::Relaxed);
         }
-        let bands = task.settle(unit, result, runner.straight, &mut runner.sums, lanes);
-        shared.submit_bands(&task, bands);
+    }
+
+    /// Computes an item and adds it to the canvas; the bands that are ready then.
+    fn compute(&mut self, task: &BlockTask, item: &WorkItem) -> Vec<Band> {
+        let ticket = task.ticket(item);
+        if task.has_failed() {
+            task.leave_out(ticket);
+            return Vec::new();
+        }
+        match self.score(task, item, &ticket) {
+            Ok(sums) => {
+                let forwards = item.len() * item.members.len() * task.group().views.len();
+                self.shared.forwards.fetch_add(forwards as u64, Ordering::Relaxed);
+                let (spent, bands) = task.add(ticket, sums);
+                self.sums = spent;
+                bands
+            }
+            Err(failure) => {
+                drop(ticket);
+                task.fail(item.seq, failure);
+                Vec::new()
+            }
+        }
+    }
+
+    fn score(
+        &mut self,
+        task: &BlockTask,
+        item: &WorkItem,
+        ticket: &CanvasTicket<'_>,
+    ) -> Result<PendingSums, Failure> {
+        let scorer = match &mut self.scorer {
+            Some(scorer) => scorer,
+            None => self.scorer.insert(self.scorers.open(self.model_bytes)?),
+        };
+        let mut request = ScoreRequest::new(task, item, &mut self.samples);
+        let mut sink = ScoreSink::new(task, item, ticket, std::mem::take(&mut self.sums));
+        let seconds = scorer.score(&mut request, &mut sink)?;
+        task.spend(StageSeconds { read: seconds.read + self.samples.seconds(), ..seconds });
+        sink.finish()
     }
 }
+
+/// What a panic said.
+fn words(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("it said nothing")
+}
+
+#[cfg(test)]
+#[path = "lane_tests.rs"]
+mod tests;

@@ -1,6 +1,7 @@
 //! Where lanes get their sessions from, and how many they keep.
 
 use crate::Failure;
+use lru::LruCache;
 use marquetry_job::{Member, Signature, hash};
 use marquetry_model::{Network, OrtNetwork, Runtime, SessionOptions};
 use marquetry_telemetry::Metrics;
@@ -85,17 +86,31 @@ impl NetworkSource for OrtSource {
     }
 }
 
+/// Names a network: one model under one signature, whichever plan asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct NetworkKey([u8; 32]);
+
+impl NetworkKey {
+    pub(crate) fn new(member: &Member, signature: &Signature) -> Self {
+        let signature = serde_json::to_vec(signature).expect("a plain struct becomes JSON");
+        let digest = hash(&[member.sha256.as_bytes(), b"\n", &signature]);
+        let mut key = [0; 32];
+        key.copy_from_slice(&digest.as_bytes()[..32]);
+        Self(key)
+    }
+}
+
 /// The networks of one lane; the one that was not used for longest goes when they come to too many bytes.
 pub(crate) struct Networks {
     source: Arc<dyn NetworkSource>,
     bytes_max: u64,
-    /// Most recently used last.
-    open: Vec<Open>,
+    /// Bytes of all that are open.
+    bytes: u64,
+    open: LruCache<NetworkKey, Open>,
     warned: bool,
 }
 
 struct Open {
-    key: (String, Signature),
     bytes: u64,
     runs: u32,
     network: Box<dyn Network>,
@@ -103,33 +118,35 @@ struct Open {
 
 impl Networks {
     pub(crate) fn new(source: Arc<dyn NetworkSource>, bytes_max: u64) -> Self {
-        Self { source, bytes_max, open: Vec::new(), warned: false }
+        Self { source, bytes_max, bytes: 0, open: LruCache::unbounded(), warned: false }
     }
 
-    /// The network of `member` for this signature, opened if need be.
+    /// The network that `key` names, which is of `member` for this signature; opened if need be.
     pub(crate) fn get(
         &mut self,
+        key: NetworkKey,
         member: &Member,
         signature: &Signature,
     ) -> Result<&mut dyn Network, Failure> {
-        let known = self.open.iter().position(|o| o.key.0 == member.sha256 && o.key.1 == *signature);
-        let open = if let Some(at) = known {
-            self.open.remove(at)
-        } else {
+        if !self.open.contains(&key) {
             let network = self.source.open(member, signature)?;
             let bytes = self.source.bytes(member);
-            while !self.open.is_empty()
-                && self.open.iter().map(|o| o.bytes).sum::<u64>() + bytes > self.bytes_max
-            {
-                let closed = self.open.remove(0);
-                self.warn_if_hasty(&closed);
-            }
-            Open { key: (member.sha256.clone(), signature.clone()), bytes, runs: 0, network }
-        };
-        self.open.push(open);
-        let last = self.open.len() - 1;
-        self.open[last].runs += 1;
-        Ok(&mut *self.open[last].network)
+            self.make_room(bytes);
+            self.bytes += bytes;
+            self.open.put(key, Open { bytes, runs: 0, network });
+        }
+        let open = self.open.get_mut(&key).expect("it is open by now");
+        open.runs += 1;
+        Ok(&mut *open.network)
+    }
+
+    /// Closes networks until `bytes` more have room, or none is left.
+    fn make_room(&mut self, bytes: u64) {
+        while self.bytes + bytes > self.bytes_max {
+            let Some((_, closed)) = self.open.pop_lru() else { return };
+            self.bytes -= closed.bytes;
+            self.warn_if_hasty(&closed);
+        }
     }
 
     /// Windows go through all members of a pass in turn; where those have no room together, each run opens its model.
@@ -143,5 +160,56 @@ impl Networks {
                 self.bytes_max >> 20
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    /// Networks that say how large they are; counts how often one was opened.
+    struct Sized(AtomicU32);
+
+    struct Nothing(Signature);
+
+    impl Network for Nothing {
+        fn signature(&self) -> &Signature {
+            &self.0
+        }
+
+        fn run(&mut self, _: &[f32]) -> Result<&[f32], marquetry_model::ModelError> {
+            Ok(&[])
+        }
+    }
+
+    impl NetworkSource for Sized {
+        fn open(&self, _: &Member, signature: &Signature) -> Result<Box<dyn Network>, Failure> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Ok(Box::new(Nothing(signature.clone())))
+        }
+
+        fn bytes(&self, member: &Member) -> u64 {
+            member.model_bytes
+        }
+    }
+
+    #[test]
+    fn the_one_that_was_not_used_for_longest_is_closed() {
+        let source = Arc::new(Sized(AtomicU32::new(0)));
+        let mut networks = Networks::new(Arc::clone(&source) as Arc<dyn NetworkSource>, 100);
+        let signature = crate::context::tests::signature(3, 8);
+        let mut opened = |megabytes: u64| {
+            let mut member = crate::context::tests::members(&[0]).remove(0);
+            (member.model_bytes, member.sha256) = (megabytes, megabytes.to_string());
+            let before = source.0.load(Ordering::Relaxed);
+            networks.get(NetworkKey::new(&member, &signature), &member, &signature).unwrap();
+            source.0.load(Ordering::Relaxed) > before
+        };
+        assert_eq!([40, 30, 40, 20, 30].map(&mut opened), [true, true, false, true, false]);
+        // 40 was used before 20 and 30, and both of them fit beside 50.
+        assert_eq!([50, 20, 30, 40].map(&mut opened), [true, false, false, true]);
+        // More than there is room for takes the place of all.
+        assert_eq!([500, 500, 40].map(&mut opened), [true, false, true]);
     }
 }

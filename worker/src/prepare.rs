@@ -3,7 +3,7 @@
 use crate::Failure;
 use crate::image::OpenImage;
 use marquetry_ensemble::{View, resize_planes};
-use marquetry_geometry::Size;
+use marquetry_geometry::{D4, Size};
 use marquetry_job::Input;
 
 /// One window as a model's channels, normalised, in the image's orientation: `[C, H, W]`.
@@ -90,10 +90,10 @@ impl Prepared {
         let turned = view.d4.apply_to_size(size);
         let shown = view.input_size(size);
         if shown == turned {
-            self.turn(view, size, turned, out);
+            self.apply_d4(view.d4, size, turned, out);
         } else {
             let mut planes = vec![0.0; turned.area() as usize * self.means.len()];
-            self.turn(view, size, turned, &mut planes);
+            self.apply_d4(view.d4, size, turned, &mut planes);
             out.copy_from_slice(&resize_planes(&planes, turned, shown));
         }
         if view.brightness == 1.0 && view.contrast == 1.0 {
@@ -107,17 +107,18 @@ impl Prepared {
         }
     }
 
-    fn turn(&self, view: View, size: Size, turned: Size, out: &mut [f32]) {
+    /// Writes the window, of `size` px, as `d4` shows it: planes of `turned` px.
+    fn apply_d4(&self, d4: D4, size: Size, turned: Size, out: &mut [f32]) {
         let (area, width) = (size.area() as usize, turned.width as usize);
         for (from, to) in self.planes.chunks_exact(area).zip(out.chunks_exact_mut(area)) {
             for (y, row) in to.chunks_exact_mut(width).enumerate() {
-                let place = |x: u32| {
-                    let (r, c) = view.d4.source(size, y as u32, x);
+                let offset = |x: u32| {
+                    let (r, c) = d4.source(size, y as u32, x);
                     i64::from(r) * i64::from(size.width) + i64::from(c)
                 };
                 // The element is affine: one step along a row of the view is one fixed step in the window.
-                let first = place(0);
-                let step = if width > 1 { place(1) - first } else { 0 };
+                let first = offset(0);
+                let step = if width > 1 { offset(1) - first } else { 0 };
                 if step == 1 {
                     row.copy_from_slice(&from[first as usize..][..width]);
                 } else {

@@ -1,13 +1,65 @@
-//! The pixels of one window, resized and padded as its group asks.
+//! The pixels of windows, resized and padded as their group asks.
 
 use crate::Failure;
 use crate::image::OpenImage;
 use marquetry_geometry::{Padding, Rect, Size, Tap, taps};
 use marquetry_raster::read::Pixels;
+use std::time::Instant;
+
+/// The samples of the windows of one work item, read when they are asked for. Memory is kept from one item to the next.
+#[derive(Debug, Default)]
+pub(crate) struct WindowSamples {
+    reader: WindowReader,
+    windows: Vec<Samples>,
+    /// Seconds spent on reading for this item.
+    seconds: f64,
+}
+
+#[derive(Debug, Default)]
+struct Samples {
+    /// `[bands, H, W]`.
+    values: Vec<f32>,
+    /// How they are padded; none if nothing was read.
+    padding: Option<Padding>,
+}
+
+impl WindowSamples {
+    /// Forgets the item before; the next one has `windows` windows.
+    pub(crate) fn start(&mut self, windows: usize) {
+        self.windows.resize_with(windows, Samples::default);
+        self.windows.iter_mut().for_each(|samples| samples.padding = None);
+        self.seconds = 0.0;
+    }
+
+    /// Samples of `window`, which is number `k` of the item; read unless they are there with the same padding.
+    pub(crate) fn get(
+        &mut self,
+        k: usize,
+        image: &OpenImage,
+        scaled: Size,
+        window: Rect,
+        padding: Padding,
+    ) -> Result<&[f32], Failure> {
+        let samples = &mut self.windows[k];
+        if samples.padding != Some(padding) {
+            samples.padding = None;
+            let started = Instant::now();
+            self.reader.read(image, scaled, window, padding, &mut samples.values)?;
+            samples.padding = Some(padding);
+            self.seconds += started.elapsed().as_secs_f64();
+        }
+        Ok(&samples.values)
+    }
+
+    /// Seconds spent on reading for this item.
+    pub(crate) const fn seconds(&self) -> f64 {
+        self.seconds
+    }
+}
 
 /// Reads windows; keeps its buffers from one to the next.
 #[derive(Debug, Default)]
-pub(crate) struct WindowReader {
+struct WindowReader {
     pixels: Pixels,
     resized: Vec<f32>,
 }
@@ -15,7 +67,7 @@ pub(crate) struct WindowReader {
 /// Where the rows (or columns) of a window come from, along one axis of the scaled image.
 struct Axis {
     /// For each pixel of the window the scaled image's pixel that stands for it, counted from `first`.
-    places: Vec<Option<u32>>,
+    sources: Vec<Option<u32>>,
     first: u32,
     len: u32,
 }
@@ -26,21 +78,21 @@ impl Axis {
             (start..start + i64::from(window)).map(|i| padding.source(i, length)).collect();
         let first = sources.iter().flatten().min().copied().unwrap_or(0);
         let last = sources.iter().flatten().max().copied().unwrap_or(0);
-        let places = sources.into_iter().map(|s| s.map(|s| s - first)).collect();
-        Self { places, first, len: last - first + 1 }
+        let sources = sources.into_iter().map(|s| s.map(|s| s - first)).collect();
+        Self { sources, first, len: last - first + 1 }
     }
 
     /// Whether every pixel stands for itself.
-    fn is_straight(&self) -> bool {
-        self.places.len() == self.len as usize
-            && self.places.iter().enumerate().all(|(i, place)| *place == Some(i as u32))
+    fn is_contiguous(&self) -> bool {
+        self.sources.len() == self.len as usize
+            && self.sources.iter().enumerate().all(|(i, source)| *source == Some(i as u32))
     }
 }
 
 impl WindowReader {
     /// Sample values of `window`, a rectangle of the image resized to `scaled` px, as planes `[bands, H, W]`.
     /// Constant padding is left as NaN, for the caller to fill in after normalising.
-    pub(crate) fn read(
+    fn read(
         &mut self,
         image: &OpenImage,
         scaled: Size,
@@ -54,7 +106,7 @@ impl WindowReader {
         let native = image.image.info().size;
         if scaled == native {
             image.image.read(part, &mut self.pixels)?;
-            if rows.is_straight() && cols.is_straight() {
+            if rows.is_contiguous() && cols.is_contiguous() {
                 // Nothing lies beyond the border: the pixels are the window.
                 std::mem::swap(&mut self.pixels.data, out);
                 return Ok(());
@@ -102,21 +154,21 @@ impl WindowReader {
     }
 }
 
-/// Copies `part`'s planes into window planes, each pixel from the place that stands for it.
+/// Copies `part`'s planes into window planes, each pixel from the one that stands for it.
 fn gather(planes: &[f32], part: Size, rows: &Axis, cols: &Axis, out: &mut Vec<f32>) {
     let width = part.width as usize;
-    let straight = cols.is_straight();
+    let contiguous = cols.is_contiguous();
     out.clear();
     for plane in planes.chunks_exact(part.area() as usize) {
-        for row in &rows.places {
+        for row in &rows.sources {
             let Some(row) = row.map(|r| &plane[r as usize * width..][..width]) else {
-                out.extend(std::iter::repeat_n(f32::NAN, cols.places.len()));
+                out.extend(std::iter::repeat_n(f32::NAN, cols.sources.len()));
                 continue;
             };
-            if straight {
+            if contiguous {
                 out.extend_from_slice(row);
             } else {
-                out.extend(cols.places.iter().map(|c| c.map_or(f32::NAN, |c| row[c as usize])));
+                out.extend(cols.sources.iter().map(|c| c.map_or(f32::NAN, |c| row[c as usize])));
             }
         }
     }

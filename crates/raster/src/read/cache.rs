@@ -41,7 +41,8 @@ impl Chunks {
         Self { budget, state: Mutex::default(), changed: Condvar::new() }
     }
 
-    /// Gives chunk `key`, of `bytes` bytes once decoded, to `read`, after `decode` where it is not held.
+    /// Gives chunk `key`, of `bytes` bytes once decoded, to `read`, after `decode` where it is not held. A panic in either
+    /// leaves the chunk as it was before, for others.
     pub(super) fn with<R>(
         &self,
         key: u64,
@@ -51,11 +52,18 @@ impl Chunks {
     ) -> Result<R, Fault> {
         let data = match self.acquire(key, bytes) {
             Some(data) => data,
-            None => self.fill(key, decode())?,
+            None => {
+                let decoding = Decoding { chunks: self, key };
+                let decoded = decode();
+                std::mem::forget(decoding);
+                self.fill(key, decoded)?
+            }
         };
+        let reading = Reading { chunks: self, key };
         let result = read(&data);
+        // In this order: what may be thrown away must be held by nobody.
         drop(data);
-        self.release(key);
+        drop(reading);
         Ok(result)
     }
 
@@ -104,6 +112,11 @@ impl Chunks {
         result
     }
 
+    fn forget(&self, key: u64) {
+        self.lock().forget(key);
+        self.changed.notify_all();
+    }
+
     fn release(&self, key: u64) {
         let mut state = self.lock();
         state.clock += 1;
@@ -123,6 +136,31 @@ impl Chunks {
     }
 }
 
+/// A chunk that is being decoded. It is dropped when that panics: the room that was set aside for it is given back, and
+/// whoever waits for it decodes it.
+struct Decoding<'a> {
+    chunks: &'a Chunks,
+    key: u64,
+}
+
+impl Drop for Decoding<'_> {
+    fn drop(&mut self) {
+        self.chunks.forget(self.key);
+    }
+}
+
+/// A chunk that is being read: it stays until this is dropped.
+struct Reading<'a> {
+    chunks: &'a Chunks,
+    key: u64,
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        self.chunks.release(self.key);
+    }
+}
+
 impl State {
     /// Sets `bytes` aside, at the cost of idle chunks. Says whether there was room.
     fn make_room(&mut self, bytes: u64, budget: u64) -> bool {
@@ -138,5 +176,44 @@ impl State {
         if let Some(slot) = self.slots.remove(&key) {
             self.held_bytes -= slot.bytes;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    /// What `work` gives, if it ends at all.
+    fn in_time<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> R {
+        let (done, result) = mpsc::channel();
+        std::thread::spawn(move || done.send(work()));
+        result.recv_timeout(Duration::from_secs(20)).expect("nobody waits for ever")
+    }
+
+    #[test]
+    fn a_panic_while_decoding_gives_the_room_back_and_others_decode() {
+        let chunks = Arc::new(Chunks::new(10));
+        let panics = || -> Result<Vec<u8>, Fault> { panic!("a strange chunk") };
+        let panicked = catch_unwind(AssertUnwindSafe(|| chunks.with(1, 10, panics, <[u8]>::len)));
+        assert!(panicked.is_err());
+        assert_eq!(chunks.lock().held_bytes, 0);
+        let same = Arc::clone(&chunks);
+        assert_eq!(in_time(move || same.with(1, 10, || Ok(vec![7; 10]), <[u8]>::len).ok()), Some(10));
+        assert_eq!(in_time(move || chunks.with(2, 10, || Ok(vec![7; 9]), <[u8]>::len).ok()), Some(9));
+    }
+
+    #[test]
+    fn a_panic_while_reading_lets_go_of_the_chunk() {
+        let chunks = Arc::new(Chunks::new(10));
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            chunks.with(1, 10, || Ok(vec![7; 10]), |_| panic!("a strange row"))
+        }));
+        assert!(panicked.is_err());
+        assert_eq!(chunks.lock().idle.len(), 1, "it may be thrown away");
+        // Another chunk takes its room.
+        assert_eq!(in_time(move || chunks.with(2, 10, || Ok(vec![7; 9]), <[u8]>::len).ok()), Some(9));
     }
 }

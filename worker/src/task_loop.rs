@@ -1,11 +1,11 @@
 //! The loop of a worker: messages in, tiles and announcements out.
 
-use crate::block::BlockTask;
-use crate::fold::Outcome;
+use crate::block::{BlockSpec, BlockTask};
 use crate::image::ImageOptions;
 use crate::lane::Lanes;
-use crate::network::NetworkSource;
 use crate::plans::Plans;
+use crate::scorer::ScorerSource;
+use crate::tile_builder::Outcome;
 use crate::{Failure, Images};
 use bytes::Bytes;
 use marquetry_job::message::short_reason;
@@ -80,7 +80,7 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts the lanes of a worker that is called `name`.
+    /// Starts the lanes of a worker that is called `name`, each with a scorer of `scorers`.
     ///
     /// # Errors
     /// When threads cannot be started.
@@ -88,14 +88,14 @@ impl Worker {
         name: &str,
         stores: Stores,
         queue: Arc<dyn TaskQueue>,
-        networks: &Arc<dyn NetworkSource>,
+        scorers: &Arc<dyn ScorerSource>,
         options: &WorkerOptions,
     ) -> std::io::Result<Self> {
         let lanes = options.lanes.max(1);
         let canvas_kib = u32::try_from(options.canvas_bytes / KIB).unwrap_or(u32::MAX).max(1);
         Ok(Self {
             name: name.to_owned(),
-            lanes: Lanes::start(lanes, networks, options.model_bytes / lanes as u64, &options.metrics)?,
+            lanes: Lanes::start(lanes, scorers, options.model_bytes / lanes as u64)?,
             images: Arc::new(Images::new(&options.images)),
             plans: Plans::default(),
             runs: Known::new(RUN_BELIEVED),
@@ -242,15 +242,16 @@ impl Worker {
         drop(admitted);
 
         let started = Instant::now();
-        let (images, wanted) = (Arc::clone(&self.images), planned.clone());
-        let image = blocking(move || images.open(&wanted)).await??;
+        let (images, wanted) = (Arc::clone(&self.images), Arc::clone(&context));
+        let image = blocking(move || images.open(&wanted.plan.images[id.image as usize])).await??;
         let open_seconds = started.elapsed().as_secs_f64();
 
+        let (group, block) = (id.group as usize, block.clone());
+        let span = tracing::debug_span!("task", image = %planned.id, group, block = id.block);
+        let context_of_task = Arc::clone(&context);
         let (task, outcome) =
-            BlockTask::new(Arc::clone(&context), image, grid, id.group as usize, block.clone());
+            self.lanes.submit(BlockSpec { context: context_of_task, image, grid, group, block, span });
         let forwards = task.forwards();
-        let task = Arc::new(task);
-        self.lanes.submit(Arc::clone(&task));
         let stopped = |_| Failure::passing("the worker was stopped");
         let Some(outcome) = self.in_time(&task, outcome).await.map_err(stopped)? else {
             return Ok(Worked::NotBegun);
@@ -273,7 +274,7 @@ impl Worker {
                 .map(|m| m.sha256.clone())
                 .collect(),
         };
-        let tile_bytes = keep(store, &key, header, frames, &mut seconds).await?;
+        let tile_bytes = store_tile(store, &key, header, frames, &mut seconds).await?;
         drop(permit);
         Ok(Worked::Said(Event::Tile { task: id, tile_bytes, forwards, seconds }))
     }
@@ -329,7 +330,7 @@ async fn stored(store: &dyn ObjectStore, key: &str) -> Result<Option<u64>, Failu
     }
 }
 
-async fn keep(
+async fn store_tile(
     store: &dyn ObjectStore,
     key: &str,
     header: TileHeader,

@@ -1,0 +1,274 @@
+//! The scorer that shows views, brings them back and merges them in code: one network for each member and size.
+
+use super::{ScoreRequest, ScoreSink, Scorer, ScorerSource};
+use crate::Failure;
+use crate::context::{MemberContext, SizeContext, plan_windows_together};
+use crate::network::{NetworkSource, Networks};
+use crate::prepare::Prepared;
+use marquetry_ensemble::{Raw, View, WindowScores, resize_planes};
+use marquetry_geometry::{D4, Rect, Size, WindowSpec};
+use marquetry_job::{Fit, Group, Member, Signature, StageSeconds};
+use marquetry_telemetry::Metrics;
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Scorers that run networks of a [`NetworkSource`].
+pub struct HostScorers {
+    networks: Arc<dyn NetworkSource>,
+    metrics: Metrics,
+}
+
+impl HostScorers {
+    /// Scorers whose networks come from `networks`; their runs are counted in `metrics`.
+    pub fn new(networks: Arc<dyn NetworkSource>, metrics: Metrics) -> Self {
+        Self { networks, metrics }
+    }
+}
+
+impl ScorerSource for HostScorers {
+    fn open(&self, model_bytes: u64) -> Result<Box<dyn Scorer>, Failure> {
+        Ok(Box::new(HostScorer {
+            networks: Networks::new(Arc::clone(&self.networks), model_bytes),
+            metrics: self.metrics.clone(),
+            windows: Vec::new(),
+            items: Vec::new(),
+            batch: Vec::new(),
+            scores: Vec::new(),
+        }))
+    }
+
+    /// As many as fill the plan's batch with their views: with fewer every run would be filled up with nothing, and with
+    /// more there is nothing to gain.
+    fn windows_together(&self, group: &Group) -> u64 {
+        plan_windows_together(group)
+    }
+}
+
+/// Memory that is kept from one request to the next, and the networks of one lane.
+struct HostScorer {
+    networks: Networks,
+    metrics: Metrics,
+    windows: Vec<Window>,
+    /// What is in the batch.
+    items: Vec<BatchItem>,
+    /// `[batch, channels, H, W]`.
+    batch: Vec<f32>,
+    /// For each window what the views of one member said so far.
+    scores: Vec<WindowScores>,
+}
+
+/// The pixels of one window as a model's channels, for all members that want them alike.
+struct Window {
+    prepared: Prepared,
+    /// Which way of preparing ([`SizeContext::preparation`]); none if nothing is there.
+    preparation: Option<usize>,
+}
+
+/// One view of one window, waiting in a batch.
+struct BatchItem {
+    window: usize,
+    view: usize,
+}
+
+/// What is the same for all runs of one member at one size.
+struct MemberRun<'a> {
+    group: &'a Group,
+    /// The member's place in the group.
+    at: usize,
+    member: &'a Member,
+    context: &'a MemberContext,
+    signature: &'a Signature,
+    size: &'a SizeContext,
+}
+
+impl MemberRun<'_> {
+    /// Numbers in one view of one window.
+    fn input_len(&self) -> usize {
+        self.signature.channels as usize * self.signature.size.area() as usize
+    }
+
+    fn view(&self, item: &BatchItem) -> View {
+        self.group.views[item.view]
+    }
+
+    fn failed(&self, reason: &str) -> String {
+        format!("member {}: {reason}", self.member.name)
+    }
+}
+
+impl Scorer for HostScorer {
+    fn score(
+        &mut self,
+        request: &mut ScoreRequest<'_>,
+        sink: &mut ScoreSink<'_>,
+    ) -> Result<StageSeconds, Failure> {
+        let mut seconds = StageSeconds::default();
+        let (group, context) = (request.group(), request.context());
+        self.start(request);
+        for at in request.members() {
+            let (member, context) = (&group.members[at], &context.members[at]);
+            self.scores.iter_mut().for_each(WindowScores::reset);
+            for (signature, size) in member.signatures.iter().zip(&context.sizes) {
+                let run = MemberRun { group, at, member, context, signature, size };
+                self.run_size(&run, request, sink, &mut seconds)?;
+            }
+        }
+        Ok(seconds)
+    }
+}
+
+impl HostScorer {
+    /// Makes room for the request, and forgets the one before.
+    fn start(&mut self, request: &ScoreRequest<'_>) {
+        let (scoring, size) = (request.scoring(), request.group().window.inner);
+        let (classes, merge) = (scoring.classes.len(), scoring.view_merge);
+        let new = || Window { prepared: Prepared::new(), preparation: None };
+        self.windows.resize_with(request.windows(), new);
+        self.windows.iter_mut().for_each(|window| window.preparation = None);
+        self.scores.retain(|s| (s.size(), s.classes(), s.merge()) == (size, classes, merge));
+        self.scores.resize_with(request.windows(), || WindowScores::new(size, classes, merge));
+        // A request that failed may have left some.
+        self.items.clear();
+    }
+
+    /// All views that the model sees at one size, in batches of one fixed shape.
+    fn run_size(
+        &mut self,
+        run: &MemberRun<'_>,
+        request: &mut ScoreRequest<'_>,
+        sink: &mut ScoreSink<'_>,
+        seconds: &mut StageSeconds,
+    ) -> Result<(), Failure> {
+        let (batch, input_len) = (run.signature.batch as usize, run.input_len());
+        for window in 0..request.windows() {
+            self.prepare(run, request, window, seconds)?;
+            for &view in &run.size.views {
+                self.items.push(BatchItem { window, view });
+                let prepared = &self.windows[window].prepared;
+                let unchanged = prepared.unchanged(run.group.views[view]).is_some();
+                if !(unchanged && batch == 1) {
+                    let started = Instant::now();
+                    self.batch.resize(batch * input_len, 0.0);
+                    let at = (self.items.len() - 1) * input_len;
+                    prepared.view(run.group.views[view], &mut self.batch[at..at + input_len]);
+                    seconds.prepare += started.elapsed().as_secs_f64();
+                }
+                if self.items.len() == batch {
+                    self.infer(run, request, sink, seconds)?;
+                }
+            }
+        }
+        if !self.items.is_empty() {
+            // The shape stays the same, so the last batch is filled up; what the filling says is not used.
+            self.batch[self.items.len() * input_len..].fill(0.0);
+            self.infer(run, request, sink, seconds)?;
+        }
+        Ok(())
+    }
+
+    /// Reads and normalises a window, unless a member before wanted the same.
+    fn prepare(
+        &mut self,
+        run: &MemberRun<'_>,
+        request: &mut ScoreRequest<'_>,
+        window: usize,
+        seconds: &mut StageSeconds,
+    ) -> Result<(), Failure> {
+        let Window { prepared, preparation } = &mut self.windows[window];
+        if *preparation == Some(run.size.preparation) {
+            return Ok(());
+        }
+        *preparation = None;
+        let (image, input, channels) = (request.image(), &run.member.input, run.signature.channels);
+        let samples = request.samples(window, input.padding)?;
+        let started = Instant::now();
+        prepared.normalise(samples, run.group.window.outer(), image, input, channels, &run.group.views)?;
+        *preparation = Some(run.size.preparation);
+        seconds.prepare += started.elapsed().as_secs_f64();
+        Ok(())
+    }
+
+    /// Runs what is in the batch, and merges what comes out.
+    fn infer(
+        &mut self,
+        run: &MemberRun<'_>,
+        request: &ScoreRequest<'_>,
+        sink: &mut ScoreSink<'_>,
+        seconds: &mut StageSeconds,
+    ) -> Result<(), Failure> {
+        let started = Instant::now();
+        let network = self.networks.get(run.size.network, run.member, run.signature)?;
+        let input_slice = match &self.items[..] {
+            [item] if run.signature.batch == 1 => {
+                self.windows[item.window].prepared.unchanged(run.view(item))
+            }
+            _ => None,
+        };
+        let output = network.run(input_slice.unwrap_or(&self.batch)).map_err(|e| {
+            let failure = Failure::from(e);
+            Failure { reason: run.failed(&failure.reason), ..failure }
+        })?;
+        seconds.infer += started.elapsed().as_secs_f64();
+        self.metrics.inference_duration.observe_duration(started.elapsed());
+        self.metrics.inference_batch.observe(self.items.len() as f64);
+        let started = Instant::now();
+        let len = run.signature.classes as usize * run.signature.output_size.area() as usize;
+        for (item, planes) in self.items.iter().zip(output.chunks_exact(len)) {
+            let view = run.view(item);
+            let (planes, size, part) =
+                invert_view(planes, run.signature, run.member.fit, &run.group.window, view.d4);
+            let raw = Raw { planes: &planes, size, part };
+            merge(run, request, sink, &mut self.scores[item.window], item, &raw)?;
+        }
+        self.items.clear();
+        seconds.stitch += started.elapsed().as_secs_f64();
+        Ok(())
+    }
+}
+
+/// Merges a view into its window's `scores`; with the last one the member's scores go to the sink.
+fn merge(
+    run: &MemberRun<'_>,
+    request: &ScoreRequest<'_>,
+    sink: &mut ScoreSink<'_>,
+    scores: &mut WindowScores,
+    item: &BatchItem,
+    raw: &Raw<'_>,
+) -> Result<(), Failure> {
+    let view = run.view(item);
+    let (transfer, to) = (run.context.transfers.of(view.d4), &request.context().to_merge_space);
+    let merged = if scores.views() + 1 < run.group.views.len() {
+        scores.add(raw, view.d4, transfer)
+    } else {
+        let mut rows = |first: usize, rows: &[f32]| sink.add(item.window, run.at, first, rows);
+        scores.finish(raw, view.d4, transfer, to, &mut rows)
+    };
+    merged.map_err(|error| {
+        let Rect { top, left, .. } = request.rect(item.window);
+        let reason = format!("{error} in the window at row {top}, column {left}, view {view}");
+        Failure::reject(run.failed(&reason))
+    })
+}
+
+/// A view's planes at the window's own resolution, their size, and the part that is kept.
+fn invert_view<'a>(
+    planes: &'a [f32],
+    signature: &Signature,
+    fit: Fit,
+    window: &WindowSpec,
+    d4: D4,
+) -> (Cow<'a, [f32]>, Size, Rect) {
+    let inner = d4.apply_to_size(window.inner);
+    let outer = d4.apply_to_size(window.outer());
+    let margin = d4.apply_to_size(window.margin);
+    let part = Rect::new(i64::from(margin.height), i64::from(margin.width), inner);
+    if signature.output_size == outer {
+        // With `Centre` too: the model leaves nothing out, so the margin is the job's own.
+        (planes.into(), outer, part)
+    } else if fit == Fit::Centre {
+        (planes.into(), signature.output_size, Rect::whole(inner))
+    } else {
+        (resize_planes(planes, signature.output_size, outer).into(), outer, part)
+    }
+}
