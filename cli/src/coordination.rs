@@ -7,8 +7,8 @@ use crate::job::{JobFile, tables};
 use crate::summary;
 use bytes::Bytes;
 use marquetry_coordinator::{
-    Finished, Follow, FollowError, JobState, Planned, RunFacts, Stopped, TableError, Tables, Tally, new_run,
-    outputs_hash, report, settle,
+    Finished, JobRunner, JobState, Planned, RunError, RunFacts, Stopped, TableError, Tables, Tally, new_run,
+    outputs_hash, report, set_state,
 };
 use marquetry_job::{RunId, key};
 use marquetry_spec::{Output, Policy};
@@ -30,7 +30,7 @@ pub(crate) struct Coordination {
     scratch: PathBuf,
     started: Instant,
     /// Nothing is sent again for being late before this.
-    patience: Duration,
+    overdue_after: Duration,
 }
 
 impl Coordination {
@@ -42,7 +42,7 @@ impl Coordination {
         (uri, store): (String, Arc<dyn ObjectStore>),
         scratch: PathBuf,
         started: Instant,
-        patience: Duration,
+        overdue_after: Duration,
     ) -> Result<Self, Fatal> {
         if job.spec.failures.policy == Policy::Fail && !planned.rejected.is_empty() {
             return Err(Fatal::new(
@@ -53,7 +53,7 @@ impl Coordination {
         let tables = tables(&job, files, &planned)?;
         let outputs = outputs_hash(&job.spec);
         let run = new_run(&planned.plan.job, &uri);
-        Ok(Self { job, planned, tables, outputs, run, store, scratch, started, patience })
+        Ok(Self { job, planned, tables, outputs, run, store, scratch, started, overdue_after })
     }
 
     /// Stores the plan, publishes its tasks and follows them to the end.
@@ -68,7 +68,7 @@ impl Coordination {
         self.store.put(&key::plan(&plan.job), Bytes::from(json)).await.map_err(unavailable)?;
         let yaml = Bytes::from(spec.to_yaml());
         self.store.put(&key::spec(&plan.job, &self.outputs), yaml).await.map_err(unavailable)?;
-        let follow = Follow {
+        let runner = JobRunner {
             store: Arc::clone(&self.store),
             queue,
             run: &self.run,
@@ -78,13 +78,13 @@ impl Coordination {
             attempts_max: spec.failures.attempts,
             stop_at_loss: spec.failures.policy == Policy::Fail,
             keep_tiles: spec.tiles.keep,
-            patience: self.patience,
+            overdue_after: self.overdue_after,
             metrics,
         };
-        follow.run(each).await.map_err(|error| match error {
-            FollowError::Store(error) => unavailable(error),
-            FollowError::Queue(error) => lost_queue(error),
-            FollowError::Stopped(stopped @ (Stopped::Cancelled | Stopped::Replaced)) => {
+        runner.run(each).await.map_err(|error| match error {
+            RunError::Store(error) => unavailable(error),
+            RunError::Queue(error) => lost_queue(error),
+            RunError::Stopped(stopped @ (Stopped::Cancelled | Stopped::Replaced)) => {
                 Fatal::new(Exit::TryAgain, stopped)
             }
         })
@@ -106,7 +106,7 @@ impl Coordination {
             rejected: &self.planned.rejected,
         };
         if self.job.spec.failures.policy == Policy::Fail && !finished.is_whole() {
-            settle(&*self.store, &plan.job, JobState::Failed).await.map_err(unavailable)?;
+            set_state(&*self.store, &plan.job, JobState::Failed).await.map_err(unavailable)?;
             let reason = tally.losses.first().map_or("an image failed", |l| l.reason.as_str());
             let message =
                 format!("failures.policy is `fail`: {reason}; fix it and run the same command again");
@@ -126,7 +126,7 @@ impl Coordination {
             self.store.put(&key, Bytes::from(report::render(&page))).await.map_err(unavailable)?;
         }
         let state = if finished.is_whole() { JobState::Done } else { JobState::Partial };
-        settle(&*self.store, &plan.job, state).await.map_err(unavailable)?;
+        set_state(&*self.store, &plan.job, state).await.map_err(unavailable)?;
         summary::print(&finished, &facts(), format);
         Ok(if finished.is_whole() { Exit::Done } else { Exit::Partial })
     }

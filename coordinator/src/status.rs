@@ -1,12 +1,13 @@
 //! How far a job is, in the store for whoever asks.
 
-use crate::follow::Tally;
+use crate::job_runner::Tally;
 use marquetry_job::{Plan, Progress, RunId, key};
 use marquetry_spec::JobSpec;
 use marquetry_transport::{ObjectStore, StoreError};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::time::Instant;
 
 const VERSION: u32 = 1;
 /// Losses that are listed; the dead-letter topic and the report have them all.
@@ -75,7 +76,8 @@ pub struct Status {
     /// Who was heard of in the last minutes: name, and blocks or images done.
     pub workers: BTreeMap<String, u64>,
     /// Blocks that were sent and are not back.
-    pub outstanding: u64,
+    #[serde(rename = "outstanding")]
+    pub in_flight: u64,
     /// Tries that failed and were made again.
     pub retries: u64,
     /// Blocks and images that were out for too long and sent again.
@@ -123,7 +125,7 @@ pub fn unix_now() -> u64 {
 
 /// What a status needs beside the tally: who was there, and how fast it goes.
 #[derive(Debug)]
-pub(crate) struct Watch {
+pub(crate) struct RateTracker {
     started: u64,
     forwards: u64,
     seen: BTreeMap<String, (Instant, u64)>,
@@ -131,7 +133,7 @@ pub(crate) struct Watch {
     past: VecDeque<(Instant, u64)>,
 }
 
-impl Watch {
+impl RateTracker {
     pub(crate) fn new(forwards: u64) -> Self {
         Self { started: unix_now(), forwards, seen: BTreeMap::new(), past: VecDeque::new() }
     }
@@ -167,7 +169,7 @@ impl Watch {
         spec: &JobSpec,
         outputs: &str,
         tally: &Tally,
-        outstanding: u64,
+        in_flight: u64,
     ) -> Status {
         let now = Instant::now();
         let done = tally.forwards + tally.forwards_found;
@@ -197,7 +199,7 @@ impl Watch {
             forwards_per_second: rate,
             eta_seconds: (rate > 0.0).then(|| left / rate),
             workers: self.seen.iter().map(|(id, (_, done))| (id.clone(), *done)).collect(),
-            outstanding,
+            in_flight,
             retries: tally.retries,
             resent: tally.resent,
             losses: tally.losses.len() as u64,

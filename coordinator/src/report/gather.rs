@@ -1,6 +1,6 @@
 //! From a finished job to what its report shows.
 
-use crate::follow::Tally;
+use crate::job_runner::Tally;
 use crate::planning::Rejected;
 use crate::report::{Report, ReportClass, ReportFailure, ReportGroup, ReportImage, ReportMember};
 use marquetry_aggregator::Part;

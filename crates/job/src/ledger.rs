@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 
 /// What the coordinator must do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
+pub enum Action {
     /// Have a block computed.
     Compute {
         /// Which.
@@ -141,26 +141,30 @@ impl Ledger {
 
     /// Up to `max` blocks that were not handed out yet, image by image, so that the first images are finished early and
     /// their tiles can go; and, on the way, images of which every block was found. Empty when all is handed out.
-    pub fn advance(&mut self, max: usize) -> Vec<Step> {
-        let mut steps = Vec::new();
-        while steps.len() < max && (self.next.0 as usize) < self.images.len() {
+    pub fn advance(&mut self, max: usize) -> Vec<Action> {
+        let mut actions = Vec::new();
+        while actions.len() < max && (self.next.0 as usize) < self.images.len() {
             let (image, index) = self.next;
             let state = &self.images[image as usize];
             let all_found = state.open == 0 && index == 0;
             if all_found {
-                steps.extend(self.aggregate_if_ready(image));
+                actions.extend(self.aggregate_if_ready(image));
             } else if let Some(&done) = state.done.get(index as usize)
                 && state.stage == Stage::Computing
             {
                 self.next.1 += 1;
                 if !done {
-                    steps.push(Step::Compute { task: state.task(image, index), attempt: 1, replace: false });
+                    actions.push(Action::Compute {
+                        task: state.task(image, index),
+                        attempt: 1,
+                        replace: false,
+                    });
                 }
                 continue;
             }
             self.next = (image + 1, 0);
         }
-        steps
+        actions
     }
 
     /// Whether every block was handed out once.
@@ -169,14 +173,14 @@ impl Ledger {
     }
 
     /// Another attempt of something that has been out for too long. It is no failure, and whoever is first counts.
-    pub fn again(&mut self, step: &Step) -> Option<Step> {
-        match step {
-            Step::Compute { task, replace, .. } => {
+    pub fn resend(&mut self, action: &Action) -> Option<Action> {
+        match action {
+            Action::Compute { task, replace, .. } => {
                 let (state, index) = self.find(*task)?;
                 let open = !state.done[index] && state.stage == Stage::Computing;
                 open.then(|| self.compute_again(*task, *replace))
             }
-            Step::Aggregate { image, .. } => {
+            Action::Aggregate { image, .. } => {
                 let state = self.images.get_mut(*image as usize)?;
                 if state.stage != Stage::Aggregating {
                     return None;
@@ -184,13 +188,13 @@ impl Ledger {
                 state.attempt += 1;
                 Some(state.aggregate(*image))
             }
-            Step::GiveUp(_) => None,
+            Action::GiveUp(_) => None,
         }
     }
 
     /// Gives everything that was given up new tries.
-    pub fn reopen(&mut self) -> Vec<Step> {
-        let mut steps = Vec::new();
+    pub fn reopen(&mut self) -> Vec<Action> {
+        let mut actions = Vec::new();
         self.settled = 0;
         for task in std::mem::take(&mut self.lost) {
             let Some((state, index)) = self.find(task) else { continue };
@@ -205,21 +209,21 @@ impl Ledger {
             if let Some(tries) = self.tries.get_mut(&task) {
                 tries.failures = 0;
             }
-            steps.push(self.compute_again(task, false));
+            actions.push(self.compute_again(task, false));
         }
         for image in 0..self.images.len() as u32 {
             let state = &mut self.images[image as usize];
             if state.stage == Stage::Lost {
                 state.reopen();
                 self.progress.images_failed -= 1;
-                steps.extend(self.aggregate_if_ready(image));
+                actions.extend(self.aggregate_if_ready(image));
             }
         }
-        steps
+        actions
     }
 
     /// Takes an event in, and says what follows from it.
-    pub fn apply(&mut self, event: &Event) -> Vec<Step> {
+    pub fn apply(&mut self, event: &Event) -> Vec<Action> {
         match event {
             Event::Tile { task, .. } => {
                 if self.mark(*task) {
@@ -264,7 +268,7 @@ impl Ledger {
         Some((state, index as usize))
     }
 
-    fn task_failed(&mut self, task: TaskId, attempt: u32, reason: &str, retry: bool) -> Vec<Step> {
+    fn task_failed(&mut self, task: TaskId, attempt: u32, reason: &str, retry: bool) -> Vec<Action> {
         let Some((state, index)) = self.find(task) else { return Vec::new() };
         let open = !state.done[index] && state.stage == Stage::Computing;
         let attempts_max = self.attempts_max;
@@ -284,15 +288,15 @@ impl Ledger {
         self.progress.images_failed += u64::from(state.lost_blocks == 1);
         let loss =
             Loss { image: task.image, task: Some(task), attempts: failures, reason: reason.to_owned() };
-        let mut steps = vec![Step::GiveUp(loss)];
-        steps.extend(self.aggregate_if_ready(task.image));
-        steps
+        let mut actions = vec![Action::GiveUp(loss)];
+        actions.extend(self.aggregate_if_ready(task.image));
+        actions
     }
 
-    fn compute_again(&mut self, task: TaskId, replace: bool) -> Step {
+    fn compute_again(&mut self, task: TaskId, replace: bool) -> Action {
         let tries = self.tries.entry(task).or_insert(Tries { attempt: 1, failures: 0 });
         tries.attempt += 1;
-        Step::Compute { task, attempt: tries.attempt, replace }
+        Action::Compute { task, attempt: tries.attempt, replace }
     }
 
     fn image_failed(
@@ -302,7 +306,7 @@ impl Ledger {
         reason: &str,
         damaged: &[TaskId],
         retry: bool,
-    ) -> Vec<Step> {
+    ) -> Vec<Action> {
         let attempts_max = self.attempts_max;
         let Some(state) = self.images.get_mut(image as usize) else { return Vec::new() };
         if state.stage != Stage::Aggregating || attempt != state.attempt {
@@ -319,27 +323,27 @@ impl Ledger {
         }
         state.attempt += 1;
         state.stage = Stage::Computing;
-        let mut steps = Vec::new();
+        let mut actions = Vec::new();
         for task in damaged {
             let Some((state, index)) = self.find(task) else { continue };
             if std::mem::replace(&mut state.done[index], false) {
                 state.open += 1;
                 self.progress.tasks_done -= 1;
-                steps.push(self.compute_again(task, true));
+                actions.push(self.compute_again(task, true));
             }
         }
-        steps.extend(self.aggregate_if_ready(image));
-        steps
+        actions.extend(self.aggregate_if_ready(image));
+        actions
     }
 
-    fn lose_image(&mut self, image: u32, attempts: u32, reason: &str) -> Step {
+    fn lose_image(&mut self, image: u32, attempts: u32, reason: &str) -> Action {
         let state = &mut self.images[image as usize];
         state.stage = Stage::Lost;
         self.progress.images_failed += u64::from(state.lost_blocks == 0);
-        Step::GiveUp(Loss { image, task: None, attempts, reason: reason.to_owned() })
+        Action::GiveUp(Loss { image, task: None, attempts, reason: reason.to_owned() })
     }
 
-    fn aggregate_if_ready(&mut self, image: u32) -> Option<Step> {
+    fn aggregate_if_ready(&mut self, image: u32) -> Option<Action> {
         let state = &mut self.images[image as usize];
         if state.open > 0 || state.stage != Stage::Computing {
             return None;
@@ -393,9 +397,9 @@ impl ImageState {
         TaskId { image, group: group as u32, block: index - self.offsets[group] }
     }
 
-    fn aggregate(&mut self, image: u32) -> Step {
+    fn aggregate(&mut self, image: u32) -> Action {
         self.stage = Stage::Aggregating;
-        Step::Aggregate { image, attempt: self.attempt, partial: self.lost_blocks > 0 }
+        Action::Aggregate { image, attempt: self.attempt, partial: self.lost_blocks > 0 }
     }
 
     /// Back to where blocks are computed, with all tries of the image before it.

@@ -17,14 +17,17 @@ fn id(image: u32, group: u32, block: u32) -> TaskId {
     TaskId { image, group, block }
 }
 
-fn computes(steps: &[Step]) -> Vec<TaskId> {
-    steps.iter().filter_map(|s| if let Step::Compute { task, .. } = s { Some(*task) } else { None }).collect()
+fn computes(actions: &[Action]) -> Vec<TaskId> {
+    actions
+        .iter()
+        .filter_map(|s| if let Action::Compute { task, .. } = s { Some(*task) } else { None })
+        .collect()
 }
 
-fn aggregates(steps: &[Step]) -> Vec<u32> {
-    steps
+fn aggregates(actions: &[Action]) -> Vec<u32> {
+    actions
         .iter()
-        .filter_map(|s| if let Step::Aggregate { image, .. } = s { Some(*image) } else { None })
+        .filter_map(|s| if let Action::Aggregate { image, .. } = s { Some(*image) } else { None })
         .collect()
 }
 
@@ -60,13 +63,13 @@ fn what_is_stored_is_not_computed_again() {
 fn failures_are_tried_again_and_then_given_up() {
     let mut ledger = Ledger::new(&[vec![2]], 2);
     ledger.advance(usize::MAX);
-    let steps = ledger.apply(&failed(id(0, 0, 0), 1, true));
-    assert!(matches!(&steps[..], [Step::Compute { attempt: 2, replace: false, .. }]));
+    let actions = ledger.apply(&failed(id(0, 0, 0), 1, true));
+    assert!(matches!(&actions[..], [Action::Compute { attempt: 2, replace: false, .. }]));
     assert!(ledger.apply(&failed(id(0, 0, 0), 1, true)).is_empty(), "an old failure must change nothing");
-    let steps = ledger.apply(&failed(id(0, 0, 0), 2, true));
-    assert!(matches!(&steps[..], [Step::GiveUp(loss)] if loss.attempts == 2 && loss.reason == "no"));
-    let steps = ledger.apply(&tile(id(0, 0, 1)));
-    assert!(matches!(&steps[..], [Step::Aggregate { partial: true, .. }]));
+    let actions = ledger.apply(&failed(id(0, 0, 0), 2, true));
+    assert!(matches!(&actions[..], [Action::GiveUp(loss)] if loss.attempts == 2 && loss.reason == "no"));
+    let actions = ledger.apply(&tile(id(0, 0, 1)));
+    assert!(matches!(&actions[..], [Action::Aggregate { partial: true, .. }]));
     ledger.apply(&finished(0, true));
     assert!(ledger.is_complete() && ledger.progress().images_failed == 1);
 }
@@ -75,8 +78,10 @@ fn failures_are_tried_again_and_then_given_up() {
 fn a_reject_is_not_tried_again_and_an_image_without_blocks_is_lost() {
     let mut ledger = Ledger::new(&[vec![1]], 5);
     ledger.advance(usize::MAX);
-    let steps = ledger.apply(&failed(id(0, 0, 0), 1, false));
-    assert!(matches!(&steps[..], [Step::GiveUp(a), Step::GiveUp(b)] if a.task.is_some() && b.task.is_none()));
+    let actions = ledger.apply(&failed(id(0, 0, 0), 1, false));
+    assert!(
+        matches!(&actions[..], [Action::GiveUp(a), Action::GiveUp(b)] if a.task.is_some() && b.task.is_none())
+    );
     assert!(ledger.is_complete());
 }
 
@@ -93,11 +98,11 @@ fn damaged_tiles_are_computed_again() {
         damaged: vec![id(0, 0, 1)],
         retry: true,
     };
-    let steps = ledger.apply(&damage);
-    assert_eq!(computes(&steps), [id(0, 0, 1)]);
+    let actions = ledger.apply(&damage);
+    assert_eq!(computes(&actions), [id(0, 0, 1)]);
     assert!(ledger.apply(&damage).is_empty());
-    let steps = ledger.apply(&tile(id(0, 0, 1)));
-    assert!(matches!(&steps[..], [Step::Aggregate { attempt: 2, .. }]));
+    let actions = ledger.apply(&tile(id(0, 0, 1)));
+    assert!(matches!(&actions[..], [Action::Aggregate { attempt: 2, .. }]));
 }
 
 #[test]
@@ -115,16 +120,16 @@ fn any_number_of_tiles_may_be_damaged_but_none_for_ever() {
     }
     ledger.advance(usize::MAX);
     for block in 0..8 {
-        let steps = ledger.apply(&damaged(id(0, 0, block), block + 1));
-        assert_eq!(computes(&steps), [id(0, 0, block)]);
+        let actions = ledger.apply(&damaged(id(0, 0, block), block + 1));
+        assert_eq!(computes(&actions), [id(0, 0, block)]);
         assert_eq!(aggregates(&ledger.apply(&tile(id(0, 0, block)))), [0]);
     }
     // The disk that spoils a tile again and again is given up.
-    let steps = ledger.apply(&damaged(id(0, 0, 7), 9));
-    assert_eq!(computes(&steps), [id(0, 0, 7)]);
+    let actions = ledger.apply(&damaged(id(0, 0, 7), 9));
+    assert_eq!(computes(&actions), [id(0, 0, 7)]);
     ledger.apply(&tile(id(0, 0, 7)));
-    let steps = ledger.apply(&damaged(id(0, 0, 7), 10));
-    assert!(matches!(&steps[..], [Step::GiveUp(loss)] if loss.task.is_none()), "{steps:?}");
+    let actions = ledger.apply(&damaged(id(0, 0, 7), 10));
+    assert!(matches!(&actions[..], [Action::GiveUp(loss)] if loss.task.is_none()), "{actions:?}");
 }
 
 #[test]
@@ -133,9 +138,9 @@ fn work_is_handed_out_bit_by_bit() {
     ledger.found_tile(id(0, 0, 1));
     let mut handed = Vec::new();
     while !ledger.is_handed_out() {
-        let steps = ledger.advance(2);
-        assert!(steps.len() <= 2);
-        handed.extend(steps);
+        let actions = ledger.advance(2);
+        assert!(actions.len() <= 2);
+        handed.extend(actions);
     }
     assert_eq!(computes(&handed), [id(0, 0, 0), id(0, 0, 2), id(2, 0, 0), id(2, 0, 1), id(2, 1, 0)]);
     assert_eq!(aggregates(&handed), [1], "an image without blocks is put together at once");
@@ -146,19 +151,19 @@ fn what_was_out_too_long_is_sent_again_without_being_a_failure() {
     let mut ledger = Ledger::new(&[vec![1]], 2);
     let first = ledger.advance(9).remove(0);
     for n in 2..9 {
-        assert!(matches!(ledger.again(&first), Some(Step::Compute { attempt, .. }) if attempt == n));
+        assert!(matches!(ledger.resend(&first), Some(Action::Compute { attempt, .. }) if attempt == n));
     }
     assert!(
         ledger.apply(&failed(id(0, 0, 0), 1, true)).is_empty(),
         "the one that was too slow does not count"
     );
-    let steps = ledger.apply(&failed(id(0, 0, 0), 8, true));
-    assert!(matches!(&steps[..], [Step::Compute { attempt: 9, .. }]), "{steps:?}");
+    let actions = ledger.apply(&failed(id(0, 0, 0), 8, true));
+    assert!(matches!(&actions[..], [Action::Compute { attempt: 9, .. }]), "{actions:?}");
     let aggregate = ledger.apply(&tile(id(0, 0, 0))).remove(0);
-    assert_eq!(ledger.again(&first), None, "nothing is open");
-    assert!(matches!(ledger.again(&aggregate), Some(Step::Aggregate { attempt: 2, .. })));
+    assert_eq!(ledger.resend(&first), None, "nothing is open");
+    assert!(matches!(ledger.resend(&aggregate), Some(Action::Aggregate { attempt: 2, .. })));
     ledger.apply(&finished(0, false));
-    assert!(ledger.is_complete() && ledger.again(&aggregate).is_none());
+    assert!(ledger.is_complete() && ledger.resend(&aggregate).is_none());
 }
 
 #[test]
@@ -172,14 +177,14 @@ fn what_was_given_up_may_be_tried_again() {
     assert!(ledger.is_complete());
     assert_eq!((ledger.progress().images_done, ledger.progress().images_failed), (1, 2));
 
-    let steps = ledger.apply(&Event::Retry);
-    assert_eq!(computes(&steps), [id(0, 0, 0), id(1, 0, 0)]);
+    let actions = ledger.apply(&Event::Retry);
+    assert_eq!(computes(&actions), [id(0, 0, 0), id(1, 0, 0)]);
     assert!(!ledger.is_complete());
     assert_eq!((ledger.progress().images_done, ledger.progress().images_failed), (0, 0));
     assert!(ledger.apply(&Event::Retry).is_empty(), "there is nothing more to try");
-    let steps = [tile(id(0, 0, 0)), tile(id(1, 0, 0))].map(|event| ledger.apply(&event));
-    for (image, steps) in steps.iter().enumerate() {
-        let [Step::Aggregate { attempt, partial: false, .. }] = &steps[..] else { panic!("{steps:?}") };
+    let actions = [tile(id(0, 0, 0)), tile(id(1, 0, 0))].map(|event| ledger.apply(&event));
+    for (image, actions) in actions.iter().enumerate() {
+        let [Action::Aggregate { attempt, partial: false, .. }] = &actions[..] else { panic!("{actions:?}") };
         assert_eq!(*attempt, 2, "image {image}");
         ledger.apply(&finished(image as u32, false));
     }
@@ -194,13 +199,16 @@ fn an_image_with_gaps_does_not_count_when_the_gaps_are_being_filled() {
     let mut ledger = Ledger::new(&[vec![2]], 1);
     ledger.advance(usize::MAX);
     ledger.apply(&tile(id(0, 0, 0)));
-    let steps = ledger.apply(&failed(id(0, 0, 1), 1, false));
-    assert!(matches!(&steps[..], [Step::GiveUp(_), Step::Aggregate { partial: true, .. }]), "{steps:?}");
+    let actions = ledger.apply(&failed(id(0, 0, 1), 1, false));
+    assert!(
+        matches!(&actions[..], [Action::GiveUp(_), Action::Aggregate { partial: true, .. }]),
+        "{actions:?}"
+    );
     ledger.apply(&Event::Retry);
     ledger.apply(&finished(0, true));
     assert!(!ledger.is_complete());
-    let steps = ledger.apply(&tile(id(0, 0, 1)));
-    assert!(matches!(&steps[..], [Step::Aggregate { partial: false, .. }]), "{steps:?}");
+    let actions = ledger.apply(&tile(id(0, 0, 1)));
+    assert!(matches!(&actions[..], [Action::Aggregate { partial: false, .. }]), "{actions:?}");
     ledger.apply(&finished(0, true));
     assert!(!ledger.is_complete());
     ledger.apply(&finished(0, false));
@@ -213,7 +221,7 @@ proptest! {
     fn every_job_ends(seed: u64, attempts_max in 1..4_u32) {
         let mut dice = Dice(seed | 1);
         let mut ledger = Ledger::new(&[vec![3, 2], vec![4, 1], vec![0], vec![1]], attempts_max);
-        let mut open: Vec<Step> = Vec::new();
+        let mut open: Vec<Action> = Vec::new();
         let mut old: Vec<Event> = Vec::new();
         for _ in 0..10_000 {
             if ledger.is_complete() {
@@ -224,18 +232,18 @@ proptest! {
                 prop_assert!(!ledger.is_handed_out(), "nothing is open and the job has not ended");
                 continue;
             }
-            let step = open[dice.below(open.len())].clone();
-            let mut events = vec![dice.outcome(&step)];
+            let action = open[dice.below(open.len())].clone();
+            let mut events = vec![dice.outcome(&action)];
             if dice.below(4) == 0 {
-                open.extend(ledger.again(&step));
+                open.extend(ledger.resend(&action));
             } else {
-                open.retain(|s| *s != step);
+                open.retain(|s| *s != action);
             }
             if !old.is_empty() && dice.below(3) == 0 {
                 events.push(old[dice.below(old.len())].clone());
             }
             for event in events {
-                open.extend(ledger.apply(&event).into_iter().filter(|s| !matches!(s, Step::GiveUp(_))));
+                open.extend(ledger.apply(&event).into_iter().filter(|s| !matches!(s, Action::GiveUp(_))));
                 old.push(event);
             }
         }
@@ -258,17 +266,17 @@ impl Dice {
         (self.0 % n as u64) as usize
     }
 
-    fn outcome(&mut self, step: &Step) -> Event {
+    fn outcome(&mut self, action: &Action) -> Event {
         let (good, retry) = (self.below(3) > 0, self.below(4) > 0);
-        match *step {
-            Step::Compute { task, .. } if good => tile(task),
-            Step::Compute { task, attempt, .. } => failed(task, attempt, retry),
-            Step::Aggregate { image, partial, .. } if good => finished(image, partial),
-            Step::Aggregate { image, attempt, .. } => {
+        match *action {
+            Action::Compute { task, .. } if good => tile(task),
+            Action::Compute { task, attempt, .. } => failed(task, attempt, retry),
+            Action::Aggregate { image, partial, .. } if good => finished(image, partial),
+            Action::Aggregate { image, attempt, .. } => {
                 let damaged = if self.below(2) == 0 { vec![id(image, 0, 0)] } else { Vec::new() };
                 Event::ImageFailed { image, attempt, reason: "no".into(), damaged, retry }
             }
-            Step::GiveUp(_) => unreachable!("nobody works on what was given up"),
+            Action::GiveUp(_) => unreachable!("nobody works on what was given up"),
         }
     }
 }

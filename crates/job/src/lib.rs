@@ -9,7 +9,7 @@ mod plan;
 mod signature;
 pub mod tile;
 
-pub use ledger::{Ledger, Loss, Progress, Step};
+pub use ledger::{Action, Ledger, Loss, Progress};
 pub use message::{
     AggregateMessage, DeadLetter, Event, MessageError, ResultMessage, RunId, StageSeconds, TaskId,
     TaskMessage,

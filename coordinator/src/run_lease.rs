@@ -30,7 +30,7 @@ pub enum Stopped {
 /// Says in the store that this run counts, writes how far it is, and notices when it does not count any more.
 ///
 /// All of it happens beside the work: a store that is slow or away does not hold up a single message.
-pub(crate) struct Beacon {
+pub(crate) struct RunLease {
     store: Arc<dyn ObjectStore>,
     run: RunId,
     status: watch::Sender<Option<Status>>,
@@ -38,9 +38,9 @@ pub(crate) struct Beacon {
     keeping: JoinHandle<()>,
 }
 
-impl Beacon {
+impl RunLease {
     /// Makes this run the one that counts.
-    pub(crate) async fn light(store: Arc<dyn ObjectStore>, run: RunId) -> Result<Self, StoreError> {
+    pub(crate) async fn acquire(store: Arc<dyn ObjectStore>, run: RunId) -> Result<Self, StoreError> {
         store.put(&key::run(&run.job), Bytes::from(run.run.clone())).await?;
         let (status, shown) = watch::channel(None);
         let (stop, stopped) = watch::channel(None);
@@ -49,12 +49,12 @@ impl Beacon {
     }
 
     /// Has this written as soon as the store takes it.
-    pub(crate) fn show(&self, status: Status) {
+    pub(crate) fn publish_status(&self, status: Status) {
         self.status.send_replace(Some(status));
     }
 
     /// Ends when the run does not count any more.
-    pub(crate) async fn stopped(&mut self) -> Stopped {
+    pub(crate) async fn lost(&mut self) -> Stopped {
         match self.stopped.wait_for(Option::is_some).await {
             Ok(stopped) => stopped.unwrap_or(Stopped::Replaced),
             // The keeper never ends by itself; if it did, nothing would say that this run does not count.
@@ -63,7 +63,7 @@ impl Beacon {
     }
 
     /// Ends the run: tasks that are still out are not worked on any more. Only a courtesy: failing it costs time alone.
-    pub(crate) async fn put_out(self, status: Status) {
+    pub(crate) async fn release(self, status: Status) {
         self.keeping.abort();
         let ended = self.store.put(&key::run(&self.run.job), Bytes::from_static(ENDED.as_bytes())).await;
         if let Err(error) = ended.and(status.write(&*self.store).await) {
@@ -72,7 +72,7 @@ impl Beacon {
     }
 }
 
-impl Drop for Beacon {
+impl Drop for RunLease {
     fn drop(&mut self) {
         self.keeping.abort();
     }

@@ -1,21 +1,22 @@
 //! Publishing a plan's tasks and following what becomes of them.
 
-use crate::beacon::{Beacon, Stopped};
-use crate::control::settle;
-use crate::outstanding::{Outstanding, Work};
-use crate::status::{JobState, Watch};
+use crate::control::set_state;
+use crate::in_flight::{InFlight, InFlightKey};
+use crate::run_lease::{RunLease, Stopped};
+use crate::status::{JobState, RateTracker};
 use bytes::Bytes;
 use marquetry_job::message::short_reason;
 use marquetry_job::{
-    AggregateMessage, DeadLetter, Event, Ledger, Loss, Plan, Progress, ResultMessage, RunId, StageSeconds,
-    Step, TaskMessage, message,
+    Action, AggregateMessage, DeadLetter, Event, Ledger, Loss, Plan, Progress, ResultMessage, RunId,
+    StageSeconds, TaskMessage, message,
 };
 use marquetry_spec::JobSpec;
 use marquetry_telemetry::{DeadLetterKind, ImageOutcome, JobImageState, JobTaskState, Metrics, RetryReason};
 use marquetry_transport::{Feed, ObjectStore, QueueError, StoreError, TaskQueue, Topic};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 /// The first pause before something that failed is tried again; it doubles with each attempt.
 const BACK_OFF: Duration = Duration::from_millis(250);
@@ -29,7 +30,7 @@ const AHEAD_EACH: usize = 16;
 
 /// Why following a job ended early.
 #[derive(Debug, thiserror::Error)]
-pub enum FollowError {
+pub enum RunError {
     /// The queue is lost.
     #[error(transparent)]
     Queue(#[from] QueueError),
@@ -71,7 +72,7 @@ pub struct Tally {
 }
 
 /// One job as the coordinator follows it.
-pub struct Follow<'a> {
+pub struct JobRunner<'a> {
     /// Where tiles lie.
     pub store: Arc<dyn ObjectStore>,
     /// Where messages go.
@@ -91,109 +92,109 @@ pub struct Follow<'a> {
     /// Whether tiles stay when their image is finished.
     pub keep_tiles: bool,
     /// Nothing is sent again for being late before this.
-    pub patience: Duration,
+    pub overdue_after: Duration,
     /// What is counted.
     pub metrics: &'a Metrics,
 }
 
 /// What changes while a job is followed.
-struct Course {
+struct RunState {
     ledger: Ledger,
     tally: Tally,
-    outstanding: Outstanding,
-    watch: Watch,
+    in_flight: InFlight,
+    rate: RateTracker,
     /// Messages on their way; what failed and waits for its next try is among them.
     publishing: JoinSet<Result<(), QueueError>>,
     /// Dead letters on their way: the job does not end before they are safe.
     letters: JoinSet<Result<(), QueueError>>,
 }
 
-impl Follow<'_> {
+impl JobRunner<'_> {
     /// Publishes what is not done yet and follows it to the end. `each` sees every change.
     ///
     /// # Errors
     /// When the queue or the store is lost, the job is cancelled, or another coordinator takes it over.
-    pub async fn run(&self, mut each: impl FnMut(&Tally)) -> Result<Tally, FollowError> {
+    pub async fn run(&self, mut each: impl FnMut(&Tally)) -> Result<Tally, RunError> {
         // Listening begins before looking, so that nothing that is announced in between is missed.
         let mut results = self.queue.follow(Topic::Results).await?;
-        let mut beacon = Beacon::light(Arc::clone(&self.store), self.run.clone()).await?;
+        let mut lease = RunLease::acquire(Arc::clone(&self.store), self.run.clone()).await?;
         let _lag = crate::lag::watch(Arc::clone(&self.queue), self.metrics.clone());
-        let mut course = self.begin().await?;
-        each(&course.tally);
+        let mut state = self.begin().await?;
+        each(&state.tally);
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        while !(course.ledger.is_complete() || self.stop_at_loss && !course.tally.losses.is_empty()) {
-            self.fill(&mut course);
+        while !(state.ledger.is_complete() || self.stop_at_loss && !state.tally.losses.is_empty()) {
+            self.fill(&mut state);
             tokio::select! {
-                event = self.hear(&mut *results, &mut course.watch) => {
-                    if self.take_in(&event?, &mut course) {
-                        each(&course.tally);
+                event = self.hear(&mut *results, &mut state.rate) => {
+                    if self.take_in(&event?, &mut state) {
+                        each(&state.tally);
                     }
                 }
-                Some(published) = course.publishing.join_next() => {
+                Some(published) = state.publishing.join_next() => {
                     published.unwrap_or(Err(QueueError::Closed))?;
                     // What is ready is taken at once, so that it does not pile up behind what is heard.
-                    while let Some(published) = course.publishing.try_join_next() {
+                    while let Some(published) = state.publishing.try_join_next() {
                         published.unwrap_or(Err(QueueError::Closed))?;
                     }
                 }
-                stopped = beacon.stopped() => {
+                stopped = lease.lost() => {
                     if stopped == Stopped::Cancelled {
-                        settle(&*self.store, &self.run.job, JobState::Cancelled).await?;
+                        set_state(&*self.store, &self.run.job, JobState::Cancelled).await?;
                     }
                     return Err(stopped.into());
                 }
                 _ = tick.tick() => {
-                    self.send_late(&mut course);
-                    beacon.show(self.status(&mut course));
+                    self.send_late(&mut state);
+                    lease.publish_status(self.status(&mut state));
                 }
             }
         }
-        while let Some(published) = course.letters.join_next().await {
+        while let Some(published) = state.letters.join_next().await {
             published.unwrap_or(Err(QueueError::Closed))?;
         }
-        if course.ledger.is_complete() {
-            self.clear_tiles(&course.tally.losses.iter().map(|loss| loss.image).collect()).await?;
+        if state.ledger.is_complete() {
+            self.clear_tiles(&state.tally.losses.iter().map(|loss| loss.image).collect()).await?;
         }
-        beacon.put_out(self.status(&mut course)).await;
-        Ok(course.tally)
+        lease.release(self.status(&mut state)).await;
+        Ok(state.tally)
     }
 
-    async fn begin(&self) -> Result<Course, FollowError> {
+    async fn begin(&self) -> Result<RunState, RunError> {
         let blocks: Vec<Vec<u32>> =
             (0..self.plan.images.len() as u32).map(|image| self.plan.blocks_of(image)).collect();
         let mut ledger = Ledger::new(&blocks, self.attempts_max);
         let mut tally = Tally::default();
-        self.look_up(&mut ledger, &mut tally).await?;
+        self.recover_from_store(&mut ledger, &mut tally).await?;
         tally.progress = ledger.progress();
         self.show(tally.progress);
         self.metrics.images.of(ImageOutcome::Found).add(tally.images_found);
         let partitions =
             [self.queue.partitions(Topic::Tasks).await?, self.queue.partitions(Topic::Aggregate).await?];
-        Ok(Course {
+        Ok(RunState {
             ledger,
             tally,
-            outstanding: Outstanding::new(self.patience, partitions),
-            watch: Watch::new(self.plan.cost().forwards),
+            in_flight: InFlight::new(self.overdue_after, partitions),
+            rate: RateTracker::new(self.plan.cost().forwards),
             publishing: JoinSet::new(),
             letters: JoinSet::new(),
         })
     }
 
-    fn status(&self, course: &mut Course) -> crate::Status {
-        let outstanding = course.outstanding.tasks() as u64;
-        course.watch.status(self.run, self.plan, self.spec, self.outputs, &course.tally, outstanding)
+    fn status(&self, state: &mut RunState) -> crate::Status {
+        let in_flight = state.in_flight.tasks() as u64;
+        state.rate.status(self.run, self.plan, self.spec, self.outputs, &state.tally, in_flight)
     }
 
     /// Sends tasks until enough are out for the workers that are there.
-    fn fill(&self, course: &mut Course) {
-        let ahead = AHEAD_MIN.max(AHEAD_EACH * course.watch.workers());
-        let room = ahead.saturating_sub(course.outstanding.tasks());
-        if room == 0 || course.ledger.is_handed_out() {
+    fn fill(&self, state: &mut RunState) {
+        let ahead = AHEAD_MIN.max(AHEAD_EACH * state.rate.workers());
+        let room = ahead.saturating_sub(state.in_flight.tasks());
+        if room == 0 || state.ledger.is_handed_out() {
             return;
         }
-        for step in course.ledger.advance(room) {
-            self.take(step, Duration::ZERO, course);
+        for action in state.ledger.advance(room) {
+            self.take(action, Duration::ZERO, state);
         }
     }
 
@@ -208,14 +209,14 @@ impl Follow<'_> {
 
     /// The next event of this job. Tiles count whichever run asked for them: what is stored is stored, and if it is not,
     /// that is found out. All else is of this run's own messages, its plan, its decisions and its tries.
-    async fn hear(&self, results: &mut dyn Feed, watch: &mut Watch) -> Result<Event, QueueError> {
+    async fn hear(&self, results: &mut dyn Feed, rate: &mut RateTracker) -> Result<Event, QueueError> {
         loop {
             match message::decode::<ResultMessage>(&results.next().await?) {
                 Ok(ResultMessage { run, from, event }) => {
                     let of_job = run.job == self.run.job && run.store == self.run.store;
                     if run == *self.run || of_job && matches!(event, Event::Tile { .. }) {
                         if event != Event::Retry {
-                            watch.heard(&from, Instant::now());
+                            rate.heard(&from, Instant::now());
                         }
                         return Ok(event);
                     }
@@ -226,66 +227,66 @@ impl Follow<'_> {
     }
 
     /// Takes an event in, and does what follows from it; whether anything changed.
-    fn take_in(&self, event: &Event, course: &mut Course) -> bool {
+    fn take_in(&self, event: &Event, state: &mut RunState) -> bool {
         let now = Instant::now();
         if *event == Event::Retry {
-            course.tally.losses.clear();
+            state.tally.losses.clear();
         }
-        let before = course.ledger.progress();
-        let steps = course.ledger.apply(event);
-        let progress = course.ledger.progress();
-        let changed = progress != before || !steps.is_empty();
+        let before = state.ledger.progress();
+        let actions = state.ledger.apply(event);
+        let progress = state.ledger.progress();
+        let changed = progress != before || !actions.is_empty();
         self.show(progress);
         match event {
-            Event::Tile { task, .. } => course.outstanding.back(Work::Task(*task), true, now),
+            Event::Tile { task, .. } => state.in_flight.on_done(InFlightKey::Task(*task), now),
             Event::Image { image, partial, .. } if changed || !partial => {
-                course.outstanding.back(Work::Image(*image), true, now);
+                state.in_flight.on_done(InFlightKey::Image(*image), now);
             }
-            // What comes of a failure is in the steps; an old one must not touch what is out.
+            // What comes of a failure is in the actions; an old one must not touch what is out.
             Event::TaskFailed { task, .. } if changed => {
-                course.outstanding.back(Work::Task(*task), false, now);
+                state.in_flight.on_failed(InFlightKey::Task(*task));
             }
             Event::ImageFailed { image, .. } if changed => {
-                course.outstanding.back(Work::Image(*image), false, now);
+                state.in_flight.on_failed(InFlightKey::Image(*image));
             }
             Event::TaskFailed { .. } | Event::Image { .. } | Event::ImageFailed { .. } | Event::Retry => {}
         }
         if progress != before {
-            count(event, &mut course.tally);
+            count(event, &mut state.tally);
         }
-        course.tally.progress = progress;
+        state.tally.progress = progress;
         // What follows from a failure waits a little; what a stored tile was waited for does not.
         let failed = matches!(event, Event::TaskFailed { .. } | Event::ImageFailed { .. });
-        for step in steps {
-            let pause = if failed { back_off(&step) } else { Duration::ZERO };
-            if failed && Work::of(&step).is_some() {
-                course.tally.retries += 1;
+        for action in actions {
+            let pause = if failed { back_off(&action) } else { Duration::ZERO };
+            if failed && InFlightKey::of(&action).is_some() {
+                state.tally.retries += 1;
                 self.metrics.retries.of(RetryReason::Failure).increment();
             }
-            self.take(step, pause, course);
+            self.take(action, pause, state);
         }
         changed
     }
 
-    fn send_late(&self, course: &mut Course) {
-        for late in course.outstanding.late(Instant::now()) {
-            if let Some(step) = course.ledger.again(&late) {
-                tracing::warn!("{} has been out for long; sending it again", describe(&step));
-                course.tally.resent += 1;
+    fn send_late(&self, state: &mut RunState) {
+        for late in state.in_flight.overdue(Instant::now()) {
+            if let Some(action) = state.ledger.resend(&late) {
+                tracing::warn!("{} has been out for long; sending it again", describe(&action));
+                state.tally.resent += 1;
                 self.metrics.retries.of(RetryReason::Overdue).increment();
-                self.take(step, Duration::ZERO, course);
+                self.take(action, Duration::ZERO, state);
             }
         }
     }
 
-    fn take(&self, step: Step, pause: Duration, course: &mut Course) {
+    fn take(&self, action: Action, pause: Duration, state: &mut RunState) {
         let run = self.run.clone();
-        let (topic, bytes) = match &step {
-            Step::Compute { task, attempt, replace } => {
+        let (topic, bytes) = match &action {
+            Action::Compute { task, attempt, replace } => {
                 let message = TaskMessage { run, task: *task, attempt: *attempt, replace: *replace };
                 (Topic::Tasks, message::encode(&message))
             }
-            Step::Aggregate { image, attempt, partial } => {
+            Action::Aggregate { image, attempt, partial } => {
                 let (image, attempt, partial) = (*image, *attempt, *partial);
                 let outputs = self.outputs.to_owned();
                 (
@@ -293,11 +294,11 @@ impl Follow<'_> {
                     message::encode(&AggregateMessage { run, outputs, image, attempt, partial }),
                 )
             }
-            Step::GiveUp(loss) => (Topic::Dead, message::encode(&self.give_up(run, loss, course))),
+            Action::GiveUp(loss) => (Topic::Dead, message::encode(&self.give_up(run, loss, state))),
         };
-        let partition = course.outstanding.sent(step, Instant::now() + pause);
+        let partition = state.in_flight.on_sent(action, Instant::now() + pause);
         let (queue, payload) = (Arc::clone(&self.queue), Bytes::from(bytes));
-        let way = if topic == Topic::Dead { &mut course.letters } else { &mut course.publishing };
+        let way = if topic == Topic::Dead { &mut state.letters } else { &mut state.publishing };
         way.spawn(async move {
             if !pause.is_zero() {
                 tokio::time::sleep(pause).await;
@@ -309,11 +310,11 @@ impl Follow<'_> {
         });
     }
 
-    fn give_up(&self, run: RunId, loss: &Loss, course: &mut Course) -> DeadLetter {
+    fn give_up(&self, run: RunId, loss: &Loss, state: &mut RunState) -> DeadLetter {
         let image = self.plan.images.get(loss.image as usize);
         let image_id = image.map_or_else(String::new, |image| image.id.clone());
         tracing::error!(image = %image_id, attempts = loss.attempts, "gave up: {}", loss.reason);
-        course.tally.losses.push(loss.clone());
+        state.tally.losses.push(loss.clone());
         let kind = if loss.task.is_some() { DeadLetterKind::Task } else { DeadLetterKind::Image };
         self.metrics.dead_letters.of(kind).increment();
         DeadLetter { run, image_id: short_reason(&image_id), loss: loss.clone() }
@@ -321,20 +322,20 @@ impl Follow<'_> {
 }
 
 /// How long something waits before its next try.
-fn back_off(step: &Step) -> Duration {
-    match step {
-        Step::Compute { attempt, .. } | Step::Aggregate { attempt, .. } if *attempt > 1 => {
+fn back_off(action: &Action) -> Duration {
+    match action {
+        Action::Compute { attempt, .. } | Action::Aggregate { attempt, .. } if *attempt > 1 => {
             BACK_OFF.saturating_mul(1 << (attempt - 2).min(10)).min(BACK_OFF_MAX)
         }
         _ => Duration::ZERO,
     }
 }
 
-fn describe(step: &Step) -> String {
-    match step {
-        Step::Compute { task, .. } => task.to_string(),
-        Step::Aggregate { image, .. } => format!("image {image}"),
-        Step::GiveUp(loss) => format!("image {}", loss.image),
+fn describe(action: &Action) -> String {
+    match action {
+        Action::Compute { task, .. } => task.to_string(),
+        Action::Aggregate { image, .. } => format!("image {image}"),
+        Action::GiveUp(loss) => format!("image {}", loss.image),
     }
 }
 

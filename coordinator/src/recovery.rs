@@ -1,6 +1,6 @@
 //! What earlier runs of a job left in the store: all that a coordinator must know when it starts.
 
-use crate::follow::{Follow, Tally};
+use crate::job_runner::{JobRunner, Tally};
 use futures_util::future::try_join_all;
 use marquetry_aggregator::expected;
 use marquetry_job::{Ledger, TaskId, key};
@@ -10,10 +10,14 @@ use std::collections::{HashMap, HashSet};
 /// So many tiles are listed folder by folder.
 const MANY: u64 = 10_000;
 
-impl Follow<'_> {
+impl JobRunner<'_> {
     /// Notes in the ledger which images are finished and which tiles are stored, and clears away what nobody needs any
     /// more. Outputs, parts and tiles are listed, and no object is read.
-    pub(crate) async fn look_up(&self, ledger: &mut Ledger, tally: &mut Tally) -> Result<(), StoreError> {
+    pub(crate) async fn recover_from_store(
+        &self,
+        ledger: &mut Ledger,
+        tally: &mut Tally,
+    ) -> Result<(), StoreError> {
         let job = &self.plan.job;
         let images: HashMap<&str, u32> =
             self.plan.images.iter().enumerate().map(|(i, image)| (image.key.as_str(), i as u32)).collect();
