@@ -7,14 +7,14 @@ use crate::job::{JobFile, tables};
 use crate::summary;
 use bytes::Bytes;
 use marquetry_coordinator::{
-    CollectedResults, Finished, Follow, FollowError, JobState, Planned, RunFacts, Stopped, TableError,
-    Tables, Tally, new_run, outputs_hash, report, settle,
+    CollectedResults, EndedRun, Finished, JobRunner, JobState, Planned, RunError, RunFacts, TableError,
+    Tables, Tally, new_run, outputs_hash, report,
 };
 use marquetry_job::{RunId, key};
 use marquetry_spec::{Output, Policy};
 use marquetry_telemetry::Metrics;
 use marquetry_transport::{Files, ObjectStore, StoreError, TaskQueue};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -29,8 +29,8 @@ pub(crate) struct Coordination {
     /// For files that are not finished yet.
     scratch: PathBuf,
     started: Instant,
-    /// Nothing is sent again for being late before this.
-    patience: Duration,
+    /// Nothing is sent again for being overdue before this.
+    overdue_after: Duration,
 }
 
 impl Coordination {
@@ -42,7 +42,7 @@ impl Coordination {
         (uri, store): (String, Arc<dyn ObjectStore>),
         scratch: PathBuf,
         started: Instant,
-        patience: Duration,
+        overdue_after: Duration,
     ) -> Result<Self, Fatal> {
         if job.spec.failures.policy == Policy::Fail && !planned.rejected.is_empty() {
             return Err(Fatal::new(
@@ -51,9 +51,9 @@ impl Coordination {
             ));
         }
         let tables = tables(&job, files, &planned)?;
-        let outputs = outputs_hash(&job.spec);
+        let outputs = outputs_hash(&job.spec, &planned.plan.merge);
         let run = new_run(&planned.plan.job, &uri);
-        Ok(Self { job, planned, tables, outputs, run, store, scratch, started, patience })
+        Ok(Self { job, planned, tables, outputs, run, store, scratch, started, overdue_after })
     }
 
     /// Stores the plan, publishes its tasks and follows them to the end.
@@ -62,78 +62,61 @@ impl Coordination {
         queue: Arc<dyn TaskQueue>,
         metrics: &Metrics,
         each: impl FnMut(&Tally),
-    ) -> Result<Tally, Fatal> {
+    ) -> Result<EndedRun, Fatal> {
         let (plan, spec) = (&self.planned.plan, &self.job.spec);
-        let json = serde_json::to_vec(plan).map_err(|e| Fatal::new(Exit::Bug, e))?;
-        self.store.put(&key::plan(&plan.job), Bytes::from(json)).await.map_err(unavailable)?;
+        let stored = Bytes::from(plan.to_bytes());
+        self.store.put(&key::plan(&plan.job, &plan.hash()), stored).await.map_err(unavailable)?;
         let yaml = Bytes::from(spec.to_yaml());
         self.store.put(&key::spec(&plan.job, &self.outputs), yaml).await.map_err(unavailable)?;
-        let follow = Follow {
+        let runner = JobRunner {
             store: Arc::clone(&self.store),
             queue,
             run: &self.run,
             plan,
+            images: &self.planned.images,
             spec,
             outputs: &self.outputs,
             attempts_max: spec.failures.attempts,
             stop_at_loss: spec.failures.policy == Policy::Fail,
             keep_tiles: spec.tiles.keep,
-            patience: self.patience,
+            overdue_after: self.overdue_after,
             metrics,
         };
-        follow.run(each).await.map_err(|error| match error {
-            FollowError::Store(error) => unavailable(error),
-            FollowError::Queue(error) => lost_queue(error),
-            FollowError::Stopped(stopped @ (Stopped::Cancelled | Stopped::Replaced)) => {
-                Fatal::new(Exit::TryAgain, stopped)
-            }
-        })
+        runner.run(each).await.map_err(ended_early)
     }
 
-    /// Writes what is made of all images together, and prints what the job came to. `machine` describes where it ran.
+    /// Writes what is made of all images together, clears away what is not needed any more, gives the job back, and
+    /// prints what it came to. `machine` describes where it ran.
     pub(crate) async fn finish(
         self,
-        tally: &Tally,
+        ended: EndedRun,
         machine: Vec<(String, String)>,
         format: Format,
     ) -> Result<Exit, Fatal> {
-        let plan = &self.planned.plan;
-        let finished = Finished {
-            plan,
-            spec: &self.job.spec,
-            outputs: &self.outputs,
-            tally,
-            rejected: &self.planned.rejected,
-        };
-        if self.job.spec.failures.policy == Policy::Fail && !finished.is_whole() {
-            settle(&*self.store, &plan.job, JobState::Failed).await.map_err(unavailable)?;
-            let reason = tally.losses.first().map_or("an image failed", |l| l.reason.as_str());
-            let message =
-                format!("failures.policy is `fail`: {reason}; fix it and run the same command again");
-            return Err(Fatal::new(Exit::Partial, message));
+        let (files, tally) = (self.files(), ended.tally.clone());
+        let Self { job: JobFile { spec, .. }, planned, tables, outputs, store, scratch, started, .. } = self;
+        let Planned { plan, images, rejected, .. } = &planned;
+        let finished = Finished { plan, images, spec: &spec, outputs: &outputs, tally: &tally, rejected };
+        if spec.failures.policy == Policy::Fail && !finished.is_whole() {
+            let reason = tally.losses.sample().first().map_or("an image failed", |l| l.reason.as_str());
+            let reason = format!("failures.policy is `fail`: {reason}");
+            ended.release(JobState::Failed, Some(reason.clone())).await.map_err(ended_early)?;
+            return Err(Fatal::new(Exit::Failed, format!("{reason}; fix it and run the same command again")));
         }
-        let files = self.files();
         let facts = || RunFacts {
-            wall_seconds: self.started.elapsed().as_secs_f64(),
+            wall_seconds: started.elapsed().as_secs_f64(),
             peak_memory_bytes: summary::peak_memory_bytes(),
             machine: machine.clone(),
             files: files.clone(),
         };
-        let has_report = self.job.spec.outputs.contains(&Output::Report);
-        if has_report || !self.tables.is_empty() {
-            let (store, tables) = (Arc::clone(&self.store), self.tables.outputs());
-            let results = CollectedResults::read(store, plan, &self.outputs, &tables, &self.scratch).await;
-            let CollectedResults { images, table_rows } = results.map_err(failed_table)?;
-            let store = Arc::clone(&self.store);
-            self.tables.write(table_rows, store, &plan.job, &self.scratch).await.map_err(failed_table)?;
-            if has_report {
-                let page = report::render(&finished.report(images, facts()));
-                let key = key::out(&plan.job, "report.html");
-                self.store.put(&key, Bytes::from(page)).await.map_err(unavailable)?;
-            }
+        if let Err(error) = write_outputs(tables, &finished, ended.finishing(), &scratch, facts()).await {
+            // The store refuses outputs of a run that does not count any more: that is the reason to tell.
+            ended.check().await.map_err(ended_early)?;
+            return Err(error);
         }
+        ended.clean_up(&*store, plan, images).await.map_err(ended_early)?;
         let state = if finished.is_whole() { JobState::Done } else { JobState::Partial };
-        settle(&*self.store, &plan.job, state).await.map_err(unavailable)?;
+        ended.release(state, None).await.map_err(ended_early)?;
         summary::print(&finished, &facts(), format);
         Ok(if finished.is_whole() { Exit::Done } else { Exit::Partial })
     }
@@ -176,6 +159,39 @@ pub(crate) fn stopped() -> Fatal {
 #[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 pub(crate) fn unavailable(error: StoreError) -> Fatal {
     Fatal::of_store(&error)
+}
+
+/// Writes tables and the report.
+async fn write_outputs(
+    tables: Tables,
+    finished: &Finished<'_>,
+    store: Arc<dyn ObjectStore>,
+    scratch: &Path,
+    facts: RunFacts,
+) -> Result<(), Fatal> {
+    let job = &finished.plan.job;
+    let has_report = finished.spec.outputs.contains(&Output::Report);
+    if tables.is_empty() && !has_report {
+        return Ok(());
+    }
+    let results = CollectedResults::read(Arc::clone(&store), finished, &tables.outputs(), scratch).await;
+    let CollectedResults { images, table_rows } = results.map_err(failed_table)?;
+    tables.write(table_rows, Arc::clone(&store), job, scratch).await.map_err(failed_table)?;
+    if has_report {
+        let page = report::render(&finished.report(images, facts));
+        store.put(&key::out(job, "report.html"), Bytes::from(page)).await.map_err(unavailable)?;
+    }
+    Ok(())
+}
+
+/// Why a coordinator ends before its job.
+fn ended_early(error: RunError) -> Fatal {
+    match error {
+        RunError::Store(error) => unavailable(error),
+        RunError::Queue(error) => lost_queue(error),
+        RunError::Stopped(stopped) => Fatal::new(Exit::TryAgain, stopped),
+        RunError::AllFail(ref all) => Fatal::new(Exit::from(all.class), &error),
+    }
 }
 
 fn failed_table(error: TableError) -> Fatal {

@@ -44,7 +44,10 @@ fn text(spec: &JobSpec, planned: &Planned, cost: &Cost) -> String {
     lines.extend([
         format!("windows   {} (windows × members)", say::count(cost.windows)),
         format!("forwards  {} (windows × members × views)", say::count(cost.forwards)),
-        format!("tasks     {} (blocks, and images whose mean and deviation are wanted)", say::count(cost.tasks)),
+        format!(
+            "tasks     {} (blocks, and images whose mean and deviation are wanted)",
+            say::count(cost.tasks)
+        ),
         format!(
             "stored    at most {} of tiles before compression{}",
             say::bytes(cost.tile_bytes),

@@ -1,9 +1,9 @@
 //! What finished images left behind, read once for all tables and the report.
 
-use crate::TableError;
+use crate::{Finished, TableError};
 use futures_util::{StreamExt, stream};
 use marquetry_aggregator::ImageResult;
-use marquetry_job::{Plan, key};
+use marquetry_job::key;
 use marquetry_transport::{ObjectStore, StoreErrorKind};
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -23,7 +23,7 @@ const AHEAD_BYTES: u32 = 64 << 20;
 /// The results of all finished images.
 #[derive(Debug)]
 pub struct CollectedResults {
-    /// For each image of the plan, in its order: its result, but for the rows of tables; nothing if it was given up.
+    /// For each image of the job, in its order: its result, but for the rows of tables; nothing if it was given up.
     pub images: Vec<Option<ImageResult>>,
     /// What the images add to the tables.
     pub table_rows: TableRows,
@@ -48,25 +48,25 @@ struct RowFile {
 }
 
 impl CollectedResults {
-    /// Reads the results of all images of `plan`; `outputs` names the decisions and outputs they were made for, `tables`
-    /// are the numbers of outputs that are tables. Large things lie in `scratch`.
+    /// Reads the results of all images of a finished job; `tables` are the numbers of outputs that are tables. Large things
+    /// lie in `scratch`.
     ///
     /// # Errors
     /// When the store is away, or a result in it is damaged.
     pub async fn read(
         store: Arc<dyn ObjectStore>,
-        plan: &Plan,
-        outputs: &str,
+        finished: &Finished<'_>,
         tables: &[usize],
         scratch: &Path,
     ) -> Result<Self, TableError> {
+        let Finished { plan, images, outputs, .. } = *finished;
         // How large they are is known before they are read.
         let stored = store.list(&key::parts(&plan.job, outputs)).await?;
         let mut stored: HashMap<String, u64> = stored.into_iter().map(|m| (m.key, m.size_bytes)).collect();
         let results =
-            plan.images.iter().map(|image| stored.remove_entry(&key::part(&plan.job, outputs, &image.key)));
+            images.iter().map(|image| stored.remove_entry(&key::part(&plan.job, outputs, &image.key)));
         let results: Vec<Option<(String, u64)>> = results.collect();
-        let places = plan.images.iter().enumerate().map(|(place, image)| (image.id.clone(), place));
+        let places = images.iter().enumerate().map(|(place, image)| (image.id.clone(), place));
         let new_file = |number: &usize| Ok((*number, RowFile::new(scratch, results.len())?));
         let files = tables.iter().map(new_file).collect::<io::Result<_>>()?;
         let mut table_rows = TableRows { places: places.collect(), files };

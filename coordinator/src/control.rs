@@ -1,6 +1,6 @@
 //! What a person does to a job from anywhere.
 
-use crate::beacon::CANCELLED;
+use crate::run_lease::CANCELLED;
 use crate::status::{JobState, Status, unix_now};
 use bytes::Bytes;
 use marquetry_job::{Event, ResultMessage, RunId, key, message};
@@ -18,23 +18,21 @@ pub fn new_run(job: &str, store: &str) -> RunId {
 /// When the store is away.
 pub async fn cancel(store: &dyn ObjectStore, job: &str) -> Result<(), StoreError> {
     store.put(&key::run(job), Bytes::from_static(CANCELLED.as_bytes())).await?;
-    settle(store, job, JobState::Cancelled).await
+    set_state(store, job, JobState::Cancelled).await
 }
 
 /// Writes down where `job` stands now.
 ///
 /// # Errors
 /// When the store is away.
-pub async fn settle(store: &dyn ObjectStore, job: &str, state: JobState) -> Result<(), StoreError> {
+pub async fn set_state(store: &dyn ObjectStore, job: &str, state: JobState) -> Result<(), StoreError> {
     let status = match Status::read(store, job).await {
         Err(error) if error.kind == StoreErrorKind::NotFound => None,
         read => read?,
     };
-    // A job that never showed how far it is has nothing to settle.
+    // A job that never showed how far it is has no state to change.
     let Some(mut status) = status else { return Ok(()) };
-    status.state = state;
-    status.updated = unix_now();
-    status.eta_seconds = None;
+    status.enter(state);
     status.write(store).await
 }
 

@@ -3,24 +3,36 @@
 //!
 //! This crate must not know: the worker, how members are run, terminals.
 
-mod beacon;
+mod breaker;
 mod collected_results;
 mod control;
-mod follow;
+mod ended_run;
+mod in_flight;
+mod job_runner;
+mod job_tasks;
 mod lag;
-mod lookup;
-mod outstanding;
+mod leased_store;
+mod least_loaded;
+mod losses;
 mod planning;
+mod recovery;
 pub mod report;
-mod spread;
+mod run_lease;
 mod status;
 mod tables;
+mod worker_health;
 
-pub use beacon::Stopped;
+pub use breaker::AllFail;
 pub use collected_results::{CollectedResults, TableRows};
-pub use control::{cancel, new_run, retry, settle};
-pub use follow::{Follow, FollowError, Tally};
-pub use planning::{ImagesError, MembersError, PathError, PlanError, Planned, Rejected, outputs_hash, plan};
+pub use control::{cancel, new_run, retry, set_state};
+pub use ended_run::EndedRun;
+pub use job_runner::{JobRunner, RunError, Tally};
+pub use losses::{LossCount, Losses, Lost};
+pub use planning::{
+    FoldsError, ImagesError, MembersError, PathError, PlanError, Planned, Rejected, outputs_hash, plan,
+};
 pub use report::{Finished, RunFacts, describe_grid};
+pub use run_lease::Stopped;
 pub use status::{JobState, LossShown, Status, unix_now};
 pub use tables::{TableError, Tables};
+pub use worker_health::SickWorker;

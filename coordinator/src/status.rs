@@ -1,12 +1,14 @@
 //! How far a job is, in the store for whoever asks.
 
-use crate::follow::Tally;
-use marquetry_job::{Plan, Progress, RunId, key};
+use crate::job_runner::Tally;
+use crate::worker_health::SickWorker;
+use marquetry_job::{Progress, RunId, key};
 use marquetry_spec::JobSpec;
 use marquetry_transport::{ObjectStore, StoreError};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::time::Instant;
 
 const VERSION: u32 = 1;
 /// Losses that are listed; the dead-letter topic and the report have them all.
@@ -20,13 +22,17 @@ const WORKER_SEEN: Duration = Duration::from_mins(5);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum JobState {
-    /// A coordinator is at work.
+    /// Tasks are being done.
     Running,
+    /// Tables and the report are being written.
+    Finishing,
+    /// All outputs are written; tiles that nobody needs any more are being deleted.
+    Cleaning,
     /// Everything is done.
     Done,
     /// Done, but something was given up.
     Partial,
-    /// It ended early, as its policy asks.
+    /// It ended early, as its policy asks or because everything failed alike; the status says why.
     Failed,
     /// It was cancelled; what is done is kept.
     Cancelled,
@@ -75,7 +81,8 @@ pub struct Status {
     /// Who was heard of in the last minutes: name, and blocks or images done.
     pub workers: BTreeMap<String, u64>,
     /// Blocks that were sent and are not back.
-    pub outstanding: u64,
+    #[serde(rename = "outstanding")]
+    pub in_flight: u64,
     /// Tries that failed and were made again.
     pub retries: u64,
     /// Blocks and images that were out for too long and sent again.
@@ -84,9 +91,29 @@ pub struct Status {
     pub losses: u64,
     /// The first of them.
     pub losses_shown: Vec<LossShown>,
+    /// Workers that only fail what they are sent.
+    #[serde(default)]
+    pub sick_workers: Vec<SickWorker>,
+    /// Why the job failed, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl JobState {
+    /// Whether a coordinator is at work on the job, if it still lives.
+    pub const fn is_open(self) -> bool {
+        matches!(self, Self::Running | Self::Finishing | Self::Cleaning)
+    }
 }
 
 impl Status {
+    /// Changes the state, now.
+    pub(crate) fn enter(&mut self, state: JobState) {
+        self.state = state;
+        self.updated = unix_now();
+        self.eta_seconds = None;
+    }
+
     /// Reads the status of `job`.
     ///
     /// # Errors
@@ -121,9 +148,18 @@ pub fn unix_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// What a status needs beside the tally: who was there, and how fast it goes.
+/// What the runner knows at this moment.
 #[derive(Debug)]
-pub(crate) struct Watch {
+pub(crate) struct Seen<'a> {
+    pub(crate) tally: &'a Tally,
+    /// Blocks that are out.
+    pub(crate) in_flight: u64,
+    pub(crate) sick_workers: Vec<SickWorker>,
+}
+
+/// Who was heard of lately, and how fast the job goes.
+#[derive(Debug)]
+pub(crate) struct RateTracker {
     started: u64,
     forwards: u64,
     seen: BTreeMap<String, (Instant, u64)>,
@@ -131,7 +167,7 @@ pub(crate) struct Watch {
     past: VecDeque<(Instant, u64)>,
 }
 
-impl Watch {
+impl RateTracker {
     pub(crate) fn new(forwards: u64) -> Self {
         Self { started: unix_now(), forwards, seen: BTreeMap::new(), past: VecDeque::new() }
     }
@@ -160,26 +196,16 @@ impl Watch {
         if seconds > 0.0 { done.saturating_sub(before) as f64 / seconds } else { 0.0 }
     }
 
-    pub(crate) fn status(
-        &mut self,
-        run: &RunId,
-        plan: &Plan,
-        spec: &JobSpec,
-        outputs: &str,
-        tally: &Tally,
-        outstanding: u64,
-    ) -> Status {
+    pub(crate) fn status(&mut self, run: &RunId, spec: &JobSpec, outputs: &str, seen: Seen<'_>) -> Status {
+        let Seen { tally, in_flight, sick_workers } = seen;
         let now = Instant::now();
         let done = tally.forwards + tally.forwards_found;
         let rate = self.rate(done, now);
         self.seen.retain(|_, (at, _)| now.duration_since(*at) < WORKER_SEEN);
         let left = self.forwards.saturating_sub(done) as f64;
-        let shown = tally.losses.iter().take(LOSSES_SHOWN).map(|loss| LossShown {
-            image: plan.images.get(loss.image as usize).map_or_else(String::new, |i| i.id.clone()),
-            what: loss.task.map_or_else(
-                || "whole image".into(),
-                |task| format!("block {} of group {}", task.block, task.group),
-            ),
+        let shown = tally.losses.sample().iter().take(LOSSES_SHOWN).map(|loss| LossShown {
+            image: loss.image.clone(),
+            what: loss.what(),
             attempts: loss.attempts,
             reason: loss.reason.clone(),
         });
@@ -197,11 +223,13 @@ impl Watch {
             forwards_per_second: rate,
             eta_seconds: (rate > 0.0).then(|| left / rate),
             workers: self.seen.iter().map(|(id, (_, done))| (id.clone(), *done)).collect(),
-            outstanding,
+            in_flight,
             retries: tally.retries,
             resent: tally.resent,
-            losses: tally.losses.len() as u64,
+            losses: tally.losses.total(),
             losses_shown: shown.collect(),
+            sick_workers,
+            reason: None,
         }
     }
 }

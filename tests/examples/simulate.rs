@@ -18,7 +18,7 @@ mod workers;
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use clap::Parser;
-use marquetry_coordinator::{Follow, new_run};
+use marquetry_coordinator::{JobRunner, new_run};
 use marquetry_ensemble::{Importance, Labelling, Space, View, ViewMerge};
 use marquetry_geometry::{Edges, Size, WindowSpec};
 use marquetry_job::{Group, PLAN_FORMAT, Plan, PlannedImage, Scaling, Scoring, TileDtype, key};
@@ -79,7 +79,7 @@ async fn coordinate(args: &Args) -> Result<()> {
     println!("planned {tasks} tasks of {images} images in {:.2} s", started.elapsed().as_secs_f64());
     store.put(&key::plan(&plan.job), Bytes::from(serde_json::to_vec(&plan)?)).await?;
 
-    let follow = Follow {
+    let runner = JobRunner {
         store,
         queue,
         run: &new_run(&plan.job, &uri),
@@ -89,23 +89,23 @@ async fn coordinate(args: &Args) -> Result<()> {
         attempts_max: 3,
         stop_at_loss: false,
         keep_tiles: false,
-        patience: Duration::from_mins(10),
+        overdue_after: Duration::from_mins(10),
         metrics: &Metrics::new(),
     };
-    work(args, &prefix, &follow, tasks).await?;
+    work(args, &prefix, &runner, tasks).await?;
 
     let aside = queue_of(&args.brokers, &format!("{prefix}-aside")).await?;
-    let rate = dispatch::rate(&aside, &plan, follow.run).await?;
+    let rate = dispatch::rate(&aside, &plan, runner.run).await?;
     println!("dispatch:    {rate:.0} task messages/s planned and published, while nobody reads them");
 
     restart::leave_tiles(folder.path(), &plan)?;
-    let (took, found) = restart::measure(&follow).await?;
+    let (took, found) = restart::measure(&runner).await?;
     println!("restart:     {:.1} s until the {found} tiles of a folder are known", took.as_secs_f64());
     Ok(())
 }
 
 /// Has all tasks done by simulated workers, and says what that cost.
-async fn work(args: &Args, prefix: &str, follow: &Follow<'_>, tasks: u64) -> Result<()> {
+async fn work(args: &Args, prefix: &str, runner: &JobRunner<'_>, tasks: u64) -> Result<()> {
     let mut workers = Command::new(std::env::current_exe()?)
         .args(["--brokers", &args.brokers, "--prefix", prefix])
         .args(["--workers", &args.workers.to_string(), "--task-ms", &args.task_ms.to_string()])
@@ -114,7 +114,7 @@ async fn work(args: &Args, prefix: &str, follow: &Follow<'_>, tasks: u64) -> Res
         .context("the simulated workers")?;
     let (before, started) = (Usage::now()?, Instant::now());
     let mut ramp = None;
-    let tally = follow
+    let tally = runner
         .run(|tally| {
             // From here on every worker has had a task.
             if ramp.is_none() && tally.tasks_computed >= 2 * args.workers as u64 {

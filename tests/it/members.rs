@@ -115,7 +115,8 @@ fn an_image_is_scored_by_the_members_that_were_trained_without_it() {
             let alone = format!(
                 "{HEAD}store: {store}\nmembers: [{{onnx: {member}.onnx{scale}}}]\noutputs: [{{masks: png}}]\n"
             );
-            place.write("alone.yaml", alone.replace("images: images", &format!("images: images/{image}.bmp")));
+            place
+                .write("alone.yaml", alone.replace("images: images", &format!("images: images/{image}.bmp")));
             place.run("alone.yaml").ends_with(0);
             let name = format!("masks/{image}.png");
             assert_eq!(scored[&name], place.outputs(&store)[&name], "image {image}, per {per}");

@@ -60,7 +60,7 @@ fn image(id: &str, fold: Option<&str>) -> PlannedImage {
     PlannedImage {
         id: id.into(),
         uri: format!("{id}.png"),
-        key: PlannedImage::key_of(id, "", None),
+        key: PlannedImage::key_of(id, id, "", None),
         size: Size::new(10, 10),
         bands: 3,
         tags: fold.map(|fold| ("fold".to_owned(), fold.to_owned())).into_iter().collect(),

@@ -200,7 +200,7 @@ fn plan(files: &Files, found: &Found, limits: &Limits) -> Result<PlannedImage, I
     let fingerprint = stat.map_or_else(String::new, |stat| stat.fingerprint());
     Ok(PlannedImage {
         id: found.id.clone(),
-        key: PlannedImage::key_of(&found.uri, &fingerprint, None),
+        key: PlannedImage::key_of(&found.id, &found.uri, &fingerprint, None),
         uri: found.uri.clone(),
         size: info.size,
         bands: info.bands,

@@ -78,6 +78,13 @@ pub struct Planned {
     pub notes: Vec<String>,
 }
 
+impl Planned {
+    /// Model runs of one window each that the job takes.
+    pub fn forwards(&self) -> u64 {
+        self.plan.cost(&self.images).forwards
+    }
+}
+
 /// Plans `spec`, whose relative paths are relative to `base`, a folder or `s3://bucket/prefix/`. What is seen of models
 /// is kept in the folder `facts_cache_dir`. `each` hears what is being looked at.
 ///

@@ -1,10 +1,11 @@
 //! From a finished job to what its report shows.
 
-use crate::follow::Tally;
+use crate::job_runner::Tally;
+use crate::losses::Lost;
 use crate::planning::Rejected;
 use crate::report::{Report, ReportClass, ReportFailure, ReportGroup, ReportImage, ReportMember};
 use marquetry_aggregator::{ImageResult, legend};
-use marquetry_job::{Group, Loss, Member, Plan, Scaling};
+use marquetry_job::{Group, Member, Plan, PlannedImage, Scaling};
 use marquetry_spec::JobSpec;
 
 /// What only the caller knows of a run.
@@ -25,6 +26,8 @@ pub struct RunFacts {
 pub struct Finished<'a> {
     /// What was computed.
     pub plan: &'a Plan,
+    /// For which images.
+    pub images: &'a [PlannedImage],
     /// What was asked for.
     pub spec: &'a JobSpec,
     /// Names the decisions and outputs.
@@ -50,7 +53,7 @@ impl Finished<'_> {
     pub fn report(&self, results: Vec<Option<ImageResult>>, facts: RunFacts) -> Report {
         let mut images = Vec::new();
         let mut class_pixels = vec![0_u64; self.spec.classes.len()];
-        for (image, result) in self.plan.images.iter().zip(results) {
+        for (image, result) in self.images.iter().zip(results) {
             let Some(result) = result else { continue };
             class_pixels.iter_mut().zip(&result.class_pixels).for_each(|(sum, n)| *sum += n);
             let pixels = image.size.area() as f64;
@@ -89,7 +92,7 @@ impl Finished<'_> {
             machine: facts.machine,
             settings: settings(self.spec, self.plan),
             classes: self.classes(&class_pixels),
-            groups: self.plan.scoring.groups.iter().map(|g| self.group(g)).collect(),
+            groups: (0..self.plan.inference.groups.len()).map(|group| self.group(group)).collect(),
             images,
             failures: self.failures(),
             files: facts.files,
@@ -108,10 +111,11 @@ impl Finished<'_> {
         classes.map(class).collect()
     }
 
-    fn group(&self, group: &Group) -> ReportGroup {
+    fn group(&self, place: usize) -> ReportGroup {
+        let group = &self.plan.inference.groups[place];
         let (mut windows, mut covered, mut pixels) = (0, 0, 0);
-        for image in &self.plan.images {
-            let Ok(grid) = group.grid(image.size) else { continue };
+        for image in self.images {
+            let Some((grid, _)) = self.plan.layout(image, place as u32) else { continue };
             windows += grid.len();
             covered += grid.len() * group.window.inner.area();
             pixels += grid.image().area();
@@ -121,8 +125,14 @@ impl Finished<'_> {
             views: group.views.iter().map(ToString::to_string).collect(),
             windows,
             windows_per_pixel: covered as f64 / pixels.max(1) as f64,
-            members: group.members.iter().map(member).collect(),
+            members: group.members.iter().zip(self.weights(place)).map(|(m, w)| member(m, w)).collect(),
         }
+    }
+
+    /// What each member of a group weighs in the job, per class.
+    fn weights(&self, group: usize) -> &[Vec<f32>] {
+        let first = self.plan.inference.first_member(group);
+        &self.plan.merge.weights[first..][..self.plan.inference.groups[group].members.len()]
     }
 
     fn failures(&self) -> Vec<ReportFailure> {
@@ -132,13 +142,21 @@ impl Finished<'_> {
             attempts: 1,
             reason: r.reason.clone(),
         });
-        let lost = |loss: &Loss| ReportFailure {
-            image: self.plan.images.get(loss.image as usize).map_or_else(String::new, |i| i.id.clone()),
-            what: loss.task.map_or_else(|| "whole image".into(), |t| format!("block {}", t.block)),
+        let lost = |loss: &Lost| ReportFailure {
+            image: loss.image.clone(),
+            what: loss.what(),
             attempts: loss.attempts,
             reason: loss.reason.clone(),
         };
-        rejected.chain(self.tally.losses.iter().map(lost)).collect()
+        let losses = &self.tally.losses;
+        let unlisted = losses.total() - losses.sample().len() as u64;
+        let more = (unlisted > 0).then(|| ReportFailure {
+            image: "…".into(),
+            what: format!("{unlisted} more"),
+            attempts: 0,
+            reason: "the dead-letter topic has them all".into(),
+        });
+        rejected.chain(losses.sample().iter().map(lost)).chain(more).collect()
     }
 }
 
@@ -161,11 +179,11 @@ pub fn describe_grid(group: &Group) -> String {
     format!("{words}, {}, {}", lower(format!("{:?}", window.edges)), lower(format!("{:?}", group.importance)))
 }
 
-fn member(member: &Member) -> ReportMember {
-    let same = member.weights.windows(2).all(|w| w[0] == w[1]);
-    let weight = match member.weights.first() {
+fn member(member: &Member, weights: &[f32]) -> ReportMember {
+    let same = weights.windows(2).all(|w| w[0] == w[1]);
+    let weight = match weights.first() {
         Some(weight) if same => weight.to_string(),
-        _ => member.weights.iter().map(ToString::to_string).collect::<Vec<_>>().join(" · "),
+        _ => weights.iter().map(ToString::to_string).collect::<Vec<_>>().join(" · "),
     };
     ReportMember {
         name: member.name.clone(),
@@ -177,16 +195,17 @@ fn member(member: &Member) -> ReportMember {
 
 fn settings(spec: &JobSpec, plan: &Plan) -> Vec<(String, String)> {
     let lower = |debug: String| debug.to_lowercase();
-    let scoring = &plan.scoring;
+    let (inference, merge) = (&plan.inference, &plan.merge);
     let rule = match &spec.decide.rule {
         marquetry_ensemble::Rule::Argmax => "argmax",
         marquetry_ensemble::Rule::Threshold(_) => "thresholds",
         marquetry_ensemble::Rule::Triplet(_) => "triplet",
     };
     let pairs = [
-        ("Views merged by", lower(format!("{:?} of {:?}", scoring.view_merge, scoring.view_space))),
-        ("Windows and members merged in", lower(format!("{:?}", scoring.space))),
-        ("Tiles", lower(format!("{:?}", scoring.tile))),
+        ("Views merged by", lower(format!("{:?} of {:?}", inference.view_merge, inference.view_space))),
+        ("Windows merged in", lower(format!("{:?}", inference.tile_space))),
+        ("Members merged in", lower(format!("{:?}", merge.space))),
+        ("Tiles", lower(format!("{:?}", inference.tile))),
         ("Decision", rule.to_owned()),
     ];
     pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()

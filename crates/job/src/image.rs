@@ -12,7 +12,7 @@ pub struct PlannedImage {
     pub id: String,
     /// Where it is.
     pub uri: String,
-    /// Names this image's content and who scores it: 16 hexadecimal digits.
+    /// Names the image, its content and who scores it: 16 hexadecimal digits. Unique in the job.
     pub key: String,
     /// Its size, px, after any rotation that its metadata asks for.
     pub size: Size,
@@ -27,9 +27,11 @@ pub struct PlannedImage {
 }
 
 impl PlannedImage {
-    /// The key of an image at `uri` whose content is named by `fingerprint`, scored by `members`, all if not given.
-    pub fn key_of(uri: &str, fingerprint: &str, members: Option<&[u32]>) -> String {
-        let content = hash(&[uri.as_bytes(), b"\n", fingerprint.as_bytes()])[..16].to_owned();
+    /// The key of image `id` at `uri` whose content is named by `fingerprint`, scored by `members`, all if not given. Two
+    /// images of one file have two keys.
+    pub fn key_of(id: &str, uri: &str, fingerprint: &str, members: Option<&[u32]>) -> String {
+        let content = hash(&[id.as_bytes(), b"\n", uri.as_bytes(), b"\n", fingerprint.as_bytes()]);
+        let content = content[..16].to_owned();
         members.map_or(content.clone(), |members| key_of_scored(&content, members))
     }
 
@@ -45,7 +47,7 @@ impl PlannedImage {
 
     /// Whether a file at its URI whose content is named by `fingerprint` is the image that was planned.
     pub fn is_version(&self, fingerprint: &str) -> bool {
-        Self::key_of(&self.uri, fingerprint, self.members.as_deref()) == self.key
+        Self::key_of(&self.id, &self.uri, fingerprint, self.members.as_deref()) == self.key
     }
 
     /// Whether the member at place `member` among all members of the plan scores it.
@@ -68,7 +70,7 @@ mod tests {
             let all = PlannedImage {
                 id: "a".into(),
                 uri: "a.png".into(),
-                key: PlannedImage::key_of("a.png", "12", None),
+                key: PlannedImage::key_of("a", "a.png", "12", None),
                 size: Size::new(1, 2),
                 bands: 3,
                 tags: BTreeMap::new(),
@@ -76,7 +78,7 @@ mod tests {
             };
             members.map_or(all.clone(), |members| all.scored_by(members))
         };
-        assert_eq!(image(Some(vec![2, 0])).key, PlannedImage::key_of("a.png", "12", Some(&[0, 2])));
+        assert_eq!(image(Some(vec![2, 0])).key, PlannedImage::key_of("a", "a.png", "12", Some(&[0, 2])));
         assert_eq!(image(Some(vec![2, 0])).members, Some(vec![0, 2]));
         let keys = [image(None).key, image(Some(vec![0])).key, image(Some(vec![0, 2])).key];
         assert!(keys[0] != keys[1] && keys[1] != keys[2] && keys[0] != keys[2], "{keys:?}");

@@ -12,6 +12,8 @@
 //! ```
 //! No key is a prefix of another at a `/`: stores on folders could not hold both.
 
+use crate::{TaskId, TaskKind};
+
 /// The plan of `job` whose hash is `hash`.
 pub fn plan(job: &str, hash: &str) -> String {
     format!("jobs/{job}/plans/{hash}.json")
@@ -64,6 +66,15 @@ pub fn of_tile(key: &str) -> Option<(&str, u32, u32)> {
     let mut parts = key.rsplit('/').next()?.strip_suffix(".tile")?.split('-');
     let found = (parts.next()?, parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
     parts.next().is_none().then_some(found)
+}
+
+/// The task whose object lies under `key`, if it is one's.
+pub fn task_of(key: &str) -> Option<TaskId> {
+    if let Some((image, group, block)) = of_tile(key) {
+        return Some(TaskId { image: image.to_owned(), kind: TaskKind::Block { group, block } });
+    }
+    let image = image_of_statistics(key)?;
+    Some(TaskId { image: image.to_owned(), kind: TaskKind::Statistics })
 }
 
 /// The folder of the parts of all decisions and outputs, with its last `/`.
@@ -165,6 +176,10 @@ mod tests {
         fn keys_name_what_they_hold(image in "[0-9a-f]{16}", group: u32, block: u32) {
             let (tile, part) = (tile("job", &image, group, block), part("job", "x", &image));
             prop_assert_eq!(of_tile(&tile), Some((&image[..], group, block)));
+            for kind in [TaskKind::Statistics, TaskKind::Block { group, block }] {
+                let task = TaskId { image: image.clone(), kind };
+                prop_assert_eq!(task_of(&kind.produces("job", &image)), Some(task));
+            }
             prop_assert_eq!(image_of_part(&part), Some(&image[..]));
             prop_assert_eq!(tile_folders("job").filter(|folder| tile.starts_with(folder)).count(), 1);
         }

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use bytes::Bytes;
-use marquetry_job::{Ledger, Plan, RunId, Step, TaskMessage, message};
+use marquetry_job::{Action, Ledger, Plan, RunId, TaskMessage, message};
 use marquetry_transport::{KafkaQueue, TaskQueue, Topic};
 use std::sync::Arc;
 use std::time::Instant;
@@ -19,8 +19,8 @@ pub(crate) async fn rate(queue: &Arc<KafkaQueue>, plan: &Plan, run: &RunId) -> R
     let mut ledger = Ledger::new(&blocks, 1);
     let (mut publishing, mut sent) = (JoinSet::new(), 0_u32);
     while !(ledger.is_handed_out() && publishing.is_empty()) {
-        for step in ledger.advance(IN_FLIGHT - publishing.len()) {
-            let Step::Compute { task, attempt, replace } = step else { continue };
+        for action in ledger.advance(IN_FLIGHT - publishing.len()) {
+            let Action::Compute { task, attempt, replace } = action else { continue };
             let message = TaskMessage { run: run.clone(), task, attempt, replace };
             let (queue, payload) = (Arc::clone(queue), Bytes::from(message::encode(&message)));
             let partition = sent % partitions;

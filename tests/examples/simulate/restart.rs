@@ -1,7 +1,7 @@
 //! How long a coordinator takes to find out what an earlier one has left.
 
 use anyhow::{Context, Result};
-use marquetry_coordinator::Follow;
+use marquetry_coordinator::JobRunner;
 use marquetry_job::{Plan, key};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -25,11 +25,11 @@ pub(crate) fn leave_tiles(store: &Path, plan: &Plan) -> Result<()> {
 }
 
 /// Starts a coordinator, and stops it when it knows what there is; how long that took, and how many tiles it found.
-pub(crate) async fn measure(follow: &Follow<'_>) -> Result<(Duration, u64)> {
+pub(crate) async fn measure(runner: &JobRunner<'_>) -> Result<(Duration, u64)> {
     let (started, knows) = (Instant::now(), Notify::new());
     let mut found = 0;
     {
-        let running = follow.run(|tally| {
+        let running = runner.run(|tally| {
             found = tally.tasks_found;
             knows.notify_one();
         });

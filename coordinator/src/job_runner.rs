@@ -1,0 +1,477 @@
+//! The main loop of a job: publishes the plan's tasks and takes in what becomes of them.
+
+use crate::breaker::{AllFail, JobBreaker};
+use crate::ended_run::EndedRun;
+use crate::in_flight::{FailedTry, InFlight, InFlightKey};
+use crate::job_tasks::JobTasks;
+use crate::losses::{Losses, Lost};
+use crate::run_lease::{RunLease, Stopped};
+use crate::status::{JobState, RateTracker, Seen};
+use bytes::Bytes;
+use marquetry_failure::{Classify, FailureClass};
+use marquetry_job::message::short_reason;
+use marquetry_job::{
+    Action, AggregateMessage, DeadLetter, Event, Failed, Ledger, Loss, Plan, PlannedImage, Progress,
+    ResultMessage, RunId, StageSeconds, TaskMessage, TaskPlace, message,
+};
+use marquetry_spec::JobSpec;
+use marquetry_telemetry::{DeadLetterKind, ImageOutcome, JobImageState, JobTaskState, Metrics, RetryReason};
+use marquetry_transport::{Feed, ObjectStore, QueueError, StoreError, TaskQueue, Topic};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tracing::Instrument as _;
+
+/// The first pause before something that failed is tried again; it doubles with each attempt.
+const BACK_OFF: Duration = Duration::from_millis(250);
+const BACK_OFF_MAX: Duration = Duration::from_secs(30);
+/// Between two looks at what is late.
+const TICK: Duration = Duration::from_secs(1);
+/// Tasks that are out at least, and for each worker: enough that nobody waits for the next one, and no more, so that
+/// jobs that share workers take turns.
+const AHEAD_MIN: usize = 64;
+const AHEAD_EACH: usize = 16;
+/// Images whose pictures are on the report's contact sheet: the first so many.
+const PICTURES_MAX: u32 = 48;
+
+/// Why following a job ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The queue is lost.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// The store is lost.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Someone wants it to end.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+    /// Everything fails alike.
+    #[error("the job was stopped: {0}")]
+    AllFail(AllFail),
+}
+
+impl Classify for RunError {
+    fn class(&self) -> FailureClass {
+        match self {
+            Self::Queue(_) | Self::Store(_) | Self::Stopped(_) => FailureClass::Passing,
+            Self::AllFail(all) => all.class,
+        }
+    }
+}
+
+/// What a job's tasks came to.
+#[derive(Debug, Clone, Default, serde::Serialize)]
+pub struct Tally {
+    /// How far it came.
+    pub progress: Progress,
+    /// Tasks done in this run.
+    pub tasks_computed: u64,
+    /// Tasks whose objects were found in the store.
+    pub tasks_found: u64,
+    /// Images that were found finished in the store.
+    pub images_found: u64,
+    /// Model runs of one window each, in this run.
+    pub forwards: u64,
+    /// Model runs that were found done in the store.
+    pub forwards_found: u64,
+    /// Bytes of all that tasks stored in this run.
+    pub tile_bytes: u64,
+    /// Where workers' time went, s, summed over threads.
+    pub seconds: StageSeconds,
+    /// Seconds of putting images together, summed.
+    pub aggregate_seconds: f64,
+    /// Tries that failed and were made again.
+    pub retries: u64,
+    /// Blocks and images that were out for too long and sent again.
+    pub resent: u64,
+    /// What was given up.
+    #[serde(flatten)]
+    pub losses: Losses,
+}
+
+/// One job and how it is run.
+pub struct JobRunner<'a> {
+    /// Where tiles lie.
+    pub store: Arc<dyn ObjectStore>,
+    /// Where messages go.
+    pub queue: Arc<dyn TaskQueue>,
+    /// The job and this run of it.
+    pub run: &'a RunId,
+    /// What is computed, and how it is merged. It is stored already.
+    pub plan: &'a Plan,
+    /// For which images.
+    pub images: &'a [PlannedImage],
+    /// What was asked for.
+    pub spec: &'a JobSpec,
+    /// Names the decisions and outputs.
+    pub outputs: &'a str,
+    /// Tries of a task or an image.
+    pub attempts_max: u32,
+    /// Whether the first loss ends the job.
+    pub stop_at_loss: bool,
+    /// Whether tiles stay when their image is finished.
+    pub keep_tiles: bool,
+    /// Nothing is sent again for being late before this.
+    pub overdue_after: Duration,
+    /// What is counted.
+    pub metrics: &'a Metrics,
+}
+
+/// What changes while a job runs.
+struct RunState<'a> {
+    tasks: JobTasks<'a>,
+    /// The hash of the plan.
+    plan: String,
+    ledger: Ledger,
+    tally: Tally,
+    in_flight: InFlight,
+    rate: RateTracker,
+    /// Messages on their way; what failed and waits for its next try is among them.
+    publishing: JoinSet<Result<(), QueueError>>,
+    /// Dead letters on their way: the job does not end before they are safe.
+    letters: JoinSet<Result<(), QueueError>>,
+    breaker: JobBreaker,
+}
+
+/// What was heard, and from whom.
+struct Heard {
+    from: String,
+    event: Event,
+}
+
+impl<'a> JobRunner<'a> {
+    /// Has everything done that is not done yet. `each` sees every change. The job is held until what is returned is
+    /// released: its outputs are still to be written.
+    ///
+    /// # Errors
+    /// When the queue or the store is lost, the job is cancelled, another coordinator takes it over, or all tasks fail
+    /// alike.
+    pub async fn run(&self, mut each: impl FnMut(&Tally)) -> Result<EndedRun, RunError> {
+        // A span of this level is there whenever something that can be wrong is logged.
+        let span = tracing::warn_span!("job", id = self.run.job, run = self.run.run);
+        self.run_to_end(&mut each).instrument(span).await
+    }
+
+    async fn run_to_end(&self, each: &mut dyn FnMut(&Tally)) -> Result<EndedRun, RunError> {
+        // Listening begins before looking, so that nothing that is announced in between is missed.
+        let mut results = self.queue.follow(Topic::Results).await?;
+        let mut lease = RunLease::acquire(Arc::clone(&self.store), self.run.clone()).await?;
+        let _lag = crate::lag::watch(Arc::clone(&self.queue), self.metrics.clone());
+        let mut state = self.begin(&lease).await?;
+        each(&state.tally);
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while !(state.ledger.is_complete() || self.stop_at_loss && !state.tally.losses.is_empty()) {
+            self.fill(&mut state);
+            tokio::select! {
+                heard = self.hear(&mut *results, &mut state.rate) => {
+                    let heard = heard?;
+                    if self.take_in(&heard, &mut state) {
+                        each(&state.tally);
+                    }
+                    if let Some(all) = state.breaker.note(&heard.event) {
+                        return Err(self.stop(all, lease, state).await);
+                    }
+                }
+                Some(published) = state.publishing.join_next() => {
+                    published.unwrap_or(Err(QueueError::Closed))?;
+                    // What is ready is taken at once, so that it does not pile up behind what is heard.
+                    while let Some(published) = state.publishing.try_join_next() {
+                        published.unwrap_or(Err(QueueError::Closed))?;
+                    }
+                }
+                stopped = lease.lost() => {
+                    if stopped == Stopped::Cancelled {
+                        lease.note_cancelled().await?;
+                    }
+                    return Err(stopped.into());
+                }
+                _ = tick.tick() => {
+                    self.send_overdue(&mut state);
+                    lease.publish_status(self.status(&mut state));
+                }
+            }
+        }
+        self.end(lease, state).await
+    }
+
+    /// Waits until what was given up is written down.
+    async fn end(&self, lease: RunLease, mut state: RunState<'_>) -> Result<EndedRun, RunError> {
+        while let Some(published) = state.letters.join_next().await {
+            published.unwrap_or(Err(QueueError::Closed))?;
+        }
+        for loss in state.tally.losses.by_reason() {
+            tracing::warn!(count = loss.count, class = %loss.class, "given up: {}", loss.reason);
+        }
+        let deletes_tiles = state.ledger.is_complete() && !self.keep_tiles;
+        let images = self.images.iter().zip(0..);
+        let unfinished = images.filter(|(_, place)| state.ledger.has_loss(*place));
+        let unfinished = unfinished.map(|(image, _)| image.key.clone()).collect();
+        lease.publish_status(self.status(&mut state));
+        Ok(EndedRun { tally: state.tally, lease, unfinished, deletes_tiles })
+    }
+
+    /// Ends a job in which everything fails alike.
+    async fn stop(&self, all: AllFail, lease: RunLease, mut state: RunState<'_>) -> RunError {
+        tracing::error!(class = %all.class, "{all}");
+        lease.publish_status(self.status(&mut state));
+        if let Err(error) = lease.release(JobState::Failed, Some(all.to_string())).await {
+            tracing::warn!(%error, "the end of the job was not written down");
+        }
+        RunError::AllFail(all)
+    }
+
+    async fn begin(&self, lease: &RunLease) -> Result<RunState<'a>, RunError> {
+        let tasks = JobTasks::new(self.plan, self.images);
+        let mut ledger = Ledger::new(&tasks.stages(), self.attempts_max);
+        let mut tally = Tally::default();
+        self.recover_from_store(lease, &tasks, &mut ledger, &mut tally).await?;
+        tally.progress = ledger.progress();
+        self.show(tally.progress);
+        self.metrics.images.of(ImageOutcome::Found).add(tally.images_found);
+        let partitions =
+            [self.queue.partitions(Topic::Tasks).await?, self.queue.partitions(Topic::Aggregate).await?];
+        Ok(RunState {
+            tasks,
+            plan: self.plan.hash(),
+            ledger,
+            tally,
+            in_flight: InFlight::new(self.overdue_after, partitions),
+            rate: RateTracker::new(self.plan.cost(self.images).forwards),
+            publishing: JoinSet::new(),
+            letters: JoinSet::new(),
+            breaker: JobBreaker::default(),
+        })
+    }
+
+    fn status(&self, state: &mut RunState<'_>) -> crate::Status {
+        let seen = Seen {
+            tally: &state.tally,
+            in_flight: state.in_flight.tasks() as u64,
+            sick_workers: state.in_flight.sick_workers(),
+        };
+        state.rate.status(self.run, self.spec, self.outputs, seen)
+    }
+
+    /// Sends tasks until enough are out for the workers that are there.
+    fn fill(&self, state: &mut RunState<'_>) {
+        let ahead = AHEAD_MIN.max(AHEAD_EACH * state.rate.workers());
+        let room = ahead.saturating_sub(state.in_flight.tasks());
+        if room == 0 || state.ledger.is_handed_out() {
+            return;
+        }
+        for action in state.ledger.advance(room) {
+            self.carry_out(action, Duration::ZERO, state);
+        }
+    }
+
+    fn show(&self, progress: Progress) {
+        let (tasks, images) = (&self.metrics.job_tasks, &self.metrics.job_images);
+        tasks.of(JobTaskState::All).set(progress.tasks as f64);
+        tasks.of(JobTaskState::Done).set(progress.tasks_done as f64);
+        images.of(JobImageState::All).set(progress.images as f64);
+        images.of(JobImageState::Done).set(progress.images_done as f64);
+        images.of(JobImageState::Failed).set(progress.images_failed as f64);
+    }
+
+    /// The next event of this job. A task counts whichever run asked for it: what is stored is stored, and if it is not,
+    /// that is found out. All else is of this run's own messages, its plan, its decisions and its tries.
+    async fn hear(&self, results: &mut dyn Feed, rate: &mut RateTracker) -> Result<Heard, QueueError> {
+        loop {
+            match message::decode::<ResultMessage>(&results.next().await?) {
+                Ok(ResultMessage { run, from, event }) => {
+                    let of_job = run.job == self.run.job && run.store == self.run.store;
+                    if run == *self.run || of_job && matches!(event, Event::TaskDone { .. }) {
+                        if event != Event::Retry {
+                            rate.heard(&from, Instant::now());
+                        }
+                        return Ok(Heard { from, event });
+                    }
+                }
+                Err(error) => tracing::error!(%error, "dropped a message on the results topic"),
+            }
+        }
+    }
+
+    /// Takes an event in, and does what follows from it; whether anything changed.
+    fn take_in(&self, heard: &Heard, state: &mut RunState<'_>) -> bool {
+        let event = &heard.event;
+        if *event == Event::Retry {
+            state.tally.losses = Losses::default();
+        }
+        let before = state.ledger.progress();
+        let actions = apply(heard, state);
+        let progress = state.ledger.progress();
+        let changed = progress != before || !actions.is_empty();
+        self.show(progress);
+        note_in_flight(heard, changed, state);
+        if progress != before {
+            count(event, &mut state.tally);
+        }
+        state.tally.progress = progress;
+        // What follows from a failure waits a little; what a stored tile was waited for does not.
+        let failed = matches!(event, Event::TaskFailed { .. } | Event::ImageFailed { .. });
+        for action in actions {
+            let pause = if failed { back_off(&action) } else { Duration::ZERO };
+            if failed && InFlightKey::of(&action).is_some() {
+                state.tally.retries += 1;
+                self.metrics.retries.of(RetryReason::Failure).increment();
+            }
+            self.carry_out(action, pause, state);
+        }
+        changed
+    }
+
+    fn send_overdue(&self, state: &mut RunState<'_>) {
+        for late in state.in_flight.overdue(Instant::now()) {
+            if let Some(action) = state.ledger.resend(&late) {
+                tracing::warn!("{} has been out for long; sending it again", describe(&action, &state.tasks));
+                state.tally.resent += 1;
+                self.metrics.retries.of(RetryReason::Overdue).increment();
+                self.carry_out(action, Duration::ZERO, state);
+            }
+        }
+    }
+
+    fn carry_out(&self, action: Action, pause: Duration, state: &mut RunState<'_>) {
+        let run = self.run.clone();
+        let (topic, bytes) = match &action {
+            Action::Compute { task, attempt, replace } => {
+                let (plan, image) = (state.plan.clone(), state.tasks.image(task.image).clone());
+                let (kind, attempt, replace) = (state.tasks.id(*task).kind, *attempt, *replace);
+                let message = TaskMessage { run, plan, image, task: kind, attempt, replace };
+                (Topic::Tasks, message::encode(&message))
+            }
+            Action::Aggregate { image, attempt, partial } => {
+                let (plan, outputs) = (state.plan.clone(), self.outputs.to_owned());
+                let (picture, attempt, partial) = (*image < PICTURES_MAX, *attempt, *partial);
+                let image = state.tasks.image(*image).clone();
+                let message = AggregateMessage { run, plan, outputs, image, picture, attempt, partial };
+                (Topic::Aggregate, message::encode(&message))
+            }
+            Action::GiveUp(loss) => (Topic::Dead, message::encode(&self.give_up(run, loss, state))),
+        };
+        let partition = state.in_flight.on_sent(action, Instant::now() + pause);
+        let (queue, payload) = (Arc::clone(&self.queue), Bytes::from(bytes));
+        let way = if topic == Topic::Dead { &mut state.letters } else { &mut state.publishing };
+        way.spawn(async move {
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
+            }
+            match partition {
+                Some(partition) => queue.publish_to(topic, partition, payload).await,
+                None => queue.publish(topic, "", payload).await,
+            }
+        });
+    }
+
+    fn give_up(&self, run: RunId, loss: &Loss, state: &mut RunState<'_>) -> DeadLetter {
+        let Loss { attempts, class, .. } = *loss;
+        let image = state.tasks.image(loss.image);
+        let task = loss.task.map(|place| TaskPlace { image: loss.image, place });
+        state.in_flight.on_given_up(task.map_or(InFlightKey::Image(loss.image), InFlightKey::Task));
+        let task = task.map(|task| state.tasks.id(task).kind);
+        let reason = loss.reason.clone();
+        let lost = Lost { image: image.id.clone(), task, attempts, class, reason: reason.clone() };
+        // Told once for each reason; how many there were is told at the end.
+        if state.tally.losses.add(&lost) {
+            tracing::error!(image = %image.id, attempts, %class, "gave up: {reason}");
+        }
+        let kind = if task.is_some() { DeadLetterKind::Task } else { DeadLetterKind::Image };
+        self.metrics.dead_letters.of(kind).increment();
+        let (image_id, image) = (short_reason(&image.id), image.key.clone());
+        DeadLetter { run, image_id, image, task, attempts, class, reason }
+    }
+}
+
+/// Tells the ledger what was heard; what follows from it. Of images and tasks that are not this run's nothing does.
+fn apply(heard: &Heard, state: &mut RunState<'_>) -> Vec<Action> {
+    let RunState { ledger, tasks, .. } = state;
+    let from = heard.from.as_str();
+    match &heard.event {
+        Event::TaskDone { task, .. } => {
+            tasks.place(task).map_or_else(Vec::new, |place| ledger.task_done(place))
+        }
+        Event::TaskFailed { task, attempt, class, reason } => {
+            let failed = Failed { from, attempt: *attempt, class: *class, reason };
+            tasks.place(task).map_or_else(Vec::new, |place| ledger.task_failed(place, &failed))
+        }
+        Event::Image { image, partial, .. } => {
+            if let Some(place) = tasks.image_place(image) {
+                ledger.image_done(place, *partial);
+            }
+            Vec::new()
+        }
+        Event::ImageFailed { image, attempt, class, reason, damaged } => {
+            let failed = Failed { from, attempt: *attempt, class: *class, reason };
+            let damaged: Vec<TaskPlace> = damaged.iter().filter_map(|task| tasks.place(task)).collect();
+            let place = tasks.image_place(image);
+            place.map_or_else(Vec::new, |place| ledger.image_failed(place, &failed, &damaged))
+        }
+        Event::Retry => ledger.reopen(),
+    }
+}
+
+/// Notes what an event says of what is in flight. `changed`: whether the ledger took it in.
+fn note_in_flight(heard: &Heard, changed: bool, state: &mut RunState<'_>) {
+    let RunState { in_flight, tasks, .. } = state;
+    let (from, now) = (heard.from.as_str(), Instant::now());
+    let key = match &heard.event {
+        Event::TaskDone { task, .. } | Event::TaskFailed { task, .. } => {
+            tasks.place(task).map(InFlightKey::Task)
+        }
+        Event::Image { image, .. } | Event::ImageFailed { image, .. } => {
+            tasks.image_place(image).map(InFlightKey::Image)
+        }
+        Event::Retry => None,
+    };
+    let Some(key) = key else { return };
+    match &heard.event {
+        Event::TaskDone { .. } => in_flight.on_done(key, from, now),
+        Event::Image { partial, .. } if changed || !partial => in_flight.on_done(key, from, now),
+        Event::TaskFailed { attempt, class, reason, .. }
+        | Event::ImageFailed { attempt, class, reason, .. } => {
+            let (attempt, class) = (*attempt, *class);
+            in_flight.on_failed(&FailedTry { key, attempt, from, class, reason, counts: changed }, now);
+        }
+        Event::Image { .. } | Event::Retry => {}
+    }
+}
+
+/// How long something waits before its next try.
+fn back_off(action: &Action) -> Duration {
+    match action {
+        Action::Compute { attempt, .. } | Action::Aggregate { attempt, .. } if *attempt > 1 => {
+            BACK_OFF.saturating_mul(1 << (attempt - 2).min(10)).min(BACK_OFF_MAX)
+        }
+        _ => Duration::ZERO,
+    }
+}
+
+fn describe(action: &Action, tasks: &JobTasks<'_>) -> String {
+    let of = |image: u32, what: &str| format!("{what} of image {}", tasks.image(image).id);
+    match action {
+        Action::Compute { task, .. } => of(task.image, &tasks.id(*task).kind.to_string()),
+        Action::Aggregate { image, .. } => of(*image, "putting together"),
+        Action::GiveUp(loss) => of(loss.image, "the loss"),
+    }
+}
+
+fn count(event: &Event, tally: &mut Tally) {
+    match event {
+        Event::TaskDone { stored_bytes, forwards, seconds, .. } => {
+            tally.tile_bytes += stored_bytes;
+            tally.tasks_computed += 1;
+            tally.forwards += forwards;
+            tally.seconds += *seconds;
+        }
+        Event::Image { seconds, .. } => tally.aggregate_seconds += seconds,
+        Event::TaskFailed { .. } | Event::ImageFailed { .. } | Event::Retry => {}
+    }
+}
+
+#[cfg(test)]
+#[path = "job_runner_tests.rs"]
+mod tests;

@@ -1,0 +1,109 @@
+//! What earlier runs of a job left in the store: all that a coordinator must know when it starts.
+
+use crate::ended_run::delete_objects;
+use crate::job_runner::{JobRunner, RunError, Tally};
+use crate::job_tasks::JobTasks;
+use crate::run_lease::RunLease;
+use futures_util::future::try_join_all;
+use marquetry_aggregator::expected;
+use marquetry_job::{Ledger, Plan, PlannedImage, TaskId, TaskPlace, key};
+use marquetry_transport::{ObjectMeta, ObjectStore, StoreError};
+use std::collections::HashSet;
+
+/// So many tiles are listed folder by folder.
+const MANY: u64 = 10_000;
+
+impl JobRunner<'_> {
+    /// Notes in the ledger which images are finished and what tasks have stored, and clears away what nobody needs any
+    /// more. Outputs, parts and tiles are listed, and no object is read.
+    pub(crate) async fn recover_from_store(
+        &self,
+        lease: &RunLease,
+        tasks: &JobTasks<'_>,
+        ledger: &mut Ledger,
+        tally: &mut Tally,
+    ) -> Result<(), RunError> {
+        let job = &self.plan.job;
+        let written = self.store.list(&key::out(job, "")).await?;
+        let written: HashSet<&str> = written.iter().map(|m| m.key.as_str()).collect();
+        let parts = self.store.list(&key::all_parts(job)).await?;
+        let finished = self.finished(&parts, tasks, &written).await?;
+        for &image in &finished {
+            ledger.found_image(image);
+            let places = (0..tasks.of(image).len()).map(|place| TaskPlace { image, place });
+            tally.forwards_found += places.map(|place| tasks.forwards(place)).sum::<u64>();
+        }
+        tally.images_found = ledger.progress().images_done;
+        let mut left_behind = Vec::new();
+        for (key, task) in stored_tasks(&*self.store, self.plan, self.images).await? {
+            let Some(image) = tasks.image_place(&task.image) else { continue };
+            if finished.contains(&image) {
+                left_behind.push(key);
+                continue;
+            }
+            let Some(place) = tasks.place(&task) else { continue };
+            let before = ledger.progress().tasks_done;
+            ledger.found_task(place);
+            if ledger.progress().tasks_done > before {
+                tally.tasks_found += 1;
+                tally.forwards_found += tasks.forwards(place);
+            }
+        }
+        if !self.keep_tiles {
+            delete_objects(&*self.store, lease, left_behind).await?;
+        }
+        Ok(())
+    }
+
+    /// The images that are finished: their part is stored, nothing is missing in it, and all of their files are there.
+    /// Other parts are deleted: the files they speak of are about to be written anew.
+    async fn finished(
+        &self,
+        parts: &[ObjectMeta],
+        tasks: &JobTasks<'_>,
+        written: &HashSet<&str>,
+    ) -> Result<HashSet<u32>, StoreError> {
+        let job = &self.plan.job;
+        let own = key::parts(job, self.outputs);
+        let with_gaps: HashSet<&str> = parts
+            .iter()
+            .filter(|part| part.key.starts_with(&own))
+            .filter_map(|part| key::image_of_gaps(&part.key))
+            .collect();
+        let is_whole = |image: u32| {
+            let files = expected(self.spec, &tasks.image(image).id);
+            files.iter().all(|file| written.contains(key::out(job, file).as_str()))
+        };
+        let mut finished = HashSet::new();
+        for part in parts {
+            let name = key::image_of_part(&part.key).filter(|name| !with_gaps.contains(name));
+            let image = name.and_then(|name| tasks.image_place(name));
+            match image.filter(|image| part.key.starts_with(&own) && is_whole(*image)) {
+                Some(image) => drop(finished.insert(image)),
+                None => self.store.delete(&part.key).await?,
+            }
+        }
+        Ok(finished)
+    }
+}
+
+/// What tasks have stored, of whichever images: the keys of objects, and the tasks that they are of.
+///
+/// A list of many tiles takes one request for each thousand, one after the other; so each of the folders they are spread
+/// over is listed for itself, side by side.
+pub(crate) async fn stored_tasks(
+    store: &dyn ObjectStore,
+    plan: &Plan,
+    images: &[PlannedImage],
+) -> Result<Vec<(String, TaskId)>, StoreError> {
+    let mut folders = vec![key::all_statistics(&plan.job)];
+    if plan.cost(images).tasks < MANY {
+        folders.push(key::tiles(&plan.job));
+    } else {
+        folders.extend(key::tile_folders(&plan.job));
+    }
+    let lists = try_join_all(folders.iter().map(|folder| store.list(folder))).await?;
+    let stored =
+        lists.into_iter().flatten().filter_map(|object| Some((key::task_of(&object.key)?, object.key)));
+    Ok(stored.map(|(task, key)| (key, task)).collect())
+}
