@@ -78,7 +78,7 @@ proptest! {
         let ignore = ignored.then_some(if kinds > 255 { 65535 } else { 255 });
         let legend = Legend::labels(names(kinds as usize), ignore).unwrap();
         let value = |seed: &u16| match ignore {
-            Some(ignore) if seed % 11 == 0 => ignore,
+            Some(ignore) if seed.is_multiple_of(11) => ignore,
             _ => seed % kinds,
         };
         let values: Vec<u16> = seed[..width * height].iter().map(value).collect();

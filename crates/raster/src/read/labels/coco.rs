@@ -126,19 +126,20 @@ impl CocoFile {
     /// The annotations of `image`, which has `size` px as the file means it, in their order.
     ///
     /// # Errors
-    /// If the file gives the image, or one of its masks, another size, or one of its masks is damaged: the message names
-    /// the annotation.
+    /// If the file gives the image, or one of its masks, another size, or one of its masks is damaged, or all of them take
+    /// more than `limits.memory_bytes`: the message names the annotation.
     pub fn objects(&self, image: &CocoId, size: Size) -> Result<Vec<CocoObject>, ReadError> {
         let failed = |fault| ReadError::new(&self.name, "reading the annotations of an image", fault);
         self.check_size(image, size).map_err(failed)?;
         // A crossing takes 8 bytes, and a run of two crossings 16 more.
-        let crossings_max = (self.limits.memory_bytes / 16) as usize;
+        let mut crossings_left = (self.limits.memory_bytes / 16) as usize;
         let object = |&index: &usize| {
             let annotation = &self.annotations[index];
-            let (form, mask) = annotation.mask(size, crossings_max).map_err(|fault| {
+            let (form, mask) = annotation.mask(size, crossings_left).map_err(|fault| {
                 let id = annotation.id.as_ref().map_or("without an id".to_owned(), CocoId::to_string);
                 failed(fault.at(&format!("annotation {id} of image {image}")))
             })?;
+            crossings_left = crossings_left.saturating_sub(2 * mask.runs().len());
             let (id, category_id, crowd) =
                 (annotation.id.clone(), annotation.category_id, annotation.is_crowd());
             Ok(CocoObject { id, category_id, crowd, form, mask })

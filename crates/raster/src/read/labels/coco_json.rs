@@ -1,6 +1,6 @@
 //! What stands in a COCO file, and the mask of one annotation.
 
-use super::polygon;
+use super::polygon::{self, PolygonError};
 use crate::read::error::Fault;
 use crate::rle::{CocoMask, Runs, decode_coco, decode_counts};
 use crate::write::CocoId;
@@ -53,7 +53,7 @@ impl Default for Flag {
 pub enum CocoForm {
     /// Not at all: there is no segmentation, or only a box beside it.
     Nothing,
-    /// Outlines.
+    /// Outlines as lists of coordinates.
     Polygons,
     /// Run lengths as a list of numbers.
     Counts,
@@ -81,7 +81,8 @@ impl Annotation {
         matches!(self.iscrowd, Flag::Number(1..) | Flag::Truth(true))
     }
 
-    /// Its form and its pixels in an image of `size`. Outlines of fewer than three points have none.
+    /// Its form and its pixels in an image of `size`. Outlines of fewer than three points have none; all others together
+    /// may cross columns of the image `crossings_max` times.
     pub(super) fn mask(&self, size: Size, crossings_max: usize) -> Result<(CocoForm, Runs), Fault> {
         let text = self.segmentation.as_deref().map_or("null", RawValue::get);
         match text.as_bytes()[0] {
@@ -96,7 +97,7 @@ impl Annotation {
                     Counts::Numbers(counts) => {
                         Ok((CocoForm::Counts, decode_counts(size, &counts).map_err(Fault::damaged)?))
                     }
-                    Counts::Text(counts) => from_text(CocoMask { size: [height, width], counts }),
+                    Counts::Text(counts) => from_text(&CocoMask { size: [height, width], counts }),
                 }
             }
             b'[' => {
@@ -104,7 +105,7 @@ impl Annotation {
                     // Some programs leave out the list around the only outline.
                     .or_else(|error| serde_json::from_str(text).map(|ring| vec![ring]).map_err(|_| error))
                     .map_err(Fault::damaged)?;
-                let runs = polygon::fill(&rings, size, crossings_max).map_err(Fault::damaged)?;
+                let runs = polygon::fill(&rings, size, crossings_max).map_err(refused)?;
                 Ok((CocoForm::Polygons, runs))
             }
             _ => Ok((CocoForm::Nothing, Runs::new(size, []).map_err(Fault::damaged)?)),
@@ -112,9 +113,19 @@ impl Annotation {
     }
 }
 
+fn refused(error: PolygonError) -> Fault {
+    match error {
+        PolygonError::TooMany(_) => {
+            let advice = "raise the memory limit if the file is to be trusted";
+            Fault::too_large(error.to_string(), advice).because(error)
+        }
+        other => Fault::damaged(other),
+    }
+}
+
 /// The mask of a text. One that does not add up, but does so once Base64 is taken off, was packed twice.
-fn from_text(mask: CocoMask) -> Result<(CocoForm, Runs), Fault> {
-    let plain = decode_coco(&mask);
+fn from_text(mask: &CocoMask) -> Result<(CocoForm, Runs), Fault> {
+    let plain = decode_coco(mask);
     let unpacked = || {
         let bytes = STANDARD.decode(&mask.counts).ok()?;
         let counts = String::from_utf8(bytes).ok()?;

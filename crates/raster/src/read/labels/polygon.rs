@@ -24,14 +24,16 @@ pub(super) enum PolygonError {
     Odd(usize),
     #[error("an outline has the coordinate {0}")]
     Coordinate(f64),
-    #[error("its outlines cross the columns of the image more than {0} times")]
+    #[error(
+        "its outlines cross the columns of the image more often than memory is allowed for: {0} times are left"
+    )]
     TooMany(usize),
     #[error(transparent)]
     Runs(#[from] RunsError),
 }
 
 /// The union of rings `x, y, x, y, …` in pixel-edge coordinates. Rings of fewer than three points have no pixels. At most
-/// `crossings_max` crossings are kept, 8 bytes each.
+/// `crossings_max` crossings are kept, of all rings together.
 pub(super) fn fill(rings: &[Vec<f64>], size: Size, crossings_max: usize) -> Result<Runs, PolygonError> {
     let mut runs = Vec::new();
     for ring in rings {
@@ -44,7 +46,8 @@ pub(super) fn fill(rings: &[Vec<f64>], size: Size, crossings_max: usize) -> Resu
             continue;
         }
         let points: Vec<FinePoint> = points.iter().map(|&[x, y]| (fine(x), fine(y))).collect();
-        let mut crossings = Crossings { size, max: crossings_max, all: Vec::new() };
+        let mut crossings =
+            Crossings { size, max: crossings_max.saturating_sub(2 * runs.len()), all: Vec::new() };
         for (&from, &to) in points.iter().zip(points.iter().cycle().skip(1)) {
             crossings.edge(from, to)?;
         }

@@ -190,6 +190,15 @@ fn limits_hold() {
     let bytes = json!([]).to_string().into_bytes();
     assert_eq!(file_of(bytes.clone(), 1).unwrap_err().kind(), ReadErrorKind::TooLarge);
     let list = file_of(bytes, 2).unwrap();
+    // Every annotation is small enough, all of them are not.
+    let zigzag =
+        json!([{"image_id": 7, "category_id": 1, "segmentation": [[0, 0, 900, 1, 0, 2]]}]).to_string();
+    let one = zigzag.trim_matches(['[', ']']);
+    let many =
+        |count: usize| file_of(format!("[{}]", vec![one; count].join(",")).into_bytes(), 40_000).unwrap();
+    let wide = Size::new(3, 900);
+    assert_eq!(many(1).objects(&SEVEN, wide).unwrap().len(), 1);
+    assert_eq!(many(3).objects(&SEVEN, wide).unwrap_err().kind(), ReadErrorKind::TooLarge);
     // A size alone costs nothing, but is not believed beyond the limit.
     let huge = Size::new(u32::MAX, u32::MAX);
     assert_eq!(list.objects(&SEVEN, huge).unwrap_err().kind(), ReadErrorKind::TooLarge);

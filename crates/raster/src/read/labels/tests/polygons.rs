@@ -33,8 +33,8 @@ const GOLDENS: &[Golden] = &[
         ],
         "j21e0100O010O100O100^OM?60LAO?1AO`00@0`0OB0b00L0B0>0B0=2BN>230O0_OO0O=1C21M92F1=NC3<MD5=1N22N1O100O1O1O1O100O001O7",
     ),
-    (20, 30, &[-300000.0, -200000.0, 400000.0, 10.0, 3.0, 300000.0], "0hb0"),
-    (7, 9, &[35000000.0, 3.0, 2.2, -1.0, 0.5, 6.75], "9f1"),
+    (20, 30, &[-3e5, -2e5, 4e5, 10.0, 3.0, 3e5], "0hb0"),
+    (7, 9, &[3.5e7, 3.0, 2.2, -1.0, 0.5, 6.75], "9f1"),
     (1, 1, &[0.5, 0.5, 0.6, 0.1, 0.1, 0.9], "01"),
     (6, 8, &[5.0, 3.0, 12.0, 3.0, 12.0, 9.0, 5.0, 9.0], "Q133000"),
     (5, 5, &[0.0, 0.0, 5.0, 5.0, 5.0, 0.0, 0.0, 5.0], "042N60J2O"),
@@ -82,6 +82,9 @@ fn a_bomb_of_crossings_is_refused() {
     let size = Size::new(4, 1_000_000);
     let zigzag: Vec<f64> = (0..4000).map(|at| if at % 4 == 2 { 1e6 } else { f64::from(at % 3) }).collect();
     assert!(matches!(fill(&[zigzag], size, 10_000), Err(PolygonError::TooMany(10_000))));
+    let short = vec![0.0, 0.0, 900.0, 1.0, 0.0, 2.0];
+    assert!(fill(std::slice::from_ref(&short), size, 2000).is_ok());
+    assert!(matches!(fill(&[short.clone(), short], size, 2000), Err(PolygonError::TooMany(_))));
     // The same far outside costs nothing.
     let outside: Vec<f64> = (0..4000).map(|at| 2e6 + f64::from(at % 7) * 1e8).collect();
     assert!(fill(&[outside], size, 0).unwrap().is_empty());
