@@ -83,7 +83,7 @@ impl BlockTask {
     ) -> (Self, oneshot::Receiver<Outcome>) {
         let (done, outcome) = oneshot::channel();
         let BlockSpec { context, image, grid, group, block, span } = spec;
-        let (planned, classes) = (&context.plan.scoring.groups[group], context.plan.scoring.classes.len());
+        let (planned, classes) = (&context.inference.groups[group], context.inference.classes.len());
         // Sums hang on the passes, and so they are cut by the plan's runs, not by the scorer's.
         let passes = passes(&planned.members, block.windows().div_ceil(plan_windows_together(planned)));
         let item_windows = windows_together.clamp(1, block.windows().max(1));
@@ -113,7 +113,7 @@ impl BlockTask {
     }
 
     pub(crate) fn group(&self) -> &Group {
-        &self.context.plan.scoring.groups[self.group]
+        &self.context.inference.groups[self.group]
     }
 
     pub(crate) fn group_context(&self) -> &GroupContext {
@@ -122,7 +122,7 @@ impl BlockTask {
 
     /// Number of classes.
     pub(crate) fn classes(&self) -> usize {
-        self.context.plan.scoring.classes.len()
+        self.context.inference.classes.len()
     }
 
     /// Model runs of one window each.
@@ -239,7 +239,7 @@ impl BlockTask {
         let index = band.index;
         let importance = self.group_context().importance.sum_over(&self.grid, &self.block, band.part);
         let mean = band.into_mean(&importance, &self.group_context().weights);
-        match tile::encode_rows(&mean, self.context.plan.scoring.tile) {
+        match tile::encode_rows(&mean, self.context.inference.tile) {
             Ok(frame) => {
                 let store = started.elapsed().as_secs_f64();
                 self.spend(StageSeconds { store, ..StageSeconds::default() });

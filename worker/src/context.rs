@@ -3,8 +3,8 @@
 use crate::Failure;
 use crate::network::NetworkKey;
 use marquetry_ensemble::{ImportanceMap, Transfer};
-use marquetry_geometry::D4;
-use marquetry_job::{Group, Input, Member, Plan, Scoring};
+use marquetry_geometry::{Blocks, D4, Grid, Size};
+use marquetry_job::{Group, Inference, Input, Member, Plan, PlannedImage};
 use std::ops::Range;
 
 /// Bytes of models that one pass over a block's windows may take turns with: a lane keeps them all open.
@@ -12,12 +12,13 @@ const PASS_BYTES: u64 = 512 << 20;
 /// Runs of windows through a pass that a block should come to, so that several lanes find work in a small one.
 const RUNS_MIN: u64 = 16;
 
-/// A plan with what every task of it needs.
+/// What is inferred for some images of a plan, with what every task of them needs.
 #[derive(Debug)]
 pub(crate) struct PlanContext {
-    pub(crate) plan: Plan,
-    /// Hash of the plan's scoring.
-    pub(crate) scoring: String,
+    /// With the members that score these images, and no others; a group of which there are none is empty.
+    pub(crate) inference: Inference,
+    /// Hash of what the plan infers, whoever scores an image.
+    pub(crate) hash: String,
     pub(crate) groups: Vec<GroupContext>,
 }
 
@@ -27,7 +28,7 @@ pub(crate) struct GroupContext {
     pub(crate) importance: ImportanceMap,
     pub(crate) members: Vec<MemberContext>,
     pub(crate) to_merge_space: Transfer,
-    /// Sum of the members' weights, per class.
+    /// Sum of the members' weights in the group's tile, per class.
     pub(crate) weights: Vec<f32>,
     /// A weight of 1 for each class, for sums that have their weights in them.
     pub(crate) unit_weights: Vec<f32>,
@@ -60,15 +61,16 @@ pub(crate) struct Transfers {
 }
 
 impl Transfers {
-    fn new(scoring: &Scoring, member: &Member) -> Result<Self, Failure> {
-        let classes = scoring.classes.len();
+    fn new(inference: &Inference, member: &Member) -> Result<Self, Failure> {
+        let classes = inference.classes.len();
         let channels = member.signatures.first().map_or(0, |s| s.classes as usize);
-        let upright = Transfer::new(member.applied, scoring.labelling, channels, classes, scoring.view_space)
-            .ok_or_else(|| {
-                let name = &member.name;
-                Failure::reject(format!("member {name}: {channels} channels cannot be {classes} classes"))
-            })?;
-        let mirrored = match &scoring.mirrored {
+        let upright =
+            Transfer::new(member.applied, inference.labelling, channels, classes, inference.view_space)
+                .ok_or_else(|| {
+                    let name = &member.name;
+                    Failure::reject(format!("member {name}: {channels} channels cannot be {classes} classes"))
+                })?;
+        let mirrored = match &inference.mirrored {
             Some(order) if order.len() == channels => upright.mirrored(order),
             _ => upright.clone(),
         };
@@ -81,24 +83,38 @@ impl Transfers {
 }
 
 impl PlanContext {
-    pub(crate) fn new(plan: Plan) -> Result<Self, Failure> {
-        let groups =
-            plan.scoring.groups.iter().map(|g| GroupContext::new(&plan, g)).collect::<Result<_, _>>()?;
-        Ok(Self { scoring: plan.scoring.hash(), groups, plan })
+    /// For images that are scored by the same members as `image`.
+    pub(crate) fn new(plan: &Plan, image: &PlannedImage) -> Result<Self, Failure> {
+        let inference = plan.inference.scored_by(image);
+        let groups = inference.groups.iter().map(|g| GroupContext::new(&inference, g));
+        let groups = groups.collect::<Result<_, _>>()?;
+        Ok(Self { groups, hash: plan.inference.hash(), inference })
+    }
+
+    /// The windows and blocks of an image of `size` px for `group`; `None` if there is no such group, or no member in it.
+    pub(crate) fn layout(&self, size: Size, group: u32) -> Option<(Grid, Blocks)> {
+        let group = self.inference.groups.get(group as usize).filter(|group| !group.members.is_empty())?;
+        let grid = group.grid(size).ok()?;
+        let blocks = Blocks::new(&grid, self.inference.block_pixels);
+        Some((grid, blocks))
     }
 }
 
 impl GroupContext {
-    fn new(plan: &Plan, group: &Group) -> Result<Self, Failure> {
-        let scoring = &plan.scoring;
-        let classes = scoring.classes.len();
+    fn new(inference: &Inference, group: &Group) -> Result<Self, Failure> {
+        let classes = inference.classes.len();
         let mut preparations = Vec::new();
-        let member = |member| MemberContext::new(scoring, group, member, &mut preparations);
+        let member = |member| MemberContext::new(inference, group, member, &mut preparations);
         Ok(Self {
             importance: group.importance.map(group.window.inner),
             members: group.members.iter().map(member).collect::<Result<_, _>>()?,
-            to_merge_space: Transfer::between(scoring.view_space, scoring.space, scoring.labelling, classes),
-            weights: group.weights(classes),
+            to_merge_space: Transfer::between(
+                inference.view_space,
+                inference.tile_space,
+                inference.labelling,
+                classes,
+            ),
+            weights: group.tile_weights(classes),
             unit_weights: vec![1.0; classes],
         })
     }
@@ -107,7 +123,7 @@ impl GroupContext {
 impl MemberContext {
     /// `preparations` are the ways of preparing pixels that members before this one have, and become this one's too.
     fn new<'a>(
-        scoring: &Scoring,
+        inference: &Inference,
         group: &Group,
         member: &'a Member,
         preparations: &mut Vec<(&'a Input, u32)>,
@@ -127,7 +143,7 @@ impl MemberContext {
                 views: (0..group.views.len()).filter(shown).collect(),
             });
         }
-        Ok(Self { transfers: Transfers::new(scoring, member)?, sizes })
+        Ok(Self { transfers: Transfers::new(inference, member)?, sizes })
     }
 }
 
@@ -161,7 +177,7 @@ pub(crate) fn passes(members: &[Member], runs: u64) -> Vec<Range<usize>> {
 pub(crate) mod tests {
     use super::*;
     use marquetry_ensemble::{Applied, Importance, Labelling, Space, View, ViewMerge};
-    use marquetry_geometry::{Edges, Padding, Size, WindowSpec};
+    use marquetry_geometry::{Edges, Padding, WindowSpec};
     use marquetry_job::{Element, Fit, Layout, OutputForm, PLAN_FORMAT, Scaling, Signature, TileDtype};
 
     /// A model of three classes that takes squares.
@@ -183,7 +199,7 @@ pub(crate) mod tests {
     }
 
     /// One group of members over windows of `side_px` px that share nothing, in logits.
-    pub(crate) fn scoring(side_px: u32, views: Vec<View>, members: Vec<Member>) -> Scoring {
+    pub(crate) fn inference(side_px: u32, views: Vec<View>, members: Vec<Member>) -> Inference {
         let window = WindowSpec {
             inner: Size::square(side_px),
             margin: Size::new(0, 0),
@@ -191,13 +207,13 @@ pub(crate) mod tests {
             edges: Edges::Shift,
         };
         let scaling = Scaling::Factor(1.0);
-        Scoring {
+        Inference {
             format: PLAN_FORMAT,
             classes: vec!["r".into(), "g".into(), "b".into()],
             labelling: Labelling::Multilabel,
             view_merge: ViewMerge::Mean,
             view_space: Space::Logits,
-            space: Space::Logits,
+            tile_space: Space::Logits,
             mirrored: None,
             tile: TileDtype::F32,
             block_pixels: 1 << 20,
@@ -249,13 +265,13 @@ pub(crate) mod tests {
             member.signatures = vec![signature(channels, 8), signature(channels, 16)];
         }
         let views = vec![View::IDENTITY, View { scale: 2.0, ..View::IDENTITY }, View::of(D4::HFLIP)];
-        let scoring = scoring(8, views, all);
-        let group = &scoring.groups[0];
+        let inference = inference(8, views, all);
+        let group = &inference.groups[0];
         let mut preparations = Vec::new();
         let contexts: Vec<_> = group
             .members
             .iter()
-            .map(|m| MemberContext::new(&scoring, group, m, &mut preparations).unwrap().sizes)
+            .map(|m| MemberContext::new(&inference, group, m, &mut preparations).unwrap().sizes)
             .collect();
         let of = |k: usize, size: usize| (contexts[k][size].preparation, contexts[k][size].network);
         assert_eq!([of(0, 0).0, of(0, 1).0, of(1, 0).0, of(2, 1).0, of(3, 0).0], [0, 0, 1, 1, 2]);

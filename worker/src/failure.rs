@@ -3,7 +3,7 @@
 use marquetry_failure::{Classify, FailureClass};
 use marquetry_imagery::ImageError;
 use marquetry_model::ModelError;
-use marquetry_raster::read::{ReadError, ReadErrorKind};
+use marquetry_raster::read::ReadError;
 use marquetry_transport::uri::is_uri;
 use marquetry_transport::{FileError, StoreError, StoreErrorKind};
 use std::error::Error;
@@ -33,11 +33,6 @@ impl Failure {
         Self::new(FailureClass::Input, reason)
     }
 
-    /// A failure of Marquetry itself: it counts as a try, and another one may go better.
-    pub fn bug(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), retry: true }
-    }
-
     /// A failure that may pass.
     pub fn passing(reason: impl Into<String>) -> Self {
         Self::new(FailureClass::Passing, reason)
@@ -61,7 +56,7 @@ impl Classify for Failure {
 
 impl From<ReadError> for Failure {
     fn from(error: ReadError) -> Self {
-        Self::of(class_of_read(&error), error)
+        Self::of(error.class(), error)
     }
 }
 
@@ -69,7 +64,8 @@ impl From<ImageError> for Failure {
     fn from(error: ImageError) -> Self {
         let class = match &error {
             ImageError::File(error) => class_of_file(error),
-            ImageError::Read(error) => class_of_read(error),
+            ImageError::Read(error) => error.class(),
+            ImageError::Replaced { .. } | ImageError::Reshaped { .. } => FailureClass::Input,
         };
         Self::of(class, error)
     }
@@ -91,10 +87,6 @@ impl From<ModelError> for Failure {
     fn from(error: ModelError) -> Self {
         Self::of(error.class(), error)
     }
-}
-
-fn class_of_read(error: &ReadError) -> FailureClass {
-    if error.kind() == ReadErrorKind::Io { FailureClass::Passing } else { FailureClass::Input }
 }
 
 /// An image or a model that is not there is missing for everyone; what this machine alone has is its own.

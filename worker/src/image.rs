@@ -3,7 +3,7 @@
 use crate::Failure;
 use marquetry_geometry::Rect;
 use marquetry_imagery::PlannedVersion;
-use marquetry_job::PlannedImage;
+use marquetry_job::{BandStatistics, ImageStatistics, PlannedImage};
 use marquetry_raster::read::{Depth, Image, Limits, Pixels};
 use marquetry_transport::Files;
 use std::collections::HashMap;
@@ -30,7 +30,8 @@ pub struct ImageOptions {
 #[derive(Debug)]
 pub(crate) struct OpenImage {
     pub(crate) image: Image,
-    statistics: OnceLock<Result<Vec<(f64, f64)>, Failure>>,
+    /// Mean and standard deviation of each band, once a task that wants them has fetched them.
+    statistics: OnceLock<ImageStatistics>,
 }
 
 /// The images that tasks are working on: tasks of one image share one decoded copy, which goes with the last of them.
@@ -67,7 +68,7 @@ impl Images {
             uri: &planned.uri,
             size: planned.size,
             bands: planned.bands,
-            is_planned: &|fingerprint| PlannedImage::key_of(&planned.uri, fingerprint) == planned.key,
+            is_planned: &|fingerprint| planned.is_version(fingerprint),
         };
         let image = version.open(&self.files, &self.limits)?;
         let opened = Arc::new(OpenImage { image, statistics: OnceLock::new() });
@@ -96,13 +97,18 @@ impl OpenImage {
         }
     }
 
-    /// Mean and standard deviation of each band over the whole image, in sample values. Computed once, row by row in
-    /// f64, so that every worker comes to the same bits.
-    pub(crate) fn statistics(&self) -> Result<&[(f64, f64)], Failure> {
-        self.statistics.get_or_init(|| self.measure()).as_ref().map(Vec::as_slice).map_err(Clone::clone)
+    /// Mean and standard deviation of each band over the whole image, in sample values, if they are known.
+    pub(crate) fn statistics(&self) -> Option<&[BandStatistics]> {
+        self.statistics.get().map(ImageStatistics::bands)
     }
 
-    fn measure(&self) -> Result<Vec<(f64, f64)>, Failure> {
+    /// Makes them known to all tasks of the image. Whoever is first counts: all come to the same.
+    pub(crate) fn set_statistics(&self, statistics: ImageStatistics) {
+        let _ = self.statistics.set(statistics);
+    }
+
+    /// Measures mean and standard deviation of each band, row by row in f64, so that every worker comes to the same bits.
+    pub(crate) fn measure(&self) -> Result<Vec<BandStatistics>, Failure> {
         let info = self.image.info();
         let mut sums = vec![(0.0_f64, 0.0_f64); usize::from(info.bands)];
         let mut pixels = Pixels::default();
@@ -122,7 +128,7 @@ impl OpenImage {
         let n = info.size.area() as f64;
         let moments = |&(sum, squares): &(f64, f64)| {
             let mean = sum / n;
-            (mean, (squares / n - mean * mean).max(0.0).sqrt())
+            BandStatistics { mean, std: (squares / n - mean * mean).max(0.0).sqrt() }
         };
         Ok(sums.iter().map(moments).collect())
     }

@@ -107,7 +107,7 @@ impl Lanes {
 
     /// Gives a block to the lanes; the task that it is now, and where its outcome will come.
     pub(crate) fn submit(&self, spec: BlockSpec) -> (Arc<BlockTask>, oneshot::Receiver<Outcome>) {
-        let windows_together = self.scorers.windows_together(&spec.context.plan.scoring.groups[spec.group]);
+        let windows_together = self.scorers.windows_together(&spec.context.inference.groups[spec.group]);
         let (task, outcome) = BlockTask::new(spec, self.threads.len(), windows_together);
         let task = Arc::new(task);
         self.shared.waiting().tasks.push_back(Arc::clone(&task));

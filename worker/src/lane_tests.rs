@@ -1,10 +1,10 @@
 use super::*;
 use crate::context::PlanContext;
-use crate::context::tests::{members, scoring, signature};
+use crate::context::tests::{inference, members, signature};
 use crate::{ImageOptions, Images};
-use marquetry_ensemble::{Importance, View, WindowSums};
+use marquetry_ensemble::{Importance, Space, View, WindowSums};
 use marquetry_geometry::Size;
-use marquetry_job::{Group, Plan, PlannedImage};
+use marquetry_job::{Group, Merge, Plan, PlannedImage};
 use marquetry_transport::Files;
 use std::path::Path;
 use std::sync::atomic::AtomicU32;
@@ -51,7 +51,7 @@ impl Scorer for Echo {
         sink: &mut ScoreSink<'_>,
     ) -> Result<StageSeconds, Failure> {
         // Only what is broken by its name has anything to panic about.
-        let broken = request.scoring().classes[0] == "broken";
+        let broken = request.inference().classes[0] == "broken";
         let padding = request.group().members[0].input.padding;
         for window in 0..request.windows() {
             if broken && self.panics == Place::Reading {
@@ -80,29 +80,32 @@ fn block(folder: &Path, name: &str, spoil: impl FnOnce(&mut PlanContext)) -> Blo
     let mut all = members(&[1]);
     all[0].signatures = vec![signature(CLASSES as u32, 8)];
     all[0].weights = vec![1.0; CLASSES];
-    let mut scoring = scoring(8, vec![View::IDENTITY], all);
-    scoring.classes[0] = name.into();
+    let mut inference = inference(8, vec![View::IDENTITY], all);
+    inference.classes[0] = name.into();
     let image = PlannedImage {
         id: "i".into(),
         uri: path.to_string_lossy().into_owned(),
         key: "0123456789abcdef".into(),
         size: IMAGE,
         bands: CLASSES as u16,
+        tags: std::collections::BTreeMap::new(),
+        members: None,
     };
-    let plan = Plan::new("lanes", scoring, vec![image]);
+    let merge = Merge { space: Space::Logits, weights: vec![vec![1.0; CLASSES]] };
+    let plan = Plan::new("lanes", inference, merge);
     let options = ImageOptions {
         pixels_max: 1 << 20,
         memory_bytes: 1 << 20,
-        spool_dir: folder.to_owned(),
+        scratch_dir: folder.to_owned(),
         files: Files::local_only(),
     };
-    let image = Images::new(&options).open(&plan.images[0]).unwrap();
-    let (grid, blocks) = plan.layout(0, 0).unwrap();
+    let opened = Images::new(&options).open(&image).unwrap();
+    let (grid, blocks) = plan.layout(&image, 0).unwrap();
     assert_eq!(blocks.len(), 1);
-    let mut context = PlanContext::new(plan).unwrap();
+    let mut context = PlanContext::new(&plan, &image).unwrap();
     spoil(&mut context);
     let block = blocks.get(0).unwrap().clone();
-    BlockSpec { context: Arc::new(context), image, grid, group: 0, block, span: Span::none() }
+    BlockSpec { context: Arc::new(context), image: opened, grid, group: 0, block, span: Span::none() }
 }
 
 fn result(outcome: oneshot::Receiver<Outcome>) -> Outcome {

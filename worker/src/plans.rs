@@ -2,43 +2,63 @@
 
 use crate::Failure;
 use crate::context::PlanContext;
-use marquetry_job::{Plan, RunId, key};
+use lru::LruCache;
+use marquetry_job::{Plan, TaskMessage, key};
 use marquetry_transport::ObjectStore;
-use std::sync::Arc;
-use tokio::sync::Mutex;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::OnceCell;
 
-/// Plans that are kept: of the jobs worked on last.
-const PLANS_MAX: usize = 8;
+/// Plans that are kept: of the jobs worked on last, each once for every set of members that scores an image.
+const PLANS_MAX: NonZeroUsize = NonZeroUsize::new(32).expect("it is not 0");
 
-/// Plans by run: a later run of the same job may have other images.
-#[derive(Debug, Default)]
+/// What a plan is read for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct PlanKey {
+    store: String,
+    job: String,
+    plan: String,
+    members: Option<Vec<u32>>,
+}
+
+type Slot = Arc<OnceCell<Arc<PlanContext>>>;
+
+/// Plans by their hash.
+#[derive(Debug)]
 pub(crate) struct Plans {
-    /// Most recently used last.
-    read: Mutex<Vec<(RunId, Arc<PlanContext>)>>,
+    read: Mutex<LruCache<PlanKey, Slot>>,
+}
+
+impl Default for Plans {
+    fn default() -> Self {
+        Self { read: Mutex::new(LruCache::new(PLANS_MAX)) }
+    }
 }
 
 impl Plans {
-    /// The plan of `run`, read from `store` once. Others wait meanwhile: most likely they want the same one.
+    /// The plan of a task, with the members that score its image, read from `store` once. Only those who want the same
+    /// one wait meanwhile.
     pub(crate) async fn get(
         &self,
-        run: &RunId,
+        message: &TaskMessage,
         store: &dyn ObjectStore,
     ) -> Result<Arc<PlanContext>, Failure> {
-        let mut read = self.read.lock().await;
-        if let Some(at) = read.iter().position(|(known, _)| known == run) {
-            let entry = read.remove(at);
-            let context = Arc::clone(&entry.1);
-            read.push(entry);
-            return Ok(context);
-        }
-        let bytes = store.get(&key::plan(&run.job)).await?;
-        let plan: Plan = serde_json::from_slice(&bytes)
-            .map_err(|e| Failure::reject(format!("the plan of job {} cannot be read: {e}", run.job)))?;
-        let context = Arc::new(PlanContext::new(plan)?);
-        if read.len() >= PLANS_MAX {
-            read.remove(0);
-        }
-        read.push((run.clone(), Arc::clone(&context)));
-        Ok(context)
+        let key = PlanKey {
+            store: message.run.store.clone(),
+            job: message.run.job.clone(),
+            plan: message.plan.clone(),
+            members: message.image.members.clone(),
+        };
+        let slot = {
+            let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(read.get_or_insert(key, Slot::default))
+        };
+        let read = async || {
+            let bytes = store.get(&key::plan(&message.run.job, &message.plan)).await?;
+            let plan = Plan::from_bytes(&bytes, &message.plan)
+                .map_err(|error| Failure::reject(format!("job {}: {error}", message.run.job)))?;
+            Ok(Arc::new(PlanContext::new(&plan, &message.image)?))
+        };
+        slot.get_or_try_init(read).await.map(Arc::clone)
     }
 }

@@ -4,7 +4,7 @@ use crate::Failure;
 use crate::image::OpenImage;
 use marquetry_ensemble::{View, resize_planes};
 use marquetry_geometry::{D4, Size};
-use marquetry_job::Input;
+use marquetry_job::{BandStatistics, Input};
 
 /// One window as a model's channels, normalised, in the image's orientation: `[C, H, W]`.
 #[derive(Debug)]
@@ -40,7 +40,11 @@ impl Prepared {
                 info.bands
             ))
         })?;
-        let statistics = if input.per_image { Some(image.statistics()?) } else { None };
+        let statistics = if input.per_image {
+            Some(image.statistics().ok_or_else(|| Failure::bug("the image's statistics were not fetched"))?)
+        } else {
+            None
+        };
         let unit = input.scale.unwrap_or_else(|| image.unit_scale());
         let of = |list: &[f32], channel: usize, default: f64| match list {
             [] => default,
@@ -54,7 +58,7 @@ impl Prepared {
         for (channel, &band) in bands.iter().enumerate() {
             let (mean, std) = match statistics {
                 Some(bands) => {
-                    let (mean, std) = bands[usize::from(band)];
+                    let BandStatistics { mean, std } = bands[usize::from(band)];
                     (mean * unit, (std * unit).max(1e-8))
                 }
                 None => (of(&input.mean, channel, 0.0), of(&input.std, channel, 1.0)),

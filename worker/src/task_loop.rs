@@ -1,8 +1,9 @@
 //! The loop of a worker: messages in, tiles and announcements out.
 
 use crate::block::{BlockSpec, BlockTask};
+use crate::context::PlanContext;
 use crate::health::Health;
-use crate::image::ImageOptions;
+use crate::image::{ImageOptions, OpenImage};
 use crate::lane::Lanes;
 use crate::plans::Plans;
 use crate::scorer::ScorerSource;
@@ -12,7 +13,9 @@ use bytes::Bytes;
 use marquetry_failure::{Classify, FailureClass, chain};
 use marquetry_job::message::short_reason;
 use marquetry_job::tile::{self, Frame};
-use marquetry_job::{Event, ResultMessage, StageSeconds, TaskId, TaskMessage, TileHeader, key, message};
+use marquetry_job::{
+    Event, ImageStatistics, ResultMessage, StageSeconds, TaskKind, TaskMessage, TileHeader, key, message,
+};
 use marquetry_telemetry::{Metrics, Stage, TaskOutcome, TileOutcome};
 use marquetry_transport::{
     Drain, Known, ObjectStore, QueueError, StoreErrorKind, Stores, TaskQueue, Topic, consume,
@@ -184,21 +187,22 @@ impl Worker {
                 return true;
             }
         };
-        let TaskId { image, group, block } = task.task;
-        let span =
-            tracing::info_span!("task", job = task.run.job, image, group, block, attempt = task.attempt);
+        let (kind, attempt) = (task.task, task.attempt);
+        let span = tracing::info_span!("task", job = task.run.job, image = task.image.id, %kind, attempt);
         self.do_task(task, admitted).instrument(span).await
     }
 
     async fn do_task(&self, task: TaskMessage, admitted: OwnedSemaphorePermit) -> bool {
-        let (id, attempt) = (task.task, task.attempt);
+        let (id, attempt) = (task.id(), task.attempt);
+        let image = id.image.clone();
         let started = Instant::now();
         let worked = self.work_on(&task, admitted).await;
-        self.count(&worked, started.elapsed());
+        self.count(task.task, &worked, started.elapsed());
         let event = match worked {
-            Ok(Worked::Said(event)) => {
+            Ok(Worked::Stored(done) | Worked::Found(done)) => {
                 self.health.on_done();
-                event
+                let Done { stored_bytes, forwards, seconds } = done;
+                Event::TaskDone { task: id, stored_bytes, forwards, seconds }
             }
             Ok(Worked::NotBegun) => return false,
             Ok(Worked::LeftOver) => {
@@ -217,7 +221,7 @@ impl Worker {
         };
         let said = ResultMessage { run: task.run, from: self.name.clone(), event };
         let payload = Bytes::from(message::encode(&said));
-        match self.queue.publish(Topic::Results, &id.image.to_string(), payload).await {
+        match self.queue.publish(Topic::Results, &image, payload).await {
             Ok(()) => true,
             Err(error) => {
                 tracing::debug!(%error, "could not announce a task");
@@ -226,13 +230,15 @@ impl Worker {
         }
     }
 
-    fn count(&self, worked: &Result<Worked, Failure>, took: Duration) {
+    fn count(&self, kind: TaskKind, worked: &Result<Worked, Failure>, took: Duration) {
         let outcome = match worked {
-            Ok(Worked::Said(Event::Tile { forwards: 0, .. })) => TaskOutcome::Found,
-            Ok(Worked::Said(Event::Tile { tile_bytes, seconds, .. })) => {
+            Ok(Worked::Found(_)) => TaskOutcome::Found,
+            Ok(Worked::Stored(Done { stored_bytes, seconds, .. })) => {
                 self.metrics.task_duration.observe_duration(took);
-                self.metrics.tiles.of(TileOutcome::Stored).increment();
-                self.metrics.tile_bytes.add(*tile_bytes);
+                if matches!(kind, TaskKind::Block { .. }) {
+                    self.metrics.tiles.of(TileOutcome::Stored).increment();
+                    self.metrics.tile_bytes.add(*stored_bytes);
+                }
                 for (stage, seconds) in [
                     (Stage::Read, seconds.read),
                     (Stage::Prepare, seconds.prepare),
@@ -260,46 +266,82 @@ impl Worker {
         self.compute(task, &*store, admitted).await
     }
 
+    /// Does what a task asks for, unless it is done already.
     async fn compute(
         &self,
         message: &TaskMessage,
         store: &dyn ObjectStore,
         admitted: OwnedSemaphorePermit,
     ) -> Result<Worked, Failure> {
-        let (context, id) = (self.plans.get(&message.run, store).await?, message.task);
-        let unknown = || Failure::reject(format!("{id} is not in the plan of job {}", message.run.job));
-        let (planned, (grid, blocks)) = context
-            .plan
-            .images
-            .get(id.image as usize)
-            .zip(context.plan.layout(id.image, id.group))
-            .ok_or_else(unknown)?;
-        let block = blocks.get(id.block).ok_or_else(unknown)?;
-        let key = key::tile(&message.run.job, &planned.key, id.group, id.block);
+        let context = self.plans.get(message, store).await?;
+        let key = message.task.produces(&message.run.job, &message.image.key);
         if !message.replace
-            && let Some(tile_bytes) = stored(store, &key).await?
+            && let Some(stored_bytes) = stored(store, &key).await?
         {
             // Someone else was faster, or another run: nothing is left to do but to say so.
-            let (forwards, seconds) = (0, StageSeconds::default());
-            return Ok(Worked::Said(Event::Tile { task: id, tile_bytes, forwards, seconds }));
+            return Ok(Worked::Found(Done { stored_bytes, ..Done::default() }));
         }
+        match message.task {
+            TaskKind::Block { group, block } => {
+                let place = BlockPlace { context, group, block };
+                self.compute_block(message, place, store, admitted).await
+            }
+            TaskKind::Statistics => {
+                let image = self.open(message).await?;
+                drop(admitted);
+                self.measure(message, &image, store).await.map(Worked::Stored)
+            }
+        }
+    }
+
+    async fn open(&self, message: &TaskMessage) -> Result<Arc<OpenImage>, Failure> {
+        let (images, wanted) = (Arc::clone(&self.images), message.image.clone());
+        blocking(move || images.open(&wanted)).await?
+    }
+
+    async fn compute_block(
+        &self,
+        message: &TaskMessage,
+        BlockPlace { context, group, block }: BlockPlace,
+        store: &dyn ObjectStore,
+        admitted: OwnedSemaphorePermit,
+    ) -> Result<Worked, Failure> {
+        let (job, planned, task) = (&message.run.job, &message.image, message.task);
+        let unknown = || Failure::reject(format!("there is no {task} of image {} in job {job}", planned.id));
+        let (grid, blocks) = context.layout(planned.size, group).ok_or_else(unknown)?;
+        let block = blocks.get(block).ok_or_else(unknown)?;
         let extent = block.extent(&grid);
-        let classes = context.plan.scoring.classes.len();
+        let inference = &context.inference;
+        let classes = inference.classes.len();
         let kib = (extent.size.area() * classes as u64 * 4).div_ceil(KIB);
         let share = u32::try_from(kib).unwrap_or(u32::MAX).clamp(1, self.canvas_kib);
         let permit = self.canvases.acquire_many(share).await.map_err(|e| Failure::passing(e.to_string()))?;
         drop(admitted);
 
         let started = Instant::now();
-        let (images, wanted) = (Arc::clone(&self.images), Arc::clone(&context));
-        let image = blocking(move || images.open(&wanted.plan.images[id.image as usize])).await??;
+        let image = self.open(message).await?;
+        let members = &inference.groups[group as usize].members;
+        if members.iter().any(|member| member.input.per_image) {
+            self.fetch_statistics(message, &image, store).await?;
+        }
         let open_seconds = started.elapsed().as_secs_f64();
 
-        let (group, block) = (id.group as usize, block.clone());
-        let span = tracing::debug_span!("task", image = %planned.id, group, block = id.block);
-        let context_of_task = Arc::clone(&context);
-        let (task, outcome) =
-            self.lanes.submit(BlockSpec { context: context_of_task, image, grid, group, block, span });
+        let header = TileHeader {
+            inference: context.hash.clone(),
+            image: planned.key.clone(),
+            group,
+            block: block.index,
+            extent,
+            classes: classes as u32,
+            space: inference.tile_space,
+            dtype: inference.tile,
+            models: members.iter().map(|m| m.sha256.clone()).collect(),
+        };
+        let span = tracing::debug_span!("task", image = %planned.id, group, block = block.index);
+        let group = group as usize;
+        let spec =
+            BlockSpec { context: Arc::clone(&context), image, grid, group, block: block.clone(), span };
+        let (task, outcome) = self.lanes.submit(spec);
         let forwards = task.forwards();
         let stopped = |_| Failure::passing("the worker was stopped");
         let Some(outcome) = self.in_time(&task, outcome).await.map_err(stopped)? else {
@@ -307,32 +349,79 @@ impl Worker {
         };
         let (frames, mut seconds) = outcome?;
         seconds.read += open_seconds;
-
-        let header = TileHeader {
-            scoring: context.scoring.clone(),
-            image: planned.key.clone(),
-            group: id.group,
-            block: id.block,
-            extent,
-            classes: classes as u32,
-            space: context.plan.scoring.space,
-            dtype: context.plan.scoring.tile,
-            models: context.plan.scoring.groups[id.group as usize]
-                .members
-                .iter()
-                .map(|m| m.sha256.clone())
-                .collect(),
-        };
-        let tile_bytes = store_tile(store, &key, header, frames, &mut seconds).await?;
+        let key = message.task.produces(job, &planned.key);
+        let stored_bytes = store_tile(store, &key, header, frames, &mut seconds).await?;
         drop(permit);
-        Ok(Worked::Said(Event::Tile { task: id, tile_bytes, forwards, seconds }))
+        Ok(Worked::Stored(Done { stored_bytes, forwards, seconds }))
     }
+
+    /// Makes the statistics of an image known to its tasks: those that are stored, or, where there are none that can be
+    /// used, new ones.
+    async fn fetch_statistics(
+        &self,
+        message: &TaskMessage,
+        image: &Arc<OpenImage>,
+        store: &dyn ObjectStore,
+    ) -> Result<(), Failure> {
+        if image.statistics().is_some() {
+            return Ok(());
+        }
+        match store.get(&key::statistics(&message.run.job, &message.image.key)).await {
+            Ok(bytes) => match ImageStatistics::from_bytes(&bytes, &message.image.key) {
+                Ok(statistics) => {
+                    image.set_statistics(statistics);
+                    return Ok(());
+                }
+                Err(error) => tracing::warn!("computing statistics again: {}", chain(&error)),
+            },
+            Err(error) if error.kind == StoreErrorKind::NotFound => {}
+            Err(error) => return Err(error.into()),
+        }
+        self.measure(message, image, store).await.map(drop)
+    }
+
+    /// Computes and stores the statistics of an image.
+    async fn measure(
+        &self,
+        message: &TaskMessage,
+        image: &Arc<OpenImage>,
+        store: &dyn ObjectStore,
+    ) -> Result<Done, Failure> {
+        let started = Instant::now();
+        let opened = Arc::clone(image);
+        let bands = blocking(move || opened.measure()).await??;
+        let read = started.elapsed().as_secs_f64();
+        let statistics = ImageStatistics::new(&message.image.key, bands);
+        let bytes = Bytes::from(statistics.to_bytes());
+        let stored_bytes = bytes.len() as u64;
+        store.put(&key::statistics(&message.run.job, &message.image.key), bytes).await?;
+        image.set_statistics(statistics);
+        let seconds = StageSeconds { read, ..StageSeconds::default() };
+        Ok(Done { stored_bytes, forwards: 0, seconds })
+    }
+}
+
+/// A block of a plan.
+struct BlockPlace {
+    context: Arc<PlanContext>,
+    group: u32,
+    block: u32,
+}
+
+/// What there is to announce of a task that is done.
+#[derive(Debug, Default)]
+struct Done {
+    stored_bytes: u64,
+    forwards: u64,
+    seconds: StageSeconds,
 }
 
 /// What came of a task.
 enum Worked {
-    /// Something to announce.
-    Said(Event),
+    /// It was computed and stored.
+    Stored(Done),
+    /// It had been stored before.
+    Found(Done),
     /// Nothing: its run does not count any more.
     LeftOver,
     /// Nothing, since the lanes do not come back. It is for another worker.

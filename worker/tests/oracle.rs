@@ -7,9 +7,9 @@ use marquetry_ensemble::{Applied, Importance, Labelling, Space, View, ViewMerge,
 use marquetry_failure::FailureClass;
 use marquetry_geometry::{Edges, Padding, Size, WindowSpec};
 use marquetry_job::{
-    Element, Event, Fit, Group, Input, Layout, Member, OutputForm, PLAN_FORMAT, Plan, PlannedImage,
-    ResultMessage, RunId, Scaling, Scoring, Signature, TaskId, TaskMessage, TileDtype, TileIndex, key,
-    message, tile,
+    Element, Event, Fit, Group, ImageTasks, Inference, Input, Layout, Member, Merge, OutputForm, PLAN_FORMAT,
+    Plan, PlannedImage, ResultMessage, RunId, Scaling, Signature, TaskKind, TaskMessage, TileDtype,
+    TileIndex, key, message, tile,
 };
 use marquetry_model::{ModelError, Network};
 use marquetry_telemetry::Metrics;
@@ -137,7 +137,7 @@ fn member(name: &str, outer: Size, views: &[View], weight: f32, batch: u32) -> M
     }
 }
 
-fn plan(path: &Path, window: WindowSpec, views: &[View], batch: u32) -> Plan {
+fn plan(path: &Path, window: WindowSpec, views: &[View], batch: u32) -> Job {
     let group = Group {
         scaling: Scaling::Factor(1.0),
         window,
@@ -148,13 +148,13 @@ fn plan(path: &Path, window: WindowSpec, views: &[View], batch: u32) -> Plan {
             member("b", window.outer(), views, 3.0, batch),
         ],
     };
-    let scoring = Scoring {
+    let inference = Inference {
         format: PLAN_FORMAT,
         classes: vec!["r".into(), "g".into(), "b".into()],
         labelling: Labelling::Multilabel,
         view_merge: ViewMerge::Mean,
         view_space: Space::Logits,
-        space: Space::Logits,
+        tile_space: Space::Logits,
         mirrored: None,
         tile: TileDtype::F32,
         block_pixels: 40 * 40,
@@ -166,32 +166,57 @@ fn plan(path: &Path, window: WindowSpec, views: &[View], batch: u32) -> Plan {
         key: "0123456789abcdef".into(),
         size: IMAGE,
         bands: BANDS as u16,
+        tags: std::collections::BTreeMap::new(),
+        members: None,
     };
-    Plan::new("oracle", scoring, vec![image])
+    let weights = inference.members().map(|m| m.weights.clone()).collect();
+    Job { plan: Plan::new("oracle", inference, Merge { space: Space::Logits, weights }), image }
+}
+
+/// A plan and its one image.
+struct Job {
+    plan: Plan,
+    image: PlannedImage,
+}
+
+impl std::ops::Deref for Job {
+    type Target = Plan;
+
+    fn deref(&self) -> &Plan {
+        &self.plan
+    }
+}
+
+impl Job {
+    fn tasks(&self) -> Vec<TaskKind> {
+        ImageTasks::new(&self.plan, &self.image).iter().collect()
+    }
 }
 
 const RUN: &str = "r1";
 
-fn task_message(plan: &Plan, store: &Path, task: TaskId) -> TaskMessage {
+fn task_message(plan: &Job, store: &Path, task: TaskKind) -> TaskMessage {
     let store = store.to_string_lossy().into_owned();
     let run = RunId { job: plan.job.clone(), store, run: RUN.into() };
-    TaskMessage { run, task, attempt: 1, replace: false }
+    let (hash, image) = (plan.hash(), plan.image.clone());
+    TaskMessage { run, plan: hash, image, task, attempt: 1, replace: false }
 }
 
 /// Runs every task of the plan; what was announced.
-async fn work(folder: &Path, plan: &Plan, kind: Oracle, lanes: usize) -> (FolderStore, Vec<Event>) {
+async fn work(folder: &Path, plan: &Job, kind: Oracle, lanes: usize) -> (FolderStore, Vec<Event>) {
     let folder = folder.join(format!("store-{lanes}"));
     work_with(&folder, plan, kind, asking(kind), lanes).await
 }
 
 async fn work_with(
     folder: &Path,
-    plan: &Plan,
+    plan: &Job,
     kind: Oracle,
     scorers: Arc<dyn ScorerSource>,
     lanes: usize,
 ) -> (FolderStore, Vec<Event>) {
-    let tasks: Vec<TaskMessage> = plan.tasks_of(0).map(|task| task_message(plan, folder, task)).collect();
+    let tasks: Vec<TaskMessage> =
+        plan.tasks().into_iter().map(|task| task_message(plan, folder, task)).collect();
     let store = FolderStore::open(folder).unwrap();
     let events = send_to(&store, plan, (kind, scorers), lanes, &tasks, tasks.len()).await;
     (store, events)
@@ -200,7 +225,7 @@ async fn work_with(
 /// Sends tasks to a worker of its own, and waits until it has announced something `answers` times.
 async fn send(
     store: &FolderStore,
-    plan: &Plan,
+    plan: &Job,
     kind: Oracle,
     lanes: usize,
     tasks: &[TaskMessage],
@@ -211,13 +236,13 @@ async fn send(
 
 async fn send_to(
     store: &FolderStore,
-    plan: &Plan,
+    plan: &Job,
     (kind, scorers): (Oracle, Arc<dyn ScorerSource>),
     lanes: usize,
     tasks: &[TaskMessage],
     answers: usize,
 ) -> Vec<Event> {
-    store.put(&key::plan(&plan.job), Bytes::from(serde_json::to_vec(plan).unwrap())).await.unwrap();
+    store.put(&key::plan(&plan.job, &plan.hash()), Bytes::from(plan.to_bytes())).await.unwrap();
     store.put(&key::run(&plan.job), Bytes::from_static(RUN.as_bytes())).await.unwrap();
     let queue = MemoryQueue::new();
     let mut results = queue.follow(Topic::Results).await.unwrap();
@@ -254,9 +279,9 @@ async fn send_to(
     events
 }
 
-async fn tile_of(store: &FolderStore, plan: &Plan, block: u32) -> (tile::TileHeader, Vec<f32>, Bytes) {
-    let bytes = store.get(&key::tile(&plan.job, &plan.images[0].key, 0, block)).await.unwrap();
-    let (grid, blocks) = plan.layout(0, 0).unwrap();
+async fn tile_of(store: &FolderStore, plan: &Job, block: u32) -> (tile::TileHeader, Vec<f32>, Bytes) {
+    let bytes = store.get(&key::tile(&plan.job, &plan.image.key, 0, block)).await.unwrap();
+    let (grid, blocks) = plan.layout(&plan.image, 0).unwrap();
     let rows = blocks.get(block).unwrap().extent(&grid).size.height;
     let tail = bytes.len() - tile::index_bytes(rows) as usize;
     let index = TileIndex::parse(&bytes[tail..], bytes.len() as u64).unwrap();
@@ -288,9 +313,9 @@ async fn what_goes_in_comes_out() {
         write_image(&path);
         let plan = plan(&path, window, &views, batch);
         let (store, events) = work(folder.path(), &plan, Oracle::Honest, 3).await;
-        assert!(events.iter().all(|e| matches!(e, Event::Tile { .. })), "{events:?}");
+        assert!(events.iter().all(|e| matches!(e, Event::TaskDone { .. })), "{events:?}");
         let (alone, _) = work(folder.path(), &plan, Oracle::Honest, 1).await;
-        for block in 0..plan.blocks_of(0)[0] {
+        for block in 0..plan.tasks().len() as u32 {
             let (header, scores, bytes) = tile_of(&store, &plan, block).await;
             let extent = header.extent;
             let width = extent.size.width as usize;
@@ -314,7 +339,9 @@ async fn what_goes_in_comes_out() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_model_that_says_nan_or_panics_is_reported_and_nothing_hangs() {
     // Another try of what is a bug may go better; it counts as one.
-    for (kind, word, may_pass) in [(Oracle::Nan, "NaN", false), (Oracle::Panics, "panicked", true)] {
+    for (kind, word, whose) in
+        [(Oracle::Nan, "NaN", FailureClass::Input), (Oracle::Panics, "panicked", FailureClass::Bug)]
+    {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("i.png");
         write_image(&path);
@@ -322,10 +349,7 @@ async fn a_model_that_says_nan_or_panics_is_reported_and_nothing_hangs() {
         let (_, events) = work(folder.path(), &plan, kind, 2).await;
         for event in events {
             let Event::TaskFailed { reason, class, .. } = event else { panic!("{event:?}") };
-            assert!(
-                matches!(class, FailureClass::Input | FailureClass::Bug) && reason.contains(word),
-                "{reason}"
-            );
+            assert!(class == whose && reason.contains(word), "{class}: {reason}");
         }
     }
 }
@@ -336,7 +360,7 @@ async fn an_image_that_changed_since_the_plan_is_rejected() {
     let path = folder.path().join("i.png");
     write_image(&path);
     let mut plan = plan(&path, window(Size::square(24), 0, Edges::Shift), &[View::IDENTITY], 1);
-    plan.images[0].size = Size::new(60, 83);
+    plan.image.size = Size::new(60, 83);
     let (_, events) = work(folder.path(), &plan, Oracle::Honest, 1).await;
     let changed = |e: &Event| matches!(e, Event::TaskFailed { reason, class: FailureClass::Input, .. } if reason.contains("when the job was planned"));
     assert!(events.iter().all(changed), "{events:?}");
@@ -349,10 +373,10 @@ async fn what_is_stored_is_said_and_not_computed_unless_it_is_to_be_replaced() {
     write_image(&path);
     let plan = plan(&path, window(Size::square(24), 0, Edges::Shift), &[View::IDENTITY], 1);
     let (store, _) = work(folder.path(), &plan, Oracle::Honest, 1).await;
-    let first = task_message(&plan, &folder.path().join("store-1"), plan.tasks_of(0).next().unwrap());
+    let first = task_message(&plan, &folder.path().join("store-1"), plan.tasks()[0]);
     // The silent oracle would panic if it were asked.
     let events = send(&store, &plan, Oracle::Panics, 1, std::slice::from_ref(&first), 1).await;
-    assert!(matches!(events[..], [Event::Tile { forwards: 0, tile_bytes: 1.., .. }]), "{events:?}");
+    assert!(matches!(events[..], [Event::TaskDone { forwards: 0, stored_bytes: 1.., .. }]), "{events:?}");
     let again = TaskMessage { replace: true, ..first };
     let events = send(&store, &plan, Oracle::Panics, 1, &[again], 1).await;
     assert!(matches!(events[..], [Event::TaskFailed { .. }]), "{events:?}");
@@ -366,7 +390,8 @@ async fn tasks_of_a_run_that_has_ended_are_dropped() {
     let plan = plan(&path, window(Size::square(24), 0, Edges::Shift), &[View::IDENTITY], 1);
     let place = folder.path().join("store");
     let store = FolderStore::open(&place).unwrap();
-    let mut tasks: Vec<TaskMessage> = plan.tasks_of(0).map(|t| task_message(&plan, &place, t)).collect();
+    let mut tasks: Vec<TaskMessage> =
+        plan.tasks().into_iter().map(|t| task_message(&plan, &place, t)).collect();
     let last = tasks.len() - 1;
     assert!(last > 2);
     for task in &mut tasks[..last] {
@@ -374,7 +399,10 @@ async fn tasks_of_a_run_that_has_ended_are_dropped() {
     }
     // Only the last one counts: one answer comes, and one tile.
     let events = send(&store, &plan, Oracle::Honest, 1, &tasks, 1).await;
-    assert!(matches!(events[..], [Event::Tile { task, .. }] if task == tasks[last].task), "{events:?}");
+    assert!(
+        matches!(events[..], [Event::TaskDone { ref task, .. }] if *task == tasks[last].id()),
+        "{events:?}"
+    );
     assert_eq!(store.list(&key::tiles(&plan.job)).await.unwrap().len(), 1);
 }
 
@@ -385,7 +413,7 @@ async fn a_task_that_hangs_is_given_up_and_the_worker_ends() {
     write_image(&path);
     let plan = plan(&path, window(Size::square(24), 0, Edges::Shift), &[View::IDENTITY], 1);
     let store = FolderStore::open(&folder.path().join("store")).unwrap();
-    let first = task_message(&plan, &folder.path().join("store"), plan.tasks_of(0).next().unwrap());
+    let first = task_message(&plan, &folder.path().join("store"), plan.tasks()[0]);
     let events = send(&store, &plan, Oracle::Hangs, 2, &[first], 1).await;
     let late = |e: &Event| matches!(e, Event::TaskFailed { reason, class: FailureClass::Passing, .. } if reason.contains("--deadline-seconds"));
     assert!(events.iter().all(late), "{events:?}");

@@ -2,7 +2,7 @@
 //!
 //! How members are merged, decisions and outputs are not part of it: with other ones the same tiles are used again.
 
-use crate::{Signature, TileDtype, hash};
+use crate::{PlannedImage, Signature, TileDtype, hash};
 use marquetry_ensemble::{Applied, Importance, Labelling, Space, View, ViewMerge};
 use marquetry_geometry::{Grid, GridError, Padding, Size, WindowSpec};
 use serde::{Deserialize, Serialize};
@@ -150,6 +150,21 @@ impl Inference {
         hash(&[&json])[..16].to_owned()
     }
 
+    /// The same with the members that score `image`, and no others. Groups keep their places, also those that are left
+    /// empty.
+    #[must_use]
+    pub fn scored_by(&self, image: &PlannedImage) -> Self {
+        let mut scored = self.clone();
+        let mut place = 0;
+        for group in &mut scored.groups {
+            group.members.retain(|_| {
+                place += 1;
+                image.is_scored_by(place - 1)
+            });
+        }
+        scored
+    }
+
     /// All members, in the order of the plan: group by group.
     pub fn members(&self) -> impl Iterator<Item = &Member> + Clone {
         self.groups.iter().flat_map(|g| &g.members)
@@ -162,6 +177,15 @@ impl Inference {
 }
 
 impl Group {
+    /// The sum of the members' weights in the group's tile, per class.
+    pub fn tile_weights(&self, classes: usize) -> Vec<f32> {
+        let mut sum = vec![0.0; classes];
+        for member in &self.members {
+            sum.iter_mut().zip(&member.weights).for_each(|(s, w)| *s += w);
+        }
+        sum
+    }
+
     /// The size of an image of `image` px for these members, px.
     pub fn scaled(&self, image: Size) -> Size {
         let by = |side: u32, factor: f64| ((f64::from(side) * factor).round() as u32).max(1);

@@ -121,8 +121,8 @@ impl Scorer for HostScorer {
 impl HostScorer {
     /// Makes room for the request, and forgets the one before.
     fn start(&mut self, request: &ScoreRequest<'_>) {
-        let (scoring, size) = (request.scoring(), request.group().window.inner);
-        let (classes, merge) = (scoring.classes.len(), scoring.view_merge);
+        let (inference, size) = (request.inference(), request.group().window.inner);
+        let (classes, merge) = (inference.classes.len(), inference.view_merge);
         let new = || Window { prepared: Prepared::new(), preparation: None };
         self.windows.resize_with(request.windows(), new);
         self.windows.iter_mut().for_each(|window| window.preparation = None);

@@ -6,7 +6,7 @@ use crate::context::GroupContext;
 use crate::image::OpenImage;
 use crate::read::WindowSamples;
 use marquetry_geometry::{Padding, Rect};
-use marquetry_job::{Group, Scoring};
+use marquetry_job::{Group, Inference};
 use std::ops::Range;
 
 /// Some windows of one block, and the members that they go through.
@@ -27,8 +27,8 @@ impl<'a> ScoreRequest<'a> {
     }
 
     /// The classes, spaces and merges that scores are computed for.
-    pub fn scoring(&self) -> &'a Scoring {
-        &self.task.context.plan.scoring
+    pub fn inference(&self) -> &'a Inference {
+        &self.task.context.inference
     }
 
     /// The group of members, its window and its views.

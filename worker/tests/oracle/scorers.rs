@@ -38,7 +38,7 @@ impl Scorer for Merged {
         sink: &mut ScoreSink<'_>,
     ) -> Result<StageSeconds, Failure> {
         let (group, bands) = (request.group(), usize::from(request.bands()));
-        assert_eq!((bands, request.scoring().classes.len()), (BANDS, BANDS));
+        assert_eq!((bands, request.inference().classes.len()), (BANDS, BANDS));
         let members = &group.members[request.members()];
         for k in 0..request.windows() {
             let size = request.rect(k).size;
@@ -63,9 +63,9 @@ impl Scorer for Merged {
     }
 }
 
-async fn tiles(store: &FolderStore, plan: &Plan) -> Vec<Bytes> {
+async fn tiles(store: &FolderStore, plan: &Job) -> Vec<Bytes> {
     let mut tiles = Vec::new();
-    for block in 0..plan.blocks_of(0)[0] {
+    for block in 0..plan.tasks().len() as u32 {
         tiles.push(tile_of(store, plan, block).await.2);
     }
     tiles
@@ -99,7 +99,7 @@ async fn a_scorer_that_sums_members_itself_gives_the_same_tiles() {
     let want = tiles(&store, &plan).await;
     let place = folder.path().join("merged");
     let (store, events) = work_with(&place, &plan, Oracle::Honest, Arc::new(Merged), 2).await;
-    let inferred = |e: &Event| matches!(e, Event::Tile { seconds, .. } if seconds.infer >= 1.0);
+    let inferred = |e: &Event| matches!(e, Event::TaskDone { seconds, .. } if seconds.infer >= 1.0);
     assert!(events.iter().all(inferred), "{events:?}");
     assert!(tiles(&store, &plan).await == want);
 }
