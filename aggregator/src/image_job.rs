@@ -133,3 +133,7 @@ impl ImageJob<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "image_job_tests.rs"]
+mod tests;

@@ -53,9 +53,10 @@ impl RowSink for Recorder {
 }
 
 fn spec(decide: &str) -> JobSpec {
+    let multilabel = if decide.contains("triplet") { ", output: {multilabel: true}" } else { "" };
     let text = format!(
-        "version: 1\nimages: nowhere\nclasses: [a, b, c]\nmembers: [{{onnx: none.onnx}}]\noutputs: [{{masks: png}}]\n\
-         limits: {{band_mb: 1}}\ndecide: {decide}\n"
+        "version: 1\nimages: nowhere\nclasses: [a, b, c]\nmembers: [{{onnx: none.onnx{multilabel}}}]\n\
+         outputs: [{{masks: png}}]\nlimits: {{band_mb: 1}}\ndecide: {decide}\n"
     );
     JobSpec::parse(&text).unwrap_or_else(|errors| panic!("{errors}"))
 }
@@ -115,17 +116,21 @@ fn labels_that_are_tidied_up_come_later_or_with_scores_that_are_read_again() {
 }
 
 #[test]
-fn classes_that_the_triplet_rule_drops_become_background() {
+fn classes_that_the_triplet_rule_drops_are_taken_out() {
     let image = TestImage::two_scales();
     let decide = |least: u64| {
-        format!(
-            "{{triplet: {{b: {{top: 0.3, area_px: {least}, bottom: 0.2}}, c: {{top: 0.3, area_px: 1, bottom: 0.2}}}}}}"
-        )
+        let rule = |least: u64| format!("{{top: 0.3, area_px: {least}, bottom: 0.2}}");
+        format!("{{triplet: {{a: {}, b: {}, c: {}}}}}", rule(1), rule(least), rule(1))
     };
     let (kept, dropped) = (run(&image, &decide(1), false), run(&image, &decide(1_000_000), false));
-    assert!(kept.labels.contains(&1) && !dropped.labels.contains(&1) && dropped.labels.contains(&2));
-    let without: Vec<u16> = kept.labels.iter().map(|l| if *l == 1 { 0 } else { *l }).collect();
-    assert_eq!(dropped.labels, without);
+    let planes = |seen: &Seen, class: usize| -> Vec<u16> {
+        seen.labels.chunks_exact(WIDTH).skip(class).step_by(CLASSES).flatten().copied().collect()
+    };
+    assert!(planes(&kept, 1).contains(&1) && !planes(&dropped, 1).contains(&1));
+    for class in [0, 2] {
+        assert!(planes(&kept, class).contains(&1));
+        assert_eq!(planes(&kept, class), planes(&dropped, class));
+    }
 }
 
 /// The thread that reads must not take its panic with it, nor keep the others waiting.

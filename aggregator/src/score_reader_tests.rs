@@ -31,7 +31,7 @@ fn one_group_and_two_scales_equal_the_plain_way() {
         let blocks = |group| image.plan.layout(&image.image, group).map(|(_, blocks)| blocks.len());
         assert!((0..2).filter_map(blocks).all(|blocks| blocks > 1), "blocks must have neighbours");
         check(&image.reader().rows(0..SIZE.height).unwrap(), &plain);
-        let bands: Vec<_> = image.reader().bands(5_000).map(Result::unwrap).collect();
+        let bands: Vec<_> = image.reader().bands(20_000).map(Result::unwrap).collect();
         assert!(bands.len() > 10);
         bands.iter().for_each(|band| check(band, &plain));
     }
@@ -42,13 +42,13 @@ fn any_order_of_any_rows_gives_the_same_bits() {
     let image = TestImage::two_scales();
     let whole = image.reader().rows(0..SIZE.height).unwrap();
     let mut reader = image.reader();
-    for rows in [100..150, 0..7, 60..70, 61..62, 149..150, 0..150] {
+    for rows in [200..300, 0..7, 60..70, 61..62, 299..300, 0..300] {
         let read = reader.rows(rows.clone()).unwrap();
         let (first, n) = (rows.start as usize, rows.len());
         assert_eq!(read.scores, whole.scores[first * CLASSES * WIDTH..][..n * CLASSES * WIDTH], "{rows:?}");
         assert_eq!(read.missing, whole.missing[first * WIDTH..][..n * WIDTH]);
     }
-    for rows in [0..151, 150..151, 3..3] {
+    for rows in [0..301, 300..301, 3..3] {
         assert!(matches!(reader.rows(rows), Err(ScoreError::NoSuchRows { .. })));
     }
 }

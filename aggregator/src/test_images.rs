@@ -15,8 +15,8 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 pub(crate) const CLASSES: usize = 3;
-/// More rows than a frame of a tile has.
-pub(crate) const SIZE: Size = Size::new(150, 41);
+/// So large that every group has several blocks, some of more rows than a frame has.
+pub(crate) const SIZE: Size = Size::new(300, 61);
 
 /// A job of one image whose tiles are stored.
 pub(crate) struct TestImage {
@@ -89,7 +89,7 @@ impl TestImage {
             tile_space: Space::Probabilities,
             mirrored: None,
             tile: TileDtype::F32,
-            block_pixels: 100 * 24,
+            block_pixels: 2600,
             groups,
         };
         let folder = tempfile::tempdir().unwrap();

@@ -1,1 +1,94 @@
+use super::*;
+use bytes::Bytes;
+use marquetry_geometry::Size;
+use marquetry_job::{PLAN_FORMAT, PlannedImage, Scoring, TileDtype};
+use marquetry_transport::FolderStore;
 
+const OUTPUTS: &str = "o";
+const IMAGES: usize = 100;
+
+fn plan() -> Plan {
+    let scoring = Scoring {
+        format: PLAN_FORMAT,
+        classes: vec!["a".into()],
+        labelling: marquetry_ensemble::Labelling::Multilabel,
+        view_merge: marquetry_ensemble::ViewMerge::Mean,
+        view_space: marquetry_ensemble::Space::Probabilities,
+        space: marquetry_ensemble::Space::Probabilities,
+        mirrored: None,
+        tile: TileDtype::F16,
+        block_pixels: 1,
+        groups: vec![],
+    };
+    let image = |n: usize| PlannedImage {
+        id: format!("image {n}"),
+        uri: String::new(),
+        key: format!("{n:016x}"),
+        size: Size::square(8),
+        bands: 3,
+    };
+    Plan::new("job", scoring, (0..IMAGES).map(image).collect())
+}
+
+/// What image `n` adds to output `output`.
+fn text(n: usize, output: usize) -> String {
+    format!("{n}:{output};").repeat(n % 7 * 100)
+}
+
+async fn store(folder: &Path, plan: &Plan) -> Arc<dyn ObjectStore> {
+    let store = FolderStore::open(folder).unwrap();
+    for (n, image) in plan.images.iter().enumerate().filter(|(n, _)| n % 10 != 3) {
+        let mut result = ImageResult::new(&image.id);
+        result.missing_pixels = n as u64;
+        result.table_rows = [1, 2].map(|output| (output, text(n, output))).into();
+        let key = key::part(&plan.job, OUTPUTS, &image.key);
+        store.put(&key, Bytes::from(result.to_bytes())).await.unwrap();
+    }
+    Arc::new(store)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_table_finds_its_rows_in_any_order() {
+    let (folder, plan) = (tempfile::tempdir().unwrap(), plan());
+    let store = store(&folder.path().join("store"), &plan).await;
+    let read = CollectedResults::read(store, &plan, OUTPUTS, &[1, 2], folder.path()).await.unwrap();
+    for (n, result) in read.images.iter().enumerate() {
+        assert_eq!(result.as_ref().map(|r| r.missing_pixels), (n % 10 != 3).then_some(n as u64));
+        assert!(result.as_ref().is_none_or(|result| result.table_rows.is_empty()), "rows lie in files");
+    }
+    let mut rows = read.table_rows;
+    for n in (0..IMAGES).rev().chain([5, 5, 99]) {
+        for output in [2, 1] {
+            let found = rows.get(output, &format!("image {n}")).unwrap();
+            assert_eq!(found, (n % 10 != 3).then(|| text(n, output)), "image {n}");
+        }
+    }
+    assert_eq!(rows.get(1, "who").unwrap(), None);
+    assert_eq!(rows.get(7, "image 1").unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_result_is_an_error() {
+    let (folder, plan) = (tempfile::tempdir().unwrap(), plan());
+    let store = store(&folder.path().join("store"), &plan).await;
+    store.put(&key::part(&plan.job, OUTPUTS, &plan.images[50].key), Bytes::from_static(b"{}")).await.unwrap();
+    let read = CollectedResults::read(store, &plan, OUTPUTS, &[1], folder.path()).await;
+    assert!(matches!(read, Err(TableError::ImageResult(_))));
+}
+
+/// Results that are larger than all room together come one at a time, and none waits for ever.
+#[tokio::test]
+async fn room_is_bounded_and_nobody_starves() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = FolderStore::open(folder.path()).unwrap();
+    store.put("x", Bytes::from(ImageResult::new("x").to_bytes())).await.unwrap();
+    let room = Semaphore::new(AHEAD_BYTES as usize);
+    let first = read_one(&store, &room, "x", u64::MAX).await.unwrap();
+    assert_eq!(room.available_permits(), 0);
+    let second = read_one(&store, &room, "x", 10);
+    assert!(tokio::time::timeout(std::time::Duration::from_millis(20), second).await.is_err());
+    drop(first);
+    assert!(read_one(&store, &room, "x", 10).await.unwrap().is_some());
+    assert_eq!(room.available_permits(), AHEAD_BYTES as usize);
+    assert!(read_one(&store, &room, "gone", 10).await.unwrap().is_none());
+}

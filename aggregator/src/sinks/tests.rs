@@ -1,1 +1,210 @@
+use super::*;
+use crate::image_result::ImageResult;
+use crate::legend::legend;
+use crate::outputs::{class_file_names, expected};
+use crate::row::{Row, ScoreLens};
+use crate::sink::{FinishedImage, RowSink, SinkError};
+use marquetry_ensemble::{Labelling, Space, Transfer};
+use marquetry_geometry::Size;
+use marquetry_raster::write::Fragment;
+use marquetry_spec::Output;
+use tempfile::TempDir;
 
+/// Two rows of three pixels.
+const SIZE: Size = Size::new(2, 3);
+/// The second pixel of the first row is missing.
+const MISSING: [[bool; 3]; 2] = [[false, true, false], [false; 3]];
+const SCORES: [[f32; 6]; 2] = [[0.75, 0.0, 0.25, 0.25, 0.0, 0.75], [0.5, 1.0, 0.0, 0.5, 0.0, 1.0]];
+
+fn spec(classes: &str, multilabel: bool, outputs: &str) -> JobSpec {
+    let text = format!(
+        "version: 1\nimages: nowhere\nclasses: [{classes}]\n\
+         members: [{{onnx: none.onnx, output: {{multilabel: {multilabel}}}}}]\noutputs: [{outputs}]\n"
+    );
+    JobSpec::parse(&text).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+fn image() -> PlannedImage {
+    let (id, uri, key) = ("x/1".to_owned(), "nowhere".to_owned(), "0".repeat(16));
+    PlannedImage { id, uri, key, size: SIZE, bands: 3 }
+}
+
+fn open(spec: &JobSpec, folder: &TempDir) -> Box<dyn RowSink> {
+    let planned = image();
+    let legend = legend(spec).unwrap();
+    let context = SinkContext { spec, image: &planned, legend, geo: None, folder: folder.path() };
+    let output = &spec.outputs[0];
+    match output {
+        Output::Masks(format) => masks::open(&context, 0, output, *format),
+        Output::Probabilities(format) => probabilities::open(&context, 0, output, format),
+        Output::KaggleRle(rle) => table_rows::run_lengths(&context, 0, rle),
+        Output::ClassCsv(csv) => table_rows::class_ids(&context, 0, csv),
+        Output::Coco(coco) => table_rows::annotations(&context, 0, coco),
+        Output::Polygons => polygons::open(&context, 0, output),
+        Output::Report => panic!("it has no sink of its own"),
+    }
+    .unwrap()
+}
+
+/// Gives a sink two rows, of `labels` and [`SCORES`]: together, or all scores before all labels.
+fn feed(mut sink: Box<dyn RowSink>, labels: [&[u16]; 2], together: bool) -> FinishedImage {
+    let to = Transfer::between(Space::Probabilities, Space::Probabilities, Labelling::Multiclass, 2);
+    let lens = ScoreLens::new(to, Labelling::Multiclass);
+    let passes: &[(bool, bool)] = if together { &[(true, true)] } else { &[(true, false), (false, true)] };
+    for (with_scores, with_labels) in passes {
+        for y in 0..2 {
+            let scores = lens.row(&SCORES[y]);
+            let row = Row {
+                y: y as u32,
+                labels: with_labels.then_some(labels[y]),
+                scores: with_scores.then_some(&scores),
+                missing: &MISSING[y],
+            };
+            sink.row(&row).unwrap();
+        }
+    }
+    let mut image = FinishedImage { result: ImageResult::new("x/1"), files: Vec::new() };
+    sink.finish(&mut image).unwrap();
+    image
+}
+
+const LABELS: [&[u16]; 2] = [&[0, 255, 1], &[0, 0, 1]];
+
+fn png(path: &Path) -> Vec<u8> {
+    let mut reader =
+        png::Decoder::new(std::io::BufReader::new(File::open(path).unwrap())).read_info().unwrap();
+    let mut bytes = vec![0; reader.output_buffer_size().unwrap()];
+    let info = reader.next_frame(&mut bytes).unwrap();
+    assert_eq!((info.height, info.width), (SIZE.height, SIZE.width));
+    bytes
+}
+
+#[test]
+fn counts_are_those_by_hand_however_rows_come() {
+    for together in [true, false] {
+        let result = feed(Box::new(counts::Counts::new(2, true)), LABELS, together).result;
+        assert_eq!((result.class_pixels, result.missing_pixels), (vec![3, 2], 1));
+        // 0.75, 0.75 of the first row; 0.5, 1 and 1 of the second.
+        assert!((result.confidence - 4.0 / 5.0).abs() < 1e-9, "{}", result.confidence);
+    }
+    let planes: [&[u16]; 2] = [&[1, 255, 0, 1, 255, 1], &[0, 0, 0, 1, 0, 0]];
+    let result = feed(Box::new(counts::Counts::new(2, false)), planes, false).result;
+    assert_eq!(result.class_pixels, [1, 3]);
+    let nothing = Box::new(counts::Counts::new(2, true));
+    let mut image = FinishedImage { result: ImageResult::new("x/1"), files: Vec::new() };
+    nothing.finish(&mut image).unwrap();
+    assert_eq!(image.result.confidence, 0.0, "no pixel has one");
+}
+
+#[test]
+fn a_mask_has_the_labels() {
+    let folder = tempfile::tempdir().unwrap();
+    let spec = spec("a, b", false, "{masks: png}");
+    for together in [true, false] {
+        let image = feed(open(&spec, &folder), LABELS, together);
+        assert_eq!(image.files[0].place, "masks/x/1.png");
+        assert_eq!(png(&image.files[0].path), [0, 255, 1, 0, 0, 1]);
+    }
+}
+
+#[test]
+fn classes_that_share_pixels_have_masks_of_their_own_even_if_their_names_are_alike() {
+    let folder = tempfile::tempdir().unwrap();
+    let spec = spec("a/b, a_b, c/d, 'e f'", true, "{masks: png}");
+    let names = class_file_names(&spec);
+    assert_eq!(names, ["a%2Fb", "a_b", "c_d", "e%20f"]);
+    let labels: [&[u16]; 2] = [&[1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0], &[0; 12]];
+    let image = feed(open(&spec, &folder), labels, true);
+    let places: Vec<&str> = image.files.iter().map(|file| file.place.as_str()).collect();
+    let named: Vec<String> = names.iter().map(|name| format!("masks/x/1/{name}.png")).collect();
+    assert_eq!(places, named);
+    assert_eq!(places, expected(&spec, "x/1"));
+    for (class, file) in image.files.iter().enumerate().take(3) {
+        assert_eq!(
+            png(&file.path)[..3],
+            labels[0][class * 3..][..3].iter().map(|l| *l as u8).collect::<Vec<_>>()
+        );
+    }
+}
+
+#[test]
+fn probabilities_are_a_file_or_a_folder_of_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let tiff = spec("a, b", false, "{probabilities: {format: tiff, dtype: u8}}");
+    let image = feed(open(&tiff, &folder), LABELS, true);
+    assert_eq!(image.files.len(), 1);
+    assert_eq!(image.files[0].place, "probabilities/x/1.tiff");
+
+    let zarr = spec("a, b", false, "{probabilities: {format: zarr, dtype: u8}}");
+    let folder = tempfile::tempdir().unwrap();
+    let image = feed(open(&zarr, &folder), LABELS, false);
+    let places: Vec<&str> = image.files.iter().map(|file| file.place.as_str()).collect();
+    assert_eq!(
+        places,
+        ["probabilities/x/1.zarr/.zarray", "probabilities/x/1.zarr/.zattrs", "probabilities/x/1.zarr/0/0/0"]
+    );
+    assert!(image.files.iter().all(|file| file.path.is_file()));
+    let chunk = zstd::decode_all(File::open(&image.files[2].path).unwrap()).unwrap();
+    // `[C, H, W]`; the chunk is as large as the array, or larger.
+    let want = SCORES.map(|row| row.map(|p| (p * 255.0_f32).round() as u8));
+    assert_eq!(chunk[..3], want[0][..3]);
+}
+
+#[test]
+fn tables_have_the_rows_of_their_rule() {
+    let folder = tempfile::tempdir().unwrap();
+    let texts = |outputs: &str, labels| {
+        let spec = spec("a, b", false, outputs);
+        let image = feed(open(&spec, &folder), labels, false);
+        assert!(image.files.is_empty());
+        image.result.table_rows[&0].clone()
+    };
+    let rle = texts("{submission: kaggle-rle, file: s.csv, classes: [b]}", LABELS);
+    let fragment = Fragment::from_json(rle.as_bytes()).unwrap();
+    assert_eq!((fragment.image_id.as_str(), fragment.texts[0].text.as_str()), ("x/1", "5 2"));
+    let coco = texts("{coco: rle, file: c.json}", LABELS);
+    assert!(coco.contains("\"category_id\":1") && coco.contains("\"area\":2"), "{coco}");
+    assert_eq!(texts("{coco: rle, file: c.json}", [&[0; 3], &[0; 3]]), "");
+}
+
+/// Fails, or panics, at its second row or at its end.
+struct Sick {
+    at_end: bool,
+    panics: bool,
+    rows: u32,
+}
+
+impl Sick {
+    fn fail(&self) -> Result<(), SinkError> {
+        assert!(!self.panics, "lost my way");
+        Err(std::io::Error::other("no room").into())
+    }
+}
+
+impl RowSink for Sick {
+    fn row(&mut self, _: &Row<'_>) -> Result<(), SinkError> {
+        self.rows += 1;
+        assert!(self.at_end || self.rows <= 2, "a sink that has failed is asked no more");
+        if self.rows == 2 && !self.at_end { self.fail() } else { Ok(()) }
+    }
+
+    fn finish(self: Box<Self>, _: &mut FinishedImage) -> Result<(), SinkError> {
+        self.fail()
+    }
+}
+
+#[test]
+fn an_optional_sink_that_fails_is_a_warning() {
+    for at_end in [false, true] {
+        for (panics, reason) in [(false, "no room"), (true, "a bug: lost my way")] {
+            let sick = Box::new(Sick { at_end, panics, rows: 0 });
+            let result = feed(Box::new(optional::Optional::new("no picture", sick)), LABELS, false).result;
+            assert_eq!(result.warnings.len(), 1);
+            let warning = &result.warnings[0];
+            assert!(warning.starts_with("no picture: ") && warning.contains(reason), "{warning}");
+        }
+    }
+    let well =
+        feed(Box::new(optional::Optional::new("x", Box::new(counts::Counts::new(2, true)))), LABELS, true);
+    assert_eq!((well.result.warnings.len(), well.result.missing_pixels), (0, 1));
+}

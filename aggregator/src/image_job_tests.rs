@@ -1,0 +1,120 @@
+use super::*;
+use crate::test_images::{SIZE, TestImage};
+use marquetry_failure::{Classify, FailureClass};
+use marquetry_geometry::Size;
+use marquetry_telemetry::Metrics;
+use marquetry_transport::Files;
+
+const OUTPUTS: &str = "o";
+
+/// Puts the image together for masks and a report.
+fn make(image: &TestImage, partial: bool) -> Result<ImageFate, AggregateError> {
+    let text = "version: 1\nimages: nowhere\nclasses: [a, b, c]\nmembers: [{onnx: none.onnx}]\n\
+                outputs: [{masks: tiff}, {report: html}]\n";
+    let spec = JobSpec::parse(text).unwrap();
+    let options = AggregatorOptions {
+        images: 1,
+        temp_dir: image.path().to_path_buf(),
+        files: Files::local_only(),
+        metrics: Metrics::new(),
+    };
+    let run = RunId { job: image.plan.job.clone(), store: String::new(), run: "r1".into() };
+    let job = ImageJob {
+        run: &run,
+        store: &image.store,
+        runtime: image.runtime.handle(),
+        plan: &image.plan,
+        spec: &spec,
+        outputs: OUTPUTS,
+        image: 0,
+        partial,
+        options: &options,
+    };
+    job.run()
+}
+
+fn image() -> TestImage {
+    let image = TestImage::two_scales();
+    image.put(&key::run(&image.plan.job), b"r1".to_vec());
+    image
+}
+
+fn result(image: &TestImage) -> ImageResult {
+    ImageResult::from_bytes(&image.get(&key::part(&image.plan.job, OUTPUTS, &image.plan.images[0].key)))
+        .unwrap()
+}
+
+fn mask(image: &TestImage) -> Vec<u8> {
+    image.get(&key::out(&image.plan.job, "masks/plate/1.tiff"))
+}
+
+fn write_png(image: &TestImage, size: Size) {
+    let file = std::fs::File::create(&image.plan.images[0].uri).unwrap();
+    let mut encoder = png::Encoder::new(file, size.width, size.height);
+    encoder.set_color(png::ColorType::Rgb);
+    let bytes = vec![200; size.area() as usize * 3];
+    encoder.write_header().unwrap().write_image_data(&bytes).unwrap();
+}
+
+#[test]
+fn an_image_that_cannot_be_read_again_costs_its_picture_and_nothing_else() {
+    let whole = image();
+    write_png(&whole, SIZE);
+    assert_eq!(make(&whole, false).unwrap(), ImageFate::Whole);
+    assert!(result(&whole).warnings.is_empty() && result(&whole).pictures().is_some());
+    let spoil: [(&str, &dyn Fn(&TestImage), &[&str]); 3] = [
+        ("gone", &|_| {}, &["no georeference: cannot read", "no picture: "]),
+        (
+            "of another size",
+            &|image| write_png(image, Size::new(SIZE.height, SIZE.width + 1)),
+            &["no picture: "],
+        ),
+        (
+            "a TIFF that ends at once",
+            &|image| std::fs::write(&image.plan.images[0].uri, b"II*\0\x08\0\0\0").unwrap(),
+            &["no georeference: ", "no picture: "],
+        ),
+    ];
+    for (how, spoil, warnings) in spoil {
+        let image = image();
+        spoil(&image);
+        assert_eq!(make(&image, false).unwrap(), ImageFate::Whole, "{how}");
+        let result = result(&image);
+        assert_eq!(result.warnings.len(), warnings.len(), "{how}: {:?}", result.warnings);
+        for (found, begin) in result.warnings.iter().zip(warnings) {
+            assert!(found.starts_with(begin) && found.len() > begin.len(), "{how}: {found}");
+        }
+        assert!(result.pictures().is_none());
+        assert_eq!(mask(&image), mask(&whole), "{how}");
+    }
+}
+
+#[test]
+fn what_is_incomplete_is_marked_until_it_is_completed() {
+    let image = image();
+    write_png(&image, SIZE);
+    let task = image.plan.tasks_of(0).next().unwrap();
+    image.delete(&image.key_of(task));
+    let error = make(&image, false).unwrap_err();
+    assert_eq!((error.damaged(), error.class()), (vec![task], FailureClass::Passing));
+    let stored = |key: &str| image.runtime.block_on(image.store.head(key)).is_ok();
+    let mark = key::gaps(&image.plan.job, OUTPUTS, &image.plan.images[0].key);
+    assert_eq!(make(&image, true).unwrap(), ImageFate::Incomplete);
+    assert!(stored(&mark) && result(&image).missing_pixels > 0);
+    image.put(&image.key_of(task), image.tile(task));
+    assert_eq!(make(&image, false).unwrap(), ImageFate::Whole);
+    assert!(!stored(&mark) && result(&image).missing_pixels == 0);
+    // Finished: its tiles may go, and nothing is made again.
+    image.plan.tasks_of(0).for_each(|task| image.delete(&image.key_of(task)));
+    assert_eq!(make(&image, true).unwrap(), ImageFate::Whole);
+    assert!(!stored(&mark));
+}
+
+#[test]
+fn nothing_is_stored_for_a_run_that_does_not_count() {
+    let image = image();
+    image.put(&key::run(&image.plan.job), b"r2".to_vec());
+    assert_eq!(make(&image, false).unwrap(), ImageFate::Abandoned);
+    let out = image.runtime.block_on(image.store.list(&key::out(&image.plan.job, ""))).unwrap();
+    assert!(out.is_empty());
+}
