@@ -14,6 +14,7 @@ fn sum_in_order(items: u64) -> f32 {
     (0..items).map(term).fold(0.0, |sum, x| sum + x)
 }
 
+#[expect(clippy::ptr_arg, reason = "what an accumulator of vectors gives")]
 fn add(total: &mut (f32, Vec<u64>), seq: u64, values: &mut Vec<f32>) {
     total.0 += values[0];
     total.1.push(seq);

@@ -50,14 +50,13 @@ impl Chunks {
         decode: impl FnOnce() -> Result<Vec<u8>, Fault>,
         read: impl FnOnce(&[u8]) -> R,
     ) -> Result<R, Fault> {
-        let data = match self.acquire(key, bytes) {
-            Some(data) => data,
-            None => {
-                let decoding = Decoding { chunks: self, key };
-                let decoded = decode();
-                std::mem::forget(decoding);
-                self.fill(key, decoded)?
-            }
+        let data = if let Some(data) = self.acquire(key, bytes) {
+            data
+        } else {
+            let decoding = Decoding { chunks: self, key };
+            let decoded = decode();
+            std::mem::forget(decoding);
+            self.fill(key, decoded)?
         };
         let reading = Reading { chunks: self, key };
         let result = read(&data);
