@@ -1,6 +1,6 @@
 //! The contract suites: one for each trait, run on every body of it.
 
-use crate::{ObjectStore, StoreErrorKind, TaskQueue, Topic};
+use crate::{Condition, ObjectStore, StoreErrorKind, TaskQueue, Topic};
 use bytes::Bytes;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -175,4 +175,60 @@ pub async fn store(store: &dyn ObjectStore) {
     for key in ["", "../up", "a//b", "/a", "a/./b", "a b", "ü"] {
         assert_eq!(store.put(key, Bytes::new()).await.expect_err(key).kind, StoreErrorKind::BadKey, "{key}");
     }
+    conditional_writes(store).await;
+    one_of_many_racing_writes_happens(store).await;
+}
+
+async fn conditional_writes(store: &dyn ObjectStore) {
+    let conflict = |result: Result<crate::Version, crate::StoreError>| {
+        assert_eq!(result.expect_err("the condition does not hold").kind, StoreErrorKind::Conflict);
+    };
+    let key = "jobs/lease/run";
+    let write = |text: &'static str, condition: Condition| async move {
+        store.put_if(key, Bytes::from_static(text.as_bytes()), &condition).await
+    };
+    let first = write("one", Condition::Absent).await.expect("nothing is there");
+    let (value, version) = store.get_versioned(key).await.expect("get");
+    assert_eq!((value.as_ref(), &version), (b"one".as_slice(), &first));
+    conflict(write("two", Condition::Absent).await);
+    let second = write("two", Condition::Version(first.clone())).await.expect("it is the one that was read");
+    assert_ne!(first, second, "other bytes have another version");
+    conflict(write("three", Condition::Version(first.clone())).await);
+    assert_eq!(store.get(key).await.expect("get"), "two", "a refused write leaves what was there");
+    store.put(key, Bytes::from_static(b"four")).await.expect("put");
+    conflict(write("five", Condition::Version(second)).await);
+    let (_, fourth) = store.get_versioned(key).await.expect("get");
+    write("six", Condition::Version(fourth)).await.expect("plain writes have versions too");
+    store.delete(key).await.expect("delete");
+    conflict(write("seven", Condition::Version(first)).await);
+    let gone = store.get_versioned(key).await.expect_err("nothing is there");
+    assert_eq!(gone.kind, StoreErrorKind::NotFound);
+    write("eight", Condition::Absent).await.expect("nothing is there any more");
+    store.delete(key).await.expect("delete");
+    let bad = store.put_if("../up", Bytes::new(), &Condition::Absent).await.expect_err("a bad key");
+    assert_eq!(bad.kind, StoreErrorKind::BadKey);
+}
+
+async fn one_of_many_racing_writes_happens(store: &dyn ObjectStore) {
+    let key = "jobs/race/run";
+    let mut condition = Condition::Absent;
+    for round in 0..5_u8 {
+        let racing = (0..8_u8).map(|racer| {
+            let condition = &condition;
+            async move { store.put_if(key, Bytes::copy_from_slice(&[round, racer]), condition).await }
+        });
+        let results = futures_util::future::join_all(racing).await;
+        let mut won = None;
+        for (racer, result) in (0..8_u8).zip(results) {
+            match result {
+                Ok(version) => assert!(won.replace((racer, version)).is_none(), "two writes have happened"),
+                Err(error) => assert_eq!(error.kind, StoreErrorKind::Conflict, "{error}"),
+            }
+        }
+        let (winner, version) = won.expect("no write has happened");
+        let (value, read) = store.get_versioned(key).await.expect("get");
+        assert_eq!((value.as_ref(), &read), ([round, winner].as_slice(), &version));
+        condition = Condition::Version(version);
+    }
+    store.delete(key).await.expect("delete");
 }

@@ -1,7 +1,7 @@
 //! The store of a single machine: a folder, whose files are the objects.
 
 use crate::store::is_safe_key;
-use crate::{ObjectMeta, ObjectStore, StoreError, StoreErrorKind};
+use crate::{Condition, ObjectMeta, ObjectStore, StoreError, StoreErrorKind, Version};
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
@@ -11,6 +11,9 @@ use std::sync::Arc;
 
 /// Where unfinished objects wait; never listed. A leading dot cannot clash with a key's first part by chance.
 const UNFINISHED: &str = ".unfinished";
+
+/// Held while a condition is looked at and what hangs on it is written. It lies among what is never listed.
+const LOCK: &str = "lock";
 
 /// A folder as a store. Objects are written beside their place and renamed into it, after the disk has them.
 #[derive(Debug, Clone)]
@@ -32,10 +35,17 @@ impl FolderStore {
     /// Removes what processes that were killed left unfinished. Only for the one process that works in this folder.
     ///
     /// # Errors
-    /// When the scratch folder cannot be made anew.
+    /// When the scratch folder cannot be looked at.
     pub fn clear_scratch(&self) -> Result<(), StoreError> {
-        let _ = std::fs::remove_dir_all(self.scratch());
-        std::fs::create_dir_all(self.scratch()).map_err(|e| self.error("write", "", &e))
+        let failed = |e| self.error("write", "", &e);
+        for entry in std::fs::read_dir(self.scratch()).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            // Whoever locks a file that is gone keeps nobody out. What cannot be removed is no loss.
+            if path.file_name().is_some_and(|name| name != LOCK) {
+                let _ = std::fs::remove_file(&path).or_else(|_| std::fs::remove_dir_all(&path));
+            }
+        }
+        Ok(())
     }
 
     /// The file that holds the object of `key`.
@@ -103,12 +113,44 @@ pub(crate) fn kind(error: &std::io::Error) -> StoreErrorKind {
 }
 
 /// Puts a finished file in its place so that a crash leaves the old object, the new one, or none; never half of one.
-fn settle(file: tempfile::NamedTempFile, place: &Path) -> std::io::Result<()> {
+fn settle(file: tempfile::NamedTempFile, place: &Path, is_new: bool) -> std::io::Result<()> {
     file.as_file().sync_data()?;
     let folder = place.parent().ok_or(ErrorKind::InvalidInput)?;
     std::fs::create_dir_all(folder)?;
-    file.persist(place).map_err(|e| e.error)?;
+    if is_new { file.persist_noclobber(place) } else { file.persist(place) }.map_err(|e| e.error)?;
     std::fs::File::open(folder)?.sync_all()
+}
+
+/// Writes `value` to `place` if `condition` holds. Processes that share the locks of `root`'s disk do so one after the
+/// other. On a disk without locks what was read just before decides, and for new files a link that replaces nothing.
+/// Nothing is written, and no version comes back, when the condition does not hold.
+fn write_if(
+    place: &Path,
+    root: &Path,
+    value: &[u8],
+    condition: &Condition,
+) -> std::io::Result<Option<Version>> {
+    let scratch = root.join(UNFINISHED);
+    let lock = std::fs::File::options().create(true).truncate(false).write(true).open(scratch.join(LOCK))?;
+    match lock.lock() {
+        Err(error) if error.kind() != ErrorKind::Unsupported => return Err(error),
+        _ => {}
+    }
+    let found = match std::fs::read(place) {
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => None,
+        other => Some(Version::of_content(&other?)),
+    };
+    if !condition.holds(found.as_ref()) {
+        return Ok(None);
+    }
+    let mut file = tempfile::NamedTempFile::new_in(scratch)?;
+    file.write_all(value)?;
+    let is_new = matches!(condition, Condition::Absent);
+    match settle(file, place, is_new) {
+        // A write without a condition came in between.
+        Err(error) if is_new && error.kind() == ErrorKind::AlreadyExists && place.is_file() => Ok(None),
+        other => other.map(|()| Some(Version::of_content(value))),
+    }
 }
 
 fn collect(folder: &Path, key: &str, found: &mut Vec<ObjectMeta>) -> std::io::Result<()> {
@@ -145,9 +187,17 @@ impl ObjectStore for FolderStore {
         self.blocking("write", key, move |place, root| {
             let mut file = tempfile::NamedTempFile::new_in(root.join(UNFINISHED))?;
             file.write_all(&value)?;
-            settle(file, &place)
+            settle(file, &place, false)
         })
         .await
+    }
+
+    async fn put_if(&self, key: &str, value: Bytes, condition: &Condition) -> Result<Version, StoreError> {
+        let wanted = condition.clone();
+        let written = self.blocking("write", key, move |place, root| write_if(&place, root, &value, &wanted));
+        let conflict =
+            || self.failed(StoreErrorKind::Conflict, "write", key, condition.violation().to_owned());
+        written.await?.ok_or_else(conflict)
     }
 
     async fn put_file(&self, key: &str, path: &Path) -> Result<(), StoreError> {
@@ -155,13 +205,19 @@ impl ObjectStore for FolderStore {
         self.blocking("write", key, move |place, root| {
             let mut file = tempfile::NamedTempFile::new_in(root.join(UNFINISHED))?;
             std::io::copy(&mut std::fs::File::open(from)?, &mut file)?;
-            settle(file, &place)
+            settle(file, &place, false)
         })
         .await
     }
 
     async fn get(&self, key: &str) -> Result<Bytes, StoreError> {
         self.blocking("read", key, |path, _| std::fs::read(path).map(Bytes::from)).await
+    }
+
+    async fn get_versioned(&self, key: &str) -> Result<(Bytes, Version), StoreError> {
+        let bytes = self.get(key).await?;
+        let version = Version::of_content(&bytes);
+        Ok((bytes, version))
     }
 
     async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StoreError> {

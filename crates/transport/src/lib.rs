@@ -36,5 +36,5 @@ pub use patient::PatientStore;
 pub use queue::{Delivery, Feed, QueueError, Subscription, TaskQueue, Topic};
 pub use remote::RemoteFile;
 pub use s3::{S3, S3_LOG_FILTER, S3Credentials, S3Options, S3Store};
-pub use store::{ObjectMeta, ObjectStore, StoreError, StoreErrorKind};
+pub use store::{Condition, ObjectMeta, ObjectStore, StoreError, StoreErrorKind, Version};
 pub use stores::Stores;

@@ -1,6 +1,6 @@
 //! A store that waits for the one behind it.
 
-use crate::{ObjectMeta, ObjectStore, StoreError, StoreErrorKind};
+use crate::{Condition, ObjectMeta, ObjectStore, StoreError, StoreErrorKind, Version};
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::future::Future;
@@ -58,6 +58,7 @@ impl PatientStore {
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl ObjectStore for PatientStore {
     fn name(&self) -> String {
         self.inner.name()
@@ -67,12 +68,20 @@ impl ObjectStore for PatientStore {
         self.wait(|| self.inner.put(key, value.clone())).await
     }
 
+    async fn put_if(&self, key: &str, value: Bytes, condition: &Condition) -> Result<Version, StoreError> {
+        self.wait(|| self.inner.put_if(key, value.clone(), condition)).await
+    }
+
     async fn put_file(&self, key: &str, path: &Path) -> Result<(), StoreError> {
         self.wait(|| self.inner.put_file(key, path)).await
     }
 
     async fn get(&self, key: &str) -> Result<Bytes, StoreError> {
         self.wait(|| self.inner.get(key)).await
+    }
+
+    async fn get_versioned(&self, key: &str) -> Result<(Bytes, Version), StoreError> {
+        self.wait(|| self.inner.get_versioned(key)).await
     }
 
     async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
@@ -120,6 +129,15 @@ mod tests {
             self.fails()?;
             self.0.put(key, value).await
         }
+        async fn put_if(
+            &self,
+            key: &str,
+            value: Bytes,
+            condition: &Condition,
+        ) -> Result<Version, StoreError> {
+            self.fails()?;
+            self.0.put_if(key, value, condition).await
+        }
         async fn put_file(&self, key: &str, path: &Path) -> Result<(), StoreError> {
             self.fails()?;
             self.0.put_file(key, path).await
@@ -127,6 +145,10 @@ mod tests {
         async fn get(&self, key: &str) -> Result<Bytes, StoreError> {
             self.fails()?;
             self.0.get(key).await
+        }
+        async fn get_versioned(&self, key: &str) -> Result<(Bytes, Version), StoreError> {
+            self.fails()?;
+            self.0.get_versioned(key).await
         }
         async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
             self.fails()?;

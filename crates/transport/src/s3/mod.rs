@@ -1,6 +1,6 @@
 //! S3 and whatever speaks like it. The only place that knows a client library for it.
 //!
-//! What third-party stores get wrong is avoided rather than handled: no conditional writes, no trailing checksums (every
+//! What third-party stores get wrong is avoided rather than handled: nothing but a lease hangs on a conditional write, no trailing checksums (every
 //! request is signed with the hash of its body, so that damage on the way is noticed all the same), no batch deletes,
 //! no keys that are prefixes of others.
 

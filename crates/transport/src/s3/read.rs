@@ -47,18 +47,23 @@ impl S3 {
 
     /// The whole object.
     pub(crate) async fn get(&self, place: &S3Uri) -> Result<Bytes, Trouble> {
+        Ok(self.get_tagged(place).await?.0)
+    }
+
+    /// The whole object and its `ETag`.
+    pub(super) async fn get_tagged(&self, place: &S3Uri) -> Result<(Bytes, Option<String>), Trouble> {
         let first = match self.span(place, Some(0..SPAN_BYTES), None).await {
             // No range lies in an object without bytes.
             Err(error) if error.is_beyond_the_end() => self.span(place, None, None).await?,
             other => other?,
         };
         let (read, size) = (first.bytes.len() as u64, first.size_bytes);
-        let Some(size) = size.filter(|size| *size > read) else { return Ok(first.bytes) };
+        let Some(size) = size.filter(|size| *size > read) else { return Ok((first.bytes, first.etag)) };
         let rest = self.fetch(place, read..size, first.etag.as_deref()).await?;
         let mut all = BytesMut::with_capacity(size as usize);
         all.extend_from_slice(&first.bytes);
         all.extend_from_slice(&rest);
-        Ok(all.freeze())
+        Ok((all.freeze(), first.etag))
     }
 
     /// Bytes `range`, all of them or an error. With an `etag`, only of the object that has it.
@@ -212,6 +217,6 @@ impl S3 {
     }
 }
 
-fn unquoted(etag: &str) -> String {
+pub(super) fn unquoted(etag: &str) -> String {
     etag.trim_matches('"').to_owned()
 }

@@ -2,10 +2,10 @@
 
 use super::S3;
 use super::error::Trouble;
-use super::upload::Content;
+use super::upload::{Content, version};
 use crate::store::is_safe_key;
 use crate::uri::S3Uri;
-use crate::{ObjectMeta, ObjectStore, StoreError, StoreErrorKind};
+use crate::{Condition, ObjectMeta, ObjectStore, StoreError, StoreErrorKind, Version};
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::ops::Range;
@@ -75,6 +75,12 @@ impl ObjectStore for S3Store {
         self.write(key, Content::Memory(value)).await
     }
 
+    async fn put_if(&self, key: &str, value: Bytes, condition: &Condition) -> Result<Version, StoreError> {
+        let place = self.checked("write", key)?;
+        let written = self.s3.write_if(&place, value, condition).await;
+        written.map_err(|trouble| self.error("write", key, trouble))
+    }
+
     async fn put_file(&self, key: &str, path: &Path) -> Result<(), StoreError> {
         let meta = tokio::fs::metadata(path).await;
         let meta = meta.map_err(|e| self.error("write", key, Trouble::disk(&e)))?;
@@ -84,6 +90,12 @@ impl ObjectStore for S3Store {
     async fn get(&self, key: &str) -> Result<Bytes, StoreError> {
         let place = self.checked("read", key)?;
         self.s3.get(&place).await.map_err(|trouble| self.error("read", key, trouble))
+    }
+
+    async fn get_versioned(&self, key: &str) -> Result<(Bytes, Version), StoreError> {
+        let place = self.checked("read", key)?;
+        let read = self.s3.get_tagged(&place).await.and_then(|(bytes, etag)| Ok((bytes, version(etag)?)));
+        read.map_err(|trouble| self.error("read", key, trouble))
     }
 
     async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
