@@ -15,6 +15,7 @@ mod tiles;
 use crate::image::{Made, Work};
 use crate::tiles::TilesError;
 use bytes::Bytes;
+use marquetry_failure::{Classify, FailureClass};
 use marquetry_imagery::ImageError;
 use marquetry_job::message::short_reason;
 use marquetry_job::{AggregateMessage, Event, Plan, ResultMessage, RunId, TaskId, key, message};
@@ -22,7 +23,7 @@ use marquetry_raster::write::WriteError;
 use marquetry_spec::JobSpec;
 use marquetry_telemetry::{ImageOutcome, Metrics, TileOutcome};
 use marquetry_transport::{
-    Drain, Files, Known, ObjectStore, QueueError, StoreError, Stores, TaskQueue, Topic, consume,
+    CachedObject, Drain, Files, ObjectStore, QueueError, StoreError, Stores, TaskQueue, Topic, consume,
 };
 pub use outputs::expected;
 pub use part::{Part, PartError};
@@ -84,7 +85,7 @@ impl AggregateError {
     fn may_pass(&self) -> bool {
         match self {
             Self::Tiles(_) | Self::Store(_) | Self::Io(_) => true,
-            Self::Read(error) => error.may_pass(),
+            Self::Read(error) => matches!(error.class(), FailureClass::Passing | FailureClass::Worker),
             Self::Write(error) => matches!(error, WriteError::Io { .. }),
             Self::Plan(_) => false,
         }
@@ -100,7 +101,7 @@ pub struct Aggregator {
     options: AggregatorOptions,
     jobs: Mutex<Vec<(JobKey, Arc<Job>)>>,
     /// Which run of each job counts.
-    runs: Known,
+    runs: CachedObject,
 }
 
 /// A run and the decisions and outputs that it asks for.
@@ -115,7 +116,7 @@ struct Job {
 impl Aggregator {
     /// An aggregator that is called `name`.
     pub fn new(name: &str, stores: Stores, queue: Arc<dyn TaskQueue>, options: AggregatorOptions) -> Self {
-        let (jobs, runs) = (Mutex::default(), Known::new(RUN_BELIEVED));
+        let (jobs, runs) = (Mutex::default(), CachedObject::new(RUN_BELIEVED));
         Self { name: name.to_owned(), stores, queue, options, jobs, runs }
     }
 
@@ -189,7 +190,7 @@ impl Aggregator {
     /// Puts an image together; `None` when its run does not count any more.
     async fn work_on(self: Arc<Self>, wanted: AggregateMessage) -> Result<Option<Done>, AggregateError> {
         let store = self.stores.open(&wanted.run.store)?;
-        if !self.runs.holds(&*store, &key::run(&wanted.run.job), wanted.run.run.as_bytes()).await? {
+        if !self.runs.matches(&*store, &key::run(&wanted.run.job), wanted.run.run.as_bytes()).await? {
             return Ok(None);
         }
         let job = self.job(&wanted, &*store).await?;

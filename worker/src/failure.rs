@@ -1,5 +1,6 @@
 //! Why a task failed, and whether another try could go better.
 
+use marquetry_failure::{Classify, FailureClass};
 use marquetry_imagery::ImageError;
 use marquetry_model::ModelError;
 use marquetry_raster::read::{ReadError, ReadErrorKind};
@@ -35,13 +36,13 @@ impl From<ReadError> for Failure {
 
 impl From<ImageError> for Failure {
     fn from(error: ImageError) -> Self {
-        Self { retry: error.may_pass(), reason: error.to_string() }
+        Self { retry: matches!(error.class(), FailureClass::Passing | FailureClass::Worker), reason: error.to_string() }
     }
 }
 
 impl From<FileError> for Failure {
     fn from(error: FileError) -> Self {
-        Self { retry: error.may_pass(), reason: error.to_string() }
+        Self { retry: matches!(error.class(), FailureClass::Passing | FailureClass::Worker), reason: error.to_string() }
     }
 }
 

@@ -41,6 +41,7 @@ impl MeteredStore {
                 | StoreErrorKind::Conflict
                 | StoreErrorKind::Denied
                 | StoreErrorKind::NoStore
+                | StoreErrorKind::Refused
                 | StoreErrorKind::TooShort => RequestOutcome::Refused,
             },
         };

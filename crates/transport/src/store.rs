@@ -1,5 +1,6 @@
 //! The store: whole objects under keys.
 
+use crate::StoreError;
 use async_trait::async_trait;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
@@ -15,29 +16,6 @@ pub struct ObjectMeta {
     pub size_bytes: u64,
 }
 
-/// What kind of trouble a store had: tells the caller whether trying again makes sense.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StoreErrorKind {
-    /// There is no such object.
-    NotFound,
-    /// The key is not one that every store can hold.
-    BadKey,
-    /// It has fewer bytes than were asked for.
-    TooShort,
-    /// No room left.
-    Full,
-    /// Not allowed.
-    Denied,
-    /// The store itself is not there: no such bucket.
-    NoStore,
-    /// The object is not the one that was meant: it was replaced.
-    Changed,
-    /// What a conditional write hung on was not so: somebody else was faster.
-    Conflict,
-    /// Anything else; may pass.
-    Unavailable,
-}
-
 /// Names what an object held: other bytes have another version, equal bytes may have the same one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Version(String);
@@ -50,7 +28,7 @@ impl Version {
 
     /// The version of these bytes, where the store has no name of its own for it.
     pub(crate) fn of_content(bytes: &[u8]) -> Self {
-        Self(format!("{:x}", Sha256::digest(bytes)))
+        Self(hex::encode(Sha256::digest(bytes)))
     }
 
     /// The store's name for it.
@@ -84,22 +62,6 @@ impl Condition {
             Self::Version(_) => "it is not the one that was read: somebody else has replaced or removed it",
         }
     }
-}
-
-/// Why a store could not do what was asked.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot {doing} `{key}` in {store}: {reason}")]
-pub struct StoreError {
-    /// The kind of trouble.
-    pub kind: StoreErrorKind,
-    /// What was being done: `read`, `write`, `list`, `delete`.
-    pub doing: &'static str,
-    /// To which key.
-    pub key: String,
-    /// In which store.
-    pub store: String,
-    /// What was found, and what to do about it.
-    pub reason: String,
 }
 
 /// A store of objects, each written once as a whole.

@@ -14,7 +14,6 @@ mod store;
 pub(crate) mod tests;
 mod upload;
 
-pub(crate) use error::Trouble;
 pub(crate) use read::ObjectFacts;
 pub use store::S3Store;
 
@@ -107,7 +106,7 @@ impl S3 {
     }
 
     /// Waits until another request may be sent.
-    async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+    async fn permit(&self) -> Option<SemaphorePermit<'_>> {
         // Nobody closes the semaphore, so there is always a permit.
         self.shared.in_flight.acquire().await.ok()
     }

@@ -115,7 +115,7 @@ async fn an_upload_that_fails_leaves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn passing_trouble_is_tried_again() {
+async fn what_passes_is_tried_again() {
     let double = Double::start();
     let store = store(&double);
     store.put("jobs/a", noise(1000)).await.unwrap();
@@ -201,7 +201,7 @@ async fn a_conditional_write_whose_answer_is_lost_has_happened() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn troubles_say_what_to_do() {
+async fn errors_say_what_to_do() {
     let double = Double::start();
     let nowhere =
         S3Store::new(S3::new(options(&double.url)), &S3Uri { bucket: "absent".into(), key: String::new() });
