@@ -5,7 +5,7 @@ use crate::sink::SinkError;
 use marquetry_failure::{Classify, FailureClass};
 use marquetry_job::{StoredPlanError, TaskId};
 use marquetry_spec::SpecErrors;
-use marquetry_transport::{StoreError, StoreErrorKind};
+use marquetry_transport::StoreError;
 use std::any::Any;
 
 /// Why an image could not be put together.
@@ -75,14 +75,11 @@ impl Classify for AggregateError {
     }
 }
 
+/// The store that tiles are read from. What is missing there may be on its way, or belongs to a run that has ended.
 pub(crate) fn class_of_store(error: &StoreError) -> FailureClass {
-    match error.kind {
-        StoreErrorKind::BadKey | StoreErrorKind::Denied | StoreErrorKind::NoStore => FailureClass::Config,
-        StoreErrorKind::NotFound
-        | StoreErrorKind::TooShort
-        | StoreErrorKind::Full
-        | StoreErrorKind::Changed
-        | StoreErrorKind::Unavailable => FailureClass::Passing,
+    match error.class() {
+        FailureClass::Input => FailureClass::Passing,
+        class => class,
     }
 }
 

@@ -34,7 +34,9 @@ use marquetry_job::{
 };
 use marquetry_spec::JobSpec;
 use marquetry_telemetry::{ImageOutcome, Metrics, TileOutcome};
-use marquetry_transport::{Drain, Files, Known, ObjectStore, QueueError, Stores, TaskQueue, Topic, consume};
+use marquetry_transport::{
+    CachedObject, Drain, Files, ObjectStore, QueueError, Stores, TaskQueue, Topic, consume,
+};
 pub use merge::ScoreRows;
 pub use outputs::expected;
 pub use row::{Row, RowScores};
@@ -74,7 +76,7 @@ pub struct Aggregator {
     options: AggregatorOptions,
     jobs: Mutex<LruCache<JobKey, Arc<Job>>>,
     /// Which run of each job counts.
-    runs: Known,
+    runs: CachedObject,
 }
 
 /// The store, the job, its plan, and the decisions and outputs that are asked for.
@@ -89,7 +91,7 @@ struct Job {
 impl Aggregator {
     /// An aggregator that is called `name`.
     pub fn new(name: &str, stores: Stores, queue: Arc<dyn TaskQueue>, options: AggregatorOptions) -> Self {
-        let (jobs, runs) = (Mutex::new(LruCache::new(JOBS_MAX)), Known::new(RUN_BELIEVED));
+        let (jobs, runs) = (Mutex::new(LruCache::new(JOBS_MAX)), CachedObject::new(RUN_BELIEVED));
         Self { name: name.to_owned(), stores, queue, options, jobs, runs }
     }
 
@@ -163,7 +165,7 @@ impl Aggregator {
     /// Puts an image together; `None` when its run does not count any more.
     async fn work_on(self: Arc<Self>, wanted: AggregateMessage) -> Result<Option<Done>, AggregateError> {
         let store = self.stores.open(&wanted.run.store)?;
-        if !self.runs.holds(&*store, &key::run(&wanted.run.job), wanted.run.run.as_bytes()).await? {
+        if !self.runs.matches(&*store, &key::run(&wanted.run.job), wanted.run.run.as_bytes()).await? {
             return Ok(None);
         }
         let job = self.job(&wanted, &*store).await?;

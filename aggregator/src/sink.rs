@@ -75,8 +75,7 @@ impl Classify for SinkError {
             Self::Write(error) => error.class(),
             Self::Scratch(_) => FailureClass::Worker,
             Self::Scores(_) => FailureClass::Input,
-            Self::Image(error) if error.may_pass() => FailureClass::Passing,
-            Self::Image(_) => FailureClass::Input,
+            Self::Image(error) => error.class(),
             Self::Picture(_) => FailureClass::Bug,
         }
     }

@@ -1,6 +1,6 @@
 //! How the process ends.
 
-use marquetry_failure::FailureClass;
+use marquetry_failure::{Classify, FailureClass};
 use marquetry_transport::uri::is_uri;
 use marquetry_transport::{FileError, StoreError, StoreErrorKind};
 use std::process::ExitCode;
@@ -73,8 +73,12 @@ impl Fatal {
     /// An error about a file that the job names: its own fault, unless its store is away or does not let us in.
     pub(crate) fn of_file(error: &FileError, message: impl std::fmt::Display) -> Self {
         let exit = match error.kind {
-            _ if error.may_pass() && is_uri(&error.uri) => Exit::Unavailable,
-            StoreErrorKind::Denied if is_uri(&error.uri) => Exit::BadConfig,
+            _ if matches!(error.class(), FailureClass::Passing | FailureClass::Worker)
+                && is_uri(&error.uri) =>
+            {
+                Exit::Unavailable
+            }
+            StoreErrorKind::Denied | StoreErrorKind::Refused if is_uri(&error.uri) => Exit::BadConfig,
             _ => Exit::BadJob,
         };
         Self::new(exit, message)
@@ -85,6 +89,7 @@ impl Fatal {
         let exit = match error.kind {
             StoreErrorKind::BadKey => Exit::Bug,
             StoreErrorKind::NoStore => Exit::BadJob,
+            StoreErrorKind::Refused => Exit::BadConfig,
             StoreErrorKind::Denied if is_uri(&error.store) => Exit::BadConfig,
             _ => Exit::Unavailable,
         };

@@ -4,8 +4,7 @@ use marquetry_failure::{Classify, FailureClass};
 use marquetry_imagery::ImageError;
 use marquetry_model::ModelError;
 use marquetry_raster::read::ReadError;
-use marquetry_transport::uri::is_uri;
-use marquetry_transport::{FileError, StoreError, StoreErrorKind};
+use marquetry_transport::{FileError, StoreError};
 use std::error::Error;
 use std::sync::Arc;
 
@@ -62,24 +61,19 @@ impl From<ReadError> for Failure {
 
 impl From<ImageError> for Failure {
     fn from(error: ImageError) -> Self {
-        let class = match &error {
-            ImageError::File(error) => class_of_file(error),
-            ImageError::Read(error) => error.class(),
-            ImageError::Replaced { .. } | ImageError::Reshaped { .. } => FailureClass::Input,
-        };
-        Self::of(class, error)
+        Self::of(error.class(), error)
     }
 }
 
 impl From<FileError> for Failure {
     fn from(error: FileError) -> Self {
-        Self::of(class_of_file(&error), error)
+        Self::of(error.class(), error)
     }
 }
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        Self::of(class_of_store(error.kind), error)
+        Self::of(class_of_store(&error), error)
     }
 }
 
@@ -89,22 +83,10 @@ impl From<ModelError> for Failure {
     }
 }
 
-/// An image or a model that is not there is missing for everyone; what this machine alone has is its own.
-fn class_of_file(error: &FileError) -> FailureClass {
-    match error.kind {
-        StoreErrorKind::Unavailable => FailureClass::Passing,
-        StoreErrorKind::Full => FailureClass::Worker,
-        StoreErrorKind::Denied if !is_uri(&error.uri) => FailureClass::Worker,
-        StoreErrorKind::Denied | StoreErrorKind::NoStore | StoreErrorKind::BadKey => FailureClass::Config,
-        _ => FailureClass::Input,
-    }
-}
-
 /// The store that tiles are written to. What is missing there may be on its way, or belongs to a run that has ended.
-const fn class_of_store(kind: StoreErrorKind) -> FailureClass {
-    match kind {
-        StoreErrorKind::Denied | StoreErrorKind::NoStore | StoreErrorKind::BadKey => FailureClass::Config,
-        StoreErrorKind::Full => FailureClass::Worker,
-        _ => FailureClass::Passing,
+fn class_of_store(error: &StoreError) -> FailureClass {
+    match error.class() {
+        FailureClass::Input => FailureClass::Passing,
+        class => class,
     }
 }

@@ -18,7 +18,7 @@ use marquetry_job::{
 };
 use marquetry_telemetry::{Metrics, Stage, TaskOutcome, TileOutcome};
 use marquetry_transport::{
-    Drain, Known, ObjectStore, QueueError, StoreErrorKind, Stores, TaskQueue, Topic, consume,
+    CachedObject, Drain, ObjectStore, QueueError, StoreErrorKind, Stores, TaskQueue, Topic, consume,
 };
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -95,7 +95,7 @@ pub struct Worker {
     images: Arc<Images>,
     plans: Plans,
     /// Which run of each job counts.
-    runs: Known,
+    runs: CachedObject,
     canvas_kib: u32,
     canvases: Arc<Semaphore>,
     in_hand: Arc<Semaphore>,
@@ -125,7 +125,7 @@ impl Worker {
             lanes: Lanes::start(lanes, scorers, options.model_bytes / lanes as u64)?,
             images: Arc::new(Images::new(&options.images)),
             plans: Plans::default(),
-            runs: Known::new(RUN_BELIEVED),
+            runs: CachedObject::new(RUN_BELIEVED),
             canvas_kib,
             canvases: Arc::new(Semaphore::new(canvas_kib as usize)),
             in_hand: Arc::new(Semaphore::new(TASKS_MAX)),
@@ -260,7 +260,7 @@ impl Worker {
     async fn work_on(&self, task: &TaskMessage, admitted: OwnedSemaphorePermit) -> Result<Worked, Failure> {
         let _in_hand = self.in_hand.acquire().await.map_err(|e| Failure::passing(e.to_string()))?;
         let store = self.stores.open(&task.run.store)?;
-        if !self.runs.holds(&*store, &key::run(&task.run.job), task.run.run.as_bytes()).await? {
+        if !self.runs.matches(&*store, &key::run(&task.run.job), task.run.run.as_bytes()).await? {
             return Ok(Worked::LeftOver);
         }
         self.compute(task, &*store, admitted).await

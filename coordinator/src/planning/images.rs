@@ -2,11 +2,12 @@
 
 use crate::planning::parallel_map::parallel_map;
 use crate::planning::paths::{Match, PathError, expand};
+use marquetry_failure::{Classify, FailureClass};
 use marquetry_imagery::{ImageError, probe};
 use marquetry_job::PlannedImage;
 use marquetry_raster::read::Limits;
 use marquetry_transport::uri::{is_uri, join, parent};
-use marquetry_transport::{FileError, FileStat, Files, StoreErrorKind};
+use marquetry_transport::{FileError, FileStat, Files};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
@@ -182,11 +183,7 @@ pub(crate) fn probe_images(
 
 /// Whether an error is that of the store rather than of one image in it.
 fn is_the_stores(found: &Found, error: &ImageError) -> bool {
-    let refused = matches!(
-        error,
-        ImageError::File(FileError { kind: StoreErrorKind::Denied | StoreErrorKind::NoStore, .. })
-    );
-    is_uri(&found.uri) && (refused || error.may_pass())
+    is_uri(&found.uri) && error.class() != FailureClass::Input
 }
 
 fn plan(files: &Files, found: &Found, limits: &Limits) -> Result<PlannedImage, ImageError> {

@@ -11,6 +11,7 @@ pub use images::{ImagesError, Rejected};
 pub use members::MembersError;
 pub use paths::PathError;
 
+use marquetry_failure::{Classify, FailureClass};
 use marquetry_imagery::ImageError;
 use marquetry_job::{Group, Inference, Merge, PLAN_FORMAT, Plan, PlannedImage, hash};
 use marquetry_model::Runtime;
@@ -60,8 +61,11 @@ impl PlanError {
 
     /// Whether another try could go better.
     pub fn may_pass(&self) -> bool {
-        let stores = matches!(self, Self::Images(ImagesError::Store(error)) if error.may_pass());
-        stores || self.file().is_some_and(FileError::may_pass)
+        let class = match self {
+            Self::Images(ImagesError::Store(error)) => Some(error.class()),
+            _ => self.file().map(Classify::class),
+        };
+        matches!(class, Some(FailureClass::Passing | FailureClass::Worker))
     }
 }
 

@@ -5,11 +5,15 @@
 //!
 //! This crate must not know: jobs, models, queues, stores that are written to.
 
+mod error;
 mod planned;
+#[cfg(test)]
+mod tests;
 
+pub use error::ImageError;
 pub use planned::PlannedVersion;
 
-use marquetry_raster::read::{Image, ImageInfo, Limits, ReadAt, ReadError, ReadErrorKind, probe_from};
+use marquetry_raster::read::{Image, ImageInfo, Limits, ReadAt, probe_from};
 use marquetry_transport::{FileError, FileStat, Files, LocalFile, RemoteFile};
 use std::fs::File;
 use std::io;
@@ -22,46 +26,6 @@ const HEADER_BLOCK_BYTES: u64 = 64 << 10;
 /// Endings of what can be read by ranges. A wrong ending costs time, not correctness.
 const ENDINGS: [&str; 5] = ["tif", "tiff", "btf", "tf8", "gtiff"];
 
-/// Why an image cannot be read.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum ImageError {
-    /// Its file cannot be had.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// Its file is not right.
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    /// It is not the one that was planned: its object was replaced.
-    #[error("{uri}: it was replaced since the job was planned; run the job again to plan it anew")]
-    Replaced {
-        /// Where it lies.
-        uri: String,
-    },
-    /// It is not the one that was planned: its size or number of bands is another.
-    #[error(
-        "{uri}: it has {found} now, and had {planned} when the job was planned; run the job again to plan it anew"
-    )]
-    Reshaped {
-        /// Where it lies.
-        uri: String,
-        /// Size and bands that it has.
-        found: String,
-        /// Size and bands that it had.
-        planned: String,
-    },
-}
-
-impl ImageError {
-    /// Whether another try could go better.
-    pub fn may_pass(&self) -> bool {
-        match self {
-            Self::File(error) => error.may_pass(),
-            Self::Read(error) => error.kind() == ReadErrorKind::Io,
-            Self::Replaced { .. } | Self::Reshaped { .. } => false,
-        }
-    }
-}
-
 /// Reads the header of the image at `uri`. `stat` is its version, if it is known already.
 ///
 /// # Errors
@@ -73,8 +37,8 @@ pub fn probe(
     limits: &Limits,
 ) -> Result<ImageInfo, ImageError> {
     let name = Path::new(uri);
-    match remote(files, uri, stat, HEADER_BLOCK_BYTES)? {
-        Some(remote) => Ok(probe_from(Box::new(remote), name, limits)?),
+    match object(files, uri, stat, HEADER_BLOCK_BYTES)? {
+        Some(object) => Ok(probe_from(Box::new(object), name, limits)?),
         None => Ok(marquetry_raster::read::probe(name, limits)?),
     }
 }
@@ -86,13 +50,13 @@ pub fn probe(
 pub fn open(files: &Files, uri: &str, stat: Option<&FileStat>, limits: &Limits) -> Result<Image, ImageError> {
     let name = Path::new(uri);
     if is_read_by_range(uri)
-        && let Some(remote) = remote(files, uri, stat, BLOCK_BYTES)?
+        && let Some(object) = object(files, uri, stat, BLOCK_BYTES)?
     {
-        return Ok(Image::open_from(Box::new(remote), name, limits)?);
+        return Ok(Image::open_from(Box::new(object), name, limits)?);
     }
-    let copy = Copy::open(files.local(uri, stat, None)?);
-    match copy {
-        Ok(copy) => Ok(Image::open_from(Box::new(copy), name, limits)?),
+    let file = HeldFile::open(files.local(uri, stat, None)?);
+    match file {
+        Ok(file) => Ok(Image::open_from(Box::new(file), name, limits)?),
         // What cannot be opened is described by the reader itself.
         Err(_) => Ok(Image::open(name, limits)?),
     }
@@ -104,10 +68,10 @@ pub fn open(files: &Files, uri: &str, stat: Option<&FileStat>, limits: &Limits) 
 /// # Errors
 /// When the file cannot be had.
 pub fn bytes(files: &Files, uri: &str, stat: Option<&FileStat>) -> Result<Box<dyn ReadAt>, ImageError> {
-    if let Some(remote) = remote(files, uri, stat, HEADER_BLOCK_BYTES)? {
-        return Ok(Box::new(remote));
+    if let Some(object) = object(files, uri, stat, HEADER_BLOCK_BYTES)? {
+        return Ok(Box::new(object));
     }
-    let file = File::open(uri).map_err(|error| FileError::of_disk("read", uri, &error))?;
+    let file = File::open(uri).map_err(|error| FileError::of_disk("read", uri, error))?;
     Ok(Box::new(file))
 }
 
@@ -117,12 +81,12 @@ fn is_read_by_range(uri: &str) -> bool {
 }
 
 /// The image's object, to be read by ranges; nothing for a file of this machine.
-fn remote(
+fn object(
     files: &Files,
     uri: &str,
     stat: Option<&FileStat>,
     block_bytes: u64,
-) -> Result<Option<Remote>, FileError> {
+) -> Result<Option<RangeSource>, FileError> {
     if !marquetry_transport::uri::is_uri(uri) {
         return Ok(None);
     }
@@ -130,13 +94,14 @@ fn remote(
         Some(stat) => stat.clone(),
         None => files.stat(uri)?,
     };
-    Ok(files.remote(uri, &stat, block_bytes)?.map(Remote))
+    Ok(files.remote(uri, &stat, block_bytes)?.map(RangeSource))
 }
 
+/// An object, of which the reader fetches what it needs.
 #[derive(Debug)]
-struct Remote(RemoteFile);
+struct RangeSource(RemoteFile);
 
-impl ReadAt for Remote {
+impl ReadAt for RangeSource {
     fn length(&self) -> io::Result<u64> {
         Ok(self.0.size_bytes())
     }
@@ -148,18 +113,18 @@ impl ReadAt for Remote {
 
 /// A file that is kept where it is for as long as it is read.
 #[derive(Debug)]
-struct Copy {
+struct HeldFile {
     file: File,
-    _kept: LocalFile,
+    _held: LocalFile,
 }
 
-impl Copy {
-    fn open(kept: LocalFile) -> io::Result<Self> {
-        Ok(Self { file: File::open(kept.path())?, _kept: kept })
+impl HeldFile {
+    fn open(held: LocalFile) -> io::Result<Self> {
+        Ok(Self { file: File::open(held.path())?, _held: held })
     }
 }
 
-impl ReadAt for Copy {
+impl ReadAt for HeldFile {
     fn length(&self) -> io::Result<u64> {
         ReadAt::length(&self.file)
     }

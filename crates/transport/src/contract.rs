@@ -1,12 +1,12 @@
 //! The contract suites: one for each trait, run on every body of it.
 
-use crate::{ObjectStore, StoreErrorKind, TaskQueue, Topic};
+use crate::{Condition, ObjectStore, StoreErrorKind, TaskQueue, Topic};
 use bytes::Bytes;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// How long a message may take to come before the suite calls it lost.
-const PATIENCE: Duration = Duration::from_secs(45);
+const RECEIVE_TIMEOUT: Duration = Duration::from_secs(45);
 /// How long nothing must come before the suite believes that nothing will.
 const QUIET: Duration = Duration::from_millis(300);
 
@@ -23,10 +23,10 @@ pub async fn queue(queue: &dyn TaskQueue) {
     every_partition_is_read(queue).await;
 }
 
-async fn take(subscription: &mut dyn crate::Subscription, n: usize) -> Vec<crate::Delivery> {
+async fn receive(subscription: &mut dyn crate::Subscription, n: usize) -> Vec<crate::Delivery> {
     let mut taken = Vec::new();
     for _ in 0..n {
-        let delivery = tokio::time::timeout(PATIENCE, subscription.receive()).await;
+        let delivery = tokio::time::timeout(RECEIVE_TIMEOUT, subscription.receive()).await;
         taken.push(delivery.expect("a message is lost").expect("the queue broke"));
     }
     taken
@@ -37,7 +37,7 @@ async fn early_messages_reach_a_late_group(queue: &dyn TaskQueue) {
         queue.publish(Topic::Tasks, &i.to_string(), Bytes::copy_from_slice(&[i])).await.expect("publish");
     }
     let mut subscription = queue.subscribe(Topic::Tasks, "workers").await.expect("subscribe");
-    let taken = take(&mut *subscription, 20).await;
+    let taken = receive(&mut *subscription, 20).await;
     let seen: BTreeSet<u8> = taken.iter().map(|d| d.payload[0]).collect();
     assert_eq!(seen, (0..20).collect());
     // Out of order, and one of them twice.
@@ -52,7 +52,7 @@ async fn unacknowledged_messages_come_again(queue: &dyn TaskQueue) {
         queue.publish(Topic::Tasks, "k", Bytes::copy_from_slice(&[i])).await.expect("publish");
     }
     let mut first = queue.subscribe(Topic::Tasks, "workers").await.expect("subscribe");
-    let taken = take(&mut *first, 10).await;
+    let taken = receive(&mut *first, 10).await;
     for delivery in taken.iter().filter(|d| d.payload[0] < 104) {
         first.acknowledge(delivery.token).await.expect("acknowledge");
     }
@@ -61,7 +61,7 @@ async fn unacknowledged_messages_come_again(queue: &dyn TaskQueue) {
     let mut open: BTreeSet<u8> = (104..110).collect();
     // At least those six; a broker may give finished ones again after a crash, and that is allowed.
     while !open.is_empty() {
-        let delivery = take(&mut *second, 1).await.remove(0);
+        let delivery = receive(&mut *second, 1).await.remove(0);
         open.remove(&delivery.payload[0]);
         second.acknowledge(delivery.token).await.expect("acknowledge");
     }
@@ -74,7 +74,7 @@ async fn groups_are_independent(queue: &dyn TaskQueue) {
         queue.publish(Topic::Results, "k", Bytes::copy_from_slice(&[i])).await.expect("publish");
     }
     for subscription in [&mut one, &mut two] {
-        let taken = take(&mut **subscription, 5).await;
+        let taken = receive(&mut **subscription, 5).await;
         assert_eq!(taken.iter().map(|d| d.payload[0]).collect::<BTreeSet<_>>(), (0..5).collect());
         for delivery in taken {
             subscription.acknowledge(delivery.token).await.expect("acknowledge");
@@ -92,7 +92,7 @@ async fn a_feed_sees_what_comes_after_it(queue: &dyn TaskQueue) {
     for feed in &mut feeds {
         let mut seen = BTreeSet::new();
         while seen.len() < 50 {
-            let next = tokio::time::timeout(PATIENCE, feed.next()).await;
+            let next = tokio::time::timeout(RECEIVE_TIMEOUT, feed.next()).await;
             let message = next.expect("a message is lost").expect("the queue broke");
             assert_eq!(message.len(), 1, "a feed begins where it was asked for");
             seen.insert(message[0]);
@@ -105,14 +105,14 @@ async fn leaving_gives_nothing_twice(queue: &dyn TaskQueue) {
     for i in 0..6_u8 {
         queue.publish(Topic::Aggregate, "k", Bytes::copy_from_slice(&[i])).await.expect("publish");
     }
-    for delivery in take(&mut *first, 6).await {
+    for delivery in receive(&mut *first, 6).await {
         first.acknowledge(delivery.token).await.expect("acknowledge");
     }
     first.leave().await;
     assert_eq!(queue.lag(Topic::Aggregate, "aggregators").await.expect("lag"), 0);
     queue.publish(Topic::Aggregate, "k", Bytes::from_static(&[6])).await.expect("publish");
     let mut second = queue.subscribe(Topic::Aggregate, "aggregators").await.expect("subscribe");
-    assert_eq!(take(&mut *second, 1).await[0].payload[0], 6, "what was acknowledged came again");
+    assert_eq!(receive(&mut *second, 1).await[0].payload[0], 6, "what was acknowledged came again");
     assert_eq!(queue.lag(Topic::Aggregate, "aggregators").await.expect("lag"), 1);
 }
 
@@ -127,7 +127,7 @@ async fn every_partition_is_read(queue: &dyn TaskQueue) {
     }
     let mut open: BTreeSet<String> = (0..=partitions).map(|partition| format!("to {partition}")).collect();
     while !open.is_empty() {
-        let delivery = take(&mut *reader, 1).await.remove(0);
+        let delivery = receive(&mut *reader, 1).await.remove(0);
         open.remove(&String::from_utf8_lossy(&delivery.payload).into_owned());
         reader.acknowledge(delivery.token).await.expect("acknowledge");
     }
@@ -175,4 +175,113 @@ pub async fn store(store: &dyn ObjectStore) {
     for key in ["", "../up", "a//b", "/a", "a/./b", "a b", "ü"] {
         assert_eq!(store.put(key, Bytes::new()).await.expect_err(key).kind, StoreErrorKind::BadKey, "{key}");
     }
+    a_prefix_ends_at_a_slash(store).await;
+    a_key_that_is_a_prefix_of_another_harms_nothing(store).await;
+    conditional_writes(store).await;
+    one_of_many_racing_writes_happens(store).await;
+}
+
+/// What a store must do with more keys than a page of any list holds. The store must be empty and not slow.
+///
+/// # Panics
+/// When it does not.
+pub async fn store_of_many_objects(store: &dyn ObjectStore) {
+    // Written in an order of their own: 7919 and 2503 have no common divisor.
+    let mut keys: Vec<String> =
+        (0..2503).map(|i| i * 7919 % 2503).map(|i| format!("tiles/{:02x}/{i}", i % 16)).collect();
+    for key in &keys {
+        store.put(key, Bytes::copy_from_slice(key.as_bytes())).await.expect("put");
+    }
+    keys.sort();
+    let listed = store.list("tiles/").await.expect("list");
+    assert!(
+        listed.iter().all(|meta| meta.size_bytes == meta.key.len() as u64),
+        "lengths are those of the objects"
+    );
+    let listed: Vec<String> = listed.into_iter().map(|meta| meta.key).collect();
+    assert!(listed == keys, "{} of {} keys are listed, or not in order", listed.len(), keys.len());
+    let of_one: Vec<&String> = keys.iter().filter(|key| key.starts_with("tiles/0a/")).collect();
+    let listed = store.list("tiles/0a/").await.expect("list");
+    assert!(listed.iter().map(|meta| &meta.key).eq(of_one), "those below one prefix");
+}
+
+async fn a_prefix_ends_at_a_slash(store: &dyn ObjectStore) {
+    for key in ["prefix/a/1", "prefix/ab/1", "prefix/a.b", "prefix/b"] {
+        store.put(key, Bytes::new()).await.expect("put");
+    }
+    let keys = |listed: Vec<crate::ObjectMeta>| listed.into_iter().map(|m| m.key).collect::<Vec<_>>();
+    assert_eq!(keys(store.list("prefix/a/").await.expect("list")), ["prefix/a/1"]);
+    let all = keys(store.list("prefix/").await.expect("list"));
+    assert_eq!(all, ["prefix/a.b", "prefix/a/1", "prefix/ab/1", "prefix/b"], "by the bytes of the whole key");
+    for key in all {
+        store.delete(&key).await.expect("delete");
+    }
+}
+
+/// Stores may hold both or refuse the second one. None may lose the first.
+async fn a_key_that_is_a_prefix_of_another_harms_nothing(store: &dyn ObjectStore) {
+    for (first, second) in [("both/a", "both/a/b"), ("both/c/d", "both/c")] {
+        store.put(first, Bytes::from_static(b"first")).await.expect("put");
+        if let Err(error) = store.put(second, Bytes::from_static(b"second")).await {
+            assert_ne!(error.kind, StoreErrorKind::Unavailable, "waiting does not help: {error}");
+        }
+        assert_eq!(store.get(first).await.expect("the first one is there"), "first");
+        store.delete(second).await.expect("delete");
+        assert_eq!(store.get(first).await.expect("the first one is there"), "first");
+        store.delete(first).await.expect("delete");
+    }
+}
+
+async fn conditional_writes(store: &dyn ObjectStore) {
+    let conflict = |result: Result<crate::Version, crate::StoreError>| {
+        assert_eq!(result.expect_err("the condition does not hold").kind, StoreErrorKind::Conflict);
+    };
+    let key = "jobs/lease/run";
+    let write = |text: &'static str, condition: Condition| async move {
+        store.put_if(key, Bytes::from_static(text.as_bytes()), &condition).await
+    };
+    let first = write("one", Condition::Absent).await.expect("nothing is there");
+    let (value, version) = store.get_versioned(key).await.expect("get");
+    assert_eq!((value.as_ref(), &version), (b"one".as_slice(), &first));
+    conflict(write("two", Condition::Absent).await);
+    let second = write("two", Condition::Version(first.clone())).await.expect("it is the one that was read");
+    assert_ne!(first, second, "other bytes have another version");
+    conflict(write("three", Condition::Version(first.clone())).await);
+    assert_eq!(store.get(key).await.expect("get"), "two", "a refused write leaves what was there");
+    store.put(key, Bytes::from_static(b"four")).await.expect("put");
+    conflict(write("five", Condition::Version(second)).await);
+    let (_, fourth) = store.get_versioned(key).await.expect("get");
+    write("six", Condition::Version(fourth)).await.expect("plain writes have versions too");
+    store.delete(key).await.expect("delete");
+    conflict(write("seven", Condition::Version(first)).await);
+    let gone = store.get_versioned(key).await.expect_err("nothing is there");
+    assert_eq!(gone.kind, StoreErrorKind::NotFound);
+    write("eight", Condition::Absent).await.expect("nothing is there any more");
+    store.delete(key).await.expect("delete");
+    let bad = store.put_if("../up", Bytes::new(), &Condition::Absent).await.expect_err("a bad key");
+    assert_eq!(bad.kind, StoreErrorKind::BadKey);
+}
+
+async fn one_of_many_racing_writes_happens(store: &dyn ObjectStore) {
+    let key = "jobs/race/run";
+    let mut condition = Condition::Absent;
+    for round in 0..5_u8 {
+        let racing = (0..8_u8).map(|racer| {
+            let condition = &condition;
+            async move { store.put_if(key, Bytes::copy_from_slice(&[round, racer]), condition).await }
+        });
+        let results = futures_util::future::join_all(racing).await;
+        let mut won = None;
+        for (racer, result) in (0..8_u8).zip(results) {
+            match result {
+                Ok(version) => assert!(won.replace((racer, version)).is_none(), "two writes have happened"),
+                Err(error) => assert_eq!(error.kind, StoreErrorKind::Conflict, "{error}"),
+            }
+        }
+        let (winner, version) = won.expect("no write has happened");
+        let (value, read) = store.get_versioned(key).await.expect("get");
+        assert_eq!((value.as_ref(), &read), ([round, winner].as_slice(), &version));
+        condition = Condition::Version(version);
+    }
+    store.delete(key).await.expect("delete");
 }

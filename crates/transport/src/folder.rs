@@ -1,16 +1,23 @@
 //! The store of a single machine: a folder, whose files are the objects.
 
+mod write;
+
+use crate::error::RequestError;
 use crate::store::is_safe_key;
-use crate::{ObjectMeta, ObjectStore, StoreError, StoreErrorKind};
+use crate::{Condition, ObjectMeta, ObjectStore, StoreError, StoreErrorKind, Version};
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use write::{commit, write_if};
 
 /// Where unfinished objects wait; never listed. A leading dot cannot clash with a key's first part by chance.
 const UNFINISHED: &str = ".unfinished";
+
+/// Held while a condition is looked at and what hangs on it is written. It lies among what is never listed.
+const LOCK: &str = "lock";
 
 /// A folder as a store. Objects are written beside their place and renamed into it, after the disk has them.
 #[derive(Debug, Clone)]
@@ -25,17 +32,24 @@ impl FolderStore {
     /// When the folder cannot be made.
     pub fn open(root: &Path) -> Result<Self, StoreError> {
         let store = Self { root: Arc::new(root.to_path_buf()) };
-        std::fs::create_dir_all(store.scratch()).map_err(|e| store.error("write", "", &e))?;
+        std::fs::create_dir_all(store.scratch()).map_err(|e| store.error("write", "", e))?;
         Ok(store)
     }
 
     /// Removes what processes that were killed left unfinished. Only for the one process that works in this folder.
     ///
     /// # Errors
-    /// When the scratch folder cannot be made anew.
+    /// When the scratch folder cannot be looked at.
     pub fn clear_scratch(&self) -> Result<(), StoreError> {
-        let _ = std::fs::remove_dir_all(self.scratch());
-        std::fs::create_dir_all(self.scratch()).map_err(|e| self.error("write", "", &e))
+        let failed = |e| self.error("write", "", e);
+        for entry in std::fs::read_dir(self.scratch()).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            // Whoever locks a file that is gone keeps nobody out. What cannot be removed is no loss.
+            if path.file_name().is_some_and(|name| name != LOCK) {
+                let _ = std::fs::remove_file(&path).or_else(|_| std::fs::remove_dir_all(&path));
+            }
+        }
+        Ok(())
     }
 
     /// The file that holds the object of `key`.
@@ -48,31 +62,29 @@ impl FolderStore {
         self.root.join(UNFINISHED)
     }
 
-    fn error(&self, doing: &'static str, key: &str, error: &std::io::Error) -> StoreError {
-        let kind = kind(error);
-        let advice = match kind {
+    fn error(&self, doing: &'static str, key: &str, error: std::io::Error) -> StoreError {
+        // Objects lie below it, and none is it.
+        let is_no_object = doing == "read" && error.kind() == ErrorKind::IsADirectory;
+        let error = RequestError::disk(error);
+        let error = if is_no_object { error.with_kind(StoreErrorKind::NotFound) } else { error };
+        self.failed(doing, key, error)
+    }
+
+    fn failed(&self, doing: &'static str, key: &str, mut error: RequestError) -> StoreError {
+        error.reason += match error.kind {
             StoreErrorKind::Full => "; make room there and run the same command again: finished work is kept",
             StoreErrorKind::Denied => "; choose a `store` that you may write to",
             _ => "",
         };
-        let key = if key.is_empty() { "anything" } else { key };
-        self.failed(kind, doing, key, format!("{error}{advice}"))
-    }
-
-    fn failed(&self, kind: StoreErrorKind, doing: &'static str, key: &str, reason: String) -> StoreError {
-        StoreError { kind, doing, key: key.to_owned(), store: self.name(), reason }
+        error.in_store(doing, key, self.name())
     }
 
     fn checked(&self, doing: &'static str, key: &str) -> Result<PathBuf, StoreError> {
         if is_safe_key(key) && key.split('/').next() != Some(UNFINISHED) {
             return Ok(self.path(key));
         }
-        Err(self.failed(
-            StoreErrorKind::BadKey,
-            doing,
-            key,
-            "the key has parts that no file may be named".into(),
-        ))
+        let reason = "the key has parts that no file may be named";
+        Err(self.failed(doing, key, RequestError::new(StoreErrorKind::BadKey, reason)))
     }
 
     /// Runs file work away from the threads that drive messages.
@@ -85,30 +97,10 @@ impl FolderStore {
         let path = self.checked(doing, key)?;
         let root = Arc::clone(&self.root);
         match tokio::task::spawn_blocking(move || work(path, &root)).await {
-            Ok(result) => result.map_err(|e| self.error(doing, key, &e)),
-            Err(lost) => Err(self.failed(StoreErrorKind::Unavailable, doing, key, lost.to_string())),
+            Ok(result) => result.map_err(|e| self.error(doing, key, e)),
+            Err(lost) => Err(self.failed(doing, key, RequestError::lost(lost))),
         }
     }
-}
-
-/// What kind of trouble a disk has.
-pub(crate) fn kind(error: &std::io::Error) -> StoreErrorKind {
-    match error.kind() {
-        ErrorKind::NotFound | ErrorKind::NotADirectory => StoreErrorKind::NotFound,
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => StoreErrorKind::Full,
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => StoreErrorKind::Denied,
-        ErrorKind::UnexpectedEof => StoreErrorKind::TooShort,
-        _ => StoreErrorKind::Unavailable,
-    }
-}
-
-/// Puts a finished file in its place so that a crash leaves the old object, the new one, or none; never half of one.
-fn settle(file: tempfile::NamedTempFile, place: &Path) -> std::io::Result<()> {
-    file.as_file().sync_data()?;
-    let folder = place.parent().ok_or(ErrorKind::InvalidInput)?;
-    std::fs::create_dir_all(folder)?;
-    file.persist(place).map_err(|e| e.error)?;
-    std::fs::File::open(folder)?.sync_all()
 }
 
 fn collect(folder: &Path, key: &str, found: &mut Vec<ObjectMeta>) -> std::io::Result<()> {
@@ -145,9 +137,19 @@ impl ObjectStore for FolderStore {
         self.blocking("write", key, move |place, root| {
             let mut file = tempfile::NamedTempFile::new_in(root.join(UNFINISHED))?;
             file.write_all(&value)?;
-            settle(file, &place)
+            commit(file, &place, false)
         })
         .await
+    }
+
+    async fn put_if(&self, key: &str, value: Bytes, condition: &Condition) -> Result<Version, StoreError> {
+        let wanted = condition.clone();
+        let written = self.blocking("write", key, move |place, root| write_if(&place, root, &value, &wanted));
+        let conflict = || {
+            let error = RequestError::new(StoreErrorKind::Conflict, condition.violation());
+            self.failed("write", key, error)
+        };
+        written.await?.ok_or_else(conflict)
     }
 
     async fn put_file(&self, key: &str, path: &Path) -> Result<(), StoreError> {
@@ -155,13 +157,19 @@ impl ObjectStore for FolderStore {
         self.blocking("write", key, move |place, root| {
             let mut file = tempfile::NamedTempFile::new_in(root.join(UNFINISHED))?;
             std::io::copy(&mut std::fs::File::open(from)?, &mut file)?;
-            settle(file, &place)
+            commit(file, &place, false)
         })
         .await
     }
 
     async fn get(&self, key: &str) -> Result<Bytes, StoreError> {
         self.blocking("read", key, |path, _| std::fs::read(path).map(Bytes::from)).await
+    }
+
+    async fn get_versioned(&self, key: &str) -> Result<(Bytes, Version), StoreError> {
+        let bytes = self.get(key).await?;
+        let version = Version::of_content(&bytes);
+        Ok((bytes, version))
     }
 
     async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
@@ -212,18 +220,18 @@ impl ObjectStore for FolderStore {
         })
         .await;
         let mut found = match listed {
-            Ok(result) => result.map_err(|e| self.error("list", prefix, &e))?,
-            Err(lost) => {
-                return Err(self.failed(StoreErrorKind::Unavailable, "list", prefix, lost.to_string()));
-            }
+            Ok(result) => result.map_err(|e| self.error("list", prefix, e))?,
+            Err(lost) => return Err(self.failed("list", prefix, RequestError::lost(lost))),
         };
         found.sort_by(|a, b| a.key.cmp(&b.key));
         Ok(found)
     }
 
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
-        self.blocking("delete", key, |path, _| match std::fs::remove_file(path) {
-            Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
+        self.blocking("delete", key, |path, _| match std::fs::remove_file(&path) {
+            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(()),
+            // Objects lie below it, and none is it.
+            Err(_) if path.is_dir() => Ok(()),
             other => other,
         })
         .await
@@ -233,11 +241,18 @@ impl ObjectStore for FolderStore {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use marquetry_failure::{Classify, FailureClass};
 
     #[tokio::test]
     async fn keeps_the_contract() {
         let folder = tempfile::tempdir().unwrap();
         crate::contract::store(&FolderStore::open(folder.path()).unwrap()).await;
+    }
+
+    #[tokio::test]
+    async fn lists_thousands_of_objects() {
+        let folder = tempfile::tempdir().unwrap();
+        crate::contract::store_of_many_objects(&FolderStore::open(folder.path()).unwrap()).await;
     }
 
     #[tokio::test]
@@ -252,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_deleted_while_a_folder_is_listed_is_no_trouble() {
+    fn what_is_deleted_while_a_folder_is_listed_is_no_failure() {
         let folder = tempfile::tempdir().unwrap();
         let tiles = folder.path().join("tiles");
         std::fs::create_dir(&tiles).unwrap();
@@ -280,6 +295,30 @@ mod tests {
         });
     }
 
+    /// A name of a file has at most 255 bytes: no wait and no other machine makes it shorter.
+    #[tokio::test]
+    async fn a_name_that_no_file_can_have_is_a_bad_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = FolderStore::open(folder.path()).unwrap();
+        let error = store.put(&"a".repeat(300), Bytes::new()).await.unwrap_err();
+        assert_eq!((error.kind, error.class()), (StoreErrorKind::BadKey, FailureClass::Config), "{error}");
+        store.put("a/b", Bytes::new()).await.unwrap();
+        assert_eq!(store.get("a").await.unwrap_err().kind, StoreErrorKind::NotFound, "a folder is no object");
+        for key in ["a", "a/b/c"] {
+            let error = store.put(key, Bytes::new()).await.unwrap_err();
+            assert_eq!(error.kind, StoreErrorKind::BadKey, "{key}: {error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn clearing_the_scratch_leaves_the_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = FolderStore::open(folder.path()).unwrap();
+        store.put_if("run", Bytes::new(), &Condition::Absent).await.unwrap();
+        store.clear_scratch().unwrap();
+        assert!(store.scratch().join(LOCK).exists());
+    }
+
     #[tokio::test]
     async fn a_folder_that_cannot_be_written_says_so() {
         let folder = tempfile::tempdir().unwrap();
@@ -287,5 +326,6 @@ mod tests {
         std::fs::write(&file, b"x").unwrap();
         let error = FolderStore::open(&file).unwrap_err();
         assert!(error.to_string().contains("cannot write"), "{error}");
+        assert!(std::error::Error::source(&error).is_some(), "what the disk said is kept");
     }
 }

@@ -1,6 +1,6 @@
 //! A store that counts what is asked of the one behind it.
 
-use crate::{ObjectMeta, ObjectStore, StoreError, StoreErrorKind};
+use crate::{Condition, ObjectMeta, ObjectStore, StoreError, StoreErrorKind, Version};
 use async_trait::async_trait;
 use bytes::Bytes;
 use marquetry_telemetry::{Direction, Metrics, Operation, RequestOutcome};
@@ -38,8 +38,10 @@ impl MeteredStore {
                 StoreErrorKind::Unavailable => RequestOutcome::Unavailable,
                 StoreErrorKind::BadKey
                 | StoreErrorKind::Changed
+                | StoreErrorKind::Conflict
                 | StoreErrorKind::Denied
                 | StoreErrorKind::NoStore
+                | StoreErrorKind::Refused
                 | StoreErrorKind::TooShort => RequestOutcome::Refused,
             },
         };
@@ -53,6 +55,7 @@ impl MeteredStore {
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl ObjectStore for MeteredStore {
     fn name(&self) -> String {
         self.inner.name()
@@ -63,6 +66,13 @@ impl ObjectStore for MeteredStore {
         self.count(Operation::Put, self.inner.put(key, value)).await?;
         self.moved(Direction::Written, bytes);
         Ok(())
+    }
+
+    async fn put_if(&self, key: &str, value: Bytes, condition: &Condition) -> Result<Version, StoreError> {
+        let bytes = value.len() as u64;
+        let version = self.count(Operation::Put, self.inner.put_if(key, value, condition)).await?;
+        self.moved(Direction::Written, bytes);
+        Ok(version)
     }
 
     async fn put_file(&self, key: &str, path: &Path) -> Result<(), StoreError> {
@@ -77,6 +87,12 @@ impl ObjectStore for MeteredStore {
         let value = self.count(Operation::Get, self.inner.get(key)).await?;
         self.moved(Direction::Read, value.len() as u64);
         Ok(value)
+    }
+
+    async fn get_versioned(&self, key: &str) -> Result<(Bytes, Version), StoreError> {
+        let (value, version) = self.count(Operation::Get, self.inner.get_versioned(key)).await?;
+        self.moved(Direction::Read, value.len() as u64);
+        Ok((value, version))
     }
 
     async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StoreError> {

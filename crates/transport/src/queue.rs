@@ -1,7 +1,9 @@
 //! The queue: small messages, at least once.
 
+use crate::error::Cause;
 use async_trait::async_trait;
 use bytes::Bytes;
+use marquetry_failure::{Classify, FailureClass};
 
 /// The four streams of messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -46,6 +48,10 @@ pub enum QueueError {
         queue: String,
         /// What was found, and what to do about it.
         reason: String,
+        /// Who is to blame.
+        class: FailureClass,
+        /// What the client library said.
+        source: Option<Cause>,
     },
     /// The queue does not let us in.
     #[error("{queue} does not let us in: {reason}")]
@@ -55,6 +61,16 @@ pub enum QueueError {
         /// What was found, and what to do about it.
         reason: String,
     },
+}
+
+impl Classify for QueueError {
+    fn class(&self) -> FailureClass {
+        match self {
+            Self::Closed => FailureClass::Bug,
+            Self::Refused { class, .. } => *class,
+            Self::Denied { .. } => FailureClass::Config,
+        }
+    }
 }
 
 /// One message, handed out and not yet acknowledged.

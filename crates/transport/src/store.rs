@@ -1,7 +1,9 @@
 //! The store: whole objects under keys.
 
+use crate::StoreError;
 use async_trait::async_trait;
 use bytes::Bytes;
+use sha2::{Digest, Sha256};
 use std::ops::Range;
 use std::path::Path;
 
@@ -14,41 +16,52 @@ pub struct ObjectMeta {
     pub size_bytes: u64,
 }
 
-/// What kind of trouble a store had: tells the caller whether trying again makes sense.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StoreErrorKind {
-    /// There is no such object.
-    NotFound,
-    /// The key is not one that every store can hold.
-    BadKey,
-    /// It has fewer bytes than were asked for.
-    TooShort,
-    /// No room left.
-    Full,
-    /// Not allowed.
-    Denied,
-    /// The store itself is not there: no such bucket.
-    NoStore,
-    /// The object is not the one that was meant: it was replaced.
-    Changed,
-    /// Anything else; may pass.
-    Unavailable,
+/// Names what an object held: other bytes have another version, equal bytes may have the same one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Version(String);
+
+impl Version {
+    /// A version by the name that a store has for it.
+    pub(crate) fn new(name: impl Into<String>) -> Self {
+        Self(name.into())
+    }
+
+    /// The version of these bytes, where the store has no name of its own for it.
+    pub(crate) fn of_content(bytes: &[u8]) -> Self {
+        Self(hex::encode(Sha256::digest(bytes)))
+    }
+
+    /// The store's name for it.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
-/// Why a store could not do what was asked.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot {doing} `{key}` in {store}: {reason}")]
-pub struct StoreError {
-    /// The kind of trouble.
-    pub kind: StoreErrorKind,
-    /// What was being done: `read`, `write`, `list`, `delete`.
-    pub doing: &'static str,
-    /// To which key.
-    pub key: String,
-    /// In which store.
-    pub store: String,
-    /// What was found, and what to do about it.
-    pub reason: String,
+/// What must be so for a conditional write to happen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Condition {
+    /// There is no such object.
+    Absent,
+    /// The object has this version.
+    Version(Version),
+}
+
+impl Condition {
+    /// Whether it holds of an object that has this version, or of none.
+    pub(crate) fn holds(&self, found: Option<&Version>) -> bool {
+        match self {
+            Self::Absent => found.is_none(),
+            Self::Version(wanted) => found == Some(wanted),
+        }
+    }
+
+    /// What was found instead, for messages.
+    pub(crate) const fn violation(&self) -> &'static str {
+        match self {
+            Self::Absent => "it is there already: somebody else was faster",
+            Self::Version(_) => "it is not the one that was read: somebody else has replaced or removed it",
+        }
+    }
 }
 
 /// A store of objects, each written once as a whole.
@@ -58,6 +71,12 @@ pub struct StoreError {
 ///   prefix, at a `/`, of another: stores on folders cannot hold both.
 /// - A put is atomic: a reader sees the whole object or none, also after a crash. Putting again replaces it.
 /// - What a put returned from is listed and read by everyone from then on.
+/// - Of several conditional writes that wait for the same thing one happens, and the others are told so
+///   (`Conflict`), as far as the body can promise it: memory always; a folder among the processes that share its locks,
+///   so on NFS only where the mount passes locks on to the server; S3 where the store honours `If-Match`. Some stores
+///   ignore that; there what was read just before decides. So a condition is an extra guard, never the only one.
+///   Writes without a condition heed nobody's. Equal bytes that are already there may count as written, so those who
+///   race must write different ones.
 /// - `list` gives all keys that start with `prefix` (which ends in `/` or is empty), in ascending order.
 #[async_trait]
 pub trait ObjectStore: Send + Sync {
@@ -70,6 +89,12 @@ pub trait ObjectStore: Send + Sync {
     /// For a bad key, a full or absent store.
     async fn put(&self, key: &str, value: Bytes) -> Result<(), StoreError>;
 
+    /// Writes a small object if `condition` holds; the version that it has then.
+    ///
+    /// # Errors
+    /// As [`put`](Self::put); of kind `Conflict`, with nothing written, when the condition does not hold.
+    async fn put_if(&self, key: &str, value: Bytes, condition: &Condition) -> Result<Version, StoreError>;
+
     /// Writes an object from a local file, which is gone or unchanged afterwards.
     ///
     /// # Errors
@@ -81,6 +106,12 @@ pub trait ObjectStore: Send + Sync {
     /// # Errors
     /// When there is none, or the store is absent.
     async fn get(&self, key: &str) -> Result<Bytes, StoreError>;
+
+    /// Reads a whole object, and says which version of it that is.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    async fn get_versioned(&self, key: &str) -> Result<(Bytes, Version), StoreError>;
 
     /// Reads bytes `range` of an object; all of them or an error.
     ///

@@ -2,14 +2,14 @@
 
 use crate::s3::{S3, S3Store};
 use crate::uri::Location;
-use crate::{FolderStore, MeteredStore, ObjectStore, PatientStore, StoreError, StoreErrorKind};
+use crate::{FolderStore, MeteredStore, ObjectStore, RetryingStore, StoreError, StoreErrorKind};
 use marquetry_telemetry::Metrics;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// How long a store that is away is waited for: an outage of that length costs time and nothing else.
-const PATIENCE: Duration = Duration::from_mins(30);
+/// For how long requests to a store that is away are made again: an outage of that length costs time and nothing else.
+const RETRY_TIMEOUT: Duration = Duration::from_mins(30);
 
 /// Opens stores, each once. Their requests are counted, and those of buckets wait while the service is away.
 #[derive(Clone)]
@@ -39,7 +39,7 @@ impl Stores {
             Location::Local(folder) => self.metered(FolderStore::open(&folder)?),
             Location::S3(place) => {
                 let store = S3Store::new(self.s3.clone(), &place);
-                Arc::new(PatientStore::new(self.metered(store), PATIENCE))
+                Arc::new(RetryingStore::new(self.metered(store), RETRY_TIMEOUT))
             }
         };
         open.insert(uri.to_owned(), Arc::clone(&store));
@@ -63,13 +63,7 @@ impl Stores {
 }
 
 fn location(uri: &str) -> Result<Location, StoreError> {
-    Location::parse(uri).map_err(|reason| StoreError {
-        kind: StoreErrorKind::BadKey,
-        doing: "open",
-        key: "anything".to_owned(),
-        store: uri.to_owned(),
-        reason,
-    })
+    Location::parse(uri).map_err(|reason| StoreError::new(StoreErrorKind::BadKey, "open", "", uri, reason))
 }
 
 #[cfg(test)]

@@ -59,7 +59,7 @@ pub fn is_uri(text: &str) -> bool {
 
 /// `path` as seen from the folder `base`: a URI or an absolute path stays what it is, anything else lies below `base`.
 ///
-/// In a bucket `.` and `..` are settled here, since keys know nothing of them; they do not lead out of the bucket.
+/// In a bucket `.` and `..` are resolved here, since keys know nothing of them; they do not lead out of the bucket.
 ///
 /// ```
 /// use marquetry_transport::uri::join;

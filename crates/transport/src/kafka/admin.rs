@@ -2,15 +2,27 @@
 
 use super::context::{Context, Denial, Health};
 use super::{KafkaOptions, PAUSE, REQUEST, name};
+use crate::error::Cause;
+use crate::retry::even_pauses;
 use crate::{QueueError, Topic};
+use backon::Retryable;
+use marquetry_failure::FailureClass;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::metadata::Metadata;
+use rdkafka::metadata::{Metadata, MetadataBroker};
 use rdkafka::producer::{FutureProducer, Producer};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Partitions of topics that few read.
 const RESULT_PARTITIONS: i32 = 8;
+
+/// Why no broker could be talked to.
+enum NoBroker {
+    Denied(Denial),
+    /// It may only be starting. Without an error it knows of no broker, not even of itself.
+    Silent(Option<KafkaError>),
+}
 
 /// Waits until a broker answers, and says so meanwhile; the id of one.
 pub(super) async fn wait_for_broker(
@@ -20,35 +32,39 @@ pub(super) async fn wait_for_broker(
 ) -> Result<i32, QueueError> {
     let started = Instant::now();
     let limit = Duration::from_secs(options.connect_seconds);
-    loop {
+    let ask = || async {
         let answer = tokio::select! {
             answer = metadata(producer) => answer,
-            denial = health.locked_out() => return Err(denied(options, &denial)),
+            denial = health.locked_out() => return Err(NoBroker::Denied(denial)),
         };
-        match answer {
-            Ok(metadata) => {
-                if let Some(broker) = metadata.brokers().first() {
-                    return Ok(broker.id());
-                }
-            }
-            Err(error) if started.elapsed() >= limit => {
-                if let Some(denial) = health.denied() {
-                    return Err(denied(options, &denial));
-                }
-                return Err(QueueError::Refused {
-                    doing: "connect to",
-                    queue: format!("Kafka at {}", options.brokers),
-                    reason: format!(
-                        "no broker answered for {} s ({error}); start it, or name the right one with --brokers",
-                        started.elapsed().as_secs()
-                    ),
-                });
-            }
-            Err(error) => {
+        let metadata = answer.map_err(|error| NoBroker::Silent(Some(error)))?;
+        metadata.brokers().first().map(MetadataBroker::id).ok_or(NoBroker::Silent(None))
+    };
+    let found = ask
+        .retry(even_pauses(PAUSE))
+        .when(|error| matches!(error, NoBroker::Silent(_)) && started.elapsed() < limit)
+        .notify(|error, _| {
+            if let NoBroker::Silent(Some(error)) = error {
                 tracing::warn!(%error, "no Kafka broker answers at {}; trying again", options.brokers);
             }
-        }
-        tokio::time::sleep(PAUSE).await;
+        })
+        .await;
+    found.map_err(|error| match (error, health.denied()) {
+        (NoBroker::Denied(denial), _) | (NoBroker::Silent(_), Some(denial)) => denied(options, &denial),
+        (NoBroker::Silent(error), None) => silent(options, started.elapsed().as_secs(), error),
+    })
+}
+
+fn silent(options: &KafkaOptions, seconds: u64, error: Option<KafkaError>) -> QueueError {
+    let said = error.as_ref().map_or_else(|| "it names none".to_owned(), ToString::to_string);
+    QueueError::Refused {
+        doing: "connect to",
+        queue: format!("Kafka at {}", options.brokers),
+        reason: format!(
+            "no broker answered for {seconds} s ({said}); start it, or name the right one with --brokers"
+        ),
+        class: FailureClass::Passing,
+        source: error.map(|error| Arc::new(error) as Cause),
     }
 }
 
@@ -86,13 +102,13 @@ pub(super) async fn make_topics(
     let asked = AdminOptions::new().operation_timeout(Some(REQUEST)).request_timeout(Some(REQUEST));
     let made = admin.create_topics(&topics, &asked).await;
     let problem = match made {
-        Err(error) => Some(error.to_string()),
+        Err(error) => Some((error.to_string(), Arc::new(error) as Cause)),
         Ok(results) => results.into_iter().find_map(|result| match result {
             Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => None,
-            Err((topic, code)) => Some(format!("topic {topic}: {code}")),
+            Err((topic, code)) => Some((format!("topic {topic}: {code}"), Arc::new(code) as Cause)),
         }),
     };
-    let Some(problem) = problem else { return Ok(()) };
+    let Some((problem, cause)) = problem else { return Ok(()) };
     // Someone who may not make topics may still use those that are there.
     let known = metadata(producer).await;
     let is_there = |name: &String| {
@@ -110,6 +126,8 @@ pub(super) async fn make_topics(
             let all: Vec<&str> = names.iter().map(|(_, name)| name.as_str()).collect();
             all.join(", ")
         }),
+        class: FailureClass::Config,
+        source: Some(cause),
     })
 }
 

@@ -18,7 +18,7 @@ pub(super) struct Backlog {
     room: Arc<Semaphore>,
     arrived: Notify,
     /// Notified when partitions came or went.
-    pub(super) turned_over: Notify,
+    pub(super) partitions_changed: Notify,
 }
 
 /// The right to put one message into the backlog.
@@ -26,18 +26,18 @@ pub(super) type Room = OwnedSemaphorePermit;
 
 /// A partition that came or went. Its era tells this time of having it from others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Turnover {
-    Ours { partition: i32, era: u64 },
-    Lost { partition: i32 },
+pub(super) enum PartitionChange {
+    Assigned { partition: i32, era: u64 },
+    Revoked { partition: i32 },
 }
 
 #[derive(Debug, Default)]
 struct State {
     /// Those that came before their partition had a reader have no room of their own.
-    waiting: VecDeque<(Place, Bytes, Option<Room>)>,
-    turnovers: Vec<Turnover>,
+    waiting: VecDeque<(Position, Bytes, Option<Room>)>,
+    changes: Vec<PartitionChange>,
     /// Handed out and not acknowledged, by token.
-    open: HashMap<u64, Place>,
+    open: HashMap<u64, Position>,
     next_token: u64,
     trackers: HashMap<i32, Tracker>,
     /// Counts how often each partition was lost: a message from before is not ours any more.
@@ -46,7 +46,7 @@ struct State {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Place {
+struct Position {
     partition: i32,
     offset: i64,
     era: u64,
@@ -58,7 +58,7 @@ impl Backlog {
             state: Mutex::default(),
             room: Arc::new(Semaphore::new(ROOM)),
             arrived: Notify::new(),
-            turned_over: Notify::new(),
+            partitions_changed: Notify::new(),
         }
     }
 
@@ -68,30 +68,30 @@ impl Backlog {
     }
 
     /// Forgets what came from partitions that others have now.
-    pub(super) fn lose(&self, partitions: &[i32]) {
+    pub(super) fn revoke(&self, partitions: &[i32]) {
         let mut state = self.state();
-        state.waiting.retain(|(place, ..)| !partitions.contains(&place.partition));
+        state.waiting.retain(|(position, ..)| !partitions.contains(&position.partition));
         for &partition in partitions {
             state.trackers.remove(&partition);
             *state.eras.entry(partition).or_default() += 1;
-            state.turnovers.push(Turnover::Lost { partition });
+            state.changes.push(PartitionChange::Revoked { partition });
         }
-        self.turned_over.notify_one();
+        self.partitions_changed.notify_one();
     }
 
     /// Partitions came.
-    pub(super) fn gain(&self, partitions: &[i32]) {
+    pub(super) fn assign(&self, partitions: &[i32]) {
         let mut state = self.state();
         for &partition in partitions {
             let era = state.era(partition);
-            state.turnovers.push(Turnover::Ours { partition, era });
+            state.changes.push(PartitionChange::Assigned { partition, era });
         }
-        self.turned_over.notify_one();
+        self.partitions_changed.notify_one();
     }
 
     /// The partitions that came and went since this was last asked, in order.
-    pub(super) fn turnovers(&self) -> Vec<Turnover> {
-        std::mem::take(&mut self.state().turnovers)
+    pub(super) fn changes(&self) -> Vec<PartitionChange> {
+        std::mem::take(&mut self.state().changes)
     }
 
     /// Waits for room for one message. All who wait take turns.
@@ -109,7 +109,7 @@ impl Backlog {
     ) {
         let mut state = self.state();
         if era == state.era(partition) && state.trackers.entry(partition).or_default().receive(offset) {
-            state.waiting.push_back((Place { partition, offset, era }, payload, room));
+            state.waiting.push_back((Position { partition, offset, era }, payload, room));
             drop(state);
             self.arrived.notify_one();
         }
@@ -121,7 +121,7 @@ impl Backlog {
     }
 
     /// No message will come any more, for this reason.
-    pub(super) fn break_off(&self, error: QueueError) {
+    pub(super) fn fail(&self, error: QueueError) {
         self.state().broken = Some(error);
         self.arrived.notify_one();
     }
@@ -131,10 +131,10 @@ impl Backlog {
         loop {
             {
                 let mut state = self.state();
-                if let Some((place, payload, _room)) = state.waiting.pop_front() {
+                if let Some((position, payload, _room)) = state.waiting.pop_front() {
                     let token = state.next_token;
                     state.next_token += 1;
-                    state.open.insert(token, place);
+                    state.open.insert(token, position);
                     return Ok(Delivery { payload, token });
                 }
                 if let Some(error) = &state.broken {
@@ -148,10 +148,10 @@ impl Backlog {
     /// Finishes a message; the partition and the end of its finished prefix, when that moved.
     pub(super) fn finish(&self, token: u64) -> Option<(i32, i64)> {
         let mut state = self.state();
-        let place = state.open.remove(&token)?;
-        let is_ours = state.era(place.partition) == place.era;
-        let tracker = state.trackers.get_mut(&place.partition).filter(|_| is_ours);
-        tracker.and_then(|t| t.finish(place.offset)).map(|prefix| (place.partition, prefix))
+        let position = state.open.remove(&token)?;
+        let is_ours = state.era(position.partition) == position.era;
+        let tracker = state.trackers.get_mut(&position.partition).filter(|_| is_ours);
+        tracker.and_then(|t| t.finish(position.offset)).map(|prefix| (position.partition, prefix))
     }
 }
 
@@ -181,7 +181,7 @@ mod tests {
         assert_eq!(backlog.room.available_permits(), 1, "what is in hand does not wait");
         assert_eq!(backlog.finish(first.token), Some((0, 1)), "offset 2 is the next one");
         assert_eq!(backlog.room.available_permits(), 1);
-        backlog.lose(&[1]);
+        backlog.revoke(&[1]);
         assert_eq!(backlog.room.available_permits(), 1 + ROOM / 2);
     }
 
@@ -192,15 +192,16 @@ mod tests {
         let before = backlog.next().await.unwrap();
         backlog.receive((0, 0), 11, message("b"), None);
         backlog.receive((1, 0), 5, message("c"), None);
-        backlog.lose(&[0]);
+        backlog.revoke(&[0]);
         // Its reader does not know yet.
         backlog.receive((0, 0), 12, message("d"), None);
         assert_eq!(backlog.next().await.unwrap().payload, "c");
         assert_eq!(backlog.finish(before.token), None);
         // It may come back, from where the last owner left it.
-        backlog.gain(&[0]);
-        let turnovers = [Turnover::Lost { partition: 0 }, Turnover::Ours { partition: 0, era: 1 }];
-        assert_eq!(backlog.turnovers(), turnovers);
+        backlog.assign(&[0]);
+        let changes =
+            [PartitionChange::Revoked { partition: 0 }, PartitionChange::Assigned { partition: 0, era: 1 }];
+        assert_eq!(backlog.changes(), changes);
         backlog.receive((0, 1), 10, message("a"), None);
         let again = backlog.next().await.unwrap();
         assert_eq!((&again.payload[..], backlog.finish(again.token)), (&b"a"[..], Some((0, 10))));

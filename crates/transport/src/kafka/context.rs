@@ -96,14 +96,14 @@ impl ClientContext for Context {
 impl ConsumerContext for Context {
     fn pre_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         if let (Some(backlog), Rebalance::Revoke(partitions)) = (&self.backlog, rebalance) {
-            backlog.lose(&numbers(partitions));
+            backlog.revoke(&numbers(partitions));
         }
     }
 
     fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         if let (Some(backlog), Rebalance::Assign(partitions)) = (&self.backlog, rebalance) {
             tracing::debug!(partitions = partitions.count(), "assigned");
-            backlog.gain(&numbers(partitions));
+            backlog.assign(&numbers(partitions));
         }
     }
 }

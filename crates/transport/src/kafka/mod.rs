@@ -13,12 +13,15 @@ mod options;
 mod subscription;
 mod tracker;
 
+use crate::retry::even_pauses;
 use crate::{Feed, QueueError, Subscription, TaskQueue, Topic};
 use admin::{assigns_itself, make_topics, wait_for_broker};
 use async_trait::async_trait;
 use backlog::Backlog;
+use backon::{BlockingRetryable, Retryable};
 use bytes::Bytes;
 use context::{Context, Health};
+use marquetry_failure::FailureClass;
 pub use options::{GroupProtocol, KafkaOptions};
 use rdkafka::admin::AdminClient;
 use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
@@ -65,7 +68,7 @@ impl KafkaQueue {
     pub async fn connect(options: KafkaOptions) -> Result<Self, QueueError> {
         let options = Arc::new(options);
         let health = Arc::new(Health::new(&options.brokers));
-        let failed = |e: KafkaError| refused("connect to", &options.brokers, &e);
+        let failed = |e: KafkaError| refused("connect to", &options.brokers, e);
         let mut config = base(&options);
         config
             .set("enable.idempotence", "true")
@@ -95,29 +98,33 @@ impl KafkaQueue {
         format!("{}.{group}", self.options.prefix)
     }
 
-    /// Sends a message until it is safe.
-    async fn send(&self, topic: Topic, mut to: To<'_>, payload: &[u8]) -> Result<(), QueueError> {
+    /// Sends a message until it is safe; to any partition if there is no such one.
+    async fn send(&self, topic: Topic, to: To<'_>, payload: &[u8]) -> Result<(), QueueError> {
         let name = self.topic(topic);
-        loop {
-            let record = FutureRecord::to(&name).payload(payload);
+        let sent = match self.deliver(&name, to, payload).await {
+            Err(error) if is_no_partition(&error) => self.deliver(&name, To::Any, payload).await,
+            other => other,
+        };
+        sent.map_err(|error| refused("write to", &format!("topic {name}"), error))?;
+        self.health.is_well();
+        Ok(())
+    }
+
+    async fn deliver(&self, topic: &str, to: To<'_>, payload: &[u8]) -> Result<(), KafkaError> {
+        let attempt = || async {
+            let record = FutureRecord::to(topic).payload(payload);
             let record = match to {
                 To::Any => record,
                 To::Key(key) => record.key(key),
                 To::Partition(partition) => record.partition(partition),
             };
-            match self.producer.send(record, Timeout::Never).await {
-                Ok(_) => {
-                    self.health.is_well();
-                    return Ok(());
-                }
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::UnknownPartition), _)) => to = To::Any,
-                Err((error, _)) if may_pass(&error) => {
-                    tracing::warn!(%error, topic = name, "a message was not taken; sending it again");
-                    tokio::time::sleep(PAUSE).await;
-                }
-                Err((error, _)) => return Err(refused("write to", &format!("topic {name}"), &error)),
-            }
-        }
+            self.producer.send(record, Timeout::Never).await.map(|_| ()).map_err(|(error, _)| error)
+        };
+        attempt
+            .retry(even_pauses(PAUSE))
+            .when(|error| may_pass(error) && !is_no_partition(error))
+            .notify(|error, _| tracing::warn!(%error, topic, "a message was not taken; sending it again"))
+            .await
     }
 
     /// Runs requests that block away from the threads that drive messages.
@@ -133,21 +140,17 @@ impl KafkaQueue {
         let (shown, brokers) = (name.clone(), self.options.brokers.clone());
         let work = move || {
             let consumer: BaseConsumer<Context> = create(&config, context)?;
-            loop {
-                match ask(&consumer, &name) {
-                    // The broker is away, or is only now learning of the topic.
-                    Err(error) if may_pass(&error) => {
-                        tracing::debug!(%error, "asking again");
-                        std::thread::sleep(PAUSE);
-                    }
-                    other => return other,
-                }
-            }
+            (|| ask(&consumer, &name))
+                .retry(even_pauses(PAUSE))
+                // The broker is away, or is only now learning of the topic.
+                .when(may_pass)
+                .notify(|error, _| tracing::debug!(%error, "asking again"))
+                .call()
         };
         let asked = tokio::task::spawn_blocking(work).await;
         let place = format!("topic {shown} at {brokers}");
         match asked {
-            Ok(result) => result.map_err(|e| refused("read from", &place, &e)),
+            Ok(result) => result.map_err(|e| refused("read from", &place, e)),
             Err(_) => Err(QueueError::Closed),
         }
     }
@@ -178,8 +181,21 @@ fn create<T: FromClientConfigAndContext<Context>>(
     config.create_with_context(context)
 }
 
-fn refused(doing: &'static str, queue: &str, error: &KafkaError) -> QueueError {
-    QueueError::Refused { doing, queue: format!("Kafka, {queue}"), reason: error.to_string() }
+fn refused(doing: &'static str, queue: &str, error: KafkaError) -> QueueError {
+    let class = match error.rdkafka_error_code() {
+        Some(RDKafkaErrorCode::InvalidArgument) => FailureClass::Bug,
+        // The client, not the broker, cannot go on; a new one may.
+        Some(RDKafkaErrorCode::Fatal) => FailureClass::Worker,
+        _ if may_pass(&error) => FailureClass::Passing,
+        _ => FailureClass::Config,
+    };
+    let (queue, reason) = (format!("Kafka, {queue}"), error.to_string());
+    QueueError::Refused { doing, queue, reason, class, source: Some(Arc::new(error)) }
+}
+
+/// Whether a message was for a partition that the topic does not have.
+fn is_no_partition(error: &KafkaError) -> bool {
+    matches!(error, KafkaError::MessageProduction(RDKafkaErrorCode::UnknownPartition))
 }
 
 /// Whether an error may go away without anybody doing something here.
@@ -231,7 +247,7 @@ impl TaskQueue for KafkaQueue {
         }
         let backlog = Arc::new(Backlog::new());
         let context = Context { health: Arc::clone(&self.health), backlog: Some(Arc::clone(&backlog)) };
-        let failed = |e: KafkaError| refused("read from", &format!("topic {name}"), &e);
+        let failed = |e: KafkaError| refused("read from", &format!("topic {name}"), e);
         let consumer: StreamConsumer<Context> = create(&config, context).map_err(failed)?;
         consumer.subscribe(&[&name]).map_err(failed)?;
         Ok(Box::new(KafkaSubscription::start(consumer, backlog, name, Arc::clone(&self.health))))
@@ -244,7 +260,7 @@ impl TaskQueue for KafkaQueue {
         let mut config = base(&self.options);
         config.set("group.id", self.group(&group)).set("enable.auto.commit", "false");
         let name = self.topic(topic);
-        let failed = |e: KafkaError| refused("read from", &format!("topic {name}"), &e);
+        let failed = |e: KafkaError| refused("read from", &format!("topic {name}"), e);
         let consumer: StreamConsumer<Context> =
             create(&config, Context::new(&self.health)).map_err(failed)?;
         consumer.assign(&assignment).map_err(failed)?;
@@ -304,19 +320,19 @@ struct KafkaFeed {
 #[async_trait]
 impl Feed for KafkaFeed {
     async fn next(&mut self) -> Result<Bytes, QueueError> {
-        loop {
-            match self.consumer.recv().await {
-                Ok(message) => {
-                    self.health.is_well();
-                    return Ok(Bytes::copy_from_slice(message.payload().unwrap_or_default()));
-                }
-                Err(error) if may_pass(&error) => {
-                    tracing::debug!(%error, topic = self.topic, "receiving again");
-                    tokio::time::sleep(PAUSE).await;
-                }
-                Err(error) => return Err(refused("read from", &format!("topic {}", self.topic), &error)),
-            }
-        }
+        let receive = || async {
+            let message = self.consumer.recv().await?;
+            Ok(Bytes::copy_from_slice(message.payload().unwrap_or_default()))
+        };
+        let received = receive
+            .retry(even_pauses(PAUSE))
+            .when(may_pass)
+            .notify(|error, _| tracing::debug!(%error, topic = self.topic, "receiving again"))
+            .await;
+        let payload =
+            received.map_err(|error| refused("read from", &format!("topic {}", self.topic), error))?;
+        self.health.is_well();
+        Ok(payload)
     }
 }
 

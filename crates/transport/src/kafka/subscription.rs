@@ -1,11 +1,12 @@
 //! A member of a group, polled whatever its user does.
 
-use super::backlog::{Backlog, Turnover};
+use super::backlog::{Backlog, PartitionChange};
 use super::context::{Context, Health};
-use super::{PAUSE, may_pass};
+use super::{PAUSE, may_pass, refused};
 use crate::{Delivery, QueueError, Subscription};
 use async_trait::async_trait;
 use bytes::Bytes;
+use marquetry_failure::FailureClass;
 use rdkafka::consumer::stream_consumer::StreamPartitionQueue;
 use rdkafka::consumer::{CommitMode, Consumer, StreamConsumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -32,18 +33,18 @@ impl Poll {
     async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut readers = HashMap::new();
         loop {
-            for turnover in self.backlog.turnovers() {
-                self.turn_over(turnover, &mut readers).await;
+            for change in self.backlog.changes() {
+                self.change_reader(change, &mut readers).await;
             }
             tokio::select! {
                 () = stop.cancelled() => break,
-                () = self.backlog.turned_over.notified() => {}
+                () = self.backlog.partitions_changed.notified() => {}
                 // It came before its partition had a reader.
                 message = self.consumer.recv() => match message {
                     Ok(message) => {
                         let partition = message.partition();
-                        let place = (partition, self.backlog.era(partition));
-                        self.backlog.receive(place, message.offset(), self.payload(&message), None);
+                        let position = (partition, self.backlog.era(partition));
+                        self.backlog.receive(position, message.offset(), self.payload(&message), None);
                     }
                     Err(error) if self.is_over(&error).await => break,
                     Err(_) => {}
@@ -56,13 +57,17 @@ impl Poll {
     }
 
     /// Starts the reader of a partition that came, or ends that of one that went.
-    async fn turn_over(self: &Arc<Self>, turnover: Turnover, readers: &mut HashMap<i32, JoinHandle<()>>) {
-        let (Turnover::Ours { partition, .. } | Turnover::Lost { partition }) = turnover;
+    async fn change_reader(
+        self: &Arc<Self>,
+        change: PartitionChange,
+        readers: &mut HashMap<i32, JoinHandle<()>>,
+    ) {
+        let (PartitionChange::Assigned { partition, .. } | PartitionChange::Revoked { partition }) = change;
         // The one before must have ended: it takes the queue's wake-up call along.
         if let Some(reader) = readers.remove(&partition) {
             end(reader).await;
         }
-        if let Turnover::Ours { era, .. } = turnover
+        if let PartitionChange::Assigned { era, .. } = change
             && let Some(queue) = self.consumer.split_partition_queue(&self.topic, partition)
         {
             let reader = Arc::clone(self).read(queue, partition, era);
@@ -95,9 +100,11 @@ impl Poll {
     async fn is_over(&self, error: &KafkaError) -> bool {
         let fatal = self.consumer.client().fatal_error();
         if fatal.is_some() || !may_pass(error) {
-            let reason = fatal.map_or_else(|| error.to_string(), |(_, reason)| reason);
-            let queue = format!("Kafka, topic {}", self.topic);
-            self.backlog.break_off(QueueError::Refused { doing: "read from", queue, reason });
+            let mut refused = refused("read from", &format!("topic {}", self.topic), error.clone());
+            if let (Some((_, said)), QueueError::Refused { reason, class, .. }) = (fatal, &mut refused) {
+                (*reason, *class) = (said, FailureClass::Worker);
+            }
+            self.backlog.fail(refused);
             return true;
         }
         tracing::debug!(%error, topic = self.topic, "receiving again");

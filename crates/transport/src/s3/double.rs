@@ -20,6 +20,10 @@ pub(crate) enum Fault {
     BreakOff,
     /// The whole object whatever range was asked for.
     IgnoreRange,
+    /// Writes whatever the conditions of the request.
+    IgnoreConditions,
+    /// Does what was asked, and ends the connection without an answer.
+    LoseAnswer,
 }
 
 /// What a client asked for.
@@ -29,7 +33,8 @@ pub(crate) struct Asked {
     /// The key, decoded.
     pub(crate) key: String,
     pub(crate) query: String,
-    headers: BTreeMap<String, String>,
+    /// By their names in small letters.
+    pub(crate) headers: BTreeMap<String, String>,
     body: Vec<u8>,
 }
 
@@ -134,6 +139,9 @@ impl Double {
             return send(output, &asked.method, status, &[], error_xml(code).as_bytes(), false);
         }
         let mut asked = asked.clone();
+        if matches!(fault, Some(Fault::IgnoreConditions)) {
+            asked.headers.retain(|name, _| !name.starts_with("if-"));
+        }
         if matches!(fault, Some(Fault::IgnoreRange)) {
             asked.headers.remove("range");
         }
@@ -142,6 +150,9 @@ impl Double {
             inside.bytes_sent += body.len();
         }
         drop(inside);
+        if matches!(fault, Some(Fault::LoseAnswer)) {
+            return false;
+        }
         let breaks = matches!(fault, Some(Fault::BreakOff));
         send(output, &asked.method, status, &headers, &body, breaks)
     }
@@ -179,8 +190,19 @@ impl Inside {
                 }
             }
             ("PUT", None) => {
+                let found = self.objects.get(&key).map(|object| etag(object));
+                let not_there = asked.headers.get("if-match").filter(|wanted| found.as_ref() != Some(wanted));
+                match (not_there, &found) {
+                    (Some(_), None) => return refuse(404, "NoSuchKey"),
+                    (Some(_), Some(_)) => return refuse(412, "PreconditionFailed"),
+                    (None, Some(_)) if asked.headers.contains_key("if-none-match") => {
+                        return refuse(412, "PreconditionFailed");
+                    }
+                    _ => {}
+                }
+                let tag = etag(&asked.body);
                 self.objects.insert(key, asked.body.clone());
-                (200, vec![("ETag", "\"new\"".into())], Vec::new())
+                (200, vec![("ETag", tag)], Vec::new())
             }
             ("POST", None) => {
                 let id = format!("upload-{}", self.log.len());

@@ -1,42 +1,17 @@
-//! What a store answered, in words that say what to do.
+//! What a store answered, in words that say what to do, and whether it is worth asking again.
 
 use crate::StoreErrorKind as Kind;
+use crate::error::RequestError;
 use crate::uri::S3Uri;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use std::error::Error;
 
-/// What went wrong, before it is known for whom.
-#[derive(Debug, Clone)]
-pub(crate) struct Trouble {
-    pub(crate) kind: Kind,
-    /// What was found and what to do, with the endpoint.
-    pub(crate) reason: String,
-    /// The HTTP status, if the store answered at all.
-    pub(super) status: u16,
-}
-
-impl Trouble {
-    pub(crate) fn new(kind: Kind, reason: impl Into<String>) -> Self {
-        Self { kind, reason: reason.into(), status: 0 }
-    }
-
-    /// A failure of this machine's disk.
-    pub(crate) fn disk(error: &std::io::Error) -> Self {
-        Self::new(crate::folder::kind(error), error.to_string())
-    }
-
-    /// Whether bytes were asked for that the object does not have.
-    pub(super) const fn is_beyond_the_end(&self) -> bool {
-        self.status == 416
-    }
-}
-
-/// Reads an answer of the client library to a request about `place`.
-pub(super) fn trouble<E>(endpoint: &str, place: &S3Uri, error: &SdkError<E>) -> Trouble
+/// Reads what the client library made of a request about `place`.
+pub(super) fn request_error<E>(endpoint: &str, place: &S3Uri, error: SdkError<E>) -> RequestError
 where
-    E: ProvideErrorMetadata + Error + 'static,
+    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
 {
-    match error {
+    let found = match &error {
         SdkError::ServiceError(answer) => {
             let (code, message) = (answer.err().code(), answer.err().message());
             refused(endpoint, place, answer.raw().status().as_u16(), code, message)
@@ -44,32 +19,42 @@ where
         SdkError::ResponseError(answer) => {
             let status = answer.raw().status().as_u16();
             let kind = if status == 404 { Kind::NotFound } else { Kind::Unavailable };
-            let reason = format!("{endpoint} gave an answer that makes no sense: {}", cause(error));
-            Trouble { kind, reason, status }
+            let reason = format!("{endpoint} gave an answer that makes no sense: {}", innermost(&error));
+            RequestError::new(kind, reason).with_status(status)
         }
         SdkError::TimeoutError(_) => {
-            Trouble::new(Kind::Unavailable, format!("{endpoint} did not answer in time"))
+            RequestError::new(Kind::Unavailable, format!("{endpoint} did not answer in time"))
         }
-        _ => not_sent(endpoint, error),
-    }
+        _ => not_sent(endpoint, &error),
+    };
+    found.caused_by(error)
 }
 
 /// The request did not get out, for lack of credentials or of a way to the store.
-fn not_sent(endpoint: &str, error: &(dyn Error + 'static)) -> Trouble {
+fn not_sent(endpoint: &str, error: &(dyn Error + 'static)) -> RequestError {
     let all = chain(error);
     if all.iter().any(|text| text.to_ascii_lowercase().contains("credential")) {
         let advice =
             "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or run where a role is given";
-        let reason = format!("no credentials for {endpoint} ({}); {advice}", cause(error));
-        return Trouble::new(Kind::Denied, reason);
+        let reason = format!("no credentials for {endpoint} ({}); {advice}", innermost(error));
+        return RequestError::new(Kind::Denied, reason);
     }
-    Trouble::new(
+    RequestError::new(
         Kind::Unavailable,
-        format!("{endpoint} cannot be reached: {}; is it running, and is the endpoint right?", cause(error)),
+        format!(
+            "{endpoint} cannot be reached: {}; is it running, and is the endpoint right?",
+            innermost(error)
+        ),
     )
 }
 
-fn refused(endpoint: &str, place: &S3Uri, status: u16, code: Option<&str>, message: Option<&str>) -> Trouble {
+fn refused(
+    endpoint: &str,
+    place: &S3Uri,
+    status: u16,
+    code: Option<&str>,
+    message: Option<&str>,
+) -> RequestError {
     let bucket = &place.bucket;
     let said = match (code, message) {
         (Some(code), Some(message)) => format!("{code}: {message}"),
@@ -122,9 +107,34 @@ fn refused(endpoint: &str, place: &S3Uri, status: u16, code: Option<&str>, messa
         ("NoSuchKey" | "NotFound" | "", 404) => {
             (Kind::NotFound, format!("there is no such object (or no bucket `{bucket}`) at {endpoint}"))
         }
-        _ => (Kind::Unavailable, format!("{endpoint} answered {status} ({said})")),
+        (code, status) => (unknown(code, status), format!("{endpoint} answered {status} ({said})")),
     };
-    Trouble { kind, reason, status }
+    RequestError::new(kind, reason).with_status(status)
+}
+
+/// Whether an answer that says nothing in particular may be another one the next time.
+fn unknown(code: &str, status: u16) -> Kind {
+    match (code, status) {
+        ("KeyTooLongError" | "InvalidObjectName" | "XMinioInvalidObjectName", _) => Kind::BadKey,
+        // Refusals by their status, but of what went wrong on the way or is going on at this moment.
+        (
+            "SlowDown"
+            | "RequestTimeout"
+            | "InternalError"
+            | "OperationAborted"
+            | "ConditionalRequestConflict"
+            | "BadDigest"
+            | "IncompleteBody"
+            | "XAmzContentSHA256Mismatch"
+            | "NoSuchUpload"
+            | "InvalidPart",
+            _,
+        )
+        | (_, 408 | 425 | 429) => Kind::Unavailable,
+        // Nothing that is not known to pass is waited for: it would take half an hour, and say the same again.
+        (_, 400..=499 | 501 | 505) => Kind::Refused,
+        _ => Kind::Unavailable,
+    }
 }
 
 /// The errors behind an error, the outermost first.
@@ -139,7 +149,7 @@ fn chain(error: &(dyn Error + 'static)) -> Vec<String> {
 }
 
 /// The innermost error: what the system or the store said.
-fn cause(error: &(dyn Error + 'static)) -> String {
+fn innermost(error: &(dyn Error + 'static)) -> String {
     chain(error).pop().unwrap_or_default()
 }
 
@@ -161,6 +171,14 @@ mod tests {
             (412, None, Kind::Changed, "replaced"),
             (507, None, Kind::Full, "room"),
             (503, Some("SlowDown"), Kind::Unavailable, "SlowDown"),
+            (500, Some("InternalError"), Kind::Unavailable, "500"),
+            (502, None, Kind::Unavailable, "502"),
+            (400, Some("RequestTimeout"), Kind::Unavailable, "RequestTimeout"),
+            (400, Some("BadDigest"), Kind::Unavailable, "BadDigest"),
+            (400, Some("KeyTooLongError"), Kind::BadKey, "KeyTooLongError"),
+            (400, Some("InvalidArgument"), Kind::Refused, "InvalidArgument"),
+            (400, None, Kind::Refused, "400"),
+            (501, Some("NotImplemented"), Kind::Refused, "NotImplemented"),
         ] {
             let found = of(status, code, None);
             assert_eq!(found.kind, kind, "{status} {code:?}");

@@ -1,6 +1,6 @@
 //! S3 and whatever speaks like it. The only place that knows a client library for it.
 //!
-//! What third-party stores get wrong is avoided rather than handled: no conditional writes, no trailing checksums (every
+//! What third-party stores get wrong is avoided rather than handled: nothing but a lease hangs on a conditional write, no trailing checksums (every
 //! request is signed with the hash of its body, so that damage on the way is noticed all the same), no batch deletes,
 //! no keys that are prefixes of others.
 
@@ -14,7 +14,6 @@ mod store;
 pub(crate) mod tests;
 mod upload;
 
-pub(crate) use error::Trouble;
 pub(crate) use read::ObjectFacts;
 pub use store::S3Store;
 
@@ -107,7 +106,7 @@ impl S3 {
     }
 
     /// Waits until another request may be sent.
-    async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+    async fn permit(&self) -> Option<SemaphorePermit<'_>> {
         // Nobody closes the semaphore, so there is always a permit.
         self.shared.in_flight.acquire().await.ok()
     }

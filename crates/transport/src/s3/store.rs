@@ -1,11 +1,11 @@
 //! A bucket, or a part of one, as a store.
 
 use super::S3;
-use super::error::Trouble;
-use super::upload::Content;
+use super::upload::{Content, version};
+use crate::error::RequestError;
 use crate::store::is_safe_key;
 use crate::uri::S3Uri;
-use crate::{ObjectMeta, ObjectStore, StoreError, StoreErrorKind};
+use crate::{Condition, ObjectMeta, ObjectStore, StoreError, StoreErrorKind, Version};
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::ops::Range;
@@ -33,7 +33,7 @@ impl S3Store {
     /// # Errors
     /// When it is not.
     pub async fn check(&self) -> Result<(), StoreError> {
-        self.s3.check(&self.place("")).await.map_err(|trouble| self.error("list", "", trouble))
+        self.s3.check(&self.place("")).await.map_err(|error| self.error("list", "", error))
     }
 
     fn place(&self, key: &str) -> S3Uri {
@@ -45,23 +45,16 @@ impl S3Store {
             return Ok(self.place(key));
         }
         let reason = "the key has parts that not every store can hold";
-        Err(self.error(doing, key, Trouble::new(StoreErrorKind::BadKey, reason)))
+        Err(self.error(doing, key, RequestError::new(StoreErrorKind::BadKey, reason)))
     }
 
-    fn error(&self, doing: &'static str, key: &str, trouble: Trouble) -> StoreError {
-        let key = if key.is_empty() { "anything" } else { key };
-        StoreError {
-            kind: trouble.kind,
-            doing,
-            key: key.to_owned(),
-            store: self.name(),
-            reason: trouble.reason,
-        }
+    fn error(&self, doing: &'static str, key: &str, error: RequestError) -> StoreError {
+        error.in_store(doing, key, self.name())
     }
 
     async fn write(&self, key: &str, content: Content) -> Result<(), StoreError> {
         let place = self.checked("write", key)?;
-        self.s3.write(&place, content).await.map_err(|trouble| self.error("write", key, trouble))
+        self.s3.write(&place, content).await.map_err(|error| self.error("write", key, error))
     }
 }
 
@@ -75,20 +68,32 @@ impl ObjectStore for S3Store {
         self.write(key, Content::Memory(value)).await
     }
 
+    async fn put_if(&self, key: &str, value: Bytes, condition: &Condition) -> Result<Version, StoreError> {
+        let place = self.checked("write", key)?;
+        let written = self.s3.write_if(&place, value, condition).await;
+        written.map_err(|error| self.error("write", key, error))
+    }
+
     async fn put_file(&self, key: &str, path: &Path) -> Result<(), StoreError> {
         let meta = tokio::fs::metadata(path).await;
-        let meta = meta.map_err(|e| self.error("write", key, Trouble::disk(&e)))?;
+        let meta = meta.map_err(|e| self.error("write", key, RequestError::disk(e)))?;
         self.write(key, Content::File { path: path.to_path_buf(), size_bytes: meta.len() }).await
     }
 
     async fn get(&self, key: &str) -> Result<Bytes, StoreError> {
         let place = self.checked("read", key)?;
-        self.s3.get(&place).await.map_err(|trouble| self.error("read", key, trouble))
+        self.s3.get(&place).await.map_err(|error| self.error("read", key, error))
+    }
+
+    async fn get_versioned(&self, key: &str) -> Result<(Bytes, Version), StoreError> {
+        let place = self.checked("read", key)?;
+        let read = self.s3.get_tagged(&place).await.and_then(|(bytes, etag)| Ok((bytes, version(etag)?)));
+        read.map_err(|error| self.error("read", key, error))
     }
 
     async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
         let place = self.checked("read", key)?;
-        let failed = |trouble| self.error("read", key, trouble);
+        let failed = |error| self.error("read", key, error);
         if range.start < range.end {
             return self.s3.fetch(&place, range, None).await.map_err(failed);
         }
@@ -99,12 +104,12 @@ impl ObjectStore for S3Store {
         }
         let reason =
             format!("bytes {}..{} of an object of {} bytes", range.start, range.end, found.size_bytes);
-        Err(failed(Trouble::new(StoreErrorKind::TooShort, reason)))
+        Err(failed(RequestError::new(StoreErrorKind::TooShort, reason)))
     }
 
     async fn head(&self, key: &str) -> Result<ObjectMeta, StoreError> {
         let place = self.checked("read", key)?;
-        let found = self.s3.head(&place).await.map_err(|trouble| self.error("read", key, trouble))?;
+        let found = self.s3.head(&place).await.map_err(|error| self.error("read", key, error))?;
         Ok(ObjectMeta { key: key.to_owned(), size_bytes: found.size_bytes })
     }
 
@@ -116,7 +121,7 @@ impl ObjectStore for S3Store {
                 self.place(prefix)
             }
         };
-        let found = self.s3.list(&place).await.map_err(|trouble| self.error("list", prefix, trouble))?;
+        let found = self.s3.list(&place).await.map_err(|error| self.error("list", prefix, error))?;
         // What others keep under the same prefix is not ours.
         let ours = found.into_iter().filter_map(|(key, facts)| {
             let key = key.strip_prefix(&self.prefix)?;
@@ -127,6 +132,6 @@ impl ObjectStore for S3Store {
 
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
         let place = self.checked("delete", key)?;
-        self.s3.remove(&place).await.map_err(|trouble| self.error("delete", key, trouble))
+        self.s3.remove(&place).await.map_err(|error| self.error("delete", key, error))
     }
 }

@@ -1,7 +1,7 @@
 use super::double::{Asked, BUCKET, Double, Fault};
 use super::{S3, S3Credentials, S3Options, S3Store};
 use crate::uri::S3Uri;
-use crate::{ObjectStore, StoreErrorKind as Kind, contract};
+use crate::{Condition, ObjectStore, StoreErrorKind as Kind, contract};
 use bytes::Bytes;
 
 pub(crate) fn options(url: &str) -> S3Options {
@@ -115,7 +115,7 @@ async fn an_upload_that_fails_leaves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn passing_trouble_is_tried_again() {
+async fn what_passes_is_tried_again() {
     let double = Double::start();
     let store = store(&double);
     store.put("jobs/a", noise(1000)).await.unwrap();
@@ -166,8 +166,42 @@ async fn a_real_server_notices_a_replaced_object() {
     assert_eq!(error.kind, Kind::Changed, "{error:?}");
 }
 
+/// A store that ignores conditions, or refuses them, keeps the contract as long as nobody races.
 #[tokio::test(flavor = "multi_thread")]
-async fn troubles_say_what_to_do() {
+async fn stores_without_conditions_look_before_they_write() {
+    for fault in [Fault::IgnoreConditions, Fault::Refuse(501, "NotImplemented"), Fault::Refuse(400, "X")] {
+        let double = Double::start();
+        double.misbehave(move |asked: &Asked, _| {
+            asked.headers.keys().any(|name| name.starts_with("if-")).then_some(fault)
+        });
+        let store = store(&double);
+        let first = store.put_if("run", Bytes::from_static(b"1"), &Condition::Absent).await.unwrap();
+        let error = store.put_if("run", Bytes::from_static(b"2"), &Condition::Absent).await.unwrap_err();
+        assert_eq!(error.kind, Kind::Conflict, "{fault:?}: {error}");
+        let of_first = Condition::Version(first);
+        store.put_if("run", Bytes::from_static(b"3"), &of_first).await.unwrap();
+        let error = store.put_if("run", Bytes::from_static(b"4"), &of_first).await.unwrap_err();
+        assert_eq!(error.kind, Kind::Conflict, "{fault:?}: {error}");
+        assert_eq!(store.get("run").await.unwrap(), "3");
+    }
+}
+
+/// The client sends a request again when no answer comes, and then finds its own object in the way.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conditional_write_whose_answer_is_lost_has_happened() {
+    let double = Double::start();
+    double.misbehave(|asked: &Asked, before| {
+        (asked.method == "PUT" && before == 0).then_some(Fault::LoseAnswer)
+    });
+    let store = store(&double);
+    let version = store.put_if("run", Bytes::from_static(b"1"), &Condition::Absent).await.unwrap();
+    assert_eq!(store.get_versioned("run").await.unwrap(), (Bytes::from_static(b"1"), version));
+    let puts = double.log().iter().filter(|l| l.starts_with("PUT")).count();
+    assert_eq!(puts, 2, "{:?}", double.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn errors_say_what_to_do() {
     let double = Double::start();
     let nowhere =
         S3Store::new(S3::new(options(&double.url)), &S3Uri { bucket: "absent".into(), key: String::new() });

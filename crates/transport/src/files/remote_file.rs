@@ -1,18 +1,21 @@
 //! An object that is read here and there, by ranges.
 
-use crate::blocking::Blocking;
-use crate::s3::{S3, Trouble};
+use super::blocking::Blocking;
+use crate::StoreErrorKind;
+use crate::error::RequestError;
+use crate::s3::S3;
 use crate::uri::S3Uri;
-use crate::{FileError, StoreErrorKind};
 use bytes::Bytes;
-use std::collections::HashMap;
+use lru::LruCache;
+use std::collections::HashSet;
 use std::io;
+use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Blocks that are kept, the last used ones.
-const BLOCKS_KEPT: usize = 8;
+const BLOCKS_KEPT: NonZeroUsize = NonZeroUsize::new(8).expect("not zero");
 
 /// An object of a bucket, read at any place by any number of threads. What was read last is kept, in blocks.
 ///
@@ -30,23 +33,22 @@ pub struct RemoteFile {
     changed: Condvar,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Blocks {
-    /// Missing bytes are on their way to another thread.
-    slots: HashMap<u64, Option<Bytes>>,
-    /// Those that are here, the last used one last.
-    order: Vec<u64>,
+    kept: LruCache<u64, Bytes>,
+    /// On their way to a thread.
+    in_flight: HashSet<u64>,
 }
 
 /// What a reader is to do about a block.
-enum Turn {
-    Here(Bytes),
+enum Next {
+    Use(Bytes),
     /// Fetch these blocks: nobody else does.
     Fetch(Range<u64>),
 }
 
 impl RemoteFile {
-    pub(crate) fn new(
+    pub(super) fn new(
         (s3, blocking): (S3, Blocking),
         place: S3Uri,
         (etag, size_bytes): (Option<String>, u64),
@@ -61,7 +63,7 @@ impl RemoteFile {
             size_bytes,
             block_bytes: block_bytes.max(1),
             fetched,
-            blocks: Mutex::default(),
+            blocks: Mutex::new(Blocks { kept: LruCache::new(BLOCKS_KEPT), in_flight: HashSet::new() }),
             changed: Condvar::new(),
         }
     }
@@ -82,7 +84,7 @@ impl RemoteFile {
         }
         let wanted = (end - at) as usize;
         // What would push everything else out is not kept.
-        if wanted as u64 >= self.block_bytes * (BLOCKS_KEPT as u64 / 2) {
+        if wanted as u64 >= self.block_bytes * (BLOCKS_KEPT.get() as u64 / 2) {
             out[..wanted].copy_from_slice(&self.fetch(at..end)?);
             return Ok(wanted);
         }
@@ -102,92 +104,64 @@ impl RemoteFile {
 
     /// Block `block`. What is missing between it and block `last` is fetched in the same request.
     fn block(&self, block: u64, last: u64) -> io::Result<Bytes> {
-        let wanted = match self.turn(block, last) {
-            Turn::Here(bytes) => return Ok(bytes),
-            Turn::Fetch(wanted) => wanted,
+        let wanted = match self.next(block, last) {
+            Next::Use(bytes) => return Ok(bytes),
+            Next::Fetch(wanted) => wanted,
         };
         let range = wanted.start * self.block_bytes..self.size_bytes.min(wanted.end * self.block_bytes);
         let fetched = self.fetch(range);
         let mut blocks = self.lock();
+        blocks.in_flight.retain(|block| !wanted.contains(block));
         self.changed.notify_all();
-        let all = match fetched {
-            Ok(all) => all,
-            Err(error) => {
-                for block in wanted {
-                    blocks.slots.remove(&block);
-                }
-                return Err(error);
-            }
-        };
-        for (block, start) in wanted.clone().zip((0..).step_by(self.block_bytes as usize)) {
+        let all = fetched?;
+        for (block, start) in wanted.zip((0..).step_by(self.block_bytes as usize)) {
             // A copy, since a slice would keep the whole of what was fetched.
             let end = all.len().min(start + self.block_bytes as usize);
-            blocks.insert(block, Bytes::copy_from_slice(&all[start..end]));
+            blocks.kept.put(block, Bytes::copy_from_slice(&all[start..end]));
         }
         Ok(all.slice(..all.len().min(self.block_bytes as usize)))
     }
 
-    fn turn(&self, block: u64, last: u64) -> Turn {
+    fn next(&self, block: u64, last: u64) -> Next {
         let mut blocks = self.lock();
         loop {
-            match blocks.slots.get(&block) {
-                Some(Some(bytes)) => {
-                    let bytes = bytes.clone();
-                    blocks.touch(block);
-                    return Turn::Here(bytes);
-                }
-                // Who fetches it holds no lock and waits for nobody here, so it comes or fails.
-                Some(None) => {
-                    blocks = self.changed.wait(blocks).unwrap_or_else(PoisonError::into_inner);
-                }
-                None => break,
+            if let Some(bytes) = blocks.kept.get(&block) {
+                return Next::Use(bytes.clone());
             }
+            if !blocks.in_flight.contains(&block) {
+                break;
+            }
+            // Who fetches it holds no lock and waits for nobody here, so it comes or fails.
+            blocks = self.changed.wait(blocks).unwrap_or_else(PoisonError::into_inner);
         }
         let mut end = block;
-        while end <= last && !blocks.slots.contains_key(&end) {
-            blocks.slots.insert(end, None);
+        while end <= last && !blocks.kept.contains(&end) && blocks.in_flight.insert(end) {
             end += 1;
         }
-        Turn::Fetch(block..end)
+        Next::Fetch(block..end)
     }
 
     fn fetch(&self, range: Range<u64>) -> io::Result<Bytes> {
         self.fetched.fetch_add(range.end - range.start, Ordering::Relaxed);
-        let ask = || {
+        let request = || {
             let (s3, place, etag) = (self.s3.clone(), self.place.clone(), self.etag.clone());
             let range = range.clone();
             self.blocking.wait(async move { s3.fetch(&place, range, etag.as_deref()).await })
         };
-        self.blocking.patiently(ask).map_err(|trouble| self.error(trouble))
+        self.blocking.retry(request).map_err(|error| self.error(error))
     }
 
-    fn error(&self, trouble: Trouble) -> io::Error {
-        let kind = match trouble.kind {
+    fn error(&self, error: RequestError) -> io::Error {
+        let kind = match error.kind {
             StoreErrorKind::NotFound | StoreErrorKind::NoStore => io::ErrorKind::NotFound,
             StoreErrorKind::Changed => io::ErrorKind::StaleNetworkFileHandle,
             StoreErrorKind::Denied => io::ErrorKind::PermissionDenied,
             _ => io::ErrorKind::Other,
         };
-        io::Error::new(kind, FileError::new("read", &self.place.to_string(), trouble))
+        io::Error::new(kind, error.of_file("read", &self.place.to_string()))
     }
 
     fn lock(&self) -> MutexGuard<'_, Blocks> {
         self.blocks.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Blocks {
-    fn insert(&mut self, block: u64, bytes: Bytes) {
-        self.slots.insert(block, Some(bytes));
-        self.touch(block);
-        while self.order.len() > BLOCKS_KEPT {
-            let oldest = self.order.remove(0);
-            self.slots.remove(&oldest);
-        }
-    }
-
-    fn touch(&mut self, block: u64) {
-        self.order.retain(|b| *b != block);
-        self.order.push(block);
     }
 }

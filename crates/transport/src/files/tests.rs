@@ -1,20 +1,23 @@
 use super::*;
 use crate::s3::double::{BUCKET, Double, Fault};
 use crate::s3::tests::{noise, options};
+use marquetry_failure::{Classify, FailureClass};
+use sha2::{Digest, Sha256};
+use std::path::Path;
 use std::sync::atomic::AtomicU32;
 
-struct Place {
+struct Setup {
     double: Double,
     files: Files,
     folder: tempfile::TempDir,
 }
 
-fn place(bytes_max: u64) -> Place {
+fn setup(bytes_max: u64) -> Setup {
     let (double, folder) = (Double::start(), tempfile::tempdir().unwrap());
     let cache = CacheOptions { folder: folder.path().join("cache"), bytes_max };
     let files =
         Files::new(S3::new(options(&double.url)), cache, Handle::current(), Duration::ZERO, Metrics::new());
-    Place { double, files, folder }
+    Setup { double, files, folder }
 }
 
 fn uri(key: &str) -> String {
@@ -22,14 +25,12 @@ fn uri(key: &str) -> String {
 }
 
 fn hash(bytes: &[u8]) -> String {
-    let mut sha = Sha256::new();
-    sha.update(bytes);
-    hexadecimal(sha)
+    hex::encode(Sha256::digest(bytes))
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn files_and_objects_are_looked_at_alike() {
-    let Place { double, files, folder } = place(1 << 30);
+    let Setup { double, files, folder } = setup(1 << 30);
     for name in ["a.png", "sub/b.png", ".hidden/c.png", "sub/.d"] {
         double.put(&format!("set/{name}"), name.as_bytes());
         let path = folder.path().join("set").join(name);
@@ -54,14 +55,15 @@ async fn files_and_objects_are_looked_at_alike() {
     assert!(files.stat(&local).is_err(), "a folder is no file");
     let error = files.read("gs://bucket/a").unwrap_err();
     assert!(error.to_string().contains("`gs://`"), "{error}");
+    assert_eq!(error.class(), FailureClass::Input, "the name is the job's");
     let error = files.stat("s3://absent/a").unwrap_err();
-    assert_eq!(error.kind, StoreErrorKind::NoStore, "{error}");
+    assert_eq!((error.kind, error.class()), (StoreErrorKind::NoStore, FailureClass::Config), "{error}");
     assert!(Files::local_only().read(&uri("set/a.png")).is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn copies_are_kept_by_content() {
-    let Place { double, files, .. } = place(1 << 30);
+    let Setup { double, files, .. } = setup(1 << 30);
     let content = noise(20_000_003);
     double.put("a", &content);
     double.put("b", &content);
@@ -84,7 +86,7 @@ async fn copies_are_kept_by_content() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn other_content_than_was_asked_for_is_refused() {
-    let Place { double, files, .. } = place(1 << 30);
+    let Setup { double, files, .. } = setup(1 << 30);
     double.put("m.onnx", b"another model");
     let error = files.local(&uri("m.onnx"), None, Some(&hash(b"the model"))).unwrap_err();
     assert_eq!(error.kind, StoreErrorKind::Changed);
@@ -98,7 +100,7 @@ async fn other_content_than_was_asked_for_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_copy_is_fetched_anew() {
-    let Place { double, files, .. } = place(1 << 30);
+    let Setup { double, files, .. } = setup(1 << 30);
     double.put("m", b"the model");
     let wanted = hash(b"the model");
     let path = files.local(&uri("m"), None, Some(&wanted)).unwrap().path().to_path_buf();
@@ -114,7 +116,7 @@ async fn a_damaged_copy_is_fetched_anew() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_cache_stays_within_its_limit() {
-    let Place { double, files, folder } = place(5000);
+    let Setup { double, files, folder } = setup(5000);
     for key in ["a", "b", "c", "d", "e", "f"] {
         double.put(key, &[key.as_bytes()[0]; 1500]);
         assert_eq!(std::fs::read(files.local(&uri(key), None, None).unwrap().path()).unwrap().len(), 1500);
@@ -130,7 +132,7 @@ fn walk(folder: &Path) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_that_want_the_same_fetch_it_once() {
-    let Place { double, files, .. } = place(1 << 30);
+    let Setup { double, files, .. } = setup(1 << 30);
     double.put("m", &noise(3_000_000));
     let threads: Vec<_> = (0..6)
         .map(|_| {
@@ -146,7 +148,7 @@ async fn many_that_want_the_same_fetch_it_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ranges_are_read_through_blocks() {
-    let Place { double, files, .. } = place(1 << 30);
+    let Setup { double, files, .. } = setup(1 << 30);
     let content = noise(1_000_003);
     double.put("t.tif", &content);
     let stat = files.stat(&uri("t.tif")).unwrap();
@@ -196,8 +198,8 @@ async fn ranges_are_read_through_blocks() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_remote_file_tells_trouble_from_replacement() {
-    let Place { double, files, .. } = place(1 << 30);
+async fn a_remote_file_tells_refusal_from_replacement() {
+    let Setup { double, files, .. } = setup(1 << 30);
     double.put("t", &noise(5000));
     let stat = files.stat(&uri("t")).unwrap();
     let file = files.remote(&uri("t"), &stat, 1000).unwrap().unwrap();
@@ -210,4 +212,25 @@ async fn a_remote_file_tells_trouble_from_replacement() {
     let error = file.read_at(3000, &mut [0; 10]).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::StaleNetworkFileHandle);
     assert!(error.to_string().contains("s3://bucket/t") && error.to_string().contains("replaced"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_away_is_asked_again_and_the_error_says_how_often() {
+    let (double, folder) = (Double::start(), tempfile::tempdir().unwrap());
+    let cache = CacheOptions { folder: folder.path().join("cache"), bytes_max: 1 << 30 };
+    let s3 = S3::new(crate::S3Options { attempts: 1, ..options(&double.url) });
+    let files = Files::new(s3, cache, Handle::current(), Duration::from_secs(1), Metrics::new());
+    double.put("a", b"content");
+    double.misbehave(|_, before| (before < 2).then_some(Fault::Refuse(503, "SlowDown")));
+    assert_eq!(files.read(&uri("a")).unwrap(), "content");
+    double.misbehave(|_, _| Some(Fault::Refuse(503, "SlowDown")));
+    let error = files.read(&uri("a")).unwrap_err();
+    assert_eq!((error.kind, error.class()), (StoreErrorKind::Unavailable, FailureClass::Passing));
+    assert!(error.reason.contains("; tried ") && error.reason.contains(" times within "), "{error}");
+    assert!(std::error::Error::source(&error).is_some(), "what the client library said is kept");
+    double.misbehave(|_, _| Some(Fault::Refuse(400, "InvalidArgument")));
+    let before = double.log().len();
+    let error = files.read(&uri("a")).unwrap_err();
+    assert_eq!((error.kind, error.class()), (StoreErrorKind::Refused, FailureClass::Config));
+    assert_eq!(double.log().len(), before + 1, "what would be refused again is asked once");
 }

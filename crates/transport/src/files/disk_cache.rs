@@ -18,7 +18,7 @@ use std::time::{Duration, SystemTime};
 use tempfile::NamedTempFile;
 
 /// What others add is only seen when the folder is looked through; that happens after so large a part of the limit.
-const LOOK_AFTER: u64 = 16;
+const RESCAN_AFTER: u64 = 16;
 /// What was not finished by then was left behind by a process that is gone.
 const ABANDONED: Duration = Duration::from_hours(24);
 
@@ -41,7 +41,7 @@ pub struct LocalFile {
 
 impl LocalFile {
     /// A file of the user's own.
-    pub(crate) const fn own(path: PathBuf) -> Self {
+    pub(super) const fn own(path: PathBuf) -> Self {
         Self { path, _held: None }
     }
 
@@ -53,52 +53,54 @@ impl LocalFile {
 
 /// A folder of copies.
 #[derive(Debug)]
-pub(crate) struct DiskCache {
+pub(super) struct DiskCache {
     options: CacheOptions,
-    known: Mutex<Known>,
+    usage: Mutex<Usage>,
 }
 
-/// What this process knows of the folder.
+/// How full the folder is, as far as this process knows.
 #[derive(Debug, Default)]
-struct Known {
-    looked: bool,
-    bytes: u64,
-    /// Added by this process since it looked.
+struct Usage {
+    /// Whether the folder was looked through at all.
+    is_known: bool,
+    /// What lay there then.
+    scanned_bytes: u64,
+    /// Added by this process since then.
     added_bytes: u64,
 }
 
 impl DiskCache {
-    pub(crate) fn new(options: CacheOptions) -> Self {
-        Self { options, known: Mutex::default() }
+    pub(super) fn new(options: CacheOptions) -> Self {
+        Self { options, usage: Mutex::default() }
     }
 
-    pub(crate) fn folder(&self) -> &Path {
+    pub(super) fn folder(&self) -> &Path {
         &self.options.folder
     }
 
     /// The content of this hash, if it is here.
-    pub(crate) fn content(&self, sha256: &str) -> io::Result<Option<LocalFile>> {
-        let _gate = self.gate(false)?;
-        self.take(sha256)
+    pub(super) fn content(&self, sha256: &str) -> io::Result<Option<LocalFile>> {
+        let _lock = self.lock_folder(false)?;
+        self.lock_content(sha256)
     }
 
     /// The hash of the content that had this name.
-    pub(crate) fn named(&self, name: &str) -> Option<String> {
+    pub(super) fn named(&self, name: &str) -> Option<String> {
         let hash = std::fs::read_to_string(self.name(name)).ok()?;
         is_hash(&hash).then_some(hash)
     }
 
     /// A file to fetch something into.
-    pub(crate) fn unfinished(&self) -> io::Result<NamedTempFile> {
+    pub(super) fn unfinished(&self) -> io::Result<NamedTempFile> {
         let folder = self.options.folder.join("unfinished");
         std::fs::create_dir_all(&folder)?;
         NamedTempFile::new_in(folder)
     }
 
     /// Keeps a fetched file whose content has this hash, under `name`.
-    pub(crate) fn keep(&self, file: NamedTempFile, sha256: &str, name: &str) -> io::Result<LocalFile> {
+    pub(super) fn insert(&self, file: NamedTempFile, sha256: &str, name: &str) -> io::Result<LocalFile> {
         self.make_room(file.as_file().metadata()?.len())?;
-        let _gate = self.gate(false)?;
+        let _lock = self.lock_folder(false)?;
         let path = self.path(sha256);
         std::fs::create_dir_all(path.parent().unwrap_or(&self.options.folder))?;
         file.as_file().lock_shared()?;
@@ -106,7 +108,7 @@ impl DiskCache {
             Ok(held) => LocalFile { path, _held: Some(held) },
             // Another was quicker, with the same content. Its file may be in use by its path and must stay.
             Err(error) if error.error.kind() == ErrorKind::AlreadyExists => {
-                self.take(sha256)?.ok_or(ErrorKind::NotFound)?
+                self.lock_content(sha256)?.ok_or(ErrorKind::NotFound)?
             }
             Err(error) => return Err(error.error),
         };
@@ -119,8 +121,8 @@ impl DiskCache {
     }
 
     /// Takes away content that was found damaged.
-    pub(crate) fn discard(&self, sha256: &str) -> io::Result<()> {
-        let _gate = self.gate(true)?;
+    pub(super) fn discard(&self, sha256: &str) -> io::Result<()> {
+        let _lock = self.lock_folder(true)?;
         match std::fs::remove_file(self.path(sha256)) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             other => other,
@@ -128,22 +130,22 @@ impl DiskCache {
     }
 
     /// Bytes that the cache holds, as far as this process knows.
-    pub(crate) fn bytes(&self) -> u64 {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.bytes + known.added_bytes
+    pub(super) fn bytes(&self) -> u64 {
+        let usage = self.usage.lock().unwrap_or_else(PoisonError::into_inner);
+        usage.scanned_bytes + usage.added_bytes
     }
 
     /// Removes what was not used for longest until `incoming` bytes more are within the limit.
     fn make_room(&self, incoming: u64) -> io::Result<()> {
         let max = self.options.bytes_max;
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.added_bytes += incoming;
-        let sure = known.looked && known.added_bytes < max / LOOK_AFTER;
-        if sure && known.bytes + known.added_bytes <= max {
+        let mut usage = self.usage.lock().unwrap_or_else(PoisonError::into_inner);
+        usage.added_bytes += incoming;
+        let is_recent = usage.is_known && usage.added_bytes < max / RESCAN_AFTER;
+        if is_recent && usage.scanned_bytes + usage.added_bytes <= max {
             return Ok(());
         }
-        let _gate = self.gate(true)?;
-        let mut files = self.look()?;
+        let _lock = self.lock_folder(true)?;
+        let mut files = self.scan()?;
         files.sort_by_key(|file| file.used);
         let mut bytes: u64 = files.iter().map(|file| file.bytes).sum();
         for file in &files {
@@ -155,26 +157,26 @@ impl DiskCache {
                 bytes -= file.bytes;
             }
         }
-        self.tidy();
-        *known = Known { looked: true, bytes, added_bytes: incoming };
+        self.remove_leftovers();
+        *usage = Usage { is_known: true, scanned_bytes: bytes, added_bytes: incoming };
         Ok(())
     }
 
-    fn look(&self) -> io::Result<Vec<Kept>> {
+    fn scan(&self) -> io::Result<Vec<CachedFile>> {
         let mut found = Vec::new();
         for folder in entries(&self.options.folder.join("content"))? {
             for path in entries(&folder)? {
                 // What is gone by now is no loss.
                 let Ok(meta) = path.metadata() else { continue };
                 let used = meta.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-                found.push(Kept { path, bytes: meta.len(), used });
+                found.push(CachedFile { path, bytes: meta.len(), used });
             }
         }
         Ok(found)
     }
 
     /// Takes away names of nothing and what was never finished. No loss if that fails.
-    fn tidy(&self) {
+    fn remove_leftovers(&self) {
         for name in entries(&self.options.folder.join("names")).unwrap_or_default() {
             let hash = std::fs::read_to_string(&name).unwrap_or_default();
             if !is_hash(&hash) || !self.path(&hash).exists() {
@@ -189,8 +191,8 @@ impl DiskCache {
         }
     }
 
-    /// The content of this hash; the caller holds the gate, so that nobody removes it before it is locked.
-    fn take(&self, sha256: &str) -> io::Result<Option<LocalFile>> {
+    /// The content of this hash; the caller holds the folder's lock, so that nobody removes it before it is locked.
+    fn lock_content(&self, sha256: &str) -> io::Result<Option<LocalFile>> {
         let path = self.path(sha256);
         let held = match File::open(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -202,7 +204,7 @@ impl DiskCache {
         Ok(Some(LocalFile { path, _held: Some(held) }))
     }
 
-    fn gate(&self, alone: bool) -> io::Result<File> {
+    fn lock_folder(&self, alone: bool) -> io::Result<File> {
         std::fs::create_dir_all(&self.options.folder)?;
         let path = self.options.folder.join("lock");
         let file = File::options().create(true).truncate(false).read(true).write(true).open(path)?;
@@ -223,7 +225,7 @@ impl DiskCache {
     }
 }
 
-struct Kept {
+struct CachedFile {
     path: PathBuf,
     bytes: u64,
     used: SystemTime,
@@ -254,20 +256,16 @@ fn is_hash(text: &str) -> bool {
 }
 
 /// SHA-256 of a file, hexadecimal.
-pub(crate) fn hash_file(path: &Path) -> io::Result<String> {
+pub(super) fn hash_file(path: &Path) -> io::Result<String> {
     let mut file = File::open(path)?;
     let mut sha = Sha256::new();
     let mut buffer = vec![0; 1 << 20];
     loop {
         match file.read(&mut buffer)? {
-            0 => return Ok(hexadecimal(sha)),
+            0 => return Ok(hex::encode(sha.finalize())),
             n => sha.update(&buffer[..n]),
         }
     }
-}
-
-pub(crate) fn hexadecimal(sha: Sha256) -> String {
-    sha.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -279,7 +277,7 @@ mod tests {
         let mut file = cache.unfinished().unwrap();
         file.write_all(content).unwrap();
         let hash = hash_file(file.path()).unwrap();
-        let kept = cache.keep(file, &hash, name).unwrap();
+        let kept = cache.insert(file, &hash, name).unwrap();
         // File systems tell times of a few milliseconds apart.
         std::thread::sleep(Duration::from_millis(15));
         (hash, kept)

@@ -1,0 +1,84 @@
+use super::*;
+use marquetry_failure::{Classify, FailureClass};
+use marquetry_geometry::{Rect, Size};
+use marquetry_raster::read::Pixels;
+use std::path::PathBuf;
+use tiff::encoder::{TiffEncoder, colortype::Gray8};
+
+const WIDTH: u32 = 48;
+const HEIGHT: u32 = 64;
+const ROWS_PER_STRIP: u32 = 8;
+
+fn limits(folder: &Path) -> Limits {
+    Limits { pixels_max: 1 << 20, memory_bytes: 1 << 20, scratch_dir: folder.to_path_buf() }
+}
+
+fn value(row: u32, col: u32) -> u8 {
+    (row * 3 + col * 5) as u8
+}
+
+/// A TIFF of strips and a PNG of the same pixels.
+fn write_images(folder: &Path) -> [PathBuf; 2] {
+    let pixels: Vec<u8> = (0..HEIGHT).flat_map(|row| (0..WIDTH).map(move |col| value(row, col))).collect();
+    let (tiff, png) = (folder.join("a.tif"), folder.join("a.png"));
+    let mut encoder = TiffEncoder::new(File::create(&tiff).unwrap()).unwrap();
+    let mut image = encoder.new_image::<Gray8>(WIDTH, HEIGHT).unwrap();
+    image.rows_per_strip(ROWS_PER_STRIP).unwrap();
+    image.write_data(&pixels).unwrap();
+    let mut encoder = png::Encoder::new(File::create(&png).unwrap(), WIDTH, HEIGHT);
+    encoder.set_color(png::ColorType::Grayscale);
+    encoder.write_header().unwrap().write_image_data(&pixels).unwrap();
+    [tiff, png]
+}
+
+#[test]
+fn windows_are_read_by_uri_and_of_a_tiff_only_the_strips_they_touch() {
+    let folder = tempfile::tempdir().unwrap();
+    let (files, limits) = (Files::local_only(), limits(folder.path()));
+    for (path, strips) in write_images(folder.path()).iter().zip([2, 0]) {
+        let uri = path.to_str().unwrap();
+        let stat = files.stat(uri).unwrap();
+        let info = probe(&files, uri, Some(&stat), &limits).unwrap();
+        assert_eq!((info.size, info.bands), (Size::new(HEIGHT, WIDTH), 1), "{uri}");
+        let image = open(&files, uri, Some(&stat), &limits).unwrap();
+        let mut pixels = Pixels::default();
+        image.read(Rect::new(14, 7, Size::new(4, 9)), &mut pixels).unwrap();
+        let wanted: Vec<f32> =
+            (14..18).flat_map(|row| (7..16).map(move |col| f32::from(value(row, col)))).collect();
+        assert_eq!(pixels.data, wanted, "{uri}");
+        assert_eq!(image.chunks_decoded(), strips, "{uri}");
+    }
+}
+
+#[test]
+fn the_bytes_of_an_image_can_be_read_from_any_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let [tiff, _] = write_images(folder.path());
+    let all = std::fs::read(&tiff).unwrap();
+    let mut source = bytes(&Files::local_only(), tiff.to_str().unwrap()).unwrap();
+    let mut end = [0; 10];
+    source.seek(SeekFrom::End(-10)).unwrap();
+    source.read_exact(&mut end).unwrap();
+    assert_eq!(end, all[all.len() - 10..]);
+}
+
+#[test]
+fn errors_say_whom_they_blame_and_which_image_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let (files, limits) = (Files::local_only(), limits(folder.path()));
+    let [tiff, _] = write_images(folder.path());
+    let whole = std::fs::read(&tiff).unwrap();
+    std::fs::write(folder.path().join("cut.tif"), &whole[..whole.len() / 2]).unwrap();
+    std::fs::write(folder.path().join("text.png"), "no image").unwrap();
+    let name = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    for uri in [name("none.tif"), name("text.png"), name(""), "gs://bucket/a.tif".to_owned()] {
+        let error = open(&files, &uri, None, &limits).expect_err("no image");
+        assert_eq!(error.class(), FailureClass::Input, "{error}");
+        assert!(error.to_string().contains(&uri), "{uri}: {error}");
+    }
+    let error = probe(&files, "s3://bucket/a.tif", None, &limits).expect_err("no store is reached here");
+    assert!(matches!(&error, ImageError::File(_)) && error.class() == FailureClass::Input, "{error}");
+    let cut = open(&files, &name("cut.tif"), None, &limits);
+    let read = cut.and_then(|image| Ok(image.read(Rect::whole(image.info().size), &mut Pixels::default())?));
+    assert_eq!(read.expect_err("half of it is missing").class(), FailureClass::Input);
+}

@@ -1,0 +1,51 @@
+//! Writing whole files, so that nobody ever sees half of one.
+
+use super::{LOCK, UNFINISHED};
+use crate::{Condition, Version};
+use std::io::{ErrorKind, Write};
+use std::path::Path;
+
+/// Puts a finished file in its place so that a crash leaves the old object, the new one, or none; never half of one.
+pub(super) fn commit(file: tempfile::NamedTempFile, place: &Path, is_new: bool) -> std::io::Result<()> {
+    file.as_file().sync_data()?;
+    let folder = place.parent().ok_or(ErrorKind::InvalidInput)?;
+    std::fs::create_dir_all(folder).map_err(|error| match error.kind() {
+        // A file lies where a folder must be: another key is a prefix of this one.
+        ErrorKind::NotADirectory => std::io::Error::new(ErrorKind::AlreadyExists, error),
+        _ => error,
+    })?;
+    if is_new { file.persist_noclobber(place) } else { file.persist(place) }.map_err(|e| e.error)?;
+    std::fs::File::open(folder)?.sync_all()
+}
+
+/// Writes `value` to `place` if `condition` holds. Processes that share the locks of `root`'s disk do so one after the
+/// other. On a disk without locks what was read just before decides, and for new files a link that replaces nothing.
+/// Nothing is written, and no version comes back, when the condition does not hold.
+pub(super) fn write_if(
+    place: &Path,
+    root: &Path,
+    value: &[u8],
+    condition: &Condition,
+) -> std::io::Result<Option<Version>> {
+    let scratch = root.join(UNFINISHED);
+    let lock = std::fs::File::options().create(true).truncate(false).write(true).open(scratch.join(LOCK))?;
+    match lock.lock() {
+        Err(error) if error.kind() != ErrorKind::Unsupported => return Err(error),
+        _ => {}
+    }
+    let found = match std::fs::read(place) {
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => None,
+        other => Some(Version::of_content(&other?)),
+    };
+    if !condition.holds(found.as_ref()) {
+        return Ok(None);
+    }
+    let mut file = tempfile::NamedTempFile::new_in(scratch)?;
+    file.write_all(value)?;
+    let is_new = matches!(condition, Condition::Absent);
+    match commit(file, place, is_new) {
+        // A write without a condition came in between.
+        Err(error) if is_new && error.kind() == ErrorKind::AlreadyExists && place.is_file() => Ok(None),
+        other => other.map(|()| Some(Version::of_content(value))),
+    }
+}
