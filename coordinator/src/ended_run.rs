@@ -84,7 +84,8 @@ impl EndedRun {
     }
 }
 
-/// Deletes tiles, some at a time, as long as the lease is held.
+/// Deletes tiles, some at a time, as long as the lease is held. A store that refuses or is away is warned about: tiles
+/// that are left behind cost room alone.
 pub(crate) async fn delete_tiles(
     store: &dyn ObjectStore,
     lease: &RunLease,
@@ -92,7 +93,13 @@ pub(crate) async fn delete_tiles(
 ) -> Result<(), RunError> {
     let mut refused = (0_u64, None);
     for batch in keys.chunks(BATCH) {
-        lease.check().await?;
+        match lease.check().await {
+            Err(RunError::Store(error)) => {
+                tracing::warn!(%error, "tiles are left behind");
+                return Ok(());
+            }
+            checked => checked?,
+        }
         let mut deleted = stream::iter(batch).map(|key| store.delete(key)).buffer_unordered(AT_ONCE);
         while let Some(deleted) = deleted.next().await {
             if let Err(error) = deleted {

@@ -32,7 +32,7 @@ const TICK: Duration = Duration::from_secs(1);
 const AHEAD_MIN: usize = 64;
 const AHEAD_EACH: usize = 16;
 
-/// Why following a job ended early.
+/// Why a run ended before its job.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// The queue is lost.
@@ -194,8 +194,9 @@ impl JobRunner<'_> {
         while let Some(published) = state.letters.join_next().await {
             published.unwrap_or(Err(QueueError::Closed))?;
         }
-        for loss in state.tally.losses.by_reason() {
-            tracing::warn!(count = loss.count, class = %loss.class, "given up: {}", loss.reason);
+        // The first of each was told when it came up.
+        for loss in state.tally.losses.by_reason().iter().filter(|loss| loss.count > 1) {
+            tracing::warn!(count = loss.count, class = %loss.class, "gave up in all: {}", loss.reason);
         }
         let deletes_tiles = state.ledger.is_complete() && !self.keep_tiles;
         let images = 0..self.plan.images.len() as u32;

@@ -71,7 +71,10 @@ fn dead_letters_say_why_and_are_tried_again() {
         assert!(letter.loss.reason.contains("two.onnx"), "{}", letter.loss.reason);
     }
     let text = cluster.control(&["status", &id]).ends_with(0).stdout;
-    assert!(text.contains("dead-lettered") && text.contains("two.onnx") && text.contains("(3 tries)"), "{text}");
+    assert!(
+        text.contains("dead-lettered") && text.contains("two.onnx") && text.contains("(3 tries)"),
+        "{text}"
+    );
 
     std::fs::rename(&away, &model).expect("the model is back");
     cluster.control(&["retry", &id]).ends_with(0).says(&["another try"]);
