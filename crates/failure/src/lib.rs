@@ -106,7 +106,10 @@ mod tests {
 
     #[test]
     fn names_and_numbers_do_not_make_a_failure_another_one() {
-        assert_eq!(gist("cannot read images/a.png: 12 bytes are missing"), gist("cannot read b.png: 7 bytes are missing"));
+        assert_eq!(
+            gist("cannot read images/a.png: 12 bytes are missing"),
+            gist("cannot read b.png: 7 bytes are missing")
+        );
         assert_ne!(gist("cannot read a.png: no such file"), gist("cannot read a.png: not allowed"));
     }
 
