@@ -85,7 +85,8 @@ impl EndedRun {
     }
 }
 
-/// Deletes tiles and statistics, some at a time, as long as the lease is held.
+/// Deletes tiles and statistics, some at a time, as long as the lease is held. A store that refuses or is away is warned
+/// about: what is left behind costs room alone.
 pub(crate) async fn delete_objects(
     store: &dyn ObjectStore,
     lease: &RunLease,
@@ -93,7 +94,13 @@ pub(crate) async fn delete_objects(
 ) -> Result<(), RunError> {
     let mut refused = (0_u64, None);
     for batch in keys.chunks(BATCH) {
-        lease.check().await?;
+        match lease.check().await {
+            Err(RunError::Store(error)) => {
+                tracing::warn!(%error, "tiles are left behind");
+                return Ok(());
+            }
+            checked => checked?,
+        }
         let mut deleted = stream::iter(batch).map(|key| store.delete(key)).buffer_unordered(AT_ONCE);
         while let Some(deleted) = deleted.next().await {
             if let Err(error) = deleted {

@@ -35,7 +35,7 @@ const AHEAD_EACH: usize = 16;
 /// Images whose pictures are on the report's contact sheet: the first so many.
 const PICTURES_MAX: u32 = 48;
 
-/// Why following a job ended early.
+/// Why a run ended before its job.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// The queue is lost.
@@ -202,8 +202,9 @@ impl<'a> JobRunner<'a> {
         while let Some(published) = state.letters.join_next().await {
             published.unwrap_or(Err(QueueError::Closed))?;
         }
-        for loss in state.tally.losses.by_reason() {
-            tracing::warn!(count = loss.count, class = %loss.class, "given up: {}", loss.reason);
+        // The first of each was told when it came up.
+        for loss in state.tally.losses.by_reason().iter().filter(|loss| loss.count > 1) {
+            tracing::warn!(count = loss.count, class = %loss.class, "gave up in all: {}", loss.reason);
         }
         let deletes_tiles = state.ledger.is_complete() && !self.keep_tiles;
         let images = self.images.iter().zip(0..);

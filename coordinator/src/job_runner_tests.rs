@@ -22,7 +22,7 @@ impl Job {
     fn new(images: u32) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = FolderStore::open(folder.path()).unwrap();
-        let spec = "name: j\nimages: i\nclasses: [a, b]\ndefaults: {window: {size: 64}}\nmembers: [{onnx: m.onnx}]\n\
+        let spec = "version: 1\nname: j\nimages: i\nclasses: [a, b]\ndefaults: {window: {size: 64}}\nmembers: [{onnx: m.onnx}]\n\
                     outputs: [{masks: png}]\n";
         Self {
             store: Arc::new(store),

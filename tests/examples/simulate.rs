@@ -121,7 +121,8 @@ async fn work(args: &Args, prefix: &str, runner: &JobRunner<'_>, tasks: u64) -> 
                 ramp = Some((started.elapsed(), tally.tasks_computed));
             }
         })
-        .await?;
+        .await?
+        .tally;
     let (wall, used) = (started.elapsed().as_secs_f64(), Usage::now()?);
     anyhow::ensure!(tally.tasks_computed == tasks, "{} of {tasks} tasks", tally.tasks_computed);
     // The workers end when nobody holds the other end of their input, and say how long they were idle.

@@ -189,9 +189,10 @@ impl Classify for ModelError {
         match self {
             // It may still be on its way.
             Self::Unreadable { .. } => FailureClass::Passing,
-            Self::OutOfMemory { .. } | Self::Device { .. } => FailureClass::Worker,
             // The processor of another machine computes the same; a card that fails may be broken.
-            Self::Run { device: Device::Cuda(_), .. } => FailureClass::Worker,
+            Self::OutOfMemory { .. } | Self::Device { .. } | Self::Run { device: Device::Cuda(_), .. } => {
+                FailureClass::Worker
+            }
             Self::Run { device: Device::Cpu, .. }
             | Self::NotAModel { .. }
             | Self::SideFile { .. }
