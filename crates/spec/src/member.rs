@@ -27,7 +27,7 @@ section! {
         /// Factor on both sides of an image before windows are laid over it; not with `window.mode: whole`.
         pub scale: f64 = 1.0, Double(FACTOR);
         /// Windows in one run of the model; `auto` lets the worker choose.
-        pub batch: Option<u32> = None, AutoOr(Whole::<u32>::new(1, 4096));
+        pub batch: Option<u32> = None, AutoOr(Whole::<u32>::new(1, 4096), "`auto`, or a whole number from 1 to 4096");
         /// Tags of all its models; they come before those of the same key that a model's name says.
         pub tags: BTreeMap<String, String> = BTreeMap::new(), Tags;
         /// How pixels become its input.
