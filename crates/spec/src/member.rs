@@ -74,7 +74,7 @@ impl ReadKind for MemberDefaults {
 /// What holds for members that say nothing themselves: the job's own `defaults` over the standard.
 pub(super) fn read_defaults(at: Option<&At<'_>>, scope: &Scope<'_>) -> MemberSpec {
     let standard = MemberSpec::standard(scope);
-    at.map_or_else(|| standard.clone(), |at| standard.over_fields(&at.fields(&SHARED).as_layer(), scope))
+    at.map_or_else(|| standard.clone(), |at| standard.over_fields(&at.fields(&SHARED).into_layer(), scope))
 }
 
 /// All members of a job.

@@ -1,14 +1,13 @@
 //! The page that explains every key of a job file, from their table.
 
 use super::job::JobSpec;
-use super::kind::Kind;
 use super::node::Node;
 use super::preset::{Defaults, PRESETS};
 use super::print::on_one_line;
 use super::read::{one_of, whole_number};
 use super::scope::Scope;
 use super::section::Section;
-use super::settings::MergeSpace;
+use super::settings::Merge;
 use super::table::{Case, CrossCheck, Key, Shape, Table, Unset};
 use super::tta::Tta;
 use super::window::{Window, WindowMode};
@@ -186,12 +185,11 @@ fn presets() -> String {
                 let space = of.view_space.unwrap_or(of.merge);
                 Tta { views: of.views.clone(), space, ..Tta::standard(scope) }.entries(scope)
             };
-            let merge =
-                |of: &Defaults| MergeSpace.write(&of.merge, scope).into_iter().map(|node| ("merge", node));
+            let merge = |space| Merge { space }.entries(scope);
             [
-                differences("window.", window(standard.slide), window(changed.slide)),
-                differences("tta.", tta(&standard), tta(&changed)),
-                differences("", merge(&standard).collect(), merge(&changed).collect()),
+                differences("window", &window(standard.slide), &window(changed.slide)),
+                differences("tta", &tta(&standard), &tta(&changed)),
+                differences("merge", &merge(standard.merge), &merge(changed.merge)),
             ]
             .concat()
         })
@@ -203,12 +201,8 @@ fn presets() -> String {
     )
 }
 
-/// The entries of `changed` that are not those of `standard`, as they would be written.
-fn differences(
-    prefix: &str,
-    standard: Vec<(&'static str, Node)>,
-    changed: Vec<(&'static str, Node)>,
-) -> Vec<String> {
+/// The entries of `changed` that are not those of `standard`, as they would be written in a section.
+fn differences(section: &str, standard: &[(&str, Node)], changed: &[(&str, Node)]) -> Vec<String> {
     let differ = changed.iter().filter(|entry| !standard.contains(entry));
-    differ.map(|(key, node)| format!("`{prefix}{key}: {}`", on_one_line(node))).collect()
+    differ.map(|(key, node)| format!("`{section}.{key}: {}`", on_one_line(node))).collect()
 }

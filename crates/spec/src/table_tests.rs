@@ -92,15 +92,13 @@ fn job_with(table: &Table, path: &str, key: &str) -> Value {
     job
 }
 
-/// Whether `key` is unknown in the map at `path`, and which key is meant then.
-fn unknown(table: &Table, path: &str, key: &str) -> Option<Option<String>> {
+/// What is said when `key` is in the map at `path`, if it is unknown there.
+fn unknown(table: &Table, path: &str, key: &str) -> Option<SpecErrorKind> {
     let full = if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
     let full = full.replace("[]", "[0]").replace("<class>", "nucleus");
     let errors = JobSpec::parse(&job_with(table, path, key).to_string()).err()?;
-    errors.iter().find(|error| error.path == full).and_then(|error| match &error.kind {
-        SpecErrorKind::UnknownKey { nearest, .. } => Some(nearest.clone()),
-        _ => None,
-    })
+    let is_unknown = |kind: &SpecErrorKind| matches!(kind, SpecErrorKind::UnknownKey { .. });
+    errors.iter().find(|error| error.path == full && is_unknown(&error.kind)).map(|error| error.kind.clone())
 }
 
 /// Each row of the table is a key that the reader knows, the schema describes and the page explains; its neighbour is
@@ -123,8 +121,9 @@ fn every_key_of_the_table_is_read_described_and_explained() {
             for path in &place.paths {
                 assert_eq!(unknown(place.table, path, key.name), None, "{path}: {at}");
                 let neighbour = format!("{}x", key.name);
-                let nearest = unknown(place.table, path, &neighbour).expect(&at);
-                assert_eq!(nearest.as_deref(), Some(key.name), "{path}: {neighbour}");
+                let said = unknown(place.table, path, &neighbour).expect(&at).to_string();
+                let meant = format!("unknown key (did you mean `{}`?)", key.name);
+                assert!(said.starts_with(&meant), "{path}: {neighbour}: {said}");
             }
             keys += 1;
         }
