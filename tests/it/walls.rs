@@ -33,7 +33,7 @@ fn crates_know_only_what_they_may() {
         ("marquetry-geometry", &[]),
         ("marquetry-ensemble", &["geometry"]),
         ("marquetry-job", &["geometry", "ensemble"]),
-        ("marquetry-spec", &["geometry", "ensemble", "job"]),
+        ("marquetry-spec", &["failure", "geometry", "ensemble", "job"]),
         ("marquetry-raster", &["geometry"]),
         ("marquetry-model", &["geometry", "job"]),
         ("marquetry-telemetry", &[]),

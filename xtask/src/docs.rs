@@ -1,5 +1,6 @@
 //! `cargo xtask docs`: the pages that are made from the code.
 
+mod job;
 mod metrics;
 
 use crate::tools::root;
@@ -11,7 +12,8 @@ struct Page {
     make: fn() -> String,
 }
 
-const PAGES: [Page; 1] = [Page { path: "docs/metrics.md", make: metrics::page }];
+const PAGES: [Page; 2] =
+    [Page { path: "docs/job.md", make: job::page }, Page { path: "docs/metrics.md", make: metrics::page }];
 
 /// Writes all pages; with `check`, only says which are not what the code says, as an error.
 pub(crate) fn docs(check: bool) -> Result<()> {

@@ -198,3 +198,14 @@ fn aliases_cannot_stand_for_more_than_fits() {
     let error = JobSpec::parse(&bomb).unwrap_err().to_string();
     assert_eq!(error, "line 7: more than 500000 values, aliases counted as what they stand for");
 }
+
+#[test]
+fn patterns_keep_their_cause() {
+    let errors = JobSpec::parse(&job("images: 'a/[b'")).unwrap_err();
+    assert!(
+        errors.to_string().starts_with("line 1: images: given `\"a/[b\"`; allowed is a pattern of *, ?, ")
+    );
+    let pattern = std::error::Error::source(&errors[0].kind).expect("why it is no pattern");
+    let cause = pattern.source().expect("why it is no glob");
+    assert!(cause.downcast_ref::<globset::Error>().is_some(), "{pattern:?}");
+}

@@ -17,7 +17,7 @@ section! {
     pub struct Decide: "decide" (scope) {
         /// The rule, with a value for every class; the background's own is never used.
         ..pub rule: Rule = implied(false, false, scope);
-        /// The class of pixels that are nothing else; `None` where classes do not exclude each other.
+        /// The class of pixels that are nothing else; there is none where classes do not exclude each other.
         apart pub background: Option<usize> = scope.background, BackgroundClass, unset = "the first class";
         /// Regions of fewer pixels are taken out, px: one number, or one per class by name; 0 keeps all.
         pub min_area as min_area_px: Vec<u64> = vec![0; scope.classes.len()], Areas;

@@ -12,8 +12,7 @@ use super::table::Shape;
 section! {
     /// The images of a job.
     pub struct Images: "images" (_) derive [Eq] {
-        /// Where they are: a glob, a folder, a CSV file (`image_id,path[,tags]`), or `s3://bucket/prefix`; see
-        /// [`Images::source`].
+        /// Where they are: a glob, a folder, a CSV file (`image_id,path[,tags]`), or `s3://bucket/prefix`.
         pub from: String = String::new(), Paths(FROM), required = FROM.allowed;
         /// Which of their bands the job uses, counted from 0; all of them if not given.
         pub bands: Option<Vec<u16>> = None, Maybe(Bands { distinct: true });

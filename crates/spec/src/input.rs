@@ -18,7 +18,7 @@ section! {
         pub color as reversed: bool = false, Words(&[("rgb", false), ("bgr", true)]);
         /// Factor on sample values. `auto` hangs on the image's depth: 1/255 for 8 bits, 1/65535 for 16 bits, 1 for
         /// floats.
-        pub scale: Option<f64> = None, AutoOr(Double(SCALE));
+        pub scale: Option<f64> = None, AutoOr(Double(SCALE), "`auto`, or a number above 0");
         /// What follows the scale.
         ..pub normalise: Normalise = Normalise::Fixed { mean: vec![0.0], std: vec![1.0] };
         /// Which of the job's bands the model sees, counted from 0, in this order; all of them if not given.

@@ -21,9 +21,10 @@ use marquetry_ensemble::{Labelling, Space};
 use serde::{Serialize, Serializer};
 
 section! {
-    /// A job as it was asked for, with every default filled in.
+    /// A job: its images, its models, how their scores become labels, and what it hands back.
     ///
-    /// Paths stay as they were written. It serialises as a job file of the same meaning.
+    /// Every default is filled in, and paths stay as they were written. It serialises as a job file of the same
+    /// meaning.
     pub struct JobSpec: "job" (scope) {
         /// The version of this form: 1.
         constant version, Version, required = "1";

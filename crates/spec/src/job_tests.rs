@@ -123,6 +123,20 @@ members:
     assert_eq!((c.window.mode, c.window.size, c.scale), (WindowMode::Whole, Size::square(256), 1.0));
 }
 
+/// A layer in which the whole image is seen says nothing of sliding windows: above it the preset's hold.
+#[test]
+fn windows_that_slide_again_start_from_the_preset() {
+    let spec = parsed(
+        "preset: monai
+defaults: {window: {mode: whole, size: 64}}
+members: [{onnx: a}, {onnx: b, window: {mode: slide, edges: pad}}]",
+    );
+    assert_eq!(spec.members[0].window.mode, WindowMode::Whole);
+    let s = slide(&spec, 1);
+    assert_eq!((s.spacing, s.edges), (Spacing::Overlap([0.25; 2]), Edges::Pad));
+    assert_eq!((spec.members[1].window.size, s.fill.padding), (Size::square(64), Padding::Constant));
+}
+
 /// Whole numbers stay whole: in floats, 10 · (1 − 0.9) is less than 1 and 100 · (1 − 0.9) less than 10.
 #[test]
 fn strides_follow_monai_without_rounding_surprises() {

@@ -213,8 +213,8 @@ impl<K: ReadKind> ReadKind for Maybe<K> {
     }
 }
 
-/// `auto`, which is none, or a value.
-pub(super) struct AutoOr<K>(pub(super) K);
+/// `auto`, which is none, or a value; both of them in words.
+pub(super) struct AutoOr<K>(pub(super) K, pub(super) &'static str);
 
 impl<K: Kind> Kind for AutoOr<K> {
     type Value = Option<K::Value>;
@@ -224,7 +224,8 @@ impl<K: Kind> Kind for AutoOr<K> {
     }
 
     fn shape(&self) -> Shape {
-        Shape::AnyOf(vec![Shape::Words(vec!["auto"]), self.0.shape()])
+        let either = Shape::AnyOf(vec![Shape::Words(vec!["auto"]), self.0.shape()]);
+        Shape::Described(self.1, Box::new(either))
     }
 }
 

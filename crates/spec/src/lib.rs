@@ -52,6 +52,8 @@ mod window;
 
 #[cfg(test)]
 mod broken_tests;
+#[cfg(test)]
+mod table_tests;
 
 pub use classes::Class;
 pub use decide::{Connectivity, Decide};

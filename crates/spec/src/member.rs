@@ -27,7 +27,7 @@ section! {
         /// Factor on both sides of an image before windows are laid over it; not with `window.mode: whole`.
         pub scale: f64 = 1.0, Double(FACTOR);
         /// Windows in one run of the model; `auto` lets the worker choose.
-        pub batch: Option<u32> = None, AutoOr(Whole::<u32>::new(1, 4096));
+        pub batch: Option<u32> = None, AutoOr(Whole::<u32>::new(1, 4096), "`auto`, or a whole number from 1 to 4096");
         /// Tags of all its models; they come before those of the same key that a model's name says.
         pub tags: BTreeMap<String, String> = BTreeMap::new(), Tags;
         /// How pixels become its input.
@@ -74,7 +74,7 @@ impl ReadKind for MemberDefaults {
 /// What holds for members that say nothing themselves: the job's own `defaults` over the standard.
 pub(super) fn read_defaults(at: Option<&At<'_>>, scope: &Scope<'_>) -> MemberSpec {
     let standard = MemberSpec::standard(scope);
-    at.map_or_else(|| standard.clone(), |at| standard.over_fields(&at.fields(&SHARED).as_layer(), scope))
+    at.map_or_else(|| standard.clone(), |at| standard.over_fields(&at.fields(&SHARED).into_layer(), scope))
 }
 
 /// All members of a job.

@@ -21,9 +21,14 @@ pub(super) fn shown(node: &Node) -> String {
         Value::Plain(text) => return format!("`{}`", shortened(text)),
         _ => {}
     }
+    format!("`{}`", shortened(&on_one_line(node)))
+}
+
+/// The value on one line, whole.
+pub(super) fn on_one_line(node: &Node) -> String {
     let mut text = String::new();
     flow(node, &mut text);
-    format!("`{}`", shortened(&text))
+    text
 }
 
 fn shortened(text: &str) -> String {

@@ -305,7 +305,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The same as one of several layers: nothing is needed in it.
-    pub(super) fn as_layer(mut self) -> Self {
+    pub(super) fn into_layer(mut self) -> Self {
         self.layer = true;
         self
     }

@@ -2,24 +2,38 @@
 
 use super::job::JobSpec;
 use super::node::Node;
-use super::print::to_yaml;
+use super::preset::{Defaults, PRESETS};
+use super::print::on_one_line;
 use super::read::{one_of, whole_number};
+use super::scope::Scope;
 use super::section::Section;
+use super::settings::Merge;
 use super::table::{Case, CrossCheck, Key, Shape, Table, Unset};
+use super::tta::Tta;
+use super::window::{Window, WindowMode};
 
 /// Every key of a job file in Markdown: for each section a table with the type, default and meaning of its keys, and
-/// what these can only get wrong together. Headings are of the second level.
+/// what these can only get wrong together; then what presets change. Headings are of the second level.
 pub fn reference() -> String {
-    let job = JobSpec::table();
-    let mut sections = vec![Place { table: &job, paths: vec![String::new()] }];
-    below(&job, "", &mut sections);
-    sections.iter().map(Place::page).collect::<Vec<_>>().join("\n")
+    format!("{}\n{}", of(&JobSpec::table()), presets())
+}
+
+/// The pages of a section and of all sections below it.
+pub(super) fn of(table: &Table) -> String {
+    places(table).iter().map(Place::page).collect::<Vec<_>>().join("\n")
+}
+
+/// A section and all sections below it, each once.
+pub(super) fn places(table: &Table) -> Vec<Place<'_>> {
+    let mut places = vec![Place { table, paths: vec![String::new()] }];
+    below(table, "", &mut places);
+    places
 }
 
 /// A section and the paths of keys that lead to it.
-struct Place<'a> {
-    table: &'a Table,
-    paths: Vec<String>,
+pub(super) struct Place<'a> {
+    pub(super) table: &'a Table,
+    pub(super) paths: Vec<String>,
 }
 
 /// Adds the sections below one, each once with all its paths.
@@ -46,19 +60,19 @@ fn inside<'a>(shape: &'a Shape, path: String, found: &mut Vec<(&'a Table, String
         Shape::List { item, .. } => inside(item, format!("{path}[]"), found),
         Shape::MapOf(what, value) => inside(value, format!("{path}.<{what}>"), found),
         Shape::AnyOf(shapes) => shapes.iter().for_each(|shape| inside(shape, path.clone(), found)),
+        Shape::Described(_, shape) => inside(shape, path, found),
         _ => {}
     }
 }
 
 impl Place<'_> {
     fn page(&self) -> String {
-        let Table { about, keys, checks, .. } = self.table;
+        let Table { name, about, keys, checks } = self.table;
         let rows: String = keys.iter().map(row).collect();
-        let rules: String =
-            checks.iter().map(|check| format!("- {}\n", rule(check))).collect::<Vec<_>>().concat();
+        let rules: String = checks.iter().map(|check| format!("- {}\n", rule(check))).collect();
         let rules = if rules.is_empty() { rules } else { format!("\n{rules}") };
         format!(
-            "## {}\n\n{}\n\n| key | value | default | meaning |\n| --- | --- | --- | --- |\n{rows}{rules}",
+            "<a id=\"{name}\"></a>\n\n## {}\n\n{}\n\n| key | value | default | meaning |\n| --- | --- | --- | --- |\n{rows}{rules}",
             self.heading(),
             plain(about)
         )
@@ -87,9 +101,8 @@ fn row(key: &Key) -> String {
     let default = match &key.unset {
         Unset::Required => "required".to_owned(),
         Unset::Described(words) => (*words).to_owned(),
-        Unset::Value(_) if matches!(key.shape, Shape::Section(_)) => "see below".to_owned(),
-        Unset::Value(node) => format!("`{}`", to_yaml(node).trim_end()),
-        Unset::Nothing if matches!(key.shape, Shape::Section(_)) => "see below".to_owned(),
+        Unset::Value(_) | Unset::Nothing if matches!(key.shape, Shape::Section(_)) => "see there".to_owned(),
+        Unset::Value(node) => format!("`{}`", on_one_line(node)),
         Unset::Nothing => "none".to_owned(),
     };
     let cells = [format!("`{}`", key.name), described(&key.shape), default, plain(&key.about)];
@@ -113,8 +126,9 @@ fn described(shape: &Shape) -> String {
             format!("{}, or `[y, x]`", described(&shapes[0]))
         }
         Shape::AnyOf(shapes) => shapes.iter().map(described).collect::<Vec<_>>().join("; or "),
-        Shape::OneOf(_) => "a map with one of the outputs below".to_owned(),
-        Shape::Section(_) => "a map, see below".to_owned(),
+        Shape::OneOf(_) => "a map, one of those below".to_owned(),
+        Shape::Section(table) => format!("a [map](#{})", table.name),
+        Shape::Described(words, _) => (*words).to_owned(),
     }
 }
 
@@ -144,7 +158,7 @@ fn rule(check: &CrossCheck) -> String {
 }
 
 fn case_code((key, word): Case) -> String {
-    format!("`{key}: {}`", to_yaml(&Node::from(word)).trim_end())
+    format!("`{key}: {}`", on_one_line(&Node::from(word)))
 }
 
 fn all_of(keys: &[&str]) -> String {
@@ -160,6 +174,35 @@ fn plain(about: &str) -> String {
     about.replace("[`", "`").replace("`]", "`")
 }
 
-#[cfg(test)]
-#[path = "reference_tests.rs"]
-mod tests;
+/// What each preset changes of the defaults above.
+fn presets() -> String {
+    let changes = |preset| {
+        Scope::documented(|scope| {
+            let (standard, changed) = (Defaults::of(None), Defaults::of(preset));
+            let window =
+                |slide| Window { mode: WindowMode::Slide(slide), ..Window::standard(scope) }.entries(scope);
+            let tta = |of: &Defaults| {
+                let space = of.view_space.unwrap_or(of.merge);
+                Tta { views: of.views.clone(), space, ..Tta::standard(scope) }.entries(scope)
+            };
+            let merge = |space| Merge { space }.entries(scope);
+            [
+                differences("window", &window(standard.slide), &window(changed.slide)),
+                differences("tta", &tta(&standard), &tta(&changed)),
+                differences("merge", &merge(standard.merge), &merge(changed.merge)),
+            ]
+            .concat()
+        })
+    };
+    let row = |&(name, preset): &(&str, _)| format!("| `{name}` | {} |\n", changes(Some(preset)).join(", "));
+    let rows: String = PRESETS.iter().map(row).collect();
+    format!(
+        "## Presets\n\nWhat `preset` changes of the defaults above.\n\n| preset | defaults |\n| --- | --- |\n{rows}"
+    )
+}
+
+/// The entries of `changed` that are not those of `standard`, as they would be written in a section.
+fn differences(section: &str, standard: &[(&str, Node)], changed: &[(&str, Node)]) -> Vec<String> {
+    let differ = changed.iter().filter(|entry| !standard.contains(entry));
+    differ.map(|(key, node)| format!("`{section}.{key}: {}`", on_one_line(node))).collect()
+}

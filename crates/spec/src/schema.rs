@@ -11,10 +11,16 @@ use serde_json::{Map, Value, json};
 /// What hangs on several fields at once (class names, weights that are all zero, margins wider than the window) is
 /// checked by [`JobSpec::parse`](super::JobSpec::parse) alone, but for what words alone decide.
 pub fn schema() -> Value {
+    let mut schema = of(&JobSpec::table());
+    schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
+    schema["title"] = json!("Marquetry job");
+    schema
+}
+
+/// The schema of a section, with those of all sections below it.
+pub(super) fn of(table: &Table) -> Value {
     let mut sections = Sections::default();
-    let mut schema = sections.map(&JobSpec::table());
-    schema.insert("$schema".to_owned(), json!("https://json-schema.org/draft/2020-12/schema"));
-    schema.insert("title".to_owned(), json!("Marquetry job"));
+    let mut schema = sections.map(table);
     schema.insert("$defs".to_owned(), Value::Object(sections.0));
     Value::Object(schema)
 }
@@ -96,6 +102,7 @@ impl Sections {
                 json!({"oneOf": tables.iter().map(|table| self.refer(table)).collect::<Vec<_>>()})
             }
             Shape::Section(table) => self.refer(table),
+            Shape::Described(_, shape) => self.shape(shape),
         }
     }
 }

@@ -14,7 +14,7 @@ section! {
     /// How windows and members are merged.
     pub(super) struct Merge: "merge" (_) {
         /// The space in which windows and members are merged.
-        space: Space = Space::Probabilities, Words(&SPACES);
+        pub(super) space: Space = Space::Probabilities, Words(&SPACES);
     }
 }
 

@@ -73,6 +73,8 @@ pub(super) enum Shape {
     /// Just one of these sections.
     OneOf(Vec<Table>),
     Section(Table),
+    /// A shape whose own words would be clumsy.
+    Described(&'static str, Box<Shape>),
 }
 
 impl Shape {
@@ -189,7 +191,8 @@ fn holds((key, word): Case, entries: &[(&'static str, Node)]) -> bool {
     entries.iter().any(|(name, node)| *name == key && word.is(node))
 }
 
-/// The text of a document comment: its lines as one.
+/// The text of a document comment: the lines of its first paragraph as one.
 pub(super) fn about(lines: &[&str]) -> String {
-    lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ")
+    let lines = lines.iter().map(|line| line.trim());
+    lines.take_while(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
