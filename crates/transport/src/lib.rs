@@ -1,7 +1,8 @@
 //! What the three roles speak through: a queue of small messages and a store of objects.
 //!
 //! Two small traits, [`TaskQueue`] and [`ObjectStore`]. One machine is served by [`MemoryQueue`] and
-//! [`FolderStore`], several by [`KafkaQueue`] and [`S3Store`]. Every body passes the same contract suite (module `contract`).
+//! [`FolderStore`], several by `KafkaQueue` (feature `kafka`) and `S3Store` (feature `s3`). Every body passes the same
+//! contract suite (module `contract`). A build without `s3` knows what an `s3://` URI is, and refuses it in words.
 //!
 //! This crate must not know: jobs, images, scores. Payloads are bytes to it.
 
@@ -12,6 +13,7 @@ mod consume;
 pub mod contract;
 mod files;
 mod folder;
+#[cfg(feature = "kafka")]
 mod kafka;
 mod known;
 mod memory;
@@ -19,7 +21,12 @@ mod metered;
 mod patient;
 mod queue;
 mod remote;
+#[cfg(feature = "s3")]
 mod s3;
+#[cfg(not(feature = "s3"))]
+#[path = "s3_absent.rs"]
+mod s3;
+mod s3_options;
 mod store;
 mod stores;
 pub mod uri;
@@ -28,6 +35,7 @@ pub use cache::{CacheOptions, LocalFile};
 pub use consume::{Drain, consume};
 pub use files::{FileError, FileStat, Files, Listed};
 pub use folder::FolderStore;
+#[cfg(feature = "kafka")]
 pub use kafka::{GroupProtocol, KafkaOptions, KafkaQueue};
 pub use known::Known;
 pub use memory::MemoryQueue;
@@ -35,6 +43,9 @@ pub use metered::MeteredStore;
 pub use patient::PatientStore;
 pub use queue::{Delivery, Feed, QueueError, Subscription, TaskQueue, Topic};
 pub use remote::RemoteFile;
-pub use s3::{S3, S3_LOG_FILTER, S3Credentials, S3Options, S3Store};
+pub use s3::S3;
+#[cfg(feature = "s3")]
+pub use s3::S3Store;
+pub use s3_options::{S3_LOG_FILTER, S3Credentials, S3Options};
 pub use store::{ObjectMeta, ObjectStore, StoreError, StoreErrorKind};
 pub use stores::Stores;
