@@ -1,8 +1,8 @@
-//! `cargo xtask docs`: the pages that are made from the code.
+//! The pages of docs/ that are made from the code.
 
 mod metrics;
 
-use crate::tools::root;
+use crate::root;
 use anyhow::{Context, Result, bail};
 use std::fs;
 
