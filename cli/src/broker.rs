@@ -56,6 +56,7 @@ fn topic_prefix(text: &str) -> Result<String, String> {
 }
 
 #[cfg(not(feature = "kafka"))]
+#[expect(clippy::unused_async, clippy::unused_self, reason = "called as where there is a client")]
 impl Broker {
     /// Refuses: there is nothing to connect with.
     pub(crate) async fn connect(&self) -> Result<Arc<dyn TaskQueue>, Fatal> {
@@ -66,7 +67,10 @@ impl Broker {
 /// What a command that needs a broker says in a build without Kafka's client.
 #[cfg(not(feature = "kafka"))]
 pub(crate) fn absent() -> Fatal {
-    Fatal::new(Exit::BadConfig, "this build of Marquetry has no Kafka client; build it with the feature `kafka`")
+    Fatal::new(
+        Exit::BadConfig,
+        "this build of Marquetry has no Kafka client; build it with the feature `kafka`",
+    )
 }
 
 #[cfg(feature = "kafka")]
