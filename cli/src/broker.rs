@@ -56,7 +56,7 @@ fn topic_prefix(text: &str) -> Result<String, String> {
 }
 
 #[cfg(not(feature = "kafka"))]
-#[expect(clippy::unused_async, clippy::unused_self, reason = "called as where there is a client")]
+#[expect(clippy::unused_async, reason = "called as where there is a client")]
 impl Broker {
     /// Refuses: there is nothing to connect with.
     pub(crate) async fn connect(&self) -> Result<Arc<dyn TaskQueue>, Fatal> {

@@ -55,6 +55,10 @@ impl Stores {
     ///
     /// # Errors
     /// As there, and when the bucket is away, is not there or may not be looked into.
+    #[cfg_attr(
+        not(feature = "s3"),
+        expect(clippy::unused_async, reason = "a client would wait for an answer")
+    )]
     pub async fn open_now(&self, uri: &str) -> Result<Arc<dyn ObjectStore>, StoreError> {
         #[cfg(feature = "s3")]
         if let Location::S3(place) = location(uri)? {
