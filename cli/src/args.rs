@@ -48,6 +48,14 @@ enum Command {
     Schema,
 }
 
+#[cfg(not(feature = "kafka"))]
+impl Command {
+    /// Whether it speaks with a broker.
+    const fn needs_broker(&self) -> bool {
+        matches!(self, Self::Coordinate(_) | Self::Worker(_) | Self::Aggregate(_) | Self::Retry(_))
+    }
+}
+
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
@@ -254,6 +262,8 @@ pub(crate) fn run() -> ExitCode {
         &format!("warn,ort=error,{}", marquetry_transport::S3_LOG_FILTER),
     );
     let result = match cli.command {
+        #[cfg(not(feature = "kafka"))]
+        command if command.needs_broker() => Err(crate::broker::absent()),
         Command::Run(args) => crate::run::run(&args),
         Command::Coordinate(args) => crate::coordinate::run(&args),
         Command::Worker(args) => crate::worker::run(&args),

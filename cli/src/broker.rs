@@ -2,7 +2,9 @@
 
 use crate::exit::{Exit, Fatal};
 use clap::{Args, ValueEnum};
-use marquetry_transport::{GroupProtocol, KafkaOptions, KafkaQueue, QueueError, TaskQueue};
+#[cfg(feature = "kafka")]
+use marquetry_transport::{GroupProtocol, KafkaOptions, KafkaQueue};
+use marquetry_transport::{QueueError, TaskQueue};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -53,6 +55,25 @@ fn topic_prefix(text: &str) -> Result<String, String> {
     Err("1 to 200 of the characters a-z A-Z 0-9 . _ - are allowed".into())
 }
 
+#[cfg(not(feature = "kafka"))]
+#[expect(clippy::unused_async, reason = "called as where there is a client")]
+impl Broker {
+    /// Refuses: there is nothing to connect with.
+    pub(crate) async fn connect(&self) -> Result<Arc<dyn TaskQueue>, Fatal> {
+        Err(absent())
+    }
+}
+
+/// What a command that needs a broker says in a build without Kafka's client.
+#[cfg(not(feature = "kafka"))]
+pub(crate) fn absent() -> Fatal {
+    Fatal::new(
+        Exit::BadConfig,
+        "this build of Marquetry has no Kafka client; build it with the feature `kafka`",
+    )
+}
+
+#[cfg(feature = "kafka")]
 impl Broker {
     /// Connects.
     pub(crate) async fn connect(&self) -> Result<Arc<dyn TaskQueue>, Fatal> {

@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 BUCKET = os.environ.get("BUCKET", "marquetry")
 PREFIX = "demo"
 MODELS = pathlib.Path(os.environ.get("MODELS", "/demo/models"))
-XTASK = os.environ.get("XTASK", "xtask")
+PAINTER = os.environ.get("PAINTER", "marquetry-devtools")
 # The seeds are those of `cargo xtask demo`: no training picture was painted with them.
 SETS = [
     ("small", ["--count", "24", "--seed", "2", "--size", "384x384"]),
@@ -42,7 +42,7 @@ def main() -> None:
         files = {f"{PREFIX}/models/{path.name}": path for path in sorted(MODELS.glob("*.onnx"))}
         for name, options in SETS:
             out = pathlib.Path(folder, name)
-            subprocess.run([XTASK, "scenes", "--folds", "0", "--out", out, *options], check=True)
+            subprocess.run([PAINTER, "scenes", "--folds", "0", "--out", out, *options], check=True)
             for path in sorted(out.glob("images/*.png")):
                 files[f"{PREFIX}/images/{name}/{path.name}"] = path
         for key, path in files.items():

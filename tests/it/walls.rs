@@ -105,7 +105,7 @@ fn crates_know_only_what_they_may() {
         let users: Vec<_> =
             known.iter().filter(|(_, d)| d.contains(library)).map(|(p, _)| p.as_str()).collect();
         assert!(
-            users.iter().all(|u| [home, "xtask"].contains(u)),
+            users.iter().all(|u| [home, "marquetry-devtools", "xtask"].contains(u)),
             "{library} belongs in {home}, not in {users:?}"
         );
     }
@@ -118,6 +118,46 @@ fn tiff_is_read_by_one_parser() {
     let known = dependencies();
     let users: Vec<_> = known.iter().filter(|(_, d)| d.contains("tiff")).map(|(p, _)| p).collect();
     assert!(users.is_empty(), "tiff is for tests alone, not for {users:?}");
+}
+
+/// What is built for a first look has nothing in it that only a cluster needs.
+#[test]
+fn a_build_without_services_has_no_clients_of_them() {
+    let packages = |options: &[&str]| -> BTreeSet<String> {
+        let output = Command::new(env!("CARGO"))
+            .args(["tree", "--offline", "--prefix", "none", "--edges", "normal,build"])
+            .args(["--package", "marquetry-cli"])
+            .args(options)
+            .current_dir(root())
+            .output()
+            .expect("cargo runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).expect("cargo tree is UTF-8");
+        text.lines().filter_map(|line| Some(line.split_once(' ')?.0.to_owned())).collect()
+    };
+    let clients = |packages: &BTreeSet<String>| -> Vec<String> {
+        let heavy =
+            ["rdkafka", "rdkafka-sys", "openssl-sys", "openssl-src", "rustls", "ring", "nvml-wrapper"];
+        let client = |name: &&String| name.starts_with("aws-") || heavy.contains(&name.as_str());
+        packages.iter().filter(client).cloned().collect()
+    };
+    let with_tools = ["--package", "marquetry-devtools", "--no-default-features"];
+    assert_eq!(clients(&packages(&with_tools)), Vec::<String>::new());
+    let all = clients(&packages(&[]));
+    for client in ["rdkafka", "openssl-sys", "aws-sdk-s3", "nvml-wrapper"] {
+        assert!(all.iter().any(|name| name == client), "{client} is in what is released, not only {all:?}");
+    }
+    // Where the system has none, `vendored-openssl` builds it.
+    assert!(!all.iter().any(|name| name == "openssl-src"), "{all:?}");
+    assert_eq!(clients(&packages(&["--no-default-features", "--features", "gpu-metrics"])), ["nvml-wrapper"]);
+}
+
+/// `cargo xtask` is compiled before it can begin, in silence.
+#[test]
+fn xtask_itself_is_light() {
+    let heavy: Vec<_> =
+        dependencies()["xtask"].iter().filter(|name| name.starts_with("marquetry-")).cloned().collect();
+    assert!(heavy.is_empty(), "{heavy:?} belong in xtask/devtools");
 }
 
 /// Client libraries of services are named in one place each.

@@ -1,7 +1,7 @@
 //! `cargo xtask chaos`: storms over clusters, for as long as one likes.
 
 use crate::checks::test_with;
-use crate::tools::cargo;
+use crate::tools::{cargo, workspace};
 use anyhow::Result;
 
 /// The test that is one storm on a folder and one on S3.
@@ -20,7 +20,7 @@ pub(crate) struct Chaos {
 impl Chaos {
     pub(crate) fn run(&self) -> Result<()> {
         let mut storms = cargo();
-        storms.args(["test", "--workspace", "--test", "it", "--", STORM, "--nocapture"]);
+        storms.arg("test").args(workspace()).args(["--test", "it", "--", STORM, "--nocapture"]);
         storms.env("MARQUETRY_CHAOS_MINUTES", self.minutes.to_string());
         if let Some(seed) = self.seed {
             storms.env("MARQUETRY_SEED", seed.to_string());

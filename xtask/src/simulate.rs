@@ -1,7 +1,7 @@
 //! `cargo xtask simulate`: how far one coordinator goes.
 
 use crate::services::Services;
-use crate::tools::{cargo, run};
+use crate::tools::{cargo, openssl, run};
 use anyhow::Result;
 
 /// How large the simulated job is.
@@ -20,12 +20,13 @@ pub(crate) struct Simulate {
 
 impl Simulate {
     pub(crate) fn run(&self) -> Result<()> {
-        let program = ["--quiet", "--release", "--package", "marquetry-tests", "--example", "simulate"];
+        let program = ["--release", "--package", "marquetry-tests", "--example", "simulate"];
         // Built before the broker runs, so that the two do not wait for each other.
-        run(cargo().arg("build").args(program))?;
+        eprintln!("building the simulation with all optimisations (the first time some minutes)");
+        run(cargo().arg("build").args(program).args(openssl("marquetry-tests")))?;
         let services = Services::start()?;
         let mut simulate = cargo();
-        simulate.arg("run").args(program).args([
+        simulate.args(["run", "--quiet"]).args(program).args(openssl("marquetry-tests")).args([
             "--",
             "--tasks",
             &self.tasks.to_string(),

@@ -91,9 +91,22 @@ pub(crate) fn pip_install(packages: &[&str], folder: &Path) -> Result<()> {
     .context("Python 3.11 or newer with pip is needed (Debian: apt-get install python3 python3-pip)")
 }
 
-/// Builds the binary with all optimisations, and says where it is.
-pub(crate) fn release_binary() -> Result<PathBuf> {
-    run(cargo().args(["build", "--quiet", "--release", "--package", "marquetry-cli"]))?;
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    Ok(target.join("release").join("marquetry"))
+/// Where cargo puts what it builds.
+pub(crate) fn target() -> PathBuf {
+    root().join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
+}
+
+/// What every build of the whole workspace is told, so that all of them are the same build.
+pub(crate) fn workspace() -> Vec<String> {
+    [vec!["--workspace".to_owned()], openssl("marquetry-cli")].concat()
+}
+
+/// Options for a build of a package with Kafka's client. That is linked with the system's OpenSSL; where there is none to
+/// build with, OpenSSL is built along, which takes minutes and works on any machine.
+pub(crate) fn openssl(package: &str) -> Vec<String> {
+    let mut pkg_config = Command::new("pkg-config");
+    if pkg_config.args(["--exists", "openssl"]).status().is_ok_and(|status| status.success()) {
+        return Vec::new();
+    }
+    vec!["--features".to_owned(), format!("{package}/vendored-openssl")]
 }

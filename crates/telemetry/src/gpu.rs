@@ -4,10 +4,14 @@ use crate::labels::Device;
 use crate::metrics::Metrics;
 use nvml_wrapper::Nvml;
 use std::ffi::OsStr;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// What the driver installs, on Linux under this name in containers too.
 const LIBRARY: &str = if cfg!(windows) { "nvml.dll" } else { "libnvidia-ml.so.1" };
+
+/// How long a scrape waits for the driver before it goes without.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The driver's library, once it was looked for.
 enum Driver {
@@ -17,9 +21,10 @@ enum Driver {
 }
 
 /// Reads the memory of all GPUs.
+#[derive(Clone)]
 pub(crate) struct GpuMemory {
     library: &'static str,
-    driver: Mutex<Driver>,
+    driver: Arc<Mutex<Driver>>,
 }
 
 impl GpuMemory {
@@ -29,12 +34,21 @@ impl GpuMemory {
     }
 
     fn in_library(library: &'static str) -> Self {
-        Self { library, driver: Mutex::new(Driver::Unknown) }
+        Self { library, driver: Arc::new(Mutex::new(Driver::Unknown)) }
+    }
+
+    /// [`sample`](Self::sample) on a thread of its own, for as long as a scrape may take.
+    pub(crate) async fn sample_in_time(&self, metrics: &Metrics) {
+        let (gpus, metrics) = (self.clone(), metrics.clone());
+        let sample = tokio::task::spawn_blocking(move || gpus.sample(&metrics));
+        if tokio::time::timeout(TIMEOUT, sample).await.is_err() {
+            tracing::warn!("the GPU driver does not answer");
+        }
     }
 
     /// Writes what all GPUs use and have into the metrics; nothing when there is none. Blocks for milliseconds, the first
     /// time for as long as the driver needs to wake the devices.
-    pub(crate) fn sample(&self, metrics: &Metrics) {
+    fn sample(&self, metrics: &Metrics) {
         // A driver can hang. Whoever comes while it does shall not hang too, and reads the last values.
         let Ok(mut driver) = self.driver.try_lock() else { return };
         if matches!(*driver, Driver::Unknown) {

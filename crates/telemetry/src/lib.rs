@@ -16,6 +16,7 @@
 
 mod description;
 mod family;
+#[cfg(feature = "gpu-metrics")]
 mod gpu;
 mod health;
 mod labels;

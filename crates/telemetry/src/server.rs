@@ -1,5 +1,6 @@
 //! What a cluster asks a process over HTTP: `/metrics`, `/healthz`, `/readyz`.
 
+#[cfg(feature = "gpu-metrics")]
 use crate::gpu::GpuMemory;
 use crate::health::Health;
 use crate::metrics::Metrics;
@@ -9,7 +10,6 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
@@ -17,9 +17,6 @@ use tokio::task::JoinHandle;
 
 /// Prometheus' text format, as its own client libraries announce it.
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
-
-/// How long a scrape waits for the GPU driver before it goes without.
-const GPU_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long [`Server::stop`] waits for answers under way.
 const STOP_PATIENCE: Duration = Duration::from_secs(1);
@@ -75,7 +72,8 @@ impl Server {
 struct Shown {
     metrics: Metrics,
     health: Health,
-    gpus: Arc<GpuMemory>,
+    #[cfg(feature = "gpu-metrics")]
+    gpus: GpuMemory,
     /// When the last answered scrape had begun.
     scraped: watch::Sender<Option<Instant>>,
 }
@@ -96,7 +94,13 @@ pub async fn serve(address: &str, metrics: Metrics, health: Health) -> Result<Se
         .route("/metrics", get(metrics_page))
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(ready_page))
-        .with_state(Shown { metrics, health, gpus: Arc::new(GpuMemory::new()), scraped: scrapes });
+        .with_state(Shown {
+            metrics,
+            health,
+            #[cfg(feature = "gpu-metrics")]
+            gpus: GpuMemory::new(),
+            scraped: scrapes,
+        });
     let (stop, stopped) = oneshot::channel::<()>();
     let running = tokio::spawn(async move {
         let serving = axum::serve(listener, routes).with_graceful_shutdown(async {
@@ -112,11 +116,8 @@ pub async fn serve(address: &str, metrics: Metrics, health: Health) -> Result<Se
 
 async fn metrics_page(State(shown): State<Shown>) -> impl IntoResponse {
     let begun = Instant::now();
-    let (gpus, metrics) = (shown.gpus, shown.metrics.clone());
-    let sample = tokio::task::spawn_blocking(move || gpus.sample(&metrics));
-    if tokio::time::timeout(GPU_PATIENCE, sample).await.is_err() {
-        tracing::warn!("the GPU driver does not answer");
-    }
+    #[cfg(feature = "gpu-metrics")]
+    shown.gpus.sample_in_time(&shown.metrics).await;
     let text = shown.metrics.exposition();
     shown.scraped.send_replace(Some(begun));
     ([(header::CONTENT_TYPE, TEXT_FORMAT)], text)

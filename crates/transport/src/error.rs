@@ -120,13 +120,21 @@ pub(crate) struct RequestError {
     /// What was found and what to do, with the endpoint.
     pub(crate) reason: String,
     /// The HTTP status; 0 if no store has answered.
+    #[cfg(feature = "s3")]
     pub(crate) status: u16,
     cause: Option<Cause>,
 }
 
 impl RequestError {
     pub(crate) fn new(kind: StoreErrorKind, reason: impl Into<String>) -> Self {
-        Self { kind, class: kind.class(), reason: reason.into(), status: 0, cause: None }
+        Self {
+            kind,
+            class: kind.class(),
+            reason: reason.into(),
+            #[cfg(feature = "s3")]
+            status: 0,
+            cause: None,
+        }
     }
 
     /// A failure of this machine's disk.
@@ -150,6 +158,7 @@ impl RequestError {
         Self { reason, ..self }
     }
 
+    #[cfg(feature = "s3")]
     pub(crate) fn with_status(self, status: u16) -> Self {
         Self { status, ..self }
     }
@@ -159,6 +168,7 @@ impl RequestError {
     }
 
     /// Whether bytes were asked for that the object does not have.
+    #[cfg(feature = "s3")]
     pub(crate) const fn is_beyond_the_end(&self) -> bool {
         self.status == 416
     }

@@ -2,7 +2,9 @@
 
 use crate::StoreErrorKind;
 use crate::error::RequestError;
-use backon::{ConstantBuilder, ExponentialBuilder};
+#[cfg(feature = "kafka")]
+use backon::ConstantBuilder;
+use backon::ExponentialBuilder;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -20,6 +22,7 @@ pub(crate) fn growing_pauses() -> ExponentialBuilder {
 }
 
 /// Equal pauses without an end, for what is asked of a client library that has back-off of its own.
+#[cfg(feature = "kafka")]
 pub(crate) fn even_pauses(pause: Duration) -> ConstantBuilder {
     ConstantBuilder::new().with_delay(pause).without_max_times()
 }

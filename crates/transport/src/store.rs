@@ -22,6 +22,7 @@ pub struct Version(String);
 
 impl Version {
     /// A version by the name that a store has for it.
+    #[cfg(feature = "s3")]
     pub(crate) fn new(name: impl Into<String>) -> Self {
         Self(name.into())
     }
@@ -32,6 +33,7 @@ impl Version {
     }
 
     /// The store's name for it.
+    #[cfg(feature = "s3")]
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }

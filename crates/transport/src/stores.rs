@@ -1,15 +1,17 @@
 //! Stores by their URI.
 
-use crate::s3::{S3, S3Store};
+use crate::s3::S3;
+#[cfg(feature = "s3")]
+use crate::s3::S3Store;
 use crate::uri::Location;
-use crate::{FolderStore, MeteredStore, ObjectStore, RetryingStore, StoreError, StoreErrorKind};
+use crate::{FolderStore, MeteredStore, ObjectStore, StoreError, StoreErrorKind};
 use marquetry_telemetry::Metrics;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 /// For how long requests to a store that is away are made again: an outage of that length costs time and nothing else.
-const RETRY_TIMEOUT: Duration = Duration::from_mins(30);
+#[cfg(feature = "s3")]
+const RETRY_TIMEOUT: std::time::Duration = std::time::Duration::from_mins(30);
 
 /// Opens stores, each once. Their requests are counted, and those of buckets wait while the service is away.
 #[derive(Clone)]
@@ -29,7 +31,7 @@ impl Stores {
     /// asked of a bucket yet.
     ///
     /// # Errors
-    /// When the URI is of another kind, or the folder cannot be made.
+    /// When the URI is of another kind, or of one that this build has no client for, or the folder cannot be made.
     pub fn open(&self, uri: &str) -> Result<Arc<dyn ObjectStore>, StoreError> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(store) = open.get(uri) {
@@ -37,10 +39,13 @@ impl Stores {
         }
         let store: Arc<dyn ObjectStore> = match location(uri)? {
             Location::Local(folder) => self.metered(FolderStore::open(&folder)?),
+            #[cfg(feature = "s3")]
             Location::S3(place) => {
                 let store = S3Store::new(self.s3.clone(), &place);
-                Arc::new(RetryingStore::new(self.metered(store), RETRY_TIMEOUT))
+                Arc::new(crate::RetryingStore::new(self.metered(store), RETRY_TIMEOUT))
             }
+            #[cfg(not(feature = "s3"))]
+            Location::S3(_) => return Err(self.s3.refuse(uri)),
         };
         open.insert(uri.to_owned(), Arc::clone(&store));
         Ok(store)
@@ -50,7 +55,12 @@ impl Stores {
     ///
     /// # Errors
     /// As there, and when the bucket is away, is not there or may not be looked into.
+    #[cfg_attr(
+        not(feature = "s3"),
+        expect(clippy::unused_async, reason = "a client would wait for an answer")
+    )]
     pub async fn open_now(&self, uri: &str) -> Result<Arc<dyn ObjectStore>, StoreError> {
+        #[cfg(feature = "s3")]
         if let Location::S3(place) = location(uri)? {
             S3Store::new(self.s3.clone(), &place).check().await?;
         }

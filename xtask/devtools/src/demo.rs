@@ -1,7 +1,7 @@
-//! `cargo xtask demo`: the main job on generated pictures, and what each step of the ensemble is worth.
+//! The demo: the main job on generated pictures, and what each step of the ensemble is worth.
 
 use crate::scene::{DatasetSpec, write_dataset};
-use crate::tools::{Python, cache, release_binary, root, run};
+use crate::{cache, root, run};
 use anyhow::{Context, Result, bail};
 use marquetry_ensemble::Confusion;
 use marquetry_geometry::Size;
@@ -15,19 +15,16 @@ const LARGE_SEED: u32 = 6;
 const SMALL_COUNT: u32 = 24;
 const CLASSES: usize = 5;
 
-pub(crate) fn demo() -> Result<()> {
-    let python = Python::ready()?;
-    eprintln!("building marquetry with all optimisations (the first time a quarter of an hour on two cores)");
-    let binary = release_binary()?;
+pub(crate) fn demo(binary: &Path) -> Result<()> {
     let pictures = Pictures::painted()?;
 
     eprintln!(
         "\n1. The job demo/job.yaml: 12 members, 2 views, {SMALL_COUNT} small pictures and one of 4,096 × 4,096 px\n"
     );
-    run(python.give_to(Command::new(&binary).arg("run").arg("demo/job.yaml")))?;
+    run(Command::new(binary).arg("run").arg("demo/job.yaml"))?;
 
     eprintln!("\n2. What each step is worth, on the small pictures (mean IoU, higher is better)\n");
-    let table = Table { python: &python, binary: &binary, pictures: &pictures };
+    let table = Table { binary, pictures: &pictures };
     table.print()?;
     eprintln!("\nThe report lies in {}", newest_report()?.display());
     Ok(())
@@ -83,7 +80,6 @@ fn names(folder: &Path) -> Result<Vec<String>> {
 
 /// The table of scores.
 struct Table<'a> {
-    python: &'a Python,
     binary: &'a Path,
     pictures: &'a Pictures,
 }
@@ -132,11 +128,7 @@ impl Table<'_> {
             ),
         )?;
         let mut command = Command::new(self.binary);
-        let output = self
-            .python
-            .give_to(command.arg("run").arg(&job).args(["--format", "json"]))
-            .current_dir(root())
-            .output()?;
+        let output = command.arg("run").arg(&job).args(["--format", "json"]).current_dir(root()).output()?;
         if !output.status.success() {
             bail!("the job for {pattern} failed:\n{}", String::from_utf8_lossy(&output.stderr));
         }

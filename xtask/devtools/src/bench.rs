@@ -1,12 +1,12 @@
-//! `cargo xtask bench`: the whole of Marquetry beside ONNX Runtime and nothing else.
+//! The benchmark: the whole of Marquetry beside ONNX Runtime and nothing else.
 
 use crate::scene::{DatasetSpec, write_dataset};
-use crate::tools::{Python, cache, release_binary, root};
+use crate::{cache, root};
 use anyhow::{Context, Result, bail};
 use marquetry_geometry::Size;
 use serde_json::{Value, json};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const WINDOW: u32 = 512;
@@ -16,24 +16,25 @@ const ROUNDS: usize = 2;
 /// What is measured.
 #[derive(clap::Args)]
 pub(crate) struct Bench {
+    /// The binary.
+    #[arg(long)]
+    marquetry: PathBuf,
     /// Side of the generated image, px.
-    #[arg(long, default_value_t = 4096)]
+    #[arg(long)]
     side: u32,
     /// Members, as a pattern below demo/models.
-    #[arg(long, default_value = "fold{0..2}_seed0_epoch48")]
+    #[arg(long)]
     members: String,
     /// Views: d4, flips, hflip, …; none for the window alone.
-    #[arg(long, default_value = "none")]
+    #[arg(long)]
     views: String,
 }
 
 impl Bench {
     pub(crate) fn run(&self) -> Result<()> {
-        let python = Python::ready()?;
-        let binary = release_binary()?;
         let image = self.image()?;
         let models = self.models()?;
-        let first = self.marquetry(&python, &binary, &image)?;
+        let first = self.run_marquetry(&image)?;
         let forwards = first.forwards;
         println!(
             "image {0} × {0} px, window {WINDOW} px, overlap 0.5, {1} members, views {2}: {3} forwards\n",
@@ -46,7 +47,7 @@ impl Bench {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         for round in 0..ROUNDS {
             for (sessions, threads) in settings(cores) {
-                let result = bare_loop(&python, &models, forwards, sessions, threads)?;
+                let result = bare_loop(&models, forwards, sessions, threads)?;
                 println!(
                     "bare loop, {sessions} sessions × {threads} threads   {:>7.2} forwards/s   {:>6.0} MB",
                     result.0,
@@ -55,7 +56,7 @@ impl Bench {
                 bare.push(result);
             }
             if round > 0 {
-                ours.push(self.marquetry(&python, &binary, &image)?);
+                ours.push(self.run_marquetry(&image)?);
             }
         }
         let best = bare.iter().copied().fold((0.0, 0.0), |a, b| if b.0 > a.0 { b } else { a });
@@ -73,7 +74,7 @@ impl Bench {
         Ok(())
     }
 
-    fn image(&self) -> Result<std::path::PathBuf> {
+    fn image(&self) -> Result<PathBuf> {
         let folder = cache().join("bench").join(self.side.to_string());
         if !folder.join("folds.csv").is_file() {
             write_dataset(&DatasetSpec {
@@ -93,7 +94,7 @@ impl Bench {
         Ok(names.iter().map(|n| folder.join(n).to_string_lossy().into_owned()).collect())
     }
 
-    fn marquetry(&self, python: &Python, binary: &Path, image: &Path) -> Result<Run> {
+    fn run_marquetry(&self, image: &Path) -> Result<Run> {
         let folder = cache().join("bench");
         let _ = fs::remove_dir_all(folder.join("out"));
         let job = folder.join("job.yaml");
@@ -107,8 +108,8 @@ impl Bench {
         let mut text = spec;
         text["tta"] = json!({"views": if views == "[]" { json!([]) } else { json!(views) }});
         fs::write(&job, text.to_string())?;
-        let mut command = Command::new(binary);
-        let output = python.give_to(command.arg("run").arg(&job).args(["--format", "json"])).output()?;
+        let mut command = Command::new(&self.marquetry);
+        let output = command.arg("run").arg(&job).args(["--format", "json"]).output()?;
         if !output.status.success() {
             bail!("marquetry run failed:\n{}", String::from_utf8_lossy(&output.stderr));
         }
@@ -164,19 +165,12 @@ fn settings(cores: usize) -> Vec<(usize, usize)> {
 }
 
 /// Forwards per second, and peak bytes.
-fn bare_loop(
-    python: &Python,
-    models: &[String],
-    forwards: u64,
-    sessions: usize,
-    threads: usize,
-) -> Result<(f64, f64)> {
+fn bare_loop(models: &[String], forwards: u64, sessions: usize, threads: usize) -> Result<(f64, f64)> {
     let job = json!({
         "models": models, "shape": [1, 3, WINDOW, WINDOW], "forwards": forwards, "sessions": sessions, "threads": threads,
     });
-    let script = root().join("xtask").join("python").join("bare_loop.py");
-    let mut command = Command::new("python3");
-    let output = python.give_to(command.arg(script).arg(job.to_string())).output()?;
+    let script = root().join("xtask/devtools/python/bare_loop.py");
+    let output = Command::new("python3").arg(script).arg(job.to_string()).output()?;
     if !output.status.success() {
         bail!("the bare loop failed:\n{}", String::from_utf8_lossy(&output.stderr));
     }

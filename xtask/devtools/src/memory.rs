@@ -1,6 +1,6 @@
-//! `cargo xtask memory`: how much memory an image of any size takes.
+//! The measure of memory: how much memory an image of any size takes.
 
-use crate::tools::{Python, cache, release_binary, root, run};
+use crate::{cache, run};
 use anyhow::Result;
 use marquetry_geometry::Size;
 use marquetry_model::toy::{Toy, Weights};
@@ -8,24 +8,25 @@ use marquetry_raster::write::{ScoreDepth, ScoreSink, ScoreTiff, TiffOptions};
 use serde_json::json;
 use std::fs;
 use std::io::BufWriter;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What is tried.
 #[derive(clap::Args)]
 pub(crate) struct Memory {
+    /// The binary.
+    #[arg(long)]
+    marquetry: PathBuf,
     /// Side of the generated image, px.
-    #[arg(long, default_value_t = 20_000)]
+    #[arg(long)]
     side: u32,
     /// Classes of the generated model, a single convolution.
-    #[arg(long, default_value_t = 20)]
+    #[arg(long)]
     classes: u32,
 }
 
 impl Memory {
     pub(crate) fn run(&self) -> Result<()> {
-        let python = Python::ready()?;
-        let binary = release_binary()?;
         let folder = cache().join("memory");
         fs::create_dir_all(&folder)?;
         let image = folder.join(format!("{}.tiff", self.side));
@@ -49,7 +50,7 @@ impl Memory {
             "limits": {"block_mb": 128, "band_mb": 128, "image_mb": 128},
         });
         fs::write(&job, spec.to_string())?;
-        run(python.give_to(Command::new(&binary).current_dir(root()).arg("run").arg(&job)))
+        run(Command::new(&self.marquetry).arg("run").arg(&job))
     }
 }
 

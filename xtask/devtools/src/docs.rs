@@ -1,9 +1,9 @@
-//! `cargo xtask docs`: the pages that are made from the code.
+//! The pages of docs/ that are made from the code.
 
 mod job;
 mod metrics;
 
-use crate::tools::root;
+use crate::root;
 use anyhow::{Context, Result, bail};
 use std::fs;
 
