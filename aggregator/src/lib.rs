@@ -15,6 +15,7 @@ mod tiles;
 use crate::image::{Made, Work};
 use crate::tiles::TilesError;
 use bytes::Bytes;
+use marquetry_failure::FailureClass;
 use marquetry_imagery::ImageError;
 use marquetry_job::message::short_reason;
 use marquetry_job::{AggregateMessage, Event, Plan, ResultMessage, RunId, TaskId, key, message};
@@ -22,7 +23,8 @@ use marquetry_raster::write::WriteError;
 use marquetry_spec::JobSpec;
 use marquetry_telemetry::{ImageOutcome, Metrics, TileOutcome};
 use marquetry_transport::{
-    Drain, Files, Known, ObjectStore, QueueError, StoreError, Stores, TaskQueue, Topic, consume,
+    Drain, Files, Known, ObjectStore, QueueError, StoreError, StoreErrorKind, Stores, TaskQueue, Topic,
+    consume,
 };
 pub use outputs::expected;
 pub use part::{Part, PartError};
@@ -80,14 +82,24 @@ impl AggregateError {
         }
     }
 
-    /// Whether another attempt could go better.
-    fn may_pass(&self) -> bool {
+    /// Who is to blame.
+    fn class(&self) -> FailureClass {
         match self {
-            Self::Tiles(_) | Self::Store(_) | Self::Io(_) => true,
-            Self::Read(error) => error.may_pass(),
-            Self::Write(error) => matches!(error, WriteError::Io { .. }),
-            Self::Plan(_) => false,
+            Self::Tiles(_) => FailureClass::Passing,
+            Self::Store(error) => class_of_store(error.kind),
+            Self::Io(_) | Self::Write(WriteError::Io { .. }) => FailureClass::Worker,
+            Self::Read(error) if error.may_pass() => FailureClass::Passing,
+            Self::Read(_) | Self::Write(_) | Self::Plan(_) => FailureClass::Input,
         }
+    }
+}
+
+/// Who is to blame for an error of the store.
+const fn class_of_store(kind: StoreErrorKind) -> FailureClass {
+    match kind {
+        StoreErrorKind::Denied | StoreErrorKind::NoStore | StoreErrorKind::BadKey => FailureClass::Config,
+        StoreErrorKind::Full => FailureClass::Worker,
+        _ => FailureClass::Passing,
     }
 }
 
@@ -155,10 +167,11 @@ impl Aggregator {
                 (Event::Image { image, partial, seconds }, Some(done))
             }
             Err(error) => {
-                let (damaged, retry, reason) = (error.damaged(), error.may_pass(), error.to_string());
-                tracing::debug!(image, attempt, retry, "{reason}");
+                let (damaged, class, reason) =
+                    (error.damaged(), error.class(), marquetry_failure::chain(&error));
+                tracing::debug!(image, attempt, %class, "{reason}");
                 let reason = short_reason(&reason);
-                (Event::ImageFailed { image, attempt, reason, damaged, retry }, None)
+                (Event::ImageFailed { image, attempt, reason, damaged, class }, None)
             }
         };
         let said = ResultMessage { run, from: self.name.clone(), event };

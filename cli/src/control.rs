@@ -34,8 +34,13 @@ pub(crate) fn run_cancel(args: &CancelArgs) -> Result<Exit, Fatal> {
     let store = process.store(&args.store)?;
     process.block_on(async {
         let status = find(&*store, &args.job).await?;
-        if status.state != JobState::Running {
-            say::note(&format!("job {} is not at work: it is {}", args.job, state(&status)));
+        if !matches!(status.state, JobState::Running | JobState::Finishing) {
+            let why = if status.state == JobState::Cleaning {
+                "there is nothing to cancel"
+            } else {
+                "it is not at work"
+            };
+            say::note(&format!("job {}: {why}, it is {}", args.job, state(&status)));
             return Ok(Exit::Done);
         }
         cancel(&*store, &status.run.job).await.map_err(unavailable)?;
@@ -53,13 +58,13 @@ pub(crate) fn run_retry(args: &RetryArgs) -> Result<Exit, Fatal> {
     process.block_on(async {
         let status = find(&*store, &args.job).await?;
         if status.losses == 0 {
-            say::note(&format!("nothing of job {} was given up", args.job));
+            say::note(&format!("nothing of job {} was dead-lettered", args.job));
             return Ok(Exit::Done);
         }
         if !is_at_work(&status) {
             let message = format!(
                 "no coordinator is at work on job {}: run `marquetry coordinate` with its job file again, which tries \
-                 everything again that was given up",
+                 everything again that was dead-lettered",
                 args.job
             );
             return Err(Fatal::new(Exit::TryAgain, message));
@@ -98,19 +103,28 @@ async fn all(store: &dyn ObjectStore) -> Result<Vec<Status>, Fatal> {
 }
 
 fn is_at_work(status: &Status) -> bool {
-    status.state == JobState::Running && unix_now().saturating_sub(status.updated) < SILENT_SECONDS
+    status.state.is_open() && unix_now().saturating_sub(status.updated) < SILENT_SECONDS
 }
 
 fn state(status: &Status) -> String {
     match status.state {
         JobState::Running if is_at_work(status) => "running".into(),
-        JobState::Running => format!(
+        JobState::Finishing if is_at_work(status) => {
+            "finishing: tables and the report are being written".into()
+        }
+        JobState::Cleaning if is_at_work(status) => {
+            "done; tiles that nobody needs any more are being deleted".into()
+        }
+        JobState::Running | JobState::Finishing | JobState::Cleaning => format!(
             "without a coordinator since {}: run `marquetry coordinate` again, it goes on",
             say::seconds(unix_now().saturating_sub(status.updated) as f64)
         ),
         JobState::Done => "done".into(),
         JobState::Partial => "done, but some images failed".into(),
-        JobState::Failed => "ended at the first failure, as its policy asks".into(),
+        JobState::Failed => match &status.reason {
+            Some(reason) => format!("failed: {reason}"),
+            None => "failed".into(),
+        },
         JobState::Cancelled => "cancelled; what is finished is kept".into(),
     }
 }
@@ -132,15 +146,21 @@ fn text(status: &Status) -> String {
         let eta = status.eta_seconds.map_or_else(|| "unknown".into(), say::seconds);
         rows.push(("rate", format!("{:.1} forwards/s, eta {eta}", status.forwards_per_second)));
         let names: Vec<String> = status.workers.iter().map(|(name, n)| format!("{name} ({n})")).collect();
-        rows.push(("heard of", if names.is_empty() { "nobody yet".into() } else { names.join(", ") }));
+        rows.push(("last seen", if names.is_empty() { "no worker yet".into() } else { names.join(", ") }));
     }
     if status.retries + status.resent > 0 {
-        rows.push(("tries again", format!("{} failed, {} late", status.retries, status.resent)));
+        rows.push(("retries", format!("{} after a failure, {} overdue", status.retries, status.resent)));
     }
-    let mut text: String = rows.iter().map(|(name, value)| format!("{name:<11}  {value}\n")).collect();
+    for sick in &status.sick_workers {
+        rows.push((
+            "sick worker",
+            format!("{}: {} failures in a row: {}", sick.name, sick.failures, sick.reason),
+        ));
+    }
     if status.losses > 0 {
-        text += &format!("given up     {}\n", say::count(status.losses));
+        rows.push(("dead-lettered", format!("{} blocks or images", say::count(status.losses))));
     }
+    let mut text: String = rows.iter().map(|(name, value)| format!("{name:<13}  {value}\n")).collect();
     for loss in &status.losses_shown {
         text +=
             &format!("  image {}, {}: {} ({} tries)\n", loss.image, loss.what, loss.reason, loss.attempts);

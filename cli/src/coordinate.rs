@@ -17,10 +17,10 @@ pub(crate) fn run(args: &CoordinateArgs) -> Result<Exit, Fatal> {
     let store = process.store(&uri)?;
     let planned =
         job.plan(process.files(), &runtime, process.scratch().to_path_buf(), Some(&process.memory()))?;
-    let patience = Duration::from_secs(args.late_seconds);
+    let overdue_after = Duration::from_secs(args.late_seconds);
     let scratch = process.scratch().to_path_buf();
     let (files, place) = (process.files(), (uri.clone(), store));
-    let coordination = Coordination::prepare(job, planned, files, place, scratch, started, patience)?;
+    let coordination = Coordination::prepare(job, planned, files, place, scratch, started, overdue_after)?;
     let (ready, metrics) = (process.readiness(), process.metrics().clone());
     let last_look = process.last_look(Duration::from_secs(args.linger_seconds));
     process.block_on(async {
@@ -31,14 +31,14 @@ pub(crate) fn run(args: &CoordinateArgs) -> Result<Exit, Fatal> {
             progress.follow(tally);
             progress.forwards(tally.forwards);
         });
-        let tally = tokio::select! {
-            tally = following => tally?,
+        let ended = tokio::select! {
+            ended = following => ended?,
             () = stop() => return Err(stopped()),
         };
         drop(progress);
         let machine =
             vec![("ONNX Runtime".to_owned(), runtime.version().to_owned()), ("Store".to_owned(), uri)];
-        let exit = coordination.finish(&tally, machine, args.common.format).await?;
+        let exit = coordination.finish(ended, machine, args.common.format).await?;
         if exit == Exit::Done {
             metrics.job_last_success.set_time(SystemTime::now());
         }

@@ -7,14 +7,14 @@ use crate::job::{JobFile, tables};
 use crate::summary;
 use bytes::Bytes;
 use marquetry_coordinator::{
-    Finished, JobRunner, JobState, Planned, RunError, RunFacts, Stopped, TableError, Tables, Tally, new_run,
-    outputs_hash, report, set_state,
+    EndedRun, Finished, JobRunner, JobState, Planned, RunError, RunFacts, TableError, Tables, Tally, new_run,
+    outputs_hash, report,
 };
 use marquetry_job::{RunId, key};
 use marquetry_spec::{Output, Policy};
 use marquetry_telemetry::Metrics;
 use marquetry_transport::{Files, ObjectStore, StoreError, TaskQueue};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -29,7 +29,7 @@ pub(crate) struct Coordination {
     /// For files that are not finished yet.
     scratch: PathBuf,
     started: Instant,
-    /// Nothing is sent again for being late before this.
+    /// Nothing is sent again for being overdue before this.
     overdue_after: Duration,
 }
 
@@ -62,7 +62,7 @@ impl Coordination {
         queue: Arc<dyn TaskQueue>,
         metrics: &Metrics,
         each: impl FnMut(&Tally),
-    ) -> Result<Tally, Fatal> {
+    ) -> Result<EndedRun, Fatal> {
         let (plan, spec) = (&self.planned.plan, &self.job.spec);
         let json = serde_json::to_vec(plan).map_err(|e| Fatal::new(Exit::Bug, e))?;
         self.store.put(&key::plan(&plan.job), Bytes::from(json)).await.map_err(unavailable)?;
@@ -81,52 +81,41 @@ impl Coordination {
             overdue_after: self.overdue_after,
             metrics,
         };
-        runner.run(each).await.map_err(|error| match error {
-            RunError::Store(error) => unavailable(error),
-            RunError::Queue(error) => lost_queue(error),
-            RunError::Stopped(stopped @ (Stopped::Cancelled | Stopped::Replaced)) => {
-                Fatal::new(Exit::TryAgain, stopped)
-            }
-        })
+        runner.run(each).await.map_err(ended_early)
     }
 
-    /// Writes what is made of all images together, and prints what the job came to. `machine` describes where it ran.
+    /// Writes what is made of all images together, clears away what is not needed any more, gives the job back, and
+    /// prints what it came to. `machine` describes where it ran.
     pub(crate) async fn finish(
         self,
-        tally: &Tally,
+        ended: EndedRun,
         machine: Vec<(String, String)>,
         format: Format,
     ) -> Result<Exit, Fatal> {
-        let plan = &self.planned.plan;
-        let finished = Finished {
-            plan,
-            spec: &self.job.spec,
-            outputs: &self.outputs,
-            tally,
-            rejected: &self.planned.rejected,
-        };
-        if self.job.spec.failures.policy == Policy::Fail && !finished.is_whole() {
-            set_state(&*self.store, &plan.job, JobState::Failed).await.map_err(unavailable)?;
-            let reason = tally.losses.first().map_or("an image failed", |l| l.reason.as_str());
-            let message =
-                format!("failures.policy is `fail`: {reason}; fix it and run the same command again");
-            return Err(Fatal::new(Exit::Partial, message));
+        let (files, tally) = (self.files(), ended.tally.clone());
+        let Self { job: JobFile { spec, .. }, planned, tables, outputs, store, scratch, started, .. } = self;
+        let Planned { plan, rejected, .. } = &planned;
+        let finished = Finished { plan, spec: &spec, outputs: &outputs, tally: &tally, rejected };
+        if spec.failures.policy == Policy::Fail && !finished.is_whole() {
+            let reason = tally.losses.sample().first().map_or("an image failed", |l| l.reason.as_str());
+            let reason = format!("failures.policy is `fail`: {reason}");
+            ended.release(JobState::Failed, Some(reason.clone())).await.map_err(ended_early)?;
+            return Err(Fatal::new(Exit::Failed, format!("{reason}; fix it and run the same command again")));
         }
-        let (store, files) = (Arc::clone(&self.store), self.files());
-        self.tables.write(store, plan, &self.outputs, &self.scratch).await.map_err(failed_table)?;
         let facts = || RunFacts {
-            wall_seconds: self.started.elapsed().as_secs_f64(),
+            wall_seconds: started.elapsed().as_secs_f64(),
             peak_memory_bytes: summary::peak_memory_bytes(),
             machine: machine.clone(),
             files: files.clone(),
         };
-        if self.job.spec.outputs.contains(&Output::Report) {
-            let page = finished.report(&*self.store, facts()).await.map_err(failed_table)?;
-            let key = key::out(&plan.job, "report.html");
-            self.store.put(&key, Bytes::from(report::render(&page))).await.map_err(unavailable)?;
+        if let Err(error) = write_outputs(tables, &finished, ended.finishing(), &scratch, facts()).await {
+            // The store refuses outputs of a run that does not count any more: that is the reason to tell.
+            ended.check().await.map_err(ended_early)?;
+            return Err(error);
         }
+        ended.clean_up(&*store, plan).await.map_err(ended_early)?;
         let state = if finished.is_whole() { JobState::Done } else { JobState::Partial };
-        set_state(&*self.store, &plan.job, state).await.map_err(unavailable)?;
+        ended.release(state, None).await.map_err(ended_early)?;
         summary::print(&finished, &facts(), format);
         Ok(if finished.is_whole() { Exit::Done } else { Exit::Partial })
     }
@@ -169,6 +158,34 @@ pub(crate) fn stopped() -> Fatal {
 #[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 pub(crate) fn unavailable(error: StoreError) -> Fatal {
     Fatal::of_store(&error)
+}
+
+/// Writes tables and the report.
+async fn write_outputs(
+    tables: Tables,
+    finished: &Finished<'_>,
+    store: Arc<dyn ObjectStore>,
+    scratch: &Path,
+    facts: RunFacts,
+) -> Result<(), Fatal> {
+    let plan = finished.plan;
+    tables.write(Arc::clone(&store), plan, finished.outputs, scratch).await.map_err(failed_table)?;
+    if finished.spec.outputs.contains(&Output::Report) {
+        let page = finished.report(&*store, facts).await.map_err(failed_table)?;
+        let key = key::out(&plan.job, "report.html");
+        store.put(&key, Bytes::from(report::render(&page))).await.map_err(unavailable)?;
+    }
+    Ok(())
+}
+
+/// Why a coordinator ends before its job.
+fn ended_early(error: RunError) -> Fatal {
+    match error {
+        RunError::Store(error) => unavailable(error),
+        RunError::Queue(error) => lost_queue(error),
+        RunError::Stopped(stopped) => Fatal::new(Exit::TryAgain, stopped),
+        RunError::AllFail(ref all) => Fatal::new(Exit::from(all.class), &error),
+    }
 }
 
 fn failed_table(error: TableError) -> Fatal {

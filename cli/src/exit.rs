@@ -1,5 +1,6 @@
 //! How the process ends.
 
+use marquetry_failure::FailureClass;
 use marquetry_transport::uri::is_uri;
 use marquetry_transport::{FileError, StoreError, StoreErrorKind};
 use std::process::ExitCode;
@@ -11,17 +12,19 @@ pub(crate) enum Exit {
     Done = 0,
     /// Done, but some images failed; they are listed.
     Partial = 1,
+    /// It ended at a failure, as its policy asks: nothing is handed back.
+    Failed = 2,
     /// The command line makes no sense.
     Usage = 64,
-    /// The job file, an image list or a model is not right: nothing was started.
+    /// The job file, an image list or a model is not right: nothing was started, or nothing could be done.
     BadJob = 65,
-    /// A service, a library or a disk is not there or has no room.
+    /// A service, a library, a device or a disk is not there, fails or has no room.
     Unavailable = 69,
     /// A bug in Marquetry.
     Bug = 70,
     /// Stopped before the end; the same command goes on.
     TryAgain = 75,
-    /// The machine's configuration is not right.
+    /// The machine's configuration is not right, or a service refuses for good.
     BadConfig = 78,
 }
 
@@ -30,12 +33,24 @@ pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
    0  done
    1  done, but some images failed (they are listed)
+   2  ended at a failure, as `failures.policy: fail` asks; nothing is handed back
   64  the command line makes no sense
-  65  the job file, an image list or a model is not right; nothing was started
-  69  a service, a library or a disk is not there or has no room
+  65  the job file, an image list or a model is not right; nothing was started, or nothing could be done
+  69  a service, a library, a device or a disk is not there, fails or has no room
   70  a bug in Marquetry
   75  stopped before the end: the same command goes on where it stopped
-  78  the machine's configuration is not right";
+  78  the machine's configuration is not right, or a service refuses for good";
+
+impl From<FailureClass> for Exit {
+    fn from(class: FailureClass) -> Self {
+        match class {
+            FailureClass::Input => Self::BadJob,
+            FailureClass::Worker | FailureClass::Passing => Self::Unavailable,
+            FailureClass::Config => Self::BadConfig,
+            FailureClass::Bug => Self::Bug,
+        }
+    }
+}
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {

@@ -1,6 +1,7 @@
 //! `marquetry run`: coordinator, worker and aggregator in one process, over a queue in memory.
 
 use crate::args::RunArgs;
+use crate::broker::lost_queue;
 use crate::coordination::{Coordination, stop, stopped};
 use crate::exit::{Exit, Fatal};
 use crate::job::{JobFile, load_runtime, start_tokio};
@@ -9,7 +10,7 @@ use crate::progress::Progress;
 use crate::storage::Storage;
 use crate::threads::Threads;
 use marquetry_aggregator::{Aggregator, AggregatorOptions};
-use marquetry_coordinator::Tally;
+use marquetry_coordinator::EndedRun;
 use marquetry_model::{Device, Runtime, SessionOptions};
 use marquetry_spec::JobSpec;
 use marquetry_telemetry::Metrics;
@@ -18,13 +19,14 @@ use marquetry_worker::{ImageOptions, NetworkSource, OrtSource, Worker, WorkerOpt
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::task::{JoinError, JoinSet};
 
 /// Between two looks at what the lanes have done.
 const TICK: Duration = Duration::from_millis(200);
 /// What the roles call themselves where they are one process.
 const NAME: &str = "this process";
-/// Nothing is late in one process: what is out is in hand.
-const PATIENCE: Duration = Duration::from_hours(24);
+/// Nothing is overdue in one process: what is out is in hand.
+const OVERDUE_AFTER: Duration = Duration::from_hours(24);
 
 pub(crate) fn run(args: &RunArgs) -> Result<Exit, Fatal> {
     let started = Instant::now();
@@ -36,15 +38,16 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Fatal> {
     let planned = job.plan(&storage.files, &runtime, place.scratch.clone(), Some(&place.memory))?;
     let store = (place.uri.clone(), Arc::clone(&place.store));
     let (files, scratch) = (&storage.files, place.scratch.clone());
-    let coordination = Coordination::prepare(job, planned, files, store, scratch.clone(), started, PATIENCE)?;
+    let coordination =
+        Coordination::prepare(job, planned, files, store, scratch.clone(), started, OVERDUE_AFTER)?;
     let threads = Threads::choose(args.lanes.lanes, args.lanes.threads);
     let local = Local { storage, scratch, runtime, threads, models_mb: args.lanes.models_mb };
     let exit = tokio.block_on(async {
-        let tally = tokio::select! {
-            tally = local.compute(&coordination) => tally?,
+        let ended = tokio::select! {
+            ended = local.compute(&coordination) => ended?,
             () = stop() => return Err(stopped()),
         };
-        coordination.finish(&tally, local.machine(&place.uri), args.common.format).await
+        coordination.finish(ended, local.machine(&place.uri), args.common.format).await
     });
     tokio.shutdown_timeout(Duration::from_secs(1));
     exit
@@ -66,7 +69,7 @@ struct Local {
 
 impl Local {
     /// The three roles, until every image is finished or given up.
-    async fn compute(&self, coordination: &Coordination) -> Result<Tally, Fatal> {
+    async fn compute(&self, coordination: &Coordination) -> Result<EndedRun, Fatal> {
         let queue = MemoryQueue::new();
         let shared: Arc<dyn TaskQueue> = Arc::new(queue.clone());
         let worker = Arc::new(self.worker(&coordination.job.spec, &shared)?);
@@ -78,9 +81,10 @@ impl Local {
         };
         let aggregator =
             Arc::new(Aggregator::new(NAME, self.storage.stores.clone(), Arc::clone(&shared), options));
+        let mut roles = JoinSet::new();
         let spawned = Arc::clone(&worker);
-        let working = tokio::spawn(async move { spawned.run(&Drain::never()).await });
-        let aggregating = tokio::spawn(async move { aggregator.run(&Drain::never()).await });
+        roles.spawn(async move { spawned.run(&Drain::never()).await.map_err(crate::worker::ended) });
+        roles.spawn(async move { aggregator.run(&Drain::never()).await.map_err(lost_queue) });
 
         let progress = Progress::new(coordination.planned.plan.cost().forwards);
         let metrics = Metrics::new();
@@ -89,11 +93,13 @@ impl Local {
         let result = loop {
             tokio::select! {
                 result = &mut following => break result,
+                // Nobody else would do its work.
+                Some(role) = roles.join_next() => break Err(role_ended(role)),
                 () = tokio::time::sleep(TICK) => progress.forwards(worker.forwards()),
             }
         };
         queue.close();
-        let _ = tokio::join!(working, aggregating);
+        while roles.join_next().await.is_some() {}
         result
     }
 
@@ -131,5 +137,31 @@ impl Local {
             ),
             ("Store".to_owned(), store.to_owned()),
         ]
+    }
+}
+
+/// Why the job cannot go on: the worker or the aggregator has ended before it.
+fn role_ended(role: Result<Result<(), Fatal>, JoinError>) -> Fatal {
+    match role {
+        Ok(Err(error)) => error,
+        Ok(Ok(())) => Fatal::new(Exit::Bug, "a bug: the worker or the aggregator ended before the job"),
+        Err(error) => Fatal::new(Exit::Bug, format!("a bug: the worker or the aggregator panicked: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_role_that_ends_early_ends_the_run_with_its_own_error() {
+        let ended = async |role: fn() -> Result<(), Fatal>| {
+            let joined = tokio::spawn(async move { role() }).await;
+            role_ended(joined)
+        };
+        let sick = ended(|| Err(Fatal::new(Exit::Unavailable, "the disk is full"))).await;
+        assert_eq!((sick.exit, sick.message.as_str()), (Exit::Unavailable, "the disk is full"));
+        assert_eq!(ended(|| Ok(())).await.exit, Exit::Bug);
+        assert!(ended(|| panic!("on purpose")).await.message.contains("panicked"));
     }
 }

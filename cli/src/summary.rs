@@ -2,7 +2,7 @@
 
 use crate::args::Format;
 use crate::say;
-use marquetry_coordinator::{Finished, RunFacts};
+use marquetry_coordinator::{Finished, LossCount, RunFacts};
 
 /// Prints the summary: a table for people, one object for machines.
 pub(crate) fn print(finished: &Finished<'_>, facts: &RunFacts, format: Format) {
@@ -61,14 +61,31 @@ fn text(finished: &Finished<'_>, facts: &RunFacts) -> String {
     }
     let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     let mut text: String = rows.iter().map(|(name, value)| format!("{name:<width$}  {value}\n")).collect();
-    for loss in &tally.losses {
-        let image = finished.plan.images.get(loss.image as usize).map_or("?", |i| i.id.as_str());
-        text += &format!("failed: image {image}: {} ({} tries)\n", loss.reason, loss.attempts);
-    }
+    text += &losses(finished);
     for image in finished.rejected {
         text += &format!("failed: image {}: {}\n", image.id, image.reason);
     }
     text
+}
+
+/// What was given up: each reason once, with how often it came up and the first images that it hit.
+fn losses(finished: &Finished<'_>) -> String {
+    const NAMED: usize = 3;
+    let losses = &finished.tally.losses;
+    let id = |image: u32| finished.plan.images.get(image as usize).map_or("?", |i| i.id.as_str());
+    let line = |kind: &LossCount| {
+        let mut ids: Vec<&str> = losses.of(kind).map(|loss| id(loss.image)).collect();
+        ids.dedup();
+        let named = ids.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+        let more = if ids.len() > NAMED { ", …" } else { "" };
+        format!(
+            "failed: image {named}{more}: {} ({} times, class {})\n",
+            kind.reason,
+            say::count(kind.count),
+            kind.class
+        )
+    };
+    losses.by_reason().iter().map(line).collect()
 }
 
 fn json(finished: &Finished<'_>, facts: &RunFacts) -> String {

@@ -50,10 +50,16 @@ pub(crate) fn run(args: &WorkerArgs) -> Result<Exit, Fatal> {
             threads.lanes,
             threads.each
         ));
-        Arc::new(worker).run(&drain).await.map_err(|error| match error {
-            WorkerError::Queue(error) => lost_queue(error),
-            error @ WorkerError::Stuck(_) => Fatal::new(Exit::TryAgain, error),
-        })?;
+        Arc::new(worker).run(&drain).await.map_err(ended)?;
         Ok(Exit::Done)
     })
+}
+
+/// Why a worker ends by itself: whoever watches over it sees by the code whether to start it again.
+pub(crate) fn ended(error: WorkerError) -> Fatal {
+    match error {
+        WorkerError::Queue(error) => lost_queue(error),
+        error @ WorkerError::Stuck(_) => Fatal::new(Exit::TryAgain, error),
+        error @ WorkerError::Sick { class, .. } => Fatal::new(Exit::from(class), error),
+    }
 }

@@ -32,9 +32,7 @@ pub async fn set_state(store: &dyn ObjectStore, job: &str, state: JobState) -> R
     };
     // A job that never showed how far it is has no state to change.
     let Some(mut status) = status else { return Ok(()) };
-    status.state = state;
-    status.updated = unix_now();
-    status.eta_seconds = None;
+    status.enter(state);
     status.write(store).await
 }
 

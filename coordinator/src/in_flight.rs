@@ -1,6 +1,8 @@
 //! Tasks and images that are in flight: sent, and neither done nor given up.
 
 use crate::least_loaded::LeastLoadedPartitions;
+use crate::worker_health::{SickWorker, WorkerHealth};
+use marquetry_failure::FailureClass;
 use marquetry_job::{Action, TaskId};
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -20,6 +22,25 @@ pub(crate) enum InFlightKey {
     Image(u32),
 }
 
+/// A try that has failed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FailedTry<'a> {
+    pub(crate) key: InFlightKey,
+    pub(crate) attempt: u32,
+    pub(crate) from: &'a str,
+    pub(crate) class: FailureClass,
+    pub(crate) reason: &'a str,
+    /// Whether it is the try that counts now; an old one must not touch what is out.
+    pub(crate) counts: bool,
+}
+
+const fn attempt(action: &Action) -> Option<u32> {
+    match action {
+        Action::Compute { attempt, .. } | Action::Aggregate { attempt, .. } => Some(*attempt),
+        Action::GiveUp(_) => None,
+    }
+}
+
 impl InFlightKey {
     pub(crate) fn of(action: &Action) -> Option<Self> {
         match action {
@@ -34,21 +55,58 @@ impl InFlightKey {
 struct Sent {
     action: Action,
     at: Instant,
-    /// Where it was sent to: all of these hold it until it is back.
-    partitions: Vec<u32>,
+    /// Where each try was sent to: all of these hold it until it is back.
+    tries: Vec<Try>,
     /// How often it was sent again for being late.
     again: u32,
+    failed: FailedBefore,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Try {
+    attempt: u32,
+    partition: u32,
+}
+
+/// Where something has failed: its next try goes elsewhere.
+#[derive(Debug, Default)]
+struct FailedBefore {
+    partitions: Vec<u32>,
+    workers: Vec<String>,
+}
+
+/// The partitions of one topic, and who was heard of to read each.
+#[derive(Debug)]
+struct Consumers {
+    partitions: LeastLoadedPartitions,
+    workers: Vec<Option<String>>,
+}
+
+impl Consumers {
+    fn new(partitions: u32) -> Self {
+        let workers = vec![None; partitions.max(1) as usize];
+        Self { partitions: LeastLoadedPartitions::new(partitions), workers }
+    }
+
+    /// Something that was sent to `partition` was answered by `from`.
+    fn heard(&mut self, partition: u32, from: &str) {
+        if let Some(worker) = self.workers.get_mut(partition as usize)
+            && worker.as_deref() != Some(from)
+        {
+            *worker = Some(from.to_owned());
+        }
+    }
 }
 
 /// The partitions of the topics that things are sent to.
 #[derive(Debug)]
 struct Topics {
-    tasks: LeastLoadedPartitions,
-    images: LeastLoadedPartitions,
+    tasks: Consumers,
+    images: Consumers,
 }
 
 impl Topics {
-    const fn of(&mut self, key: InFlightKey) -> &mut LeastLoadedPartitions {
+    const fn of(&mut self, key: InFlightKey) -> &mut Consumers {
         match key {
             InFlightKey::Task(_) => &mut self.tasks,
             InFlightKey::Image(_) => &mut self.images,
@@ -56,11 +114,14 @@ impl Topics {
     }
 }
 
-/// Everything that is out, and how long things take to come back.
+/// Everything that is in flight, and how long things take to come back.
 #[derive(Debug)]
 pub(crate) struct InFlight {
     out: HashMap<InFlightKey, Sent>,
+    /// What has failed and is not sent again yet.
+    failed: HashMap<InFlightKey, FailedBefore>,
     topics: Topics,
+    health: WorkerHealth,
     tasks: usize,
     round_trips: VecDeque<Duration>,
     /// Nothing is late before this.
@@ -70,9 +131,16 @@ pub(crate) struct InFlight {
 impl InFlight {
     /// Nothing is out. `partitions`: of the topic of tasks, and of that of images.
     pub(crate) fn new(overdue_after: Duration, partitions: [u32; 2]) -> Self {
-        let [tasks, images] = partitions.map(LeastLoadedPartitions::new);
-        let topics = Topics { tasks, images };
-        Self { out: HashMap::new(), topics, tasks: 0, round_trips: VecDeque::new(), overdue_after }
+        let [tasks, images] = partitions.map(Consumers::new);
+        Self {
+            out: HashMap::new(),
+            failed: HashMap::new(),
+            topics: Topics { tasks, images },
+            health: WorkerHealth::default(),
+            tasks: 0,
+            round_trips: VecDeque::new(),
+            overdue_after,
+        }
     }
 
     /// Blocks that are out.
@@ -80,37 +148,93 @@ impl InFlight {
         self.tasks
     }
 
-    /// Notes that `action` is sent, and says to which partition. Another try goes to another one, and so to another worker
-    /// where there are several.
+    /// Where the last try of `key` is out.
+    #[cfg(test)]
+    pub(crate) fn partition(&self, key: InFlightKey) -> Option<u32> {
+        Some(self.out.get(&key)?.tries.last()?.partition)
+    }
+
+    /// Workers that only fail what they are sent.
+    pub(crate) fn sick_workers(&self) -> Vec<SickWorker> {
+        self.health.sick()
+    }
+
+    /// Notes that `action` is sent at `now`, and says to which partition.
+    ///
+    /// Sick workers get nothing while others are there. Another try goes elsewhere than those before it, where there is
+    /// an elsewhere: not to a worker that failed it, and not to the partition that was last.
     pub(crate) fn on_sent(&mut self, action: Action, now: Instant) -> Option<u32> {
-        let key = InFlightKey::of(&action)?;
-        let (mut partitions, again) =
-            self.out.remove(&key).map_or_else(Default::default, |sent| (sent.partitions, sent.again));
-        self.tasks += usize::from(partitions.is_empty() && matches!(key, InFlightKey::Task(_)));
-        let partition = self.topics.of(key).choose(partitions.last().copied());
-        partitions.push(partition);
-        self.out.insert(key, Sent { action, at: now, partitions, again });
+        let (key, attempt) = InFlightKey::of(&action).zip(attempt(&action))?;
+        let (mut tries, again, failed) = match self.out.remove(&key) {
+            Some(Sent { tries, again, failed, .. }) => (tries, again, failed),
+            None => (Vec::new(), 0, self.failed.remove(&key).unwrap_or_default()),
+        };
+        self.tasks += usize::from(tries.is_empty() && matches!(key, InFlightKey::Task(_)));
+        let last = tries.last().map(|t| t.partition).or_else(|| failed.partitions.last().copied());
+        let health = &self.health;
+        let Consumers { partitions, workers } = self.topics.of(key);
+        let rank = |partition: u32| {
+            let worker = workers.get(partition as usize).and_then(Option::as_deref);
+            if worker.is_some_and(|worker| health.is_sick(worker, now)) {
+                return 3;
+            }
+            let met = worker.is_some_and(|worker| failed.workers.iter().any(|met| met == worker));
+            if Some(partition) == last { 2 } else { u8::from(met || failed.partitions.contains(&partition)) }
+        };
+        let partition = partitions.choose(rank);
+        if let Some(Some(worker)) = workers.get(partition as usize) {
+            self.health.on_sent(worker, now);
+        }
+        tries.push(Try { attempt, partition });
+        self.out.insert(key, Sent { action, at: now, tries, again, failed });
         Some(partition)
     }
 
-    /// Notes that something is done.
-    pub(crate) fn on_done(&mut self, key: InFlightKey, now: Instant) {
+    /// Notes that `from` has done something.
+    pub(crate) fn on_done(&mut self, key: InFlightKey, from: &str, now: Instant) {
+        self.health.on_done(from);
+        self.failed.remove(&key);
         let Some(sent) = self.remove(key) else { return };
+        // Of several tries nobody knows which one this was.
+        if let [Try { partition, .. }] = sent.tries[..] {
+            self.topics.of(key).heard(partition, from);
+        }
         if self.round_trips.len() == REMEMBERED {
             self.round_trips.pop_front();
         }
         self.round_trips.push_back(now.duration_since(sent.at));
     }
 
-    /// Notes that something has failed.
-    pub(crate) fn on_failed(&mut self, key: InFlightKey) {
+    /// Notes that `from` has failed at something, whether or not that try still counts.
+    pub(crate) fn on_failed(&mut self, failure: &FailedTry<'_>, now: Instant) {
+        let FailedTry { key, attempt, from, class, reason, counts } = *failure;
+        self.health.on_failed(from, class, reason, now);
+        if let Some(sent) = self.out.get(&key)
+            && let Some(Try { partition, .. }) = sent.tries.iter().find(|t| t.attempt == attempt).copied()
+        {
+            self.topics.of(key).heard(partition, from);
+        }
+        if !counts {
+            return;
+        }
+        let Some(mut sent) = self.remove(key) else { return };
+        sent.failed.partitions.extend(sent.tries.iter().map(|t| t.partition));
+        if !sent.failed.workers.iter().any(|worker| worker == from) {
+            sent.failed.workers.push(from.to_owned());
+        }
+        self.failed.insert(key, sent.failed);
+    }
+
+    /// Notes that something is given up.
+    pub(crate) fn on_given_up(&mut self, key: InFlightKey) {
+        self.failed.remove(&key);
         self.remove(key);
     }
 
     fn remove(&mut self, key: InFlightKey) -> Option<Sent> {
         let sent = self.out.remove(&key)?;
         self.tasks -= usize::from(matches!(key, InFlightKey::Task(_)));
-        sent.partitions.iter().for_each(|partition| self.topics.of(key).release(*partition));
+        sent.tries.iter().for_each(|t| self.topics.of(key).partitions.release(t.partition));
         Some(sent)
     }
 
@@ -144,70 +268,5 @@ impl InFlight {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn action(block: u32) -> Action {
-        Action::Compute { task: TaskId { image: 0, group: 0, block }, attempt: 1, replace: false }
-    }
-
-    fn key(block: u32) -> InFlightKey {
-        InFlightKey::Task(TaskId { image: 0, group: 0, block })
-    }
-
-    #[test]
-    fn what_takes_far_longer_than_usual_is_late_and_then_twice_as_patient() {
-        let start = Instant::now();
-        let at = |seconds: u64| start + Duration::from_secs(seconds);
-        let mut out = InFlight::new(Duration::from_secs(5), [4, 4]);
-        for block in 0..21 {
-            out.on_sent(action(block), start);
-        }
-        assert!(out.overdue(at(1000)).is_empty(), "nothing has come back: the workers may not be there yet");
-        for block in 0..20 {
-            out.on_done(key(block), at(10));
-        }
-        assert_eq!(out.tasks(), 1);
-        assert!(out.overdue(at(40)).is_empty());
-        assert_eq!(out.overdue(at(41)), [action(20)]);
-        // Sent again at 41 s: patient for 80 s from then on.
-        out.on_sent(action(20), at(41));
-        assert!(out.overdue(at(120)).is_empty());
-        assert_eq!(out.overdue(at(122)), [action(20)]);
-        out.on_done(key(20), at(123));
-        assert!(out.overdue(at(100_000)).is_empty());
-    }
-
-    #[test]
-    fn what_was_sent_twice_is_out_in_both_places_until_it_is_back() {
-        let start = Instant::now();
-        let mut out = InFlight::new(Duration::from_secs(5), [3, 1]);
-        let sent = |out: &mut InFlight, block| out.on_sent(action(block), start).unwrap();
-        let (first, second) = (sent(&mut out, 0), sent(&mut out, 0));
-        let third = sent(&mut out, 1);
-        let mut all = [first, second, third];
-        all.sort_unstable();
-        assert_eq!(
-            (all, out.tasks()),
-            ([0, 1, 2], 2),
-            "its second try went elsewhere, the next task to the third partition"
-        );
-        out.on_done(key(0), start);
-        let mut next = [sent(&mut out, 2), sent(&mut out, 3)];
-        next.sort_unstable();
-        let mut free = [first, second];
-        free.sort_unstable();
-        assert_eq!(next, free);
-    }
-
-    #[test]
-    fn short_tasks_are_not_late_at_once() {
-        let start = Instant::now();
-        let mut out = InFlight::new(Duration::from_mins(1), [4, 4]);
-        out.on_sent(action(0), start);
-        out.on_sent(action(1), start);
-        out.on_done(key(0), start + Duration::from_millis(1));
-        assert!(out.overdue(start + Duration::from_secs(59)).is_empty());
-        assert_eq!(out.overdue(start + Duration::from_secs(61)).len(), 1);
-    }
-}
+#[path = "in_flight_tests.rs"]
+mod tests;

@@ -1,10 +1,13 @@
-//! Publishing a plan's tasks and following what becomes of them.
+//! The main loop of a job: publishes the plan's tasks and takes in what becomes of them.
 
-use crate::control::set_state;
-use crate::in_flight::{InFlight, InFlightKey};
+use crate::breaker::{AllFail, JobBreaker};
+use crate::ended_run::EndedRun;
+use crate::in_flight::{FailedTry, InFlight, InFlightKey};
+use crate::losses::Losses;
 use crate::run_lease::{RunLease, Stopped};
-use crate::status::{JobState, RateTracker};
+use crate::status::{JobState, RateTracker, Seen};
 use bytes::Bytes;
+use marquetry_failure::{Classify, FailureClass};
 use marquetry_job::message::short_reason;
 use marquetry_job::{
     Action, AggregateMessage, DeadLetter, Event, Ledger, Loss, Plan, Progress, ResultMessage, RunId,
@@ -17,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 /// The first pause before something that failed is tried again; it doubles with each attempt.
 const BACK_OFF: Duration = Duration::from_millis(250);
@@ -40,6 +44,18 @@ pub enum RunError {
     /// Someone wants it to end.
     #[error(transparent)]
     Stopped(#[from] Stopped),
+    /// Everything fails alike.
+    #[error("the job was stopped: {0}")]
+    AllFail(AllFail),
+}
+
+impl Classify for RunError {
+    fn class(&self) -> FailureClass {
+        match self {
+            Self::Queue(_) | Self::Store(_) | Self::Stopped(_) => FailureClass::Passing,
+            Self::AllFail(all) => all.class,
+        }
+    }
 }
 
 /// What a job's tasks came to.
@@ -68,10 +84,11 @@ pub struct Tally {
     /// Blocks and images that were out for too long and sent again.
     pub resent: u64,
     /// What was given up.
-    pub losses: Vec<Loss>,
+    #[serde(flatten)]
+    pub losses: Losses,
 }
 
-/// One job as the coordinator follows it.
+/// One job and how it is run.
 pub struct JobRunner<'a> {
     /// Where tiles lie.
     pub store: Arc<dyn ObjectStore>,
@@ -97,7 +114,7 @@ pub struct JobRunner<'a> {
     pub metrics: &'a Metrics,
 }
 
-/// What changes while a job is followed.
+/// What changes while a job runs.
 struct RunState {
     ledger: Ledger,
     tally: Tally,
@@ -107,28 +124,47 @@ struct RunState {
     publishing: JoinSet<Result<(), QueueError>>,
     /// Dead letters on their way: the job does not end before they are safe.
     letters: JoinSet<Result<(), QueueError>>,
+    breaker: JobBreaker,
+}
+
+/// What was heard, and from whom.
+struct Heard {
+    from: String,
+    event: Event,
 }
 
 impl JobRunner<'_> {
-    /// Publishes what is not done yet and follows it to the end. `each` sees every change.
+    /// Has everything done that is not done yet. `each` sees every change. The job is held until what is returned is
+    /// released: its outputs are still to be written.
     ///
     /// # Errors
-    /// When the queue or the store is lost, the job is cancelled, or another coordinator takes it over.
-    pub async fn run(&self, mut each: impl FnMut(&Tally)) -> Result<Tally, RunError> {
+    /// When the queue or the store is lost, the job is cancelled, another coordinator takes it over, or all tasks fail
+    /// alike.
+    pub async fn run(&self, mut each: impl FnMut(&Tally)) -> Result<EndedRun, RunError> {
+        // A span of this level is there whenever something that can be wrong is logged.
+        let span = tracing::warn_span!("job", id = self.run.job, run = self.run.run);
+        self.run_to_end(&mut each).instrument(span).await
+    }
+
+    async fn run_to_end(&self, each: &mut dyn FnMut(&Tally)) -> Result<EndedRun, RunError> {
         // Listening begins before looking, so that nothing that is announced in between is missed.
         let mut results = self.queue.follow(Topic::Results).await?;
         let mut lease = RunLease::acquire(Arc::clone(&self.store), self.run.clone()).await?;
         let _lag = crate::lag::watch(Arc::clone(&self.queue), self.metrics.clone());
-        let mut state = self.begin().await?;
+        let mut state = self.begin(&lease).await?;
         each(&state.tally);
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while !(state.ledger.is_complete() || self.stop_at_loss && !state.tally.losses.is_empty()) {
             self.fill(&mut state);
             tokio::select! {
-                event = self.hear(&mut *results, &mut state.rate) => {
-                    if self.take_in(&event?, &mut state) {
+                heard = self.hear(&mut *results, &mut state.rate) => {
+                    let heard = heard?;
+                    if self.take_in(&heard, &mut state) {
                         each(&state.tally);
+                    }
+                    if let Some(all) = state.breaker.note(&heard.event) {
+                        return Err(self.stop(all, lease, state).await);
                     }
                 }
                 Some(published) = state.publishing.join_next() => {
@@ -140,32 +176,50 @@ impl JobRunner<'_> {
                 }
                 stopped = lease.lost() => {
                     if stopped == Stopped::Cancelled {
-                        set_state(&*self.store, &self.run.job, JobState::Cancelled).await?;
+                        lease.note_cancelled().await?;
                     }
                     return Err(stopped.into());
                 }
                 _ = tick.tick() => {
-                    self.send_late(&mut state);
+                    self.send_overdue(&mut state);
                     lease.publish_status(self.status(&mut state));
                 }
             }
         }
+        self.end(lease, state).await
+    }
+
+    /// Waits until what was given up is written down.
+    async fn end(&self, lease: RunLease, mut state: RunState) -> Result<EndedRun, RunError> {
         while let Some(published) = state.letters.join_next().await {
             published.unwrap_or(Err(QueueError::Closed))?;
         }
-        if state.ledger.is_complete() {
-            self.clear_tiles(&state.tally.losses.iter().map(|loss| loss.image).collect()).await?;
+        for loss in state.tally.losses.by_reason() {
+            tracing::warn!(count = loss.count, class = %loss.class, "given up: {}", loss.reason);
         }
-        lease.release(self.status(&mut state)).await;
-        Ok(state.tally)
+        let deletes_tiles = state.ledger.is_complete() && !self.keep_tiles;
+        let images = 0..self.plan.images.len() as u32;
+        let unfinished = images.filter(|&image| state.ledger.has_loss(image)).collect();
+        lease.publish_status(self.status(&mut state));
+        Ok(EndedRun { tally: state.tally, lease, unfinished, deletes_tiles })
     }
 
-    async fn begin(&self) -> Result<RunState, RunError> {
+    /// Ends a job in which everything fails alike.
+    async fn stop(&self, all: AllFail, lease: RunLease, mut state: RunState) -> RunError {
+        tracing::error!(class = %all.class, "{all}");
+        lease.publish_status(self.status(&mut state));
+        if let Err(error) = lease.release(JobState::Failed, Some(all.to_string())).await {
+            tracing::warn!(%error, "the end of the job was not written down");
+        }
+        RunError::AllFail(all)
+    }
+
+    async fn begin(&self, lease: &RunLease) -> Result<RunState, RunError> {
         let blocks: Vec<Vec<u32>> =
             (0..self.plan.images.len() as u32).map(|image| self.plan.blocks_of(image)).collect();
         let mut ledger = Ledger::new(&blocks, self.attempts_max);
         let mut tally = Tally::default();
-        self.recover_from_store(&mut ledger, &mut tally).await?;
+        self.recover_from_store(lease, &mut ledger, &mut tally).await?;
         tally.progress = ledger.progress();
         self.show(tally.progress);
         self.metrics.images.of(ImageOutcome::Found).add(tally.images_found);
@@ -178,12 +232,17 @@ impl JobRunner<'_> {
             rate: RateTracker::new(self.plan.cost().forwards),
             publishing: JoinSet::new(),
             letters: JoinSet::new(),
+            breaker: JobBreaker::default(),
         })
     }
 
     fn status(&self, state: &mut RunState) -> crate::Status {
-        let in_flight = state.in_flight.tasks() as u64;
-        state.rate.status(self.run, self.plan, self.spec, self.outputs, &state.tally, in_flight)
+        let seen = Seen {
+            tally: &state.tally,
+            in_flight: state.in_flight.tasks() as u64,
+            sick_workers: state.in_flight.sick_workers(),
+        };
+        state.rate.status(self.run, self.plan, self.spec, self.outputs, seen)
     }
 
     /// Sends tasks until enough are out for the workers that are there.
@@ -194,7 +253,7 @@ impl JobRunner<'_> {
             return;
         }
         for action in state.ledger.advance(room) {
-            self.take(action, Duration::ZERO, state);
+            self.carry_out(action, Duration::ZERO, state);
         }
     }
 
@@ -209,7 +268,7 @@ impl JobRunner<'_> {
 
     /// The next event of this job. Tiles count whichever run asked for them: what is stored is stored, and if it is not,
     /// that is found out. All else is of this run's own messages, its plan, its decisions and its tries.
-    async fn hear(&self, results: &mut dyn Feed, rate: &mut RateTracker) -> Result<Event, QueueError> {
+    async fn hear(&self, results: &mut dyn Feed, rate: &mut RateTracker) -> Result<Heard, QueueError> {
         loop {
             match message::decode::<ResultMessage>(&results.next().await?) {
                 Ok(ResultMessage { run, from, event }) => {
@@ -218,7 +277,7 @@ impl JobRunner<'_> {
                         if event != Event::Retry {
                             rate.heard(&from, Instant::now());
                         }
-                        return Ok(event);
+                        return Ok(Heard { from, event });
                     }
                 }
                 Err(error) => tracing::error!(%error, "dropped a message on the results topic"),
@@ -227,30 +286,17 @@ impl JobRunner<'_> {
     }
 
     /// Takes an event in, and does what follows from it; whether anything changed.
-    fn take_in(&self, event: &Event, state: &mut RunState) -> bool {
-        let now = Instant::now();
+    fn take_in(&self, heard: &Heard, state: &mut RunState) -> bool {
+        let Heard { from, event } = heard;
         if *event == Event::Retry {
-            state.tally.losses.clear();
+            state.tally.losses = Losses::default();
         }
         let before = state.ledger.progress();
-        let actions = state.ledger.apply(event);
+        let actions = state.ledger.apply(from, event);
         let progress = state.ledger.progress();
         let changed = progress != before || !actions.is_empty();
         self.show(progress);
-        match event {
-            Event::Tile { task, .. } => state.in_flight.on_done(InFlightKey::Task(*task), now),
-            Event::Image { image, partial, .. } if changed || !partial => {
-                state.in_flight.on_done(InFlightKey::Image(*image), now);
-            }
-            // What comes of a failure is in the actions; an old one must not touch what is out.
-            Event::TaskFailed { task, .. } if changed => {
-                state.in_flight.on_failed(InFlightKey::Task(*task));
-            }
-            Event::ImageFailed { image, .. } if changed => {
-                state.in_flight.on_failed(InFlightKey::Image(*image));
-            }
-            Event::TaskFailed { .. } | Event::Image { .. } | Event::ImageFailed { .. } | Event::Retry => {}
-        }
+        note_in_flight(heard, changed, &mut state.in_flight);
         if progress != before {
             count(event, &mut state.tally);
         }
@@ -263,23 +309,23 @@ impl JobRunner<'_> {
                 state.tally.retries += 1;
                 self.metrics.retries.of(RetryReason::Failure).increment();
             }
-            self.take(action, pause, state);
+            self.carry_out(action, pause, state);
         }
         changed
     }
 
-    fn send_late(&self, state: &mut RunState) {
+    fn send_overdue(&self, state: &mut RunState) {
         for late in state.in_flight.overdue(Instant::now()) {
             if let Some(action) = state.ledger.resend(&late) {
                 tracing::warn!("{} has been out for long; sending it again", describe(&action));
                 state.tally.resent += 1;
                 self.metrics.retries.of(RetryReason::Overdue).increment();
-                self.take(action, Duration::ZERO, state);
+                self.carry_out(action, Duration::ZERO, state);
             }
         }
     }
 
-    fn take(&self, action: Action, pause: Duration, state: &mut RunState) {
+    fn carry_out(&self, action: Action, pause: Duration, state: &mut RunState) {
         let run = self.run.clone();
         let (topic, bytes) = match &action {
             Action::Compute { task, attempt, replace } => {
@@ -313,11 +359,35 @@ impl JobRunner<'_> {
     fn give_up(&self, run: RunId, loss: &Loss, state: &mut RunState) -> DeadLetter {
         let image = self.plan.images.get(loss.image as usize);
         let image_id = image.map_or_else(String::new, |image| image.id.clone());
-        tracing::error!(image = %image_id, attempts = loss.attempts, "gave up: {}", loss.reason);
-        state.tally.losses.push(loss.clone());
+        state.in_flight.on_given_up(loss.task.map_or(InFlightKey::Image(loss.image), InFlightKey::Task));
+        // Told once for each reason; how many there were is told at the end.
+        if state.tally.losses.add(loss) {
+            let (attempts, class) = (loss.attempts, loss.class);
+            tracing::error!(image = %image_id, attempts, %class, "gave up: {}", loss.reason);
+        }
         let kind = if loss.task.is_some() { DeadLetterKind::Task } else { DeadLetterKind::Image };
         self.metrics.dead_letters.of(kind).increment();
         DeadLetter { run, image_id: short_reason(&image_id), loss: loss.clone() }
+    }
+}
+
+/// Notes what an event says of what is in flight. `changed`: whether the ledger took it in.
+fn note_in_flight(heard: &Heard, changed: bool, in_flight: &mut InFlight) {
+    let (from, now) = (heard.from.as_str(), Instant::now());
+    match &heard.event {
+        Event::Tile { task, .. } => in_flight.on_done(InFlightKey::Task(*task), from, now),
+        Event::Image { image, partial, .. } if changed || !partial => {
+            in_flight.on_done(InFlightKey::Image(*image), from, now);
+        }
+        Event::TaskFailed { task, attempt, class, reason } => {
+            let (key, attempt, class) = (InFlightKey::Task(*task), *attempt, *class);
+            in_flight.on_failed(&FailedTry { key, attempt, from, class, reason, counts: changed }, now);
+        }
+        Event::ImageFailed { image, attempt, class, reason, .. } => {
+            let (key, attempt, class) = (InFlightKey::Image(*image), *attempt, *class);
+            in_flight.on_failed(&FailedTry { key, attempt, from, class, reason, counts: changed }, now);
+        }
+        Event::Image { .. } | Event::Retry => {}
     }
 }
 
@@ -351,3 +421,7 @@ fn count(event: &Event, tally: &mut Tally) {
         Event::TaskFailed { .. } | Event::ImageFailed { .. } | Event::Retry => {}
     }
 }
+
+#[cfg(test)]
+#[path = "job_runner_tests.rs"]
+mod tests;

@@ -31,11 +31,20 @@ impl LeastLoadedPartitions {
         Self { order: loads.iter().copied().collect(), loads, turn: 0 }
     }
 
-    /// The partition for one more message: where there is another one, not `last`, which may be in the wrong hands.
-    pub(crate) fn choose(&mut self, last: Option<u32>) -> u32 {
-        let mut by_order = self.order.iter().map(|load| load.partition);
-        let other = by_order.find(|partition| Some(*partition) != last);
-        let partition = other.or(last).unwrap_or(0);
+    /// The partition for one more message: the least loaded of the most welcome ones. How welcome one is, `rank` says,
+    /// from 0 on: any of rank 0 goes before all of rank 1.
+    pub(crate) fn choose(&mut self, rank: impl Fn(u32) -> u8) -> u32 {
+        let mut best: Option<(u8, u32)> = None;
+        for load in &self.order {
+            let rank = rank(load.partition);
+            if best.is_none_or(|(least, _)| rank < least) {
+                best = Some((rank, load.partition));
+            }
+            if rank == 0 {
+                break;
+            }
+        }
+        let partition = best.map_or(0, |(_, partition)| partition);
         self.turn += 1;
         let turn = self.turn;
         self.change(partition, |load| PartitionLoad { out: load.out + 1, turn, ..load });
@@ -62,14 +71,14 @@ mod tests {
     #[test]
     fn all_get_the_same_and_then_those_that_are_done_first() {
         let mut partitions = LeastLoadedPartitions::new(3);
-        let mut first: Vec<u32> = (0..6).map(|_| partitions.choose(None)).collect();
+        let mut first: Vec<u32> = (0..6).map(|_| partitions.choose(|_| 0)).collect();
         first.sort_unstable();
         assert_eq!(first, [0, 0, 1, 1, 2, 2]);
         partitions.release(1);
         partitions.release(1);
         partitions.release(2);
-        assert_eq!(partitions.choose(None), 1);
-        let mut next = [partitions.choose(None), partitions.choose(None)];
+        assert_eq!(partitions.choose(|_| 0), 1);
+        let mut next = [partitions.choose(|_| 0), partitions.choose(|_| 0)];
         next.sort_unstable();
         assert_eq!(next, [1, 2]);
     }
@@ -77,9 +86,9 @@ mod tests {
     #[test]
     fn another_try_goes_elsewhere_if_there_is_an_elsewhere() {
         let mut partitions = LeastLoadedPartitions::new(2);
-        assert_eq!(partitions.choose(Some(0)), 1);
-        assert_eq!(partitions.choose(Some(0)), 1, "though less is out in the other one");
-        assert_eq!(LeastLoadedPartitions::new(1).choose(Some(0)), 0);
-        assert_eq!(LeastLoadedPartitions::new(0).choose(None), 0);
+        assert_eq!(partitions.choose(|p| u8::from(p == 0)), 1);
+        assert_eq!(partitions.choose(|p| u8::from(p == 0)), 1, "though less is out in the other one");
+        assert_eq!(LeastLoadedPartitions::new(1).choose(|p| u8::from(p == 0)), 0);
+        assert_eq!(LeastLoadedPartitions::new(0).choose(|_| 0), 0);
     }
 }

@@ -1,10 +1,12 @@
 //! What earlier runs of a job left in the store: all that a coordinator must know when it starts.
 
-use crate::job_runner::{JobRunner, Tally};
+use crate::ended_run::delete_tiles;
+use crate::job_runner::{JobRunner, RunError, Tally};
+use crate::run_lease::RunLease;
 use futures_util::future::try_join_all;
 use marquetry_aggregator::expected;
-use marquetry_job::{Ledger, TaskId, key};
-use marquetry_transport::{ObjectMeta, StoreError};
+use marquetry_job::{Ledger, Plan, TaskId, key};
+use marquetry_transport::{ObjectMeta, ObjectStore, StoreError};
 use std::collections::{HashMap, HashSet};
 
 /// So many tiles are listed folder by folder.
@@ -15,9 +17,10 @@ impl JobRunner<'_> {
     /// more. Outputs, parts and tiles are listed, and no object is read.
     pub(crate) async fn recover_from_store(
         &self,
+        lease: &RunLease,
         ledger: &mut Ledger,
         tally: &mut Tally,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), RunError> {
         let job = &self.plan.job;
         let images: HashMap<&str, u32> =
             self.plan.images.iter().enumerate().map(|(i, image)| (image.key.as_str(), i as u32)).collect();
@@ -31,13 +34,12 @@ impl JobRunner<'_> {
             tally.forwards_found += tasks.map(|t| self.plan.forwards_of(t)).sum::<u64>();
         }
         tally.images_found = ledger.progress().images_done;
-        for tile in self.tiles().await? {
+        let mut left_behind = Vec::new();
+        for tile in stored_tiles(&*self.store, self.plan).await? {
             let Some((image, group, block)) = key::of_tile(&tile.key) else { continue };
             let Some(&image) = images.get(image) else { continue };
             if finished.contains(&image) {
-                if !self.keep_tiles {
-                    self.store.delete(&tile.key).await?;
-                }
+                left_behind.push(tile.key);
                 continue;
             }
             let before = ledger.progress().tasks_done;
@@ -47,6 +49,9 @@ impl JobRunner<'_> {
                 tally.tasks_found += 1;
                 tally.forwards_found += self.plan.forwards_of(task);
             }
+        }
+        if !self.keep_tiles {
+            delete_tiles(&*self.store, lease, left_behind).await?;
         }
         Ok(())
     }
@@ -81,32 +86,18 @@ impl JobRunner<'_> {
         }
         Ok(finished)
     }
+}
 
-    /// What is stored of tiles. A list of many takes one request for each thousand, one after the other; so each of the
-    /// folders they are spread over is listed for itself, side by side.
-    async fn tiles(&self) -> Result<Vec<ObjectMeta>, StoreError> {
-        let job = &self.plan.job;
-        if self.plan.cost().tasks < MANY {
-            return self.store.list(&key::tiles(job)).await;
-        }
-        let folders: Vec<String> = key::tile_folders(job).collect();
-        let lists = folders.iter().map(|folder| self.store.list(folder));
-        Ok(try_join_all(lists).await?.into_iter().flatten().collect())
+/// What is stored of tiles. A list of many takes one request for each thousand, one after the other; so each of the
+/// folders they are spread over is listed for itself, side by side.
+pub(crate) async fn stored_tiles(
+    store: &dyn ObjectStore,
+    plan: &Plan,
+) -> Result<Vec<ObjectMeta>, StoreError> {
+    if plan.cost().tasks < MANY {
+        return store.list(&key::tiles(&plan.job)).await;
     }
-
-    /// Deletes the tiles of finished images that came after these were finished: of tasks that were out twice.
-    pub(crate) async fn clear_tiles(&self, lost: &HashSet<u32>) -> Result<(), StoreError> {
-        if self.keep_tiles {
-            return Ok(());
-        }
-        let kept: HashSet<&str> =
-            lost.iter().filter_map(|i| self.plan.images.get(*i as usize)).map(|i| i.key.as_str()).collect();
-        for tile in self.tiles().await? {
-            // What is stored of an image with gaps is needed when these are filled.
-            if key::of_tile(&tile.key).is_none_or(|(image, ..)| !kept.contains(image)) {
-                self.store.delete(&tile.key).await?;
-            }
-        }
-        Ok(())
-    }
+    let folders: Vec<String> = key::tile_folders(&plan.job).collect();
+    let lists = folders.iter().map(|folder| store.list(folder));
+    Ok(try_join_all(lists).await?.into_iter().flatten().collect())
 }

@@ -1,6 +1,12 @@
-//! The signs that a coordinator gives while it is at work, and those it looks out for.
+//! The lease that a coordinator holds on its job, from the first look into the store to the last deletion.
+//!
+//! The object `jobs/<job>/run` names the run that counts. Whoever writes its name there has the job; a coordinator that
+//! finds another's name has lost it, and writes and deletes nothing any more.
 
-use crate::status::Status;
+use crate::control::set_state;
+use crate::job_runner::RunError;
+use crate::leased_store::LeasedStore;
+use crate::status::{JobState, Status, unix_now};
 use bytes::Bytes;
 use marquetry_job::{RunId, key};
 use marquetry_transport::{ObjectStore, StoreError, StoreErrorKind};
@@ -10,7 +16,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// Between two looks at which run counts, and two statuses written.
-const EVERY: Duration = Duration::from_secs(2);
+const HEARTBEAT: Duration = Duration::from_secs(2);
 /// The name of no run: a job under it is cancelled.
 pub(crate) const CANCELLED: &str = "cancelled";
 /// The name under which a job has ended.
@@ -29,78 +35,182 @@ pub enum Stopped {
 
 /// Says in the store that this run counts, writes how far it is, and notices when it does not count any more.
 ///
-/// All of it happens beside the work: a store that is slow or away does not hold up a single message.
+/// The heartbeat beats beside the work: a store that is slow or away does not hold up a single message. It stops when
+/// the lease is dropped.
 pub(crate) struct RunLease {
     store: Arc<dyn ObjectStore>,
     run: RunId,
     status: watch::Sender<Option<Status>>,
     stopped: watch::Receiver<Option<Stopped>>,
-    keeping: JoinHandle<()>,
+    heartbeat: JoinHandle<()>,
 }
 
 impl RunLease {
-    /// Makes this run the one that counts.
+    /// Makes this run the one that counts, whoever had the job before.
     pub(crate) async fn acquire(store: Arc<dyn ObjectStore>, run: RunId) -> Result<Self, StoreError> {
         store.put(&key::run(&run.job), Bytes::from(run.run.clone())).await?;
         let (status, shown) = watch::channel(None);
         let (stop, stopped) = watch::channel(None);
-        let keeping = tokio::spawn(keep(Arc::clone(&store), run.clone(), shown, stop));
-        Ok(Self { store, run, status, stopped, keeping })
+        let heartbeat = tokio::spawn(beat(Arc::clone(&store), run.clone(), shown, stop));
+        Ok(Self { store, run, status, stopped, heartbeat })
     }
 
-    /// Has this written as soon as the store takes it.
+    /// Has this written with the next heartbeat.
     pub(crate) fn publish_status(&self, status: Status) {
         self.status.send_replace(Some(status));
+    }
+
+    /// Publishes the last status again, now in this state.
+    pub(crate) fn enter(&self, state: JobState) {
+        self.status.send_modify(|status| {
+            if let Some(status) = status {
+                status.enter(state);
+            }
+        });
     }
 
     /// Ends when the run does not count any more.
     pub(crate) async fn lost(&mut self) -> Stopped {
         match self.stopped.wait_for(Option::is_some).await {
             Ok(stopped) => stopped.unwrap_or(Stopped::Replaced),
-            // The keeper never ends by itself; if it did, nothing would say that this run does not count.
+            // The heartbeat never ends by itself; if it did, nothing would say that this run does not count.
             Err(_) => std::future::pending().await,
         }
     }
 
-    /// Ends the run: tasks that are still out are not worked on any more. Only a courtesy: failing it costs time alone.
-    pub(crate) async fn release(self, status: Status) {
-        self.keeping.abort();
-        let ended = self.store.put(&key::run(&self.run.job), Bytes::from_static(ENDED.as_bytes())).await;
-        if let Err(error) = ended.and(status.write(&*self.store).await) {
-            tracing::warn!(%error, "the end of the job was not written down");
+    /// Looks into the store whether the run still counts. To be asked before anything is written over or deleted.
+    pub(crate) async fn check(&self) -> Result<(), RunError> {
+        match stopped(&*self.store, &self.run).await? {
+            Some(stopped) => Err(stopped.into()),
+            None => Ok(()),
         }
+    }
+
+    /// Writes down that the job was cancelled.
+    pub(crate) async fn note_cancelled(&self) -> Result<(), StoreError> {
+        set_state(&*self.store, &self.run.job, JobState::Cancelled).await
+    }
+
+    /// The store, which takes nothing any more once the lease is lost.
+    pub(crate) fn guard(&self) -> Arc<dyn ObjectStore> {
+        Arc::new(LeasedStore::new(Arc::clone(&self.store), self.run.clone()))
+    }
+
+    /// Gives the job back in its last state: what is still out is not worked on any more. Writes nothing over the name of
+    /// another run, nor over its status.
+    pub(crate) async fn release(self, state: JobState, reason: Option<String>) -> Result<(), RunError> {
+        self.heartbeat.abort();
+        let ended = Bytes::from_static(ENDED.as_bytes());
+        if let Some(stopped) = put_while_ours(&*self.store, &self.run, ended).await? {
+            return Err(stopped.into());
+        }
+        let status = self.status.borrow().clone();
+        if let Some(mut status) = status {
+            status.enter(state);
+            status.reason = reason;
+            status.write(&*self.store).await?;
+        }
+        Ok(())
     }
 }
 
 impl Drop for RunLease {
     fn drop(&mut self) {
-        self.keeping.abort();
+        self.heartbeat.abort();
     }
 }
 
-async fn keep(
+/// Why `run` does not count any more, if it does not. A store without a name in it says nothing against it.
+pub(crate) async fn stopped(store: &dyn ObjectStore, run: &RunId) -> Result<Option<Stopped>, StoreError> {
+    match store.get(&key::run(&run.job)).await {
+        Ok(name) if name == run.run.as_bytes() => Ok(None),
+        Ok(name) if name == CANCELLED.as_bytes() => Ok(Some(Stopped::Cancelled)),
+        Ok(_) => Ok(Some(Stopped::Replaced)),
+        Err(error) if error.kind == StoreErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes `name` in the place of `run`, unless another name stands there: then why.
+async fn put_while_ours(
+    store: &dyn ObjectStore,
+    run: &RunId,
+    name: Bytes,
+) -> Result<Option<Stopped>, StoreError> {
+    let stopped = stopped(store, run).await?;
+    if stopped.is_none() {
+        store.put(&key::run(&run.job), name).await?;
+    }
+    Ok(stopped)
+}
+
+async fn beat(
     store: Arc<dyn ObjectStore>,
     run: RunId,
     mut shown: watch::Receiver<Option<Status>>,
     stop: watch::Sender<Option<Stopped>>,
 ) {
     loop {
-        tokio::time::sleep(EVERY).await;
-        match store.get(&key::run(&run.job)).await {
-            Ok(name) if name == run.run.as_bytes() => {}
-            Ok(name) => {
-                let cancelled = name == CANCELLED.as_bytes();
-                stop.send_replace(Some(if cancelled { Stopped::Cancelled } else { Stopped::Replaced }));
+        tokio::time::sleep(HEARTBEAT).await;
+        match stopped(&*store, &run).await {
+            Ok(None) => {}
+            Ok(Some(stopped)) => {
+                stop.send_replace(Some(stopped));
                 return;
             }
-            Err(error) if error.kind == StoreErrorKind::NotFound => {}
             Err(error) => tracing::warn!(%error, "could not see whether the job still counts"),
         }
         let status = shown.borrow_and_update().clone();
-        if let Some(status) = status
-            && let Err(error) = status.write(&*store).await
-        {
+        let Some(mut status) = status else { continue };
+        // While tasks are followed the loop itself says when it was last alive; after that only this does.
+        if status.state != JobState::Running {
+            status.updated = unix_now();
+        }
+        if let Err(error) = status.write(&*store).await {
             tracing::warn!(%error, "the status was not written");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use marquetry_transport::FolderStore;
+
+    fn run(name: &str) -> RunId {
+        RunId { job: "job-1".into(), store: "s".into(), run: name.into() }
+    }
+
+    async fn named(store: &dyn ObjectStore) -> Bytes {
+        store.get(&key::run("job-1")).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn who_lost_the_job_writes_nothing_any_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let store: Arc<dyn ObjectStore> = Arc::new(FolderStore::open(folder.path()).unwrap());
+        let old = RunLease::acquire(Arc::clone(&store), run("old")).await.unwrap();
+        let guarded = old.guard();
+        old.check().await.unwrap();
+        guarded.put("jobs/job-1/out/a.csv", Bytes::from_static(b"old")).await.unwrap();
+
+        let new = RunLease::acquire(Arc::clone(&store), run("new")).await.unwrap();
+        assert!(matches!(old.check().await, Err(RunError::Stopped(Stopped::Replaced))));
+        assert!(guarded.put("jobs/job-1/out/a.csv", Bytes::from_static(b"older")).await.is_err());
+        assert_eq!(store.get("jobs/job-1/out/a.csv").await.unwrap(), "old");
+        let released = old.release(JobState::Done, None).await;
+        assert!(matches!(released, Err(RunError::Stopped(Stopped::Replaced))));
+        assert_eq!(named(&*store).await, "new");
+        new.release(JobState::Done, None).await.unwrap();
+        assert_eq!(named(&*store).await, ENDED);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cancelled_job_is_noticed_by_the_heartbeat() {
+        let folder = tempfile::tempdir().unwrap();
+        let store: Arc<dyn ObjectStore> = Arc::new(FolderStore::open(folder.path()).unwrap());
+        let mut lease = RunLease::acquire(Arc::clone(&store), run("r")).await.unwrap();
+        store.put(&key::run("job-1"), Bytes::from_static(CANCELLED.as_bytes())).await.unwrap();
+        assert_eq!(lease.lost().await, Stopped::Cancelled);
     }
 }

@@ -1,6 +1,7 @@
 //! How far a job is, in the store for whoever asks.
 
 use crate::job_runner::Tally;
+use crate::worker_health::SickWorker;
 use marquetry_job::{Plan, Progress, RunId, key};
 use marquetry_spec::JobSpec;
 use marquetry_transport::{ObjectStore, StoreError};
@@ -21,13 +22,17 @@ const WORKER_SEEN: Duration = Duration::from_mins(5);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum JobState {
-    /// A coordinator is at work.
+    /// Tasks are being done.
     Running,
+    /// Tables and the report are being written.
+    Finishing,
+    /// All outputs are written; tiles that nobody needs any more are being deleted.
+    Cleaning,
     /// Everything is done.
     Done,
     /// Done, but something was given up.
     Partial,
-    /// It ended early, as its policy asks.
+    /// It ended early, as its policy asks or because everything failed alike; the status says why.
     Failed,
     /// It was cancelled; what is done is kept.
     Cancelled,
@@ -86,9 +91,29 @@ pub struct Status {
     pub losses: u64,
     /// The first of them.
     pub losses_shown: Vec<LossShown>,
+    /// Workers that only fail what they are sent.
+    #[serde(default)]
+    pub sick_workers: Vec<SickWorker>,
+    /// Why the job failed, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl JobState {
+    /// Whether a coordinator is at work on the job, if it still lives.
+    pub const fn is_open(self) -> bool {
+        matches!(self, Self::Running | Self::Finishing | Self::Cleaning)
+    }
 }
 
 impl Status {
+    /// Changes the state, now.
+    pub(crate) fn enter(&mut self, state: JobState) {
+        self.state = state;
+        self.updated = unix_now();
+        self.eta_seconds = None;
+    }
+
     /// Reads the status of `job`.
     ///
     /// # Errors
@@ -123,7 +148,16 @@ pub fn unix_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// What a status needs beside the tally: who was there, and how fast it goes.
+/// What the runner knows at this moment.
+#[derive(Debug)]
+pub(crate) struct Seen<'a> {
+    pub(crate) tally: &'a Tally,
+    /// Blocks that are out.
+    pub(crate) in_flight: u64,
+    pub(crate) sick_workers: Vec<SickWorker>,
+}
+
+/// Who was heard of lately, and how fast the job goes.
 #[derive(Debug)]
 pub(crate) struct RateTracker {
     started: u64,
@@ -168,15 +202,15 @@ impl RateTracker {
         plan: &Plan,
         spec: &JobSpec,
         outputs: &str,
-        tally: &Tally,
-        in_flight: u64,
+        seen: Seen<'_>,
     ) -> Status {
+        let Seen { tally, in_flight, sick_workers } = seen;
         let now = Instant::now();
         let done = tally.forwards + tally.forwards_found;
         let rate = self.rate(done, now);
         self.seen.retain(|_, (at, _)| now.duration_since(*at) < WORKER_SEEN);
         let left = self.forwards.saturating_sub(done) as f64;
-        let shown = tally.losses.iter().take(LOSSES_SHOWN).map(|loss| LossShown {
+        let shown = tally.losses.sample().iter().take(LOSSES_SHOWN).map(|loss| LossShown {
             image: plan.images.get(loss.image as usize).map_or_else(String::new, |i| i.id.clone()),
             what: loss.task.map_or_else(
                 || "whole image".into(),
@@ -202,8 +236,10 @@ impl RateTracker {
             in_flight,
             retries: tally.retries,
             resent: tally.resent,
-            losses: tally.losses.len() as u64,
+            losses: tally.losses.total(),
             losses_shown: shown.collect(),
+            sick_workers,
+            reason: None,
         }
     }
 }

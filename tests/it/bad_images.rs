@@ -86,7 +86,7 @@ fn policy_fail_hands_nothing_back() {
     let whole = png(64, 64, 3, 3);
     place.write("images/cut.png", &whole[..whole.len() / 2]);
     place.write("job.yaml", format!("{JOB}failures: {{policy: fail, attempts: 1}}\n"));
-    place.run("job.yaml").ends_with(1).says(&["failures.policy is `fail`", "cut"]);
+    place.run("job.yaml").ends_with(2).says(&["failures.policy is `fail`", "cut"]);
     assert!(!place.path(&format!("{}/out/submission.csv", place.job_folder("store"))).exists());
     place.write("images/cut.png", "");
     place.run("job.yaml").ends_with(65).says(&["failures.policy is `fail`", "cut"]);

@@ -1,60 +1,113 @@
-//! Why a task failed, and whether another try could go better.
+//! Why a task failed, and who is to blame.
 
+use marquetry_failure::{Classify, FailureClass};
 use marquetry_imagery::ImageError;
 use marquetry_model::ModelError;
 use marquetry_raster::read::{ReadError, ReadErrorKind};
-use marquetry_transport::{FileError, StoreError};
+use marquetry_transport::uri::is_uri;
+use marquetry_transport::{FileError, StoreError, StoreErrorKind};
+use std::error::Error;
+use std::sync::Arc;
 
 /// Why a task failed.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{reason}")]
 pub struct Failure {
+    /// Who is to blame.
+    pub class: FailureClass,
     /// What was being done to which thing, what was found, what to do.
     pub reason: String,
-    /// Whether another attempt could go better.
-    pub retry: bool,
+    /// What it came of.
+    #[source]
+    pub source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
 impl Failure {
-    /// A failure that every attempt would meet again.
+    /// A failure without an error behind it.
+    pub fn new(class: FailureClass, reason: impl Into<String>) -> Self {
+        Self { class, reason: reason.into(), source: None }
+    }
+
+    /// A failure that every attempt would meet again, on any worker.
     pub fn reject(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), retry: false }
+        Self::new(FailureClass::Input, reason)
     }
 
     /// A failure that may pass.
     pub fn passing(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), retry: true }
+        Self::new(FailureClass::Passing, reason)
+    }
+
+    /// A failure of Marquetry itself.
+    pub fn bug(reason: impl Into<String>) -> Self {
+        Self::new(FailureClass::Bug, reason)
+    }
+
+    fn of(class: FailureClass, error: impl Error + Send + Sync + 'static) -> Self {
+        Self { class, reason: error.to_string(), source: Some(Arc::new(error)) }
+    }
+}
+
+impl Classify for Failure {
+    fn class(&self) -> FailureClass {
+        self.class
     }
 }
 
 impl From<ReadError> for Failure {
     fn from(error: ReadError) -> Self {
-        Self { retry: error.kind() == ReadErrorKind::Io, reason: error.to_string() }
+        Self::of(class_of_read(&error), error)
     }
 }
 
 impl From<ImageError> for Failure {
     fn from(error: ImageError) -> Self {
-        Self { retry: error.may_pass(), reason: error.to_string() }
+        let class = match &error {
+            ImageError::File(error) => class_of_file(error),
+            ImageError::Read(error) => class_of_read(error),
+        };
+        Self::of(class, error)
     }
 }
 
 impl From<FileError> for Failure {
     fn from(error: FileError) -> Self {
-        Self { retry: error.may_pass(), reason: error.to_string() }
+        Self::of(class_of_file(&error), error)
     }
 }
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        Self::passing(error.to_string())
+        Self::of(class_of_store(error.kind), error)
     }
 }
 
 impl From<ModelError> for Failure {
     fn from(error: ModelError) -> Self {
-        // A model that is not there may still be on its way; memory may come free.
-        let may_pass = matches!(error, ModelError::Unreadable { .. } | ModelError::OutOfMemory { .. });
-        Self { retry: may_pass, reason: error.to_string() }
+        Self::of(error.class(), error)
+    }
+}
+
+fn class_of_read(error: &ReadError) -> FailureClass {
+    if error.kind() == ReadErrorKind::Io { FailureClass::Passing } else { FailureClass::Input }
+}
+
+/// An image or a model that is not there is missing for everyone; what this machine alone has is its own.
+fn class_of_file(error: &FileError) -> FailureClass {
+    match error.kind {
+        StoreErrorKind::Unavailable => FailureClass::Passing,
+        StoreErrorKind::Full => FailureClass::Worker,
+        StoreErrorKind::Denied if !is_uri(&error.uri) => FailureClass::Worker,
+        StoreErrorKind::Denied | StoreErrorKind::NoStore | StoreErrorKind::BadKey => FailureClass::Config,
+        _ => FailureClass::Input,
+    }
+}
+
+/// The store that tiles are written to. What is missing there may be on its way, or belongs to a run that has ended.
+const fn class_of_store(kind: StoreErrorKind) -> FailureClass {
+    match kind {
+        StoreErrorKind::Denied | StoreErrorKind::NoStore | StoreErrorKind::BadKey => FailureClass::Config,
+        StoreErrorKind::Full => FailureClass::Worker,
+        _ => FailureClass::Passing,
     }
 }

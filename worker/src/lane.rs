@@ -146,7 +146,7 @@ fn run(shared: &Shared, mut networks: Networks, lanes: usize, metrics: &Metrics)
             // A bug in one model's path must not take other tasks with it.
             catch_unwind(AssertUnwindSafe(|| runner.run(&task, &unit, &mut networks))).unwrap_or_else(|_| {
                 runner = UnitRunner::new(metrics);
-                Err(Failure::reject("a bug: computing a window panicked; the log above says where"))
+                Err(Failure::bug("a bug: computing a window panicked; the log above says where"))
             })
         };
         if result.is_ok() {

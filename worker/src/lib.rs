@@ -11,6 +11,7 @@ mod block;
 mod context;
 mod failure;
 mod fold;
+mod health;
 mod image;
 mod lane;
 mod network;

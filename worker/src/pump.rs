@@ -2,15 +2,17 @@
 
 use crate::block::BlockTask;
 use crate::fold::Outcome;
+use crate::health::Health;
 use crate::image::ImageOptions;
 use crate::lane::Lanes;
 use crate::network::NetworkSource;
 use crate::plans::Plans;
 use crate::{Failure, Images};
 use bytes::Bytes;
+use marquetry_failure::{Classify, FailureClass, chain};
 use marquetry_job::message::short_reason;
 use marquetry_job::tile::{self, Frame};
-use marquetry_job::{Event, ResultMessage, StageSeconds, TaskMessage, TileHeader, key, message};
+use marquetry_job::{Event, ResultMessage, StageSeconds, TaskId, TaskMessage, TileHeader, key, message};
 use marquetry_telemetry::{Metrics, Stage, TaskOutcome, TileOutcome};
 use marquetry_transport::{
     Drain, Known, ObjectStore, QueueError, StoreErrorKind, Stores, TaskQueue, Topic, consume,
@@ -19,6 +21,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 /// Most tasks in hand at once, however small they are: being read, computed or stored.
 const TASKS_MAX: usize = 32;
@@ -57,6 +60,26 @@ pub enum WorkerError {
         "a model run has not ended {0} s after the deadline of its task; the thread is lost, start this worker again"
     )]
     Stuck(u64),
+    /// Whatever it is sent fails, for reasons of this machine or of its rights.
+    #[error("this worker has failed {failures} times in a row and stops: {reason}")]
+    Sick {
+        /// Failures in a row.
+        failures: u32,
+        /// Who is to blame.
+        class: FailureClass,
+        /// Why the last task failed.
+        reason: String,
+    },
+}
+
+impl Classify for WorkerError {
+    fn class(&self) -> FailureClass {
+        match self {
+            Self::Queue(_) => FailureClass::Passing,
+            Self::Stuck(_) => FailureClass::Worker,
+            Self::Sick { class, .. } => *class,
+        }
+    }
 }
 
 /// A worker.
@@ -76,6 +99,7 @@ pub struct Worker {
     deadline: Option<Duration>,
     /// Cancelled when a lane does not come back.
     stuck: CancellationToken,
+    health: Health,
     metrics: Metrics,
 }
 
@@ -104,6 +128,7 @@ impl Worker {
             in_hand: Arc::new(Semaphore::new(TASKS_MAX)),
             deadline: options.deadline,
             stuck: CancellationToken::new(),
+            health: Health::default(),
             metrics: options.metrics.clone(),
             stores,
             queue,
@@ -119,15 +144,19 @@ impl Worker {
     /// announced.
     ///
     /// # Errors
-    /// When the queue is lost for good, or a model does not come back; the process should end then.
+    /// When the queue is lost for good, a model does not come back, or all tasks fail for reasons of this machine; the
+    /// process should end then.
     pub async fn run(self: Arc<Self>, drain: &Drain) -> Result<(), WorkerError> {
         let subscription = self.queue.subscribe(Topic::Tasks, "workers").await?;
         // One at a time is on its way to its canvas: what has to wait for room is left to others.
         let admission = Arc::new(Semaphore::new(1));
         let ours = Drain { stop: drain.stop.child_token(), grace: drain.grace };
-        let (stuck, stop) = (self.stuck.clone(), ours.stop.clone());
+        let (stuck, sick, stop) = (self.stuck.clone(), self.health.sick(), ours.stop.clone());
         let watching = tokio::spawn(async move {
-            stuck.cancelled().await;
+            tokio::select! {
+                () = stuck.cancelled() => {}
+                () = sick.cancelled() => {}
+            }
             stop.cancel();
         });
         let handle = |payload, admitted| Arc::clone(&self).handle(payload, admitted);
@@ -137,6 +166,11 @@ impl Worker {
         if self.stuck.is_cancelled() {
             self.lanes.give_up();
             return Err(WorkerError::Stuck(STUCK.as_secs()));
+        }
+        if let Some((failures, class, reason)) = self.health.diagnosis() {
+            let error = WorkerError::Sick { failures, class, reason };
+            tracing::error!(%class, "{error}");
+            return Err(error);
         }
         Ok(())
     }
@@ -150,20 +184,35 @@ impl Worker {
                 return true;
             }
         };
+        let TaskId { image, group, block } = task.task;
+        let span =
+            tracing::info_span!("task", job = task.run.job, image, group, block, attempt = task.attempt);
+        self.do_task(task, admitted).instrument(span).await
+    }
+
+    async fn do_task(&self, task: TaskMessage, admitted: OwnedSemaphorePermit) -> bool {
         let (id, attempt) = (task.task, task.attempt);
         let started = Instant::now();
         let worked = self.work_on(&task, admitted).await;
         self.count(&worked, started.elapsed());
         let event = match worked {
-            Ok(Worked::Said(event)) => event,
+            Ok(Worked::Said(event)) => {
+                self.health.on_done();
+                event
+            }
             Ok(Worked::NotBegun) => return false,
             Ok(Worked::LeftOver) => {
-                tracing::debug!(job = task.run.job, task = %id, "left over from a run that has ended");
+                tracing::debug!("left over from a run that has ended");
                 return true;
             }
-            Err(Failure { reason, retry }) => {
-                tracing::debug!(task = %id, attempt, retry, "{reason}");
-                Event::TaskFailed { task: id, attempt, reason: short_reason(&reason), retry }
+            Err(failure) => {
+                let (class, reason) = (failure.class, chain(&failure));
+                if self.health.on_failed(class, &reason) {
+                    tracing::warn!(%class, "the task failed: {reason}");
+                } else {
+                    tracing::debug!(%class, "the task failed: {reason}");
+                }
+                Event::TaskFailed { task: id, attempt, reason: short_reason(&reason), class }
             }
         };
         let said = ResultMessage { run: task.run, from: self.name.clone(), event };
@@ -171,7 +220,7 @@ impl Worker {
         match self.queue.publish(Topic::Results, &id.image.to_string(), payload).await {
             Ok(()) => true,
             Err(error) => {
-                tracing::debug!(task = %id, %error, "could not announce a task");
+                tracing::debug!(%error, "could not announce a task");
                 false
             }
         }
@@ -347,5 +396,5 @@ async fn keep(
 
 /// Runs work that takes a while away from the threads that drive messages.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
-    tokio::task::spawn_blocking(work).await.map_err(|e| Failure::reject(format!("a bug: {e}")))
+    tokio::task::spawn_blocking(work).await.map_err(|e| Failure::bug(format!("a bug: {e}")))
 }

@@ -4,6 +4,7 @@
 
 use bytes::Bytes;
 use marquetry_ensemble::{Applied, Importance, Labelling, Space, View, ViewMerge, Views};
+use marquetry_failure::FailureClass;
 use marquetry_geometry::{Edges, Padding, Size, WindowSpec};
 use marquetry_job::{
     Element, Event, Fit, Group, Input, Layout, Member, OutputForm, PLAN_FORMAT, Plan, PlannedImage,
@@ -289,8 +290,11 @@ async fn a_model_that_says_nan_or_panics_is_reported_and_nothing_hangs() {
         let plan = plan(&path, window(Size::square(24), 0, Edges::Shift), &[View::IDENTITY], 1);
         let (_, events) = work(folder.path(), &plan, kind, 2).await;
         for event in events {
-            let Event::TaskFailed { reason, retry, .. } = event else { panic!("{event:?}") };
-            assert!(!retry && reason.contains(word), "{reason}");
+            let Event::TaskFailed { reason, class, .. } = event else { panic!("{event:?}") };
+            assert!(
+                matches!(class, FailureClass::Input | FailureClass::Bug) && reason.contains(word),
+                "{reason}"
+            );
         }
     }
 }
@@ -303,7 +307,7 @@ async fn an_image_that_changed_since_the_plan_is_rejected() {
     let mut plan = plan(&path, window(Size::square(24), 0, Edges::Shift), &[View::IDENTITY], 1);
     plan.images[0].size = Size::new(60, 83);
     let (_, events) = work(folder.path(), &plan, Oracle::Honest, 1).await;
-    let changed = |e: &Event| matches!(e, Event::TaskFailed { reason, retry: false, .. } if reason.contains("when the job was planned"));
+    let changed = |e: &Event| matches!(e, Event::TaskFailed { reason, class: FailureClass::Input, .. } if reason.contains("when the job was planned"));
     assert!(events.iter().all(changed), "{events:?}");
 }
 
@@ -352,6 +356,6 @@ async fn a_task_that_hangs_is_given_up_and_the_worker_ends() {
     let store = FolderStore::open(&folder.path().join("store")).unwrap();
     let first = task_message(&plan, &folder.path().join("store"), plan.tasks_of(0).next().unwrap());
     let events = send(&store, &plan, Oracle::Hangs, 2, &[first], 1).await;
-    let late = |e: &Event| matches!(e, Event::TaskFailed { reason, retry: true, .. } if reason.contains("--deadline-seconds"));
+    let late = |e: &Event| matches!(e, Event::TaskFailed { reason, class: FailureClass::Passing, .. } if reason.contains("--deadline-seconds"));
     assert!(events.iter().all(late), "{events:?}");
 }

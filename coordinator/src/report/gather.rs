@@ -150,7 +150,15 @@ impl Finished<'_> {
             attempts: loss.attempts,
             reason: loss.reason.clone(),
         };
-        rejected.chain(self.tally.losses.iter().map(lost)).collect()
+        let losses = &self.tally.losses;
+        let unlisted = losses.total() - losses.sample().len() as u64;
+        let more = (unlisted > 0).then(|| ReportFailure {
+            image: "…".into(),
+            what: format!("{unlisted} more"),
+            attempts: 0,
+            reason: "the dead-letter topic has them all".into(),
+        });
+        rejected.chain(losses.sample().iter().map(lost)).chain(more).collect()
     }
 }
 

@@ -1,14 +1,16 @@
 //! What is done, what is open, what to do next. A value that is fed events; it reads no clock and sends nothing.
 
+use crate::failures::{Failed, Failures};
 use crate::{Event, TaskId};
-use std::collections::{BTreeSet, HashMap};
+use marquetry_failure::FailureClass;
+use std::collections::{BTreeMap, HashMap};
 
 /// What the coordinator must do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// Have a block computed.
     Compute {
-        /// Which.
+        /// The block.
         task: TaskId,
         /// 1 for the first try.
         attempt: u32,
@@ -17,7 +19,7 @@ pub enum Action {
     },
     /// Have an image put together.
     Aggregate {
-        /// Which.
+        /// Place of the image in the plan.
         image: u32,
         /// 1 for the first try.
         attempt: u32,
@@ -37,7 +39,9 @@ pub struct Loss {
     pub task: Option<TaskId>,
     /// Attempts made.
     pub attempts: u32,
-    /// Why the last one failed.
+    /// Who is to blame.
+    pub class: FailureClass,
+    /// Why the last one failed; where machines are to blame, what each of them said.
     pub reason: String,
 }
 
@@ -57,17 +61,23 @@ struct ImageState {
     open: u32,
     lost_blocks: u32,
     attempt: u32,
-    /// Attempts that failed, but for those that found damage nobody knew of: these do not count against the image.
-    failures: u32,
+    /// Attempts that failed; one that found damage nobody knew of does not count against the image.
+    failures: Option<Box<Failures>>,
     stage: Stage,
 }
 
 /// A task that was tried more than once.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Tries {
     /// The attempt that counts now: failures of others are old.
     attempt: u32,
-    failures: u32,
+    failures: Failures,
+}
+
+impl Default for Tries {
+    fn default() -> Self {
+        Self { attempt: 1, failures: Failures::default() }
+    }
 }
 
 /// How far a job is.
@@ -97,7 +107,8 @@ pub struct Ledger {
     /// All images before this one are finished or given up.
     settled: usize,
     tries: HashMap<TaskId, Tries>,
-    lost: BTreeSet<TaskId>,
+    /// Blocks that were given up, and who was to blame.
+    lost: BTreeMap<TaskId, FailureClass>,
     attempts_max: u32,
     progress: Progress,
 }
@@ -112,7 +123,7 @@ impl Ledger {
             images: images.len() as u64,
             ..Progress::default()
         };
-        let (tries, lost) = (HashMap::new(), BTreeSet::new());
+        let (tries, lost) = (HashMap::new(), BTreeMap::new());
         Self { images, next: (0, 0), settled: 0, tries, lost, attempts_max, progress }
     }
 
@@ -167,6 +178,12 @@ impl Ledger {
         actions
     }
 
+    /// Whether something of this image was given up, or all.
+    pub fn has_loss(&self, image: u32) -> bool {
+        let state = self.images.get(image as usize);
+        state.is_some_and(|state| state.lost_blocks > 0 || state.stage == Stage::Lost)
+    }
+
     /// Whether every block was handed out once.
     pub fn is_handed_out(&self) -> bool {
         self.next.0 as usize >= self.images.len()
@@ -196,7 +213,7 @@ impl Ledger {
     pub fn reopen(&mut self) -> Vec<Action> {
         let mut actions = Vec::new();
         self.settled = 0;
-        for task in std::mem::take(&mut self.lost) {
+        for (task, _) in std::mem::take(&mut self.lost) {
             let Some((state, index)) = self.find(task) else { continue };
             state.done[index] = false;
             state.open += 1;
@@ -207,7 +224,7 @@ impl Ledger {
             self.progress.images_failed -= u64::from(self.images[task.image as usize].lost_blocks == 0);
             self.progress.tasks_done -= 1;
             if let Some(tries) = self.tries.get_mut(&task) {
-                tries.failures = 0;
+                tries.failures = Failures::default();
             }
             actions.push(self.compute_again(task, false));
         }
@@ -222,8 +239,8 @@ impl Ledger {
         actions
     }
 
-    /// Takes an event in, and says what follows from it.
-    pub fn apply(&mut self, event: &Event) -> Vec<Action> {
+    /// Takes an event in that `from` tells of, and says what follows from it.
+    pub fn apply(&mut self, from: &str, event: &Event) -> Vec<Action> {
         match event {
             Event::Tile { task, .. } => {
                 if self.mark(*task) {
@@ -232,8 +249,8 @@ impl Ledger {
                     Vec::new()
                 }
             }
-            Event::TaskFailed { task, attempt, reason, retry } => {
-                self.task_failed(*task, *attempt, reason, *retry)
+            Event::TaskFailed { task, attempt, reason, class } => {
+                self.task_failed(*task, &Failed { from, attempt: *attempt, class: *class, reason })
             }
             Event::Image { image, partial, .. } => {
                 if !partial || self.expects_gaps(*image) {
@@ -241,8 +258,8 @@ impl Ledger {
                 }
                 Vec::new()
             }
-            Event::ImageFailed { image, attempt, reason, damaged, retry } => {
-                self.image_failed(*image, *attempt, reason, damaged, *retry)
+            Event::ImageFailed { image, attempt, reason, damaged, class } => {
+                self.image_failed(*image, &Failed { from, attempt: *attempt, class: *class, reason }, damaged)
             }
             Event::Retry => self.reopen(),
         }
@@ -268,48 +285,39 @@ impl Ledger {
         Some((state, index as usize))
     }
 
-    fn task_failed(&mut self, task: TaskId, attempt: u32, reason: &str, retry: bool) -> Vec<Action> {
+    fn task_failed(&mut self, task: TaskId, failure: &Failed<'_>) -> Vec<Action> {
         let Some((state, index)) = self.find(task) else { return Vec::new() };
         let open = !state.done[index] && state.stage == Stage::Computing;
         let attempts_max = self.attempts_max;
-        let tries = self.tries.entry(task).or_insert(Tries { attempt: 1, failures: 0 });
-        if !open || attempt != tries.attempt {
+        let tries = self.tries.entry(task).or_default();
+        if !open || failure.attempt != tries.attempt {
             return Vec::new();
         }
-        tries.failures += 1;
-        let failures = tries.failures;
-        if retry && failures < attempts_max {
+        if tries.failures.note(failure, attempts_max, false) {
             return vec![self.compute_again(task, false)];
         }
+        let (attempts, reason) = (tries.failures.all(), tries.failures.reason(failure));
         self.mark(task);
-        self.lost.insert(task);
+        self.lost.insert(task, failure.class);
         let state = &mut self.images[task.image as usize];
         state.lost_blocks += 1;
         self.progress.images_failed += u64::from(state.lost_blocks == 1);
-        let loss =
-            Loss { image: task.image, task: Some(task), attempts: failures, reason: reason.to_owned() };
+        let loss = Loss { image: task.image, task: Some(task), attempts, class: failure.class, reason };
         let mut actions = vec![Action::GiveUp(loss)];
         actions.extend(self.aggregate_if_ready(task.image));
         actions
     }
 
     fn compute_again(&mut self, task: TaskId, replace: bool) -> Action {
-        let tries = self.tries.entry(task).or_insert(Tries { attempt: 1, failures: 0 });
+        let tries = self.tries.entry(task).or_default();
         tries.attempt += 1;
         Action::Compute { task, attempt: tries.attempt, replace }
     }
 
-    fn image_failed(
-        &mut self,
-        image: u32,
-        attempt: u32,
-        reason: &str,
-        damaged: &[TaskId],
-        retry: bool,
-    ) -> Vec<Action> {
+    fn image_failed(&mut self, image: u32, failure: &Failed<'_>, damaged: &[TaskId]) -> Vec<Action> {
         let attempts_max = self.attempts_max;
         let Some(state) = self.images.get_mut(image as usize) else { return Vec::new() };
-        if state.stage != Stage::Aggregating || attempt != state.attempt {
+        if state.stage != Stage::Aggregating || failure.attempt != state.attempt {
             return Vec::new();
         }
         // An image may have any number of damaged tiles, found one after the other; each has tries of its own.
@@ -317,9 +325,10 @@ impl Ledger {
         let tries = |task| self.tries.get(task).map_or(1, |tries: &Tries| tries.attempt);
         let excused = !damaged.is_empty() && damaged.iter().all(|task| tries(task) < attempts_max);
         let state = &mut self.images[image as usize];
-        state.failures += u32::from(!excused);
-        if !retry || state.failures >= attempts_max {
-            return vec![self.lose_image(image, attempt, reason)];
+        let failures = state.failures.get_or_insert_default();
+        if !failures.note(failure, attempts_max, excused) {
+            let reason = failures.reason(failure);
+            return vec![self.lose_image(image, failure.attempt, failure.class, reason)];
         }
         state.attempt += 1;
         state.stage = Stage::Computing;
@@ -336,11 +345,11 @@ impl Ledger {
         actions
     }
 
-    fn lose_image(&mut self, image: u32, attempts: u32, reason: &str) -> Action {
+    fn lose_image(&mut self, image: u32, attempts: u32, class: FailureClass, reason: String) -> Action {
         let state = &mut self.images[image as usize];
         state.stage = Stage::Lost;
         self.progress.images_failed += u64::from(state.lost_blocks == 0);
-        Action::GiveUp(Loss { image, task: None, attempts, reason: reason.to_owned() })
+        Action::GiveUp(Loss { image, task: None, attempts, class, reason })
     }
 
     fn aggregate_if_ready(&mut self, image: u32) -> Option<Action> {
@@ -349,8 +358,10 @@ impl Ledger {
             return None;
         }
         if state.lost_blocks > 0 && state.lost_blocks as usize == state.done.len() {
-            let reason = "every block of it failed; see the reasons above";
-            return Some(self.lose_image(image, self.attempts_max, reason));
+            let blocks = TaskId { image, group: 0, block: 0 }..;
+            let class = self.lost.range(blocks).next().map_or(FailureClass::Bug, |(_, class)| *class);
+            let reason = "every block of it failed, for the reasons that are listed with them".to_owned();
+            return Some(self.lose_image(image, self.attempts_max, class, reason));
         }
         Some(state.aggregate(image))
     }
@@ -387,7 +398,7 @@ impl ImageState {
             open,
             lost_blocks: 0,
             attempt: 1,
-            failures: 0,
+            failures: None,
             stage: Stage::Computing,
         }
     }
@@ -407,7 +418,7 @@ impl ImageState {
         if self.stage != Stage::Computing {
             self.stage = Stage::Computing;
             self.attempt += 1;
-            self.failures = 0;
+            self.failures = None;
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! This crate must not know: files, clocks, the environment, models' runtimes, pixels.
 
+mod failures;
 pub mod key;
 mod ledger;
 pub mod message;

@@ -1,5 +1,6 @@
 //! What the roles tell each other: JSON of a few hundred bytes, ids and never tensors.
 
+use marquetry_failure::FailureClass;
 use serde::{Deserialize, Serialize};
 
 /// The version that is written. A reader refuses others rather than guess.
@@ -123,7 +124,7 @@ pub struct ResultMessage {
 pub enum Event {
     /// A tile is stored.
     Tile {
-        /// Which.
+        /// The block that it holds.
         task: TaskId,
         /// Its length in the store, bytes.
         tile_bytes: u64,
@@ -134,18 +135,18 @@ pub enum Event {
     },
     /// A task failed.
     TaskFailed {
-        /// Which.
+        /// The block.
         task: TaskId,
         /// The attempt that failed.
         attempt: u32,
         /// Why, in one line.
         reason: String,
-        /// Whether another attempt could go better.
-        retry: bool,
+        /// Who is to blame.
+        class: FailureClass,
     },
     /// An image's outputs are stored.
     Image {
-        /// Which.
+        /// Place of the image in the plan.
         image: u32,
         /// Whether it was put together without the blocks that had been given up.
         partial: bool,
@@ -154,7 +155,7 @@ pub enum Event {
     },
     /// An image could not be put together.
     ImageFailed {
-        /// Which.
+        /// Place of the image in the plan.
         image: u32,
         /// The attempt that failed.
         attempt: u32,
@@ -162,8 +163,8 @@ pub enum Event {
         reason: String,
         /// Tiles found damaged: they are computed again.
         damaged: Vec<TaskId>,
-        /// Whether another attempt could go better.
-        retry: bool,
+        /// Who is to blame.
+        class: FailureClass,
     },
     /// A person asks for another try of everything that was given up.
     Retry,
@@ -172,13 +173,18 @@ pub enum Event {
 /// The longest reason that is sent, in bytes: messages stay below 2 KB.
 const REASON_MAX: usize = 900;
 
-/// A reason of any length, cut where it must be.
+/// A reason of any length, cut where it must be to fit into a message.
 pub fn short_reason(reason: &str) -> String {
-    if reason.len() <= REASON_MAX {
-        return reason.to_owned();
+    shortened(reason, REASON_MAX)
+}
+
+/// The first `bytes_max` bytes of a text, with a sign where something was cut off.
+pub(crate) fn shortened(text: &str, bytes_max: usize) -> String {
+    if text.len() <= bytes_max {
+        return text.to_owned();
     }
-    let end = (0..=REASON_MAX).rev().find(|&at| reason.is_char_boundary(at)).unwrap_or(0);
-    format!("{} …", &reason[..end])
+    let end = (0..=bytes_max).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+    format!("{} …", &text[..end])
 }
 
 /// A message that is not one of ours.
@@ -272,7 +278,7 @@ mod tests {
                 attempt: u32::MAX,
                 reason: short_reason(&"ä\"".repeat(2000)),
                 damaged: vec![id],
-                retry: false,
+                class: FailureClass::Passing,
             },
         };
         let bytes = encode(&message).len();

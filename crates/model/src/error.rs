@@ -1,6 +1,7 @@
 //! What can go wrong with a model.
 
-use crate::Layout;
+use crate::{Device, Layout};
+use marquetry_failure::{Classify, FailureClass};
 use marquetry_geometry::Size;
 use std::path::PathBuf;
 
@@ -127,8 +128,10 @@ pub enum ModelError {
         reason: String,
     },
     /// ONNX Runtime failed while running the model.
-    #[error("running the model failed: {reason}")]
+    #[error("running the model on {device} failed: {reason}")]
     Run {
+        /// Where it ran.
+        device: Device,
         /// What ONNX Runtime said.
         reason: String,
     },
@@ -162,10 +165,10 @@ fn tidy(message: &str) -> String {
 }
 
 impl ModelError {
-    /// An error of a run.
-    pub(crate) fn from_run(error: &ort::Error) -> Self {
+    /// An error of a run on `device`.
+    pub(crate) fn from_run(error: &ort::Error, device: Device) -> Self {
         let reason = tidy(error.message());
-        if is_out_of_memory(&reason) { Self::OutOfMemory { reason } } else { Self::Run { reason } }
+        if is_out_of_memory(&reason) { Self::OutOfMemory { reason } } else { Self::Run { device, reason } }
     }
 
     /// An error of opening a session.
@@ -181,9 +184,40 @@ impl ModelError {
     }
 }
 
+impl Classify for ModelError {
+    fn class(&self) -> FailureClass {
+        match self {
+            // It may still be on its way.
+            Self::Unreadable { .. } => FailureClass::Passing,
+            Self::OutOfMemory { .. } | Self::Device { .. } => FailureClass::Worker,
+            // The processor of another machine computes the same; a card that fails may be broken.
+            Self::Run { device: Device::Cuda(_), .. } => FailureClass::Worker,
+            Self::Run { device: Device::Cpu, .. }
+            | Self::NotAModel { .. }
+            | Self::SideFile { .. }
+            | Self::NotSegmentation { .. }
+            | Self::UnknownHead { .. }
+            | Self::UnusableHead { .. }
+            | Self::WrongLayout { .. }
+            | Self::WrongChannels { .. }
+            | Self::WrongSize { .. }
+            | Self::WrongMultiple { .. }
+            | Self::UnknownSize { .. }
+            | Self::WrongShape { .. } => FailureClass::Input,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_device_is_to_blame_for_what_the_processor_would_not_do() {
+        let run = |device| ModelError::Run { device, reason: "CUDA failure 700".into() };
+        assert_eq!(run(Device::Cuda(0)).class(), FailureClass::Worker);
+        assert_eq!(run(Device::Cpu).class(), FailureClass::Input);
+    }
 
     #[test]
     fn the_runtime_s_own_source_is_left_out_of_a_message() {

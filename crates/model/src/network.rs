@@ -3,7 +3,7 @@
 use crate::facts::Element;
 use crate::pack::{FromPixel, pack, unpack};
 use crate::probe::input_dims;
-use crate::session::{self, SessionOptions};
+use crate::session::{self, Device, SessionOptions};
 use crate::{ModelError, Runtime, Signature};
 use half::f16;
 use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions, Session};
@@ -32,6 +32,7 @@ pub trait Network: Send {
 pub struct OrtNetwork {
     session: Session,
     signature: Signature,
+    device: Device,
     /// Asks for the one output, so that other heads are not even computed.
     options: RunOptions<HasSelectedOutputs>,
     packed: Packed,
@@ -70,8 +71,11 @@ impl OrtNetwork {
         let session = session::open(runtime, bytes, options, &signature.dims)?;
         check(&session, signature)?;
         let selected = OutputSelector::no_default().with(signature.head.as_str());
-        let options = RunOptions::new().map_err(|error| ModelError::from_run(&error))?.with_outputs(selected);
-        Ok(Self { session, signature: signature.clone(), options, packed, output: None, planes: Vec::new() })
+        let device = options.device;
+        let options =
+            RunOptions::new().map_err(|error| ModelError::from_run(&error, device))?.with_outputs(selected);
+        let (signature, planes) = (signature.clone(), Vec::new());
+        Ok(Self { session, signature, device, options, packed, output: None, planes })
     }
 
     fn infer(&mut self, input: &[f32]) -> ort::Result<DynValue> {
@@ -133,13 +137,14 @@ impl Network for OrtNetwork {
         }
         // The last output goes back to the arena first, so that this one takes its place.
         self.output = None;
-        let output = self.infer(input).map_err(|error| ModelError::from_run(&error))?;
+        let device = self.device;
+        let failed = |error: ort::Error| ModelError::from_run(&error, device);
+        let output = self.infer(input).map_err(failed)?;
         let output = &*self.output.insert(output);
         let s = &self.signature;
         check_dims(output, s)?;
         let (interleaved, classes) = (s.form.is_interleaved() && s.classes > 1, s.classes as usize);
         let pixels = s.output_size.area() as usize;
-        let failed = |error: ort::Error| ModelError::from_run(&error);
         if s.element_out == Element::F16 {
             let (_, values) = output.try_extract_tensor::<f16>().map_err(failed)?;
             unpack(values, &mut self.planes, interleaved, classes, pixels);

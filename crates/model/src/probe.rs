@@ -118,7 +118,7 @@ impl Probe<'_> {
             Element::U8 => self.run_as::<u8>(batch, size, planes),
             _ => self.run_as::<f32>(batch, size, planes),
         }
-        .map_err(|error| ModelError::from_run(&error))
+        .map_err(|error| ModelError::from_run(&error, crate::Device::Cpu))
     }
 
     fn run_as<T>(&mut self, batch: u32, size: Size, planes: &[f32]) -> ort::Result<Vec<Output>>

@@ -41,7 +41,7 @@ fn a_job_is_seen_and_cancelled_from_anywhere_and_goes_on() {
     assert!(tiles < 50, "{tiles} tiles: the job went on");
     assert_eq!(cluster.status()[0]["state"], "cancelled");
     cluster.control(&["cancel", &id]).ends_with(0).says(&["is not at work"]);
-    cluster.control(&["retry", &id]).ends_with(0).says(&["nothing", "was given up"]);
+    cluster.control(&["retry", &id]).ends_with(0).says(&["nothing", "was dead-lettered"]);
 
     let summary = cluster.coordinate("job.yaml").ends_with(0).json();
     assert!(tally(&summary, "tasks_found") + tally(&summary, "images_found") > 0, "{summary}");
@@ -71,7 +71,7 @@ fn dead_letters_say_why_and_are_tried_again() {
         assert!(letter.loss.reason.contains("two.onnx"), "{}", letter.loss.reason);
     }
     let text = cluster.control(&["status", &id]).ends_with(0).stdout;
-    assert!(text.contains("given up") && text.contains("two.onnx") && text.contains("(3 tries)"), "{text}");
+    assert!(text.contains("dead-lettered") && text.contains("two.onnx") && text.contains("(3 tries)"), "{text}");
 
     std::fs::rename(&away, &model).expect("the model is back");
     cluster.control(&["retry", &id]).ends_with(0).says(&["another try"]);

@@ -1,0 +1,73 @@
+//! A store that takes writes only from the run that counts.
+
+use crate::run_lease::stopped;
+use async_trait::async_trait;
+use bytes::Bytes;
+use marquetry_job::{RunId, key};
+use marquetry_transport::{ObjectMeta, ObjectStore, StoreError, StoreErrorKind};
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+/// A store wrapper that looks, before each write and deletion, whether its run still has the job, and refuses
+/// ([`StoreErrorKind::Changed`]) when it has not. For few and large objects: each look is a request of its own.
+pub(crate) struct LeasedStore {
+    inner: Arc<dyn ObjectStore>,
+    run: RunId,
+}
+
+impl LeasedStore {
+    /// `inner` for `run`.
+    pub(crate) fn new(inner: Arc<dyn ObjectStore>, run: RunId) -> Self {
+        Self { inner, run }
+    }
+
+    async fn check(&self, doing: &'static str, key: &str) -> Result<(), StoreError> {
+        let Some(stopped) = stopped(&*self.inner, &self.run).await? else { return Ok(()) };
+        Err(StoreError {
+            kind: StoreErrorKind::Changed,
+            doing,
+            key: key.to_owned(),
+            store: self.inner.name(),
+            reason: format!("{stopped} ({})", key::run(&self.run.job)),
+        })
+    }
+}
+
+#[async_trait]
+impl ObjectStore for LeasedStore {
+    fn name(&self) -> String {
+        self.inner.name()
+    }
+
+    async fn put(&self, key: &str, value: Bytes) -> Result<(), StoreError> {
+        self.check("write", key).await?;
+        self.inner.put(key, value).await
+    }
+
+    async fn put_file(&self, key: &str, path: &Path) -> Result<(), StoreError> {
+        self.check("write", key).await?;
+        self.inner.put_file(key, path).await
+    }
+
+    async fn get(&self, key: &str) -> Result<Bytes, StoreError> {
+        self.inner.get(key).await
+    }
+
+    async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
+        self.inner.get_range(key, range).await
+    }
+
+    async fn head(&self, key: &str) -> Result<ObjectMeta, StoreError> {
+        self.inner.head(key).await
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<ObjectMeta>, StoreError> {
+        self.inner.list(prefix).await
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), StoreError> {
+        self.check("delete", key).await?;
+        self.inner.delete(key).await
+    }
+}

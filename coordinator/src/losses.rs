@@ -1,0 +1,98 @@
+//! What was given up: how much for which reason, and some of it in full.
+
+use marquetry_failure::{FailureClass, gist};
+use marquetry_job::Loss;
+use serde::Serialize;
+
+/// Losses that are kept in full; the dead-letter topic has all of them.
+const SAMPLE_MAX: usize = 1000;
+/// Different reasons that are counted each for itself.
+const REASONS_MAX: usize = 100;
+
+/// Losses of the same kind.
+#[derive(Debug, Clone, Serialize)]
+pub struct LossCount {
+    /// Who is to blame.
+    pub class: FailureClass,
+    /// The reason of the first of them.
+    pub reason: String,
+    /// How many.
+    pub count: u64,
+    #[serde(skip)]
+    gist: String,
+}
+
+/// Everything that was given up, in bounded memory.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Losses {
+    #[serde(rename = "losses_total")]
+    total: u64,
+    #[serde(rename = "losses_by_reason")]
+    by_reason: Vec<LossCount>,
+    #[serde(rename = "losses")]
+    sample: Vec<Loss>,
+}
+
+impl Losses {
+    /// Takes a loss in; whether it is the first for its reason.
+    pub(crate) fn add(&mut self, loss: &Loss) -> bool {
+        self.total += 1;
+        if self.sample.len() < SAMPLE_MAX {
+            self.sample.push(loss.clone());
+        }
+        let gist = gist(&loss.reason);
+        if let Some(known) = self.by_reason.iter_mut().find(|r| r.class == loss.class && r.gist == gist) {
+            known.count += 1;
+            return false;
+        }
+        let is_new = self.by_reason.len() < REASONS_MAX;
+        if is_new {
+            let (class, reason) = (loss.class, loss.reason.clone());
+            self.by_reason.push(LossCount { class, reason, count: 1, gist });
+        }
+        is_new
+    }
+
+    /// How many blocks and images were given up.
+    pub const fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// Whether nothing was given up.
+    pub const fn is_empty(&self) -> bool {
+        self.total == 0
+    }
+
+    /// How many were given up for which reason, in the order in which reasons came up; rare late ones are left out.
+    pub fn by_reason(&self) -> &[LossCount] {
+        &self.by_reason
+    }
+
+    /// Those of the first losses that are of this kind.
+    pub fn of(&self, kind: &LossCount) -> impl Iterator<Item = &Loss> {
+        self.sample.iter().filter(move |loss| loss.class == kind.class && gist(&loss.reason) == kind.gist)
+    }
+
+    /// The first losses in full.
+    pub fn sample(&self) -> &[Loss] {
+        &self.sample
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_million_losses_take_no_more_room_than_a_thousand() {
+        let mut losses = Losses::default();
+        for image in 0..1_000_000_u32 {
+            let reason =
+                format!("images/{image}.png: {}", if image % 2 == 0 { "cut off" } else { "no pixels" });
+            let loss = Loss { image, task: None, attempts: 1, class: FailureClass::Input, reason };
+            assert_eq!(losses.add(&loss), image < 2);
+        }
+        assert_eq!((losses.total(), losses.sample().len(), losses.by_reason().len()), (1_000_000, 1000, 2));
+        assert!(losses.by_reason().iter().all(|reason| reason.count == 500_000));
+    }
+}
