@@ -41,7 +41,15 @@ const STATUS: &str = r#"{
       "attempts": 3,
       "reason": "the image is cut off"
     }
-  ]
+  ],
+  "sick_workers": [
+    {
+      "name": "gpu-2",
+      "failures": 3,
+      "reason": "cannot use cuda:0"
+    }
+  ],
+  "reason": "everything fails alike"
 }"#;
 
 /// Every form that is stored.

@@ -1,6 +1,7 @@
 //! Messages of every kind.
 
 use crate::Form;
+use marquetry_failure::FailureClass;
 use marquetry_job::{
     AggregateMessage, DeadLetter, Event, Loss, ResultMessage, RunId, StageSeconds, TaskId, TaskMessage,
     message,
@@ -29,7 +30,13 @@ pub(crate) fn all() -> Vec<Form> {
             DeadLetter {
                 run: run(),
                 image_id: "plate 1/ä".into(),
-                loss: Loss { image: 7, task: Some(TASK), attempts: 3, reason: "the image is cut off".into() },
+                loss: Loss {
+                    image: 7,
+                    task: Some(TASK),
+                    attempts: 3,
+                    reason: "the image is cut off".into(),
+                    class: FailureClass::Input,
+                },
             },
         ),
     ];
@@ -53,9 +60,15 @@ fn events() -> [(&'static str, Event); 5] {
     let damaged = vec![TASK];
     [
         ("tile", Event::Tile { task: TASK, tile_bytes: 123_456, forwards: 40, seconds }),
-        ("task-failed", Event::TaskFailed { task: TASK, attempt: 2, reason: reason.clone(), retry: true }),
+        (
+            "task-failed",
+            Event::TaskFailed { task: TASK, attempt: 2, reason: reason.clone(), class: FailureClass::Worker },
+        ),
         ("image", Event::Image { image: 7, partial: false, seconds: 0.5 }),
-        ("image-failed", Event::ImageFailed { image: 7, attempt: 2, reason, damaged, retry: true }),
+        (
+            "image-failed",
+            Event::ImageFailed { image: 7, attempt: 2, reason, damaged, class: FailureClass::Passing },
+        ),
         ("retry", Event::Retry),
     ]
 }

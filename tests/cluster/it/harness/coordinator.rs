@@ -2,7 +2,7 @@
 
 use super::cluster::Cluster;
 use super::plans::JobOf;
-use marquetry_coordinator::{JobRunner, JobState, RunError, Stopped, Tables, new_run, set_state};
+use marquetry_coordinator::{EndedRun, JobRunner, JobState, RunError, Stopped, Tables, Tally, new_run};
 use marquetry_job::{Progress, RunId, TaskId, key};
 use marquetry_telemetry::Metrics;
 use marquetry_transport::{Files, ObjectStore, StoreError, TaskQueue};
@@ -21,11 +21,13 @@ pub(crate) struct Options {
     pub(crate) keep_tiles: bool,
     /// Nothing is sent again for being late before this.
     pub(crate) overdue_after: Duration,
+    /// Whether the tables are written. That takes threads of its own, for which virtual time stands still.
+    pub(crate) tables: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { attempts_max: 3, keep_tiles: false, overdue_after: Duration::from_secs(20) }
+        Self { attempts_max: 3, keep_tiles: false, overdue_after: Duration::from_secs(20), tables: false }
     }
 }
 
@@ -115,7 +117,7 @@ async fn coordinate(
         return End::Broken(error.to_string());
     }
     let runner = JobRunner {
-        store,
+        store: Arc::clone(&store),
         queue,
         run,
         plan: &job.plan,
@@ -127,16 +129,55 @@ async fn coordinate(
         overdue_after: options.overdue_after,
         metrics: &METRICS,
     };
-    match runner.run(|_| ()).await {
-        Ok(tally) => End::Done(Summary {
+    let ended = match runner.run(|_| ()).await {
+        Ok(ended) => ended,
+        Err(error) => return End::of(error),
+    };
+    let summary = Summary::of(&ended.tally);
+    match finish(ended, &store, job, options.tables).await {
+        Ok(()) => End::Done(summary),
+        Err(end) => end,
+    }
+}
+
+/// Does what is left to do once the tasks are over: writes the tables, clears away, gives the job back.
+async fn finish(ended: EndedRun, store: &Arc<dyn ObjectStore>, job: &JobOf, tables: bool) -> Result<(), End> {
+    let written = if tables { write_tables(ended.finishing(), job).await } else { Ok(()) };
+    if let Err(reason) = written {
+        ended.check().await.map_err(End::of)?;
+        return Err(End::Broken(reason));
+    }
+    ended.clean_up(&**store, &job.plan).await.map_err(End::of)?;
+    ended.release(JobState::Done, None).await.map_err(End::of)
+}
+
+async fn write_tables(store: Arc<dyn ObjectStore>, job: &JobOf) -> Result<(), String> {
+    let ids = job.plan.images.iter().map(|image| image.id.clone()).collect();
+    let tables = Tables::prepare(&job.spec, "", &Files::local_only(), ids);
+    let tables = tables.map_err(|error| error.to_string())?;
+    let written = tables.write(store, &job.plan, &job.outputs, &std::env::temp_dir()).await;
+    written.map(drop).map_err(|error| error.to_string())
+}
+
+impl End {
+    fn of(error: RunError) -> Self {
+        match error {
+            RunError::Stopped(Stopped::Replaced) => Self::Replaced,
+            RunError::Stopped(Stopped::Cancelled) => Self::Cancelled,
+            error => Self::Broken(error.to_string()),
+        }
+    }
+}
+
+impl Summary {
+    fn of(tally: &Tally) -> Self {
+        let lost = tally.losses.sample();
+        Self {
             progress: tally.progress,
-            lost_images: tally.losses.iter().filter(|l| l.task.is_none()).map(|l| l.image).collect(),
-            lost_tasks: tally.losses.iter().filter_map(|loss| loss.task).collect(),
+            lost_images: lost.iter().filter(|loss| loss.task.is_none()).map(|loss| loss.image).collect(),
+            lost_tasks: lost.iter().filter_map(|loss| loss.task).collect(),
             retries: tally.retries,
-        }),
-        Err(RunError::Stopped(Stopped::Replaced)) => End::Replaced,
-        Err(RunError::Stopped(Stopped::Cancelled)) => End::Cancelled,
-        Err(error) => End::Broken(error.to_string()),
+        }
     }
 }
 
@@ -145,14 +186,4 @@ async fn store_job(store: &dyn ObjectStore, job: &JobOf) -> Result<(), StoreErro
     let plan = serde_json::to_vec(&*job.plan).expect("a plan becomes JSON");
     store.put(&key::plan(&job.plan.job), plan.into()).await?;
     store.put(&key::spec(&job.plan.job, &job.outputs), job.spec.to_yaml().into()).await
-}
-
-/// Does what a coordinator does after its images are finished: writes the tables, and that the job is done.
-pub(crate) async fn finish(store: Arc<dyn ObjectStore>, job: &JobOf) -> Result<(), String> {
-    let ids = job.plan.images.iter().map(|image| image.id.clone()).collect();
-    let tables = Tables::prepare(&job.spec, "", &Files::local_only(), ids);
-    let tables = tables.map_err(|error| error.to_string())?;
-    let written = tables.write(Arc::clone(&store), &job.plan, &job.outputs, &std::env::temp_dir()).await;
-    written.map_err(|error| error.to_string())?;
-    set_state(&*store, &job.plan.job, JobState::Done).await.map_err(|error| error.to_string())
 }

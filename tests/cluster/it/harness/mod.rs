@@ -17,7 +17,7 @@ mod worker;
 pub(crate) use aggregator::Made;
 pub(crate) use check::check;
 pub(crate) use cluster::Cluster;
-pub(crate) use coordinator::{Coordinating, End, Options, finish};
+pub(crate) use coordinator::{Coordinating, End, Options};
 pub(crate) use faults::{Effect, Fault, Gate, Verb};
 pub(crate) use journal::Entry;
 pub(crate) use plans::{JobOf, image, job_of, tiles_of};

@@ -22,15 +22,9 @@ pub(crate) fn tile_done(task: TaskId, tile_bytes: u64) -> Event {
     Event::Tile { task, tile_bytes, forwards: 1, seconds: StageSeconds::default() }
 }
 
-/// That a task failed. `retried_today` is what workers have said of such a failure so far.
-pub(crate) fn task_failed(
-    task: TaskId,
-    attempt: u32,
-    class: FailureClass,
-    retried_today: bool,
-    reason: &str,
-) -> Event {
-    Event::TaskFailed { task, attempt, reason: format!("{reason} ({class})"), retry: retried_today }
+/// That a task failed, and who is to blame.
+pub(crate) fn task_failed(task: TaskId, attempt: u32, class: FailureClass, reason: &str) -> Event {
+    Event::TaskFailed { task, attempt, reason: reason.to_owned(), class }
 }
 
 /// That an image's outputs are stored.
@@ -41,7 +35,7 @@ pub(crate) fn image_done(image: u32, partial: bool) -> Event {
 /// That an image could not be put together, because a tile is damaged or gone.
 pub(crate) fn image_damaged(image: u32, attempt: u32, tile: TaskId) -> Event {
     let reason = format!("the tile of {tile} is not in the store");
-    Event::ImageFailed { image, attempt, reason, damaged: vec![tile], retry: true }
+    Event::ImageFailed { image, attempt, reason, damaged: vec![tile], class: FailureClass::Passing }
 }
 
 /// Tells the coordinator of `run` what happened.

@@ -48,12 +48,12 @@ pub(crate) enum Sickness {
 }
 
 impl Sickness {
-    /// The class of its failures, whether they have been tried again so far, and their reason.
-    const fn says(self) -> (FailureClass, bool, &'static str) {
+    /// The class of its failures, and their reason.
+    const fn says(self) -> (FailureClass, &'static str) {
         match self {
-            Self::Device => (FailureClass::Worker, false, "cannot use cuda:0"),
-            Self::Disk => (FailureClass::Worker, true, "no space left on the disk"),
-            Self::Network => (FailureClass::Passing, true, "the store does not answer"),
+            Self::Device => (FailureClass::Worker, "cannot use cuda:0"),
+            Self::Disk => (FailureClass::Worker, "no space left on the disk"),
+            Self::Network => (FailureClass::Passing, "the store does not answer"),
         }
     }
 }
@@ -119,20 +119,20 @@ impl Worker {
 
     async fn outcome(&mut self, task: &TaskMessage) -> Event {
         let (id, attempt) = (task.task, task.attempt);
-        let failed = |class, retried, reason: &str| task_failed(id, attempt, class, retried, reason);
+        let failed = |class, reason: &str| task_failed(id, attempt, class, reason);
         if let Script::Sick(sickness) = self.script {
-            let (class, retried, reason) = sickness.says();
-            return failed(class, retried, reason);
+            let (class, reason) = sickness.says();
+            return failed(class, reason);
         }
         let Some(plan) = self.plan(&task.run).await else {
-            return failed(FailureClass::Passing, true, "the plan is not there");
+            return failed(FailureClass::Passing, "the plan is not there");
         };
         let Some(key) = tile_key(&plan, id) else {
-            return failed(FailureClass::Input, false, "it is not in the plan");
+            return failed(FailureClass::Input, "it is not in the plan");
         };
         if self.cluster.is_poison(&plan.images[id.image as usize].id, id.block) {
             self.pause().await;
-            return failed(FailureClass::Input, false, "the image is cut off");
+            return failed(FailureClass::Input, "the image is cut off");
         }
         if !task.replace && self.store.head(&key).await.is_ok() {
             return tile_done(id, 1);
@@ -151,7 +151,7 @@ impl Worker {
         if self.put_tile(task).await {
             tile_done(id, 1)
         } else {
-            failed(FailureClass::Passing, true, "the store does not take the tile")
+            failed(FailureClass::Passing, "the store does not take the tile")
         }
     }
 

@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, Semaphore};
 
 /// Nothing is late in one process, as `marquetry run` has it.
 const IN_ONE_PROCESS: Options =
-    Options { attempts_max: 3, keep_tiles: false, overdue_after: Duration::from_hours(24) };
+    Options { attempts_max: 3, keep_tiles: false, overdue_after: Duration::from_hours(24), tables: false };
 
 /// A worker with the loop that all consumers share, whose handling of the first message panics.
 async fn worker_with_a_bug(cluster: Arc<Cluster>) {

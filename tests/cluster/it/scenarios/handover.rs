@@ -1,8 +1,8 @@
 //! A coordinator that starts while the one before it is about to end.
 
 use crate::harness::{
-    Cluster, Effect, End, Entry, Fault, Gate, JobOf, Made, Options, Script, Seeds, Verb, check, finish,
-    image, job_of, schedules, tiles_of,
+    Cluster, Effect, End, Entry, Fault, Gate, JobOf, Made, Options, Script, Seeds, Verb, check, image,
+    job_of, schedules, tiles_of,
 };
 use bytes::Bytes;
 use marquetry_job::key;
@@ -54,7 +54,6 @@ async fn held_at_its_end(
 
 /// It is about to delete what is left of the tiles.
 #[test]
-#[ignore = "not yet: the end of a run does not look at whose run it is"]
 fn a_coordinator_that_was_replaced_deletes_no_tile_of_the_next() {
     schedules(&Seeds::first(10), |cluster| async move {
         let gate = Gate::default();
@@ -66,7 +65,7 @@ fn a_coordinator_that_was_replaced_deletes_no_tile_of_the_next() {
 
 /// It is about to say that the job has ended.
 #[test]
-#[ignore = "not yet: the end of a run does not look at whose run it is"]
+#[ignore = "not yet: whose run it is, is read first and written after that, not both at once"]
 fn a_coordinator_that_was_replaced_does_not_end_the_next() {
     schedules(&Seeds::first(10), |cluster| async move {
         let gate = Gate::default();
@@ -78,28 +77,31 @@ fn a_coordinator_that_was_replaced_does_not_end_the_next() {
 
 /// It is about to write its table, when the next one has written another.
 #[test]
-#[ignore = "not yet: the end of a run does not look at whose run it is"]
 fn a_coordinator_that_was_replaced_writes_no_table() {
     schedules(&Seeds::first(3), |cluster| async move {
         let (job, _) = two_jobs();
         cluster.worker("worker", Script::Healthy);
         cluster.aggregator("aggregator", Made::Well);
-        let old = cluster.coordinator("old", &job, Options::default());
-        let (run, table) = (key::run(&old.run.job), key::out(&old.run.job, "rows.csv"));
-        old.end().await.done()?;
         let (view, gate) = (cluster.view("old"), Gate::default());
         view.add(Fault::new(Verb::Get, "/parts/", Effect::Hold(gate.clone())).once_after(0));
-        let finishing = tokio::spawn(async move { finish(view, &job).await });
+        let options = Options { tables: true, ..Options::default() };
+        let old = cluster.coordinator_over("old", &job, options, view);
+        let (run, table) = (key::run(&old.run.job), key::out(&old.run.job, "rows.csv"));
         gate.arrived().await;
         for (key, value) in [(&run, "the new one"), (&table, OF_NEW)] {
             let put = cluster.objects.put(key, Bytes::from_static(value.as_bytes())).await;
             put.map_err(|error| error.to_string())?;
         }
         gate.open();
-        // Whether the old one says that it was replaced, or nothing, is not what is looked at here.
-        let _ = finishing.await;
+        let end = old.end().await;
         let stored = cluster.objects.get(&table).await.map_err(|error| error.to_string())?;
-        if stored == OF_NEW { Ok(()) } else { Err("the table is the old coordinator's".to_owned()) }
+        match end {
+            End::Replaced if stored == OF_NEW => Ok(()),
+            end => Err(format!(
+                "the table is `{}`, and the old coordinator's end {end:?}",
+                stored.escape_ascii()
+            )),
+        }
     });
 }
 

@@ -29,7 +29,6 @@ async fn one_of_eight(cluster: Arc<Cluster>, sickness: Sickness) -> Result<Outco
 
 /// The device of one worker is gone: others do its tasks, and nothing is lost.
 #[test]
-#[ignore = "not yet: failures have no class, so a sick worker's are taken for the task's"]
 fn a_worker_without_its_device_costs_no_task() {
     schedules(
         &Seeds::first(20),
@@ -39,7 +38,6 @@ fn a_worker_without_its_device_costs_no_task() {
 
 /// The disk of one worker is full: others do its tasks, and nothing is lost.
 #[test]
-#[ignore = "not yet: failures have no class, so a sick worker's are taken for the task's"]
 fn a_worker_with_a_full_disk_costs_no_task() {
     schedules(
         &Seeds::first(20),
@@ -49,7 +47,6 @@ fn a_worker_with_a_full_disk_costs_no_task() {
 
 /// The next try of a task is for another worker than the one that has just failed it.
 #[test]
-#[ignore = "not yet: where a task failed is forgotten before it is sent again"]
 fn a_task_does_not_return_to_the_worker_that_failed_it() {
     for sickness in [Sickness::Network, Sickness::Disk, Sickness::Device] {
         schedules(&Seeds::first(20), |cluster| async move {
@@ -67,7 +64,6 @@ fn a_task_does_not_return_to_the_worker_that_failed_it() {
 
 /// What feeds the shortest queue feeds whoever fails fastest: a sick worker is to be found out by then.
 #[test]
-#[ignore = "not yet: failures have no class, so a sick worker's are taken for the task's"]
 fn a_sick_worker_does_not_draw_tasks_to_itself() {
     schedules(&Seeds::first(20), |cluster| async move {
         let asked = one_of_eight(cluster, Sickness::Device).await?.asked.len();

@@ -116,7 +116,6 @@ fn storms_of_restarts() {
 
 /// As above, with workers that fail all they get.
 #[test]
-#[ignore = "not yet: failures have no class, so a sick worker's are taken for the task's"]
 fn storms_with_sick_workers() {
     schedules(&Seeds::first(100), |cluster| async move {
         let job = any_job();
@@ -132,22 +131,23 @@ fn storms_with_sick_workers() {
 
 /// Coordinators take over from others that are still at work, and images come and go.
 #[test]
-#[ignore = "not yet: the end of a run does not look at whose run it is"]
+#[ignore = "not yet: whose run it is, is read first and written after that, not both at once"]
 fn storms_of_takeovers() {
     schedules(&Seeds::first(100), |cluster| async move {
         people(&cluster, true);
+        // Their store has no faults, so that who starts last has the job last.
         let all: Vec<_> = (0..8).map(|n| image(&format!("image-{n}"), fastrand::u32(1..=8))).collect();
         let any_images = || all.iter().filter(|_| fastrand::u8(0..4) > 0).cloned().collect::<Vec<_>>();
         let mut before: Vec<Coordinating> = Vec::new();
         for n in 0..fastrand::u8(1..4) {
             let job = job_of(&[1.0], any_images());
-            before.push(coordinator(&cluster, &format!("replaced-{n}"), &job));
+            before.push(cluster.coordinator(&format!("replaced-{n}"), &job, Options::default()));
             tokio::time::sleep(Duration::from_millis(fastrand::u64(100..3000))).await;
         }
         // Those that have seen the end of their job by now may have done so.
         let ended: Vec<bool> = before.iter().map(Coordinating::has_ended).collect();
         let job = job_of(&[1.0], all.clone());
-        let summary = coordinator(&cluster, "last", &job).end().await.done()?;
+        let summary = cluster.coordinator("last", &job, Options::default()).end().await.done()?;
         check(&cluster, &job, &summary).await?;
         for (replaced, ended) in before.into_iter().zip(ended) {
             match replaced.end().await {
