@@ -16,7 +16,7 @@ const FACTOR: u32 = 4;
 const AT_ONCE: usize = 32;
 
 /// A block or an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum InFlightKey {
     Task(TaskPlace),
     Image(u32),
@@ -247,7 +247,7 @@ impl InFlight {
         let late = |sent: &Sent| now.duration_since(sent.at) > limit * 2_u32.pow(sent.again.min(16));
         let mut found: Vec<(Instant, InFlightKey)> =
             self.out.iter().filter(|(_, sent)| late(sent)).map(|(key, sent)| (sent.at, *key)).collect();
-        found.sort_by_key(|(at, _)| *at);
+        found.sort_unstable();
         found.truncate(AT_ONCE);
         let mut actions = Vec::new();
         for (_, key) in found {

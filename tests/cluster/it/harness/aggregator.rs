@@ -1,0 +1,146 @@
+//! Aggregators that follow a script, and what they leave in the store.
+
+use super::cluster::Cluster;
+use super::plans::{JobOf, file_of, tile_key, tile_of};
+use super::protocol::{self, announce, image_damaged, image_done};
+use super::worker::{counts, describe, read_plan};
+use marquetry_aggregator::{Part, expected};
+use marquetry_job::{AggregateMessage, Event, Plan, TaskId, key};
+use marquetry_spec::JobSpec;
+use marquetry_transport::{ObjectStore, TaskQueue, Topic};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What an aggregator does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Made {
+    /// What it should.
+    Well,
+    /// Goes away after so many images, with one more that is stored and not announced.
+    UntilItDies(u32),
+    /// What it should, but tiles are left behind.
+    LeavingTiles,
+}
+
+pub(crate) struct Aggregator {
+    pub(crate) name: String,
+    pub(crate) made: Made,
+    pub(crate) cluster: Arc<Cluster>,
+    pub(crate) store: Arc<dyn ObjectStore>,
+}
+
+impl Aggregator {
+    /// Works until the queue is closed, or its script ends.
+    pub(crate) async fn run(self) {
+        let queue = Arc::clone(&self.cluster.queue);
+        let Ok(mut subscription) = queue.subscribe(Topic::Aggregate, "aggregators").await else { return };
+        let mut images = 0;
+        while let Ok(delivery) = subscription.receive().await {
+            let Some(wanted) = protocol::aggregate(&delivery.payload) else { continue };
+            if let Some((plan, event)) = self.work_on(&wanted).await {
+                images += 1;
+                if matches!(self.made, Made::UntilItDies(after) if images > after) {
+                    return;
+                }
+                self.cluster.journal.note(&self.name, format!("says {}", describe(&event)));
+                let whole = matches!(event, Event::Image { partial: false, .. });
+                announce(&*self.cluster.queue, &wanted.run, &self.name, event).await;
+                if whole && self.made != Made::LeavingTiles {
+                    self.delete_tiles(&plan, wanted.image).await;
+                }
+            }
+            let _ = subscription.acknowledge(delivery.token).await;
+        }
+    }
+
+    /// What comes of an image; nothing when its run does not count, or the store is away.
+    async fn work_on(&self, wanted: &AggregateMessage) -> Option<(Arc<Plan>, Event)> {
+        if !counts(&*self.store, &wanted.run).await {
+            return None;
+        }
+        let (plan, image) = (read_plan(&*self.store, &wanted.run).await?, wanted.image);
+        let spec = self.store.get(&key::spec(&plan.job, &wanted.outputs)).await.ok()?;
+        let spec = JobSpec::parse(std::str::from_utf8(&spec).ok()?).ok()?;
+        let planned = plan.images.get(image as usize)?;
+        let (part, gaps) = (
+            key::part(&plan.job, &wanted.outputs, &planned.key),
+            key::gaps(&plan.job, &wanted.outputs, &planned.key),
+        );
+        let whole = self.store.head(&part).await.is_ok() && self.store.head(&gaps).await.is_err();
+        if !whole {
+            let missing = match self.missing(&plan, image, wanted.partial).await {
+                Ok(missing) => missing,
+                Err(tile) => return Some((plan, image_damaged(image, wanted.attempt, tile))),
+            };
+            tokio::time::sleep(Duration::from_millis(fastrand::u64(5..50))).await;
+            if !counts(&*self.store, &wanted.run).await {
+                return None;
+            }
+            for file in expected(&spec, &planned.id) {
+                let text = file_of(&plan, image, &missing);
+                self.store.put(&key::out(&plan.job, &file), text.into()).await.ok()?;
+            }
+            if wanted.partial {
+                self.store.put(&gaps, bytes::Bytes::new()).await.ok()?;
+            }
+            self.store.put(&part, Part::new(&planned.id).to_bytes().into()).await.ok()?;
+            if !wanted.partial {
+                self.store.delete(&gaps).await.ok()?;
+            }
+        }
+        Some((Arc::clone(&plan), image_done(image, wanted.partial && !whole)))
+    }
+
+    /// Tasks whose tiles are not there; the first of them is an error where none may be missing, and so is one that is
+    /// not the tile it should be.
+    async fn missing(&self, plan: &Plan, image: u32, partial: bool) -> Result<BTreeSet<TaskId>, TaskId> {
+        let mut missing = BTreeSet::new();
+        for task in plan.tasks_of(image) {
+            let key = tile_key(plan, task).ok_or(task)?;
+            match self.store.get(&key).await {
+                Ok(tile) if Some(&tile) == tile_of(plan, task).as_ref() => {}
+                Err(_) if partial => drop(missing.insert(task)),
+                _ => return Err(task),
+            }
+        }
+        Ok(missing)
+    }
+
+    async fn delete_tiles(&self, plan: &Plan, image: u32) {
+        for key in plan.tasks_of(image).filter_map(|task| tile_key(plan, task)) {
+            // What is left behind is the coordinator's to clear away.
+            let _ = self.store.delete(&key).await;
+        }
+    }
+}
+
+/// What is wrong with what is stored of image number `image`, of which exactly the tiles of `lost` may be missing.
+pub(crate) async fn check_image(
+    store: &dyn ObjectStore,
+    job: &JobOf,
+    image: u32,
+    lost: &BTreeSet<TaskId>,
+) -> Result<(), String> {
+    let (plan, planned) = (&job.plan, &job.plan.images[image as usize]);
+    let part = store.get(&key::part(&plan.job, &job.outputs, &planned.key)).await;
+    let part = part.map_err(|_| format!("image {} has no part", planned.id))?;
+    let part = Part::from_bytes(&part).map_err(|error| error.to_string())?;
+    if part.image_id != planned.id {
+        return Err(format!("the part of image {} is that of {}", planned.id, part.image_id));
+    }
+    let gaps = store.head(&key::gaps(&plan.job, &job.outputs, &planned.key)).await.is_ok();
+    if gaps == lost.is_empty() {
+        return Err(format!("image {} has lost {lost:?}, but gaps are noted: {gaps}", planned.id));
+    }
+    for file in expected(&job.spec, &planned.id) {
+        let stored = store.get(&key::out(&plan.job, &file)).await;
+        let stored = stored.map_err(|_| format!("image {} has no {file}", planned.id))?;
+        let wanted = file_of(plan, image, lost);
+        if stored != wanted.as_bytes() {
+            let stored = String::from_utf8_lossy(&stored);
+            return Err(format!("{file} was made of\n{stored}and should be made of\n{wanted}"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,122 @@
+//! A cluster: a store, a queue, and whoever is at work on them.
+
+use super::aggregator::{Aggregator, Made};
+use super::coordinator::{Coordinating, Options};
+use super::faults::FaultyStore;
+use super::journal::Journal;
+use super::memory_store::MemoryStore;
+use super::plans::JobOf;
+use super::queue::PartitionedQueue;
+use super::worker::{Script, Worker};
+use marquetry_transport::{Feed, ObjectStore, PatientStore, TaskQueue, Topic};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::task::AbortHandle;
+
+const TASK_PARTITIONS: usize = 8;
+const IMAGE_PARTITIONS: usize = 4;
+/// How long a store that is away is waited for.
+const STORE_AWAY: Duration = Duration::from_mins(30);
+
+pub(crate) struct Cluster {
+    pub(crate) journal: Journal,
+    pub(crate) queue: Arc<PartitionedQueue>,
+    /// What is stored, without anybody's faults.
+    pub(crate) objects: Arc<dyn ObjectStore>,
+    poison: Mutex<BTreeSet<(String, u32)>>,
+    dead_letters: tokio::sync::Mutex<Box<dyn Feed>>,
+}
+
+impl Cluster {
+    /// Nobody is there yet.
+    pub(crate) async fn new() -> Arc<Self> {
+        let queue = Arc::new(PartitionedQueue::new(TASK_PARTITIONS, IMAGE_PARTITIONS));
+        let dead_letters = queue.follow(Topic::Dead).await.expect("a new queue can be listened to");
+        Arc::new(Self {
+            journal: Journal::new(),
+            queue,
+            objects: Arc::new(MemoryStore::default()),
+            poison: Mutex::default(),
+            dead_letters: tokio::sync::Mutex::new(dead_letters),
+        })
+    }
+
+    /// The store as `who` sees it, to which faults can be added.
+    pub(crate) fn view(&self, who: &str) -> Arc<FaultyStore> {
+        Arc::new(FaultyStore::new(who, Arc::clone(&self.objects), self.journal.clone()))
+    }
+
+    /// Starts a worker; the handle kills it.
+    pub(crate) fn worker(self: &Arc<Self>, name: &str, script: Script) -> AbortHandle {
+        self.worker_over(name, script, self.view(name))
+    }
+
+    /// [`worker`](Self::worker), with the faults of its store.
+    pub(crate) fn worker_over(
+        self: &Arc<Self>,
+        name: &str,
+        script: Script,
+        view: Arc<FaultyStore>,
+    ) -> AbortHandle {
+        let worker = Worker::new(name, script, Arc::clone(self), patient(view));
+        tokio::spawn(worker.run()).abort_handle()
+    }
+
+    /// Starts an aggregator; the handle kills it.
+    pub(crate) fn aggregator(self: &Arc<Self>, name: &str, made: Made) -> AbortHandle {
+        self.aggregator_over(name, made, self.view(name))
+    }
+
+    /// [`aggregator`](Self::aggregator), with the faults of its store.
+    pub(crate) fn aggregator_over(
+        self: &Arc<Self>,
+        name: &str,
+        made: Made,
+        view: Arc<FaultyStore>,
+    ) -> AbortHandle {
+        let (name, cluster, store) = (name.to_owned(), Arc::clone(self), patient(view));
+        tokio::spawn(Aggregator { name, made, cluster, store }.run()).abort_handle()
+    }
+
+    /// Starts a coordinator of `job`.
+    pub(crate) fn coordinator(self: &Arc<Self>, name: &str, job: &JobOf, options: Options) -> Coordinating {
+        self.coordinator_over(name, job, options, self.view(name))
+    }
+
+    /// [`coordinator`](Self::coordinator), with the faults of its store.
+    pub(crate) fn coordinator_over(
+        self: &Arc<Self>,
+        name: &str,
+        job: &JobOf,
+        options: Options,
+        view: Arc<FaultyStore>,
+    ) -> Coordinating {
+        Coordinating::start(self, name, patient(view), job, options)
+    }
+
+    /// From now on no worker can compute this block of this image.
+    pub(crate) fn poison(&self, image: &str, block: u32) {
+        self.poison.lock().unwrap_or_else(PoisonError::into_inner).insert((image.to_owned(), block));
+    }
+
+    /// Whether no worker can compute this block.
+    pub(crate) fn is_poison(&self, image: &str, block: u32) -> bool {
+        self.poison.lock().unwrap_or_else(PoisonError::into_inner).contains(&(image.to_owned(), block))
+    }
+
+    /// How many dead letters came since this was last asked.
+    pub(crate) async fn dead_letters(&self) -> usize {
+        let mut feed = self.dead_letters.lock().await;
+        let mut letters = 0;
+        while let Ok(Ok(_)) = tokio::time::timeout(Duration::ZERO, feed.next()).await {
+            letters += 1;
+        }
+        letters
+    }
+}
+
+/// The store as it is used on a cluster: passing troubles are waited out.
+fn patient(view: Arc<FaultyStore>) -> Arc<dyn ObjectStore> {
+    Arc::new(PatientStore::new(view, STORE_AWAY))
+}

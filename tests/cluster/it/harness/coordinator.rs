@@ -1,0 +1,189 @@
+//! Coordinators, run as `marquetry coordinate` runs them.
+
+use super::cluster::Cluster;
+use super::plans::JobOf;
+use marquetry_coordinator::{EndedRun, JobRunner, JobState, RunError, Stopped, Tables, Tally, new_run};
+use marquetry_job::{Progress, RunId, TaskId, key};
+use marquetry_telemetry::Metrics;
+use marquetry_transport::{Files, ObjectStore, StoreError, TaskQueue};
+use std::collections::BTreeSet;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+use tokio::task::{AbortHandle, JoinHandle};
+
+/// What is counted here is looked at by nobody.
+static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
+
+/// How a coordinator is run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Options {
+    pub(crate) attempts_max: u32,
+    pub(crate) keep_tiles: bool,
+    /// Nothing is sent again for being late before this.
+    pub(crate) overdue_after: Duration,
+    /// Whether the tables are written. That takes threads of its own, for which virtual time stands still.
+    pub(crate) tables: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { attempts_max: 3, keep_tiles: false, overdue_after: Duration::from_secs(20), tables: false }
+    }
+}
+
+/// What a job came to.
+#[derive(Debug, Clone)]
+pub(crate) struct Summary {
+    pub(crate) progress: Progress,
+    /// Images of which all was given up.
+    pub(crate) lost_images: BTreeSet<u32>,
+    pub(crate) lost_tasks: BTreeSet<TaskId>,
+    pub(crate) retries: u64,
+}
+
+/// How a coordinator ended.
+#[derive(Debug, Clone)]
+pub(crate) enum End {
+    Done(Summary),
+    /// It found out that it does not count any more.
+    Replaced,
+    Cancelled,
+    /// It is lost, or dead.
+    Broken(String),
+}
+
+impl End {
+    /// What the job came to; an error if the coordinator did not see its end.
+    pub(crate) fn done(self) -> Result<Summary, String> {
+        match self {
+            Self::Done(summary) => Ok(summary),
+            other => Err(format!("the coordinator should have seen the end of its job: {other:?}")),
+        }
+    }
+}
+
+/// A coordinator at work.
+pub(crate) struct Coordinating {
+    pub(crate) run: RunId,
+    task: JoinHandle<End>,
+}
+
+impl Coordinating {
+    /// Starts the coordinator `name` of `job`, which sees the store as `store` has it.
+    pub(crate) fn start(
+        cluster: &Arc<Cluster>,
+        name: &str,
+        store: Arc<dyn ObjectStore>,
+        job: &JobOf,
+        options: Options,
+    ) -> Self {
+        let run = new_run(&job.plan.job, &store.name());
+        let (cluster, name) = (Arc::clone(cluster), name.to_owned());
+        let (of_run, job) = (run.clone(), job.clone());
+        let task = tokio::task::spawn_local(async move {
+            cluster.journal.note(&name, "starts");
+            let queue: Arc<dyn TaskQueue> = Arc::clone(&cluster.queue) as _;
+            let end = coordinate(store, queue, &of_run, &job, options).await;
+            cluster.journal.note(&name, format!("ends: {end:?}"));
+            end
+        });
+        Self { run, task }
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn end(self) -> End {
+        self.task.await.unwrap_or_else(|error| End::Broken(error.to_string()))
+    }
+
+    /// Whether it has come to its end.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.task.is_finished()
+    }
+
+    /// What kills it.
+    pub(crate) fn abort_handle(&self) -> AbortHandle {
+        self.task.abort_handle()
+    }
+}
+
+async fn coordinate(
+    store: Arc<dyn ObjectStore>,
+    queue: Arc<dyn TaskQueue>,
+    run: &RunId,
+    job: &JobOf,
+    options: Options,
+) -> End {
+    if let Err(error) = store_job(&*store, job).await {
+        return End::Broken(error.to_string());
+    }
+    let runner = JobRunner {
+        store: Arc::clone(&store),
+        queue,
+        run,
+        plan: &job.plan,
+        spec: &job.spec,
+        outputs: &job.outputs,
+        attempts_max: options.attempts_max,
+        stop_at_loss: false,
+        keep_tiles: options.keep_tiles,
+        overdue_after: options.overdue_after,
+        metrics: &METRICS,
+    };
+    let ended = match runner.run(|_| ()).await {
+        Ok(ended) => ended,
+        Err(error) => return End::of(error),
+    };
+    let summary = Summary::of(&ended.tally);
+    match finish(ended, &store, job, options.tables).await {
+        Ok(()) => End::Done(summary),
+        Err(end) => end,
+    }
+}
+
+/// Does what is left to do once the tasks are over: writes the tables, clears away, gives the job back.
+async fn finish(ended: EndedRun, store: &Arc<dyn ObjectStore>, job: &JobOf, tables: bool) -> Result<(), End> {
+    let written = if tables { write_tables(ended.finishing(), job).await } else { Ok(()) };
+    if let Err(reason) = written {
+        ended.check().await.map_err(End::of)?;
+        return Err(End::Broken(reason));
+    }
+    ended.clean_up(&**store, &job.plan).await.map_err(End::of)?;
+    ended.release(JobState::Done, None).await.map_err(End::of)
+}
+
+async fn write_tables(store: Arc<dyn ObjectStore>, job: &JobOf) -> Result<(), String> {
+    let ids = job.plan.images.iter().map(|image| image.id.clone()).collect();
+    let tables = Tables::prepare(&job.spec, "", &Files::local_only(), ids);
+    let tables = tables.map_err(|error| error.to_string())?;
+    let written = tables.write(store, &job.plan, &job.outputs, &std::env::temp_dir()).await;
+    written.map(drop).map_err(|error| error.to_string())
+}
+
+impl End {
+    fn of(error: RunError) -> Self {
+        match error {
+            RunError::Stopped(Stopped::Replaced) => Self::Replaced,
+            RunError::Stopped(Stopped::Cancelled) => Self::Cancelled,
+            error => Self::Broken(error.to_string()),
+        }
+    }
+}
+
+impl Summary {
+    fn of(tally: &Tally) -> Self {
+        let lost = tally.losses.sample();
+        Self {
+            progress: tally.progress,
+            lost_images: lost.iter().filter(|loss| loss.task.is_none()).map(|loss| loss.image).collect(),
+            lost_tasks: lost.iter().filter_map(|loss| loss.task).collect(),
+            retries: tally.retries,
+        }
+    }
+}
+
+/// Stores what workers and aggregators read of a job.
+async fn store_job(store: &dyn ObjectStore, job: &JobOf) -> Result<(), StoreError> {
+    let plan = serde_json::to_vec(&*job.plan).expect("a plan becomes JSON");
+    store.put(&key::plan(&job.plan.job), plan.into()).await?;
+    store.put(&key::spec(&job.plan.job, &job.outputs), job.spec.to_yaml().into()).await
+}

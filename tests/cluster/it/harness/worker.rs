@@ -1,0 +1,217 @@
+//! Workers that follow a script.
+
+use super::cluster::Cluster;
+use super::plans::{tile_key, tile_of};
+use super::protocol::{self, announce, task_failed, tile_done};
+use marquetry_failure::FailureClass;
+use marquetry_job::{Event, Plan, RunId, TaskId, TaskMessage, key};
+use marquetry_transport::{ObjectStore, StoreErrorKind, TaskQueue, Topic};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What an honest worker needs for a block, ms.
+const WORK_MS: std::ops::Range<u64> = 20..200;
+
+/// What a worker does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Script {
+    /// What it should.
+    Healthy,
+    /// What it should, so many times slower.
+    Slow(u32),
+    /// Fails every task at once.
+    Sick(Sickness),
+    /// Goes away after so many tasks, with one more in hand.
+    Dies(u32),
+    /// After so many tasks neither answers nor goes away.
+    Hangs(u32),
+    /// Says everything twice.
+    SaysTwice,
+    /// Says of its first so many tasks that they are stored, and stores nothing.
+    Lies(u32),
+    /// Says of every task that it is stored just before it is.
+    Hasty,
+    /// Takes so long for its first task.
+    LateOnce(Duration),
+}
+
+/// Why a worker fails every task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sickness {
+    /// Its device is gone.
+    Device,
+    /// Its disk is full.
+    Disk,
+    /// It does not reach what it needs, and others do.
+    Network,
+}
+
+impl Sickness {
+    /// The class of its failures, and their reason.
+    const fn says(self) -> (FailureClass, &'static str) {
+        match self {
+            Self::Device => (FailureClass::Worker, "cannot use cuda:0"),
+            Self::Disk => (FailureClass::Worker, "no space left on the disk"),
+            Self::Network => (FailureClass::Passing, "the store does not answer"),
+        }
+    }
+}
+
+pub(crate) struct Worker {
+    pub(crate) name: String,
+    pub(crate) script: Script,
+    pub(crate) cluster: Arc<Cluster>,
+    pub(crate) store: Arc<dyn ObjectStore>,
+    /// By run.
+    plans: HashMap<String, Arc<Plan>>,
+    tasks: u32,
+}
+
+impl Worker {
+    pub(crate) fn new(
+        name: &str,
+        script: Script,
+        cluster: Arc<Cluster>,
+        store: Arc<dyn ObjectStore>,
+    ) -> Self {
+        Self { name: name.to_owned(), script, cluster, store, plans: HashMap::new(), tasks: 0 }
+    }
+
+    /// Works until the queue is closed, or its script ends.
+    pub(crate) async fn run(mut self) {
+        let queue = Arc::clone(&self.cluster.queue);
+        let Ok(mut subscription) = queue.subscribe(Topic::Tasks, "workers").await else { return };
+        while let Ok(delivery) = subscription.receive().await {
+            match self.script {
+                Script::Dies(after) if self.tasks >= after => return,
+                Script::Hangs(after) if self.tasks >= after => std::future::pending().await,
+                _ => self.handle(&delivery.payload).await,
+            }
+            let _ = subscription.acknowledge(delivery.token).await;
+        }
+    }
+
+    /// Does one task and says what came of it, if its run counts.
+    pub(crate) async fn handle(&mut self, payload: &[u8]) {
+        let Some(task) = protocol::task(payload) else { return };
+        if counts(&*self.store, &task.run).await {
+            self.cluster.journal.note(&self.name, format!("has {} attempt {}", task.task, task.attempt));
+            self.tasks += 1;
+            self.work_on(&task).await;
+        }
+    }
+
+    async fn work_on(&mut self, task: &TaskMessage) {
+        let event = self.outcome(task).await;
+        self.cluster.journal.note(&self.name, format!("says {}", describe(&event)));
+        if self.script == Script::SaysTwice {
+            announce(&*self.cluster.queue, &task.run, &self.name, event.clone()).await;
+            self.pause().await;
+        }
+        let early = self.script == Script::Hasty;
+        announce(&*self.cluster.queue, &task.run, &self.name, event).await;
+        if early {
+            self.pause().await;
+            self.put_tile(task).await;
+        }
+    }
+
+    async fn outcome(&mut self, task: &TaskMessage) -> Event {
+        let (id, attempt) = (task.task, task.attempt);
+        let failed = |class, reason: &str| task_failed(id, attempt, class, reason);
+        if let Script::Sick(sickness) = self.script {
+            let (class, reason) = sickness.says();
+            return failed(class, reason);
+        }
+        let Some(plan) = self.plan(&task.run).await else {
+            return failed(FailureClass::Passing, "the plan is not there");
+        };
+        let Some(key) = tile_key(&plan, id) else {
+            return failed(FailureClass::Input, "it is not in the plan");
+        };
+        if self.cluster.is_poison(&plan.images[id.image as usize].id, id.block) {
+            self.pause().await;
+            return failed(FailureClass::Input, "the image is cut off");
+        }
+        if !task.replace && self.store.head(&key).await.is_ok() {
+            return tile_done(id, 1);
+        }
+        match self.script {
+            Script::Lies(times) if self.tasks <= times => return tile_done(id, 1),
+            Script::LateOnce(pause) if self.tasks == 1 => tokio::time::sleep(pause).await,
+            Script::Slow(times) => {
+                for _ in 0..times {
+                    self.pause().await;
+                }
+            }
+            Script::Hasty => return tile_done(id, 1),
+            _ => self.pause().await,
+        }
+        if self.put_tile(task).await {
+            tile_done(id, 1)
+        } else {
+            failed(FailureClass::Passing, "the store does not take the tile")
+        }
+    }
+
+    async fn put_tile(&mut self, task: &TaskMessage) -> bool {
+        let Some(plan) = self.plan(&task.run).await else { return false };
+        let Some((key, tile)) = tile_key(&plan, task.task).zip(tile_of(&plan, task.task)) else {
+            return false;
+        };
+        self.store.put(&key, tile).await.is_ok()
+    }
+
+    async fn pause(&self) {
+        tokio::time::sleep(Duration::from_millis(fastrand::u64(WORK_MS))).await;
+    }
+
+    async fn plan(&mut self, run: &RunId) -> Option<Arc<Plan>> {
+        if let Some(plan) = self.plans.get(&run.run) {
+            return Some(Arc::clone(plan));
+        }
+        let plan = read_plan(&*self.store, run).await?;
+        self.plans.insert(run.run.clone(), Arc::clone(&plan));
+        Some(plan)
+    }
+}
+
+/// Stores the tile of `task` of `plan`, and tells the coordinator of `run`, as a worker does that has had it in hand.
+pub(crate) async fn say_stored(cluster: &Cluster, run: &RunId, plan: &Plan, task: TaskId) {
+    if let Some((key, tile)) = tile_key(plan, task).zip(tile_of(plan, task)) {
+        // The store has no faults here.
+        let _ = cluster.objects.put(&key, tile).await;
+    }
+    cluster.journal.note("late", format!("says that the tile of {task} is stored"));
+    announce(&*cluster.queue, run, "late", tile_done(task, 1)).await;
+}
+
+/// Whether `run` is the one that counts. While the store does not say, what was asked is done.
+pub(crate) async fn counts(store: &dyn ObjectStore, run: &RunId) -> bool {
+    match store.get(&key::run(&run.job)).await {
+        Ok(named) => named == run.run.as_bytes(),
+        Err(error) => error.kind != StoreErrorKind::NotFound,
+    }
+}
+
+/// The plan of `run`.
+pub(crate) async fn read_plan(store: &dyn ObjectStore, run: &RunId) -> Option<Arc<Plan>> {
+    let bytes = store.get(&key::plan(&run.job)).await.ok()?;
+    Some(Arc::new(serde_json::from_slice(&bytes).ok()?))
+}
+
+/// What is said, in few words.
+pub(crate) fn describe(event: &Event) -> String {
+    match event {
+        Event::Tile { task, .. } => format!("that the tile of {task} is stored"),
+        Event::TaskFailed { task, attempt, reason, .. } => {
+            format!("that {task} attempt {attempt} failed: {reason}")
+        }
+        Event::Image { image, partial, .. } => format!("that image {image} is stored, partial: {partial}"),
+        Event::ImageFailed { image, attempt, reason, .. } => {
+            format!("that image {image} attempt {attempt} failed: {reason}")
+        }
+        Event::Retry => "that all is to be tried again".to_owned(),
+    }
+}

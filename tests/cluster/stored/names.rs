@@ -1,0 +1,72 @@
+//! Names under which things lie: hashes, keys, ids made safe. With another name, what is stored is not found.
+
+use crate::Form;
+use crate::plans::plan;
+use marquetry_coordinator::outputs_hash;
+use marquetry_job::key;
+use marquetry_spec::JobSpec;
+use std::path::Path;
+
+const IDS: [&str; 8] =
+    ["plain", "two/parts", "with space", "ä", "..", "a/../b", "CON.png", "100%/very \"odd\"\n"];
+
+pub(crate) fn all() -> Vec<Form> {
+    let mut forms = vec![table("keys.txt", keys()), table("safe-ids.txt", safe_ids())];
+    let jobs = ["kaggle", "landcover", "multilabel", "nnunet", "nuclei"].map(|name| (name, example(name)));
+    let hashes = jobs.iter().map(|(name, job)| format!("{name} {}\n", outputs_hash(job))).collect();
+    forms.push(table("outputs-hashes.txt", hashes));
+    forms.extend(jobs.map(|(name, job)| resolved(name, job)));
+    forms
+}
+
+/// A table of names. Nobody reads it but people, who see what has another name.
+fn table(file: &str, rows: String) -> Form {
+    let wanted = rows.clone();
+    let read = move |stored: &[u8]| {
+        let stored = String::from_utf8_lossy(stored);
+        let differs = stored.lines().zip(wanted.lines()).find(|(stored, wanted)| stored != wanted);
+        differs.map_or(Ok(()), |(stored, wanted)| Err(format!("`{stored}` is `{wanted}` now")))
+    };
+    Form { file: file.to_owned(), written: rows.into_bytes(), read: Box::new(read) }
+}
+
+/// A job file with every default filled in, as it lies beside its plan.
+fn resolved(name: &str, job: JobSpec) -> Form {
+    let written = job.to_yaml().into_bytes();
+    let read = move |stored: &[u8]| {
+        let text = std::str::from_utf8(stored).map_err(|error| error.to_string())?;
+        let stored = JobSpec::parse(text).map_err(|errors| errors.to_string())?;
+        if stored == job { Ok(()) } else { Err(format!("{stored:?}")) }
+    };
+    Form { file: format!("spec-{name}.yaml"), written, read: Box::new(read) }
+}
+
+fn example(name: &str) -> JobSpec {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../examples/{name}.yaml"));
+    let text = std::fs::read_to_string(path).expect("an example");
+    JobSpec::parse(&text).expect("an example is a job")
+}
+
+fn keys() -> String {
+    let plan = plan();
+    let (job, outputs, image) = (plan.job.as_str(), "0123456789ab", plan.images[0].key.as_str());
+    let mut rows = vec![
+        ("scoring hash", plan.scoring.hash()),
+        ("job", job.to_owned()),
+        ("image", image.to_owned()),
+        ("plan", key::plan(job)),
+        ("spec", key::spec(job, outputs)),
+        ("part", key::part(job, outputs, image)),
+        ("gaps", key::gaps(job, outputs, image)),
+        ("run", key::run(job)),
+        ("status", key::status(job)),
+        ("out", key::out(job, "masks/plate%201/%C3%A4.png")),
+    ];
+    let tiles = [(0, 0), (0, 1), (1, 0), (u32::MAX, u32::MAX)];
+    rows.extend(tiles.map(|(group, block)| ("tile", key::tile(job, image, group, block))));
+    rows.iter().map(|(what, name)| format!("{what}: {name}\n")).collect()
+}
+
+fn safe_ids() -> String {
+    IDS.iter().map(|id| format!("{id:?} {}\n", key::safe_id(id))).collect()
+}

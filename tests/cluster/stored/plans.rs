@@ -1,0 +1,96 @@
+//! Plans, and the hashes that follow from them.
+
+use crate::Form;
+use marquetry_ensemble::{Applied, Importance, Labelling, Space, View, ViewMerge};
+use marquetry_geometry::{D4, Edges, Padding, Size, WindowSpec};
+use marquetry_job::{
+    Element, Fit, Group, Input, Layout, Member, OutputForm, PLAN_FORMAT, Plan, PlannedImage, Scaling,
+    Scoring, Signature, TileDtype,
+};
+use std::collections::BTreeMap;
+
+pub(crate) fn all() -> Vec<Form> {
+    let plan = plan();
+    let written = serde_json::to_vec(&plan).expect("a plan becomes JSON");
+    let read = move |bytes: &[u8]| {
+        let stored: Plan = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        if stored == plan { Ok(()) } else { Err(format!("{stored:?}")) }
+    };
+    vec![Form { file: "plan.json".to_owned(), written, read: Box::new(read) }]
+}
+
+/// A plan with something in every field.
+pub(crate) fn plan() -> Plan {
+    let groups = vec![
+        group(Scaling::Factor(0.5), Importance::Gaussian, vec![member("fold0", 0.25), member("fold1", 0.75)]),
+        group(Scaling::Whole, Importance::Pyramid, vec![member("whole", 1.0)]),
+    ];
+    let scoring = Scoring {
+        format: PLAN_FORMAT,
+        classes: vec!["left".into(), "right".into()],
+        labelling: Labelling::Multiclass,
+        view_merge: ViewMerge::Mean,
+        view_space: Space::Probabilities,
+        space: Space::Logits,
+        mirrored: Some(vec![1, 0]),
+        tile: TileDtype::F16,
+        block_pixels: 1 << 20,
+        groups,
+    };
+    let image = |id: &str, uri: &str| PlannedImage {
+        id: id.to_owned(),
+        uri: uri.to_owned(),
+        key: PlannedImage::key_of(uri, "12 bytes, 2024-01-01"),
+        size: Size::new(600, 800),
+        bands: 3,
+    };
+    Plan::new("nuclei", scoring, vec![image("plate 1/ä", "/data/ä.png"), image("b", "s3://bucket/b.tif")])
+}
+
+fn group(scaling: Scaling, importance: Importance, members: Vec<Member>) -> Group {
+    let (window, stride) = (Size::new(256, 256), Size::new(128, 128));
+    Group {
+        scaling,
+        window: WindowSpec { inner: window, margin: Size::square(16), stride, edges: Edges::Shift },
+        importance,
+        views: vec![View::IDENTITY, View { d4: D4::HFLIP, scale: 0.75, ..View::IDENTITY }],
+        members,
+    }
+}
+
+fn member(name: &str, weight: f32) -> Member {
+    Member {
+        name: name.to_owned(),
+        onnx: format!("/models/{name}.onnx"),
+        sha256: "ab".repeat(32),
+        model_bytes: 1_234_567,
+        tags: BTreeMap::from([("fold".into(), "0".into()), ("seed".into(), "7".into())]),
+        weights: vec![weight, weight],
+        input: Input {
+            bands: Some(vec![0, 1, 2]),
+            reversed: true,
+            scale: Some(1.0 / 255.0),
+            mean: vec![0.485, 0.456, 0.406],
+            std: vec![0.229, 0.224, 0.225],
+            per_image: false,
+            padding: Padding::Reflect,
+            padding_value: 0.0,
+        },
+        applied: Applied::Sigmoid,
+        fit: Fit::Resize,
+        signatures: vec![Signature {
+            input: "x".into(),
+            layout: Layout::Nchw,
+            channels: 3,
+            size: Size::square(288),
+            batch: 1,
+            element_in: Element::F32,
+            dims: BTreeMap::from([("h".into(), 288)]),
+            head: "logits".into(),
+            form: OutputForm::Nchw,
+            classes: 2,
+            output_size: Size::square(288),
+            element_out: Element::F16,
+        }],
+    }
+}
