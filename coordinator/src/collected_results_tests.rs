@@ -1,33 +1,33 @@
 use super::*;
+use crate::Tally;
+use crate::test_plans::{images, plan};
 use bytes::Bytes;
-use marquetry_geometry::Size;
-use marquetry_job::{PLAN_FORMAT, PlannedImage, Scoring, TileDtype};
+use marquetry_job::{Plan, PlannedImage};
+use marquetry_spec::JobSpec;
 use marquetry_transport::FolderStore;
 
 const OUTPUTS: &str = "o";
 const IMAGES: usize = 100;
 
-fn plan() -> Plan {
-    let scoring = Scoring {
-        format: PLAN_FORMAT,
-        classes: vec!["a".into()],
-        labelling: marquetry_ensemble::Labelling::Multilabel,
-        view_merge: marquetry_ensemble::ViewMerge::Mean,
-        view_space: marquetry_ensemble::Space::Probabilities,
-        space: marquetry_ensemble::Space::Probabilities,
-        mirrored: None,
-        tile: TileDtype::F16,
-        block_pixels: 1,
-        groups: vec![],
-    };
-    let image = |n: usize| PlannedImage {
-        id: format!("image {n}"),
-        uri: String::new(),
-        key: format!("{n:016x}"),
-        size: Size::square(8),
-        bands: 3,
-    };
-    Plan::new("job", scoring, (0..IMAGES).map(image).collect())
+/// A job of many images.
+struct Job {
+    plan: Plan,
+    images: Vec<PlannedImage>,
+    spec: JobSpec,
+    tally: Tally,
+}
+
+impl Job {
+    fn new() -> Self {
+        let spec = "version: 1\nname: j\nimages: i\nclasses: [a, b]\nmembers: [{onnx: m.onnx}]\noutputs: [{masks: png}]\n";
+        let spec = JobSpec::parse(spec).unwrap();
+        Self { plan: plan(), images: images(IMAGES), spec, tally: Tally::default() }
+    }
+
+    fn finished(&self) -> Finished<'_> {
+        let Self { plan, images, spec, tally } = self;
+        Finished { plan, images, spec, outputs: OUTPUTS, tally, rejected: &[] }
+    }
 }
 
 /// What image `n` adds to output `output`.
@@ -35,13 +35,13 @@ fn text(n: usize, output: usize) -> String {
     format!("{n}:{output};").repeat(n % 7 * 100)
 }
 
-async fn store(folder: &Path, plan: &Plan) -> Arc<dyn ObjectStore> {
+async fn store(folder: &Path, job: &Job) -> Arc<dyn ObjectStore> {
     let store = FolderStore::open(folder).unwrap();
-    for (n, image) in plan.images.iter().enumerate().filter(|(n, _)| n % 10 != 3) {
+    for (n, image) in job.images.iter().enumerate().filter(|(n, _)| n % 10 != 3) {
         let mut result = ImageResult::new(&image.id);
         result.missing_pixels = n as u64;
         result.table_rows = [1, 2].map(|output| (output, text(n, output))).into();
-        let key = key::part(&plan.job, OUTPUTS, &image.key);
+        let key = key::part(&job.plan.job, OUTPUTS, &image.key);
         store.put(&key, Bytes::from(result.to_bytes())).await.unwrap();
     }
     Arc::new(store)
@@ -49,9 +49,9 @@ async fn store(folder: &Path, plan: &Plan) -> Arc<dyn ObjectStore> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_table_finds_its_rows_in_any_order() {
-    let (folder, plan) = (tempfile::tempdir().unwrap(), plan());
-    let store = store(&folder.path().join("store"), &plan).await;
-    let read = CollectedResults::read(store, &plan, OUTPUTS, &[1, 2], folder.path()).await.unwrap();
+    let (folder, job) = (tempfile::tempdir().unwrap(), Job::new());
+    let store = store(&folder.path().join("store"), &job).await;
+    let read = CollectedResults::read(store, &job.finished(), &[1, 2], folder.path()).await.unwrap();
     for (n, result) in read.images.iter().enumerate() {
         assert_eq!(result.as_ref().map(|r| r.missing_pixels), (n % 10 != 3).then_some(n as u64));
         assert!(result.as_ref().is_none_or(|result| result.table_rows.is_empty()), "rows lie in files");
@@ -69,10 +69,13 @@ async fn every_table_finds_its_rows_in_any_order() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_result_is_an_error() {
-    let (folder, plan) = (tempfile::tempdir().unwrap(), plan());
-    let store = store(&folder.path().join("store"), &plan).await;
-    store.put(&key::part(&plan.job, OUTPUTS, &plan.images[50].key), Bytes::from_static(b"{}")).await.unwrap();
-    let read = CollectedResults::read(store, &plan, OUTPUTS, &[1], folder.path()).await;
+    let (folder, job) = (tempfile::tempdir().unwrap(), Job::new());
+    let store = store(&folder.path().join("store"), &job).await;
+    store
+        .put(&key::part(&job.plan.job, OUTPUTS, &job.images[50].key), Bytes::from_static(b"{}"))
+        .await
+        .unwrap();
+    let read = CollectedResults::read(store, &job.finished(), &[1], folder.path()).await;
     assert!(matches!(read, Err(TableError::ImageResult(_))));
 }
 

@@ -1,25 +1,25 @@
 use super::*;
-use marquetry_ensemble::{Labelling, Space, ViewMerge};
-use marquetry_geometry::Size;
-use marquetry_job::{PLAN_FORMAT, PlannedImage, Scoring, StageSeconds, TaskId, TileDtype, key};
+use crate::test_plans::{images, plan};
+use marquetry_job::{StageSeconds, TaskId, TaskKind, key};
 use marquetry_transport::{FolderStore, MemoryQueue, Subscription};
 use tempfile::TempDir;
 
-/// Whether a worker does a task, or what it fails it with.
-type Script = fn(TaskId) -> Option<(FailureClass, &'static str)>;
+/// Whether a worker does a task of the image with this id, or what it fails it with.
+type Script = fn(&str) -> Option<(FailureClass, &'static str)>;
 
 struct Job {
     folder: TempDir,
     store: Arc<dyn ObjectStore>,
     queue: MemoryQueue,
     plan: Plan,
+    images: Vec<PlannedImage>,
     spec: JobSpec,
     metrics: Metrics,
 }
 
 impl Job {
     /// A job of so many images, each of one block.
-    fn new(images: u32) -> Self {
+    fn new(count: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = FolderStore::open(folder.path()).unwrap();
         let spec = "version: 1\nname: j\nimages: i\nclasses: [a, b]\ndefaults: {window: {size: 64}}\nmembers: [{onnx: m.onnx}]\n\
@@ -27,7 +27,8 @@ impl Job {
         Self {
             store: Arc::new(store),
             queue: MemoryQueue::new(),
-            plan: plan(images),
+            plan: plan(),
+            images: images(count),
             spec: JobSpec::parse(spec).unwrap(),
             metrics: Metrics::new(),
             folder,
@@ -45,6 +46,7 @@ impl Job {
             queue: Arc::new(self.queue.clone()),
             run,
             plan: &self.plan,
+            images: &self.images,
             spec: &self.spec,
             outputs: "o",
             attempts_max: 3,
@@ -60,20 +62,23 @@ impl Job {
         let mut roles = JoinSet::new();
         let tasks = self.queue.subscribe(Topic::Tasks, "workers").await.unwrap();
         roles.spawn(answer(self.queue.clone(), tasks, move |payload| {
-            let TaskMessage { run, task, attempt, .. } = message::decode(payload).unwrap();
-            let done = Event::Tile { task, tile_bytes: 1, forwards: 1, seconds: StageSeconds::default() };
+            let asked: TaskMessage = message::decode(payload).unwrap();
+            let (task, run, attempt) = (asked.id(), asked.run, asked.attempt);
+            let seconds = StageSeconds::default();
+            let done = Event::TaskDone { task: task.clone(), stored_bytes: 1, forwards: 1, seconds };
             let failed = |(class, reason): (FailureClass, &str)| Event::TaskFailed {
                 task,
                 attempt,
                 reason: reason.into(),
                 class,
             };
-            ResultMessage { run, from: "w".into(), event: script(task).map_or(done, failed) }
+            ResultMessage { run, from: "w".into(), event: script(&asked.image.id).map_or(done, failed) }
         }));
         let images = self.queue.subscribe(Topic::Aggregate, "aggregators").await.unwrap();
         roles.spawn(answer(self.queue.clone(), images, |payload| {
             let AggregateMessage { run, image, partial, .. } = message::decode(payload).unwrap();
-            ResultMessage { run, from: "a".into(), event: Event::Image { image, partial, seconds: 0.1 } }
+            let event = Event::Image { image: image.key, partial, seconds: 0.1 };
+            ResultMessage { run, from: "a".into(), event }
         }));
         roles
     }
@@ -90,43 +95,8 @@ async fn answer(
     }
 }
 
-fn plan(images: u32) -> Plan {
-    let scoring = Scoring {
-        format: PLAN_FORMAT,
-        classes: vec!["a".into(), "b".into()],
-        labelling: Labelling::Multiclass,
-        view_merge: ViewMerge::Mean,
-        view_space: Space::Probabilities,
-        space: Space::Probabilities,
-        mirrored: None,
-        tile: TileDtype::F16,
-        block_pixels: 64 * 64,
-        groups: vec![group()],
-    };
-    let image = |n: u32| PlannedImage {
-        id: format!("image-{n}"),
-        uri: format!("image-{n}.png"),
-        key: format!("{n:016x}"),
-        size: Size::square(64),
-        bands: 3,
-    };
-    Plan::new("j", scoring, (0..images).map(image).collect())
-}
-
-fn group() -> marquetry_job::Group {
-    use marquetry_geometry::{Edges, WindowSpec};
-    let window = Size::square(64);
-    marquetry_job::Group {
-        scaling: marquetry_job::Scaling::Factor(1.0),
-        window: WindowSpec { inner: window, margin: Size::square(0), stride: window, edges: Edges::Shift },
-        importance: marquetry_ensemble::Importance::Constant,
-        views: vec![marquetry_ensemble::View::IDENTITY],
-        members: Vec::new(),
-    }
-}
-
 /// A job in mid run, over a topic of three partitions; with all of its tasks out.
-async fn all_tasks_out(runner: &JobRunner<'_>) -> RunState {
+async fn all_tasks_out<'a>(runner: &JobRunner<'a>) -> RunState<'a> {
     let lease = RunLease::acquire(Arc::clone(&runner.store), runner.run.clone()).await.unwrap();
     let mut state = runner.begin(&lease).await.unwrap();
     state.in_flight = InFlight::new(runner.overdue_after, [3, 1]);
@@ -141,11 +111,16 @@ async fn a_failed_task_does_not_go_back_to_where_it_failed() {
     let run = job.run_id("r");
     let runner = job.runner(&run);
     let mut state = all_tasks_out(&runner).await;
-    let task = TaskId { image: 0, group: 0, block: 0 };
-    let key = InFlightKey::Task(task);
+    let task = TaskId { image: job.images[0].key.clone(), kind: TaskKind::Block { group: 0, block: 0 } };
+    let key = InFlightKey::Task(TaskPlace { image: 0, place: 0 });
     let mut met = vec![state.in_flight.partition(key).unwrap()];
     for attempt in 1..3 {
-        let event = Event::TaskFailed { task, attempt, reason: "no".into(), class: FailureClass::Worker };
+        let event = Event::TaskFailed {
+            task: task.clone(),
+            attempt,
+            reason: "no".into(),
+            class: FailureClass::Worker,
+        };
         assert!(runner.take_in(&Heard { from: format!("w{attempt}"), event }, &mut state));
         met.push(state.in_flight.partition(key).unwrap());
     }
@@ -175,12 +150,12 @@ async fn a_job_in_which_all_fails_alike_stops_and_says_why() {
 async fn what_one_image_is_to_blame_for_costs_that_image_only() {
     let job = Job::new(150);
     let run = job.run_id("r");
-    let cut = |task: TaskId| (task.image == 7).then_some((FailureClass::Input, "cut off"));
+    let cut = |image: &str| (image == "image 7").then_some((FailureClass::Input, "cut off"));
     let _roles = job.roles(cut).await;
     let ended = job.runner(&run).run(|_| {}).await.unwrap();
     let progress = ended.tally.progress;
     assert_eq!((progress.images_done, progress.images_failed, ended.tally.retries), (149, 1, 0));
-    assert_eq!(ended.unfinished.iter().copied().collect::<Vec<_>>(), [7]);
+    assert_eq!(ended.unfinished.iter().collect::<Vec<_>>(), [&job.images[7].key]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -193,11 +168,11 @@ async fn a_run_that_was_replaced_at_its_end_leaves_everything_to_the_new_one() {
     outputs.put(&key::out(&job.plan.job, "table.csv"), Bytes::from_static(b"old")).await.unwrap();
 
     let _new = RunLease::acquire(Arc::clone(&job.store), new).await.unwrap();
-    let tile = key::tile(&job.plan.job, &job.plan.images[0].key, 0, 0);
+    let tile = key::tile(&job.plan.job, &job.images[0].key, 0, 0);
     job.store.put(&tile, Bytes::from_static(b"new")).await.unwrap();
     assert!(outputs.put(&key::out(&job.plan.job, "table.csv"), Bytes::from_static(b"older")).await.is_err());
     let replaced = |result| matches!(result, Err(RunError::Stopped(Stopped::Replaced)));
-    assert!(replaced(ended.clean_up(&*job.store, &job.plan).await));
+    assert!(replaced(ended.clean_up(&*job.store, &job.plan, &job.images).await));
     assert!(replaced(ended.release(JobState::Done, None).await));
     assert_eq!(job.store.get(&tile).await.unwrap(), "new");
     assert_eq!(job.store.get(&key::run(&job.plan.job)).await.unwrap(), "new");
@@ -207,15 +182,15 @@ async fn a_run_that_was_replaced_at_its_end_leaves_everything_to_the_new_one() {
 async fn cleaning_takes_late_tiles_of_the_own_plan_and_no_others() {
     let job = Job::new(2);
     let run = job.run_id("r");
-    let cut = |task: TaskId| (task.image == 1).then_some((FailureClass::Input, "cut off"));
+    let cut = |image: &str| (image == "image 1").then_some((FailureClass::Input, "cut off"));
     let _roles = job.roles(cut).await;
     let ended = job.runner(&run).run(|_| {}).await.unwrap();
     let tile = |image: &str| key::tile(&job.plan.job, image, 0, 0);
-    let keys = [tile(&job.plan.images[0].key), tile(&job.plan.images[1].key), tile("ffffffffffffffff")];
+    let keys = [tile(&job.images[0].key), tile(&job.images[1].key), tile("ffffffffffffffff")];
     for key in &keys {
         job.store.put(key, Bytes::from_static(b"tile")).await.unwrap();
     }
-    ended.clean_up(&*job.store, &job.plan).await.unwrap();
+    ended.clean_up(&*job.store, &job.plan, &job.images).await.unwrap();
     let mut there = Vec::new();
     for key in &keys {
         there.push(job.store.head(key).await.is_ok());

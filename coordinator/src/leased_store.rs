@@ -4,13 +4,13 @@ use crate::run_lease::stopped;
 use async_trait::async_trait;
 use bytes::Bytes;
 use marquetry_job::{RunId, key};
-use marquetry_transport::{ObjectMeta, ObjectStore, StoreError, StoreErrorKind};
+use marquetry_transport::{Condition, ObjectMeta, ObjectStore, StoreError, StoreErrorKind, Version};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
 /// A store wrapper that looks, before each write and deletion, whether its run still has the job, and refuses
-/// ([`StoreErrorKind::Changed`]) when it has not. For few and large objects: each look is a request of its own.
+/// ([`StoreErrorKind::Conflict`]) when it has not. For few and large objects: each look is a request of its own.
 pub(crate) struct LeasedStore {
     inner: Arc<dyn ObjectStore>,
     run: RunId,
@@ -24,17 +24,13 @@ impl LeasedStore {
 
     async fn check(&self, doing: &'static str, key: &str) -> Result<(), StoreError> {
         let Some(stopped) = stopped(&*self.inner, &self.run).await? else { return Ok(()) };
-        Err(StoreError {
-            kind: StoreErrorKind::Changed,
-            doing,
-            key: key.to_owned(),
-            store: self.inner.name(),
-            reason: format!("{stopped} ({})", key::run(&self.run.job)),
-        })
+        let reason = format!("{stopped} ({})", key::run(&self.run.job));
+        Err(StoreError::new(StoreErrorKind::Conflict, doing, key, self.inner.name(), reason))
     }
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl ObjectStore for LeasedStore {
     fn name(&self) -> String {
         self.inner.name()
@@ -45,6 +41,11 @@ impl ObjectStore for LeasedStore {
         self.inner.put(key, value).await
     }
 
+    async fn put_if(&self, key: &str, value: Bytes, condition: &Condition) -> Result<Version, StoreError> {
+        self.check("write", key).await?;
+        self.inner.put_if(key, value, condition).await
+    }
+
     async fn put_file(&self, key: &str, path: &Path) -> Result<(), StoreError> {
         self.check("write", key).await?;
         self.inner.put_file(key, path).await
@@ -52,6 +53,10 @@ impl ObjectStore for LeasedStore {
 
     async fn get(&self, key: &str) -> Result<Bytes, StoreError> {
         self.inner.get(key).await
+    }
+
+    async fn get_versioned(&self, key: &str) -> Result<(Bytes, Version), StoreError> {
+        self.inner.get_versioned(key).await
     }
 
     async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StoreError> {

@@ -20,6 +20,8 @@ pub mod report;
 mod run_lease;
 mod status;
 mod tables;
+#[cfg(test)]
+mod test_plans;
 mod worker_health;
 
 pub use breaker::AllFail;

@@ -9,7 +9,7 @@ use crate::leased_store::LeasedStore;
 use crate::status::{JobState, Status, unix_now};
 use bytes::Bytes;
 use marquetry_job::{RunId, key};
-use marquetry_transport::{ObjectStore, StoreError, StoreErrorKind};
+use marquetry_transport::{Condition, ObjectStore, StoreError, StoreErrorKind};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -123,25 +123,47 @@ impl Drop for RunLease {
 /// Why `run` does not count any more, if it does not. A store without a name in it says nothing against it.
 pub(crate) async fn stopped(store: &dyn ObjectStore, run: &RunId) -> Result<Option<Stopped>, StoreError> {
     match store.get(&key::run(&run.job)).await {
-        Ok(name) if name == run.run.as_bytes() => Ok(None),
-        Ok(name) if name == CANCELLED.as_bytes() => Ok(Some(Stopped::Cancelled)),
-        Ok(_) => Ok(Some(Stopped::Replaced)),
+        Ok(name) => Ok(other_name(&name, run)),
         Err(error) if error.kind == StoreErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-/// Writes `name` in the place of `run`, unless another name stands there: then why.
+/// Why `run` does not count where `name` stands.
+fn other_name(name: &[u8], run: &RunId) -> Option<Stopped> {
+    if name == run.run.as_bytes() {
+        None
+    } else if name == CANCELLED.as_bytes() {
+        Some(Stopped::Cancelled)
+    } else {
+        Some(Stopped::Replaced)
+    }
+}
+
+/// Writes `name` in the place of `run`, unless another name stands there: then why. A name that comes between reading and
+/// writing is not written over, where the store can see to that.
 async fn put_while_ours(
     store: &dyn ObjectStore,
     run: &RunId,
     name: Bytes,
 ) -> Result<Option<Stopped>, StoreError> {
-    let stopped = stopped(store, run).await?;
-    if stopped.is_none() {
-        store.put(&key::run(&run.job), name).await?;
+    let key = key::run(&run.job);
+    loop {
+        let condition = match store.get_versioned(&key).await {
+            Ok((found, version)) => match other_name(&found, run) {
+                Some(stopped) => return Ok(Some(stopped)),
+                None => Condition::Version(version),
+            },
+            Err(error) if error.kind == StoreErrorKind::NotFound => Condition::Absent,
+            Err(error) => return Err(error),
+        };
+        match store.put_if(&key, name.clone(), &condition).await {
+            Ok(_) => return Ok(None),
+            // Somebody else was faster: what stands there now is looked at.
+            Err(error) if error.kind == StoreErrorKind::Conflict => {}
+            Err(error) => return Err(error),
+        }
     }
-    Ok(stopped)
 }
 
 async fn beat(

@@ -1,0 +1,81 @@
+//! Plans for tests: nothing is run.
+
+use marquetry_ensemble::{Applied, Importance, Labelling, Space, View, ViewMerge};
+use marquetry_geometry::{Edges, Padding, Size, WindowSpec};
+use marquetry_job::{
+    Fit, Group, Inference, Input, Member, Merge, PLAN_FORMAT, Plan, PlannedImage, Scaling, TileDtype,
+};
+use std::collections::BTreeMap;
+
+/// Side of images, windows and blocks, px.
+const SIDE: u32 = 64;
+
+pub(crate) fn member(name: &str) -> Member {
+    Member {
+        name: name.into(),
+        onnx: String::new(),
+        sha256: String::new(),
+        model_bytes: 0,
+        tags: BTreeMap::new(),
+        weights: vec![1.0; 2],
+        input: Input {
+            bands: None,
+            reversed: false,
+            scale: None,
+            mean: Vec::new(),
+            std: Vec::new(),
+            per_image: false,
+            padding: Padding::Reflect,
+            padding_value: 0.0,
+        },
+        applied: Applied::None,
+        fit: Fit::Resize,
+        signatures: Vec::new(),
+    }
+}
+
+/// Two classes, and a group for each list of members.
+pub(crate) fn inference(groups: Vec<Vec<Member>>) -> Inference {
+    let window = Size::square(SIDE);
+    let group = |members| Group {
+        scaling: Scaling::Factor(1.0),
+        window: WindowSpec { inner: window, margin: Size::square(0), stride: window, edges: Edges::Shift },
+        importance: Importance::Constant,
+        views: vec![View::IDENTITY],
+        members,
+    };
+    Inference {
+        format: PLAN_FORMAT,
+        classes: vec!["a".into(), "b".into()],
+        labelling: Labelling::Multiclass,
+        view_merge: ViewMerge::Mean,
+        view_space: Space::Probabilities,
+        tile_space: Space::Probabilities,
+        mirrored: None,
+        tile: TileDtype::F16,
+        block_pixels: u64::from(SIDE * SIDE),
+        groups: groups.into_iter().map(group).collect(),
+    }
+}
+
+/// A plan of one member, for images of one block.
+pub(crate) fn plan() -> Plan {
+    let merge = Merge { space: Space::Probabilities, weights: vec![vec![1.0; 2]] };
+    Plan::new("j", inference(vec![vec![member("m")]]), merge)
+}
+
+pub(crate) fn image(id: &str) -> PlannedImage {
+    PlannedImage {
+        id: id.into(),
+        uri: format!("{id}.png"),
+        key: PlannedImage::key_of(id, id, "", None),
+        size: Size::square(SIDE),
+        bands: 3,
+        tags: BTreeMap::new(),
+        members: None,
+    }
+}
+
+pub(crate) fn images(count: usize) -> Vec<PlannedImage> {
+    (0..count).map(|n| image(&format!("image {n}"))).collect()
+}
