@@ -19,13 +19,16 @@ use anyhow::{Context, Result};
 use bytes::Bytes;
 use clap::Parser;
 use marquetry_coordinator::{JobRunner, new_run};
-use marquetry_ensemble::{Importance, Labelling, Space, View, ViewMerge};
-use marquetry_geometry::{Edges, Size, WindowSpec};
-use marquetry_job::{Group, PLAN_FORMAT, Plan, PlannedImage, Scaling, Scoring, TileDtype, key};
+use marquetry_ensemble::{Applied, Importance, Labelling, Space, View, ViewMerge};
+use marquetry_geometry::{Edges, Padding, Size, WindowSpec};
+use marquetry_job::{
+    Fit, Group, Inference, Input, Member, Merge, PLAN_FORMAT, Plan, PlannedImage, Scaling, TileDtype, key,
+};
 use marquetry_spec::JobSpec;
 use marquetry_telemetry::Metrics;
 use marquetry_transport::{KafkaOptions, KafkaQueue, S3, S3Options, Stores};
 use measure::Usage;
+use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -74,16 +77,17 @@ async fn coordinate(args: &Args) -> Result<()> {
 
     let started = Instant::now();
     let images = args.tasks.div_ceil(BLOCKS) as u32;
-    let plan = plan(images);
-    let tasks = plan.cost().tasks;
-    println!("planned {tasks} tasks of {images} images in {:.2} s", started.elapsed().as_secs_f64());
-    store.put(&key::plan(&plan.job), Bytes::from(serde_json::to_vec(&plan)?)).await?;
+    let (plan, images) = (plan(), images_of(images));
+    let tasks = plan.cost(&images).tasks;
+    println!("planned {tasks} tasks of {} images in {:.2} s", images.len(), started.elapsed().as_secs_f64());
+    store.put(&key::plan(&plan.job, &plan.hash()), Bytes::from(plan.to_bytes())).await?;
 
     let runner = JobRunner {
         store,
         queue,
         run: &new_run(&plan.job, &uri),
         plan: &plan,
+        images: &images,
         spec: &spec()?,
         outputs: "simulated",
         attempts_max: 3,
@@ -95,10 +99,10 @@ async fn coordinate(args: &Args) -> Result<()> {
     work(args, &prefix, &runner, tasks).await?;
 
     let aside = queue_of(&args.brokers, &format!("{prefix}-aside")).await?;
-    let rate = dispatch::rate(&aside, &plan, runner.run).await?;
+    let rate = dispatch::rate(&aside, &plan, &images, runner.run).await?;
     println!("dispatch:    {rate:.0} task messages/s planned and published, while nobody reads them");
 
-    restart::leave_tiles(folder.path(), &plan)?;
+    restart::leave_tiles(folder.path(), &plan, &images)?;
     let (took, found) = restart::measure(&runner).await?;
     println!("restart:     {:.1} s until the {found} tiles of a folder are known", took.as_secs_f64());
     Ok(())
@@ -144,36 +148,66 @@ async fn work(args: &Args, prefix: &str, runner: &JobRunner<'_>, tasks: u64) -> 
     Ok(())
 }
 
-/// A plan of images that nobody looks at.
-fn plan(images: u32) -> Plan {
+/// A plan of one member that nobody runs.
+fn plan() -> Plan {
     let window = Size::square(512);
+    let input = Input {
+        bands: None,
+        reversed: false,
+        scale: None,
+        mean: Vec::new(),
+        std: Vec::new(),
+        per_image: false,
+        padding: Padding::Reflect,
+        padding_value: 0.0,
+    };
+    let member = Member {
+        name: "none".into(),
+        onnx: "none.onnx".into(),
+        sha256: String::new(),
+        model_bytes: 0,
+        tags: BTreeMap::new(),
+        weights: vec![1.0; 2],
+        input,
+        applied: Applied::None,
+        fit: Fit::Resize,
+        signatures: Vec::new(),
+    };
     let group = Group {
         scaling: Scaling::Factor(1.0),
         window: WindowSpec { inner: window, margin: Size::square(0), stride: window, edges: Edges::Shift },
         importance: Importance::Constant,
         views: vec![View::IDENTITY],
-        members: Vec::new(),
+        members: vec![member],
     };
-    let scoring = Scoring {
+    let inference = Inference {
         format: PLAN_FORMAT,
         classes: vec!["a".into(), "b".into()],
         labelling: Labelling::Multiclass,
         view_merge: ViewMerge::Mean,
         view_space: Space::Probabilities,
-        space: Space::Probabilities,
+        tile_space: Space::Probabilities,
         mirrored: None,
         tile: TileDtype::F16,
         block_pixels: window.area(),
         groups: vec![group],
     };
+    let merge = Merge { space: Space::Probabilities, weights: vec![vec![1.0; 2]] };
+    Plan::new("simulate", inference, merge)
+}
+
+/// Images that nobody looks at.
+fn images_of(count: u32) -> Vec<PlannedImage> {
     let image = |n: u32| PlannedImage {
         id: format!("image-{n:07}"),
         uri: format!("s3://bucket/images/image-{n:07}.tif"),
         key: format!("{n:016x}"),
-        size: Size::new(5 * window.height, BLOCKS as u32 / 5 * window.width),
+        size: Size::new(5 * 512, BLOCKS as u32 / 5 * 512),
         bands: 3,
+        tags: BTreeMap::new(),
+        members: None,
     };
-    Plan::new("simulate", scoring, (0..images).map(image).collect())
+    (0..count).map(image).collect()
 }
 
 fn spec() -> Result<JobSpec> {

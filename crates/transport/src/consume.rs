@@ -81,14 +81,20 @@ async fn admit(
     Ok((subscription.receive().await?, permit))
 }
 
-/// A message whose handling panicked is not acknowledged either: it comes again.
+/// A message whose handling panicked is not acknowledged: it comes again. Who handles it ends with the panic: nobody would
+/// learn of it otherwise, and what waits for an answer would wait for ever.
 async fn acknowledge(
     subscription: &mut dyn Subscription,
     finished: Result<Option<u64>, tokio::task::JoinError>,
 ) -> Result<(), QueueError> {
     match finished {
         Ok(Some(token)) => subscription.acknowledge(token).await,
-        _ => Ok(()),
+        Ok(None) => Ok(()),
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // It was aborted.
+            Err(_) => Ok(()),
+        },
     }
 }
 

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use bytes::Bytes;
-use marquetry_job::{Action, Ledger, Plan, RunId, TaskMessage, message};
+use marquetry_job::{Action, ImageTasks, Ledger, Plan, PlannedImage, RunId, TaskMessage, message};
 use marquetry_transport::{KafkaQueue, TaskQueue, Topic};
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,16 +12,21 @@ use tokio::task::JoinSet;
 const IN_FLIGHT: usize = 16_000;
 
 /// Publishes a task message for each block of `plan`; how many a second.
-pub(crate) async fn rate(queue: &Arc<KafkaQueue>, plan: &Plan, run: &RunId) -> Result<f64> {
+pub(crate) async fn rate(queue: &Arc<KafkaQueue>, plan: &Plan, images: &[PlannedImage], run: &RunId) -> Result<f64> {
     let partitions = queue.partitions(Topic::Tasks).await?;
     let started = Instant::now();
-    let blocks: Vec<Vec<u32>> = (0..plan.images.len() as u32).map(|image| plan.blocks_of(image)).collect();
-    let mut ledger = Ledger::new(&blocks, 1);
+    let tasks: Vec<ImageTasks> = images.iter().map(|image| ImageTasks::new(plan, image)).collect();
+    let stages: Vec<Vec<u32>> = tasks.iter().map(ImageTasks::stages).collect();
+    let mut ledger = Ledger::new(&stages, 1);
+    let hash = plan.hash();
     let (mut publishing, mut sent) = (JoinSet::new(), 0_u32);
     while !(ledger.is_handed_out() && publishing.is_empty()) {
         for action in ledger.advance(IN_FLIGHT - publishing.len()) {
             let Action::Compute { task, attempt, replace } = action else { continue };
-            let message = TaskMessage { run: run.clone(), task, attempt, replace };
+            let image = images[task.image as usize].clone();
+            let kind = tasks[task.image as usize].at(task.place);
+            let (run, plan) = (run.clone(), hash.clone());
+            let message = TaskMessage { run, plan, image, task: kind, attempt, replace };
             let (queue, payload) = (Arc::clone(queue), Bytes::from(message::encode(&message)));
             let partition = sent % partitions;
             publishing.spawn(async move { queue.publish_to(Topic::Tasks, partition, payload).await });

@@ -2,17 +2,17 @@
 
 use anyhow::{Context, Result};
 use marquetry_coordinator::JobRunner;
-use marquetry_job::{Plan, key};
+use marquetry_job::{ImageTasks, Plan, PlannedImage};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 /// Puts a tile of every task of `plan` into the folder `store`. Nobody reads them at a restart, so they are empty.
-pub(crate) fn leave_tiles(store: &Path, plan: &Plan) -> Result<()> {
+pub(crate) fn leave_tiles(store: &Path, plan: &Plan, images: &[PlannedImage]) -> Result<()> {
     let mut known: Option<PathBuf> = None;
-    for (image, planned) in plan.images.iter().enumerate() {
-        for task in plan.tasks_of(image as u32) {
-            let path = store.join(key::tile(&plan.job, &planned.key, task.group, task.block));
+    for image in images {
+        for task in ImageTasks::new(plan, image).iter() {
+            let path = store.join(task.produces(&plan.job, &image.key));
             let folder = path.parent().context("a tile lies in a folder")?;
             if known.as_deref() != Some(folder) {
                 std::fs::create_dir_all(folder)?;

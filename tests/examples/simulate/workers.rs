@@ -77,8 +77,8 @@ async fn pretend(
             busy.working_us.fetch_add(done - begun, Ordering::Relaxed);
             busy.last_us.fetch_max(done, Ordering::Relaxed);
             let (forwards, seconds) = (1, StageSeconds::default());
-            let event = Event::Tile { task: task.task, tile_bytes: 1, forwards, seconds };
-            say(&queue, ResultMessage { run: task.run, from: name, event }, task.task.image).await
+            let event = Event::TaskDone { task: task.id(), stored_bytes: 1, forwards, seconds };
+            say(&queue, ResultMessage { run: task.run, from: name, event }, &task.image.key).await
         }
     };
     Ok(consume(subscription, Arc::new(Semaphore::new(1)), &Drain::never(), work).await?)
@@ -90,14 +90,14 @@ async fn aggregate(queue: Arc<KafkaQueue>) -> Result<()> {
         let queue = Arc::clone(&queue);
         async move {
             let Ok(wanted) = message::decode::<AggregateMessage>(&payload) else { return true };
-            let event = Event::Image { image: wanted.image, partial: wanted.partial, seconds: 0.0 };
-            say(&queue, ResultMessage { run: wanted.run, from: "aggregator".into(), event }, wanted.image)
-                .await
+            let image = wanted.image.key;
+            let event = Event::Image { image: image.clone(), partial: wanted.partial, seconds: 0.0 };
+            say(&queue, ResultMessage { run: wanted.run, from: "aggregator".into(), event }, &image).await
         }
     };
     Ok(consume(subscription, Arc::new(Semaphore::new(64)), &Drain::never(), work).await?)
 }
 
-async fn say(queue: &KafkaQueue, said: ResultMessage, image: u32) -> bool {
-    queue.publish(Topic::Results, &image.to_string(), Bytes::from(message::encode(&said))).await.is_ok()
+async fn say(queue: &KafkaQueue, said: ResultMessage, image: &str) -> bool {
+    queue.publish(Topic::Results, image, Bytes::from(message::encode(&said))).await.is_ok()
 }

@@ -37,12 +37,12 @@ impl Listener {
 
     /// Tiles that `role` has announced.
     pub(crate) fn tiles_of(&self, role: &str) -> usize {
-        self.count(|said| said.from == role && matches!(said.event, Event::Tile { .. }))
+        self.count(|said| said.from == role && matches!(said.event, Event::TaskDone { .. }))
     }
 
     /// Tiles that anyone has announced.
     pub(crate) fn tiles(&self) -> usize {
-        self.count(|said| matches!(said.event, Event::Tile { .. }))
+        self.count(|said| matches!(said.event, Event::TaskDone { .. }))
     }
 
     /// Waits until at least `n` tiles were announced.

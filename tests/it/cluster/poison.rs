@@ -25,8 +25,8 @@ fn poisoned_images_and_models_take_nothing_along() {
     let summary = ran.json();
     assert_eq!((&summary["failed_images"], &summary["whole"]), (&1.into(), &false.into()), "{summary}");
     let letter = next();
-    assert_eq!((letter.image_id.as_str(), letter.loss.attempts), ("poison", 1), "{letter:?}");
-    assert!(letter.loss.reason.contains("poison.png"), "{letter:?}");
+    assert_eq!((letter.image_id.as_str(), letter.attempts), ("poison", 1), "{letter:?}");
+    assert!(letter.reason.contains("poison.png"), "{letter:?}");
     assert_eq!(cluster.status()[0]["state"], "partial");
     std::fs::remove_file(cluster.place.path("images/poison.png")).expect("the image goes");
 
@@ -41,7 +41,7 @@ fn poisoned_images_and_models_take_nothing_along() {
     until("a letter for each image", || {
         let letter = next();
         if letter.image_id != "poison" {
-            assert!(letter.loss.reason.contains("nan"), "{letter:?}");
+            assert!(letter.reason.contains("nan"), "{letter:?}");
             lost.insert(letter.image_id);
         }
         lost.len() as u64 == IMAGES
@@ -79,8 +79,8 @@ fn a_task_that_hangs_is_given_up_and_takes_no_other_along() {
     let summary = job.end().ends_with(1).json();
     assert_eq!((&summary["failed_images"], ended >= 2), (&1.into(), true), "{ended} ends: {summary}");
     let letter: DeadLetter = message::decode(&wait(letters.next()).expect("a letter")).expect("a letter");
-    assert_eq!((letter.image_id.as_str(), letter.loss.attempts), ("white", 2), "{letter:?}");
-    assert!(letter.loss.reason.contains("--deadline-seconds"), "{letter:?}");
+    assert_eq!((letter.image_id.as_str(), letter.attempts), ("white", 2), "{letter:?}");
+    assert!(letter.reason.contains("--deadline-seconds"), "{letter:?}");
     let outputs = cluster.outputs();
     for (name, bytes) in alone().iter().filter(|(name, _)| name.starts_with("masks/")) {
         assert!(outputs.get(name) == Some(bytes), "other bytes in {name}");
