@@ -216,5 +216,5 @@ fn unreadable(task: &TaskId, error: StoreError) -> ScoreError {
 }
 
 fn damaged(task: &TaskId, fault: impl Into<TileFault>) -> ScoreError {
-    ScoreError::Damaged { task: task.clone(), fault: fault.into() }
+    ScoreError::Damaged { task: task.clone(), fault: Box::new(fault.into()) }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::test_images::{SIZE, TestImage};
+use crate::test_images::{SIZE, TestImage, block};
 use marquetry_failure::{Classify, FailureClass};
 use marquetry_geometry::Size;
 use marquetry_telemetry::Metrics;
@@ -26,7 +26,8 @@ fn make(image: &TestImage, partial: bool) -> Result<ImageFate, AggregateError> {
         plan: &image.plan,
         spec: &spec,
         outputs: OUTPUTS,
-        image: 0,
+        image: &image.image,
+        picture: true,
         partial,
         options: &options,
     };
@@ -40,8 +41,7 @@ fn image() -> TestImage {
 }
 
 fn result(image: &TestImage) -> ImageResult {
-    ImageResult::from_bytes(&image.get(&key::part(&image.plan.job, OUTPUTS, &image.plan.images[0].key)))
-        .unwrap()
+    ImageResult::from_bytes(&image.get(&key::part(&image.plan.job, OUTPUTS, &image.image.key))).unwrap()
 }
 
 fn mask(image: &TestImage) -> Vec<u8> {
@@ -49,7 +49,7 @@ fn mask(image: &TestImage) -> Vec<u8> {
 }
 
 fn write_png(image: &TestImage, size: Size) {
-    let file = std::fs::File::create(&image.plan.images[0].uri).unwrap();
+    let file = std::fs::File::create(&image.image.uri).unwrap();
     let mut encoder = png::Encoder::new(file, size.width, size.height);
     encoder.set_color(png::ColorType::Rgb);
     let bytes = vec![200; size.area() as usize * 3];
@@ -71,7 +71,7 @@ fn an_image_that_cannot_be_read_again_costs_its_picture_and_nothing_else() {
         ),
         (
             "a TIFF that ends at once",
-            &|image| std::fs::write(&image.plan.images[0].uri, b"II*\0\x08\0\0\0").unwrap(),
+            &|image| std::fs::write(&image.image.uri, b"II*\0\x08\0\0\0").unwrap(),
             &["no georeference: ", "no picture: "],
         ),
     ];
@@ -93,19 +93,19 @@ fn an_image_that_cannot_be_read_again_costs_its_picture_and_nothing_else() {
 fn what_is_incomplete_is_marked_until_it_is_completed() {
     let image = image();
     write_png(&image, SIZE);
-    let task = image.plan.tasks_of(0).next().unwrap();
+    let task = block(0, 0);
     image.delete(&image.key_of(task));
     let error = make(&image, false).unwrap_err();
-    assert_eq!((error.damaged(), error.class()), (vec![task], FailureClass::Passing));
+    assert_eq!((error.damaged(), error.class()), (vec![image.id(task)], FailureClass::Passing));
     let stored = |key: &str| image.runtime.block_on(image.store.head(key)).is_ok();
-    let mark = key::gaps(&image.plan.job, OUTPUTS, &image.plan.images[0].key);
+    let mark = key::gaps(&image.plan.job, OUTPUTS, &image.image.key);
     assert_eq!(make(&image, true).unwrap(), ImageFate::Incomplete);
     assert!(stored(&mark) && result(&image).missing_pixels > 0);
     image.put(&image.key_of(task), image.tile(task));
     assert_eq!(make(&image, false).unwrap(), ImageFate::Whole);
     assert!(!stored(&mark) && result(&image).missing_pixels == 0);
     // Finished: its tiles may go, and nothing is made again.
-    image.plan.tasks_of(0).for_each(|task| image.delete(&image.key_of(task)));
+    image.tasks().into_iter().for_each(|task| image.delete(&image.key_of(task)));
     assert_eq!(make(&image, true).unwrap(), ImageFate::Whole);
     assert!(!stored(&mark));
 }

@@ -49,7 +49,7 @@ impl Outputs {
         for (at, output) in spec.outputs.iter().enumerate() {
             sinks.push(match output {
                 Output::Masks(format) => masks::open(&context, at, output, *format)?,
-                Output::Probabilities(format) => probabilities::open(&context, at, output, format)?,
+                Output::Probabilities(format) => probabilities::open(&context, at, output, *format)?,
                 Output::KaggleRle(rle) => table_rows::run_lengths(&context, at, rle)?,
                 Output::ClassCsv(csv) => table_rows::class_ids(&context, at, csv)?,
                 Output::Coco(coco) => table_rows::annotations(&context, at, coco)?,

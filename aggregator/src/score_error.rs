@@ -18,7 +18,7 @@ pub enum ScoreError {
         task: TaskId,
         /// What was found.
         #[source]
-        fault: TileFault,
+        fault: Box<TileFault>,
     },
     /// The store is in trouble.
     #[error(transparent)]

@@ -105,8 +105,7 @@ impl TestImage {
         let plan = Plan::new("test", inference, merge);
         let store = Arc::new(FolderStore::open(&folder.path().join("store")).unwrap());
         let made = Self { plan, image, folder, store, runtime: Runtime::new().unwrap() };
-        let tasks: Vec<TaskKind> = ImageTasks::new(&made.plan, &made.image).iter().collect();
-        tasks.into_iter().for_each(|task| made.put(&made.key_of(task), made.tile(task)));
+        made.tasks().into_iter().for_each(|task| made.put(&made.key_of(task), made.tile(task)));
         made
     }
 
@@ -120,6 +119,10 @@ impl TestImage {
 
     pub(crate) fn path(&self) -> &Path {
         self.folder.path()
+    }
+
+    pub(crate) fn tasks(&self) -> Vec<TaskKind> {
+        ImageTasks::new(&self.plan, &self.image).iter().collect()
     }
 
     pub(crate) fn key_of(&self, task: TaskKind) -> String {

@@ -23,7 +23,7 @@ pub(crate) fn open(
     context: &SinkContext<'_>,
     number: usize,
     output: &Output,
-    probabilities: &Probabilities,
+    probabilities: Probabilities,
 ) -> Result<Box<dyn RowSink>, SinkError> {
     let depth = match probabilities.dtype {
         ScoreDtype::U8 => ScoreDepth::U8,

@@ -26,7 +26,8 @@ fn spec(classes: &str, multilabel: bool, outputs: &str) -> JobSpec {
 
 fn image() -> PlannedImage {
     let (id, uri, key) = ("x/1".to_owned(), "nowhere".to_owned(), "0".repeat(16));
-    PlannedImage { id, uri, key, size: SIZE, bands: 3 }
+    let tags = std::collections::BTreeMap::new();
+    PlannedImage { id, uri, key, size: SIZE, bands: 3, tags, members: None }
 }
 
 fn open(spec: &JobSpec, folder: &TempDir) -> Box<dyn RowSink> {
@@ -36,7 +37,7 @@ fn open(spec: &JobSpec, folder: &TempDir) -> Box<dyn RowSink> {
     let output = &spec.outputs[0];
     match output {
         Output::Masks(format) => masks::open(&context, 0, output, *format),
-        Output::Probabilities(format) => probabilities::open(&context, 0, output, format),
+        Output::Probabilities(format) => probabilities::open(&context, 0, output, *format),
         Output::KaggleRle(rle) => table_rows::run_lengths(&context, 0, rle),
         Output::ClassCsv(csv) => table_rows::class_ids(&context, 0, csv),
         Output::Coco(coco) => table_rows::annotations(&context, 0, coco),

@@ -27,6 +27,7 @@ mod s3;
 #[cfg(not(feature = "s3"))]
 #[path = "s3_absent.rs"]
 mod s3;
+#[path = "s3/options.rs"]
 mod s3_options;
 mod store;
 mod stores;

@@ -12,7 +12,12 @@ use tokio::task::JoinSet;
 const IN_FLIGHT: usize = 16_000;
 
 /// Publishes a task message for each block of `plan`; how many a second.
-pub(crate) async fn rate(queue: &Arc<KafkaQueue>, plan: &Plan, images: &[PlannedImage], run: &RunId) -> Result<f64> {
+pub(crate) async fn rate(
+    queue: &Arc<KafkaQueue>,
+    plan: &Plan,
+    images: &[PlannedImage],
+    run: &RunId,
+) -> Result<f64> {
     let partitions = queue.partitions(Topic::Tasks).await?;
     let started = Instant::now();
     let tasks: Vec<ImageTasks> = images.iter().map(|image| ImageTasks::new(plan, image)).collect();

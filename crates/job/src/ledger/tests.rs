@@ -133,8 +133,8 @@ fn what_machines_are_to_blame_for_does_not_count_but_does_not_go_on_for_ever() {
     let mut ledger = Ledger::new(&[vec![2]], 2);
     ledger.advance(usize::MAX);
     let mut fail = |attempt: u32| {
-        let from = if attempt % 2 == 0 { "even" } else { "odd" };
-        let class = if attempt % 3 == 0 { Config } else { Worker };
+        let from = if attempt.is_multiple_of(2) { "even" } else { "odd" };
+        let class = if attempt.is_multiple_of(3) { Config } else { Worker };
         let reason = format!("no device at try {attempt}");
         ledger.task_failed(id(0, 0), &Failed { from, attempt, class, reason: &reason })
     };

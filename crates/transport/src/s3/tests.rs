@@ -1,7 +1,7 @@
 use super::double::{Asked, BUCKET, Double, Fault};
-use super::{S3, S3Credentials, S3Options, S3Store};
+use super::{S3, S3Store};
 use crate::uri::S3Uri;
-use crate::{Condition, ObjectStore, StoreErrorKind as Kind, contract};
+use crate::{Condition, ObjectStore, S3Credentials, S3Options, StoreErrorKind as Kind, contract};
 use bytes::Bytes;
 
 pub(crate) fn options(url: &str) -> S3Options {
