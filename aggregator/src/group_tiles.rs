@@ -5,6 +5,7 @@ use marquetry_ensemble::{ImportanceMap, NonFinite, Transfer, blend, normalise};
 use marquetry_geometry::{Block, Blocks, Grid, Rect, Size};
 use marquetry_job::{Plan, PlannedImage, TaskId, TaskKind, TileHeader, TileIndex, key, tile};
 use marquetry_transport::{ObjectStore, StoreError, StoreErrorKind};
+use ndarray::{Array2, Array3, ArrayView, ArrayViewMut, Axis, Dimension};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -26,18 +27,20 @@ pub struct TileSource {
 #[derive(Debug, Clone, PartialEq)]
 pub struct GroupRows {
     /// Mean scores over windows, views and members, `[rows, C, W]`, in the space that tiles hold; 0 where `weights` is.
-    pub scores: Vec<f32>,
+    pub scores: Array3<f32>,
     /// Sum of importances, `[rows, W]`; 0 where no tile covers a pixel.
-    pub weights: Vec<f32>,
+    pub weights: Array2<f32>,
 }
 
 impl GroupRows {
-    /// The same in another space; rows are of `width` pixels.
-    pub(crate) fn transferred(mut self, transfer: &Transfer, width: usize) -> Result<Self, NonFinite> {
+    fn zeros(rows: usize, classes: usize, width: usize) -> Self {
+        Self { scores: Array3::zeros((rows, classes, width)), weights: Array2::zeros((rows, width)) }
+    }
+
+    /// The same in another space.
+    pub(crate) fn transferred(mut self, transfer: &Transfer) -> Result<Self, NonFinite> {
         if !transfer.is_identity() {
-            for row in self.scores.chunks_exact_mut(transfer.classes() * width) {
-                transfer.apply_in_place(row)?;
-            }
+            self.scores.outer_iter_mut().try_for_each(|row| transfer.apply_in_place(whole_mut(row)))?;
         }
         Ok(self)
     }
@@ -107,8 +110,7 @@ impl GroupTiles {
             return Err(ScoreError::NoSuchRows { rows, size });
         }
         let (width, n) = (size.width as usize, rows.len());
-        let mut out =
-            GroupRows { scores: vec![0.0; n * self.classes * width], weights: vec![0.0; n * width] };
+        let mut out = GroupRows::zeros(n, self.classes, width);
         let wanted = Rect::new(i64::from(rows.start), 0, Size::new(n as u32, size.width));
         for at in 0..self.blocks.len() {
             let (block, extent) = self.blocks[at].clone();
@@ -118,9 +120,8 @@ impl GroupTiles {
             }
             self.add(&block, extent, extent.intersect(wanted), &rows, &mut out)?;
         }
-        let lines = out.scores.chunks_exact_mut(self.classes * width).zip(out.weights.chunks_exact(width));
-        for (row, weights) in lines {
-            normalise(row, weights);
+        for (row, weights) in out.scores.outer_iter_mut().zip(out.weights.outer_iter()) {
+            normalise(whole_mut(row), whole(weights));
         }
         Ok(out)
     }
@@ -136,7 +137,7 @@ impl GroupTiles {
         self.load(block, extent, part)?;
         let Some(Some(tile)) = self.open.get(&block.index) else { return Ok(()) };
         let importance = self.importance.sum_over(&self.grid, block, part);
-        let (width, n) = (self.grid.image().width as usize, extent.size.width as usize);
+        let n = extent.size.width as usize;
         for (k, importance) in importance.chunks_exact(n).enumerate() {
             let y = part.top as usize + k;
             let inside = y - extent.top as usize;
@@ -144,8 +145,8 @@ impl GroupTiles {
             let at = inside % tile::ROWS_PER_FRAME as usize * self.classes * n;
             let scores = &tile.frames[&frame][at..at + self.classes * n];
             let row = y - rows.start as usize;
-            let sums = &mut out.scores[row * self.classes * width..][..self.classes * width];
-            let weights = &mut out.weights[row * width..][..width];
+            let sums = whole_mut(out.scores.index_axis_mut(Axis(0), row));
+            let weights = whole_mut(out.weights.index_axis_mut(Axis(0), row));
             blend(scores, importance, extent.left as usize, sums, weights);
         }
         Ok(())
@@ -205,6 +206,16 @@ impl GroupTiles {
         }
         Ok(Some(OpenTile { key, index, header, frames: HashMap::new() }))
     }
+}
+
+/// A row of an array as one piece of memory, which it is: arrays here are made row by row.
+pub(crate) fn whole<T, D: Dimension>(row: ArrayView<'_, T, D>) -> &[T] {
+    row.to_slice().expect("a row is one piece of memory")
+}
+
+/// [`whole`], to be written to.
+pub(crate) fn whole_mut<T, D: Dimension>(row: ArrayViewMut<'_, T, D>) -> &mut [T] {
+    row.into_slice().expect("a row is one piece of memory")
 }
 
 /// A tile that went or changed while it was read is damaged; anything else is the store's trouble.

@@ -83,15 +83,13 @@ impl ScoreReader {
         if let [tiles] = self.groups.as_mut_slice()
             && tiles.size() == self.image
         {
-            let group = tiles.rows(rows.clone())?.transferred(to_merge_space, self.image.width as usize)?;
+            let group = tiles.rows(rows.clone())?.transferred(to_merge_space)?;
             return Ok(ScoreRows::of_one_group(rows, group));
         }
         let mut mean = WeightedMean::new(self.image, self.classes, rows);
         for (tiles, (_, weights)) in self.groups.iter_mut().zip(&self.weights.groups) {
             let size = tiles.size();
-            let read = |needed| {
-                Ok::<_, ScoreError>(tiles.rows(needed)?.transferred(to_merge_space, size.width as usize)?)
-            };
+            let read = |needed| Ok::<_, ScoreError>(tiles.rows(needed)?.transferred(to_merge_space)?);
             mean.add(size, weights, read)?;
         }
         Ok(mean.finish(&self.weights.total))
