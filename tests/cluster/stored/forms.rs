@@ -1,8 +1,9 @@
 //! All forms.
 
 use crate::{Form, messages, names, plans, tiles};
-use marquetry_aggregator::Part;
+use marquetry_aggregator::ImageResult;
 use marquetry_coordinator::Status;
+use marquetry_job::{BandStatistics, ImageStatistics};
 
 /// A status, as it lies beside the jobs: written by hand, since only a coordinator at work makes one.
 const STATUS: &str = r#"{
@@ -54,7 +55,7 @@ const STATUS: &str = r#"{
 
 /// Every form that is stored.
 pub(crate) fn all() -> Vec<Form> {
-    let mut forms = vec![part(), status()];
+    let mut forms = vec![result(), statistics(), status()];
     forms.extend(tiles::all());
     forms.extend(plans::all());
     forms.extend(messages::all());
@@ -63,20 +64,34 @@ pub(crate) fn all() -> Vec<Form> {
 }
 
 /// What an image leaves behind for the tables and the report.
-fn part() -> Form {
-    let mut part = Part::new("plate 1/ä");
-    part.class_pixels = vec![1_000_000_007, 42];
-    part.missing_pixels = 64;
-    part.confidence = 0.875;
-    part.pieces.insert(0, r#"{"image_id":"plate 1/ä","texts":[]}"#.to_owned());
-    part.pieces.insert(3, String::new());
-    part.set_pictures(&[b"png 1".to_vec(), b"png 2".to_vec(), b"png 3".to_vec()]);
-    let written = part.to_bytes();
+fn result() -> Form {
+    let mut result = ImageResult::new("plate 1/ä");
+    result.class_pixels = vec![1_000_000_007, 42];
+    result.missing_pixels = 64;
+    result.confidence = 0.875;
+    result.table_rows.insert(0, r#"{"image_id":"plate 1/ä","texts":[]}"#.to_owned());
+    result.table_rows.insert(3, String::new());
+    result.set_pictures(&[b"png 1".to_vec(), b"png 2".to_vec(), b"png 3".to_vec()]);
+    let written = result.to_bytes();
     let read = move |bytes: &[u8]| {
-        let stored = Part::from_bytes(bytes).map_err(|error| error.to_string())?;
-        if stored == part { Ok(()) } else { Err(format!("{stored:?}")) }
+        let stored = ImageResult::from_bytes(bytes).map_err(|error| error.to_string())?;
+        if stored == result { Ok(()) } else { Err(format!("{stored:?}")) }
     };
     Form { file: "image.part".to_owned(), written, read: Box::new(read) }
+}
+
+/// Mean and standard deviation of an image's bands, to the last bit.
+fn statistics() -> Form {
+    let image = "fedcba9876543210";
+    let band = |mean: f64, std: f64| BandStatistics { mean, std };
+    let statistics =
+        ImageStatistics::new(image, vec![band(127.5, 3.25), band(0.1, 1.0 / 3.0), band(65535.0, 0.0)]);
+    let written = statistics.to_bytes();
+    let read = move |bytes: &[u8]| {
+        let stored = ImageStatistics::from_bytes(bytes, image).map_err(|error| error.to_string())?;
+        if stored == statistics { Ok(()) } else { Err(format!("{stored:?}")) }
+    };
+    Form { file: "image-statistics.json".to_owned(), written, read: Box::new(read) }
 }
 
 /// How far a job is.

@@ -1,49 +1,78 @@
 //! Messages of every kind.
 
-use crate::Form;
+use crate::{Form, plans};
 use marquetry_failure::FailureClass;
 use marquetry_job::{
-    AggregateMessage, DeadLetter, Event, Loss, ResultMessage, RunId, StageSeconds, TaskId, TaskMessage,
-    message,
+    AggregateMessage, DeadLetter, Event, PlannedImage, ResultMessage, RunId, StageSeconds, TaskId, TaskKind,
+    TaskMessage, message,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
 
-const TASK: TaskId = TaskId { image: 7, group: 1, block: 4_000_000_000 };
+const BLOCK: TaskKind = TaskKind::Block { group: 1, block: 4_000_000_000 };
+/// What version 1 wrote: nobody writes it any more.
+const TASK_OF_VERSION_1: &str = r#"{"v":1,"job":"nuclei-0123abcd","store":"s3://bucket/prefix","run":"6566f0c1-0badcafe","task":{"image":7,"group":1,"block":4000000000},"attempt":2,"replace":true}"#;
 
 pub(crate) fn all() -> Vec<Form> {
+    let (tagged, scored_by_some) = (plans::tagged_image, plans::scored_by_some);
     let mut forms = vec![
-        form("task", TaskMessage { run: run(), task: TASK, attempt: 2, replace: true }),
+        form("task-block", task(scored_by_some(), BLOCK)),
+        form("task-statistics", task(tagged(), TaskKind::Statistics)),
         form(
             "aggregate",
             AggregateMessage {
                 run: run(),
+                plan: "0123456789abcdef".into(),
                 outputs: "0123456789ab".into(),
-                image: 7,
+                image: scored_by_some(),
+                picture: true,
                 attempt: 1,
                 partial: true,
             },
         ),
-        form(
-            "dead-letter",
-            DeadLetter {
-                run: run(),
-                image_id: "plate 1/ä".into(),
-                loss: Loss {
-                    image: 7,
-                    task: Some(TASK),
-                    attempts: 3,
-                    reason: "the image is cut off".into(),
-                    class: FailureClass::Input,
-                },
-            },
-        ),
+        form("dead-letter-block", dead_letter(Some(BLOCK))),
+        form("dead-letter-image", dead_letter(None)),
+        of_version_1(),
     ];
     forms.extend(events().map(|(name, event)| {
         form(&format!("result-{name}"), ResultMessage { run: run(), from: "gpu-1".into(), event })
     }));
     forms
+}
+
+fn task(image: PlannedImage, task: TaskKind) -> TaskMessage {
+    TaskMessage { run: run(), plan: "0123456789abcdef".into(), image, task, attempt: 2, replace: true }
+}
+
+fn dead_letter(task: Option<TaskKind>) -> DeadLetter {
+    DeadLetter {
+        run: run(),
+        image_id: "plate 1/ä".into(),
+        image: "fedcba9876543210".into(),
+        task,
+        attempts: 3,
+        class: FailureClass::Input,
+        reason: "the image is cut off".into(),
+    }
+}
+
+/// A message that is refused, in words that name both versions and say what to do.
+fn of_version_1() -> Form {
+    let read = |bytes: &[u8]| {
+        let said = match message::decode::<TaskMessage>(bytes) {
+            Ok(task) => return Err(format!("it was read as {task:?}")),
+            Err(error) => error.to_string(),
+        };
+        let words = ["version 1", "version 2", "update the older ones"];
+        match words.iter().find(|words| !said.contains(**words)) {
+            Some(words) => Err(format!("`{words}` is not in: {said}")),
+            None if said.contains('\n') => Err(format!("these are several lines: {said}")),
+            None => Ok(()),
+        }
+    };
+    let written = TASK_OF_VERSION_1.as_bytes().to_vec();
+    Form { file: "message-task-version-1.json".to_owned(), written, read: Box::new(read) }
 }
 
 fn run() -> RunId {
@@ -54,21 +83,27 @@ fn run() -> RunId {
     }
 }
 
-fn events() -> [(&'static str, Event); 5] {
+fn events() -> [(&'static str, Event); 6] {
     let seconds = StageSeconds { read: 0.5, prepare: 0.25, infer: 4.0, stitch: 1.5, store: 0.125 };
+    let image = "fedcba9876543210".to_owned();
+    let of = |kind| TaskId { image: "fedcba9876543210".to_owned(), kind };
     let reason = "the store does not answer".to_owned();
-    let damaged = vec![TASK];
+    let (damaged, class) = (vec![of(BLOCK)], FailureClass::Passing);
+    let failed = Event::TaskFailed {
+        task: of(BLOCK),
+        attempt: 2,
+        reason: reason.clone(),
+        class: FailureClass::Worker,
+    };
     [
-        ("tile", Event::Tile { task: TASK, tile_bytes: 123_456, forwards: 40, seconds }),
+        ("block-done", Event::TaskDone { task: of(BLOCK), stored_bytes: 123_456, forwards: 40, seconds }),
         (
-            "task-failed",
-            Event::TaskFailed { task: TASK, attempt: 2, reason: reason.clone(), class: FailureClass::Worker },
+            "statistics-done",
+            Event::TaskDone { task: of(TaskKind::Statistics), stored_bytes: 123, forwards: 0, seconds },
         ),
-        ("image", Event::Image { image: 7, partial: false, seconds: 0.5 }),
-        (
-            "image-failed",
-            Event::ImageFailed { image: 7, attempt: 2, reason, damaged, class: FailureClass::Passing },
-        ),
+        ("task-failed", failed),
+        ("image", Event::Image { image: image.clone(), partial: false, seconds: 0.5 }),
+        ("image-failed", Event::ImageFailed { image, attempt: 2, reason, damaged, class }),
         ("retry", Event::Retry),
     ]
 }

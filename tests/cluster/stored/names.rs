@@ -1,9 +1,9 @@
 //! Names under which things lie: hashes, keys, ids made safe. With another name, what is stored is not found.
 
 use crate::Form;
-use crate::plans::plan;
+use crate::plans::{plan, scored_by_some, tagged_image};
 use marquetry_coordinator::outputs_hash;
-use marquetry_job::key;
+use marquetry_job::{Merge, key};
 use marquetry_spec::JobSpec;
 use std::path::Path;
 
@@ -13,10 +13,15 @@ const IDS: [&str; 8] =
 pub(crate) fn all() -> Vec<Form> {
     let mut forms = vec![table("keys.txt", keys()), table("safe-ids.txt", safe_ids())];
     let jobs = ["kaggle", "landcover", "multilabel", "nnunet", "nuclei"].map(|name| (name, example(name)));
-    let hashes = jobs.iter().map(|(name, job)| format!("{name} {}\n", outputs_hash(job))).collect();
+    let hashes = jobs.iter().map(|(name, job)| format!("{name} {}\n", outputs_hash(job, &merge()))).collect();
     forms.push(table("outputs-hashes.txt", hashes));
     forms.extend(jobs.map(|(name, job)| resolved(name, job)));
     forms
+}
+
+/// How members are merged is part of an outputs hash, beside the job file.
+fn merge() -> Merge {
+    plan().merge
 }
 
 /// A table of names. Nobody reads it but people, who see what has another name.
@@ -49,13 +54,17 @@ fn example(name: &str) -> JobSpec {
 
 fn keys() -> String {
     let plan = plan();
-    let (job, outputs, image) = (plan.job.as_str(), "0123456789ab", plan.images[0].key.as_str());
+    let (job, outputs) = (plan.job.as_str(), "0123456789ab");
+    let (image, scored_by_some) = (&tagged_image().key, scored_by_some().key);
     let mut rows = vec![
-        ("scoring hash", plan.scoring.hash()),
+        ("inference hash", plan.inference.hash()),
+        ("plan hash", plan.hash()),
         ("job", job.to_owned()),
-        ("image", image.to_owned()),
-        ("plan", key::plan(job)),
+        ("image", image.clone()),
+        ("image scored by some members", scored_by_some),
+        ("plan", key::plan(job, &plan.hash())),
         ("spec", key::spec(job, outputs)),
+        ("statistics", key::statistics(job, image)),
         ("part", key::part(job, outputs, image)),
         ("gaps", key::gaps(job, outputs, image)),
         ("run", key::run(job)),

@@ -4,16 +4,16 @@ use crate::Form;
 use marquetry_ensemble::{Applied, Importance, Labelling, Space, View, ViewMerge};
 use marquetry_geometry::{D4, Edges, Padding, Size, WindowSpec};
 use marquetry_job::{
-    Element, Fit, Group, Input, Layout, Member, OutputForm, PLAN_FORMAT, Plan, PlannedImage, Scaling,
-    Scoring, Signature, TileDtype,
+    Element, Fit, Group, Inference, Input, Layout, Member, Merge, OutputForm, PLAN_FORMAT, Plan,
+    PlannedImage, Scaling, Signature, TileDtype,
 };
 use std::collections::BTreeMap;
 
 pub(crate) fn all() -> Vec<Form> {
     let plan = plan();
-    let written = serde_json::to_vec(&plan).expect("a plan becomes JSON");
+    let (written, name) = (plan.to_bytes(), plan.hash());
     let read = move |bytes: &[u8]| {
-        let stored: Plan = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        let stored = Plan::from_bytes(bytes, &name).map_err(|error| error.to_string())?;
         if stored == plan { Ok(()) } else { Err(format!("{stored:?}")) }
     };
     vec![Form { file: "plan.json".to_owned(), written, read: Box::new(read) }]
@@ -25,26 +25,46 @@ pub(crate) fn plan() -> Plan {
         group(Scaling::Factor(0.5), Importance::Gaussian, vec![member("fold0", 0.25), member("fold1", 0.75)]),
         group(Scaling::Whole, Importance::Pyramid, vec![member("whole", 1.0)]),
     ];
-    let scoring = Scoring {
+    let inference = Inference {
         format: PLAN_FORMAT,
         classes: vec!["left".into(), "right".into()],
         labelling: Labelling::Multiclass,
         view_merge: ViewMerge::Mean,
         view_space: Space::Probabilities,
-        space: Space::Logits,
+        tile_space: Space::Logits,
         mirrored: Some(vec![1, 0]),
         tile: TileDtype::F16,
         block_pixels: 1 << 20,
         groups,
     };
-    let image = |id: &str, uri: &str| PlannedImage {
+    let merge = Merge {
+        space: Space::Probabilities,
+        weights: vec![vec![0.25, 0.25], vec![0.75, 0.75], vec![1.0, 0.5]],
+    };
+    Plan::new("nuclei", inference, merge)
+}
+
+/// An image of which a list says something.
+pub(crate) fn tagged_image() -> PlannedImage {
+    let tags = BTreeMap::from([("fold".into(), "1".into()), ("label".into(), "masks/ä.png".into())]);
+    PlannedImage { tags, ..image("plate 1/ä", "/data/ä.png") }
+}
+
+/// An image that the second and the third member score.
+pub(crate) fn scored_by_some() -> PlannedImage {
+    image("b", "s3://bucket/b.tif").scored_by(vec![2, 1])
+}
+
+fn image(id: &str, uri: &str) -> PlannedImage {
+    PlannedImage {
         id: id.to_owned(),
         uri: uri.to_owned(),
-        key: PlannedImage::key_of(uri, "12 bytes, 2024-01-01"),
+        key: PlannedImage::key_of(id, uri, "12 bytes, 2024-01-01", None),
         size: Size::new(600, 800),
         bands: 3,
-    };
-    Plan::new("nuclei", scoring, vec![image("plate 1/ä", "/data/ä.png"), image("b", "s3://bucket/b.tif")])
+        tags: BTreeMap::new(),
+        members: None,
+    }
 }
 
 fn group(scaling: Scaling, importance: Importance, members: Vec<Member>) -> Group {

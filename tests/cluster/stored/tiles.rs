@@ -16,7 +16,7 @@ pub(crate) fn all() -> Vec<Form> {
 
 fn form((dtype, name): (TileDtype, &str)) -> Form {
     let header = TileHeader {
-        scoring: "0123456789abcdef".into(),
+        inference: "0123456789abcdef".into(),
         image: "fedcba9876543210".into(),
         group: 1,
         block: 9,

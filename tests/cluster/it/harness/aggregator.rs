@@ -1,11 +1,11 @@
 //! Aggregators that follow a script, and what they leave in the store.
 
 use super::cluster::Cluster;
-use super::plans::{JobOf, file_of, tile_key, tile_of};
+use super::plans::{JobOf, blocks_of, file_of, object_of};
 use super::protocol::{self, announce, image_damaged, image_done};
 use super::worker::{counts, describe, read_plan};
-use marquetry_aggregator::{Part, expected};
-use marquetry_job::{AggregateMessage, Event, Plan, TaskId, key};
+use marquetry_aggregator::{ImageResult, expected};
+use marquetry_job::{AggregateMessage, Event, ImageTasks, Plan, PlannedImage, TaskKind, key};
 use marquetry_spec::JobSpec;
 use marquetry_transport::{ObjectStore, TaskQueue, Topic};
 use std::collections::BTreeSet;
@@ -47,7 +47,7 @@ impl Aggregator {
                 let whole = matches!(event, Event::Image { partial: false, .. });
                 announce(&*self.cluster.queue, &wanted.run, &self.name, event).await;
                 if whole && self.made != Made::LeavingTiles {
-                    self.delete_tiles(&plan, wanted.image).await;
+                    self.delete_objects(&plan, &wanted.image).await;
                 }
             }
             let _ = subscription.acknowledge(delivery.token).await;
@@ -59,47 +59,50 @@ impl Aggregator {
         if !counts(&*self.store, &wanted.run).await {
             return None;
         }
-        let (plan, image) = (read_plan(&*self.store, &wanted.run).await?, wanted.image);
+        let (plan, image) = (read_plan(&*self.store, &wanted.run, &wanted.plan).await?, &wanted.image);
         let spec = self.store.get(&key::spec(&plan.job, &wanted.outputs)).await.ok()?;
         let spec = JobSpec::parse(std::str::from_utf8(&spec).ok()?).ok()?;
-        let planned = plan.images.get(image as usize)?;
         let (part, gaps) = (
-            key::part(&plan.job, &wanted.outputs, &planned.key),
-            key::gaps(&plan.job, &wanted.outputs, &planned.key),
+            key::part(&plan.job, &wanted.outputs, &image.key),
+            key::gaps(&plan.job, &wanted.outputs, &image.key),
         );
         let whole = self.store.head(&part).await.is_ok() && self.store.head(&gaps).await.is_err();
         if !whole {
             let missing = match self.missing(&plan, image, wanted.partial).await {
                 Ok(missing) => missing,
-                Err(tile) => return Some((plan, image_damaged(image, wanted.attempt, tile))),
+                Err(tile) => return Some((plan, image_damaged(&image.key, wanted.attempt, tile))),
             };
             tokio::time::sleep(Duration::from_millis(fastrand::u64(5..50))).await;
             if !counts(&*self.store, &wanted.run).await {
                 return None;
             }
-            for file in expected(&spec, &planned.id) {
+            for file in expected(&spec, &image.id) {
                 let text = file_of(&plan, image, &missing);
                 self.store.put(&key::out(&plan.job, &file), text.into()).await.ok()?;
             }
             if wanted.partial {
                 self.store.put(&gaps, bytes::Bytes::new()).await.ok()?;
             }
-            self.store.put(&part, Part::new(&planned.id).to_bytes().into()).await.ok()?;
+            self.store.put(&part, ImageResult::new(&image.id).to_bytes().into()).await.ok()?;
             if !wanted.partial {
                 self.store.delete(&gaps).await.ok()?;
             }
         }
-        Some((Arc::clone(&plan), image_done(image, wanted.partial && !whole)))
+        Some((Arc::clone(&plan), image_done(&image.key, wanted.partial && !whole)))
     }
 
-    /// Tasks whose tiles are not there; the first of them is an error where none may be missing, and so is one that is
+    /// Blocks whose tiles are not there; the first of them is an error where none may be missing, and so is one that is
     /// not the tile it should be.
-    async fn missing(&self, plan: &Plan, image: u32, partial: bool) -> Result<BTreeSet<TaskId>, TaskId> {
+    async fn missing(
+        &self,
+        plan: &Plan,
+        image: &PlannedImage,
+        partial: bool,
+    ) -> Result<BTreeSet<TaskKind>, TaskKind> {
         let mut missing = BTreeSet::new();
-        for task in plan.tasks_of(image) {
-            let key = tile_key(plan, task).ok_or(task)?;
-            match self.store.get(&key).await {
-                Ok(tile) if Some(&tile) == tile_of(plan, task).as_ref() => {}
+        for task in blocks_of(plan, image) {
+            match self.store.get(&task.produces(&plan.job, &image.key)).await {
+                Ok(tile) if Some(&tile) == object_of(plan, image, task).as_ref() => {}
                 Err(_) if partial => drop(missing.insert(task)),
                 _ => return Err(task),
             }
@@ -107,35 +110,35 @@ impl Aggregator {
         Ok(missing)
     }
 
-    async fn delete_tiles(&self, plan: &Plan, image: u32) {
-        for key in plan.tasks_of(image).filter_map(|task| tile_key(plan, task)) {
+    async fn delete_objects(&self, plan: &Plan, image: &PlannedImage) {
+        for task in ImageTasks::new(plan, image).iter() {
             // What is left behind is the coordinator's to clear away.
-            let _ = self.store.delete(&key).await;
+            let _ = self.store.delete(&task.produces(&plan.job, &image.key)).await;
         }
     }
 }
 
-/// What is wrong with what is stored of image number `image`, of which exactly the tiles of `lost` may be missing.
+/// What is wrong with what is stored of `image`, of which exactly the tiles of `lost` may be missing.
 pub(crate) async fn check_image(
     store: &dyn ObjectStore,
     job: &JobOf,
-    image: u32,
-    lost: &BTreeSet<TaskId>,
+    image: &PlannedImage,
+    lost: &BTreeSet<TaskKind>,
 ) -> Result<(), String> {
-    let (plan, planned) = (&job.plan, &job.plan.images[image as usize]);
-    let part = store.get(&key::part(&plan.job, &job.outputs, &planned.key)).await;
-    let part = part.map_err(|_| format!("image {} has no part", planned.id))?;
-    let part = Part::from_bytes(&part).map_err(|error| error.to_string())?;
-    if part.image_id != planned.id {
-        return Err(format!("the part of image {} is that of {}", planned.id, part.image_id));
+    let (plan, id) = (&job.plan, &image.id);
+    let part = store.get(&key::part(&plan.job, &job.outputs, &image.key)).await;
+    let part = part.map_err(|_| format!("image {id} has no result"))?;
+    let result = ImageResult::from_bytes(&part).map_err(|error| error.to_string())?;
+    if result.image_id != *id {
+        return Err(format!("the result of image {id} is that of {}", result.image_id));
     }
-    let gaps = store.head(&key::gaps(&plan.job, &job.outputs, &planned.key)).await.is_ok();
+    let gaps = store.head(&key::gaps(&plan.job, &job.outputs, &image.key)).await.is_ok();
     if gaps == lost.is_empty() {
-        return Err(format!("image {} has lost {lost:?}, but gaps are noted: {gaps}", planned.id));
+        return Err(format!("image {id} has lost {lost:?}, but gaps are noted: {gaps}"));
     }
-    for file in expected(&job.spec, &planned.id) {
+    for file in expected(&job.spec, id) {
         let stored = store.get(&key::out(&plan.job, &file)).await;
-        let stored = stored.map_err(|_| format!("image {} has no {file}", planned.id))?;
+        let stored = stored.map_err(|_| format!("image {id} has no {file}"))?;
         let wanted = file_of(plan, image, lost);
         if stored != wanted.as_bytes() {
             let stored = String::from_utf8_lossy(&stored);

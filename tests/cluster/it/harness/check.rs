@@ -3,41 +3,76 @@
 use super::aggregator::check_image;
 use super::cluster::Cluster;
 use super::coordinator::Summary;
-use super::plans::JobOf;
-use marquetry_job::TaskId;
+use super::plans::{JobOf, blocks_of};
+use marquetry_job::{ImageTasks, PlannedImage, TaskId, TaskKind};
 use std::collections::BTreeSet;
 
 /// What is wrong with what a job came to: everything is done or said to be lost, what is lost could not be computed by
-/// anybody and has a dead letter, and what is stored was made of the tiles of this very plan.
+/// anybody and has a dead letter, what is stored was made of the tiles of this very plan, and no stage began too early.
 pub(crate) async fn check(cluster: &Cluster, job: &JobOf, summary: &Summary) -> Result<(), String> {
-    let (plan, progress) = (&job.plan, summary.progress);
-    let tasks: BTreeSet<TaskId> = (0..plan.images.len() as u32).flat_map(|i| plan.tasks_of(i)).collect();
-    if (progress.tasks, progress.tasks_done) != (tasks.len() as u64, tasks.len() as u64) {
-        return Err(format!("{} tasks are planned, and the end is {progress:?}", tasks.len()));
+    let (images, progress) = (&job.images, summary.progress);
+    let tasks: u64 = images.iter().map(|image| u64::from(ImageTasks::new(&job.plan, image).len())).sum();
+    if (progress.tasks, progress.tasks_done) != (tasks, tasks) {
+        return Err(format!("{tasks} tasks are planned, and the end is {progress:?}"));
     }
-    let poisoned = |task: &&TaskId| cluster.is_poison(&plan.images[task.image as usize].id, task.block);
-    let expected: BTreeSet<TaskId> = tasks.iter().filter(poisoned).copied().collect();
+    let lost = |image: &PlannedImage| {
+        let id = |kind| TaskId { image: image.key.clone(), kind };
+        expected_losses(cluster, job, image).into_iter().map(id).collect::<Vec<_>>()
+    };
+    let expected: BTreeSet<TaskId> = images.iter().flat_map(lost).collect();
     if summary.lost_tasks != expected {
         return Err(format!("lost are {:?}, and nobody can do {expected:?}", summary.lost_tasks));
     }
     let mut lost_images = 0;
-    for image in 0..plan.images.len() as u32 {
-        let lost: BTreeSet<TaskId> = expected.iter().filter(|task| task.image == image).copied().collect();
-        let wholly = lost.len() == plan.tasks_of(image).count();
-        if summary.lost_images.contains(&image) != wholly {
-            return Err(format!("image {image} is lost or not, and should be the other: {summary:?}"));
+    for image in images.iter() {
+        let lost = expected_losses(cluster, job, image);
+        let wholly = lost.contains(&TaskKind::Statistics) || lost.len() == blocks_of(&job.plan, image).len();
+        if summary.lost_images.contains(&image.key) != wholly {
+            return Err(format!("image {} is lost or not, and should be the other: {summary:?}", image.id));
         }
         lost_images += usize::from(wholly);
         if !wholly {
             check_image(&*cluster.objects, job, image, &lost).await?;
         }
     }
-    if progress.images_done as usize + lost_images != plan.images.len() {
-        return Err(format!("{} images are planned, and the end is {progress:?}", plan.images.len()));
+    if progress.images_done as usize + lost_images != images.len() {
+        return Err(format!("{} images are planned, and the end is {progress:?}", images.len()));
     }
     let letters = cluster.dead_letters().await;
     if letters < expected.len() + lost_images {
         return Err(format!("{letters} dead letters for {} losses", expected.len() + lost_images));
+    }
+    check_stages(cluster, job)
+}
+
+/// The tasks of `image` that nobody can do. What waits for its statistics is never asked for.
+fn expected_losses(cluster: &Cluster, job: &JobOf, image: &PlannedImage) -> BTreeSet<TaskKind> {
+    let is_poison = |task: &TaskKind| cluster.is_poison(&image.id, *task);
+    let mut lost: BTreeSet<TaskKind> = ImageTasks::new(&job.plan, image).iter().filter(is_poison).collect();
+    if lost.contains(&TaskKind::Statistics) {
+        lost.retain(|task| *task == TaskKind::Statistics);
+    }
+    lost
+}
+
+/// What is wrong with the order in which tasks came: a block of an image whose statistics are wanted comes to a worker
+/// after these were stored, or somebody said so.
+fn check_stages(cluster: &Cluster, job: &JobOf) -> Result<(), String> {
+    let entries = cluster.journal.all();
+    for image in job.images.iter().filter(|image| job.plan.wants_statistics(image)) {
+        let statistics = TaskId { image: image.key.clone(), kind: TaskKind::Statistics };
+        let said = format!("says that {statistics} is stored");
+        let stored = format!("Put {}", statistics.kind.produces(&job.plan.job, &image.key));
+        let of_image = format!("of image {} attempt", image.key);
+        let is_block = |what: &str| what.starts_with("has block") && what.contains(&of_image);
+        let known = entries.iter().position(|entry| entry.what == said || entry.what == stored);
+        let block = entries.iter().position(|entry| is_block(&entry.what));
+        if block.is_some_and(|block| known.is_none_or(|known| block < known)) {
+            return Err(format!(
+                "a block of image {} was asked for before its statistics were there",
+                image.id
+            ));
+        }
     }
     Ok(())
 }

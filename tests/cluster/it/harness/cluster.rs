@@ -4,13 +4,13 @@ use super::aggregator::{Aggregator, Made};
 use super::coordinator::{Coordinating, Options};
 use super::faults::FaultyStore;
 use super::journal::Journal;
-use super::memory_store::MemoryStore;
 use super::plans::JobOf;
 use super::queue::PartitionedQueue;
 use super::worker::{Script, Worker};
-use marquetry_transport::{Feed, ObjectStore, PatientStore, TaskQueue, Topic};
+use marquetry_job::TaskKind;
+use marquetry_transport::{Feed, MemoryStore, ObjectStore, RetryingStore, TaskQueue, Topic};
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::task::AbortHandle;
 
@@ -19,12 +19,20 @@ const IMAGE_PARTITIONS: usize = 4;
 /// How long a store that is away is waited for.
 const STORE_AWAY: Duration = Duration::from_mins(30);
 
+/// What nobody can compute of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Poison {
+    Statistics,
+    /// This block of every group.
+    Block(u32),
+}
+
 pub(crate) struct Cluster {
     pub(crate) journal: Journal,
     pub(crate) queue: Arc<PartitionedQueue>,
     /// What is stored, without anybody's faults.
     pub(crate) objects: Arc<dyn ObjectStore>,
-    poison: Mutex<BTreeSet<(String, u32)>>,
+    poison: Mutex<BTreeSet<(String, Poison)>>,
     dead_letters: tokio::sync::Mutex<Box<dyn Feed>>,
 }
 
@@ -36,7 +44,7 @@ impl Cluster {
         Arc::new(Self {
             journal: Journal::new(),
             queue,
-            objects: Arc::new(MemoryStore::default()),
+            objects: Arc::new(MemoryStore::new()),
             poison: Mutex::default(),
             dead_letters: tokio::sync::Mutex::new(dead_letters),
         })
@@ -59,7 +67,7 @@ impl Cluster {
         script: Script,
         view: Arc<FaultyStore>,
     ) -> AbortHandle {
-        let worker = Worker::new(name, script, Arc::clone(self), patient(view));
+        let worker = Worker::new(name, script, Arc::clone(self), retrying(view));
         tokio::spawn(worker.run()).abort_handle()
     }
 
@@ -75,7 +83,7 @@ impl Cluster {
         made: Made,
         view: Arc<FaultyStore>,
     ) -> AbortHandle {
-        let (name, cluster, store) = (name.to_owned(), Arc::clone(self), patient(view));
+        let (name, cluster, store) = (name.to_owned(), Arc::clone(self), retrying(view));
         tokio::spawn(Aggregator { name, made, cluster, store }.run()).abort_handle()
     }
 
@@ -92,17 +100,30 @@ impl Cluster {
         options: Options,
         view: Arc<FaultyStore>,
     ) -> Coordinating {
-        Coordinating::start(self, name, patient(view), job, options)
+        Coordinating::start(self, name, retrying(view), job, options)
     }
 
     /// From now on no worker can compute this block of this image.
     pub(crate) fn poison(&self, image: &str, block: u32) {
-        self.poison.lock().unwrap_or_else(PoisonError::into_inner).insert((image.to_owned(), block));
+        self.poisoned().insert((image.to_owned(), Poison::Block(block)));
     }
 
-    /// Whether no worker can compute this block.
-    pub(crate) fn is_poison(&self, image: &str, block: u32) -> bool {
-        self.poison.lock().unwrap_or_else(PoisonError::into_inner).contains(&(image.to_owned(), block))
+    /// From now on no worker can compute the statistics of this image.
+    pub(crate) fn poison_statistics(&self, image: &str) {
+        self.poisoned().insert((image.to_owned(), Poison::Statistics));
+    }
+
+    /// Whether no worker can do this task of this image.
+    pub(crate) fn is_poison(&self, image: &str, task: TaskKind) -> bool {
+        let poison = match task {
+            TaskKind::Statistics => Poison::Statistics,
+            TaskKind::Block { block, .. } => Poison::Block(block),
+        };
+        self.poisoned().contains(&(image.to_owned(), poison))
+    }
+
+    fn poisoned(&self) -> MutexGuard<'_, BTreeSet<(String, Poison)>> {
+        self.poison.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many dead letters came since this was last asked.
@@ -116,7 +137,7 @@ impl Cluster {
     }
 }
 
-/// The store as it is used on a cluster: passing troubles are waited out.
-fn patient(view: Arc<FaultyStore>) -> Arc<dyn ObjectStore> {
-    Arc::new(PatientStore::new(view, STORE_AWAY))
+/// The store as it is used on a cluster: while it is away it is asked again.
+fn retrying(view: Arc<FaultyStore>) -> Arc<dyn ObjectStore> {
+    Arc::new(RetryingStore::new(view, STORE_AWAY))
 }

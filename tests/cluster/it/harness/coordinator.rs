@@ -2,7 +2,10 @@
 
 use super::cluster::Cluster;
 use super::plans::JobOf;
-use marquetry_coordinator::{EndedRun, JobRunner, JobState, RunError, Stopped, Tables, Tally, new_run};
+use marquetry_coordinator::{
+    CollectedResults, EndedRun, Finished, JobRunner, JobState, RunError, Stopped, TableError, Tables, Tally,
+    new_run,
+};
 use marquetry_job::{Progress, RunId, TaskId, key};
 use marquetry_telemetry::Metrics;
 use marquetry_transport::{Files, ObjectStore, StoreError, TaskQueue};
@@ -35,10 +38,11 @@ impl Default for Options {
 #[derive(Debug, Clone)]
 pub(crate) struct Summary {
     pub(crate) progress: Progress,
-    /// Images of which all was given up.
-    pub(crate) lost_images: BTreeSet<u32>,
+    /// Keys of images of which all was given up.
+    pub(crate) lost_images: BTreeSet<String>,
     pub(crate) lost_tasks: BTreeSet<TaskId>,
     pub(crate) retries: u64,
+    pub(crate) computed: u64,
 }
 
 /// How a coordinator ended.
@@ -121,6 +125,7 @@ async fn coordinate(
         queue,
         run,
         plan: &job.plan,
+        images: &job.images,
         spec: &job.spec,
         outputs: &job.outputs,
         attempts_max: options.attempts_max,
@@ -133,7 +138,7 @@ async fn coordinate(
         Ok(ended) => ended,
         Err(error) => return End::of(error),
     };
-    let summary = Summary::of(&ended.tally);
+    let summary = Summary::of(&ended.tally, job);
     match finish(ended, &store, job, options.tables).await {
         Ok(()) => End::Done(summary),
         Err(end) => end,
@@ -142,21 +147,29 @@ async fn coordinate(
 
 /// Does what is left to do once the tasks are over: writes the tables, clears away, gives the job back.
 async fn finish(ended: EndedRun, store: &Arc<dyn ObjectStore>, job: &JobOf, tables: bool) -> Result<(), End> {
-    let written = if tables { write_tables(ended.finishing(), job).await } else { Ok(()) };
-    if let Err(reason) = written {
+    let written = if tables { write_tables(&ended, job).await } else { Ok(()) };
+    if let Err(error) = written {
         ended.check().await.map_err(End::of)?;
-        return Err(End::Broken(reason));
+        return Err(End::Broken(error.to_string()));
     }
-    ended.clean_up(&**store, &job.plan).await.map_err(End::of)?;
+    ended.clean_up(&**store, &job.plan, &job.images).await.map_err(End::of)?;
     ended.release(JobState::Done, None).await.map_err(End::of)
 }
 
-async fn write_tables(store: Arc<dyn ObjectStore>, job: &JobOf) -> Result<(), String> {
-    let ids = job.plan.images.iter().map(|image| image.id.clone()).collect();
-    let tables = Tables::prepare(&job.spec, "", &Files::local_only(), ids);
-    let tables = tables.map_err(|error| error.to_string())?;
-    let written = tables.write(store, &job.plan, &job.outputs, &std::env::temp_dir()).await;
-    written.map(drop).map_err(|error| error.to_string())
+async fn write_tables(ended: &EndedRun, job: &JobOf) -> Result<(), TableError> {
+    let ids = job.images.iter().map(|image| image.id.clone()).collect();
+    let tables = Tables::prepare(&job.spec, "", &Files::local_only(), ids)?;
+    let finished = Finished {
+        plan: &job.plan,
+        images: &job.images,
+        spec: &job.spec,
+        outputs: &job.outputs,
+        tally: &ended.tally,
+        rejected: &[],
+    };
+    let (store, scratch) = (ended.finishing(), std::env::temp_dir());
+    let results = CollectedResults::read(Arc::clone(&store), &finished, &tables.outputs(), &scratch).await?;
+    tables.write(results.table_rows, store, &job.plan.job, &scratch).await.map(drop)
 }
 
 impl End {
@@ -170,20 +183,24 @@ impl End {
 }
 
 impl Summary {
-    fn of(tally: &Tally) -> Self {
+    fn of(tally: &Tally, job: &JobOf) -> Self {
         let lost = tally.losses.sample();
+        let key = |id: &str| job.image(id).key.clone();
+        let whole = lost.iter().filter(|loss| loss.task.is_none());
+        let task = |kind, id: &str| TaskId { image: key(id), kind };
         Self {
             progress: tally.progress,
-            lost_images: lost.iter().filter(|loss| loss.task.is_none()).map(|loss| loss.image).collect(),
-            lost_tasks: lost.iter().filter_map(|loss| loss.task).collect(),
+            lost_images: whole.map(|loss| key(&loss.image)).collect(),
+            lost_tasks: lost.iter().filter_map(|loss| Some(task(loss.task?, &loss.image))).collect(),
             retries: tally.retries,
+            computed: tally.tasks_computed,
         }
     }
 }
 
 /// Stores what workers and aggregators read of a job.
 async fn store_job(store: &dyn ObjectStore, job: &JobOf) -> Result<(), StoreError> {
-    let plan = serde_json::to_vec(&*job.plan).expect("a plan becomes JSON");
-    store.put(&key::plan(&job.plan.job), plan.into()).await?;
-    store.put(&key::spec(&job.plan.job, &job.outputs), job.spec.to_yaml().into()).await
+    let plan = &job.plan;
+    store.put(&key::plan(&plan.job, &plan.hash()), plan.to_bytes().into()).await?;
+    store.put(&key::spec(&plan.job, &job.outputs), job.spec.to_yaml().into()).await
 }

@@ -1,10 +1,10 @@
 //! The store as one participant sees it: with faults of its own, and everything that it changes in the journal.
 
 use super::journal::Journal;
-use super::memory_store::error;
 use async_trait::async_trait;
 use bytes::Bytes;
-use marquetry_transport::{ObjectMeta, ObjectStore, StoreError, StoreErrorKind};
+use marquetry_transport::{Condition, ObjectMeta, ObjectStore, StoreError, StoreErrorKind, Version};
+use std::future::Future;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +15,8 @@ use tokio::sync::Notify;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verb {
     Put,
+    /// A conditional write.
+    PutIf,
     Get,
     Head,
     List,
@@ -24,7 +26,7 @@ pub(crate) enum Verb {
 impl Verb {
     const fn doing(self) -> &'static str {
         match self {
-            Self::Put => "write",
+            Self::Put | Self::PutIf => "write",
             Self::Get | Self::Head => "read",
             Self::List => "list",
             Self::Delete => "delete",
@@ -132,7 +134,7 @@ impl FaultyStore {
         for effect in self.effects(verb, key) {
             match effect {
                 Effect::Delay(pause) => tokio::time::sleep(pause).await,
-                Effect::Refuse(kind) => return Err(error(kind, verb.doing(), key)),
+                Effect::Refuse(kind) => return Err(self.error(kind, verb, key)),
                 Effect::LoseAnswer => answer_lost = true,
                 Effect::Hold(gate) => {
                     self.journal.note(&self.who, format!("is held at {verb:?} {key}"));
@@ -141,7 +143,7 @@ impl FaultyStore {
                 }
             }
         }
-        if matches!(verb, Verb::Put | Verb::Delete) {
+        if matches!(verb, Verb::Put | Verb::PutIf | Verb::Delete) {
             self.journal.note(&self.who, format!("{verb:?} {key}"));
         }
         Ok(answer_lost)
@@ -152,51 +154,64 @@ impl FaultyStore {
         let strike = |fault: &mut Fault| fault.strikes(verb, key).then(|| fault.effect.clone());
         faults.iter_mut().filter_map(strike).collect()
     }
-}
 
-/// What came of a request whose answer may be lost on the way back.
-fn after<T>(answer: Result<T, StoreError>, lost: bool, verb: Verb, key: &str) -> Result<T, StoreError> {
-    if lost { Err(error(StoreErrorKind::Unavailable, verb.doing(), key)) } else { answer }
+    fn error(&self, kind: StoreErrorKind, verb: Verb, key: &str) -> StoreError {
+        StoreError::new(kind, verb.doing(), key, self.inner.name(), "a fault that this test has on purpose")
+    }
+
+    /// A request with all that goes wrong with it. Its answer may be lost on the way back.
+    async fn ask<T>(
+        &self,
+        verb: Verb,
+        key: &str,
+        request: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        let lost = self.before(verb, key).await?;
+        let answer = request.await;
+        if lost { Err(self.error(StoreErrorKind::Unavailable, verb, key)) } else { answer }
+    }
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl ObjectStore for FaultyStore {
     fn name(&self) -> String {
         self.inner.name()
     }
 
     async fn put(&self, key: &str, value: Bytes) -> Result<(), StoreError> {
-        let lost = self.before(Verb::Put, key).await?;
-        after(self.inner.put(key, value).await, lost, Verb::Put, key)
+        self.ask(Verb::Put, key, self.inner.put(key, value)).await
+    }
+
+    async fn put_if(&self, key: &str, value: Bytes, condition: &Condition) -> Result<Version, StoreError> {
+        self.ask(Verb::PutIf, key, self.inner.put_if(key, value, condition)).await
     }
 
     async fn put_file(&self, key: &str, path: &Path) -> Result<(), StoreError> {
-        let lost = self.before(Verb::Put, key).await?;
-        after(self.inner.put_file(key, path).await, lost, Verb::Put, key)
+        self.ask(Verb::Put, key, self.inner.put_file(key, path)).await
     }
 
     async fn get(&self, key: &str) -> Result<Bytes, StoreError> {
-        let lost = self.before(Verb::Get, key).await?;
-        after(self.inner.get(key).await, lost, Verb::Get, key)
+        self.ask(Verb::Get, key, self.inner.get(key)).await
+    }
+
+    async fn get_versioned(&self, key: &str) -> Result<(Bytes, Version), StoreError> {
+        self.ask(Verb::Get, key, self.inner.get_versioned(key)).await
     }
 
     async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
-        let lost = self.before(Verb::Get, key).await?;
-        after(self.inner.get_range(key, range).await, lost, Verb::Get, key)
+        self.ask(Verb::Get, key, self.inner.get_range(key, range)).await
     }
 
     async fn head(&self, key: &str) -> Result<ObjectMeta, StoreError> {
-        let lost = self.before(Verb::Head, key).await?;
-        after(self.inner.head(key).await, lost, Verb::Head, key)
+        self.ask(Verb::Head, key, self.inner.head(key)).await
     }
 
     async fn list(&self, prefix: &str) -> Result<Vec<ObjectMeta>, StoreError> {
-        let lost = self.before(Verb::List, prefix).await?;
-        after(self.inner.list(prefix).await, lost, Verb::List, prefix)
+        self.ask(Verb::List, prefix, self.inner.list(prefix)).await
     }
 
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
-        let lost = self.before(Verb::Delete, key).await?;
-        after(self.inner.delete(key).await, lost, Verb::Delete, key)
+        self.ask(Verb::Delete, key, self.inner.delete(key)).await
     }
 }

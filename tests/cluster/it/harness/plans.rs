@@ -1,20 +1,23 @@
-//! Small jobs, and the tiles and files that must come of them.
+//! Small jobs, and the tiles, statistics and files that must come of them.
 
 use super::cluster::Cluster;
 use bytes::Bytes;
 use marquetry_coordinator::outputs_hash;
-use marquetry_ensemble::{Importance, Labelling, Space, View, ViewMerge};
-use marquetry_geometry::{Edges, Size, WindowSpec};
+use marquetry_ensemble::{Applied, Importance, Labelling, Space, View, ViewMerge};
+use marquetry_geometry::{Edges, Padding, Size, WindowSpec};
 use marquetry_job::{
-    Group, PLAN_FORMAT, Plan, PlannedImage, Scaling, Scoring, TaskId, TileDtype, TileHeader, hash, key, tile,
+    BandStatistics, Fit, Group, ImageStatistics, ImageTasks, Inference, Input, Member, Merge, PLAN_FORMAT,
+    Plan, PlannedImage, Scaling, TaskKind, TileDtype, TileHeader, hash, key, tile,
 };
 use marquetry_spec::JobSpec;
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// Pixels of the side of a window, which is a block too.
 const WINDOW: u32 = 8;
 const CLASSES: u32 = 2;
+const BANDS: u16 = 3;
 const SPEC: &str = "
 version: 1
 images: nowhere
@@ -27,6 +30,7 @@ outputs: [{masks: png}, {submission: kaggle-rle, file: rows.csv}]
 #[derive(Clone)]
 pub(crate) struct JobOf {
     pub(crate) plan: Arc<Plan>,
+    pub(crate) images: Arc<[PlannedImage]>,
     pub(crate) spec: Arc<JobSpec>,
     /// Names its decisions and outputs.
     pub(crate) outputs: String,
@@ -34,81 +38,192 @@ pub(crate) struct JobOf {
 
 /// An image of `blocks` blocks in one row.
 pub(crate) fn image(id: &str, blocks: u32) -> PlannedImage {
-    let uri = format!("nowhere/{id}.png");
-    let key = PlannedImage::key_of(&uri, "first version");
-    PlannedImage { id: id.to_owned(), key, uri, size: Size::new(WINDOW, blocks * WINDOW), bands: 3 }
+    image_of(id, blocks, "first version")
 }
 
-/// A job of these images: always the same job, whatever they are. `scales` has the scale of each group.
+/// The same image, with the content that `version` names.
+pub(crate) fn image_of(id: &str, blocks: u32, version: &str) -> PlannedImage {
+    let uri = format!("nowhere/{id}.png");
+    let key = PlannedImage::key_of(id, &uri, &format!("{version} of {blocks} blocks"), None);
+    let size = Size::new(WINDOW, blocks * WINDOW);
+    PlannedImage { id: id.to_owned(), uri, key, size, bands: BANDS, tags: BTreeMap::new(), members: None }
+}
+
+/// A job of these images: always the same job, whatever they are. `scales` has the scale of each group, of which each has
+/// one member.
 pub(crate) fn job_of(scales: &[f64], images: Vec<PlannedImage>) -> JobOf {
-    let window = Size::square(WINDOW);
-    let group = |&scale: &f64| Group {
-        scaling: Scaling::Factor(scale),
-        window: WindowSpec { inner: window, margin: Size::square(0), stride: window, edges: Edges::Shift },
-        importance: Importance::Constant,
-        views: vec![View::IDENTITY],
-        members: Vec::new(),
-    };
-    let scoring = Scoring {
+    let group = |(n, &scale): (usize, &f64)| group(scale, vec![member(&format!("member-{n}"), false)]);
+    job(scales.iter().enumerate().map(group).collect(), images)
+}
+
+/// A job in stages. The first group has two members, of which the second one wants each image's statistics; the other
+/// group's one member does not.
+///
+/// ```text
+/// group    0               1
+/// member   0  1            2
+///             statistics
+/// ```
+pub(crate) fn staged_job_of(images: Vec<PlannedImage>) -> JobOf {
+    let first = group(1.0, vec![member("member-0", false), member("member-1", true)]);
+    job(vec![first, group(0.5, vec![member("member-2", false)])], images)
+}
+
+fn job(groups: Vec<Group>, images: Vec<PlannedImage>) -> JobOf {
+    let inference = Inference {
         format: PLAN_FORMAT,
         classes: vec!["a".into(), "b".into()],
         labelling: Labelling::Multiclass,
         view_merge: ViewMerge::Mean,
         view_space: Space::Probabilities,
-        space: Space::Probabilities,
+        tile_space: Space::Probabilities,
         mirrored: None,
         tile: TileDtype::F16,
-        block_pixels: window.area(),
-        groups: scales.iter().map(group).collect(),
+        block_pixels: Size::square(WINDOW).area(),
+        groups,
     };
+    let weights = vec![vec![1.0; CLASSES as usize]; inference.members().count()];
+    let merge = Merge { space: Space::Probabilities, weights };
     let spec = JobSpec::parse(SPEC).expect("a job file");
-    let outputs = outputs_hash(&spec);
-    JobOf { plan: Arc::new(Plan::new("schedule", scoring, images)), spec: Arc::new(spec), outputs }
+    let outputs = outputs_hash(&spec, &merge);
+    let plan = Plan::new("schedule", inference, merge);
+    JobOf { plan: Arc::new(plan), images: images.into(), spec: Arc::new(spec), outputs }
 }
 
-/// Where the tile of `task` lies.
-pub(crate) fn tile_key(plan: &Plan, task: TaskId) -> Option<String> {
-    let image = plan.images.get(task.image as usize)?;
-    Some(key::tile(&plan.job, &image.key, task.group, task.block))
+fn group(scale: f64, members: Vec<Member>) -> Group {
+    let window = Size::square(WINDOW);
+    Group {
+        scaling: Scaling::Factor(scale),
+        window: WindowSpec { inner: window, margin: Size::square(0), stride: window, edges: Edges::Shift },
+        importance: Importance::Constant,
+        views: vec![View::IDENTITY],
+        members,
+    }
 }
 
-/// The tile that every honest worker stores for `task`; `None` if the plan has no such task.
-pub(crate) fn tile_of(plan: &Plan, task: TaskId) -> Option<Bytes> {
-    let image = plan.images.get(task.image as usize)?;
-    let (grid, blocks) = plan.layout(task.image, task.group)?;
-    let extent = blocks.get(task.block)?.extent(&grid);
+fn member(name: &str, per_image: bool) -> Member {
+    Member {
+        name: name.to_owned(),
+        onnx: format!("nowhere/{name}.onnx"),
+        sha256: hash(&[name.as_bytes()]),
+        model_bytes: 1,
+        tags: BTreeMap::new(),
+        weights: vec![1.0; CLASSES as usize],
+        input: Input {
+            bands: None,
+            reversed: false,
+            scale: None,
+            mean: Vec::new(),
+            std: Vec::new(),
+            per_image,
+            padding: Padding::Reflect,
+            padding_value: 0.0,
+        },
+        applied: Applied::None,
+        fit: Fit::Resize,
+        signatures: Vec::new(),
+    }
+}
+
+impl JobOf {
+    /// The same tiles, merged with other weights.
+    pub(crate) fn merged_otherwise(&self) -> Self {
+        let mut plan = Plan::clone(&self.plan);
+        plan.merge.weights.iter_mut().flatten().for_each(|weight| *weight += 1.0);
+        let outputs = outputs_hash(&self.spec, &plan.merge);
+        Self { plan: Arc::new(plan), outputs, ..self.clone() }
+    }
+
+    /// The image whose id is `id`.
+    pub(crate) fn image(&self, id: &str) -> &PlannedImage {
+        self.images.iter().find(|image| image.id == id).expect("an image of the job")
+    }
+}
+
+/// The tasks of `image` that are put together.
+pub(crate) fn blocks_of(plan: &Plan, image: &PlannedImage) -> Vec<TaskKind> {
+    let is_block = |task: &TaskKind| matches!(task, TaskKind::Block { .. });
+    ImageTasks::new(plan, image).iter().filter(is_block).collect()
+}
+
+/// Whether a member that scores `image` in this task wants the image's statistics.
+pub(crate) fn reads_statistics(plan: &Plan, image: &PlannedImage, task: TaskKind) -> bool {
+    let TaskKind::Block { group, .. } = task else { return false };
+    let groups = plan.inference.scored_by(image).groups;
+    groups.get(group as usize).is_some_and(|group| group.members.iter().any(|m| m.input.per_image))
+}
+
+thread_local! {
+    /// What [`object_of`] has made, by job, image and task: it is asked for the same things over and over.
+    static MADE: RefCell<HashMap<(String, String, TaskKind), Option<Bytes>>> = RefCell::default();
+}
+
+/// What every honest worker stores for a task of `image`; `None` if the plan has no such task.
+pub(crate) fn object_of(plan: &Plan, image: &PlannedImage, task: TaskKind) -> Option<Bytes> {
+    let make = || {
+        ImageTasks::new(plan, image).place(task)?;
+        match task {
+            TaskKind::Statistics => Some(statistics_of(image)),
+            TaskKind::Block { group, block } => tile_of(plan, image, group, block),
+        }
+    };
+    let name = (plan.job.clone(), image.key.clone(), task);
+    MADE.with_borrow_mut(|made| made.entry(name).or_insert_with(make).clone())
+}
+
+fn statistics_of(image: &PlannedImage) -> Bytes {
+    let bands = vec![BandStatistics { mean: 127.5, std: 3.25 }; usize::from(BANDS)];
+    ImageStatistics::new(&image.key, bands).to_bytes().into()
+}
+
+fn tile_of(plan: &Plan, image: &PlannedImage, group: u32, block: u32) -> Option<Bytes> {
+    let (grid, blocks) = plan.layout(image, group)?;
+    let extent = blocks.get(block)?.extent(&grid);
+    let scored = plan.inference.scored_by(image);
     let header = TileHeader {
-        scoring: plan.scoring.hash(),
+        inference: scored.hash(),
         image: image.key.clone(),
-        group: task.group,
-        block: task.block,
+        group,
+        block,
         extent,
         classes: CLASSES,
         space: Space::Probabilities,
         dtype: TileDtype::F16,
-        models: Vec::new(),
+        models: scored.groups[group as usize].members.iter().map(|member| member.sha256.clone()).collect(),
     };
     let scores = vec![0.5; (extent.size.area() * u64::from(CLASSES)) as usize];
     Some(tile::encode(&header, &scores).expect("scores of one half").into())
 }
 
-/// What every honest aggregator writes into the files of image number `image`: which tiles it saw, and which it did not.
-pub(crate) fn file_of(plan: &Plan, image: u32, missing: &BTreeSet<TaskId>) -> String {
-    let planned = &plan.images[image as usize];
-    let row = |task: TaskId| {
-        let tile = tile_of(plan, task).filter(|_| !missing.contains(&task));
+/// What every honest aggregator writes into the files of `image`: which tiles it saw, which it did not, and the weights
+/// with which they are merged.
+pub(crate) fn file_of(plan: &Plan, image: &PlannedImage, missing: &BTreeSet<TaskKind>) -> String {
+    let row = |task: &TaskKind| {
+        let tile = object_of(plan, image, *task).filter(|_| !missing.contains(task));
         let saw = tile.map_or_else(|| "missing".to_owned(), |tile| hash(&[&tile]));
-        format!("{}-{} {saw}\n", task.group, task.block)
+        format!("{task}: {saw}\n")
     };
-    let rows: String = plan.tasks_of(image).map(row).collect();
-    format!("{} {}\n{rows}", planned.id, planned.key)
+    let rows: String = blocks_of(plan, image).iter().map(row).collect();
+    format!("{} {} {:?}\n{rows}", image.id, image.key, plan.total_weights(image))
 }
 
-/// How many tiles of image number `image` are stored.
-pub(crate) async fn tiles_of(cluster: &Cluster, job: &JobOf, image: u32) -> usize {
+/// How many tiles of `image` are stored.
+pub(crate) async fn tiles_of(cluster: &Cluster, job: &JobOf, image: &PlannedImage) -> usize {
     let mut stored = 0;
-    for key in job.plan.tasks_of(image).filter_map(|task| tile_key(&job.plan, task)) {
-        stored += usize::from(cluster.objects.head(&key).await.is_ok());
+    for task in blocks_of(&job.plan, image) {
+        let tile = cluster.objects.head(&task.produces(&job.plan.job, &image.key)).await;
+        stored += usize::from(tile.is_ok());
     }
     stored
+}
+
+/// What is left in the store of all that tasks of `job` have stored: keys, ascending.
+pub(crate) async fn left_of_tasks(cluster: &Cluster, job: &JobOf) -> Vec<String> {
+    let mut left = Vec::new();
+    for folder in [key::all_statistics(&job.plan.job), key::tiles(&job.plan.job)] {
+        // This store has no faults.
+        let objects = cluster.objects.list(&folder).await.unwrap_or_default();
+        left.extend(objects.into_iter().map(|object| object.key));
+    }
+    left
 }

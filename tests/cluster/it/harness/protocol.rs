@@ -5,7 +5,7 @@ use marquetry_failure::FailureClass;
 use marquetry_job::{AggregateMessage, ResultMessage, StageSeconds, TaskMessage, message};
 use marquetry_transport::{TaskQueue, Topic};
 
-pub(crate) use marquetry_job::{Event, RunId, TaskId};
+pub(crate) use marquetry_job::{Event, RunId, TaskId, TaskKind};
 
 /// What a worker is asked.
 pub(crate) fn task(payload: &[u8]) -> Option<TaskMessage> {
@@ -17,9 +17,9 @@ pub(crate) fn aggregate(payload: &[u8]) -> Option<AggregateMessage> {
     message::decode(payload).ok()
 }
 
-/// That a tile is stored.
-pub(crate) fn tile_done(task: TaskId, tile_bytes: u64) -> Event {
-    Event::Tile { task, tile_bytes, forwards: 1, seconds: StageSeconds::default() }
+/// That what a task computes is stored.
+pub(crate) fn task_done(task: TaskId) -> Event {
+    Event::TaskDone { task, stored_bytes: 1, forwards: 1, seconds: StageSeconds::default() }
 }
 
 /// That a task failed, and who is to blame.
@@ -28,14 +28,16 @@ pub(crate) fn task_failed(task: TaskId, attempt: u32, class: FailureClass, reaso
 }
 
 /// That an image's outputs are stored.
-pub(crate) fn image_done(image: u32, partial: bool) -> Event {
-    Event::Image { image, partial, seconds: 0.1 }
+pub(crate) fn image_done(image: &str, partial: bool) -> Event {
+    Event::Image { image: image.to_owned(), partial, seconds: 0.1 }
 }
 
 /// That an image could not be put together, because a tile is damaged or gone.
-pub(crate) fn image_damaged(image: u32, attempt: u32, tile: TaskId) -> Event {
-    let reason = format!("the tile of {tile} is not in the store");
-    Event::ImageFailed { image, attempt, reason, damaged: vec![tile], class: FailureClass::Passing }
+pub(crate) fn image_damaged(image: &str, attempt: u32, tile: TaskKind) -> Event {
+    let damaged = TaskId { image: image.to_owned(), kind: tile };
+    let reason = format!("the tile of {damaged} is not in the store");
+    let class = FailureClass::Passing;
+    Event::ImageFailed { image: image.to_owned(), attempt, reason, damaged: vec![damaged], class }
 }
 
 /// Tells the coordinator of `run` what happened.

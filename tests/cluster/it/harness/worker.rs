@@ -1,16 +1,16 @@
 //! Workers that follow a script.
 
 use super::cluster::Cluster;
-use super::plans::{tile_key, tile_of};
-use super::protocol::{self, announce, task_failed, tile_done};
+use super::plans::{object_of, reads_statistics};
+use super::protocol::{self, announce, task_done, task_failed};
 use marquetry_failure::FailureClass;
-use marquetry_job::{Event, Plan, RunId, TaskId, TaskMessage, key};
+use marquetry_job::{Event, Plan, PlannedImage, RunId, TaskId, TaskKind, TaskMessage, key};
 use marquetry_transport::{ObjectStore, StoreErrorKind, TaskQueue, Topic};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What an honest worker needs for a block, ms.
+/// What an honest worker needs for a task, ms.
 const WORK_MS: std::ops::Range<u64> = 20..200;
 
 /// What a worker does.
@@ -63,7 +63,7 @@ pub(crate) struct Worker {
     pub(crate) script: Script,
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) store: Arc<dyn ObjectStore>,
-    /// By run.
+    /// By hash.
     plans: HashMap<String, Arc<Plan>>,
     tasks: u32,
 }
@@ -96,7 +96,7 @@ impl Worker {
     pub(crate) async fn handle(&mut self, payload: &[u8]) {
         let Some(task) = protocol::task(payload) else { return };
         if counts(&*self.store, &task.run).await {
-            self.cluster.journal.note(&self.name, format!("has {} attempt {}", task.task, task.attempt));
+            self.cluster.journal.note(&self.name, format!("has {} attempt {}", task.id(), task.attempt));
             self.tasks += 1;
             self.work_on(&task).await;
         }
@@ -113,78 +113,96 @@ impl Worker {
         announce(&*self.cluster.queue, &task.run, &self.name, event).await;
         if early {
             self.pause().await;
-            self.put_tile(task).await;
+            self.put_object(task).await;
         }
     }
 
     async fn outcome(&mut self, task: &TaskMessage) -> Event {
-        let (id, attempt) = (task.task, task.attempt);
-        let failed = |class, reason: &str| task_failed(id, attempt, class, reason);
+        let failed = |class, reason: &str| task_failed(task.id(), task.attempt, class, reason);
         if let Script::Sick(sickness) = self.script {
             let (class, reason) = sickness.says();
             return failed(class, reason);
         }
-        let Some(plan) = self.plan(&task.run).await else {
+        let Some(plan) = self.plan(&task.run, &task.plan).await else {
             return failed(FailureClass::Passing, "the plan is not there");
         };
-        let Some(key) = tile_key(&plan, id) else {
+        if object_of(&plan, &task.image, task.task).is_none() {
             return failed(FailureClass::Input, "it is not in the plan");
-        };
-        if self.cluster.is_poison(&plan.images[id.image as usize].id, id.block) {
+        }
+        if self.cluster.is_poison(&task.image.id, task.task) {
             self.pause().await;
             return failed(FailureClass::Input, "the image is cut off");
         }
+        let key = task.task.produces(&task.run.job, &task.image.key);
         if !task.replace && self.store.head(&key).await.is_ok() {
-            return tile_done(id, 1);
+            return task_done(task.id());
         }
         match self.script {
-            Script::Lies(times) if self.tasks <= times => return tile_done(id, 1),
+            Script::Lies(times) if self.tasks <= times => return task_done(task.id()),
             Script::LateOnce(pause) if self.tasks == 1 => tokio::time::sleep(pause).await,
             Script::Slow(times) => {
                 for _ in 0..times {
                     self.pause().await;
                 }
             }
-            Script::Hasty => return tile_done(id, 1),
+            Script::Hasty => return task_done(task.id()),
             _ => self.pause().await,
         }
-        if self.put_tile(task).await {
-            tile_done(id, 1)
+        if self.put_object(task).await {
+            task_done(task.id())
         } else {
-            failed(FailureClass::Passing, "the store does not take the tile")
+            failed(FailureClass::Passing, "the store does not take what was computed")
         }
     }
 
-    async fn put_tile(&mut self, task: &TaskMessage) -> bool {
-        let Some(plan) = self.plan(&task.run).await else { return false };
-        let Some((key, tile)) = tile_key(&plan, task.task).zip(tile_of(&plan, task.task)) else {
-            return false;
-        };
-        self.store.put(&key, tile).await.is_ok()
+    /// Stores what a task computes, and first the statistics that it reads, if there are none.
+    async fn put_object(&mut self, task: &TaskMessage) -> bool {
+        let Some(plan) = self.plan(&task.run, &task.plan).await else { return false };
+        let statistics = TaskKind::Statistics;
+        if reads_statistics(&plan, &task.image, task.task) {
+            let key = statistics.produces(&plan.job, &task.image.key);
+            let is_there = self.store.head(&key).await.is_ok();
+            if !is_there && !self.put(&plan, &task.image, statistics).await {
+                return false;
+            }
+        }
+        self.put(&plan, &task.image, task.task).await
+    }
+
+    async fn put(&self, plan: &Plan, image: &PlannedImage, task: TaskKind) -> bool {
+        let Some(object) = object_of(plan, image, task) else { return false };
+        self.store.put(&task.produces(&plan.job, &image.key), object).await.is_ok()
     }
 
     async fn pause(&self) {
         tokio::time::sleep(Duration::from_millis(fastrand::u64(WORK_MS))).await;
     }
 
-    async fn plan(&mut self, run: &RunId) -> Option<Arc<Plan>> {
-        if let Some(plan) = self.plans.get(&run.run) {
+    async fn plan(&mut self, run: &RunId, hash: &str) -> Option<Arc<Plan>> {
+        if let Some(plan) = self.plans.get(hash) {
             return Some(Arc::clone(plan));
         }
-        let plan = read_plan(&*self.store, run).await?;
-        self.plans.insert(run.run.clone(), Arc::clone(&plan));
+        let plan = read_plan(&*self.store, run, hash).await?;
+        self.plans.insert(hash.to_owned(), Arc::clone(&plan));
         Some(plan)
     }
 }
 
-/// Stores the tile of `task` of `plan`, and tells the coordinator of `run`, as a worker does that has had it in hand.
-pub(crate) async fn say_stored(cluster: &Cluster, run: &RunId, plan: &Plan, task: TaskId) {
-    if let Some((key, tile)) = tile_key(plan, task).zip(tile_of(plan, task)) {
+/// Stores what `task` of `image` computes, and tells the coordinator of `run`, as a worker does that has had it in hand.
+pub(crate) async fn say_stored(
+    cluster: &Cluster,
+    run: &RunId,
+    plan: &Plan,
+    image: &PlannedImage,
+    task: TaskKind,
+) {
+    if let Some(object) = object_of(plan, image, task) {
         // The store has no faults here.
-        let _ = cluster.objects.put(&key, tile).await;
+        let _ = cluster.objects.put(&task.produces(&plan.job, &image.key), object).await;
     }
-    cluster.journal.note("late", format!("says that the tile of {task} is stored"));
-    announce(&*cluster.queue, run, "late", tile_done(task, 1)).await;
+    let said = task_done(TaskId { image: image.key.clone(), kind: task });
+    cluster.journal.note("late", format!("says {}", describe(&said)));
+    announce(&*cluster.queue, run, "late", said).await;
 }
 
 /// Whether `run` is the one that counts. While the store does not say, what was asked is done.
@@ -195,16 +213,16 @@ pub(crate) async fn counts(store: &dyn ObjectStore, run: &RunId) -> bool {
     }
 }
 
-/// The plan of `run`.
-pub(crate) async fn read_plan(store: &dyn ObjectStore, run: &RunId) -> Option<Arc<Plan>> {
-    let bytes = store.get(&key::plan(&run.job)).await.ok()?;
-    Some(Arc::new(serde_json::from_slice(&bytes).ok()?))
+/// The plan of `run` whose hash is `hash`.
+pub(crate) async fn read_plan(store: &dyn ObjectStore, run: &RunId, hash: &str) -> Option<Arc<Plan>> {
+    let bytes = store.get(&key::plan(&run.job, hash)).await.ok()?;
+    Some(Arc::new(Plan::from_bytes(&bytes, hash).ok()?))
 }
 
 /// What is said, in few words.
 pub(crate) fn describe(event: &Event) -> String {
     match event {
-        Event::Tile { task, .. } => format!("that the tile of {task} is stored"),
+        Event::TaskDone { task, .. } => format!("that {task} is stored"),
         Event::TaskFailed { task, attempt, reason, .. } => {
             format!("that {task} attempt {attempt} failed: {reason}")
         }

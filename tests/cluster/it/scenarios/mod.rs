@@ -5,4 +5,5 @@ mod determinism;
 mod ends;
 mod handover;
 mod sick;
+mod stages;
 mod storms;

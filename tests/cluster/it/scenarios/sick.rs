@@ -31,7 +31,7 @@ async fn one_of_eight(cluster: Arc<Cluster>, sickness: Sickness) -> Result<Outco
 #[test]
 fn a_worker_without_its_device_costs_no_task() {
     schedules(
-        &Seeds::first(20),
+        &Seeds::first(8),
         |cluster| async move { one_of_eight(cluster, Sickness::Device).await?.checked },
     );
 }
@@ -40,7 +40,7 @@ fn a_worker_without_its_device_costs_no_task() {
 #[test]
 fn a_worker_with_a_full_disk_costs_no_task() {
     schedules(
-        &Seeds::first(20),
+        &Seeds::first(8),
         |cluster| async move { one_of_eight(cluster, Sickness::Disk).await?.checked },
     );
 }
@@ -49,7 +49,7 @@ fn a_worker_with_a_full_disk_costs_no_task() {
 #[test]
 fn a_task_does_not_return_to_the_worker_that_failed_it() {
     for sickness in [Sickness::Network, Sickness::Disk, Sickness::Device] {
-        schedules(&Seeds::first(20), |cluster| async move {
+        schedules(&Seeds::first(8), |cluster| async move {
             let asked = one_of_eight(cluster, sickness).await?.asked;
             let mut seen = BTreeSet::new();
             for task in asked.iter().filter_map(|asked| asked.split(" attempt").next()) {
@@ -65,7 +65,7 @@ fn a_task_does_not_return_to_the_worker_that_failed_it() {
 /// What feeds the shortest queue feeds whoever fails fastest: a sick worker is to be found out by then.
 #[test]
 fn a_sick_worker_does_not_draw_tasks_to_itself() {
-    schedules(&Seeds::first(20), |cluster| async move {
+    schedules(&Seeds::first(8), |cluster| async move {
         let asked = one_of_eight(cluster, Sickness::Device).await?.asked.len();
         // A fair share of the 192 tasks is 24.
         if asked > 48 { Err(format!("the sick worker was asked for {asked} of 192 tasks")) } else { Ok(()) }

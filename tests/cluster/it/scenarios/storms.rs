@@ -2,17 +2,42 @@
 
 use crate::harness::{
     Cluster, Coordinating, Effect, End, Fault, JobOf, Made, Options, Script, Seeds, Sickness, Verb, check,
-    image, job_of, schedules,
+    image, job_of, schedules, staged_job_of,
 };
+use marquetry_job::PlannedImage;
 use marquetry_transport::StoreErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A job of up to six images of up to eight blocks, of one group of members or two.
+/// An image of up to eight blocks.
+fn any_image(n: u32) -> PlannedImage {
+    image(&format!("image-{n}"), fastrand::u32(1..=8))
+}
+
+/// An image of up to eight blocks, of which some are scored by some of the members only.
+fn any_staged_image(n: u32) -> PlannedImage {
+    let image = any_image(n);
+    match fastrand::u8(0..8) {
+        0 => image.scored_by(vec![0, 2]),
+        1 => image.scored_by(vec![1]),
+        2 => image.scored_by(vec![2]),
+        _ => image,
+    }
+}
+
+/// A job of up to six images, of one group of members or two, in stages or not.
 fn any_job() -> JobOf {
-    let scales: &[f64] = if fastrand::bool() { &[1.0] } else { &[1.0, 0.5] };
-    let images = (0..fastrand::u32(1..=6)).map(|n| image(&format!("image-{n}"), fastrand::u32(1..=8)));
-    job_of(scales, images.collect())
+    let count = fastrand::u32(1..=6);
+    match fastrand::u8(0..3) {
+        0 => job_of(&[1.0], (0..count).map(any_image).collect()),
+        1 => job_of(&[1.0, 0.5], (0..count).map(any_image).collect()),
+        _ => any_staged_job(),
+    }
+}
+
+/// A job of up to six images in stages.
+fn any_staged_job() -> JobOf {
+    staged_job_of((0..fastrand::u32(1..=6)).map(any_staged_image).collect())
 }
 
 /// A script of a worker that has some trouble, and of whose tasks none is lost by that.
@@ -78,11 +103,18 @@ fn coordinator(cluster: &Arc<Cluster>, name: &str, job: &JobOf) -> Coordinating 
 
 /// One job with one coordinator, and all that may go wrong with the others.
 pub(super) async fn storm(cluster: &Arc<Cluster>) -> Result<(), String> {
-    let job = any_job();
+    storm_over(cluster, any_job()).await
+}
+
+async fn storm_over(cluster: &Arc<Cluster>, job: JobOf) -> Result<(), String> {
     let poisoned = fastrand::u8(0..5) == 0;
     if poisoned {
-        let image = &job.plan.images[fastrand::usize(..job.plan.images.len())];
-        cluster.poison(&image.id, fastrand::u32(0..2));
+        let image = &job.images[fastrand::usize(..job.images.len())];
+        if fastrand::bool() {
+            cluster.poison_statistics(&image.id);
+        } else {
+            cluster.poison(&image.id, fastrand::u32(0..2));
+        }
     }
     // What a worker says and has not stored is taken for one of the blocks that are given up, if there are such ones.
     people(cluster, poisoned);
@@ -92,7 +124,12 @@ pub(super) async fn storm(cluster: &Arc<Cluster>) -> Result<(), String> {
 
 #[test]
 fn storms_over_workers_and_aggregators() {
-    schedules(&Seeds::first(200), |cluster| async move { storm(&cluster).await });
+    schedules(&Seeds::first(150), |cluster| async move { storm(&cluster).await });
+}
+
+#[test]
+fn storms_over_jobs_in_stages() {
+    schedules(&Seeds::first(100), |cluster| async move { storm_over(&cluster, any_staged_job()).await });
 }
 
 /// Coordinators are killed and started again.
@@ -132,20 +169,22 @@ fn storms_with_sick_workers() {
 /// Coordinators take over from others that are still at work, and images come and go.
 #[test]
 fn storms_of_takeovers() {
-    schedules(&Seeds::first(100), |cluster| async move {
+    schedules(&Seeds::first(60), |cluster| async move {
         people(&cluster, true);
         // Their store has no faults, so that who starts last has the job last.
-        let all: Vec<_> = (0..8).map(|n| image(&format!("image-{n}"), fastrand::u32(1..=8))).collect();
+        let staged = fastrand::bool();
+        let job_of = |images| if staged { staged_job_of(images) } else { job_of(&[1.0], images) };
+        let all: Vec<_> = (0..8).map(if staged { any_staged_image } else { any_image }).collect();
         let any_images = || all.iter().filter(|_| fastrand::u8(0..4) > 0).cloned().collect::<Vec<_>>();
         let mut before: Vec<Coordinating> = Vec::new();
         for n in 0..fastrand::u8(1..4) {
-            let job = job_of(&[1.0], any_images());
+            let job = job_of(any_images());
             before.push(cluster.coordinator(&format!("replaced-{n}"), &job, Options::default()));
             tokio::time::sleep(Duration::from_millis(fastrand::u64(100..3000))).await;
         }
         // Those that have seen the end of their job by now may have done so.
         let ended: Vec<bool> = before.iter().map(Coordinating::has_ended).collect();
-        let job = job_of(&[1.0], all.clone());
+        let job = job_of(all.clone());
         let summary = cluster.coordinator("last", &job, Options::default()).end().await.done()?;
         check(&cluster, &job, &summary).await?;
         for (replaced, ended) in before.into_iter().zip(ended) {
