@@ -3,13 +3,13 @@
 use crate::args::AggregateArgs;
 use crate::broker::lost_queue;
 use crate::exit::{Exit, Fatal};
-use crate::process::{PATIENCE, Process};
+use crate::process::{RETRY_TIMEOUT, Process};
 use crate::say;
 use marquetry_aggregator::{Aggregator, AggregatorOptions};
 use std::sync::Arc;
 
 pub(crate) fn run(args: &AggregateArgs) -> Result<Exit, Fatal> {
-    let process = Process::start(&args.process, &args.storage, PATIENCE)?;
+    let process = Process::start(&args.process, &args.storage, RETRY_TIMEOUT)?;
     let options = AggregatorOptions {
         images: usize::from(args.images),
         temp_dir: process.scratch().to_path_buf(),

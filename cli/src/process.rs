@@ -58,16 +58,16 @@ pub(crate) struct Process {
 }
 
 /// How long workers and aggregators wait for files in a bucket that is away.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(30);
+pub(crate) const RETRY_TIMEOUT: Duration = Duration::from_mins(30);
 /// What a role waits for before it can work.
 const QUEUE: &str = "Kafka";
 
 impl Process {
-    /// Starts what a role needs. Files in a bucket that is away are waited for as long as `patience`.
+    /// Starts what a role needs. Files in a bucket that is away are waited for as long as `retry_timeout`.
     pub(crate) fn start(
         args: &ProcessArgs,
         storage: &StorageArgs,
-        patience: Duration,
+        retry_timeout: Duration,
     ) -> Result<Self, Fatal> {
         let tokio = start_tokio()?;
         let (metrics, health) = (Metrics::new(), Health::new());
@@ -79,7 +79,7 @@ impl Process {
             }
             None => None,
         };
-        let storage = storage.open(&tokio, patience, &metrics);
+        let storage = storage.open(&tokio, retry_timeout, &metrics);
         let scratch = tempfile::Builder::new()
             .prefix("marquetry-")
             .tempdir()
@@ -128,14 +128,14 @@ impl Process {
     }
 
     /// Waits until someone has read the metrics as they are at the end, where they are served: but not for longer than
-    /// `patience`, and not when the process is asked to stop.
-    pub(crate) fn last_look(&mut self, patience: Duration) -> impl Future<Output = ()> + use<> {
+    /// `linger`, and not when the process is asked to stop.
+    pub(crate) fn last_look(&mut self, linger: Duration) -> impl Future<Output = ()> + use<> {
         let server = self.server.take();
         async move {
             let Some(server) = server else { return };
             tokio::select! {
                 () = server.next_scrape() => {}
-                () = tokio::time::sleep(patience) => {}
+                () = tokio::time::sleep(linger) => {}
                 () = crate::coordination::stop() => {}
             }
             server.stop().await;

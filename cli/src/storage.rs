@@ -57,8 +57,8 @@ pub(crate) struct Storage {
 
 impl StorageArgs {
     /// Nothing is asked of the network yet. Requests will run on `runtime` and be counted in `metrics`; files in a bucket
-    /// that is away are waited for as long as `patience`.
-    pub(crate) fn open(&self, runtime: &Runtime, patience: Duration, metrics: &Metrics) -> Storage {
+    /// that is away are waited for as long as `retry_timeout`.
+    pub(crate) fn open(&self, runtime: &Runtime, retry_timeout: Duration, metrics: &Metrics) -> Storage {
         let options = S3Options {
             endpoint: self.s3_endpoint.clone(),
             region: self.s3_region.clone(),
@@ -72,7 +72,7 @@ impl StorageArgs {
         let s3 = S3::new(options);
         let cache = self.cache.clone().unwrap_or_else(default_cache);
         let copies = CacheOptions { folder: cache.clone(), bytes_max: self.cache_gb.saturating_mul(GB) };
-        let files = Files::new(s3.clone(), copies, runtime.handle().clone(), patience, metrics.clone());
+        let files = Files::new(s3.clone(), copies, runtime.handle().clone(), retry_timeout, metrics.clone());
         Storage { files, stores: Stores::new(s3, metrics.clone()), cache }
     }
 }

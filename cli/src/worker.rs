@@ -4,7 +4,7 @@ use crate::args::WorkerArgs;
 use crate::broker::lost_queue;
 use crate::exit::{Exit, Fatal};
 use crate::job::load_runtime;
-use crate::process::{PATIENCE, Process};
+use crate::process::{RETRY_TIMEOUT, Process};
 use crate::say;
 use crate::threads::Threads;
 use marquetry_model::SessionOptions;
@@ -17,7 +17,7 @@ use std::time::Duration;
 const MB: u64 = 1 << 20;
 
 pub(crate) fn run(args: &WorkerArgs) -> Result<Exit, Fatal> {
-    let process = Process::start(&args.process, &args.storage, PATIENCE)?;
+    let process = Process::start(&args.process, &args.storage, RETRY_TIMEOUT)?;
     let runtime = load_runtime(args.onnxruntime.as_deref())?;
     let threads = Threads::choose(args.lanes.lanes, args.lanes.threads);
     let session = SessionOptions { intra_threads: threads.each, device: args.device };

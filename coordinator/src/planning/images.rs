@@ -36,7 +36,7 @@ pub enum ImagesError {
     /// A folder or list without images.
     #[error("images.from: no image in {folder} (looked for {})", ENDINGS.join(", "))]
     None {
-        /// Where.
+        /// The folder or list.
         folder: String,
     },
     /// The images' store is away or refuses. No image is at fault.
@@ -75,7 +75,7 @@ pub struct Rejected {
     pub id: String,
     /// Where it is.
     pub uri: String,
-    /// Why.
+    /// Why it cannot be used.
     pub reason: String,
 }
 

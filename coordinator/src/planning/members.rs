@@ -23,7 +23,8 @@ pub enum MembersError {
     Path {
         /// Place in the job file.
         entry: usize,
-        /// Why.
+        /// What was found.
+        #[source]
         error: PathError,
     },
     /// A model cannot be fetched.
@@ -31,7 +32,8 @@ pub enum MembersError {
     File {
         /// Place in the job file.
         entry: usize,
-        /// Why.
+        /// What was found.
+        #[source]
         error: FileError,
     },
     /// A model cannot be read, or is not what the job says.
@@ -41,7 +43,8 @@ pub enum MembersError {
         entry: usize,
         /// The model.
         uri: String,
-        /// Why.
+        /// What was found.
+        #[source]
         error: Box<ModelError>,
     },
     /// A model that does not go with the rest of the job.
@@ -51,7 +54,7 @@ pub enum MembersError {
         entry: usize,
         /// The model.
         uri: String,
-        /// Why.
+        /// Why it does not go.
         reason: String,
     },
     /// Two members of one name.

@@ -13,7 +13,8 @@ pub enum PathError {
     Pattern {
         /// As written.
         pattern: String,
-        /// Why.
+        /// What was found.
+        #[source]
         error: PatternError,
     },
     /// A folder could not be listed, or a file not be looked at.

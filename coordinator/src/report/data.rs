@@ -117,6 +117,6 @@ pub struct ReportFailure {
     pub what: String,
     /// Tries made.
     pub attempts: u32,
-    /// Why.
+    /// Why the last attempt failed.
     pub reason: String,
 }

@@ -23,7 +23,7 @@ fn the_report_is_aligned_text() {
     assert_eq!(lines[4], "            window    any, tried at 32 × 32 px");
     assert!(
         lines[5].starts_with(
-            "            batch     1: it declares any, but 2 fail (running the model failed: Reshape"
+            "            batch     1: it declares any, but 2 fail (running the model on cpu failed: Reshape"
         ),
         "{report}"
     );
