@@ -113,6 +113,11 @@ impl Cluster {
         self.poisoned().insert((image.to_owned(), Poison::Statistics));
     }
 
+    /// From now on workers can compute everything.
+    pub(crate) fn cure(&self) {
+        self.poisoned().clear();
+    }
+
     /// Whether no worker can do this task of this image.
     pub(crate) fn is_poison(&self, image: &str, task: TaskKind) -> bool {
         let poison = match task {

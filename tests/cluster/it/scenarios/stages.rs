@@ -169,3 +169,34 @@ fn nothing_that_tasks_have_stored_is_left_behind() {
         });
     }
 }
+
+/// A person has set right what was wrong, and asks for another try while the job is at work: what was lost is done, stage
+/// by stage, and in the end nothing is missing.
+#[test]
+fn what_was_lost_is_done_when_a_person_asks_for_another_try() {
+    schedules(&Seeds::first(20), |cluster| async move {
+        people(&cluster);
+        let job = staged_job_of(vec![image("a", 5), image("b", 2), image("c", 3), image("last", 60)]);
+        cluster.poison_statistics("a");
+        cluster.poison("b", 0);
+        cluster.poison("b", 1);
+        cluster.poison("c", 2);
+        let coordinator = cluster.coordinator("coordinator", &job, Options::default());
+        let losses = |cluster: &Cluster| {
+            let failed = |entry: &&Entry| entry.what.ends_with("failed: the image is cut off");
+            cluster.journal.all().iter().filter(failed).count()
+        };
+        while losses(&cluster) < fastrand::usize(1..4) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        cluster.cure();
+        // Tries that were under way have failed by then.
+        tokio::time::sleep(Duration::from_millis(fastrand::u64(300..800))).await;
+        let asked = marquetry_coordinator::retry(&*cluster.queue, &coordinator.run).await;
+        asked.map_err(|error| error.to_string())?;
+        if coordinator.has_ended() {
+            return Err("the job has ended before it was asked".to_owned());
+        }
+        check(&cluster, &job, &coordinator.end().await.done()?).await
+    });
+}
