@@ -1,7 +1,7 @@
 //! The stored tiles of one group of one image, read by rows.
 
 use crate::score_error::{ScoreError, TileFault};
-use marquetry_ensemble::{ImportanceMap, NonFinite, Transfer, blend, normalise};
+use marquetry_ensemble::{ImportanceMap, NonFinite, ScoreTransform, blend, normalise};
 use marquetry_geometry::{Block, Blocks, Grid, Rect, Size};
 use marquetry_job::{Plan, PlannedImage, TaskId, TaskKind, TileHeader, TileIndex, key, tile};
 use marquetry_transport::{ObjectStore, StoreError, StoreErrorKind};
@@ -38,9 +38,9 @@ impl GroupRows {
     }
 
     /// The same in another space.
-    pub(crate) fn transferred(mut self, transfer: &Transfer) -> Result<Self, NonFinite> {
-        if !transfer.is_identity() {
-            self.scores.outer_iter_mut().try_for_each(|row| transfer.apply_in_place(whole_mut(row)))?;
+    pub(crate) fn transformed(mut self, transform: &ScoreTransform) -> Result<Self, NonFinite> {
+        if !transform.is_identity() {
+            self.scores.outer_iter_mut().try_for_each(|row| transform.apply_in_place(whole_mut(row)))?;
         }
         Ok(self)
     }

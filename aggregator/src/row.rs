@@ -1,6 +1,6 @@
 //! One row of an image, as every sink sees it.
 
-use marquetry_ensemble::{Labelling, NonFinite, Transfer};
+use marquetry_ensemble::{Labelling, NonFinite, ScoreTransform};
 use std::cell::{Cell, OnceCell};
 
 /// One row of an image: its labels, its scores, which pixels are missing.
@@ -46,14 +46,14 @@ impl<'a> Row<'a> {
 
 /// Turns merged scores into probabilities and confidence, and keeps the memory for both from row to row.
 pub(crate) struct ScoreLens {
-    to_probabilities: Transfer,
+    to_probabilities: ScoreTransform,
     labelling: Labelling,
     probabilities: Cell<Vec<f32>>,
     confidence: Cell<Vec<f32>>,
 }
 
 impl ScoreLens {
-    pub(crate) fn new(to_probabilities: Transfer, labelling: Labelling) -> Self {
+    pub(crate) fn new(to_probabilities: ScoreTransform, labelling: Labelling) -> Self {
         Self { to_probabilities, labelling, probabilities: Cell::default(), confidence: Cell::default() }
     }
 
@@ -147,21 +147,24 @@ fn fold_lines(row: &[f32], folded: &mut [f32], fold: impl Fn(f32, f32) -> f32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use marquetry_ensemble::Space;
+    use marquetry_ensemble::ScoreSpace;
 
-    fn lens(from: Space, labelling: Labelling, classes: usize) -> ScoreLens {
-        ScoreLens::new(Transfer::between(from, Space::Probabilities, labelling, classes), labelling)
+    fn lens(from: ScoreSpace, labelling: Labelling, classes: usize) -> ScoreLens {
+        ScoreLens::new(
+            ScoreTransform::between(from, ScoreSpace::Probabilities, labelling, classes),
+            labelling,
+        )
     }
 
     #[test]
     fn probabilities_stay_and_logits_are_activated() {
         let merged = [0.25, 0.75, 0.75, 0.25];
-        let same = lens(Space::Probabilities, Labelling::Multiclass, 2);
+        let same = lens(ScoreSpace::Probabilities, Labelling::Multiclass, 2);
         let row = same.row(&merged);
         assert!(std::ptr::eq(row.probabilities().unwrap(), &raw const merged[..]), "no copy");
         assert_eq!(row.confidence().unwrap(), [0.75, 0.75]);
 
-        let logits = lens(Space::Logits, Labelling::Multilabel, 2);
+        let logits = lens(ScoreSpace::Logits, Labelling::Multilabel, 2);
         let merged = [0.0, 3.0_f32.ln(), f32::MAX, -3.0_f32.ln()];
         for _ in 0..2 {
             let row = logits.row(&merged);
@@ -175,7 +178,7 @@ mod tests {
 
     #[test]
     fn what_is_no_number_is_an_error() {
-        for (space, score) in [(Space::Probabilities, f32::NAN), (Space::Logits, f32::INFINITY)] {
+        for (space, score) in [(ScoreSpace::Probabilities, f32::NAN), (ScoreSpace::Logits, f32::INFINITY)] {
             let lens = lens(space, Labelling::Multiclass, 2);
             let merged = [0.5, 0.5, 0.5, score];
             let row = lens.row(&merged);

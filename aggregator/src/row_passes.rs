@@ -8,7 +8,7 @@ use crate::row::{Row, RowScores, ScoreLens};
 use crate::score_error::ScoreError;
 use crate::score_reader::ScoreReader;
 use crate::sink::{RowSink, SinkError};
-use marquetry_ensemble::{Decision, Labelling, Rule, Space, Transfer};
+use marquetry_ensemble::{Decision, Labelling, Rule, ScoreSpace, ScoreTransform};
 use marquetry_spec::{Decide, JobSpec};
 use std::io;
 use std::path::Path;
@@ -17,7 +17,7 @@ use std::sync::mpsc;
 /// How an image's scores become rows.
 pub(crate) struct RowPasses<'a> {
     /// The space of merged scores.
-    pub(crate) space: Space,
+    pub(crate) space: ScoreSpace,
     pub(crate) classes: usize,
     pub(crate) labelling: Labelling,
     pub(crate) decide: &'a Decide,
@@ -31,7 +31,7 @@ pub(crate) struct RowPasses<'a> {
 
 impl<'a> RowPasses<'a> {
     /// As `spec` says, for scores in `space`.
-    pub(crate) fn new(spec: &'a JobSpec, space: Space, scratch: &'a Path) -> Self {
+    pub(crate) fn new(spec: &'a JobSpec, space: ScoreSpace, scratch: &'a Path) -> Self {
         Self {
             space,
             classes: spec.classes.len(),
@@ -102,7 +102,8 @@ impl<'a> RowPasses<'a> {
         mut each: impl FnMut(u32, &RowScores<'_>, &[bool]) -> Result<(), AggregateError>,
     ) -> Result<(), AggregateError> {
         let (labelling, classes) = (self.labelling, self.classes);
-        let to_probabilities = Transfer::between(self.space, Space::Probabilities, labelling, classes);
+        let to_probabilities =
+            ScoreTransform::between(self.space, ScoreSpace::Probabilities, labelling, classes);
         let lens = ScoreLens::new(to_probabilities, labelling);
         let mut band = |band: ScoreRows| {
             band.iter().try_for_each(|(y, scores, missing)| each(y, &lens.row(scores), missing))

@@ -3,7 +3,7 @@
 use crate::group_tiles::{GroupTiles, TileSource};
 use crate::merge::{GroupWeights, ScoreRows, WeightedMean};
 use crate::score_error::ScoreError;
-use marquetry_ensemble::Transfer;
+use marquetry_ensemble::ScoreTransform;
 use marquetry_geometry::Size;
 use marquetry_job::{Plan, PlannedImage, tile};
 use std::ops::Range;
@@ -31,7 +31,7 @@ pub struct ScoreReader {
     groups: Vec<GroupTiles>,
     weights: GroupWeights,
     /// From what tiles hold to what groups are merged in.
-    to_merge_space: Transfer,
+    to_merge_space: ScoreTransform,
 }
 
 impl ScoreReader {
@@ -51,7 +51,7 @@ impl ScoreReader {
         }
         let classes = inference.classes.len();
         let to_merge_space =
-            Transfer::between(inference.tile_space, plan.merge.space, inference.labelling, classes);
+            ScoreTransform::between(inference.tile_space, plan.merge.space, inference.labelling, classes);
         Ok(Self { image: image.size, classes, groups, weights, to_merge_space })
     }
 
@@ -83,13 +83,13 @@ impl ScoreReader {
         if let [tiles] = self.groups.as_mut_slice()
             && tiles.size() == self.image
         {
-            let group = tiles.rows(rows.clone())?.transferred(to_merge_space)?;
+            let group = tiles.rows(rows.clone())?.transformed(to_merge_space)?;
             return Ok(ScoreRows::of_one_group(rows, group));
         }
         let mut mean = WeightedMean::new(self.image, self.classes, rows);
         for (tiles, (_, weights)) in self.groups.iter_mut().zip(&self.weights.groups) {
             let size = tiles.size();
-            let read = |needed| Ok::<_, ScoreError>(tiles.rows(needed)?.transferred(to_merge_space)?);
+            let read = |needed| Ok::<_, ScoreError>(tiles.rows(needed)?.transformed(to_merge_space)?);
             mean.add(size, weights, read)?;
         }
         Ok(mean.finish(&self.weights.total))

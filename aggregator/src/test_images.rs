@@ -2,7 +2,9 @@
 
 use crate::{ScoreReader, TileSource};
 use bytes::Bytes;
-use marquetry_ensemble::{Applied, Importance, Labelling, Space, View, ViewMerge, resize_planes};
+use marquetry_ensemble::{
+    Importance, Labelling, OutputActivation, ScoreSpace, View, ViewMerge, resize_planes,
+};
 use marquetry_geometry::{Edges, Padding, Rect, Size, WindowSpec};
 use marquetry_job::{
     Fit, Group, ImageTasks, Inference, Input, Member, Merge, PLAN_FORMAT, Plan, PlannedImage, Scaling,
@@ -69,7 +71,7 @@ fn member(weights: [f32; CLASSES]) -> Member {
             padding: Padding::Reflect,
             padding_value: 0.0,
         },
-        applied: Applied::Softmax,
+        applied: OutputActivation::Softmax,
         fit: Fit::Resize,
         signatures: vec![],
     }
@@ -79,14 +81,14 @@ impl TestImage {
     /// An image with tiles of all `groups`. It lies at `image` below the job's folder, where nothing is yet.
     pub(crate) fn new(groups: Vec<Group>, labelling: Labelling) -> Self {
         let weights = groups.iter().flat_map(|g| &g.members).map(|m| m.weights.clone()).collect();
-        let merge = Merge { space: Space::Probabilities, weights };
+        let merge = Merge { space: ScoreSpace::Probabilities, weights };
         let inference = Inference {
             format: PLAN_FORMAT,
             classes: vec!["a".into(), "b".into(), "c".into()],
             labelling,
             view_merge: ViewMerge::Mean,
-            view_space: Space::Probabilities,
-            tile_space: Space::Probabilities,
+            view_space: ScoreSpace::Probabilities,
+            tile_space: ScoreSpace::Probabilities,
             mirrored: None,
             tile: TileDtype::F32,
             block_pixels: 2600,
@@ -159,7 +161,7 @@ impl TestImage {
             block,
             extent: self.extent(group, block),
             classes: CLASSES as u32,
-            space: Space::Probabilities,
+            space: ScoreSpace::Probabilities,
             dtype: TileDtype::F32,
             models: vec!["00".into()],
         }

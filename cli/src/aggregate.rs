@@ -3,7 +3,7 @@
 use crate::args::AggregateArgs;
 use crate::broker::lost_queue;
 use crate::exit::{Exit, Fatal};
-use crate::process::{RETRY_TIMEOUT, Process};
+use crate::process::{Process, RETRY_TIMEOUT};
 use crate::say;
 use marquetry_aggregator::{Aggregator, AggregatorOptions};
 use std::sync::Arc;

@@ -4,7 +4,7 @@ use crate::args::WorkerArgs;
 use crate::broker::lost_queue;
 use crate::exit::{Exit, Fatal};
 use crate::job::load_runtime;
-use crate::process::{RETRY_TIMEOUT, Process};
+use crate::process::{Process, RETRY_TIMEOUT};
 use crate::say;
 use crate::threads::Threads;
 use marquetry_model::SessionOptions;

@@ -1,8 +1,11 @@
 //! The main loop of a job: publishes the plan's tasks and takes in what becomes of them.
 
+mod events;
+
 use crate::breaker::{AllFail, JobBreaker};
 use crate::ended_run::EndedRun;
-use crate::in_flight::{FailedTry, InFlight, InFlightKey};
+use crate::in_flight::{InFlight, InFlightKey};
+use crate::job_runner::events::{apply, back_off, count, describe, note_in_flight};
 use crate::job_tasks::JobTasks;
 use crate::losses::{Losses, Lost};
 use crate::run_lease::{RunLease, Stopped};
@@ -11,8 +14,8 @@ use bytes::Bytes;
 use marquetry_failure::{Classify, FailureClass};
 use marquetry_job::message::short_reason;
 use marquetry_job::{
-    Action, AggregateMessage, DeadLetter, Event, Failed, Ledger, Loss, Plan, PlannedImage, Progress,
-    ResultMessage, RunId, StageSeconds, TaskMessage, TaskPlace, message,
+    Action, AggregateMessage, DeadLetter, Event, Ledger, Loss, Plan, PlannedImage, Progress, ResultMessage,
+    RunId, StageSeconds, TaskMessage, TaskPlace, message,
 };
 use marquetry_spec::JobSpec;
 use marquetry_telemetry::{DeadLetterKind, ImageOutcome, JobImageState, JobTaskState, Metrics, RetryReason};
@@ -384,92 +387,6 @@ impl<'a> JobRunner<'a> {
         self.metrics.dead_letters.of(kind).increment();
         let (image_id, image) = (short_reason(&image.id), image.key.clone());
         DeadLetter { run, image_id, image, task, attempts, class, reason }
-    }
-}
-
-/// Tells the ledger what was heard; what follows from it. Of images and tasks that are not this run's nothing does.
-fn apply(heard: &Heard, state: &mut RunState<'_>) -> Vec<Action> {
-    let RunState { ledger, tasks, .. } = state;
-    let from = heard.from.as_str();
-    match &heard.event {
-        Event::TaskDone { task, .. } => {
-            tasks.place(task).map_or_else(Vec::new, |place| ledger.task_done(place))
-        }
-        Event::TaskFailed { task, attempt, class, reason } => {
-            let failed = Failed { from, attempt: *attempt, class: *class, reason };
-            tasks.place(task).map_or_else(Vec::new, |place| ledger.task_failed(place, &failed))
-        }
-        Event::Image { image, partial, .. } => {
-            if let Some(place) = tasks.image_place(image) {
-                ledger.image_done(place, *partial);
-            }
-            Vec::new()
-        }
-        Event::ImageFailed { image, attempt, class, reason, damaged } => {
-            let failed = Failed { from, attempt: *attempt, class: *class, reason };
-            let damaged: Vec<TaskPlace> = damaged.iter().filter_map(|task| tasks.place(task)).collect();
-            let place = tasks.image_place(image);
-            place.map_or_else(Vec::new, |place| ledger.image_failed(place, &failed, &damaged))
-        }
-        Event::Retry => ledger.reopen(),
-    }
-}
-
-/// Notes what an event says of what is in flight. `changed`: whether the ledger took it in.
-fn note_in_flight(heard: &Heard, changed: bool, state: &mut RunState<'_>) {
-    let RunState { in_flight, tasks, .. } = state;
-    let (from, now) = (heard.from.as_str(), Instant::now());
-    let key = match &heard.event {
-        Event::TaskDone { task, .. } | Event::TaskFailed { task, .. } => {
-            tasks.place(task).map(InFlightKey::Task)
-        }
-        Event::Image { image, .. } | Event::ImageFailed { image, .. } => {
-            tasks.image_place(image).map(InFlightKey::Image)
-        }
-        Event::Retry => None,
-    };
-    let Some(key) = key else { return };
-    match &heard.event {
-        Event::TaskDone { .. } => in_flight.on_done(key, from, now),
-        Event::Image { partial, .. } if changed || !partial => in_flight.on_done(key, from, now),
-        Event::TaskFailed { attempt, class, reason, .. }
-        | Event::ImageFailed { attempt, class, reason, .. } => {
-            let (attempt, class) = (*attempt, *class);
-            in_flight.on_failed(&FailedTry { key, attempt, from, class, reason, counts: changed }, now);
-        }
-        Event::Image { .. } | Event::Retry => {}
-    }
-}
-
-/// How long something waits before its next try.
-fn back_off(action: &Action) -> Duration {
-    match action {
-        Action::Compute { attempt, .. } | Action::Aggregate { attempt, .. } if *attempt > 1 => {
-            BACK_OFF.saturating_mul(1 << (attempt - 2).min(10)).min(BACK_OFF_MAX)
-        }
-        _ => Duration::ZERO,
-    }
-}
-
-fn describe(action: &Action, tasks: &JobTasks<'_>) -> String {
-    let of = |image: u32, what: &str| format!("{what} of image {}", tasks.image(image).id);
-    match action {
-        Action::Compute { task, .. } => of(task.image, &tasks.id(*task).kind.to_string()),
-        Action::Aggregate { image, .. } => of(*image, "putting together"),
-        Action::GiveUp(loss) => of(loss.image, "the loss"),
-    }
-}
-
-fn count(event: &Event, tally: &mut Tally) {
-    match event {
-        Event::TaskDone { stored_bytes, forwards, seconds, .. } => {
-            tally.tile_bytes += stored_bytes;
-            tally.tasks_computed += 1;
-            tally.forwards += forwards;
-            tally.seconds += *seconds;
-        }
-        Event::Image { seconds, .. } => tally.aggregate_seconds += seconds,
-        Event::TaskFailed { .. } | Event::ImageFailed { .. } | Event::Retry => {}
     }
 }
 

@@ -19,8 +19,10 @@ use tokio::task::JoinHandle;
 const HEARTBEAT: Duration = Duration::from_secs(2);
 /// The name of no run: a job under it is cancelled.
 pub(crate) const CANCELLED: &str = "cancelled";
-/// The name under which a job has ended.
-const ENDED: &str = "ended";
+/// The name under which a job has ended: one for each run, so that a run knows its own last word.
+fn ended(run: &RunId) -> String {
+    format!("ended {}", run.run)
+}
 
 /// Someone wants this coordinator to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -100,7 +102,7 @@ impl RunLease {
     /// another run, nor over its status.
     pub(crate) async fn release(self, state: JobState, reason: Option<String>) -> Result<(), RunError> {
         self.heartbeat.abort();
-        let ended = Bytes::from_static(ENDED.as_bytes());
+        let ended = Bytes::from(ended(&self.run));
         if let Some(stopped) = put_while_ours(&*self.store, &self.run, ended).await? {
             return Err(stopped.into());
         }
@@ -150,6 +152,8 @@ async fn put_while_ours(
     let key = key::run(&run.job);
     loop {
         let condition = match store.get_versioned(&key).await {
+            // Written by a try whose answer was lost.
+            Ok((found, _)) if found == name => return Ok(None),
             Ok((found, version)) => match other_name(&found, run) {
                 Some(stopped) => return Ok(Some(stopped)),
                 None => Condition::Version(version),
@@ -224,7 +228,7 @@ mod tests {
         assert!(matches!(released, Err(RunError::Stopped(Stopped::Replaced))));
         assert_eq!(named(&*store).await, "new");
         new.release(JobState::Done, None).await.unwrap();
-        assert_eq!(named(&*store).await, ENDED);
+        assert_eq!(named(&*store).await, "ended new");
     }
 
     #[tokio::test(start_paused = true)]

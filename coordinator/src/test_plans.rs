@@ -1,6 +1,6 @@
 //! Plans for tests: nothing is run.
 
-use marquetry_ensemble::{Applied, Importance, Labelling, Space, View, ViewMerge};
+use marquetry_ensemble::{Importance, Labelling, OutputActivation, ScoreSpace, View, ViewMerge};
 use marquetry_geometry::{Edges, Padding, Size, WindowSpec};
 use marquetry_job::{
     Fit, Group, Inference, Input, Member, Merge, PLAN_FORMAT, Plan, PlannedImage, Scaling, TileDtype,
@@ -28,7 +28,7 @@ pub(crate) fn member(name: &str) -> Member {
             padding: Padding::Reflect,
             padding_value: 0.0,
         },
-        applied: Applied::None,
+        applied: OutputActivation::None,
         fit: Fit::Resize,
         signatures: Vec::new(),
     }
@@ -49,8 +49,8 @@ pub(crate) fn inference(groups: Vec<Vec<Member>>) -> Inference {
         classes: vec!["a".into(), "b".into()],
         labelling: Labelling::Multiclass,
         view_merge: ViewMerge::Mean,
-        view_space: Space::Probabilities,
-        tile_space: Space::Probabilities,
+        view_space: ScoreSpace::Probabilities,
+        tile_space: ScoreSpace::Probabilities,
         mirrored: None,
         tile: TileDtype::F16,
         block_pixels: u64::from(SIDE * SIDE),
@@ -60,7 +60,7 @@ pub(crate) fn inference(groups: Vec<Vec<Member>>) -> Inference {
 
 /// A plan of one member, for images of one block.
 pub(crate) fn plan() -> Plan {
-    let merge = Merge { space: Space::Probabilities, weights: vec![vec![1.0; 2]] };
+    let merge = Merge { space: ScoreSpace::Probabilities, weights: vec![vec![1.0; 2]] };
     Plan::new("j", inference(vec![vec![member("m")]]), merge)
 }
 

@@ -19,7 +19,7 @@ use anyhow::{Context, Result};
 use bytes::Bytes;
 use clap::Parser;
 use marquetry_coordinator::{JobRunner, new_run};
-use marquetry_ensemble::{Applied, Importance, Labelling, Space, View, ViewMerge};
+use marquetry_ensemble::{Importance, Labelling, OutputActivation, ScoreSpace, View, ViewMerge};
 use marquetry_geometry::{Edges, Padding, Size, WindowSpec};
 use marquetry_job::{
     Fit, Group, Inference, Input, Member, Merge, PLAN_FORMAT, Plan, PlannedImage, Scaling, TileDtype, key,
@@ -169,7 +169,7 @@ fn plan() -> Plan {
         tags: BTreeMap::new(),
         weights: vec![1.0; 2],
         input,
-        applied: Applied::None,
+        applied: OutputActivation::None,
         fit: Fit::Resize,
         signatures: Vec::new(),
     };
@@ -185,14 +185,14 @@ fn plan() -> Plan {
         classes: vec!["a".into(), "b".into()],
         labelling: Labelling::Multiclass,
         view_merge: ViewMerge::Mean,
-        view_space: Space::Probabilities,
-        tile_space: Space::Probabilities,
+        view_space: ScoreSpace::Probabilities,
+        tile_space: ScoreSpace::Probabilities,
         mirrored: None,
         tile: TileDtype::F16,
         block_pixels: window.area(),
         groups: vec![group],
     };
-    let merge = Merge { space: Space::Probabilities, weights: vec![vec![1.0; 2]] };
+    let merge = Merge { space: ScoreSpace::Probabilities, weights: vec![vec![1.0; 2]] };
     Plan::new("simulate", inference, merge)
 }
 

@@ -2,7 +2,7 @@
 
 use crate::Failure;
 use crate::network::NetworkKey;
-use marquetry_ensemble::{ImportanceMap, Transfer};
+use marquetry_ensemble::{ImportanceMap, ScoreTransform};
 use marquetry_geometry::{Blocks, D4, Grid, Size};
 use marquetry_job::{Group, Inference, Input, Member, Plan, PlannedImage};
 use std::ops::Range;
@@ -27,7 +27,7 @@ pub(crate) struct PlanContext {
 pub(crate) struct GroupContext {
     pub(crate) importance: ImportanceMap,
     pub(crate) members: Vec<MemberContext>,
-    pub(crate) to_merge_space: Transfer,
+    pub(crate) to_merge_space: ScoreTransform,
     /// Sum of the members' weights in the group's tile, per class.
     pub(crate) weights: Vec<f32>,
     /// A weight of 1 for each class, for sums that have their weights in them.
@@ -37,7 +37,7 @@ pub(crate) struct GroupContext {
 /// What every run of one member needs.
 #[derive(Debug)]
 pub(crate) struct MemberContext {
-    pub(crate) transfers: Transfers,
+    pub(crate) transforms: ScoreTransforms,
     /// One for each of the member's signatures.
     pub(crate) sizes: Vec<SizeContext>,
 }
@@ -53,19 +53,19 @@ pub(crate) struct SizeContext {
     pub(crate) views: Vec<usize>,
 }
 
-/// The transfers of one member: for views that keep left and right, and for those that swap them.
+/// The transforms of one member: for views that keep left and right, and for those that swap them.
 #[derive(Debug)]
-pub(crate) struct Transfers {
-    upright: Transfer,
-    mirrored: Transfer,
+pub(crate) struct ScoreTransforms {
+    upright: ScoreTransform,
+    mirrored: ScoreTransform,
 }
 
-impl Transfers {
+impl ScoreTransforms {
     fn new(inference: &Inference, member: &Member) -> Result<Self, Failure> {
         let classes = inference.classes.len();
         let channels = member.signatures.first().map_or(0, |s| s.classes as usize);
         let upright =
-            Transfer::new(member.applied, inference.labelling, channels, classes, inference.view_space)
+            ScoreTransform::new(member.applied, inference.labelling, channels, classes, inference.view_space)
                 .ok_or_else(|| {
                     let name = &member.name;
                     Failure::reject(format!("member {name}: {channels} channels cannot be {classes} classes"))
@@ -77,7 +77,7 @@ impl Transfers {
         Ok(Self { upright, mirrored })
     }
 
-    pub(crate) const fn of(&self, d4: D4) -> &Transfer {
+    pub(crate) const fn of(&self, d4: D4) -> &ScoreTransform {
         if d4.is_reflection() { &self.mirrored } else { &self.upright }
     }
 }
@@ -108,7 +108,7 @@ impl GroupContext {
         Ok(Self {
             importance: group.importance.map(group.window.inner),
             members: group.members.iter().map(member).collect::<Result<_, _>>()?,
-            to_merge_space: Transfer::between(
+            to_merge_space: ScoreTransform::between(
                 inference.view_space,
                 inference.tile_space,
                 inference.labelling,
@@ -143,7 +143,7 @@ impl MemberContext {
                 views: (0..group.views.len()).filter(shown).collect(),
             });
         }
-        Ok(Self { transfers: Transfers::new(inference, member)?, sizes })
+        Ok(Self { transforms: ScoreTransforms::new(inference, member)?, sizes })
     }
 }
 
@@ -176,7 +176,7 @@ pub(crate) fn passes(members: &[Member], runs: u64) -> Vec<Range<usize>> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use marquetry_ensemble::{Applied, Importance, Labelling, Space, View, ViewMerge};
+    use marquetry_ensemble::{Importance, Labelling, OutputActivation, ScoreSpace, View, ViewMerge};
     use marquetry_geometry::{Edges, Padding, WindowSpec};
     use marquetry_job::{Element, Fit, Layout, OutputForm, PLAN_FORMAT, Scaling, Signature, TileDtype};
 
@@ -212,8 +212,8 @@ pub(crate) mod tests {
             classes: vec!["r".into(), "g".into(), "b".into()],
             labelling: Labelling::Multilabel,
             view_merge: ViewMerge::Mean,
-            view_space: Space::Logits,
-            tile_space: Space::Logits,
+            view_space: ScoreSpace::Logits,
+            tile_space: ScoreSpace::Logits,
             mirrored: None,
             tile: TileDtype::F32,
             block_pixels: 1 << 20,
@@ -241,7 +241,7 @@ pub(crate) mod tests {
             tags: std::collections::BTreeMap::new(),
             weights: Vec::new(),
             input: input.clone(),
-            applied: Applied::None,
+            applied: OutputActivation::None,
             fit: Fit::Resize,
             signatures: Vec::new(),
         };

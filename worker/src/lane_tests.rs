@@ -2,7 +2,7 @@ use super::*;
 use crate::context::PlanContext;
 use crate::context::tests::{inference, members, signature};
 use crate::{ImageOptions, Images};
-use marquetry_ensemble::{Importance, Space, View, WindowSums};
+use marquetry_ensemble::{Importance, ScoreSpace, View, WindowSums};
 use marquetry_geometry::Size;
 use marquetry_job::{Group, Merge, Plan, PlannedImage};
 use marquetry_transport::Files;
@@ -91,7 +91,7 @@ fn block(folder: &Path, name: &str, spoil: impl FnOnce(&mut PlanContext)) -> Blo
         tags: std::collections::BTreeMap::new(),
         members: None,
     };
-    let merge = Merge { space: Space::Logits, weights: vec![vec![1.0; CLASSES]] };
+    let merge = Merge { space: ScoreSpace::Logits, weights: vec![vec![1.0; CLASSES]] };
     let plan = Plan::new("lanes", inference, merge);
     let options = ImageOptions {
         pixels_max: 1 << 20,

@@ -1,28 +1,22 @@
 //! The loop of a worker: messages in, tiles and announcements out.
 
-use crate::block::{BlockSpec, BlockTask};
-use crate::context::PlanContext;
+mod compute;
+
 use crate::health::Health;
-use crate::image::{ImageOptions, OpenImage};
+use crate::image::ImageOptions;
 use crate::lane::Lanes;
 use crate::plans::Plans;
 use crate::scorer::ScorerSource;
-use crate::tile_builder::Outcome;
 use crate::{Failure, Images};
 use bytes::Bytes;
 use marquetry_failure::{Classify, FailureClass, chain};
 use marquetry_job::message::short_reason;
-use marquetry_job::tile::{self, Frame};
-use marquetry_job::{
-    Event, ImageStatistics, ResultMessage, StageSeconds, TaskKind, TaskMessage, TileHeader, key, message,
-};
+use marquetry_job::{Event, ResultMessage, StageSeconds, TaskKind, TaskMessage, key, message};
 use marquetry_telemetry::{Metrics, Stage, TaskOutcome, TileOutcome};
-use marquetry_transport::{
-    CachedObject, Drain, ObjectStore, QueueError, StoreErrorKind, Stores, TaskQueue, Topic, consume,
-};
+use marquetry_transport::{CachedObject, Drain, QueueError, Stores, TaskQueue, Topic, consume};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
@@ -265,147 +259,6 @@ impl Worker {
         }
         self.compute(task, &*store, admitted).await
     }
-
-    /// Does what a task asks for, unless it is done already.
-    async fn compute(
-        &self,
-        message: &TaskMessage,
-        store: &dyn ObjectStore,
-        admitted: OwnedSemaphorePermit,
-    ) -> Result<Worked, Failure> {
-        let context = self.plans.get(message, store).await?;
-        let key = message.task.produces(&message.run.job, &message.image.key);
-        if !message.replace
-            && let Some(stored_bytes) = stored(store, &key).await?
-        {
-            // Someone else was faster, or another run: nothing is left to do but to say so.
-            return Ok(Worked::Found(Done { stored_bytes, ..Done::default() }));
-        }
-        match message.task {
-            TaskKind::Block { group, block } => {
-                let place = BlockPlace { context, group, block };
-                self.compute_block(message, place, store, admitted).await
-            }
-            TaskKind::Statistics => {
-                let image = self.open(message).await?;
-                drop(admitted);
-                self.measure(message, &image, store).await.map(Worked::Stored)
-            }
-        }
-    }
-
-    async fn open(&self, message: &TaskMessage) -> Result<Arc<OpenImage>, Failure> {
-        let (images, wanted) = (Arc::clone(&self.images), message.image.clone());
-        blocking(move || images.open(&wanted)).await?
-    }
-
-    async fn compute_block(
-        &self,
-        message: &TaskMessage,
-        BlockPlace { context, group, block }: BlockPlace,
-        store: &dyn ObjectStore,
-        admitted: OwnedSemaphorePermit,
-    ) -> Result<Worked, Failure> {
-        let (job, planned, task) = (&message.run.job, &message.image, message.task);
-        let unknown = || Failure::reject(format!("there is no {task} of image {} in job {job}", planned.id));
-        let (grid, blocks) = context.layout(planned.size, group).ok_or_else(unknown)?;
-        let block = blocks.get(block).ok_or_else(unknown)?;
-        let extent = block.extent(&grid);
-        let inference = &context.inference;
-        let classes = inference.classes.len();
-        let kib = (extent.size.area() * classes as u64 * 4).div_ceil(KIB);
-        let share = u32::try_from(kib).unwrap_or(u32::MAX).clamp(1, self.canvas_kib);
-        let permit = self.canvases.acquire_many(share).await.map_err(|e| Failure::passing(e.to_string()))?;
-        drop(admitted);
-
-        let started = Instant::now();
-        let image = self.open(message).await?;
-        let members = &inference.groups[group as usize].members;
-        if members.iter().any(|member| member.input.per_image) {
-            self.fetch_statistics(message, &image, store).await?;
-        }
-        let open_seconds = started.elapsed().as_secs_f64();
-
-        let header = TileHeader {
-            inference: context.hash.clone(),
-            image: planned.key.clone(),
-            group,
-            block: block.index,
-            extent,
-            classes: classes as u32,
-            space: inference.tile_space,
-            dtype: inference.tile,
-            models: members.iter().map(|m| m.sha256.clone()).collect(),
-        };
-        let span = tracing::debug_span!("task", image = %planned.id, group, block = block.index);
-        let group = group as usize;
-        let spec =
-            BlockSpec { context: Arc::clone(&context), image, grid, group, block: block.clone(), span };
-        let (task, outcome) = self.lanes.submit(spec);
-        let forwards = task.forwards();
-        let stopped = |_| Failure::passing("the worker was stopped");
-        let Some(outcome) = self.in_time(&task, outcome).await.map_err(stopped)? else {
-            return Ok(Worked::NotBegun);
-        };
-        let (frames, mut seconds) = outcome?;
-        seconds.read += open_seconds;
-        let key = message.task.produces(job, &planned.key);
-        let stored_bytes = store_tile(store, &key, header, frames, &mut seconds).await?;
-        drop(permit);
-        Ok(Worked::Stored(Done { stored_bytes, forwards, seconds }))
-    }
-
-    /// Makes the statistics of an image known to its tasks: those that are stored, or, where there are none that can be
-    /// used, new ones.
-    async fn fetch_statistics(
-        &self,
-        message: &TaskMessage,
-        image: &Arc<OpenImage>,
-        store: &dyn ObjectStore,
-    ) -> Result<(), Failure> {
-        if image.statistics().is_some() {
-            return Ok(());
-        }
-        match store.get(&key::statistics(&message.run.job, &message.image.key)).await {
-            Ok(bytes) => match ImageStatistics::from_bytes(&bytes, &message.image.key) {
-                Ok(statistics) => {
-                    image.set_statistics(statistics);
-                    return Ok(());
-                }
-                Err(error) => tracing::warn!("computing statistics again: {}", chain(&error)),
-            },
-            Err(error) if error.kind == StoreErrorKind::NotFound => {}
-            Err(error) => return Err(error.into()),
-        }
-        self.measure(message, image, store).await.map(drop)
-    }
-
-    /// Computes and stores the statistics of an image.
-    async fn measure(
-        &self,
-        message: &TaskMessage,
-        image: &Arc<OpenImage>,
-        store: &dyn ObjectStore,
-    ) -> Result<Done, Failure> {
-        let started = Instant::now();
-        let opened = Arc::clone(image);
-        let bands = blocking(move || opened.measure()).await??;
-        let read = started.elapsed().as_secs_f64();
-        let statistics = ImageStatistics::new(&message.image.key, bands);
-        let bytes = Bytes::from(statistics.to_bytes());
-        let stored_bytes = bytes.len() as u64;
-        store.put(&key::statistics(&message.run.job, &message.image.key), bytes).await?;
-        image.set_statistics(statistics);
-        let seconds = StageSeconds { read, ..StageSeconds::default() };
-        Ok(Done { stored_bytes, forwards: 0, seconds })
-    }
-}
-
-/// A block of a plan.
-struct BlockPlace {
-    context: Arc<PlanContext>,
-    group: u32,
-    block: u32,
 }
 
 /// What there is to announce of a task that is done.
@@ -426,65 +279,4 @@ enum Worked {
     LeftOver,
     /// Nothing, since the lanes do not come back. It is for another worker.
     NotBegun,
-}
-
-impl Worker {
-    /// What comes of a task before its deadline, which does not run while the task waits for others. After that its
-    /// windows that are not begun are left out; a lane that is still in the middle of one a while later will not come
-    /// back, and what waits for the lanes is `None`.
-    async fn in_time(
-        &self,
-        task: &BlockTask,
-        mut outcome: oneshot::Receiver<Outcome>,
-    ) -> Result<Option<Outcome>, oneshot::error::RecvError> {
-        let Some(deadline) = self.deadline else { return outcome.await.map(Some) };
-        tokio::select! {
-            biased;
-            () = task.begun() => {}
-            () = self.stuck.cancelled() => return Ok(None),
-        }
-        if let Ok(in_time) = tokio::time::timeout(deadline, &mut outcome).await {
-            return in_time.map(Some);
-        }
-        task.abandon();
-        if tokio::time::timeout(STUCK, outcome).await.is_err() {
-            tracing::error!("a model run does not come back; this worker ends");
-            self.stuck.cancel();
-        }
-        Ok(Some(Err(Failure::passing(format!(
-            "it was not done within {} s (the worker's --deadline-seconds): a model hangs on these pixels, the machine \
-             is too slow, or blocks are too large (limits.block_mb)",
-            deadline.as_secs()
-        )))))
-    }
-}
-
-/// Bytes of the tile under `key`, if there is one.
-async fn stored(store: &dyn ObjectStore, key: &str) -> Result<Option<u64>, Failure> {
-    match store.head(key).await {
-        Ok(meta) => Ok(Some(meta.size_bytes)),
-        Err(error) if error.kind == StoreErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
-
-async fn store_tile(
-    store: &dyn ObjectStore,
-    key: &str,
-    header: TileHeader,
-    frames: Vec<Frame>,
-    seconds: &mut StageSeconds,
-) -> Result<u64, Failure> {
-    let started = Instant::now();
-    let tile = blocking(move || tile::assemble(&header, &frames)).await?;
-    let tile = tile.map_err(|e| Failure::reject(e.to_string()))?;
-    let tile_bytes = tile.len() as u64;
-    store.put(key, Bytes::from(tile)).await?;
-    seconds.store += started.elapsed().as_secs_f64();
-    Ok(tile_bytes)
-}
-
-/// Runs work that takes a while away from the threads that drive messages.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
-    tokio::task::spawn_blocking(work).await.map_err(|e| Failure::bug(format!("a bug: {e}")))
 }

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 use bytes::Bytes;
-use marquetry_ensemble::{Applied, Importance, Labelling, Space, View, ViewMerge, Views};
+use marquetry_ensemble::{Importance, Labelling, OutputActivation, ScoreSpace, View, ViewMerge, Views};
 use marquetry_failure::FailureClass;
 use marquetry_geometry::{Edges, Padding, Size, WindowSpec};
 use marquetry_job::{
@@ -131,7 +131,7 @@ fn member(name: &str, outer: Size, views: &[View], weight: f32, batch: u32) -> M
             padding: Padding::Reflect,
             padding_value: 0.0,
         },
-        applied: Applied::None,
+        applied: OutputActivation::None,
         fit: Fit::Resize,
         signatures: sizes.into_iter().map(signature).collect(),
     }
@@ -153,8 +153,8 @@ fn plan(path: &Path, window: WindowSpec, views: &[View], batch: u32) -> Job {
         classes: vec!["r".into(), "g".into(), "b".into()],
         labelling: Labelling::Multilabel,
         view_merge: ViewMerge::Mean,
-        view_space: Space::Logits,
-        tile_space: Space::Logits,
+        view_space: ScoreSpace::Logits,
+        tile_space: ScoreSpace::Logits,
         mirrored: None,
         tile: TileDtype::F32,
         block_pixels: 40 * 40,
@@ -170,7 +170,7 @@ fn plan(path: &Path, window: WindowSpec, views: &[View], batch: u32) -> Job {
         members: None,
     };
     let weights = inference.members().map(|m| m.weights.clone()).collect();
-    Job { plan: Plan::new("oracle", inference, Merge { space: Space::Logits, weights }), image }
+    Job { plan: Plan::new("oracle", inference, Merge { space: ScoreSpace::Logits, weights }), image }
 }
 
 /// A plan and its one image.

@@ -4,7 +4,7 @@ use crate::legend::legend;
 use crate::outputs::{class_file_names, expected};
 use crate::row::{Row, ScoreLens};
 use crate::sink::{FinishedImage, RowSink, SinkError};
-use marquetry_ensemble::{Labelling, Space, Transfer};
+use marquetry_ensemble::{Labelling, ScoreSpace, ScoreTransform};
 use marquetry_geometry::Size;
 use marquetry_raster::write::Fragment;
 use marquetry_spec::Output;
@@ -49,7 +49,12 @@ fn open(spec: &JobSpec, folder: &TempDir) -> Box<dyn RowSink> {
 
 /// Gives a sink two rows, of `labels` and [`SCORES`]: together, or all scores before all labels.
 fn feed(mut sink: Box<dyn RowSink>, labels: [&[u16]; 2], together: bool) -> FinishedImage {
-    let to = Transfer::between(Space::Probabilities, Space::Probabilities, Labelling::Multiclass, 2);
+    let to = ScoreTransform::between(
+        ScoreSpace::Probabilities,
+        ScoreSpace::Probabilities,
+        Labelling::Multiclass,
+        2,
+    );
     let lens = ScoreLens::new(to, Labelling::Multiclass);
     let passes: &[(bool, bool)] = if together { &[(true, true)] } else { &[(true, false), (false, true)] };
     for (with_scores, with_labels) in passes {

@@ -2,7 +2,7 @@
 
 use crate::planning::parallel_map::parallel_map;
 use crate::planning::paths::{Match, PathError, expand};
-use marquetry_ensemble::{Applied, Importance, Labelling, Transfer, View, ViewError};
+use marquetry_ensemble::{Importance, Labelling, OutputActivation, ScoreTransform, View, ViewError};
 use marquetry_geometry::{Grid, GridError, Padding, Size, WindowSpec};
 use marquetry_job::{Fit, Group, Input, Member, Scaling, Signature, hash};
 use marquetry_model::{
@@ -308,7 +308,7 @@ impl Candidate<'_> {
         let classes = self.spec.classes.len();
         let (channels, applied) = (signatures[0].classes as usize, self.member.output.activation);
         let labelling = self.spec.labelling;
-        if Transfer::new(applied, labelling, channels, classes, self.spec.tta.space).is_none() {
+        if ScoreTransform::new(applied, labelling, channels, classes, self.spec.tta.space).is_none() {
             return Err(self.unfit(channels_unlike_classes(channels, classes, applied, labelling)));
         }
         if self.member.output.fit == Fit::Centre && views.iter().any(|v| v.scale != 1.0) {
@@ -368,11 +368,11 @@ fn sizes(views: &[View], outer: Size) -> Vec<(Size, Option<View>)> {
 fn channels_unlike_classes(
     channels: usize,
     classes: usize,
-    applied: Applied,
+    applied: OutputActivation,
     labelling: Labelling,
 ) -> String {
     let advice = match (channels, labelling, applied) {
-        (1, Labelling::Multiclass, Applied::Softmax) => {
+        (1, Labelling::Multiclass, OutputActivation::Softmax) => {
             "; a softmax over one channel is 1 everywhere".to_owned()
         }
         (_, Labelling::Multiclass, _) if channels + 1 == classes => {

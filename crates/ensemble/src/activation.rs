@@ -2,7 +2,7 @@
 
 use crate::exp::sigmoid;
 use crate::softmax::{Planes, softmax};
-use crate::{Applied, Labelling, Space};
+use crate::{Labelling, OutputActivation, ScoreSpace};
 
 /// Probabilities are kept this far from 0 and 1 before a logarithm is taken.
 const CLAMP: f32 = 1e-6;
@@ -27,52 +27,56 @@ enum Step {
 /// A model with one channel in a job of two exclusive classes speaks of the second class: its logit `z` becomes
 /// `[0, z]`, its probability `p` becomes `[1 − p, p]`; softmax and argmax then say what sigmoid and ½ would.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Transfer {
+pub struct ScoreTransform {
     step: Step,
-    to: Space,
+    to: ScoreSpace,
     binary: bool,
     classes: usize,
     /// Where each channel goes.
     order: Vec<u16>,
 }
 
-impl Transfer {
-    /// The transfer from `channels` channels with `applied` already done to `classes` classes in space `to`, or `None`
+impl ScoreTransform {
+    /// The transform from `channels` channels with `applied` already done to `classes` classes in space `to`, or `None`
     /// when the channels cannot be those classes.
     pub fn new(
-        applied: Applied,
+        applied: OutputActivation,
         labelling: Labelling,
         channels: usize,
         classes: usize,
-        to: Space,
+        to: ScoreSpace,
     ) -> Option<Self> {
         let binary = channels == 1 && classes == 2 && labelling == Labelling::Multiclass;
-        if !(binary || channels == classes) || (binary && applied == Applied::Softmax) {
+        if !(binary || channels == classes) || (binary && applied == OutputActivation::Softmax) {
             return None;
         }
         let step = match (applied, to) {
-            (Applied::None, Space::Logits) | (Applied::Softmax | Applied::Sigmoid, Space::Probabilities) => {
+            (OutputActivation::None, ScoreSpace::Logits)
+            | (OutputActivation::Softmax | OutputActivation::Sigmoid, ScoreSpace::Probabilities) => {
                 Step::Keep
             }
-            (Applied::None, Space::Probabilities) if binary || labelling == Labelling::Multilabel => {
+            (OutputActivation::None, ScoreSpace::Probabilities)
+                if binary || labelling == Labelling::Multilabel =>
+            {
                 Step::Sigmoid
             }
-            (Applied::None, Space::Probabilities) => Step::Softmax,
-            (Applied::Softmax, Space::Logits) => Step::Ln,
-            (Applied::Sigmoid, Space::Logits) => Step::Logit,
+            (OutputActivation::None, ScoreSpace::Probabilities) => Step::Softmax,
+            (OutputActivation::Softmax, ScoreSpace::Logits) => Step::Ln,
+            (OutputActivation::Sigmoid, ScoreSpace::Logits) => Step::Logit,
         };
         let first = u16::from(binary);
         Some(Self { step, to, binary, classes, order: (first..classes as u16).collect() })
     }
 
-    /// The transfer of merged scores of all classes from one space to another.
-    pub fn between(from: Space, to: Space, labelling: Labelling, classes: usize) -> Self {
+    /// The transform of merged scores of all classes from one space to another.
+    pub fn between(from: ScoreSpace, to: ScoreSpace, labelling: Labelling, classes: usize) -> Self {
         let step = match (from, to, labelling) {
-            (Space::Logits, Space::Probabilities, Labelling::Multiclass) => Step::Softmax,
-            (Space::Logits, Space::Probabilities, Labelling::Multilabel) => Step::Sigmoid,
-            (Space::Probabilities, Space::Logits, Labelling::Multiclass) => Step::Ln,
-            (Space::Probabilities, Space::Logits, Labelling::Multilabel) => Step::Logit,
-            (Space::Logits, Space::Logits, _) | (Space::Probabilities, Space::Probabilities, _) => Step::Keep,
+            (ScoreSpace::Logits, ScoreSpace::Probabilities, Labelling::Multiclass) => Step::Softmax,
+            (ScoreSpace::Logits, ScoreSpace::Probabilities, Labelling::Multilabel) => Step::Sigmoid,
+            (ScoreSpace::Probabilities, ScoreSpace::Logits, Labelling::Multiclass) => Step::Ln,
+            (ScoreSpace::Probabilities, ScoreSpace::Logits, Labelling::Multilabel) => Step::Logit,
+            (ScoreSpace::Logits, ScoreSpace::Logits, _)
+            | (ScoreSpace::Probabilities, ScoreSpace::Probabilities, _) => Step::Keep,
         };
         Self { step, to, binary: false, classes, order: (0..classes as u16).collect() }
     }
@@ -97,7 +101,7 @@ impl Transfer {
         self.classes
     }
 
-    /// Transfers `out.len() / classes` neighbouring pixels: channel `k` starts at `planes[k · plane_len + offset]`;
+    /// Transforms `out.len() / classes` neighbouring pixels: channel `k` starts at `planes[k · plane_len + offset]`;
     /// `out` is `[classes, pixels]`.
     ///
     /// # Errors
@@ -120,7 +124,7 @@ impl Transfer {
         self.finish(out, n, usize::from(self.binary))
     }
 
-    /// Transfers pixels in place, `[classes, pixels]`, that are already classes.
+    /// Transforms pixels in place, `[classes, pixels]`, that are already classes.
     ///
     /// # Errors
     /// When a value is NaN or infinite.
@@ -151,8 +155,10 @@ impl Transfer {
         if self.binary {
             let (background, object) = rows.split_at_mut(n);
             match self.to {
-                Space::Logits => background.fill(0.0),
-                Space::Probabilities => background.iter_mut().zip(object).for_each(|(b, p)| *b = 1.0 - *p),
+                ScoreSpace::Logits => background.fill(0.0),
+                ScoreSpace::Probabilities => {
+                    background.iter_mut().zip(object).for_each(|(b, p)| *b = 1.0 - *p)
+                }
             }
         }
         Ok(())

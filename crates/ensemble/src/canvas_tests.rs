@@ -1,5 +1,7 @@
 use super::*;
-use crate::{Importance, Labelling, Raw, Space, Transfer, ViewMerge, WindowScores, blend, normalise};
+use crate::{
+    Importance, Labelling, ModelOutput, ScoreSpace, ScoreTransform, ViewMerge, WindowScores, blend, normalise,
+};
 use marquetry_geometry::{Blocks, D4, Edges, Grid, Size, WindowSpec};
 use proptest::prelude::*;
 
@@ -14,7 +16,8 @@ fn truth(class: usize, y: i64, x: i64) -> f32 {
 fn stitched(image: Size, spec: &WindowSpec, importance: Importance, pixels_max: u64) -> Vec<f32> {
     let grid = Grid::new(image, spec).unwrap();
     let map = importance.map(spec.inner);
-    let keep = Transfer::between(Space::Logits, Space::Logits, Labelling::Multiclass, CLASSES);
+    let keep =
+        ScoreTransform::between(ScoreSpace::Logits, ScoreSpace::Logits, Labelling::Multiclass, CLASSES);
     let mut scores = WindowScores::new(spec.inner, CLASSES, ViewMerge::Mean);
     let mut window_sums = WindowSums::new(spec.inner, CLASSES);
     let (mut sums, mut weights) =
@@ -40,7 +43,7 @@ fn stitched(image: Size, spec: &WindowSpec, importance: Importance, pixels_max: 
                         .flat_map(move |y| (window.left..window.right()).map(move |x| truth(c, y, x)))
                 })
                 .collect();
-            let raw = Raw { planes: &planes, size: window.size, part: Rect::whole(window.size) };
+            let raw = ModelOutput { planes: &planes, size: window.size, part: Rect::whole(window.size) };
             window_sums.reset();
             let [one, two] = [[0.5, 3.0], [1.5, 1.0]];
             let mut member = |sink: &mut dyn FnMut(usize, &[f32])| {

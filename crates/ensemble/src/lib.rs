@@ -21,14 +21,14 @@ mod sums;
 mod view;
 mod window;
 
-pub use activation::{NonFinite, Transfer};
+pub use activation::{NonFinite, ScoreTransform};
 pub use canvas::{Band, Canvas};
 pub use decide::{Decision, Rule, Triplet};
 pub use importance::{Importance, ImportanceMap};
 pub use metrics::Confusion;
 pub use reassemble::{Resampled, blend, normalise};
 pub use resize::{resize_planes, resize_rows};
-pub use space::{Applied, Labelling, MergeError, Space, ViewMerge};
+pub use space::{Labelling, MergeError, OutputActivation, ScoreSpace, ViewMerge};
 pub use sums::WindowSums;
 pub use view::{View, ViewError, Views};
-pub use window::{Raw, WindowScores};
+pub use window::{ModelOutput, WindowScores};

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// What a number per pixel and class is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Space {
+pub enum ScoreSpace {
     /// Any real number; the activation is still to come.
     Logits,
     /// 0 to 1.
@@ -25,7 +25,7 @@ pub enum Labelling {
 /// The activation that a model's graph already applies to its output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Applied {
+pub enum OutputActivation {
     /// The output is logits.
     None,
     /// The output sums to one over the classes.
@@ -68,9 +68,9 @@ impl ViewMerge {
     ///
     /// # Errors
     /// For `gmean` and `tsharpen` of logits, which give NaN wherever a logit is negative.
-    pub fn check(self, space: Space) -> Result<(), MergeError> {
+    pub fn check(self, space: ScoreSpace) -> Result<(), MergeError> {
         match (self, space) {
-            (Self::Gmean | Self::Tsharpen, Space::Logits) => Err(MergeError { merge: self }),
+            (Self::Gmean | Self::Tsharpen, ScoreSpace::Logits) => Err(MergeError { merge: self }),
             _ => Ok(()),
         }
     }

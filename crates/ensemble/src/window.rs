@@ -1,6 +1,6 @@
 //! One window's scores, merged over its views.
 
-use crate::{NonFinite, Transfer, ViewMerge};
+use crate::{NonFinite, ScoreTransform, ViewMerge};
 use marquetry_geometry::{D4, Rect, Size};
 
 /// Rows handled together when a view lies on its side: 16 floats are one cache line of the result.
@@ -10,7 +10,7 @@ const UPRIGHT_ROWS: u32 = 4;
 
 /// What a model said of one view: planes `[K, size.height, size.width]`, of which `part` is kept.
 #[derive(Debug, Clone, Copy)]
-pub struct Raw<'a> {
+pub struct ModelOutput<'a> {
     /// The planes.
     pub planes: &'a [f32],
     /// Height and width of a plane, px.
@@ -74,23 +74,28 @@ impl WindowScores {
     ///
     /// # Panics
     /// When the kept part is not the window in the view's orientation.
-    pub fn add(&mut self, raw: &Raw<'_>, d4: D4, transfer: &Transfer) -> Result<(), NonFinite> {
+    pub fn add(
+        &mut self,
+        raw: &ModelOutput<'_>,
+        d4: D4,
+        transform: &ScoreTransform,
+    ) -> Result<(), NonFinite> {
         assert_eq!(raw.part.size, d4.apply_to_size(self.size), "the kept part of a {d4} view");
-        assert_eq!(transfer.classes(), self.classes, "classes of the transfer");
+        assert_eq!(transform.classes(), self.classes, "classes of the transform");
         self.scores.resize(self.size.area() as usize * self.classes, 0.0);
         let first = self.views == 0;
         self.views += 1;
         match (self.merge, first) {
             (ViewMerge::Mean | ViewMerge::Sum | ViewMerge::Max | ViewMerge::Min, true) => {
-                self.fold(raw, d4, transfer, |_, x| x)
+                self.fold(raw, d4, transform, |_, x| x)
             }
-            (ViewMerge::Mean | ViewMerge::Sum, false) => self.fold(raw, d4, transfer, |a, x| a + x),
-            (ViewMerge::Max, false) => self.fold(raw, d4, transfer, f32::max),
-            (ViewMerge::Min, false) => self.fold(raw, d4, transfer, f32::min),
-            (ViewMerge::Gmean, true) => self.fold(raw, d4, transfer, |_, x| x.ln()),
-            (ViewMerge::Gmean, false) => self.fold(raw, d4, transfer, |a, x| a + x.ln()),
-            (ViewMerge::Tsharpen, true) => self.fold(raw, d4, transfer, |_, x| x.sqrt()),
-            (ViewMerge::Tsharpen, false) => self.fold(raw, d4, transfer, |a, x| a + x.sqrt()),
+            (ViewMerge::Mean | ViewMerge::Sum, false) => self.fold(raw, d4, transform, |a, x| a + x),
+            (ViewMerge::Max, false) => self.fold(raw, d4, transform, f32::max),
+            (ViewMerge::Min, false) => self.fold(raw, d4, transform, f32::min),
+            (ViewMerge::Gmean, true) => self.fold(raw, d4, transform, |_, x| x.ln()),
+            (ViewMerge::Gmean, false) => self.fold(raw, d4, transform, |a, x| a + x.ln()),
+            (ViewMerge::Tsharpen, true) => self.fold(raw, d4, transform, |_, x| x.sqrt()),
+            (ViewMerge::Tsharpen, false) => self.fold(raw, d4, transform, |a, x| a + x.sqrt()),
         }
     }
 
@@ -105,23 +110,23 @@ impl WindowScores {
     /// As [`add`](Self::add).
     pub fn finish(
         &mut self,
-        raw: &Raw<'_>,
+        raw: &ModelOutput<'_>,
         d4: D4,
-        transfer: &Transfer,
-        to: &Transfer,
+        transform: &ScoreTransform,
+        to: &ScoreTransform,
         sink: &mut dyn FnMut(usize, &[f32]),
     ) -> Result<(), NonFinite> {
         let as_it_is =
             matches!(self.merge, ViewMerge::Mean | ViewMerge::Sum | ViewMerge::Max | ViewMerge::Min);
         if d4 == D4::IDENTITY && self.views == 0 && as_it_is {
             assert_eq!(raw.part.size, self.size, "the kept part of the window");
-            assert_eq!(transfer.classes(), self.classes, "classes of the transfer");
+            assert_eq!(transform.classes(), self.classes, "classes of the transform");
             self.views += 1;
             return self.rows(raw.rows_together(), to, sink, |_, first, rows| {
-                transfer.apply(raw.planes, raw.size.area() as usize, raw.offset(first, 0), rows)
+                transform.apply(raw.planes, raw.size.area() as usize, raw.offset(first, 0), rows)
             });
         }
-        self.add(raw, d4, transfer)?;
+        self.add(raw, d4, transform)?;
         self.rows(UPRIGHT_ROWS, to, sink, Self::merged)
     }
 
@@ -129,7 +134,7 @@ impl WindowScores {
     fn rows(
         &mut self,
         together: u32,
-        to: &Transfer,
+        to: &ScoreTransform,
         sink: &mut dyn FnMut(usize, &[f32]),
         mut fill: impl FnMut(&Self, u32, &mut [f32]) -> Result<(), NonFinite>,
     ) -> Result<(), NonFinite> {
@@ -169,16 +174,16 @@ impl WindowScores {
 
     fn fold(
         &mut self,
-        raw: &Raw<'_>,
+        raw: &ModelOutput<'_>,
         d4: D4,
-        transfer: &Transfer,
+        transform: &ScoreTransform,
         merge: impl Fn(f32, f32) -> f32 + Copy,
     ) -> Result<(), NonFinite> {
         let mut scratch = std::mem::take(&mut self.scratch);
         let result = if d4.transposes() {
-            self.fold_turned(raw, d4, transfer, &mut scratch, merge)
+            self.fold_turned(raw, d4, transform, &mut scratch, merge)
         } else {
-            self.fold_upright(raw, d4, transfer, &mut scratch, merge)
+            self.fold_upright(raw, d4, transform, &mut scratch, merge)
         };
         self.scratch = scratch;
         result
@@ -186,9 +191,9 @@ impl WindowScores {
 
     fn fold_upright(
         &mut self,
-        raw: &Raw<'_>,
+        raw: &ModelOutput<'_>,
         d4: D4,
-        transfer: &Transfer,
+        transform: &ScoreTransform,
         scratch: &mut Vec<f32>,
         merge: impl Fn(f32, f32) -> f32,
     ) -> Result<(), NonFinite> {
@@ -198,7 +203,7 @@ impl WindowScores {
             let rows = together.min(self.size.height - first);
             let n = rows as usize * width;
             scratch.resize(self.classes * n, 0.0);
-            transfer.apply(raw.planes, raw.size.area() as usize, raw.offset(first, 0), scratch)?;
+            transform.apply(raw.planes, raw.size.area() as usize, raw.offset(first, 0), scratch)?;
             let planes = self.scores.chunks_exact_mut(self.size.area() as usize);
             for (plane, band) in planes.zip(scratch.chunks_exact(n)) {
                 for (y, from) in (first..).zip(band.chunks_exact(width)) {
@@ -218,9 +223,9 @@ impl WindowScores {
 
     fn fold_turned(
         &mut self,
-        raw: &Raw<'_>,
+        raw: &ModelOutput<'_>,
         d4: D4,
-        transfer: &Transfer,
+        transform: &ScoreTransform,
         scratch: &mut Vec<f32>,
         merge: impl Fn(f32, f32) -> f32,
     ) -> Result<(), NonFinite> {
@@ -234,7 +239,7 @@ impl WindowScores {
                 // The row of the view that shows column `start + j` of the image.
                 let (y, _) = back.source(raw.part.size, 0, (start + j) as u32);
                 let to = &mut scratch[j * self.classes * height..(j + 1) * self.classes * height];
-                transfer.apply(raw.planes, raw.size.area() as usize, raw.offset(y, 0), to)?;
+                transform.apply(raw.planes, raw.size.area() as usize, raw.offset(y, 0), to)?;
             }
             for (class, plane) in self.scores.chunks_exact_mut(height * width).enumerate() {
                 let columns: [&[f32]; BAND] = std::array::from_fn(|j| {
@@ -251,7 +256,7 @@ impl WindowScores {
     }
 }
 
-impl Raw<'_> {
+impl ModelOutput<'_> {
     /// Rows that lie one after the other in the plane are taken together: memory is read in longer stretches.
     fn rows_together(&self) -> u32 {
         if self.part.size.width == self.size.width { UPRIGHT_ROWS } else { 1 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Labelling, Space, WindowSums};
+use crate::{Labelling, ScoreSpace, WindowSums};
 use proptest::prelude::*;
 
 const SIZE: Size = Size::new(37, 21);
@@ -31,17 +31,23 @@ fn shown(planes: &[f32], d4: D4, margin: u32) -> (Vec<f32>, Size, Rect) {
     (out, outer, Rect::new(i64::from(margin), i64::from(margin), inner))
 }
 
-fn keep() -> Transfer {
-    Transfer::between(Space::Logits, Space::Logits, Labelling::Multiclass, CLASSES)
+fn keep() -> ScoreTransform {
+    ScoreTransform::between(ScoreSpace::Logits, ScoreSpace::Logits, Labelling::Multiclass, CLASSES)
 }
 
 /// Ends the merge with one more view; the merged planes.
-fn finished(window: &mut WindowScores, raw: &Raw<'_>, d4: D4, transfer: &Transfer) -> Vec<f32> {
-    let (size, classes) = (window.size(), transfer.classes());
+fn finished(
+    window: &mut WindowScores,
+    raw: &ModelOutput<'_>,
+    d4: D4,
+    transform: &ScoreTransform,
+) -> Vec<f32> {
+    let (size, classes) = (window.size(), transform.classes());
     let mut sums = WindowSums::new(size, classes);
-    let keep = Transfer::between(Space::Logits, Space::Logits, Labelling::Multilabel, classes);
+    let keep =
+        ScoreTransform::between(ScoreSpace::Logits, ScoreSpace::Logits, Labelling::Multilabel, classes);
     let ones = vec![1.0; classes];
-    window.finish(raw, d4, transfer, &keep, &mut |first, rows| sums.add(first, &ones, rows)).unwrap();
+    window.finish(raw, d4, transform, &keep, &mut |first, rows| sums.add(first, &ones, rows)).unwrap();
     let lines = (0..classes).flat_map(|c| (0..size.height as usize).map(move |y| (c, y)));
     lines.flat_map(|(c, y)| sums.line(c, y).unwrap()).copied().collect()
 }
@@ -61,7 +67,7 @@ fn inverse_undoes_every_view() {
         for margin in [0, 3] {
             let (raw, size, part) = shown(&planes, d4, margin);
             let mut window = WindowScores::new(SIZE, CLASSES, ViewMerge::Mean);
-            let raw = Raw { planes: &raw, size, part };
+            let raw = ModelOutput { planes: &raw, size, part };
             planes_equal(&finished(&mut window, &raw, d4, &keep()), &planes);
         }
     }
@@ -77,10 +83,10 @@ fn position_survives_all_views() {
         let (last, others) = D4::ALL.split_last().unwrap();
         for d4 in others {
             let (raw, size, part) = shown(&planes, *d4, round);
-            window.add(&Raw { planes: &raw, size, part }, *d4, &keep()).unwrap();
+            window.add(&ModelOutput { planes: &raw, size, part }, *d4, &keep()).unwrap();
         }
         let (raw, size, part) = shown(&planes, *last, round);
-        let raw = Raw { planes: &raw, size, part };
+        let raw = ModelOutput { planes: &raw, size, part };
         planes_equal(&finished(&mut window, &raw, *last, &keep()), &planes);
     }
 }
@@ -100,15 +106,15 @@ proptest! {
             (ViewMerge::Max, f64::from(values.iter().copied().fold(0.0, f32::max))),
             (ViewMerge::Min, f64::from(values.iter().copied().fold(1.0, f32::min))),
         ];
-        let keep = Transfer::between(Space::Probabilities, Space::Probabilities, Labelling::Multilabel, 1);
+        let keep = ScoreTransform::between(ScoreSpace::Probabilities, ScoreSpace::Probabilities, Labelling::Multilabel, 1);
         for (merge, want) in cases {
             let mut window = WindowScores::new(one, 1, merge);
             let (last, others) = values.split_last().unwrap();
             for &value in others {
-                let raw = Raw { planes: &[value], size: one, part: Rect::whole(one) };
+                let raw = ModelOutput { planes: &[value], size: one, part: Rect::whole(one) };
                 window.add(&raw, D4::IDENTITY, &keep).unwrap();
             }
-            let raw = Raw { planes: &[*last], size: one, part: Rect::whole(one) };
+            let raw = ModelOutput { planes: &[*last], size: one, part: Rect::whole(one) };
             let got = f64::from(finished(&mut window, &raw, D4::IDENTITY, &keep)[0]);
             prop_assert!((got - want).abs() < 1e-5, "{merge:?}: {got} {want}");
         }
@@ -118,9 +124,14 @@ proptest! {
 #[test]
 fn geometric_mean_of_a_zero_is_zero() {
     let one = Size::new(1, 1);
-    let keep = Transfer::between(Space::Probabilities, Space::Probabilities, Labelling::Multilabel, 1);
+    let keep = ScoreTransform::between(
+        ScoreSpace::Probabilities,
+        ScoreSpace::Probabilities,
+        Labelling::Multilabel,
+        1,
+    );
     let mut window = WindowScores::new(one, 1, ViewMerge::Gmean);
-    let raw = |value| Raw { planes: value, size: one, part: Rect::whole(one) };
+    let raw = |value| ModelOutput { planes: value, size: one, part: Rect::whole(one) };
     window.add(&raw(&[0.0]), D4::IDENTITY, &keep).unwrap();
     assert!(finished(&mut window, &raw(&[0.5]), D4::IDENTITY, &keep)[0] < 1e-30);
 }
@@ -128,9 +139,9 @@ fn geometric_mean_of_a_zero_is_zero() {
 #[test]
 fn nan_is_an_error() {
     let one = Size::new(1, 1);
-    let keep = Transfer::between(Space::Logits, Space::Logits, Labelling::Multilabel, 1);
+    let keep = ScoreTransform::between(ScoreSpace::Logits, ScoreSpace::Logits, Labelling::Multilabel, 1);
     let mut window = WindowScores::new(one, 1, ViewMerge::Mean);
-    let raw = Raw { planes: &[f32::NAN], size: one, part: Rect::whole(one) };
+    let raw = ModelOutput { planes: &[f32::NAN], size: one, part: Rect::whole(one) };
     assert_eq!(window.add(&raw, D4::IDENTITY, &keep), Err(NonFinite));
     window.reset();
     assert_eq!(window.finish(&raw, D4::IDENTITY, &keep, &keep, &mut |_, _| {}), Err(NonFinite));

@@ -3,7 +3,7 @@
 //! How members are merged, decisions and outputs are not part of it: with other ones the same tiles are used again.
 
 use crate::{PlannedImage, Signature, TileDtype, hash};
-use marquetry_ensemble::{Applied, Importance, Labelling, Space, View, ViewMerge};
+use marquetry_ensemble::{Importance, Labelling, OutputActivation, ScoreSpace, View, ViewMerge};
 use marquetry_geometry::{Grid, GridError, Padding, Size, WindowSpec};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -23,9 +23,9 @@ pub struct Inference {
     /// How views are merged.
     pub view_merge: ViewMerge,
     /// The space in which views are merged.
-    pub view_space: Space,
+    pub view_space: ScoreSpace,
     /// The space in which windows, and the members of a group, are merged, and in which tiles are stored.
-    pub tile_space: Space,
+    pub tile_space: ScoreSpace,
     /// Where each class goes in a mirrored view, if left and right are classes.
     pub mirrored: Option<Vec<u16>>,
     /// How tiles are stored.
@@ -81,7 +81,7 @@ pub struct Member {
     /// How pixels become its input.
     pub input: Input,
     /// The activation that its graph already applies.
-    pub applied: Applied,
+    pub applied: OutputActivation,
     /// What to do when it says fewer pixels than it sees.
     pub fit: Fit,
     /// What goes in and out, for each size in which views are shown; the first is the window as it is.

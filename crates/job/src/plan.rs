@@ -1,7 +1,7 @@
 //! What a job computes and how it is merged: the plan, as it is stored and named by its hash.
 
 use crate::{Inference, PlannedImage, TaskKind};
-use marquetry_ensemble::Space;
+use marquetry_ensemble::ScoreSpace;
 use marquetry_geometry::{Blocks, Grid};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -24,7 +24,7 @@ pub struct Plan {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Merge {
     /// The space in which groups are merged.
-    pub space: Space,
+    pub space: ScoreSpace,
     /// The weight of each member, per class, in the order of [`Inference::members`].
     pub weights: Vec<Vec<f32>>,
 }

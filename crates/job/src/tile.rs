@@ -9,7 +9,7 @@
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
-use marquetry_ensemble::Space;
+use marquetry_ensemble::ScoreSpace;
 use marquetry_geometry::Rect;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -72,7 +72,7 @@ pub struct TileHeader {
     /// Number of classes.
     pub classes: u32,
     /// What the scores are.
-    pub space: Space,
+    pub space: ScoreSpace,
     /// How they are stored.
     pub dtype: TileDtype,
     /// SHA-256 of the members' models, in the plan's order.

@@ -10,7 +10,7 @@ fn header(height: u32, width: u32, dtype: TileDtype) -> TileHeader {
         block: 9,
         extent: Rect::new(256, 512, Size::new(height, width)),
         classes: 3,
-        space: Space::Probabilities,
+        space: ScoreSpace::Probabilities,
         dtype,
         models: vec!["aa".into()],
     }

@@ -6,7 +6,7 @@ use super::read::{At, Fields};
 use super::scope::Scope;
 use super::section::{KeyGroup, SaidByKeys, section};
 use super::table::{Bounds, CrossCheck, Shape, Word};
-use marquetry_ensemble::{Applied, Labelling};
+use marquetry_ensemble::{Labelling, OutputActivation};
 use marquetry_job::Fit;
 
 section! {
@@ -195,7 +195,7 @@ section! {
         /// Name of the output to use; the model's first one if not given.
         pub head: Option<String> = None, Maybe(Text::not_blank("the name of an output of the model"));
         /// The activation that the graph already applies.
-        pub activation: Applied = Applied::None, Words(&ACTIVATIONS);
+        pub activation: OutputActivation = OutputActivation::None, Words(&ACTIVATIONS);
         /// Whether classes are independent of each other, so that a pixel may be of several; the same for all members
         /// of a job.
         pub multilabel as labelling: Labelling = Labelling::Multiclass,
@@ -212,6 +212,9 @@ section! {
     ]
 }
 
-const ACTIVATIONS: [(&str, Applied); 3] =
-    [("none", Applied::None), ("softmax", Applied::Softmax), ("sigmoid", Applied::Sigmoid)];
+const ACTIVATIONS: [(&str, OutputActivation); 3] = [
+    ("none", OutputActivation::None),
+    ("softmax", OutputActivation::Softmax),
+    ("sigmoid", OutputActivation::Sigmoid),
+];
 const FITS: [(&str, Fit); 3] = [("resize", Fit::Resize), ("centre", Fit::Centre), ("center", Fit::Centre)];

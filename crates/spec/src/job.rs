@@ -17,7 +17,7 @@ use super::section::{Nested, Section, section};
 use super::settings::{FOLDS, Failures, Folds, Limits, MergeSpace, Tiles, TilesPer};
 use super::table::Shape;
 use super::tta::Tta;
-use marquetry_ensemble::{Labelling, Space};
+use marquetry_ensemble::{Labelling, ScoreSpace};
 use serde::{Serialize, Serializer};
 
 section! {
@@ -48,7 +48,7 @@ section! {
         /// Views at test time.
         apart pub tta: Tta = Tta::standard(scope), Nested::<Tta>::new();
         /// How windows and members are merged: the space.
-        apart pub merge: Space = Space::Probabilities, MergeSpace;
+        apart pub merge: ScoreSpace = ScoreSpace::Probabilities, MergeSpace;
         /// How scores become labels.
         apart pub decide: Decide = Decide::standard(scope), Nested::<Decide>::new();
         /// What it hands back.
@@ -167,7 +167,7 @@ fn read(fields: &Fields<'_>) -> JobSpec {
     let decide = Decide::read_or_standard(fields.get("decide"), &scope);
     check_spaces(fields, &tta, merge, &decide);
     let tile_space = if spec.tiles.per == TilesPer::Member { tta.space } else { merge };
-    let in_tiles = tta.keeps_probabilities() && tile_space == Space::Probabilities;
+    let in_tiles = tta.keeps_probabilities() && tile_space == ScoreSpace::Probabilities;
     spec.tiles.check(fields.get("tiles"), in_tiles);
 
     let scope = Scope { background: decide.background, probabilities: tta.keeps_probabilities(), ..scope };
@@ -185,16 +185,22 @@ fn read(fields: &Fields<'_>) -> JobSpec {
 }
 
 /// The views, over what preset and merge imply.
-fn read_tta(fields: &Fields<'_>, spec: &JobSpec, merge: Space, defaults: Defaults, scope: &Scope<'_>) -> Tta {
+fn read_tta(
+    fields: &Fields<'_>,
+    spec: &JobSpec,
+    merge: ScoreSpace,
+    defaults: Defaults,
+    scope: &Scope<'_>,
+) -> Tta {
     // The tiles of a member do not hang on how members are merged.
-    let view_space = if spec.tiles.per == TilesPer::Member { Space::Probabilities } else { merge };
+    let view_space = if spec.tiles.per == TilesPer::Member { ScoreSpace::Probabilities } else { merge };
     let space = defaults.view_space.unwrap_or(view_space);
     let standard = Tta { views: defaults.views, space, ..Tta::standard(scope) };
     fields.get("tta").map_or_else(|| standard.clone(), |at| standard.read_over(at, scope))
 }
 
 /// What views, merge and decision can only get wrong together.
-fn check_spaces(fields: &Fields<'_>, tta: &Tta, merge: Space, decide: &Decide) {
+fn check_spaces(fields: &Fields<'_>, tta: &Tta, merge: ScoreSpace, decide: &Decide) {
     if tta.keeps_probabilities() {
         return;
     }
@@ -206,7 +212,7 @@ fn check_spaces(fields: &Fields<'_>, tta: &Tta, merge: Space, decide: &Decide) {
             "{sums}, and thresholds need them; merge views by mean, gmean, max or min, or use rule: argmax"
         ));
     }
-    if merge == Space::Logits
+    if merge == ScoreSpace::Logits
         && let Some(at) = fields.get("merge").or_else(|| fields.get("tta"))
     {
         at.conflict(format!(

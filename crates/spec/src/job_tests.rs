@@ -1,7 +1,7 @@
 use super::super::broken_tests::job;
 use super::*;
 use crate::{ImageSource, Normalise, RleRows, Spacing, WindowMode};
-use marquetry_ensemble::{Applied, Importance, Rule, Triplet, ViewMerge};
+use marquetry_ensemble::{Importance, OutputActivation, Rule, Triplet, ViewMerge};
 use marquetry_geometry::{Edges, Padding, Size};
 use marquetry_job::{Fit, TileDtype};
 
@@ -169,8 +169,11 @@ fn presets_are_defaults_and_no_more() {
         (Edges::Spread, Importance::GaussianNnunet, Spacing::Overlap([0.5; 2]))
     );
     assert_eq!((s.fill.padding, s.fill.value), (Padding::Constant, 0.0));
-    assert_eq!((nnunet.tta.views.names.clone(), nnunet.tta.space), (vec!["flips".to_owned()], Space::Logits));
-    assert_eq!((nnunet.merge, nnunet.tta.merge), (Space::Logits, ViewMerge::Mean));
+    assert_eq!(
+        (nnunet.tta.views.names.clone(), nnunet.tta.space),
+        (vec!["flips".to_owned()], ScoreSpace::Logits)
+    );
+    assert_eq!((nnunet.merge, nnunet.tta.merge), (ScoreSpace::Logits, ViewMerge::Mean));
 
     let monai = parsed("preset: monai");
     let s = slide(&monai, 0);
@@ -184,7 +187,7 @@ fn presets_are_defaults_and_no_more() {
     assert_eq!(slide(&mmseg, 0).importance, Importance::Constant);
     assert_eq!(
         (mmseg.members[0].window.layout().stride, mmseg.merge),
-        (Size::square(341), Space::Probabilities)
+        (Size::square(341), ScoreSpace::Probabilities)
     );
 
     let own = parsed(
@@ -193,11 +196,11 @@ fn presets_are_defaults_and_no_more() {
     assert_eq!((slide(&own, 0).edges, slide(&own, 0).importance), (Edges::Pad, Importance::GaussianNnunet));
     assert_eq!(
         (own.tta.views.names.len(), own.tta.space, own.merge),
-        (0, Space::Probabilities, Space::Probabilities)
+        (0, ScoreSpace::Probabilities, ScoreSpace::Probabilities)
     );
     // nnU-Net merges views as logits also where it merges configurations as probabilities.
     let mixed = parsed("preset: nnunet\nmerge: {space: probabilities}");
-    assert_eq!((mixed.tta.space, mixed.merge), (Space::Logits, Space::Probabilities));
+    assert_eq!((mixed.tta.space, mixed.merge), (ScoreSpace::Logits, ScoreSpace::Probabilities));
 }
 
 #[test]
@@ -238,7 +241,7 @@ fn examples_mean_what_their_comments_say() {
     let nuclei = example("nuclei");
     assert_eq!(
         (nuclei.members[0].output.activation, nuclei.classes[1].colour),
-        (Applied::Sigmoid, Some([0x2c, 0xa0, 0x2c]))
+        (OutputActivation::Sigmoid, Some([0x2c, 0xa0, 0x2c]))
     );
     assert_eq!(nuclei.decide.min_area_px, [0, 30]);
 

@@ -1,7 +1,7 @@
 //! Names for sets of defaults, so that a job starts from what another tool does.
 
 use super::window::{Fill, Slide, Spacing};
-use marquetry_ensemble::{Importance, Space, Views};
+use marquetry_ensemble::{Importance, ScoreSpace, Views};
 use marquetry_geometry::{Edges, Padding};
 
 /// A set of defaults for windows, views and merging. Fields that the job gives itself come first.
@@ -24,8 +24,8 @@ pub(super) struct Defaults {
     pub(super) slide: Slide,
     pub(super) views: Views,
     /// The space of views, where it is not simply that of the merge.
-    pub(super) view_space: Option<Space>,
-    pub(super) merge: Space,
+    pub(super) view_space: Option<ScoreSpace>,
+    pub(super) merge: ScoreSpace,
 }
 
 impl Defaults {
@@ -48,8 +48,8 @@ impl Defaults {
         Self {
             slide,
             views: Views { names, ..Views::none() },
-            view_space: nnunet.then_some(Space::Logits),
-            merge: if nnunet { Space::Logits } else { Space::Probabilities },
+            view_space: nnunet.then_some(ScoreSpace::Logits),
+            merge: if nnunet { ScoreSpace::Logits } else { ScoreSpace::Probabilities },
         }
     }
 }

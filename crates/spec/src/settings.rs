@@ -7,14 +7,14 @@ use super::scope::Scope;
 use super::section::{Section, section};
 use super::table::Shape;
 use super::tta::SPACES;
-use marquetry_ensemble::Space;
+use marquetry_ensemble::ScoreSpace;
 use marquetry_job::TileDtype;
 
 section! {
     /// How windows and members are merged.
     pub(super) struct Merge: "merge" (_) {
         /// The space in which windows and members are merged.
-        pub(super) space: Space = Space::Probabilities, Words(&SPACES);
+        pub(super) space: ScoreSpace = ScoreSpace::Probabilities, Words(&SPACES);
     }
 }
 
@@ -22,9 +22,9 @@ section! {
 pub(super) struct MergeSpace;
 
 impl Kind for MergeSpace {
-    type Value = Space;
+    type Value = ScoreSpace;
 
-    fn write(&self, &space: &Space, scope: &Scope<'_>) -> Option<Node> {
+    fn write(&self, &space: &ScoreSpace, scope: &Scope<'_>) -> Option<Node> {
         Some(Merge { space }.node(scope))
     }
 
@@ -34,7 +34,7 @@ impl Kind for MergeSpace {
 }
 
 impl LayerKind for MergeSpace {
-    fn read_over(&self, at: &At<'_>, &space: &Space, scope: &Scope<'_>) -> Option<Space> {
+    fn read_over(&self, at: &At<'_>, &space: &ScoreSpace, scope: &Scope<'_>) -> Option<ScoreSpace> {
         Some(Merge { space }.over_at(at, scope).space)
     }
 }

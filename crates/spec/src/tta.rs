@@ -7,7 +7,7 @@ use super::read::At;
 use super::scope::Scope;
 use super::section::{Section, section};
 use super::table::Shape;
-use marquetry_ensemble::{Space, View, ViewMerge, Views};
+use marquetry_ensemble::{ScoreSpace, View, ViewMerge, Views};
 use marquetry_geometry::Size;
 
 section! {
@@ -25,7 +25,7 @@ section! {
         /// Whether the window as it is, is among them.
         identity => views.identity, FLAG;
         /// The space in which views are merged.
-        pub space: Space = Space::Probabilities, Words(&SPACES),
+        pub space: ScoreSpace = ScoreSpace::Probabilities, Words(&SPACES),
             unset = "`merge.space`; `probabilities` with `tiles.per: member`; `logits` with `preset: nnunet`";
         /// Pairs of classes that change places in mirrored views: `[[left, right], …]`.
         pub swap: Vec<[u16; 2]> = Vec::new(), ClassPairs;
@@ -33,8 +33,8 @@ section! {
 }
 
 /// The spaces of scores.
-pub(super) const SPACES: [(&str, Space); 2] =
-    [("probabilities", Space::Probabilities), ("logits", Space::Logits)];
+pub(super) const SPACES: [(&str, ScoreSpace); 2] =
+    [("probabilities", ScoreSpace::Probabilities), ("logits", ScoreSpace::Logits)];
 const MERGES: [(&str, ViewMerge); 6] = [
     ("mean", ViewMerge::Mean),
     ("gmean", ViewMerge::Gmean),
@@ -56,7 +56,7 @@ impl Tta {
 
     /// Whether scores merged over views can still be compared with thresholds.
     pub const fn keeps_probabilities(&self) -> bool {
-        self.merge.keeps_probabilities() || matches!(self.space, Space::Logits)
+        self.merge.keeps_probabilities() || matches!(self.space, ScoreSpace::Logits)
     }
 
     /// These views with what `at` says instead, checked.

@@ -1,7 +1,7 @@
 //! Plans, and the hashes that follow from them.
 
 use crate::Form;
-use marquetry_ensemble::{Applied, Importance, Labelling, Space, View, ViewMerge};
+use marquetry_ensemble::{Importance, Labelling, OutputActivation, ScoreSpace, View, ViewMerge};
 use marquetry_geometry::{D4, Edges, Padding, Size, WindowSpec};
 use marquetry_job::{
     Element, Fit, Group, Inference, Input, Layout, Member, Merge, OutputForm, PLAN_FORMAT, Plan,
@@ -30,15 +30,15 @@ pub(crate) fn plan() -> Plan {
         classes: vec!["left".into(), "right".into()],
         labelling: Labelling::Multiclass,
         view_merge: ViewMerge::Mean,
-        view_space: Space::Probabilities,
-        tile_space: Space::Logits,
+        view_space: ScoreSpace::Probabilities,
+        tile_space: ScoreSpace::Logits,
         mirrored: Some(vec![1, 0]),
         tile: TileDtype::F16,
         block_pixels: 1 << 20,
         groups,
     };
     let merge = Merge {
-        space: Space::Probabilities,
+        space: ScoreSpace::Probabilities,
         weights: vec![vec![0.25, 0.25], vec![0.75, 0.75], vec![1.0, 0.5]],
     };
     Plan::new("nuclei", inference, merge)
@@ -96,7 +96,7 @@ fn member(name: &str, weight: f32) -> Member {
             padding: Padding::Reflect,
             padding_value: 0.0,
         },
-        applied: Applied::Sigmoid,
+        applied: OutputActivation::Sigmoid,
         fit: Fit::Resize,
         signatures: vec![Signature {
             input: "x".into(),

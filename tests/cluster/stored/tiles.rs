@@ -1,7 +1,7 @@
 //! Tiles of each type of number.
 
 use crate::Form;
-use marquetry_ensemble::Space;
+use marquetry_ensemble::ScoreSpace;
 use marquetry_geometry::{Rect, Size};
 use marquetry_job::tile::{self, index_bytes};
 use marquetry_job::{TileDtype, TileHeader, TileIndex};
@@ -22,7 +22,7 @@ fn form((dtype, name): (TileDtype, &str)) -> Form {
         block: 9,
         extent: Rect::new(256, 512, SIZE),
         classes: CLASSES,
-        space: Space::Probabilities,
+        space: ScoreSpace::Probabilities,
         dtype,
         models: vec!["aa".repeat(32), "bb".repeat(32)],
     };

@@ -5,7 +5,7 @@ use crate::Failure;
 use crate::context::{MemberContext, SizeContext, plan_windows_together};
 use crate::network::{NetworkSource, Networks};
 use crate::prepare::Prepared;
-use marquetry_ensemble::{Raw, View, WindowScores, resize_planes};
+use marquetry_ensemble::{ModelOutput, View, WindowScores, resize_planes};
 use marquetry_geometry::{D4, Rect, Size, WindowSpec};
 use marquetry_job::{Fit, Group, Member, Signature, StageSeconds};
 use marquetry_telemetry::Metrics;
@@ -218,7 +218,7 @@ impl HostScorer {
             let view = run.view(item);
             let (planes, size, part) =
                 invert_view(planes, run.signature, run.member.fit, &run.group.window, view.d4);
-            let raw = Raw { planes: &planes, size, part };
+            let raw = ModelOutput { planes: &planes, size, part };
             merge(run, request, sink, &mut self.scores[item.window], item, &raw)?;
         }
         self.items.clear();
@@ -234,15 +234,15 @@ fn merge(
     sink: &mut ScoreSink<'_>,
     scores: &mut WindowScores,
     item: &BatchItem,
-    raw: &Raw<'_>,
+    raw: &ModelOutput<'_>,
 ) -> Result<(), Failure> {
     let view = run.view(item);
-    let (transfer, to) = (run.context.transfers.of(view.d4), &request.context().to_merge_space);
+    let (transform, to) = (run.context.transforms.of(view.d4), &request.context().to_merge_space);
     let merged = if scores.views() + 1 < run.group.views.len() {
-        scores.add(raw, view.d4, transfer)
+        scores.add(raw, view.d4, transform)
     } else {
         let mut rows = |first: usize, rows: &[f32]| sink.add(item.window, run.at, first, rows);
-        scores.finish(raw, view.d4, transfer, to, &mut rows)
+        scores.finish(raw, view.d4, transform, to, &mut rows)
     };
     merged.map_err(|error| {
         let Rect { top, left, .. } = request.rect(item.window);

@@ -3,7 +3,7 @@
 use super::cluster::Cluster;
 use bytes::Bytes;
 use marquetry_coordinator::outputs_hash;
-use marquetry_ensemble::{Applied, Importance, Labelling, Space, View, ViewMerge};
+use marquetry_ensemble::{Importance, Labelling, OutputActivation, ScoreSpace, View, ViewMerge};
 use marquetry_geometry::{Edges, Padding, Size, WindowSpec};
 use marquetry_job::{
     BandStatistics, Fit, Group, ImageStatistics, ImageTasks, Inference, Input, Member, Merge, PLAN_FORMAT,
@@ -75,15 +75,15 @@ fn job(groups: Vec<Group>, images: Vec<PlannedImage>) -> JobOf {
         classes: vec!["a".into(), "b".into()],
         labelling: Labelling::Multiclass,
         view_merge: ViewMerge::Mean,
-        view_space: Space::Probabilities,
-        tile_space: Space::Probabilities,
+        view_space: ScoreSpace::Probabilities,
+        tile_space: ScoreSpace::Probabilities,
         mirrored: None,
         tile: TileDtype::F16,
         block_pixels: Size::square(WINDOW).area(),
         groups,
     };
     let weights = vec![vec![1.0; CLASSES as usize]; inference.members().count()];
-    let merge = Merge { space: Space::Probabilities, weights };
+    let merge = Merge { space: ScoreSpace::Probabilities, weights };
     let spec = JobSpec::parse(SPEC).expect("a job file");
     let outputs = outputs_hash(&spec, &merge);
     let plan = Plan::new("schedule", inference, merge);
@@ -119,7 +119,7 @@ fn member(name: &str, per_image: bool) -> Member {
             padding: Padding::Reflect,
             padding_value: 0.0,
         },
-        applied: Applied::None,
+        applied: OutputActivation::None,
         fit: Fit::Resize,
         signatures: Vec::new(),
     }
@@ -187,7 +187,7 @@ fn tile_of(plan: &Plan, image: &PlannedImage, group: u32, block: u32) -> Option<
         block,
         extent,
         classes: CLASSES,
-        space: Space::Probabilities,
+        space: ScoreSpace::Probabilities,
         dtype: TileDtype::F16,
         models: scored.groups[group as usize].members.iter().map(|member| member.sha256.clone()).collect(),
     };

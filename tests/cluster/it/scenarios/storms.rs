@@ -59,8 +59,7 @@ fn any_fault() -> Fault {
     let verb = verbs[fastrand::usize(..verbs.len())];
     let effect = match fastrand::u8(0..3) {
         0 => Effect::Delay(Duration::from_millis(fastrand::u64(1..3000))),
-        // A conditional write whose answer is lost: see handover.rs.
-        2 if verb != Verb::PutIf => Effect::LoseAnswer,
+        2 => Effect::LoseAnswer,
         _ => Effect::Refuse(StoreErrorKind::Unavailable),
     };
     Fault::new(verb, "", effect).percent(fastrand::u8(1..40))
