@@ -209,6 +209,7 @@ impl GroupTiles {
 }
 
 /// A row of an array as one piece of memory, which it is: arrays here are made row by row.
+#[expect(clippy::needless_pass_by_value, reason = "a view is a reference, and what comes out lives as long")]
 pub(crate) fn whole<T, D: Dimension>(row: ArrayView<'_, T, D>) -> &[T] {
     row.to_slice().expect("a row is one piece of memory")
 }

@@ -56,22 +56,25 @@ fn write_png(image: &TestImage, size: Size) {
     encoder.write_header().unwrap().write_image_data(&bytes).unwrap();
 }
 
+/// What is done to an image, and the warnings that follow.
+type Spoil = (&'static str, fn(&TestImage), &'static [&'static str]);
+
 #[test]
 fn an_image_that_cannot_be_read_again_costs_its_picture_and_nothing_else() {
     let whole = image();
     write_png(&whole, SIZE);
     assert_eq!(make(&whole, false).unwrap(), ImageFate::Whole);
     assert!(result(&whole).warnings.is_empty() && result(&whole).pictures().is_some());
-    let spoil: [(&str, &dyn Fn(&TestImage), &[&str]); 3] = [
-        ("gone", &|_| {}, &["no georeference: cannot read", "no picture: "]),
+    let spoil: [Spoil; 3] = [
+        ("gone", |_| {}, &["no georeference: cannot read", "no picture: "]),
         (
             "of another size",
-            &|image| write_png(image, Size::new(SIZE.height, SIZE.width + 1)),
+            |image| write_png(image, Size::new(SIZE.height, SIZE.width + 1)),
             &["no picture: "],
         ),
         (
             "a TIFF that ends at once",
-            &|image| std::fs::write(&image.image.uri, b"II*\0\x08\0\0\0").unwrap(),
+            |image| std::fs::write(&image.image.uri, b"II*\0\x08\0\0\0").unwrap(),
             &["no georeference: ", "no picture: "],
         ),
     ];

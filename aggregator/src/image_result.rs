@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn other_forms_are_refused() {
-        let later = STORED.replacen("1", "2", 1);
+        let later = STORED.replacen('1', "2", 1);
         for (bytes, words) in [(later.as_str(), "version 2"), ("{}", "version"), ("no", "expected")] {
             let error = ImageResult::from_bytes(bytes.as_bytes()).unwrap_err().to_string();
             assert!(error.contains(words) && error.ends_with("run the job again"), "{error}");

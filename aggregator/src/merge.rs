@@ -80,7 +80,7 @@ impl WeightedMean {
         if size == self.image {
             let group = read(rows)?;
             for (row, sums) in group.scores.outer_iter().zip(self.sums.scores.outer_iter_mut()) {
-                add_row(row, weights, sums);
+                add_row(&row, weights, sums);
             }
             self.sums.missing.zip_mut_with(&group.weights, |missing, weight| *missing |= *weight == 0.0);
             return Ok(());
@@ -90,7 +90,7 @@ impl WeightedMean {
         let scores = whole(group.scores.view());
         for (y, sums) in self.sums.scores.outer_iter_mut().enumerate() {
             sampling.row(y, scores, self.classes, whole_mut(self.line.view_mut()));
-            add_row(self.line.view(), weights, sums);
+            add_row(&self.line.view(), weights, sums);
         }
         self.mark_missing(&sampling, &group);
         Ok(())
@@ -122,7 +122,7 @@ impl WeightedMean {
 }
 
 /// Adds a row `[C, W]`, each class with its weight.
-fn add_row(row: ArrayView2<'_, f32>, weights: &[f32], mut sums: ArrayViewMut2<'_, f32>) {
+fn add_row(row: &ArrayView2<'_, f32>, weights: &[f32], mut sums: ArrayViewMut2<'_, f32>) {
     for ((mut sums, line), weight) in sums.outer_iter_mut().zip(row.outer_iter()).zip(weights) {
         sums.scaled_add(*weight, &line);
     }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::TileFault;
 use crate::group_tiles::whole;
-use crate::test_images::{CLASSES, SIZE, TestImage, block, group};
+use crate::test_images::{CLASSES, SIZE, TestImage, block, group, tile_with};
 use marquetry_ensemble::{Importance, Labelling};
 use ndarray::s;
 
@@ -109,7 +109,7 @@ fn what_is_not_the_tile_that_was_stored_is_named() {
     for (bytes, words) in [
         (flipped, "damaged"),
         (whole[..whole.len() - 3].to_vec(), "damaged"),
-        (image.tile_with(&other), "of another plan"),
+        (tile_with(&other), "of another plan"),
     ] {
         image.put(&key, bytes);
         let error = image.reader().rows(0..SIZE.height).unwrap_err();

@@ -168,20 +168,7 @@ impl TestImage {
     }
 
     pub(crate) fn tile(&self, task: TaskKind) -> Vec<u8> {
-        self.tile_with(&self.header(task))
-    }
-
-    pub(crate) fn tile_with(&self, header: &TileHeader) -> Vec<u8> {
-        let extent = header.extent;
-        let mut scores = Vec::new();
-        for y in extent.top..extent.bottom() {
-            for class in 0..CLASSES {
-                let line =
-                    (extent.left..extent.right()).map(|x| score(header.group, header.block, class, y, x));
-                scores.extend(line);
-            }
-        }
-        tile::encode(header, &scores).unwrap()
+        tile_with(&self.header(task))
     }
 
     pub(crate) fn source(&self, may_miss: bool) -> TileSource {
@@ -253,4 +240,16 @@ pub(crate) const fn block(group: u32, block: u32) -> TaskKind {
 fn parts(task: TaskKind) -> (u32, u32) {
     let TaskKind::Block { group, block } = task else { panic!("{task} has no tile") };
     (group, block)
+}
+
+pub(crate) fn tile_with(header: &TileHeader) -> Vec<u8> {
+    let extent = header.extent;
+    let mut scores = Vec::new();
+    for y in extent.top..extent.bottom() {
+        for class in 0..CLASSES {
+            let line = (extent.left..extent.right()).map(|x| score(header.group, header.block, class, y, x));
+            scores.extend(line);
+        }
+    }
+    tile::encode(header, &scores).unwrap()
 }

@@ -157,7 +157,7 @@ impl ScoreTransform {
             match self.to {
                 ScoreSpace::Logits => background.fill(0.0),
                 ScoreSpace::Probabilities => {
-                    background.iter_mut().zip(object).for_each(|(b, p)| *b = 1.0 - *p)
+                    background.iter_mut().zip(object).for_each(|(b, p)| *b = 1.0 - *p);
                 }
             }
         }

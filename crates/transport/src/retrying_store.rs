@@ -183,16 +183,16 @@ mod tests {
         assert_eq!((error.kind, error.reason.as_str()), (StoreErrorKind::Unavailable, "503"));
     }
 
-    async fn never(tried: &AtomicU32) -> Result<Bytes, StoreError> {
-        tried.fetch_add(1, Ordering::Relaxed);
-        Err(StoreError::new(StoreErrorKind::Unavailable, "read", "k", "away", "503"))
-    }
-
     #[tokio::test(start_paused = true)]
     async fn the_error_says_how_often_and_how_long_it_was_tried() {
         let store = RetryingStore::new(flaky(), Duration::from_mins(1));
         let tried = AtomicU32::new(0);
-        let error = store.retry(|| never(&tried)).await.unwrap_err();
+        let never = || {
+            tried.fetch_add(1, Ordering::Relaxed);
+            let error = StoreError::new(StoreErrorKind::Unavailable, "read", "k", "away", "503");
+            std::future::ready(Err::<Bytes, _>(error))
+        };
+        let error = store.retry(never).await.unwrap_err();
         let (tried, reason) = (tried.into_inner(), error.reason);
         assert!(tried > 5, "{tried} tries in a minute");
         let seconds = reason.strip_prefix(&format!("503; tried {tried} times within ")).expect(&reason);

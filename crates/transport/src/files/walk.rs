@@ -62,7 +62,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     fn names(root: &Path) -> Vec<String> {
-        list_folder(root).unwrap().into_iter().map(|listed| listed.relative).collect()
+        list_folder(root).expect("a folder").into_iter().map(|listed| listed.relative).collect()
     }
 
     #[test]
