@@ -2,7 +2,7 @@
 //!
 //! [`JobSpec::parse`] names all that is wrong with a text, each error with its line, its keys, what was given and what
 //! is allowed. [`JobSpec::to_yaml`] prints the resolved job; reading that gives the same job again. [`schema`] is the
-//! JSON Schema of job files, [`reference`] the page that explains every key.
+//! JSON Schema of job files, [`reference()`] the page that explains every key.
 //!
 //! All of these come from one table: each key is one row of a `section!`, with its type, its default, what it may be and
 //! what it does. A new key is a new row.
