@@ -17,6 +17,7 @@ fn make(image: &TestImage, partial: bool) -> Result<ImageFate, AggregateError> {
         temp_dir: image.path().to_path_buf(),
         files: Files::local_only(),
         metrics: Metrics::new(),
+        planned_here: false,
     };
     let run = RunId { job: image.plan.job.clone(), store: String::new(), run: "r1".into() };
     let job = ImageJob {

@@ -63,6 +63,8 @@ pub struct AggregatorOptions {
     pub temp_dir: PathBuf,
     /// Where images are read from, for their georeference and the report's pictures.
     pub files: Files,
+    /// Whether files of this machine were planned on it: then they are read only while they are as they were.
+    pub planned_here: bool,
     /// What is counted.
     pub metrics: Metrics,
 }

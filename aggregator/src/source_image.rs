@@ -13,6 +13,7 @@ pub(crate) struct SourceImage {
     planned: PlannedImage,
     files: Files,
     limits: Limits,
+    planned_here: bool,
 }
 
 /// Why the georeference of an image cannot be had.
@@ -27,8 +28,8 @@ pub(crate) enum GeoError {
 }
 
 impl SourceImage {
-    pub(crate) const fn new(planned: PlannedImage, files: Files, limits: Limits) -> Self {
-        Self { planned, files, limits }
+    pub(crate) const fn new(planned: PlannedImage, files: Files, limits: Limits, planned_here: bool) -> Self {
+        Self { planned, files, limits, planned_here }
     }
 
     pub(crate) const fn planned(&self) -> &PlannedImage {
@@ -49,6 +50,12 @@ impl SourceImage {
     fn in_planned_version<T>(&self, read: impl FnOnce(PlannedVersion<'_>) -> T) -> T {
         let PlannedImage { uri, size, bands, .. } = &self.planned;
         let is_planned = |fingerprint: &str| self.planned.is_version(fingerprint);
-        read(PlannedVersion { uri, size: *size, bands: *bands, is_planned: &is_planned })
+        read(PlannedVersion {
+            uri,
+            size: *size,
+            bands: *bands,
+            is_planned: &is_planned,
+            planned_here: self.planned_here,
+        })
     }
 }

@@ -14,6 +14,7 @@ pub(crate) fn run(args: &AggregateArgs) -> Result<Exit, Fatal> {
         images: usize::from(args.images),
         temp_dir: process.scratch().to_path_buf(),
         files: process.files().clone(),
+        planned_here: false,
         metrics: process.metrics().clone(),
     };
     let (name, stores) = (process.name().to_owned(), process.stores().clone());

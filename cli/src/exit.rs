@@ -87,7 +87,8 @@ impl Fatal {
     /// An error of the store that the job is kept in.
     pub(crate) fn of_store(error: &StoreError) -> Self {
         let exit = match error.kind {
-            StoreErrorKind::BadKey => Exit::Bug,
+            // A store that no build knows, or a job that no store can have.
+            StoreErrorKind::BadKey => Exit::BadConfig,
             StoreErrorKind::NoStore => Exit::BadJob,
             StoreErrorKind::Refused => Exit::BadConfig,
             StoreErrorKind::Denied if is_uri(&error.store) => Exit::BadConfig,

@@ -78,6 +78,7 @@ impl Local {
             temp_dir: self.scratch.clone(),
             files: self.storage.files.clone(),
             metrics: Metrics::new(),
+            planned_here: true,
         };
         let aggregator =
             Arc::new(Aggregator::new(NAME, self.storage.stores.clone(), Arc::clone(&shared), options));
@@ -117,6 +118,7 @@ impl Local {
                 memory_bytes: spec.limits.image_bytes(),
                 scratch_dir: self.scratch.clone(),
                 files: self.storage.files.clone(),
+                planned_here: true,
             },
             deadline: None,
             metrics: Metrics::new(),

@@ -34,6 +34,7 @@ pub(crate) fn run(args: &WorkerArgs) -> Result<Exit, Fatal> {
             memory_bytes: args.image_mb.saturating_mul(MB),
             scratch_dir: process.scratch().to_path_buf(),
             files,
+            planned_here: false,
         },
         deadline: Some(Duration::from_secs(args.deadline_seconds)),
         metrics: process.metrics().clone(),

@@ -24,6 +24,9 @@ pub struct ImageOptions {
     pub scratch_dir: PathBuf,
     /// Where images are read from.
     pub files: Files,
+    /// Whether files of this machine were planned on it: then they are the planned ones only while they are as long, and
+    /// were written when, as then.
+    pub planned_here: bool,
 }
 
 /// One opened image.
@@ -39,6 +42,7 @@ pub(crate) struct OpenImage {
 pub struct Images {
     limits: Limits,
     files: Files,
+    planned_here: bool,
     open: Mutex<HashMap<String, Arc<Shared>>>,
 }
 
@@ -53,7 +57,12 @@ impl Images {
             memory_bytes: options.memory_bytes,
             scratch_dir: options.scratch_dir.clone(),
         };
-        Self { limits, files: options.files.clone(), open: Mutex::default() }
+        Self {
+            limits,
+            files: options.files.clone(),
+            planned_here: options.planned_here,
+            open: Mutex::default(),
+        }
     }
 
     /// The image, opened now or shared with another task. Takes as long as fetching and decoding do; others that want
@@ -64,16 +73,25 @@ impl Images {
         if let Some(image) = shared.upgrade() {
             return Ok(image);
         }
-        let version = PlannedVersion {
+        let image = self.in_planned_version(planned, |version| version.open(&self.files, &self.limits))?;
+        let opened = Arc::new(OpenImage { image, statistics: OnceLock::new() });
+        *shared = Arc::downgrade(&opened);
+        Ok(opened)
+    }
+
+    /// Checks that the image is still the planned one: what was made of it is not stored otherwise.
+    pub(crate) fn check(&self, planned: &PlannedImage) -> Result<(), Failure> {
+        Ok(self.in_planned_version(planned, |version| version.stat(&self.files)).map(drop)?)
+    }
+
+    fn in_planned_version<T>(&self, planned: &PlannedImage, read: impl FnOnce(PlannedVersion<'_>) -> T) -> T {
+        read(PlannedVersion {
             uri: &planned.uri,
             size: planned.size,
             bands: planned.bands,
             is_planned: &|fingerprint| planned.is_version(fingerprint),
-        };
-        let image = version.open(&self.files, &self.limits)?;
-        let opened = Arc::new(OpenImage { image, statistics: OnceLock::new() });
-        *shared = Arc::downgrade(&opened);
-        Ok(opened)
+            planned_here: self.planned_here,
+        })
     }
 
     fn shared(&self, key: &str) -> Arc<Shared> {
@@ -110,26 +128,77 @@ impl OpenImage {
     /// Measures mean and standard deviation of each band, row by row in f64, so that every worker comes to the same bits.
     pub(crate) fn measure(&self) -> Result<Vec<BandStatistics>, Failure> {
         let info = self.image.info();
-        let mut sums = vec![(0.0_f64, 0.0_f64); usize::from(info.bands)];
+        // Sums of what is left over a first value, so that a great mean takes nothing from a small deviation.
+        let mut sums: Vec<Option<Moments>> = vec![None; usize::from(info.bands)];
         let mut pixels = Pixels::default();
         for top in (0..info.size.height).step_by(STRIP_PX as usize) {
             let mut strip = Rect::whole(info.size);
             strip.top = i64::from(top);
             strip.size.height = STRIP_PX.min(info.size.height - top);
             self.image.read(strip, &mut pixels)?;
-            for (band, (sum, squares)) in pixels.data.chunks_exact(strip.size.area() as usize).zip(&mut sums)
-            {
-                for &value in band {
-                    *sum += f64::from(value);
-                    *squares += f64::from(value) * f64::from(value);
-                }
+            for (band, sums) in pixels.data.chunks_exact(strip.size.area() as usize).zip(&mut sums) {
+                sums.get_or_insert(Moments::over(f64::from(band[0]))).add(band);
             }
         }
         let n = info.size.area() as f64;
-        let moments = |&(sum, squares): &(f64, f64)| {
-            let mean = sum / n;
-            BandStatistics { mean, std: (squares / n - mean * mean).max(0.0).sqrt() }
-        };
-        Ok(sums.iter().map(moments).collect())
+        Ok(sums.into_iter().map(|sums| sums.unwrap_or(Moments::over(0.0)).statistics(n)).collect())
+    }
+}
+
+/// Sums of one band's samples over a value near them: Σ (v − over) and Σ (v − over)².
+#[derive(Debug, Clone, Copy)]
+struct Moments {
+    over: f64,
+    sum: f64,
+    squares: f64,
+}
+
+impl Moments {
+    const fn over(over: f64) -> Self {
+        Self { over, sum: 0.0, squares: 0.0 }
+    }
+
+    fn add(&mut self, samples: &[f32]) {
+        for &sample in samples {
+            let value = f64::from(sample) - self.over;
+            self.sum += value;
+            self.squares += value * value;
+        }
+    }
+
+    /// Of `n` samples.
+    fn statistics(self, n: f64) -> BandStatistics {
+        let mean = self.sum / n;
+        let std = (self.squares / n - mean * mean).max(0.0).sqrt();
+        BandStatistics { mean: self.over + mean, std }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Moments;
+
+    /// By two passes in f64, as `numpy.std` takes.
+    #[test]
+    fn a_great_mean_takes_nothing_from_a_small_deviation() {
+        for mean in [0.0, 255.0, 1e6, 1e7] {
+            let sample = |i: i32| (mean + f64::from(i * 79 % 100) / 10.0) as f32;
+            let samples: Vec<f32> = (0..10_000).map(sample).collect();
+            let n = samples.len() as f64;
+            let plain_mean = samples.iter().map(|&v| f64::from(v)).sum::<f64>() / n;
+            let plain_std =
+                (samples.iter().map(|&v| (f64::from(v) - plain_mean).powi(2)).sum::<f64>() / n).sqrt();
+            let mut moments = Moments::over(f64::from(samples[0]));
+            samples.chunks(777).for_each(|part| moments.add(part));
+            let found = moments.statistics(n);
+            assert!(
+                (found.mean - plain_mean).abs() < 1e-9 * (1.0 + mean),
+                "{mean}: {found:?}, not {plain_mean}"
+            );
+            assert!((found.std - plain_std).abs() < 1e-9 * plain_std, "{mean}: {found:?}, not {plain_std}");
+        }
+        let mut constant = Moments::over(f64::from(0.1_f32));
+        constant.add(&[0.1; 1000]);
+        assert!(constant.statistics(1000.0).std == 0.0);
     }
 }

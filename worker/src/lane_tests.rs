@@ -98,6 +98,7 @@ fn block(folder: &Path, name: &str, spoil: impl FnOnce(&mut PlanContext)) -> Blo
         memory_bytes: 1 << 20,
         scratch_dir: folder.to_owned(),
         files: Files::local_only(),
+        planned_here: false,
     };
     let opened = Images::new(&options).open(&image).unwrap();
     let (grid, blocks) = plan.layout(&image, 0).unwrap();

@@ -258,6 +258,7 @@ async fn send_to(
             memory_bytes: 1 << 20,
             scratch_dir: store.scratch(),
             files: Files::local_only(),
+            planned_here: false,
         },
         deadline: (kind == Oracle::Hangs).then_some(std::time::Duration::from_millis(200)),
         metrics: Metrics::new(),

@@ -11,6 +11,7 @@ pub use images::{ImagesError, Rejected};
 pub use members::MembersError;
 pub use paths::PathError;
 
+use marquetry_ensemble::ScoreSpace;
 use marquetry_failure::{Classify, FailureClass};
 use marquetry_imagery::ImageError;
 use marquetry_job::{Group, Inference, Merge, PLAN_FORMAT, Plan, PlannedImage, hash};
@@ -118,6 +119,7 @@ pub fn plan(
             images
         }
     };
+    notes.extend(two_spaces(&plan));
     let (images, unfit) = fitting(images, &plan.inference);
     rejected.extend(unfit);
     check_weights(&plan, &images)?;
@@ -151,6 +153,20 @@ fn assemble(spec: &JobSpec, mut groups: Vec<Group>) -> Plan {
         classes,
     };
     Plan::new(&spec.name, inference, Merge { space: spec.merge, weights })
+}
+
+/// What there is to tell of windows that are merged in another space than members.
+fn two_spaces(plan: &Plan) -> Option<String> {
+    let name = |space: ScoreSpace| if space == ScoreSpace::Logits { "logits" } else { "probabilities" };
+    let (windows, members) = (plan.inference.tile_space, plan.merge.space);
+    (windows != members).then(|| {
+        format!(
+            "tiles.per: member merges windows in {} (tta.space) and members in {} (merge.space); per: group merges both in \
+             {1}, and comes to other scores",
+            name(windows),
+            name(members)
+        )
+    })
 }
 
 /// Every class of every image must weigh something.

@@ -15,25 +15,30 @@ pub struct PlannedVersion<'a> {
     pub size: Size,
     /// Number of bands.
     pub bands: u16,
-    /// Whether a file with this [fingerprint](FileStat::fingerprint) is the planned one. Asked of objects only: files of
-    /// a machine are told apart by when they were written, which is another time on each machine.
+    /// Whether a file with this [fingerprint](FileStat::fingerprint) is the planned one. Asked of objects always, of files
+    /// of a machine only where they were planned: they are told apart by when they were written, which is another time on
+    /// each machine.
     pub is_planned: &'a dyn Fn(&str) -> bool,
+    /// Whether files of this machine were planned on it.
+    pub planned_here: bool,
 }
 
 impl PlannedVersion<'_> {
-    /// The version of an object, which must be the planned one; nothing for a file of this machine.
+    /// The version of an object, which must be the planned one; nothing for a file of this machine, which must be so too
+    /// where it was planned.
     ///
     /// # Errors
-    /// When the object cannot be had or was replaced.
+    /// When it cannot be had or was replaced.
     pub fn stat(&self, files: &Files) -> Result<Option<FileStat>, ImageError> {
-        if !is_uri(self.uri) {
+        let is_object = is_uri(self.uri);
+        if !(is_object || self.planned_here) {
             return Ok(None);
         }
         let stat = files.stat(self.uri)?;
         if !(self.is_planned)(&stat.fingerprint()) {
             return Err(ImageError::Replaced { uri: self.uri.to_owned() });
         }
-        Ok(Some(stat))
+        Ok(is_object.then_some(stat))
     }
 
     /// Opens the image.

@@ -80,3 +80,28 @@ fn errors_say_whom_they_blame_and_which_image_it_is() {
     let read = cut.and_then(|image| Ok(image.read(Rect::whole(image.info().size), &mut Pixels::default())?));
     assert_eq!(read.expect_err("half of it is missing").class(), FailureClass::Input);
 }
+
+/// Other pixels of the same size pass for the planned ones unless someone looks when the file was written.
+#[test]
+fn a_file_that_was_replaced_where_it_was_planned_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (files, limits) = (Files::local_only(), limits(folder.path()));
+    let [_, png] = write_images(folder.path());
+    let uri = png.to_str().unwrap();
+    let planned = files.stat(uri).unwrap().fingerprint();
+    let is_planned = |fingerprint: &str| fingerprint == planned;
+    let version = |planned_here| PlannedVersion {
+        uri,
+        size: Size::new(HEIGHT, WIDTH),
+        bands: 1,
+        is_planned: &is_planned,
+        planned_here,
+    };
+    assert!(version(true).open(&files, &limits).is_ok());
+    let later = std::time::SystemTime::now() + std::time::Duration::from_secs(5);
+    File::options().write(true).open(&png).unwrap().set_modified(later).unwrap();
+    let replaced = version(true).open(&files, &limits).unwrap_err();
+    assert!(matches!(&replaced, ImageError::Replaced { .. }) && replaced.class() == FailureClass::Input);
+    // On another machine it may have been written at another time.
+    assert!(version(false).open(&files, &limits).is_ok());
+}

@@ -6,12 +6,13 @@ use marquetry_geometry::{Edges, Padding, Size};
 use marquetry_job::{Fit, TileDtype};
 
 /// The job files that users start from.
-pub(in super::super) const EXAMPLES: [(&str, &str); 5] = [
+pub(in super::super) const EXAMPLES: [(&str, &str); 6] = [
     ("nuclei", include_str!("../../../examples/nuclei.yaml")),
     ("kaggle", include_str!("../../../examples/kaggle.yaml")),
     ("landcover", include_str!("../../../examples/landcover.yaml")),
     ("nnunet", include_str!("../../../examples/nnunet.yaml")),
     ("multilabel", include_str!("../../../examples/multilabel.yaml")),
+    ("out_of_fold", include_str!("../../../examples/out_of_fold.yaml")),
 ];
 
 fn parsed(lines: &str) -> JobSpec {
@@ -238,6 +239,13 @@ fn sums_of_logits_may_be_compared_with_thresholds() {
 
 #[test]
 fn examples_mean_what_their_comments_say() {
+    let out_of_fold = example("out_of_fold");
+    assert_eq!(
+        (out_of_fold.folds, out_of_fold.tiles.per),
+        (crate::Folds::OutOfFold, crate::TilesPer::Member)
+    );
+    assert!(out_of_fold.tiles.keep && out_of_fold.images.source() == ImageSource::Manifest);
+
     let nuclei = example("nuclei");
     assert_eq!(
         (nuclei.members[0].output.activation, nuclei.classes[1].colour),

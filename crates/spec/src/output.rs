@@ -264,12 +264,38 @@ pub(super) fn read(at: &At<'_>, scope: &Scope<'_>) -> Vec<Output> {
     let mut outputs: Vec<Output> = Vec::new();
     for item in &items {
         let Some(output) = read_one(item, scope) else { continue };
-        if let Some(first) = outputs.iter().position(|other| other.place() == output.place()) {
-            item.conflict(format!("writes to the same place ({}) as outputs[{first}]", output.place()));
+        let place = output.place();
+        let meets = |other: &Output| places_meet(&other.place(), &place);
+        if let Some((first, other)) = outputs.iter().enumerate().find(|(_, other)| meets(other)) {
+            let other = other.place();
+            let same = "writes to the same place";
+            item.conflict(if other == place {
+                format!("{same} ({place}) as outputs[{first}]")
+            } else {
+                format!("{same} ({place}) as outputs[{first}] ({other}): one would be written over the other")
+            });
         }
         outputs.push(output);
     }
     outputs
+}
+
+/// Whether files at two places may be one file, or one a folder of the other. `*` stands for any image.
+fn places_meet(a: &str, b: &str) -> bool {
+    let is_below = |a: &str, b: &str| a.strip_prefix(b).is_some_and(|rest| rest.starts_with('/'));
+    let of_all_images = |all: &str, file: &str| {
+        let Some((folder, ending)) = all.split_once('*') else { return false };
+        let name = file.strip_prefix(folder).filter(|name| !name.is_empty());
+        let folder = folder.trim_end_matches('/');
+        let is_image = |name: &str| name.ends_with(ending) || name.contains(&format!("{ending}/"));
+        file == folder || is_below(folder, file) || name.is_some_and(is_image)
+    };
+    match (a.contains('*'), b.contains('*')) {
+        (true, true) => a == b,
+        (true, false) => of_all_images(a, b),
+        (false, true) => of_all_images(b, a),
+        (false, false) => a == b || is_below(a, b) || is_below(b, a),
+    }
 }
 
 fn read_one(at: &At<'_>, scope: &Scope<'_>) -> Option<Output> {
@@ -298,6 +324,34 @@ fn read_one(at: &At<'_>, scope: &Scope<'_>) -> Option<Output> {
                 "`{first}` and `{second}` are two outputs; write them as two entries of the list"
             ));
             None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::places_meet;
+
+    #[test]
+    fn outputs_that_would_write_over_each_other_meet() {
+        for (a, b) in [
+            ("a.csv", "a.csv"),
+            ("a", "a/b.json"),
+            ("masks/*.png", "masks/im0.png"),
+            ("masks/*.png", "masks"),
+            ("masks/*.png", "masks/x/c0.png"),
+            ("probabilities/*.zarr", "probabilities/a.zarr/0.0.0"),
+        ] {
+            assert!(places_meet(a, b) && places_meet(b, a), "{a} and {b}");
+        }
+        for (a, b) in [
+            ("a.csv", "b.csv"),
+            ("a", "ab/c.json"),
+            ("masks/*.png", "masks/*.tiff"),
+            ("masks/*.png", "masks/list.csv"),
+            ("masks/*.png", "mask.png"),
+        ] {
+            assert!(!places_meet(a, b) && !places_meet(b, a), "{a} and {b}");
         }
     }
 }

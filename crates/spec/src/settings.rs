@@ -13,7 +13,8 @@ use marquetry_job::TileDtype;
 section! {
     /// How windows and members are merged.
     pub(super) struct Merge: "merge" (_) {
-        /// The space in which windows and members are merged.
+        /// The space in which members are merged, and windows too: but where tiles are kept per member, windows are merged
+        /// in `tta.space`.
         pub(super) space: ScoreSpace = ScoreSpace::Probabilities, Words(&SPACES);
     }
 }
@@ -46,8 +47,10 @@ section! {
         pub dtype: TileDtype = TileDtype::F16, Words(&DTYPES);
         /// Whether tiles stay when their image is finished.
         pub keep: bool = false, FLAG;
-        /// What one tile holds: the merged scores of all members of a grid (`group`), or those of one member, so that
-        /// other weights run no model.
+        /// What one tile holds: the merged scores of all members of a grid (`group`), or those of one member (`member`), so
+        /// that other weights run no model. A member's tile must not hang on how members are merged: its windows are merged
+        /// in `tta.space`, whose default is then probabilities, and `merge.space` is that of members alone. Where the two
+        /// differ, so do scores from those of `group`.
         pub per: TilesPer = TilesPer::Group, Words(&TILES_PER);
     }
 }

@@ -49,6 +49,12 @@ impl Worker {
         blocking(move || images.open(&wanted)).await?
     }
 
+    /// Checks that what was computed was computed of the planned image: it may have been replaced meanwhile.
+    async fn check(&self, message: &TaskMessage) -> Result<(), Failure> {
+        let (images, wanted) = (Arc::clone(&self.images), message.image.clone());
+        blocking(move || images.check(&wanted)).await?
+    }
+
     async fn compute_block(
         &self,
         message: &TaskMessage,
@@ -99,6 +105,7 @@ impl Worker {
         };
         let (frames, mut seconds) = outcome?;
         seconds.read += open_seconds;
+        self.check(message).await?;
         let key = message.task.produces(job, &planned.key);
         let stored_bytes = store_tile(store, &key, header, frames, &mut seconds).await?;
         drop(permit);
@@ -140,6 +147,7 @@ impl Worker {
         let started = Instant::now();
         let opened = Arc::clone(image);
         let bands = blocking(move || opened.measure()).await??;
+        self.check(message).await?;
         let read = started.elapsed().as_secs_f64();
         let statistics = ImageStatistics::new(&message.image.key, bands);
         let bytes = Bytes::from(statistics.to_bytes());
