@@ -5,8 +5,8 @@ use crate::broker::lost_queue;
 use crate::coordination::{Coordination, stop, stopped};
 use crate::exit::{Exit, Fatal};
 use crate::job::{JobFile, load_runtime, start_tokio};
-use crate::place::Place;
 use crate::progress::Progress;
+use crate::run_folder::RunFolder;
 use crate::storage::Storage;
 use crate::threads::Threads;
 use marquetry_aggregator::{Aggregator, AggregatorOptions};
@@ -34,14 +34,14 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Fatal> {
     let storage = args.storage.open(&tokio, Duration::ZERO, &Metrics::new());
     let job = JobFile::read(&args.job, &storage.files)?;
     let runtime = load_runtime(args.common.onnxruntime.as_deref())?;
-    let place = Place::open(&job.store()?, &storage, &tokio)?;
+    let place = RunFolder::open(&job.store()?, &storage, &tokio)?;
     let planned = job.plan(&storage.files, &runtime, place.scratch.clone(), Some(&place.memory))?;
     let store = (place.uri.clone(), Arc::clone(&place.store));
     let (files, scratch) = (&storage.files, place.scratch.clone());
     let coordination =
         Coordination::prepare(job, planned, files, store, scratch.clone(), started, OVERDUE_AFTER)?;
     let threads = Threads::choose(args.lanes.lanes, args.lanes.threads);
-    let local = Local { storage, scratch, runtime, threads, models_mb: args.lanes.models_mb };
+    let local = InProcessCluster { storage, scratch, runtime, threads, models_mb: args.lanes.models_mb };
     let exit = tokio.block_on(async {
         let ended = tokio::select! {
             ended = local.compute(&coordination) => ended?,
@@ -59,7 +59,7 @@ pub(crate) const fn canvas_bytes(spec: &JobSpec) -> u64 {
 }
 
 /// The roles beside the coordinator.
-struct Local {
+struct InProcessCluster {
     storage: Storage,
     scratch: PathBuf,
     runtime: Runtime,
@@ -67,7 +67,7 @@ struct Local {
     models_mb: u64,
 }
 
-impl Local {
+impl InProcessCluster {
     /// The three roles, until every image is finished or given up.
     async fn compute(&self, coordination: &Coordination) -> Result<EndedRun, Fatal> {
         let queue = MemoryQueue::new();

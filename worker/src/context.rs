@@ -178,11 +178,11 @@ pub(crate) mod tests {
     use super::*;
     use marquetry_ensemble::{Importance, Labelling, OutputActivation, ScoreSpace, View, ViewMerge};
     use marquetry_geometry::{Edges, Padding, WindowSpec};
-    use marquetry_job::{Element, Fit, Layout, OutputForm, PLAN_FORMAT, Scaling, Signature, TileDtype};
+    use marquetry_job::{Element, Fit, IoContract, Layout, OutputForm, PLAN_FORMAT, Scaling, TileDtype};
 
     /// A model of three classes that takes squares.
-    pub(crate) fn signature(channels: u32, side_px: u32) -> Signature {
-        Signature {
+    pub(crate) fn signature(channels: u32, side_px: u32) -> IoContract {
+        IoContract {
             input: "image".into(),
             layout: Layout::Nchw,
             channels,

@@ -40,28 +40,28 @@ struct Waiting {
     closed: bool,
 }
 
-enum Work {
+enum LaneWork {
     Band(Band),
     Item(WorkItem),
 }
 
 impl Shared {
     /// The next piece of work, once there is one; `None` when the lanes are to stop.
-    fn next(&self) -> Option<(Arc<BlockTask>, Work)> {
+    fn next(&self) -> Option<(Arc<BlockTask>, LaneWork)> {
         let mut waiting = self.waiting();
         loop {
             if waiting.closed {
                 return None;
             }
             if let Some((task, band)) = waiting.bands.pop_front() {
-                return Some((task, Work::Band(band)));
+                return Some((task, LaneWork::Band(band)));
             }
             let Some(task) = waiting.tasks.front().map(Arc::clone) else {
                 waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
             if let Some(item) = task.take() {
-                return Some((task, Work::Item(item)));
+                return Some((task, LaneWork::Item(item)));
             }
             waiting.tasks.pop_front();
         }
@@ -158,12 +158,12 @@ impl Lane {
         while let Some((task, work)) = Arc::clone(&self.shared).next() {
             let _span = task.span.enter();
             let seq = match &work {
-                Work::Band(_) => None,
-                Work::Item(item) => Some(item.seq),
+                LaneWork::Band(_) => None,
+                LaneWork::Item(item) => Some(item.seq),
             };
             let done = catch_unwind(AssertUnwindSafe(|| match work {
-                Work::Band(band) => task.encode(band),
-                Work::Item(item) => {
+                LaneWork::Band(band) => task.encode(band),
+                LaneWork::Item(item) => {
                     let bands = self.compute(&task, &item);
                     self.shared.submit_bands(&task, bands);
                 }

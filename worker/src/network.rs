@@ -2,7 +2,7 @@
 
 use crate::Failure;
 use lru::LruCache;
-use marquetry_job::{Member, Signature, hash};
+use marquetry_job::{IoContract, Member, hash};
 use marquetry_model::{Network, OrtNetwork, Runtime, SessionOptions};
 use marquetry_telemetry::Metrics;
 use marquetry_transport::Files;
@@ -19,7 +19,7 @@ pub trait NetworkSource: Send + Sync {
     ///
     /// # Errors
     /// When the model is not there, is not the one that was planned, or does not run.
-    fn open(&self, member: &Member, signature: &Signature) -> Result<Box<dyn Network>, Failure>;
+    fn open(&self, member: &Member, signature: &IoContract) -> Result<Box<dyn Network>, Failure>;
 
     /// About how many bytes of memory one network of `member` keeps.
     fn bytes(&self, member: &Member) -> u64;
@@ -72,7 +72,7 @@ impl OrtSource {
 }
 
 impl NetworkSource for OrtSource {
-    fn open(&self, member: &Member, signature: &Signature) -> Result<Box<dyn Network>, Failure> {
+    fn open(&self, member: &Member, signature: &IoContract) -> Result<Box<dyn Network>, Failure> {
         let started = Instant::now();
         let network = OrtNetwork::open(&self.runtime, &self.model(member)?, signature, &self.options)?;
         self.metrics.model_load_duration.observe_duration(started.elapsed());
@@ -91,7 +91,7 @@ impl NetworkSource for OrtSource {
 pub(crate) struct NetworkKey([u8; 32]);
 
 impl NetworkKey {
-    pub(crate) fn new(member: &Member, signature: &Signature) -> Self {
+    pub(crate) fn new(member: &Member, signature: &IoContract) -> Self {
         let signature = serde_json::to_vec(signature).expect("a plain struct becomes JSON");
         let digest = hash(&[member.sha256.as_bytes(), b"\n", &signature]);
         let mut key = [0; 32];
@@ -126,7 +126,7 @@ impl Networks {
         &mut self,
         key: NetworkKey,
         member: &Member,
-        signature: &Signature,
+        signature: &IoContract,
     ) -> Result<&mut dyn Network, Failure> {
         if !self.open.contains(&key) {
             let network = self.source.open(member, signature)?;
@@ -171,10 +171,10 @@ mod tests {
     /// Networks that say how large they are; counts how often one was opened.
     struct Sized(AtomicU32);
 
-    struct Nothing(Signature);
+    struct Nothing(IoContract);
 
     impl Network for Nothing {
-        fn signature(&self) -> &Signature {
+        fn signature(&self) -> &IoContract {
             &self.0
         }
 
@@ -184,7 +184,7 @@ mod tests {
     }
 
     impl NetworkSource for Sized {
-        fn open(&self, _: &Member, signature: &Signature) -> Result<Box<dyn Network>, Failure> {
+        fn open(&self, _: &Member, signature: &IoContract) -> Result<Box<dyn Network>, Failure> {
             self.0.fetch_add(1, Ordering::Relaxed);
             Ok(Box::new(Nothing(signature.clone())))
         }

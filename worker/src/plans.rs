@@ -21,12 +21,12 @@ struct PlanKey {
     members: Option<Vec<u32>>,
 }
 
-type Slot = Arc<OnceCell<Arc<PlanContext>>>;
+type PlanSlot = Arc<OnceCell<Arc<PlanContext>>>;
 
 /// Plans by their hash.
 #[derive(Debug)]
 pub(crate) struct Plans {
-    read: Mutex<LruCache<PlanKey, Slot>>,
+    read: Mutex<LruCache<PlanKey, PlanSlot>>,
 }
 
 impl Default for Plans {
@@ -51,7 +51,7 @@ impl Plans {
         };
         let slot = {
             let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(read.get_or_insert(key, Slot::default))
+            Arc::clone(read.get_or_insert(key, PlanSlot::default))
         };
         let read = async || {
             let bytes = store.get(&key::plan(&message.run.job, &message.plan)).await?;

@@ -7,8 +7,8 @@ use marquetry_ensemble::{Importance, Labelling, OutputActivation, ScoreSpace, Vi
 use marquetry_failure::FailureClass;
 use marquetry_geometry::{Edges, Padding, Size, WindowSpec};
 use marquetry_job::{
-    Element, Event, Fit, Group, ImageTasks, Inference, Input, Layout, Member, Merge, OutputForm, PLAN_FORMAT,
-    Plan, PlannedImage, ResultMessage, RunId, Scaling, Signature, TaskKind, TaskMessage, TileDtype,
+    Element, Event, Fit, Group, ImageTasks, Inference, Input, IoContract, Layout, Member, Merge, OutputForm,
+    PLAN_FORMAT, Plan, PlannedImage, ResultMessage, RunId, Scaling, TaskKind, TaskMessage, TileDtype,
     TileIndex, key, message, tile,
 };
 use marquetry_model::{ModelError, Network};
@@ -38,13 +38,13 @@ enum Oracle {
 }
 
 struct Echo {
-    signature: Signature,
+    signature: IoContract,
     kind: Oracle,
     output: Vec<f32>,
 }
 
 impl Network for Echo {
-    fn signature(&self) -> &Signature {
+    fn signature(&self) -> &IoContract {
         &self.signature
     }
 
@@ -70,7 +70,7 @@ fn asking(kind: Oracle) -> Arc<dyn ScorerSource> {
 }
 
 impl NetworkSource for Oracle {
-    fn open(&self, _: &Member, signature: &Signature) -> Result<Box<dyn Network>, Failure> {
+    fn open(&self, _: &Member, signature: &IoContract) -> Result<Box<dyn Network>, Failure> {
         Ok(Box::new(Echo { signature: signature.clone(), kind: *self, output: Vec::new() }))
     }
 
@@ -94,7 +94,7 @@ fn write_image(path: &Path) {
 }
 
 fn member(name: &str, outer: Size, views: &[View], weight: f32, batch: u32) -> Member {
-    let signature = |size: Size| Signature {
+    let signature = |size: Size| IoContract {
         input: "image".into(),
         layout: Layout::Nchw,
         channels: BANDS as u32,

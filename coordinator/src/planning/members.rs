@@ -4,9 +4,9 @@ use crate::planning::parallel_map::parallel_map;
 use crate::planning::paths::{Match, PathError, expand};
 use marquetry_ensemble::{Importance, Labelling, OutputActivation, ScoreTransform, View, ViewError};
 use marquetry_geometry::{Grid, GridError, Padding, Size, WindowSpec};
-use marquetry_job::{Fit, Group, Input, Member, Scaling, Signature, hash};
+use marquetry_job::{Fit, Group, Input, IoContract, Member, Scaling, hash};
 use marquetry_model::{
-    InspectOptions, ModelError, ModelFacts, Runtime, Wanted, inspect, read_model, resolve,
+    InspectOptions, IoRequest, ModelError, ModelFacts, Runtime, inspect, read_model, resolve,
 };
 use marquetry_spec::{InputLayout, JobSpec, MemberSpec, Normalise, TilesPer, WindowMode, tags_from_name};
 use marquetry_transport::{FileError, FileStat, Files};
@@ -262,8 +262,8 @@ impl Candidate<'_> {
         }
     }
 
-    fn wanted(&self, size: Size) -> Wanted {
-        Wanted {
+    fn wanted(&self, size: Size) -> IoRequest {
+        IoRequest {
             head: self.member.output.head.clone(),
             layout: self.layout(),
             channels: self.member.input.bands.as_ref().map(|b| b.len() as u32),
@@ -274,7 +274,7 @@ impl Candidate<'_> {
 
     /// The member's windows. What a model with a smaller, central output does not say is margin, as if the job had said
     /// so: overlaps are of the part that is kept, and a stride in pixels is what it is.
-    fn window(&self, signature: &Signature) -> Result<WindowSpec, MembersError> {
+    fn window(&self, signature: &IoContract) -> Result<WindowSpec, MembersError> {
         let mut window = self.member.window;
         if self.member.output.fit == Fit::Resize || signature.output_size == signature.size {
             return Ok(window.layout());
@@ -300,7 +300,7 @@ impl Candidate<'_> {
 
     fn check(
         &self,
-        signatures: &[Signature],
+        signatures: &[IoContract],
         window: &WindowSpec,
         views: &[View],
     ) -> Result<(), MembersError> {

@@ -14,7 +14,7 @@ pub struct NonFinite;
 
 /// What is done to each pixel's channels to make them classes in the wanted space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
+enum ActivationOp {
     Keep,
     Softmax,
     Sigmoid,
@@ -28,7 +28,7 @@ enum Step {
 /// `[0, z]`, its probability `p` becomes `[1 − p, p]`; softmax and argmax then say what sigmoid and ½ would.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScoreTransform {
-    step: Step,
+    step: ActivationOp,
     to: ScoreSpace,
     binary: bool,
     classes: usize,
@@ -53,16 +53,16 @@ impl ScoreTransform {
         let step = match (applied, to) {
             (OutputActivation::None, ScoreSpace::Logits)
             | (OutputActivation::Softmax | OutputActivation::Sigmoid, ScoreSpace::Probabilities) => {
-                Step::Keep
+                ActivationOp::Keep
             }
             (OutputActivation::None, ScoreSpace::Probabilities)
                 if binary || labelling == Labelling::Multilabel =>
             {
-                Step::Sigmoid
+                ActivationOp::Sigmoid
             }
-            (OutputActivation::None, ScoreSpace::Probabilities) => Step::Softmax,
-            (OutputActivation::Softmax, ScoreSpace::Logits) => Step::Ln,
-            (OutputActivation::Sigmoid, ScoreSpace::Logits) => Step::Logit,
+            (OutputActivation::None, ScoreSpace::Probabilities) => ActivationOp::Softmax,
+            (OutputActivation::Softmax, ScoreSpace::Logits) => ActivationOp::Ln,
+            (OutputActivation::Sigmoid, ScoreSpace::Logits) => ActivationOp::Logit,
         };
         let first = u16::from(binary);
         Some(Self { step, to, binary, classes, order: (first..classes as u16).collect() })
@@ -71,12 +71,12 @@ impl ScoreTransform {
     /// The transform of merged scores of all classes from one space to another.
     pub fn between(from: ScoreSpace, to: ScoreSpace, labelling: Labelling, classes: usize) -> Self {
         let step = match (from, to, labelling) {
-            (ScoreSpace::Logits, ScoreSpace::Probabilities, Labelling::Multiclass) => Step::Softmax,
-            (ScoreSpace::Logits, ScoreSpace::Probabilities, Labelling::Multilabel) => Step::Sigmoid,
-            (ScoreSpace::Probabilities, ScoreSpace::Logits, Labelling::Multiclass) => Step::Ln,
-            (ScoreSpace::Probabilities, ScoreSpace::Logits, Labelling::Multilabel) => Step::Logit,
+            (ScoreSpace::Logits, ScoreSpace::Probabilities, Labelling::Multiclass) => ActivationOp::Softmax,
+            (ScoreSpace::Logits, ScoreSpace::Probabilities, Labelling::Multilabel) => ActivationOp::Sigmoid,
+            (ScoreSpace::Probabilities, ScoreSpace::Logits, Labelling::Multiclass) => ActivationOp::Ln,
+            (ScoreSpace::Probabilities, ScoreSpace::Logits, Labelling::Multilabel) => ActivationOp::Logit,
             (ScoreSpace::Logits, ScoreSpace::Logits, _)
-            | (ScoreSpace::Probabilities, ScoreSpace::Probabilities, _) => Step::Keep,
+            | (ScoreSpace::Probabilities, ScoreSpace::Probabilities, _) => ActivationOp::Keep,
         };
         Self { step, to, binary: false, classes, order: (0..classes as u16).collect() }
     }
@@ -93,7 +93,7 @@ impl ScoreTransform {
 
     /// Whether scores that are already classes pass unchanged.
     pub fn is_identity(&self) -> bool {
-        self.step == Step::Keep && !self.binary
+        self.step == ActivationOp::Keep && !self.binary
     }
 
     /// Number of classes that come out.
@@ -114,7 +114,7 @@ impl ScoreTransform {
         out: &mut [f32],
     ) -> Result<(), NonFinite> {
         let n = out.len() / self.classes;
-        if self.step == Step::Softmax && !self.binary {
+        if self.step == ActivationOp::Softmax && !self.binary {
             let from = Planes { values: planes, plane_len, offset, order: &self.order };
             return softmax(Some(&from), out, n);
         }
@@ -134,7 +134,7 @@ impl ScoreTransform {
     }
 
     fn finish(&self, rows: &mut [f32], n: usize, first: usize) -> Result<(), NonFinite> {
-        if self.step == Step::Softmax && !self.binary {
+        if self.step == ActivationOp::Softmax && !self.binary {
             return softmax(None, rows, n);
         }
         // No early exit: a whole row is checked faster than a branch per pixel is taken.
@@ -143,11 +143,11 @@ impl ScoreTransform {
         }
         let given = &mut rows[first * n..];
         match self.step {
-            Step::Keep => {}
-            Step::Softmax => softmax(None, given, n)?,
-            Step::Sigmoid => given.iter_mut().for_each(|x| *x = sigmoid(*x)),
-            Step::Ln => given.iter_mut().for_each(|x| *x = x.max(CLAMP).ln()),
-            Step::Logit => given.iter_mut().for_each(|x| {
+            ActivationOp::Keep => {}
+            ActivationOp::Softmax => softmax(None, given, n)?,
+            ActivationOp::Sigmoid => given.iter_mut().for_each(|x| *x = sigmoid(*x)),
+            ActivationOp::Ln => given.iter_mut().for_each(|x| *x = x.max(CLAMP).ln()),
+            ActivationOp::Logit => given.iter_mut().for_each(|x| {
                 let p = x.clamp(CLAMP, 1.0 - CLAMP);
                 *x = (p / (1.0 - p)).ln();
             }),

@@ -2,7 +2,7 @@
 //!
 //! How members are merged, decisions and outputs are not part of it: with other ones the same tiles are used again.
 
-use crate::{PlannedImage, Signature, TileDtype, hash};
+use crate::{IoContract, PlannedImage, TileDtype, hash};
 use marquetry_ensemble::{Importance, Labelling, OutputActivation, ScoreSpace, View, ViewMerge};
 use marquetry_geometry::{Grid, GridError, Padding, Size, WindowSpec};
 use serde::{Deserialize, Serialize};
@@ -85,7 +85,7 @@ pub struct Member {
     /// What to do when it says fewer pixels than it sees.
     pub fit: Fit,
     /// What goes in and out, for each size in which views are shown; the first is the window as it is.
-    pub signatures: Vec<Signature>,
+    pub signatures: Vec<IoContract>,
 }
 
 /// What the model's output is when it is smaller than its input.

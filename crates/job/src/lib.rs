@@ -4,23 +4,23 @@
 
 mod image;
 mod inference;
+mod io_contract;
 pub mod key;
 mod ledger;
 pub mod message;
 mod plan;
-mod signature;
 mod statistics;
 mod task;
 pub mod tile;
 
 pub use image::PlannedImage;
 pub use inference::{Fit, Group, Inference, Input, Member, PLAN_FORMAT, Scaling};
+pub use io_contract::{Element, IoContract, Layout, OutputForm};
 pub use ledger::{Action, Failed, Ledger, Loss, Progress, TaskPlace};
 pub use message::{
     AggregateMessage, DeadLetter, Event, MessageError, ResultMessage, RunId, StageSeconds, TaskMessage,
 };
 pub use plan::{Cost, Merge, Plan, StoredPlanError, hash};
-pub use signature::{Element, Layout, OutputForm, Signature};
 pub use statistics::{BandStatistics, ImageStatistics, StatisticsError};
 pub use task::{ImageTasks, TaskId, TaskKind};
 pub use tile::{TileDtype, TileError, TileHeader, TileIndex};

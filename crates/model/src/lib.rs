@@ -10,6 +10,7 @@ mod arena;
 mod error;
 mod facts;
 mod inspect;
+mod io_request;
 mod network;
 mod pack;
 mod probe;
@@ -18,7 +19,6 @@ mod report;
 mod runtime;
 mod search;
 mod session;
-mod signature;
 #[cfg(any(test, feature = "toy"))]
 pub mod toy;
 
@@ -28,9 +28,9 @@ pub use facts::{
     ScoreFacts, TensorFacts,
 };
 pub use inspect::{InspectOptions, inspect, read_model};
-pub use marquetry_job::Signature;
+pub use io_request::{IoRequest, ResolvedIo, resolve};
+pub use marquetry_job::IoContract;
 pub use network::{Network, OrtNetwork};
 pub use runtime::Runtime;
 pub use search::{RuntimeError, RuntimeSearch};
 pub use session::{Device, SessionOptions};
-pub use signature::{Resolved, Wanted, resolve};

@@ -4,7 +4,7 @@ use crate::facts::Element;
 use crate::pack::{FromPixel, pack, unpack};
 use crate::probe::input_dims;
 use crate::session::{self, Device, SessionOptions};
-use crate::{ModelError, Runtime, Signature};
+use crate::{IoContract, ModelError, Runtime};
 use half::f16;
 use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions, Session};
 use ort::value::{DynValue, PrimitiveTensorElementType, TensorRef};
@@ -12,7 +12,7 @@ use ort::value::{DynValue, PrimitiveTensorElementType, TensorRef};
 /// A model that is ready to run.
 pub trait Network: Send {
     /// Its contract.
-    fn signature(&self) -> &Signature;
+    fn signature(&self) -> &IoContract;
 
     /// Runs one batch. `input` is `[batch, channels, H, W]`, planar; the answer is `[batch, classes, h, w]`, planar, and
     /// lives until the next run.
@@ -21,9 +21,6 @@ pub trait Network: Send {
     /// When `input` has another length than the signature says, the output comes with other dimensions, memory runs
     /// out, or the model fails.
     fn run(&mut self, input: &[f32]) -> Result<&[f32], ModelError>;
-
-    /// Gives back the memory of the last answer. Worth it where many networks take turns; the next run needs nothing.
-    fn release(&mut self) {}
 }
 
 /// A model run by ONNX Runtime, on one thread of the caller at a time.
@@ -31,7 +28,7 @@ pub trait Network: Send {
 /// A model of planar `f32` is run without a copy on either side; any other layout or type goes through a buffer.
 pub struct OrtNetwork {
     session: Session,
-    signature: Signature,
+    signature: IoContract,
     device: Device,
     /// Asks for the one output, so that other heads are not even computed.
     options: RunOptions<HasSelectedOutputs>,
@@ -57,7 +54,7 @@ impl OrtNetwork {
     pub fn open(
         runtime: &Runtime,
         bytes: &[u8],
-        signature: &Signature,
+        signature: &IoContract,
         options: &SessionOptions,
     ) -> Result<Self, ModelError> {
         let packed = match &signature.element_in {
@@ -104,7 +101,7 @@ impl OrtNetwork {
 fn call<T>(
     session: &mut Session,
     options: &RunOptions<HasSelectedOutputs>,
-    signature: &Signature,
+    signature: &IoContract,
     packed: &[T],
 ) -> ort::Result<DynValue>
 where
@@ -117,13 +114,8 @@ where
 }
 
 impl Network for OrtNetwork {
-    fn signature(&self) -> &Signature {
+    fn signature(&self) -> &IoContract {
         &self.signature
-    }
-
-    fn release(&mut self) {
-        self.output = None;
-        self.planes = Vec::new();
     }
 
     fn run(&mut self, input: &[f32]) -> Result<&[f32], ModelError> {
@@ -160,7 +152,7 @@ impl Network for OrtNetwork {
 }
 
 /// Whether the session has the input and the output that the signature names.
-fn check(session: &Session, signature: &Signature) -> Result<(), ModelError> {
+fn check(session: &Session, signature: &IoContract) -> Result<(), ModelError> {
     let heads: Vec<String> = session.outputs().iter().map(|outlet| outlet.name().to_owned()).collect();
     if !heads.contains(&signature.head) {
         return Err(ModelError::UnknownHead { head: signature.head.clone(), heads });
@@ -176,7 +168,7 @@ fn check(session: &Session, signature: &Signature) -> Result<(), ModelError> {
     Ok(())
 }
 
-fn check_dims(output: &DynValue, signature: &Signature) -> Result<(), ModelError> {
+fn check_dims(output: &DynValue, signature: &IoContract) -> Result<(), ModelError> {
     let expected = signature.form.dims(signature.batch, signature.classes, signature.output_size);
     let found =
         output.dtype().tensor_shape().map(|shape| shape.iter().map(|&dim| dim as u64).collect::<Vec<_>>());

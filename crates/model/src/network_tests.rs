@@ -1,6 +1,6 @@
 use super::*;
 use crate::toy::{Toy, Weights};
-use crate::{Activation, InspectOptions, Layout, OutputForm, Wanted, inspect, resolve};
+use crate::{Activation, InspectOptions, IoRequest, Layout, OutputForm, inspect, resolve};
 use marquetry_geometry::Size;
 
 const SIZE: Size = Size::new(20, 28);
@@ -9,7 +9,7 @@ fn open(toy: &Toy, batch: u32) -> OrtNetwork {
     let (runtime, bytes) = (crate::runtime::for_tests(), toy.bytes());
     let facts =
         inspect(&runtime, &bytes, &InspectOptions { size: Some(SIZE), ..Default::default() }).unwrap();
-    let wanted = Wanted { head: None, layout: None, channels: None, size: SIZE, batch };
+    let wanted = IoRequest { head: None, layout: None, channels: None, size: SIZE, batch };
     let signature = resolve(&facts, &wanted).unwrap().signature;
     OrtNetwork::open(&runtime, &bytes, &signature, &SessionOptions::default()).unwrap()
 }

@@ -48,7 +48,7 @@ pub enum RuntimeError {
 }
 
 /// One place that was looked at: its description, and the libraries there or what was found instead.
-pub(crate) struct Place {
+pub(crate) struct SearchLocation {
     pub(crate) what: String,
     pub(crate) found: Result<Vec<PathBuf>, String>,
 }
@@ -69,8 +69,8 @@ impl RuntimeSearch {
     }
 
     /// All places in order. Python is only asked when the iterator gets there, since that takes tens of milliseconds.
-    pub(crate) fn places(&self) -> impl Iterator<Item = Place> + '_ {
-        let explicit = self.explicit.iter().map(|path| Place {
+    pub(crate) fn places(&self) -> impl Iterator<Item = SearchLocation> + '_ {
+        let explicit = self.explicit.iter().map(|path| SearchLocation {
             what: "named by ORT_DYLIB_PATH or an option".to_owned(),
             found: if path.is_file() {
                 Ok(vec![path.clone()])
@@ -78,11 +78,11 @@ impl RuntimeSearch {
                 Err(format!("{}: no such file", path.display()))
             },
         });
-        let others = self.beside.iter().map(|dir| Place {
+        let others = self.beside.iter().map(|dir| SearchLocation {
             what: format!("beside the program: {}", dir.display()),
             found: libraries_in(dir),
         });
-        let pythons = self.pythons.iter().map(|python| Place {
+        let pythons = self.pythons.iter().map(|python| SearchLocation {
             what: format!("package of {}", python.display()),
             found: package_folder(python).and_then(|dir| libraries_in(&dir)),
         });

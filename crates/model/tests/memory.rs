@@ -4,7 +4,7 @@
 use marquetry_geometry::Size;
 use marquetry_model::toy::{Toy, Weights};
 use marquetry_model::{
-    InspectOptions, Network, OrtNetwork, Runtime, RuntimeSearch, SessionOptions, Wanted, inspect, resolve,
+    InspectOptions, IoRequest, Network, OrtNetwork, Runtime, RuntimeSearch, SessionOptions, inspect, resolve,
 };
 
 /// Memory in use by this process, MB.
@@ -22,7 +22,7 @@ fn six_sessions_take_little_more_memory_than_one() {
     let plain = Toy { classes: 64, weights: Weights::Seeded(1), kernel: 3, ..Toy::default() };
     let options = InspectOptions { size: Some(Size::square(32)), ..InspectOptions::default() };
     let facts = inspect(&runtime, &plain.bytes(), &options).unwrap();
-    let wanted = Wanted { head: None, layout: None, channels: None, size, batch: 1 };
+    let wanted = IoRequest { head: None, layout: None, channels: None, size, batch: 1 };
     let mut signature = resolve(&facts, &wanted).unwrap().signature;
     // 64 MiB of scores are made and averaged away in each run, so what a session keeps is its arena alone.
     signature.output_size = Size::square(1);

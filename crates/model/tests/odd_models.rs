@@ -2,8 +2,8 @@
 
 use marquetry_geometry::Size;
 use marquetry_model::{
-    Activation, Batch, Fit, InspectOptions, ModelFacts, OutputForm, Relation, Runtime, RuntimeSearch, Wanted,
-    inspect, read_model, resolve,
+    Activation, Batch, Fit, InspectOptions, IoRequest, ModelFacts, OutputForm, Relation, Runtime,
+    RuntimeSearch, inspect, read_model, resolve,
 };
 use std::path::PathBuf;
 
@@ -64,7 +64,7 @@ fn segmentation_models_are_read_rightly() {
             let found = (scores.size, scores.form, scores.classes, scores.activation);
             assert_eq!(found, (Size::square(out), form, classes, activation), "{name}");
         }
-        let wanted = Wanted {
+        let wanted = IoRequest {
             head: Option::None,
             layout: Option::None,
             channels: Some(3),

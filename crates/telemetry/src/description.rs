@@ -10,7 +10,7 @@ pub struct Description {
     /// What it counts, as sentences.
     pub help: &'static str,
     /// How its values behave.
-    pub kind: Kind,
+    pub kind: MetricKind,
     /// What tells its series apart.
     pub labels: &'static [LabelDescription],
     /// Upper bounds of a histogram's buckets, ascending, in its unit; empty for other kinds.
@@ -19,7 +19,7 @@ pub struct Description {
 
 /// How a metric's values behave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum MetricKind {
     /// Only grows while the process lives.
     Counter,
     /// Goes up and down.
@@ -28,7 +28,7 @@ pub enum Kind {
     Histogram,
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for MetricKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Counter => "counter",

@@ -1,6 +1,6 @@
 //! The kinds of metrics, and how they come to be registered.
 
-use crate::description::{Description, Kind, LabelDescription, Values};
+use crate::description::{Description, LabelDescription, MetricKind, Values};
 use crate::labels::{Device, Labels};
 use prometheus::core::Collector;
 use prometheus::{GaugeVec, HistogramOpts, IntCounter, Opts, Registry};
@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A metric with all of its series, made from its description.
 pub(crate) trait Family: Sized {
-    const KIND: Kind;
+    const KIND: MetricKind;
     const LABELS: &'static [LabelDescription];
 
     fn registered(description: &Description, registry: &Registry) -> Self;
@@ -17,14 +17,14 @@ pub(crate) trait Family: Sized {
 
 /// One series of a metric.
 pub(crate) trait Series: Sized {
-    const KIND: Kind;
+    const KIND: MetricKind;
 
     fn registered(description: &Description, labels: &[(&str, &str)], registry: &Registry) -> Self;
 }
 
 /// A metric without labels is its only series.
 impl<S: Series> Family for S {
-    const KIND: Kind = S::KIND;
+    const KIND: MetricKind = S::KIND;
     const LABELS: &'static [LabelDescription] = &[];
 
     fn registered(description: &Description, registry: &Registry) -> Self {
@@ -62,7 +62,7 @@ impl Counter {
 }
 
 impl Series for Counter {
-    const KIND: Kind = Kind::Counter;
+    const KIND: MetricKind = MetricKind::Counter;
 
     fn registered(description: &Description, labels: &[(&str, &str)], registry: &Registry) -> Self {
         Self(register(IntCounter::with_opts(options(description, labels)), registry))
@@ -81,7 +81,7 @@ impl SecondsCounter {
 }
 
 impl Series for SecondsCounter {
-    const KIND: Kind = Kind::Counter;
+    const KIND: MetricKind = MetricKind::Counter;
 
     fn registered(description: &Description, labels: &[(&str, &str)], registry: &Registry) -> Self {
         Self(register(prometheus::Counter::with_opts(options(description, labels)), registry))
@@ -105,7 +105,7 @@ impl Gauge {
 }
 
 impl Series for Gauge {
-    const KIND: Kind = Kind::Gauge;
+    const KIND: MetricKind = MetricKind::Gauge;
 
     fn registered(description: &Description, labels: &[(&str, &str)], registry: &Registry) -> Self {
         Self(register(prometheus::Gauge::with_opts(options(description, labels)), registry))
@@ -129,7 +129,7 @@ impl Histogram {
 }
 
 impl Series for Histogram {
-    const KIND: Kind = Kind::Histogram;
+    const KIND: MetricKind = MetricKind::Histogram;
 
     fn registered(description: &Description, labels: &[(&str, &str)], registry: &Registry) -> Self {
         let options = HistogramOpts {
@@ -156,7 +156,7 @@ impl<L: Labels, S> By<L, S> {
 }
 
 impl<L: Labels, S: Series> Family for By<L, S> {
-    const KIND: Kind = S::KIND;
+    const KIND: MetricKind = S::KIND;
     const LABELS: &'static [LabelDescription] = L::DESCRIPTIONS;
 
     fn registered(description: &Description, registry: &Registry) -> Self {
@@ -199,7 +199,7 @@ impl PerDevice {
 }
 
 impl Family for PerDevice {
-    const KIND: Kind = Kind::Gauge;
+    const KIND: MetricKind = MetricKind::Gauge;
     const LABELS: &'static [LabelDescription] = Device::DESCRIPTIONS;
 
     fn registered(description: &Description, registry: &Registry) -> Self {
@@ -213,7 +213,7 @@ impl Family for PerDevice {
 pub struct BuildInfo(());
 
 impl Family for BuildInfo {
-    const KIND: Kind = Kind::Gauge;
+    const KIND: MetricKind = MetricKind::Gauge;
     const LABELS: &'static [LabelDescription] = &[LabelDescription {
         name: "version",
         values: Values::Found { meaning: "The version of the program, such as 1.2.3.", most: 1 },

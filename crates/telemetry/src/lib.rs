@@ -26,7 +26,7 @@ mod server;
 #[cfg(test)]
 mod tests;
 
-pub use description::{Description, Kind, LabelDescription, Values};
+pub use description::{Description, LabelDescription, MetricKind, Values};
 pub use family::{BuildInfo, By, Counter, Gauge, Histogram, PerDevice, SecondsCounter};
 pub use health::Health;
 pub use labels::{

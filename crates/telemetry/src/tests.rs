@@ -1,6 +1,6 @@
 //! The names, and what a scrape reads.
 
-use crate::{ALL, Description, Kind, Metrics, Operation, RequestOutcome, Stage, TaskOutcome, Values};
+use crate::{ALL, Description, MetricKind, Metrics, Operation, RequestOutcome, Stage, TaskOutcome, Values};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
@@ -38,10 +38,14 @@ fn names_keep_the_conventions() {
         assert!(name.starts_with("marquetry_"), "{name}: one prefix for all");
         assert!(is_snake_case(name), "{name}: lowercase words");
         assert!(UNITS.contains(&metric.unit()), "{name}: ends in no unit");
-        assert_eq!(name.ends_with("_total"), metric.kind == Kind::Counter, "{name}: _total is for counters");
+        assert_eq!(
+            name.ends_with("_total"),
+            metric.kind == MetricKind::Counter,
+            "{name}: _total is for counters"
+        );
         assert_eq!(
             metric.buckets.is_empty(),
-            metric.kind != Kind::Histogram,
+            metric.kind != MetricKind::Histogram,
             "{name}: buckets are for histograms"
         );
         assert!(metric.buckets.is_sorted_by(|a, b| a < b), "{name}: buckets ascend");
@@ -126,7 +130,7 @@ fn a_fresh_registry_shows_all_series() {
         let (kind, samples) = &families[metric.name];
         assert_eq!(*kind, metric.kind.to_string(), "{}", metric.name);
         // Each bucket, the last one without bound, sum and count.
-        let per_series = if metric.kind == Kind::Histogram { metric.buckets.len() + 3 } else { 1 };
+        let per_series = if metric.kind == MetricKind::Histogram { metric.buckets.len() + 3 } else { 1 };
         assert_eq!(samples.len(), metric.series_most() * per_series, "{}", metric.name);
         for (_, labels, value) in samples {
             let names: BTreeSet<_> = labels.keys().copied().filter(|name| *name != "le").collect();

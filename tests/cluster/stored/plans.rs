@@ -4,8 +4,8 @@ use crate::Form;
 use marquetry_ensemble::{Importance, Labelling, OutputActivation, ScoreSpace, View, ViewMerge};
 use marquetry_geometry::{D4, Edges, Padding, Size, WindowSpec};
 use marquetry_job::{
-    Element, Fit, Group, Inference, Input, Layout, Member, Merge, OutputForm, PLAN_FORMAT, Plan,
-    PlannedImage, Scaling, Signature, TileDtype,
+    Element, Fit, Group, Inference, Input, IoContract, Layout, Member, Merge, OutputForm, PLAN_FORMAT, Plan,
+    PlannedImage, Scaling, TileDtype,
 };
 use std::collections::BTreeMap;
 
@@ -98,7 +98,7 @@ fn member(name: &str, weight: f32) -> Member {
         },
         applied: OutputActivation::Sigmoid,
         fit: Fit::Resize,
-        signatures: vec![Signature {
+        signatures: vec![IoContract {
             input: "x".into(),
             layout: Layout::Nchw,
             channels: 3,

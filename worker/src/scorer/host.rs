@@ -7,7 +7,7 @@ use crate::network::{NetworkSource, Networks};
 use crate::prepare::Prepared;
 use marquetry_ensemble::{ModelOutput, View, WindowScores, resize_planes};
 use marquetry_geometry::{D4, Rect, Size, WindowSpec};
-use marquetry_job::{Fit, Group, Member, Signature, StageSeconds};
+use marquetry_job::{Fit, Group, IoContract, Member, StageSeconds};
 use marquetry_telemetry::Metrics;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -78,7 +78,7 @@ struct MemberRun<'a> {
     at: usize,
     member: &'a Member,
     context: &'a MemberContext,
-    signature: &'a Signature,
+    signature: &'a IoContract,
     size: &'a SizeContext,
 }
 
@@ -254,7 +254,7 @@ fn merge(
 /// A view's planes at the window's own resolution, their size, and the part that is kept.
 fn invert_view<'a>(
     planes: &'a [f32],
-    signature: &Signature,
+    signature: &IoContract,
     fit: Fit,
     window: &WindowSpec,
     d4: D4,

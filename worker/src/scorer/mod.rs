@@ -14,7 +14,7 @@
 //!
 //! **What is chosen at run time, and what in the plan.** How many windows come in one request is for the scorer to say
 //! ([`ScorerSource::windows_together`]): windows are added one by one and in the same order, so no bit hangs on it. The
-//! *shape* in which a network runs is in the plan (`Signature::batch`), because kernels are chosen by shape, and with
+//! *shape* in which a network runs is in the plan (`IoContract::batch`), because kernels are chosen by shape, and with
 //! them the last bits of what a model says; the host scorer keeps to it, and fills up what is short. Which members come
 //! together (`passes` in `context.rs`) follows from the plan too, since their scores are summed before they meet the
 //! canvas. A scorer that batches otherwise than the plan says must know that its device gives the same bits for any

@@ -1,6 +1,6 @@
 //! Decoded chunks, shared by threads and bounded in bytes.
 
-use super::error::Fault;
+use super::error::ReadFault;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -47,9 +47,9 @@ impl Chunks {
         &self,
         key: u64,
         bytes: u64,
-        decode: impl FnOnce() -> Result<Vec<u8>, Fault>,
+        decode: impl FnOnce() -> Result<Vec<u8>, ReadFault>,
         read: impl FnOnce(&[u8]) -> R,
-    ) -> Result<R, Fault> {
+    ) -> Result<R, ReadFault> {
         let data = if let Some(data) = self.acquire(key, bytes) {
             data
         } else {
@@ -92,7 +92,7 @@ impl Chunks {
         }
     }
 
-    fn fill(&self, key: u64, decoded: Result<Vec<u8>, Fault>) -> Result<Arc<Vec<u8>>, Fault> {
+    fn fill(&self, key: u64, decoded: Result<Vec<u8>, ReadFault>) -> Result<Arc<Vec<u8>>, ReadFault> {
         let mut state = self.lock();
         let result = decoded.map(Arc::new);
         match &result {
@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn a_panic_while_decoding_gives_the_room_back_and_others_decode() {
         let chunks = Arc::new(Chunks::new(10));
-        let panics = || -> Result<Vec<u8>, Fault> { panic!("a strange chunk") };
+        let panics = || -> Result<Vec<u8>, ReadFault> { panic!("a strange chunk") };
         let panicked = catch_unwind(AssertUnwindSafe(|| chunks.with(1, 10, panics, <[u8]>::len)));
         assert!(panicked.is_err());
         assert_eq!(chunks.lock().held_bytes, 0);

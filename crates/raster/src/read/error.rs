@@ -36,8 +36,8 @@ pub struct ReadError {
 }
 
 impl ReadError {
-    pub(crate) fn new(path: &Path, doing: &'static str, fault: Fault) -> Self {
-        let Fault { kind, class, found, advice, cause } = fault;
+    pub(crate) fn new(path: &Path, doing: &'static str, fault: ReadFault) -> Self {
+        let ReadFault { kind, class, found, advice, cause } = fault;
         Self { path: path.to_owned(), doing, kind, class, found, advice, cause }
     }
 
@@ -65,7 +65,7 @@ impl Classify for ReadError {
 
 /// A [`ReadError`] before it is known which file it speaks of.
 #[derive(Debug)]
-pub(crate) struct Fault {
+pub(crate) struct ReadFault {
     kind: ReadErrorKind,
     class: FailureClass,
     found: String,
@@ -73,7 +73,7 @@ pub(crate) struct Fault {
     cause: Option<Cause>,
 }
 
-impl Fault {
+impl ReadFault {
     fn new(kind: ReadErrorKind, class: FailureClass, found: String, advice: String) -> Self {
         Self { kind, class, found, advice, cause: None }
     }
@@ -141,8 +141,8 @@ impl Fault {
 }
 
 /// Runs a third party's decoder. One that panics on a damaged file makes it unreadable, no more than that.
-pub(super) fn guarded<T>(decode: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
+pub(super) fn guarded<T>(decode: impl FnOnce() -> Result<T, ReadFault>) -> Result<T, ReadFault> {
     // Nothing the closure touched is used after a panic: it is dropped together with the failed image or chunk.
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(decode))
-        .unwrap_or_else(|_| Err(Fault::unreadable("its content made the decoder fail")))
+        .unwrap_or_else(|_| Err(ReadFault::unreadable("its content made the decoder fail")))
 }

@@ -1,6 +1,6 @@
 //! Positioned reads of one file by any number of threads.
 
-use super::error::{Fault, guarded};
+use super::error::{ReadFault, guarded};
 use std::cell::OnceCell;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
@@ -50,13 +50,13 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    pub(crate) fn open(path: &Path) -> Result<Self, Fault> {
-        let file = File::open(path).map_err(Fault::io)?;
+    pub(crate) fn open(path: &Path) -> Result<Self, ReadFault> {
+        let file = File::open(path).map_err(ReadFault::io)?;
         Self::of(Box::new(file))
     }
 
-    pub(crate) fn of(bytes: Box<dyn ReadAt>) -> Result<Self, Fault> {
-        let length = bytes.length().map_err(Fault::io)?;
+    pub(crate) fn of(bytes: Box<dyn ReadAt>) -> Result<Self, ReadFault> {
+        let length = bytes.length().map_err(ReadFault::io)?;
         Ok(Self { bytes, length })
     }
 
@@ -71,32 +71,32 @@ impl Source {
     }
 
     /// Fills `out` from byte `at` on.
-    pub(crate) fn read_at(&self, at: u64, out: &mut [u8]) -> Result<(), Fault> {
+    pub(crate) fn read_at(&self, at: u64, out: &mut [u8]) -> Result<(), ReadFault> {
         self.check(at, out.len() as u64)?;
         let mut done = 0;
         while done < out.len() {
             match self.bytes.read_at(at + done as u64, &mut out[done..]) {
-                Ok(0) => return Err(Fault::unreadable("the file became shorter while it was read")),
+                Ok(0) => return Err(ReadFault::unreadable("the file became shorter while it was read")),
                 Ok(n) => done += n,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(Fault::io(error)),
+                Err(error) => return Err(ReadFault::io(error)),
             }
         }
         Ok(())
     }
 
     /// The `count` bytes from byte `at` on. No more is allocated than the file has.
-    pub(crate) fn bytes(&self, at: u64, count: u64) -> Result<Vec<u8>, Fault> {
+    pub(crate) fn bytes(&self, at: u64, count: u64) -> Result<Vec<u8>, ReadFault> {
         self.check(at, count)?;
         let mut out = vec![0; count as usize];
         self.read_at(at, &mut out)?;
         Ok(out)
     }
 
-    fn check(&self, at: u64, count: u64) -> Result<(), Fault> {
+    fn check(&self, at: u64, count: u64) -> Result<(), ReadFault> {
         match at.checked_add(count) {
             Some(end) if end <= self.length => Ok(()),
-            _ => Err(Fault::unreadable(format!(
+            _ => Err(ReadFault::unreadable(format!(
                 "the file ends too early: {count} bytes are wanted from byte {at} on, it has {}",
                 self.length
             ))),
@@ -106,13 +106,13 @@ impl Source {
     /// Runs a decoder that wants a stream. A fault of the disk stays one, whatever error the decoder makes of it.
     pub(crate) fn decode<T>(
         &self,
-        decode: impl FnOnce(BufReader<Stream<'_>>) -> Result<T, Fault>,
-    ) -> Result<T, Fault> {
+        decode: impl FnOnce(BufReader<Stream<'_>>) -> Result<T, ReadFault>,
+    ) -> Result<T, ReadFault> {
         let failed = OnceCell::new();
         let stream = Stream { source: self, at: 0, failed: &failed };
         let result = guarded(|| decode(BufReader::with_capacity(64 << 10, stream)));
         match failed.into_inner() {
-            Some(error) if result.is_err() => Err(Fault::io(error)),
+            Some(error) if result.is_err() => Err(ReadFault::io(error)),
             _ => result,
         }
     }

@@ -1,7 +1,7 @@
 //! What a file says of its image before any pixel is decoded.
 
 use super::colour::Colour;
-use super::error::Fault;
+use super::error::ReadFault;
 use super::samples::SampleType;
 use marquetry_geometry::{D4, Size};
 use serde::{Deserialize, Serialize};
@@ -112,12 +112,12 @@ impl Header {
     }
 
     /// Refuses images that have no pixel or too many.
-    pub(super) fn check(self, limits: &Limits) -> Result<Self, Fault> {
+    pub(super) fn check(self, limits: &Limits) -> Result<Self, ReadFault> {
         if self.size.is_empty() {
-            return Err(Fault::unreadable(format!("it has no pixels, its size is {}", self.size)));
+            return Err(ReadFault::unreadable(format!("it has no pixels, its size is {}", self.size)));
         }
         if self.size.area() > limits.pixels_max {
-            return Err(Fault::too_large(
+            return Err(ReadFault::too_large(
                 format!("it has {} pixels, {} are allowed", self.size, limits.pixels_max),
                 "raise the limit on pixels if the image is to be trusted",
             ));
@@ -126,7 +126,7 @@ impl Header {
     }
 
     /// Refuses images that must be held whole and are too large for that.
-    pub(super) fn check_fits(self, limits: &Limits) -> Result<Self, Fault> {
+    pub(super) fn check_fits(self, limits: &Limits) -> Result<Self, ReadFault> {
         if self.fits(limits) {
             return Ok(self);
         }
@@ -136,7 +136,7 @@ impl Header {
             self.decoded_bytes(),
             limits.memory_bytes
         );
-        Err(Fault::too_large(
+        Err(ReadFault::too_large(
             found,
             "raise the memory limit or convert the image to a tiled TIFF, as with `gdal_translate -co TILED=YES -co \
              COMPRESS=DEFLATE in out.tif`",

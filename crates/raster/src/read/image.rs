@@ -1,6 +1,6 @@
 //! Opening images of any format, and reading windows of them as they are shown.
 
-use super::error::{Fault, ReadError};
+use super::error::{ReadError, ReadFault};
 use super::file::{ReadAt, Source};
 use super::header::{Format, Header, ImageInfo, Limits};
 use super::pixels::Pixels;
@@ -28,7 +28,7 @@ pub fn probe_from(bytes: Box<dyn ReadAt>, name: &Path, limits: &Limits) -> Resul
     header(Source::of(bytes), name, limits)
 }
 
-fn header(source: Result<Source, Fault>, name: &Path, limits: &Limits) -> Result<ImageInfo, ReadError> {
+fn header(source: Result<Source, ReadFault>, name: &Path, limits: &Limits) -> Result<ImageInfo, ReadError> {
     let header = source.and_then(|source| match detect(&source)? {
         Format::Png => png::header(&source, limits),
         Format::Jpeg => jpeg::header(&source, limits),
@@ -74,12 +74,12 @@ impl Image {
     }
 
     pub(super) fn load(
-        source: Result<Source, Fault>,
+        source: Result<Source, ReadFault>,
         name: &Path,
         limits: &Limits,
         samples: PngSamples,
     ) -> Result<Self, ReadError> {
-        let open = || -> Result<(Header, Content), Fault> {
+        let open = || -> Result<(Header, Content), ReadFault> {
             let source = source?;
             let format = detect(&source)?;
             if format == Format::Tiff {
@@ -121,7 +121,7 @@ impl Image {
             .map_err(|fault| ReadError::new(&self.path, "reading a window of the image", fault))
     }
 
-    fn window(&self, rect: Rect, out: &mut Pixels) -> Result<(), Fault> {
+    fn window(&self, rect: Rect, out: &mut Pixels) -> Result<(), ReadFault> {
         self.shown(rect, out)?;
         if !self.header.sample.is_float() {
             return Ok(());
@@ -133,7 +133,7 @@ impl Image {
     }
 
     /// Reads the window `rect` of the image as shown, whatever its values are.
-    pub(super) fn shown(&self, rect: Rect, out: &mut Pixels) -> Result<(), Fault> {
+    pub(super) fn shown(&self, rect: Rect, out: &mut Pixels) -> Result<(), ReadFault> {
         check_inside(rect, self.info.size)?;
         if rect.size.is_empty() {
             out.reshape(rect.size, self.info.bands);
@@ -161,7 +161,7 @@ impl Image {
         Rect::new(i64::from(top), i64::from(left), size)
     }
 
-    fn stored(&self, rect: Rect, out: &mut Pixels) -> Result<(), Fault> {
+    fn stored(&self, rect: Rect, out: &mut Pixels) -> Result<(), ReadFault> {
         match &self.content {
             Content::Whole(whole) => whole.read(&self.header, rect, out)?,
             Content::Tiff(tiff) => tiff.read(rect, out)?,
@@ -172,7 +172,7 @@ impl Image {
 }
 
 /// Refuses windows that reach out of an image of `size`.
-pub(super) fn check_inside(rect: Rect, size: Size) -> Result<(), Fault> {
+pub(super) fn check_inside(rect: Rect, size: Size) -> Result<(), ReadFault> {
     if Rect::whole(size).contains(rect) {
         return Ok(());
     }
@@ -180,26 +180,26 @@ pub(super) fn check_inside(rect: Rect, size: Size) -> Result<(), Fault> {
         "the window of {} px at ({}, {}) is not inside its {size} px",
         rect.size, rect.top, rect.left
     );
-    Err(Fault::unreadable(found).advise("plan the job again if the file has changed since"))
+    Err(ReadFault::unreadable(found).advise("plan the job again if the file has changed since"))
 }
 
 /// Band, row and column are those in the window.
-fn not_finite(rect: Rect, (band, row, col): (usize, usize, usize)) -> Fault {
+fn not_finite(rect: Rect, (band, row, col): (usize, usize, usize)) -> ReadFault {
     let found = format!(
         "its value in band {band}, row {}, column {} is NaN or infinite",
         rect.top + row as i64,
         rect.left + col as i64
     );
-    Fault::unreadable(found).advise(
+    ReadFault::unreadable(found).advise(
         "write a number in its place that the model knows for `no data`, as with `gdal_calc.py -A in.tif \
          --outfile=out.tif --calc='nan_to_num(A)'`, or leave the image out",
     )
 }
 
 /// The format, from the first bytes.
-pub(crate) fn detect(source: &Source) -> Result<Format, Fault> {
+pub(crate) fn detect(source: &Source) -> Result<Format, ReadFault> {
     if source.length() == 0 {
-        return Err(Fault::unreadable("the file is empty"));
+        return Err(ReadFault::unreadable("the file is empty"));
     }
     let head = source.bytes(0, source.length().min(12))?;
     match head.as_slice() {
@@ -208,7 +208,7 @@ pub(crate) fn detect(source: &Source) -> Result<Format, Fault> {
         [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => Ok(Format::Tiff),
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P'] => Ok(Format::WebP),
         [b'B', b'M', ..] => Ok(Format::Bmp),
-        other => Err(Fault::unsupported(format!(
+        other => Err(ReadFault::unsupported(format!(
             "it is no PNG, JPEG, WebP, BMP or TIFF, it begins with the bytes {other:02X?}"
         ))),
     }

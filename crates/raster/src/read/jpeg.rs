@@ -1,7 +1,7 @@
 //! JPEG, on its own and inside TIFF.
 
 use super::colour::Colour;
-use super::error::{Fault, guarded};
+use super::error::{ReadFault, guarded};
 use super::file::{Source, Stream};
 use super::header::{Format, Header, Limits, exif_orientation};
 use super::samples::SampleType;
@@ -13,13 +13,13 @@ use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 
 /// Reads the segments that come before the pixels; large ones that are of no use are skipped over.
-pub(super) fn header(source: &Source, limits: &Limits) -> Result<Header, Fault> {
+pub(super) fn header(source: &Source, limits: &Limits) -> Result<Header, ReadFault> {
     source.decode(|mut stream| {
         let found = Segments::read(&mut stream)?;
         let colours = match found.components {
             1 => 1,
             3 | 4 => 3,
-            other => return Err(Fault::unsupported(format!("it has {other} colour components"))),
+            other => return Err(ReadFault::unsupported(format!("it has {other} colour components"))),
         };
         let mut header = Header::plain(Format::Jpeg, found.size, SampleType::U8, colours, colours);
         header.orientation = found.orientation;
@@ -32,18 +32,21 @@ pub(super) fn header(source: &Source, limits: &Limits) -> Result<Header, Fault> 
 }
 
 /// Decodes the whole image.
-pub(super) fn load(source: &Source, limits: &Limits) -> Result<(Header, Whole), Fault> {
+pub(super) fn load(source: &Source, limits: &Limits) -> Result<(Header, Whole), ReadFault> {
     let header = header(source, limits)?;
     if source.length() > limits.memory_bytes.saturating_add(1 << 20) {
         let found = format!("its file of {} bytes is larger than its pixels may be", source.length());
-        return Err(Fault::too_large(found, "raise the memory limit or save the image without its metadata"));
+        return Err(ReadFault::too_large(
+            found,
+            "raise the memory limit or save the image without its metadata",
+        ));
     }
     let bytes = source.bytes(0, source.length())?;
     let found = Segments::read(&mut bytes.as_slice())?;
     if !is_complete(&bytes) {
-        return Err(Fault::unreadable("the file ends too early: its end marker is missing"));
+        return Err(ReadFault::unreadable("the file ends too early: its end marker is missing"));
     }
-    let wanted = if found.keeps_inks() { Wanted::AsCoded } else { Wanted::Rgb };
+    let wanted = if found.keeps_inks() { IoRequest::AsCoded } else { IoRequest::Rgb };
     let mut pixels = decode(&bytes, wanted, header.size, usize::from(header.per_pixel))?;
     if found.keeps_inks() && found.adobe_transform.is_some() {
         // Adobe's programs write inks the other way round.
@@ -56,7 +59,7 @@ pub(super) fn load(source: &Source, limits: &Limits) -> Result<(Header, Whole), 
 
 /// Which colours a decoded JPEG shall have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(super) enum IoRequest {
     /// Grey stays grey, everything else becomes RGB.
     Rgb,
     /// The components that were coded.
@@ -64,7 +67,12 @@ pub(super) enum Wanted {
 }
 
 /// Decodes a JPEG stream that must have `size` pixels of `components` samples.
-pub(super) fn decode(bytes: &[u8], wanted: Wanted, size: Size, components: usize) -> Result<Vec<u8>, Fault> {
+pub(super) fn decode(
+    bytes: &[u8],
+    wanted: IoRequest,
+    size: Size,
+    components: usize,
+) -> Result<Vec<u8>, ReadFault> {
     guarded(|| {
         let options = DecoderOptions::default()
             .set_strict_mode(false)
@@ -75,13 +83,13 @@ pub(super) fn decode(bytes: &[u8], wanted: Wanted, size: Size, components: usize
         let coded = decoder.input_colorspace().unwrap_or(ColorSpace::Unknown);
         let colours = match coded {
             ColorSpace::Luma => coded,
-            _ if wanted == Wanted::Rgb => ColorSpace::RGB,
+            _ if wanted == IoRequest::Rgb => ColorSpace::RGB,
             _ => coded,
         };
         let found = decoder.dimensions().map(|(width, height)| Size::new(height as u32, width as u32));
         if colours.num_components() != components || found != Some(size) {
             let found = found.unwrap_or(Size::new(0, 0));
-            return Err(Fault::unreadable(format!(
+            return Err(ReadFault::unreadable(format!(
                 "its JPEG data hold {found} pixels of {} samples, {size} of {components} were expected",
                 colours.num_components()
             )));
@@ -91,10 +99,10 @@ pub(super) fn decode(bytes: &[u8], wanted: Wanted, size: Size, components: usize
     })
 }
 
-fn fault(error: zune_jpeg::errors::DecodeErrors) -> Fault {
+fn fault(error: zune_jpeg::errors::DecodeErrors) -> ReadFault {
     match error {
-        zune_jpeg::errors::DecodeErrors::Unsupported(what) => Fault::unsupported(format!("{what:?}")),
-        other => Fault::unreadable(format!("{other:?}")).because(other),
+        zune_jpeg::errors::DecodeErrors::Unsupported(what) => ReadFault::unsupported(format!("{what:?}")),
+        other => ReadFault::unreadable(format!("{other:?}")).because(other),
     }
 }
 
@@ -113,7 +121,7 @@ impl Segments {
         self.components == 4 && self.adobe_transform != Some(2)
     }
 
-    fn read(stream: &mut impl Skip) -> Result<Self, Fault> {
+    fn read(stream: &mut impl Skip) -> Result<Self, ReadFault> {
         let mut frame = None;
         let (mut orientation, mut adobe_transform) = (D4::IDENTITY, None);
         let mut start = [0; 2];
@@ -127,7 +135,7 @@ impl Segments {
                     stream.take_bytes(&mut bytes)?;
                     let [bits, h1, h0, w1, w0, components] = bytes;
                     if bits != 8 {
-                        return Err(Fault::unsupported(format!("its samples have {bits} bits")));
+                        return Err(ReadFault::unsupported(format!("its samples have {bits} bits")));
                     }
                     let side = |high, low| u32::from(u16::from_be_bytes([high, low]));
                     frame = Some((Size::new(side(h1, h0), side(w1, w0)), components));
@@ -151,13 +159,13 @@ impl Segments {
                 _ => stream.skip(length)?,
             }
         }
-        let (size, components) = frame.ok_or_else(|| Fault::unreadable("it has no frame header"))?;
+        let (size, components) = frame.ok_or_else(|| ReadFault::unreadable("it has no frame header"))?;
         Ok(Self { size, components, orientation, adobe_transform })
     }
 }
 
 /// The next marker that heads a segment, and how many bytes of the segment follow its length.
-fn next_segment(stream: &mut impl Skip) -> Result<(u8, usize), Fault> {
+fn next_segment(stream: &mut impl Skip) -> Result<(u8, usize), ReadFault> {
     let mut byte = [0];
     let mut after_ff = false;
     let marker = loop {
@@ -166,7 +174,7 @@ fn next_segment(stream: &mut impl Skip) -> Result<(u8, usize), Fault> {
             0xFF => after_ff = true,
             // Markers that stand alone, and whatever lies between segments, are passed over.
             0x00 | 0x01 | 0xD0..=0xD8 => after_ff = false,
-            0xD9 if after_ff => return Err(Fault::unreadable("it ends before its first pixel")),
+            0xD9 if after_ff => return Err(ReadFault::unreadable("it ends before its first pixel")),
             marker if after_ff => break marker,
             _ => {}
         }
@@ -175,7 +183,7 @@ fn next_segment(stream: &mut impl Skip) -> Result<(u8, usize), Fault> {
     stream.take_bytes(&mut length)?;
     match usize::from(u16::from_be_bytes(length)).checked_sub(2) {
         Some(length) => Ok((marker, length)),
-        None => Err(Fault::unreadable(format!("its segment {marker:02X} has an impossible length"))),
+        None => Err(ReadFault::unreadable(format!("its segment {marker:02X} has an impossible length"))),
     }
 }
 
@@ -201,21 +209,21 @@ fn is_complete(bytes: &[u8]) -> bool {
 
 /// A stream that can pass over bytes.
 trait Skip: Read {
-    fn skip(&mut self, count: usize) -> Result<(), Fault>;
+    fn skip(&mut self, count: usize) -> Result<(), ReadFault>;
 
-    fn take_bytes(&mut self, out: &mut [u8]) -> Result<(), Fault> {
-        self.read_exact(out).map_err(Fault::io)
+    fn take_bytes(&mut self, out: &mut [u8]) -> Result<(), ReadFault> {
+        self.read_exact(out).map_err(ReadFault::io)
     }
 }
 
 impl Skip for BufReader<Stream<'_>> {
-    fn skip(&mut self, count: usize) -> Result<(), Fault> {
-        self.seek_relative(count as i64).map_err(Fault::io)
+    fn skip(&mut self, count: usize) -> Result<(), ReadFault> {
+        self.seek_relative(count as i64).map_err(ReadFault::io)
     }
 }
 
 impl Skip for &[u8] {
-    fn skip(&mut self, count: usize) -> Result<(), Fault> {
+    fn skip(&mut self, count: usize) -> Result<(), ReadFault> {
         self.consume(count.min(self.len()));
         Ok(())
     }

@@ -4,7 +4,7 @@
 //! or the grey value, as it stands in the file.
 
 use super::colour::Colour;
-use super::error::Fault;
+use super::error::ReadFault;
 use super::file::{Source, Stream};
 use super::header::{Format, Header, Limits, exif_orientation};
 use super::samples::SampleType;
@@ -23,12 +23,16 @@ pub(super) enum PngSamples {
 }
 
 /// Reads what comes before the pixels. EXIF data is looked for there only, where the standard wants it.
-pub(super) fn header(source: &Source, limits: &Limits) -> Result<Header, Fault> {
+pub(super) fn header(source: &Source, limits: &Limits) -> Result<Header, ReadFault> {
     source.decode(|stream| Ok(start(stream, limits, PngSamples::Colours)?.0))
 }
 
 /// Decodes the whole image.
-pub(super) fn load(source: &Source, limits: &Limits, samples: PngSamples) -> Result<(Header, Whole), Fault> {
+pub(super) fn load(
+    source: &Source,
+    limits: &Limits,
+    samples: PngSamples,
+) -> Result<(Header, Whole), ReadFault> {
     source.decode(|stream| {
         let (header, mut reader) = start(stream, limits, samples)?;
         let wide = header.sample == SampleType::U16;
@@ -71,7 +75,7 @@ fn start<'a>(
     stream: BufReader<Stream<'a>>,
     limits: &Limits,
     samples: PngSamples,
-) -> Result<(Header, PngReader<'a>), Fault> {
+) -> Result<(Header, PngReader<'a>), ReadFault> {
     let mut decoder = Decoder::new(stream);
     decoder.set_ignore_text_chunk(true);
     decoder.set_ignore_iccp_chunk(true);
@@ -98,7 +102,7 @@ fn start<'a>(
         header.orientation = exif_orientation(exif);
     }
     if info.interlaced && !header.fits(limits) {
-        return Err(Fault::too_large(
+        return Err(ReadFault::too_large(
             format!(
                 "it is interlaced, and its {size} pixels take {} bytes decoded where {} are allowed",
                 header.decoded_bytes(),
@@ -124,12 +128,12 @@ fn to_native(bytes: &mut [u8], wide: bool) {
     }
 }
 
-fn fault(error: DecodingError) -> Fault {
+fn fault(error: DecodingError) -> ReadFault {
     match error {
-        DecodingError::IoError(error) => Fault::io(error),
+        DecodingError::IoError(error) => ReadFault::io(error),
         DecodingError::LimitsExceeded => {
-            Fault::too_large("its rows or its metadata are too long", "convert it to a tiled TIFF")
+            ReadFault::too_large("its rows or its metadata are too long", "convert it to a tiled TIFF")
         }
-        other => Fault::damaged(other),
+        other => ReadFault::damaged(other),
     }
 }

@@ -1,6 +1,6 @@
 //! Images that were decoded as a whole, into memory or into a nameless file.
 
-use super::error::Fault;
+use super::error::ReadFault;
 use super::file::Source;
 use super::header::{Header, Limits};
 use super::pixels::Pixels;
@@ -20,10 +20,10 @@ impl Whole {
     pub(super) fn to_scratch(
         limits: &Limits,
         bytes: u64,
-        rows: impl FnOnce(&mut dyn FnMut(&[u8]) -> Result<(), Fault>) -> Result<(), Fault>,
-    ) -> Result<Self, Fault> {
+        rows: impl FnOnce(&mut dyn FnMut(&[u8]) -> Result<(), ReadFault>) -> Result<(), ReadFault>,
+    ) -> Result<Self, ReadFault> {
         let failed = |error| {
-            Fault::machine(error).advise(format!(
+            ReadFault::machine(error).advise(format!(
                 "check that the scratch folder {} exists and has {bytes} bytes free",
                 limits.scratch_dir.display()
             ))
@@ -36,7 +36,7 @@ impl Whole {
     }
 
     /// Reads the kept samples of `rect`, which lies inside the stored image.
-    pub(super) fn read(&self, header: &Header, rect: Rect, out: &mut Pixels) -> Result<(), Fault> {
+    pub(super) fn read(&self, header: &Header, rect: Rect, out: &mut Pixels) -> Result<(), ReadFault> {
         let pixel = header.pixel_bytes();
         let wanted = rect.size.width as usize * pixel;
         let mut line = Vec::new();

@@ -1,7 +1,7 @@
 //! Where an image lies on earth: GeoTIFF tags, carried from the source to what is made of it.
 
 use super::big_tiff::Values;
-use crate::read::error::Fault;
+use crate::read::error::ReadFault;
 use crate::read::file::{ReadAt, Source};
 use crate::read::tiff::directory::{Directory, tag};
 use crate::read::{Format, ReadError, detect};
@@ -32,7 +32,7 @@ impl GeoTags {
             .map_err(|fault| ReadError::new(name, "reading the GeoTIFF tags", fault))
     }
 
-    fn of(source: &Source) -> Result<Option<Self>, Fault> {
+    fn of(source: &Source) -> Result<Option<Self>, ReadFault> {
         if detect(source)? != Format::Tiff {
             return Ok(None);
         }
@@ -47,7 +47,7 @@ impl GeoTags {
         }
         if let Some(keys) = directory.integers(source, tag::GEO_KEYS, VALUES_MAX)? {
             let shorts: Result<Vec<u16>, _> = keys.into_iter().map(u16::try_from).collect();
-            let wide = |error| Fault::unreadable("its geo keys do not fit 16 bits").because(error);
+            let wide = |error| ReadFault::unreadable("its geo keys do not fit 16 bits").because(error);
             tags.push((tag::GEO_KEYS, Values::Short(shorts.map_err(wide)?)));
         }
         let doubles = directory.numbers(source, tag::GEO_DOUBLES, VALUES_MAX)?;

@@ -1,6 +1,6 @@
 //! `docs/metrics.md`, from the table in `crates/telemetry/src/metrics.rs`.
 
-use marquetry_telemetry::{ALL, Description, Kind, Values};
+use marquetry_telemetry::{ALL, Description, MetricKind, Values};
 
 const ABOUT: &str = "\
 # Metrics
@@ -125,7 +125,7 @@ fn label_values() -> String {
 }
 
 fn buckets() -> String {
-    let rows = ALL.iter().filter(|metric| metric.kind == Kind::Histogram).map(|metric| {
+    let rows = ALL.iter().filter(|metric| metric.kind == MetricKind::Histogram).map(|metric| {
         let bounds: Vec<_> = metric.buckets.iter().map(f64::to_string).collect();
         row(&[&format!("`{}`", metric.name), &bounds.join(", ")])
     });
@@ -155,7 +155,7 @@ mod tests {
             assert!(names(expression).next().is_some(), "{expression}");
             for name in names(expression) {
                 let is_it = |metric: &&Description| match metric.kind {
-                    Kind::Histogram => ["_bucket", "_sum", "_count"]
+                    MetricKind::Histogram => ["_bucket", "_sum", "_count"]
                         .iter()
                         .any(|suffix| name.strip_suffix(suffix) == Some(metric.name)),
                     _ => name == metric.name,

@@ -2,7 +2,7 @@
 
 use super::coco_json::{Annotation, CocoForm, DataSet};
 use super::reader::LabelReader;
-use crate::read::error::{Fault, ReadError};
+use crate::read::error::{ReadError, ReadFault};
 use crate::read::file::{ReadAt, Source};
 use crate::read::header::Limits;
 use crate::rle::Runs;
@@ -85,12 +85,12 @@ impl CocoFile {
         Self::load(Source::of(bytes), name, limits)
     }
 
-    fn load(source: Result<Source, Fault>, name: &Path, limits: &Limits) -> Result<Self, ReadError> {
+    fn load(source: Result<Source, ReadFault>, name: &Path, limits: &Limits) -> Result<Self, ReadError> {
         let open = || {
             let source = source?;
             if source.length() > limits.memory_bytes {
                 let found = format!("it has {} bytes, {} are allowed", source.length(), limits.memory_bytes);
-                return Err(Fault::too_large(found, "raise the memory limit or split the file"));
+                return Err(ReadFault::too_large(found, "raise the memory limit or split the file"));
             }
             parse(&source.bytes(0, source.length())?)
         };
@@ -166,39 +166,39 @@ impl CocoFile {
         LabelReader::painted(&self.name, size, background, masks)
     }
 
-    fn check_size(&self, image: &CocoId, size: Size) -> Result<(), Fault> {
+    fn check_size(&self, image: &CocoId, size: Size) -> Result<(), ReadFault> {
         if size.area() > self.limits.pixels_max {
-            return Err(Fault::too_large(
+            return Err(ReadFault::too_large(
                 format!("image {image} has {size} pixels, {} are allowed", self.limits.pixels_max),
                 "raise the limit on pixels if the image is to be trusted",
             ));
         }
         let named = self.sizes.get(image).map(|&index| &self.images[index]);
         match named.and_then(|named| Some(Size::new(named.height?, named.width?))) {
-            Some(named) if named != size => {
-                Err(Fault::unreadable(format!("image {image} is {named} px there, and {size} px in fact"))
-                    .advise("take the file that was made for these images; height comes before width"))
-            }
+            Some(named) if named != size => Err(ReadFault::unreadable(format!(
+                "image {image} is {named} px there, and {size} px in fact"
+            ))
+            .advise("take the file that was made for these images; height comes before width")),
             _ => Ok(()),
         }
     }
 }
 
-fn parse(bytes: &[u8]) -> Result<DataSet, Fault> {
+fn parse(bytes: &[u8]) -> Result<DataSet, ReadFault> {
     let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
     let data_set: DataSet = if first == Some(&b'[') {
-        let annotations = serde_json::from_slice(bytes).map_err(Fault::damaged)?;
+        let annotations = serde_json::from_slice(bytes).map_err(ReadFault::damaged)?;
         DataSet { annotations, ..DataSet::default() }
     } else {
-        serde_json::from_slice(bytes).map_err(Fault::damaged)?
+        serde_json::from_slice(bytes).map_err(ReadFault::damaged)?
     };
     let mut seen = HashSet::new();
     if let Some(image) = data_set.images.iter().find(|image| !seen.insert(&image.id)) {
-        return Err(Fault::unreadable(format!("two of its images have the id {}", image.id)));
+        return Err(ReadFault::unreadable(format!("two of its images have the id {}", image.id)));
     }
     let mut seen = HashSet::new();
     if let Some(category) = data_set.categories.iter().find(|category| !seen.insert(category.id)) {
-        return Err(Fault::unreadable(format!("two of its categories have the id {}", category.id)));
+        return Err(ReadFault::unreadable(format!("two of its categories have the id {}", category.id)));
     }
     Ok(data_set)
 }

@@ -1,7 +1,7 @@
 //! What stands in a COCO file, and the mask of one annotation.
 
 use super::polygon::{self, PolygonError};
-use crate::read::error::Fault;
+use crate::read::error::ReadFault;
 use crate::rle::{CocoMask, Runs, decode_coco, decode_counts};
 use crate::write::CocoId;
 use base64::Engine;
@@ -83,19 +83,19 @@ impl Annotation {
 
     /// Its form and its pixels in an image of `size`. Outlines of fewer than three points have none; all others together
     /// may cross columns of the image `crossings_max` times.
-    pub(super) fn mask(&self, size: Size, crossings_max: usize) -> Result<(CocoForm, Runs), Fault> {
+    pub(super) fn mask(&self, size: Size, crossings_max: usize) -> Result<(CocoForm, Runs), ReadFault> {
         let text = self.segmentation.as_deref().map_or("null", RawValue::get);
         match text.as_bytes()[0] {
             b'{' => {
                 let Mask { size: [height, width], counts } =
-                    serde_json::from_str(text).map_err(Fault::damaged)?;
+                    serde_json::from_str(text).map_err(ReadFault::damaged)?;
                 let own = Size::new(height, width);
                 if own != size {
-                    return Err(Fault::unreadable(format!("its mask is {own} px, the image {size} px")));
+                    return Err(ReadFault::unreadable(format!("its mask is {own} px, the image {size} px")));
                 }
                 match counts {
                     Counts::Numbers(counts) => {
-                        Ok((CocoForm::Counts, decode_counts(size, &counts).map_err(Fault::damaged)?))
+                        Ok((CocoForm::Counts, decode_counts(size, &counts).map_err(ReadFault::damaged)?))
                     }
                     Counts::Text(counts) => from_text(&CocoMask { size: [height, width], counts }),
                 }
@@ -104,27 +104,27 @@ impl Annotation {
                 let rings = serde_json::from_str::<Vec<Vec<f64>>>(text)
                     // Some programs leave out the list around the only outline.
                     .or_else(|error| serde_json::from_str(text).map(|ring| vec![ring]).map_err(|_| error))
-                    .map_err(Fault::damaged)?;
+                    .map_err(ReadFault::damaged)?;
                 let runs = polygon::fill(&rings, size, crossings_max).map_err(refused)?;
                 Ok((CocoForm::Polygons, runs))
             }
-            _ => Ok((CocoForm::Nothing, Runs::new(size, []).map_err(Fault::damaged)?)),
+            _ => Ok((CocoForm::Nothing, Runs::new(size, []).map_err(ReadFault::damaged)?)),
         }
     }
 }
 
-fn refused(error: PolygonError) -> Fault {
+fn refused(error: PolygonError) -> ReadFault {
     match error {
         PolygonError::TooMany(_) => {
             let advice = "raise the memory limit if the file is to be trusted";
-            Fault::too_large(error.to_string(), advice).because(error)
+            ReadFault::too_large(error.to_string(), advice).because(error)
         }
-        other => Fault::damaged(other),
+        other => ReadFault::damaged(other),
     }
 }
 
 /// The mask of a text. One that does not add up, but does so once Base64 is taken off, was packed twice.
-fn from_text(mask: &CocoMask) -> Result<(CocoForm, Runs), Fault> {
+fn from_text(mask: &CocoMask) -> Result<(CocoForm, Runs), ReadFault> {
     let plain = decode_coco(mask);
     let unpacked = || {
         let bytes = STANDARD.decode(&mask.counts).ok()?;
@@ -135,7 +135,7 @@ fn from_text(mask: &CocoMask) -> Result<(CocoForm, Runs), Fault> {
         Ok(runs) => Ok((CocoForm::Text, runs)),
         Err(error) => match unpacked() {
             Some(runs) => Ok((CocoForm::Base64Text, runs)),
-            None => Err(Fault::damaged(error)),
+            None => Err(ReadFault::damaged(error)),
         },
     }
 }

@@ -1,7 +1,7 @@
 //! Labels that are painted from masks of runs.
 
 use super::reader::Labels;
-use crate::read::error::Fault;
+use crate::read::error::ReadFault;
 use crate::read::image::check_inside;
 use crate::rle::{Run, Runs};
 use marquetry_geometry::{Rect, Size};
@@ -17,7 +17,7 @@ pub(super) struct Painted {
 
 impl Painted {
     /// Paints the window `rect` of a label of `size`.
-    pub(super) fn read(&self, size: Size, rect: Rect, out: &mut Labels) -> Result<(), Fault> {
+    pub(super) fn read(&self, size: Size, rect: Rect, out: &mut Labels) -> Result<(), ReadFault> {
         check_inside(rect, size)?;
         out.fill(rect.size, self.background);
         if rect.size.is_empty() {

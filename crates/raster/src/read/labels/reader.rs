@@ -2,7 +2,7 @@
 
 use super::painted::Painted;
 use crate::read::colour::Colour;
-use crate::read::error::{Fault, ReadError};
+use crate::read::error::{ReadError, ReadFault};
 use crate::read::file::{ReadAt, Source};
 use crate::read::header::{Format, Limits};
 use crate::read::image::{Content, Image};
@@ -98,7 +98,7 @@ impl LabelReader {
     ) -> Result<Self, ReadError> {
         if let Some((value, mask)) = masks.iter().find(|(_, mask)| mask.size() != size) {
             let found = format!("a mask of value {value} is {} px, the label {size} px", mask.size());
-            return Err(ReadError::new(name, "painting the label", Fault::unreadable(found)));
+            return Err(ReadError::new(name, "painting the label", ReadFault::unreadable(found)));
         }
         let info = LabelInfo {
             size,
@@ -184,7 +184,7 @@ impl LabelReader {
 
 impl Labels {
     /// Makes whole numbers of the samples that were read from `rect`.
-    fn take_numbers(&mut self, rect: Rect, nodata: Option<f64>) -> Result<(), Fault> {
+    fn take_numbers(&mut self, rect: Rect, nodata: Option<f64>) -> Result<(), ReadFault> {
         // Samples come as f32, which holds every number of 16 bits; what was wider is rounded alike on both sides.
         let nodata = nodata.map(|value| value as f32);
         self.values.clear();
@@ -211,7 +211,7 @@ impl Labels {
 }
 
 /// `at` is the sample's place in the window `rect`.
-fn no_number(rect: Rect, at: usize, sample: f32) -> Fault {
+fn no_number(rect: Rect, at: usize, sample: f32) -> ReadFault {
     let (area, width) = (rect.size.area() as usize, rect.size.width as usize);
     let found = format!(
         "its value in band {}, row {}, column {} is {sample}, no whole number of 0 to 65535",
@@ -219,7 +219,7 @@ fn no_number(rect: Rect, at: usize, sample: f32) -> Fault {
         rect.top + (at % area / width) as i64,
         rect.left + (at % width) as i64
     );
-    Fault::unreadable(found).advise(
+    ReadFault::unreadable(found).advise(
         "write labels as whole numbers, and name the one that stands for no data in the file, as with `gdal_translate \
          -ot UInt16 -a_nodata 65535 in.tif out.tif`",
     )

@@ -1,7 +1,7 @@
 //! The compressions of TIFF chunks.
 
-use crate::read::error::{Fault, guarded};
-use crate::read::jpeg::{self, Wanted};
+use crate::read::error::{ReadFault, guarded};
+use crate::read::jpeg::{self, IoRequest};
 use marquetry_geometry::Size;
 use std::io::Read;
 
@@ -28,7 +28,7 @@ impl Compression {
         expected: usize,
         size: Size,
         samples: usize,
-    ) -> Result<Vec<u8>, Fault> {
+    ) -> Result<Vec<u8>, ReadFault> {
         match self {
             Self::None if bytes.len() >= expected => {
                 bytes.truncate(expected);
@@ -42,7 +42,7 @@ impl Compression {
                 // The checksum is only looked at where the stream is read to its end.
                 match reader.read(&mut [0]) {
                     Err(error) if error.kind() == std::io::ErrorKind::InvalidInput => {
-                        Err(Fault::damaged(error))
+                        Err(ReadFault::damaged(error))
                     }
                     _ => Ok(out),
                 }
@@ -50,10 +50,10 @@ impl Compression {
             Self::PackBits => pack_bits(&bytes, expected),
             Self::Zstd => guarded(|| {
                 let reader = zstd::stream::read::Decoder::with_buffer(bytes.as_slice());
-                fill(&mut reader.map_err(Fault::io)?, expected)
+                fill(&mut reader.map_err(ReadFault::io)?, expected)
             }),
             Self::Jpeg { tables, to_rgb } => {
-                let wanted = if *to_rgb { Wanted::Rgb } else { Wanted::AsCoded };
+                let wanted = if *to_rgb { IoRequest::Rgb } else { IoRequest::AsCoded };
                 let stream = with_tables(tables, &bytes);
                 let out = jpeg::decode(stream.as_deref().unwrap_or(&bytes), wanted, size, samples)?;
                 if out.len() == expected { Ok(out) } else { Err(too_short(out.len(), expected)) }
@@ -62,21 +62,21 @@ impl Compression {
     }
 }
 
-fn too_short(found: usize, expected: usize) -> Fault {
-    Fault::unreadable(format!("a strip or tile holds {found} bytes where {expected} were expected"))
+fn too_short(found: usize, expected: usize) -> ReadFault {
+    ReadFault::unreadable(format!("a strip or tile holds {found} bytes where {expected} were expected"))
 }
 
-fn broken(error: impl std::error::Error + Send + Sync + 'static) -> Fault {
-    Fault::unreadable(format!("a strip or tile cannot be decompressed: {error}")).because(error)
+fn broken(error: impl std::error::Error + Send + Sync + 'static) -> ReadFault {
+    ReadFault::unreadable(format!("a strip or tile cannot be decompressed: {error}")).because(error)
 }
 
-fn fill(reader: &mut impl Read, expected: usize) -> Result<Vec<u8>, Fault> {
+fn fill(reader: &mut impl Read, expected: usize) -> Result<Vec<u8>, ReadFault> {
     let mut out = vec![0; expected];
     reader.read_exact(&mut out).map_err(broken)?;
     Ok(out)
 }
 
-fn lzw(bytes: &[u8], expected: usize) -> Result<Vec<u8>, Fault> {
+fn lzw(bytes: &[u8], expected: usize) -> Result<Vec<u8>, ReadFault> {
     let mut decoder = weezl::decode::Configuration::with_tiff_size_switch(weezl::BitOrder::Msb, 8)
         .with_yield_on_full_buffer(true)
         .build();
@@ -95,7 +95,7 @@ fn lzw(bytes: &[u8], expected: usize) -> Result<Vec<u8>, Fault> {
 }
 
 /// A count below 128 is followed by one byte more than it says; one above 128 by a byte to repeat 257 − count times.
-fn pack_bits(bytes: &[u8], expected: usize) -> Result<Vec<u8>, Fault> {
+fn pack_bits(bytes: &[u8], expected: usize) -> Result<Vec<u8>, ReadFault> {
     let mut out = Vec::with_capacity(expected);
     let mut rest = bytes;
     while out.len() < expected {

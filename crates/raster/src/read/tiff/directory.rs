@@ -1,6 +1,6 @@
 //! The tags of a TIFF file's first image.
 
-use crate::read::error::Fault;
+use crate::read::error::ReadFault;
 use crate::read::file::Source;
 use std::collections::BTreeMap;
 
@@ -89,7 +89,7 @@ pub(crate) struct Directory {
 
 impl Directory {
     /// The first directory of the file: the full image in every pyramid.
-    pub(crate) fn first(source: &Source) -> Result<Self, Fault> {
+    pub(crate) fn first(source: &Source) -> Result<Self, ReadFault> {
         let head = source.bytes(0, 8)?;
         let endian = if head.starts_with(b"MM") { Endian::Big } else { Endian::Little };
         let big = endian.number(&head[2..4]) == 43;
@@ -98,7 +98,7 @@ impl Directory {
         let first = if big { endian.number(&source.bytes(8, 8)?) } else { endian.number(&head[4..8]) };
         let entry_count = endian.number(&source.bytes(first, number)?);
         if entry_count > u64::from(u16::MAX) {
-            return Err(Fault::unreadable(format!("its directory claims {entry_count} entries")));
+            return Err(ReadFault::unreadable(format!("its directory claims {entry_count} entries")));
         }
         let entry_bytes = 4 + 2 * word;
         let table = source.bytes(first + number, entry_count * entry_bytes)?;
@@ -121,13 +121,13 @@ impl Directory {
     }
 
     /// The bytes of a tag's values; at most `max` values are accepted.
-    pub(crate) fn bytes(&self, source: &Source, tag: u16, max: u64) -> Result<Option<Vec<u8>>, Fault> {
+    pub(crate) fn bytes(&self, source: &Source, tag: u16, max: u64) -> Result<Option<Vec<u8>>, ReadFault> {
         let Some(entry) = self.entries.get(&tag) else { return Ok(None) };
-        let each = entry
-            .value_bytes()
-            .ok_or_else(|| Fault::unreadable(format!("its tag {tag} has the unknown type {}", entry.kind)))?;
+        let each = entry.value_bytes().ok_or_else(|| {
+            ReadFault::unreadable(format!("its tag {tag} has the unknown type {}", entry.kind))
+        })?;
         if entry.count > max {
-            return Err(Fault::unreadable(format!(
+            return Err(ReadFault::unreadable(format!(
                 "its tag {tag} has {} values, {max} at most make sense",
                 entry.count
             )));
@@ -136,10 +136,15 @@ impl Directory {
     }
 
     /// A tag's values, which must be unsigned integers; at most `max`.
-    pub(crate) fn integers(&self, source: &Source, tag: u16, max: u64) -> Result<Option<Vec<u64>>, Fault> {
+    pub(crate) fn integers(
+        &self,
+        source: &Source,
+        tag: u16,
+        max: u64,
+    ) -> Result<Option<Vec<u64>>, ReadFault> {
         let Some(entry) = self.entries.get(&tag) else { return Ok(None) };
         let (Some(each), 1 | 3 | 4 | 7 | 13 | 16 | 18) = (entry.value_bytes(), entry.kind) else {
-            return Err(Fault::unreadable(format!(
+            return Err(ReadFault::unreadable(format!(
                 "its tag {tag} holds no integers but type {}",
                 entry.kind
             )));
@@ -149,10 +154,13 @@ impl Directory {
     }
 
     /// A tag's values, which must be numbers: floats, fractions or integers; at most `max`.
-    pub(crate) fn numbers(&self, source: &Source, tag: u16, max: u64) -> Result<Option<Vec<f64>>, Fault> {
+    pub(crate) fn numbers(&self, source: &Source, tag: u16, max: u64) -> Result<Option<Vec<f64>>, ReadFault> {
         let Some(entry) = self.entries.get(&tag) else { return Ok(None) };
         let (Some(each), 3..=5 | 8..=13 | 16..=18) = (entry.value_bytes(), entry.kind) else {
-            return Err(Fault::unreadable(format!("its tag {tag} holds no numbers but type {}", entry.kind)));
+            return Err(ReadFault::unreadable(format!(
+                "its tag {tag} holds no numbers but type {}",
+                entry.kind
+            )));
         };
         let bytes = self.bytes(source, tag, max)?.unwrap_or_default();
         let half = |bytes: &[u8], signed: bool| {
@@ -175,7 +183,7 @@ impl Directory {
     }
 
     /// A tag's text, up to its first zero; what is no UTF-8 in it is replaced.
-    pub(crate) fn text(&self, source: &Source, tag: u16, max: u64) -> Result<Option<String>, Fault> {
+    pub(crate) fn text(&self, source: &Source, tag: u16, max: u64) -> Result<Option<String>, ReadFault> {
         let bytes = self.bytes(source, tag, max)?;
         let text = |bytes: Vec<u8>| {
             let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
@@ -185,15 +193,15 @@ impl Directory {
     }
 
     /// A tag's only, or first, value.
-    pub(crate) fn integer(&self, source: &Source, tag: u16) -> Result<Option<u64>, Fault> {
+    pub(crate) fn integer(&self, source: &Source, tag: u16) -> Result<Option<u64>, ReadFault> {
         Ok(self.integers(source, tag, u64::from(u16::MAX))?.and_then(|values| values.first().copied()))
     }
 
     /// A side or a count that must be there and fit 32 bits.
-    pub(crate) fn side(&self, source: &Source, tag: u16) -> Result<u32, Fault> {
+    pub(crate) fn side(&self, source: &Source, tag: u16) -> Result<u32, ReadFault> {
         let value = self
             .integer(source, tag)?
-            .ok_or_else(|| Fault::unreadable(format!("its tag {tag} is missing")))?;
-        u32::try_from(value).map_err(|_| Fault::unreadable(format!("its tag {tag} is {value}")))
+            .ok_or_else(|| ReadFault::unreadable(format!("its tag {tag} is missing")))?;
+        u32::try_from(value).map_err(|_| ReadFault::unreadable(format!("its tag {tag} is {value}")))
     }
 }

@@ -3,7 +3,7 @@
 use super::codec::Compression;
 use super::directory::{Directory, Endian, tag};
 use crate::read::colour::Colour;
-use crate::read::error::Fault;
+use crate::read::error::ReadFault;
 use crate::read::file::Source;
 use crate::read::header::{Format, Header, orientation};
 use crate::read::samples::SampleType;
@@ -39,7 +39,7 @@ pub(super) struct ChunkLayout {
 }
 
 impl ChunkLayout {
-    pub(super) fn of(directory: &Directory, source: &Source) -> Result<Self, Fault> {
+    pub(super) fn of(directory: &Directory, source: &Source) -> Result<Self, ReadFault> {
         let tags = Tags { directory, source };
         let size = Size::new(tags.side(tag::HEIGHT)?, tags.side(tag::WIDTH)?);
         let (samples, bits) = tags.samples()?;
@@ -55,7 +55,7 @@ impl ChunkLayout {
             Size::new(rows.min(u64::from(size.height)) as u32, size.width)
         };
         if chunk.is_empty() && !size.is_empty() {
-            return Err(Fault::unreadable(format!("its strips or tiles are {chunk} px")));
+            return Err(ReadFault::unreadable(format!("its strips or tiles are {chunk} px")));
         }
         let across = u64::from(size.width.div_ceil(chunk.width.max(1)));
         let down = u64::from(size.height.div_ceil(chunk.height.max(1)));
@@ -108,31 +108,31 @@ struct Tags<'a> {
 }
 
 impl Tags<'_> {
-    fn number(&self, tag: u16, default: u64) -> Result<u64, Fault> {
+    fn number(&self, tag: u16, default: u64) -> Result<u64, ReadFault> {
         Ok(self.directory.integer(self.source, tag)?.unwrap_or(default))
     }
 
-    fn side(&self, tag: u16) -> Result<u32, Fault> {
+    fn side(&self, tag: u16) -> Result<u32, ReadFault> {
         self.directory.side(self.source, tag)
     }
 
     /// The numbers of a tag that has one for each sample.
-    fn each(&self, tag: u16) -> Result<Vec<u64>, Fault> {
+    fn each(&self, tag: u16) -> Result<Vec<u64>, ReadFault> {
         Ok(self.directory.integers(self.source, tag, u64::from(u16::MAX))?.unwrap_or_default())
     }
 
     /// The one number that every sample must have in common.
-    fn common(&self, tag: u16, default: u64, what: &str) -> Result<u64, Fault> {
+    fn common(&self, tag: u16, default: u64, what: &str) -> Result<u64, ReadFault> {
         let all = self.each(tag)?;
         let first = all.first().copied().unwrap_or(default);
         if all.iter().any(|&value| value != first) {
-            return Err(Fault::unsupported(format!("its samples have {what} that differ: {all:?}")));
+            return Err(ReadFault::unsupported(format!("its samples have {what} that differ: {all:?}")));
         }
         Ok(first)
     }
 
     /// How a sample lies in memory, and its bits in the file.
-    fn samples(&self) -> Result<(SampleType, u32), Fault> {
+    fn samples(&self) -> Result<(SampleType, u32), ReadFault> {
         let format = self.common(tag::SAMPLE_FORMAT, 1, "formats")?;
         let bits = self.common(tag::BITS_PER_SAMPLE, 1, "bit depths")?;
         let sample = match (format, bits) {
@@ -148,22 +148,26 @@ impl Tags<'_> {
             (3, 16) => SampleType::F16,
             (3, 32) => SampleType::F32,
             (3, 64) => SampleType::F64,
-            _ => return Err(Fault::unsupported(format!("its samples have {bits} bits in format {format}"))),
+            _ => {
+                return Err(ReadFault::unsupported(format!(
+                    "its samples have {bits} bits in format {format}"
+                )));
+            }
         };
         Ok((sample, bits as u32))
     }
 
-    fn header(&self, size: Size, sample: SampleType, bits: u32) -> Result<Header, Fault> {
+    fn header(&self, size: Size, sample: SampleType, bits: u32) -> Result<Header, ReadFault> {
         let per_pixel = self.number(tag::SAMPLES_PER_PIXEL, 1)?;
         let per_pixel = u16::try_from(per_pixel)
             .ok()
             .filter(|&n| n > 0)
-            .ok_or_else(|| Fault::unreadable(format!("its pixels have {per_pixel} samples")))?;
+            .ok_or_else(|| ReadFault::unreadable(format!("its pixels have {per_pixel} samples")))?;
         let photometric = self.number(tag::PHOTOMETRIC, 1)?;
         let (colours, colour) = self.colour(photometric, sample, bits)?;
         if per_pixel < colours {
             let found = format!("its pixels have {per_pixel} samples, its colours need {colours}");
-            return Err(Fault::unreadable(found));
+            return Err(ReadFault::unreadable(found));
         }
         // The tag speaks of the last samples. 1 and 2 are kinds of alpha; others are bands in their own right.
         let extra = self.each(tag::EXTRA_SAMPLES)?;
@@ -178,7 +182,7 @@ impl Tags<'_> {
     }
 
     /// Number of samples that are colour, and their meaning.
-    fn colour(&self, photometric: u64, sample: SampleType, bits: u32) -> Result<(u16, Colour), Fault> {
+    fn colour(&self, photometric: u64, sample: SampleType, bits: u32) -> Result<(u16, Colour), ReadFault> {
         let unsigned = matches!(sample, SampleType::U8 | SampleType::U16);
         let max = if unsigned { (1_u32 << bits) as f32 - 1.0 } else { 0.0 };
         let plain = if bits < 8 { Colour::Stretched { max } } else { Colour::AsStored };
@@ -193,16 +197,16 @@ impl Tags<'_> {
             other => {
                 let found =
                     format!("its photometric interpretation is {other}, with samples of type {sample:?}");
-                return Err(Fault::unsupported(found));
+                return Err(ReadFault::unsupported(found));
             }
         })
     }
 
-    fn palette(&self, bits: u32) -> Result<Vec<[f32; 3]>, Fault> {
+    fn palette(&self, bits: u32) -> Result<Vec<[f32; 3]>, ReadFault> {
         let count = 1_usize << bits;
         let map = self.directory.integers(self.source, tag::COLOUR_MAP, 3 << bits)?.unwrap_or_default();
         if map.len() < 3 * count {
-            return Err(Fault::unreadable(format!(
+            return Err(ReadFault::unreadable(format!(
                 "its palette has {} numbers, not {}",
                 map.len(),
                 3 * count
@@ -214,7 +218,7 @@ impl Tags<'_> {
         Ok((0..count).map(|i| [value(i), value(count + i), value(2 * count + i)]).collect())
     }
 
-    fn compression(&self, header: &Header, bits: u32, planar: bool) -> Result<Compression, Fault> {
+    fn compression(&self, header: &Header, bits: u32, planar: bool) -> Result<Compression, ReadFault> {
         let ycbcr = self.number(tag::PHOTOMETRIC, 1)? == 6;
         let number = self.number(tag::COMPRESSION, 1)?;
         let compression = match number {
@@ -227,19 +231,19 @@ impl Tags<'_> {
             8 | 32946 => Compression::Deflate,
             32773 => Compression::PackBits,
             50000 => Compression::Zstd,
-            other => return Err(Fault::unsupported(format!("its compression is number {other}"))),
+            other => return Err(ReadFault::unsupported(format!("its compression is number {other}"))),
         };
         let jpeg = matches!(compression, Compression::Jpeg { .. });
         if jpeg && (header.sample, bits) != (SampleType::U8, 8) {
-            return Err(Fault::unsupported(format!("it has JPEG compression with {bits} bits")));
+            return Err(ReadFault::unsupported(format!("it has JPEG compression with {bits} bits")));
         }
         if ycbcr && (!jpeg || planar) {
-            return Err(Fault::unsupported(
+            return Err(ReadFault::unsupported(
                 "its colours are luma and chroma (YCbCr) without interleaved JPEG compression",
             ));
         }
         if self.number(tag::FILL_ORDER, 1)? == 2 && !jpeg {
-            return Err(Fault::unsupported("the bits of its bytes are in reverse order (FillOrder 2)"));
+            return Err(ReadFault::unsupported("the bits of its bytes are in reverse order (FillOrder 2)"));
         }
         Ok(compression)
     }
@@ -249,19 +253,19 @@ impl Tags<'_> {
         compression: &Compression,
         sample: SampleType,
         bits: u32,
-    ) -> Result<Predictor, Fault> {
+    ) -> Result<Predictor, ReadFault> {
         let predicts = matches!(compression, Compression::Lzw | Compression::Deflate | Compression::Zstd);
         match self.number(tag::PREDICTOR, 1)? {
             _ if matches!(compression, Compression::Jpeg { .. }) => Ok(Predictor::None),
             1 => Ok(Predictor::None),
             // Some programs apply a predictor to other compressions too, some do not: such a file has no sure meaning.
-            other if !predicts => Err(Fault::unsupported(format!(
+            other if !predicts => Err(ReadFault::unsupported(format!(
                 "its predictor is {other}, but its compression knows no predictors"
             ))),
             2 if bits as usize == 8 * sample.bytes() => Ok(Predictor::Horizontal),
             3 if sample.is_float() => Ok(Predictor::Float),
             other => {
-                Err(Fault::unsupported(format!("its predictor is {other}, with samples of {bits} bits")))
+                Err(ReadFault::unsupported(format!("its predictor is {other}, with samples of {bits} bits")))
             }
         }
     }

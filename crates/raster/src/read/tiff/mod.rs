@@ -6,7 +6,7 @@ mod layout;
 mod rows;
 
 use super::cache::Chunks;
-use super::error::Fault;
+use super::error::ReadFault;
 use super::file::Source;
 use super::header::{Header, Limits};
 use super::pixels::Pixels;
@@ -15,17 +15,17 @@ use layout::ChunkLayout;
 use marquetry_geometry::{Rect, Size};
 
 /// Reads the tags that say what the image is.
-pub(super) fn header(source: &Source, limits: &Limits) -> Result<Header, Fault> {
+pub(super) fn header(source: &Source, limits: &Limits) -> Result<Header, ReadFault> {
     Ok(layout(source, limits)?.1.header)
 }
 
-fn layout(source: &Source, limits: &Limits) -> Result<(Directory, ChunkLayout), Fault> {
+fn layout(source: &Source, limits: &Limits) -> Result<(Directory, ChunkLayout), ReadFault> {
     let directory = Directory::first(source)?;
     let mut layout = ChunkLayout::of(&directory, source)?;
     layout.header = layout.header.check(limits)?;
     if layout.chunk_bytes() > limits.memory_bytes {
         let kind = if layout.tiled { "tiles" } else { "strips" };
-        return Err(Fault::too_large(
+        return Err(ReadFault::too_large(
             format!(
                 "its {kind} of {} px take {} bytes decoded, {} are allowed",
                 layout.chunk,
@@ -53,7 +53,7 @@ pub(super) struct Tiff {
 }
 
 impl Tiff {
-    pub(super) fn open(source: Source, limits: &Limits) -> Result<(Header, Self), Fault> {
+    pub(super) fn open(source: Source, limits: &Limits) -> Result<(Header, Self), ReadFault> {
         let (directory, layout) = layout(&source, limits)?;
         let (offsets, counts) = if layout.tiled {
             (tag::TILE_OFFSETS, tag::TILE_BYTE_COUNTS)
@@ -64,7 +64,7 @@ impl Tiff {
             let found = directory.integers(&source, which, layout.chunks())?.unwrap_or_default();
             if found.len() as u64 != layout.chunks() {
                 let wanted = layout.chunks();
-                return Err(Fault::unreadable(format!(
+                return Err(ReadFault::unreadable(format!(
                     "its tag {which} has {} values, not {wanted}",
                     found.len()
                 )));
@@ -102,7 +102,7 @@ impl Tiff {
     }
 
     /// Reads the kept samples of `rect`, which lies inside the stored image.
-    pub(super) fn read(&self, rect: Rect, out: &mut Pixels) -> Result<(), Fault> {
+    pub(super) fn read(&self, rect: Rect, out: &mut Pixels) -> Result<(), ReadFault> {
         let header = &self.layout.header;
         let (chunk, across) = (self.layout.chunk, self.layout.across);
         out.reshape(rect.size, header.kept.len() as u16);
@@ -137,7 +137,7 @@ impl Tiff {
         rect: Rect,
         pairs: &mut dyn Iterator<Item = (usize, usize)>,
         out: &mut Pixels,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), ReadFault> {
         let shared = here.intersect(rect);
         let place = |row: u32| ((shared.top - rect.top) as u32 + row, (shared.left - rect.left) as u32);
         let (at, count) = self.places[index as usize];
@@ -168,12 +168,12 @@ impl Tiff {
         self.chunks.with(index, bytes, || self.decode(at, count, here.size), read)
     }
 
-    fn decode(&self, at: u64, count: u64, size: Size) -> Result<Vec<u8>, Fault> {
+    fn decode(&self, at: u64, count: u64, size: Size) -> Result<Vec<u8>, ReadFault> {
         let layout = &self.layout;
         let expected = size.height as usize * layout.packed_row_bytes();
         // No compression makes data this much longer; what claims so would only fill the memory.
         if count > 4 * expected as u64 + (1 << 20) {
-            return Err(Fault::unreadable(format!(
+            return Err(ReadFault::unreadable(format!(
                 "a strip or tile of {expected} bytes claims {count} compressed ones"
             )));
         }

@@ -7,7 +7,7 @@ use std::fmt;
 
 /// What a member takes and gives at each run. It is settled once, stored in the plan and kept to by every worker.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Signature {
+pub struct IoContract {
     /// Name of the image input.
     pub input: String,
     /// Order of its axes.
@@ -35,7 +35,7 @@ pub struct Signature {
     pub element_out: Element,
 }
 
-impl Signature {
+impl IoContract {
     /// Numbers in the input of one run.
     pub fn input_len(&self) -> usize {
         self.batch as usize * self.channels as usize * self.size.area() as usize

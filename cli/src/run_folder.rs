@@ -11,7 +11,7 @@ use std::sync::Arc;
 use tokio::runtime::Runtime;
 
 /// The store of a run, and its place for what is not finished yet.
-pub(crate) struct Place {
+pub(crate) struct RunFolder {
     pub(crate) store: Arc<dyn ObjectStore>,
     /// The store's folder or URI, without a slash at its end.
     pub(crate) uri: String,
@@ -22,7 +22,7 @@ pub(crate) struct Place {
     _lock: File,
 }
 
-impl Place {
+impl RunFolder {
     /// Opens the store at `uri`.
     pub(crate) fn open(uri: &str, storage: &Storage, runtime: &Runtime) -> Result<Self, Fatal> {
         if is_uri(uri) { Self::remote(uri, storage, runtime) } else { Self::folder(Path::new(uri)) }
@@ -62,7 +62,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for RunFolder {
     fn drop(&mut self) {
         if is_uri(&self.uri) {
             // What stays is removed by the next run.

@@ -4,12 +4,12 @@ use crate::ModelError;
 use crate::facts::{Batch, Dim, HeadFacts, ImageFacts, Layout, ModelFacts, ScoreFacts, TensorFacts};
 use crate::probe::input_dims;
 use marquetry_geometry::Size;
-use marquetry_job::Signature;
+use marquetry_job::IoContract;
 use std::collections::BTreeMap;
 
 /// What a job wants of a member.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
+pub struct IoRequest {
     /// The output to use; the first with scores where none is named.
     pub head: Option<String>,
     /// Order of the axes of the input, where the job says.
@@ -24,9 +24,9 @@ pub struct Wanted {
 
 /// A signature and what to tell the user about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Resolved {
+pub struct ResolvedIo {
     /// The contract.
-    pub signature: Signature,
+    pub signature: IoContract,
     /// What the model could not give as wanted and was settled otherwise, one sentence each.
     pub warnings: Vec<String>,
 }
@@ -36,7 +36,7 @@ pub struct Resolved {
 /// # Errors
 /// When the model is no segmentation model, has no such head, or takes another layout, number of channels or
 /// size. A batch it does not take is no error: one it takes is settled on, with a warning.
-pub fn resolve(facts: &ModelFacts, wanted: &Wanted) -> Result<Resolved, ModelError> {
+pub fn resolve(facts: &ModelFacts, wanted: &IoRequest) -> Result<ResolvedIo, ModelError> {
     if let Some(reason) = &facts.refusal {
         return Err(ModelError::NotSegmentation { reason: reason.clone() });
     }
@@ -54,7 +54,7 @@ pub fn resolve(facts: &ModelFacts, wanted: &Wanted) -> Result<Resolved, ModelErr
     check_size(image, wanted.size)?;
     let output_size = output_size(image, head, scores, wanted.size)?;
     let batch = batch(image, scores, wanted.batch.max(1), &mut warnings);
-    let signature = Signature {
+    let signature = IoContract {
         input: input.name.clone(),
         layout: image.layout,
         channels: image.channels,
@@ -68,7 +68,7 @@ pub fn resolve(facts: &ModelFacts, wanted: &Wanted) -> Result<Resolved, ModelErr
         output_size,
         element_out: head.element.clone(),
     };
-    Ok(Resolved { signature, warnings })
+    Ok(ResolvedIo { signature, warnings })
 }
 
 fn pick_head<'a>(
@@ -155,5 +155,5 @@ fn named_dims(input: &TensorFacts, image: &ImageFacts, size: Size, batch: u32) -
 }
 
 #[cfg(test)]
-#[path = "signature_tests.rs"]
+#[path = "io_request_tests.rs"]
 mod tests;

@@ -7,32 +7,32 @@ fn facts(toy: &Toy, size: Size) -> ModelFacts {
     inspect(&crate::runtime::for_tests(), &toy.bytes(), &options).unwrap()
 }
 
-fn wanted(size: u32, batch: u32) -> Wanted {
-    Wanted { head: None, layout: None, channels: None, size: Size::square(size), batch }
+fn wanted(size: u32, batch: u32) -> IoRequest {
+    IoRequest { head: None, layout: None, channels: None, size: Size::square(size), batch }
 }
 
-fn refusal(facts: &ModelFacts, wanted: &Wanted) -> String {
+fn refusal(facts: &ModelFacts, wanted: &IoRequest) -> String {
     resolve(facts, wanted).unwrap_err().to_string()
 }
 
 #[test]
 fn a_plain_model_gives_what_is_wanted() {
     let facts = facts(&Toy { classes: 2, stride: 2, ..Default::default() }, Size::square(64));
-    let asked = Wanted {
+    let asked = IoRequest {
         head: Some("scores".into()),
         layout: Some(Layout::Nchw),
         channels: Some(3),
         size: Size::new(32, 96),
         batch: 4,
     };
-    let Resolved { signature, warnings } = resolve(&facts, &asked).unwrap();
+    let ResolvedIo { signature, warnings } = resolve(&facts, &asked).unwrap();
     assert_eq!(warnings, Vec::<String>::new());
     assert_eq!((signature.size, signature.output_size), (Size::new(32, 96), Size::new(16, 48)));
     assert_eq!((signature.input_len(), signature.output_len()), (4 * 3 * 32 * 96, 4 * 2 * 16 * 48));
     let dims: Vec<_> = signature.dims.iter().map(|(name, value)| (name.as_str(), *value)).collect();
     assert_eq!(dims, [("H", 32), ("N", 4), ("W", 96)]);
     let json = serde_json::to_string(&signature).unwrap();
-    assert_eq!(serde_json::from_str::<Signature>(&json).unwrap(), signature);
+    assert_eq!(serde_json::from_str::<IoContract>(&json).unwrap(), signature);
 }
 
 #[test]
@@ -43,14 +43,14 @@ fn what_cannot_be_is_refused_with_both_sides() {
         "the model takes 32 × 32 px only, the job's window is 64 × 64 px: set window: {size: 32}"
     );
     let plain = facts(&Toy::default(), Size::square(32));
-    let head = Wanted { head: Some("logits".into()), ..wanted(32, 1) };
+    let head = IoRequest { head: Some("logits".into()), ..wanted(32, 1) };
     assert_eq!(refusal(&plain, &head), "the model has no output `logits`, it has: scores");
-    let layout = Wanted { layout: Some(Layout::Nhwc), ..wanted(32, 1) };
+    let layout = IoRequest { layout: Some(Layout::Nhwc), ..wanted(32, 1) };
     assert_eq!(
         refusal(&plain, &layout),
         "the model's input is nchw with dimensions [N, 3, H, W], the job says nhwc"
     );
-    let channels = Wanted { channels: Some(1), ..wanted(32, 1) };
+    let channels = IoRequest { channels: Some(1), ..wanted(32, 1) };
     assert_eq!(refusal(&plain, &channels), "the model takes 3 channels, the job gives 1");
     assert!(refusal(&plain, &wanted(0, 1)).contains("0 × 0"));
     let coarse = facts(&Toy { coarse: 16, ..Default::default() }, Size::square(64));
@@ -88,7 +88,7 @@ fn the_first_of_several_heads_is_used_and_the_others_are_named() {
     let resolved = resolve(&two, &wanted(32, 1)).unwrap();
     assert_eq!(resolved.signature.head, "a");
     assert_eq!(resolved.warnings, ["the head `a` is used, the first of several; the others are b"]);
-    let second = Wanted { head: Some("b".into()), ..wanted(32, 1) };
+    let second = IoRequest { head: Some("b".into()), ..wanted(32, 1) };
     assert_eq!(resolve(&two, &second).unwrap().signature.head, "b");
 }
 
@@ -96,7 +96,7 @@ fn the_first_of_several_heads_is_used_and_the_others_are_named() {
 fn a_name_for_two_values_is_left_open() {
     let mut facts = facts(&Toy::default(), Size::square(32));
     facts.inputs[0].dims[3] = Dim::Symbol("H".into());
-    let oblong = Wanted { size: Size::new(32, 64), ..wanted(32, 1) };
+    let oblong = IoRequest { size: Size::new(32, 64), ..wanted(32, 1) };
     let signature = resolve(&facts, &oblong).unwrap().signature;
     assert_eq!(signature.dims.keys().collect::<Vec<_>>(), ["N"]);
 }
