@@ -87,10 +87,9 @@ impl Fatal {
     /// An error of the store that the job is kept in.
     pub(crate) fn of_store(error: &StoreError) -> Self {
         let exit = match error.kind {
-            // A store that no build knows, or a job that no store can have.
-            StoreErrorKind::BadKey => Exit::BadConfig,
+            // A bad key: a store that no build knows, or a job that no store can have.
+            StoreErrorKind::BadKey | StoreErrorKind::Refused => Exit::BadConfig,
             StoreErrorKind::NoStore => Exit::BadJob,
-            StoreErrorKind::Refused => Exit::BadConfig,
             StoreErrorKind::Denied if is_uri(&error.store) => Exit::BadConfig,
             _ => Exit::Unavailable,
         };

@@ -4,7 +4,7 @@ use super::*;
 use crate::services::{KAFKA, VERSITYGW};
 use crate::tools::ONNXRUNTIME;
 use marquetry_spec::JobSpec;
-use marquetry_telemetry::{ALL, Description, Kind};
+use marquetry_telemetry::{ALL, Description, MetricKind};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -43,8 +43,8 @@ fn names(query: &str) -> Vec<(String, String)> {
 fn metric_of(name: &str) -> Option<&'static Description> {
     ALL.iter().find(|metric| {
         name.strip_prefix(metric.name).is_some_and(|end| match metric.kind {
-            Kind::Histogram => ["_bucket", "_sum", "_count"].contains(&end),
-            Kind::Counter | Kind::Gauge => end.is_empty(),
+            MetricKind::Histogram => ["_bucket", "_sum", "_count"].contains(&end),
+            MetricKind::Counter | MetricKind::Gauge => end.is_empty(),
         })
     })
 }
