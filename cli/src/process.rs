@@ -166,6 +166,6 @@ impl DrainArgs {
 
 /// The name of this machine, as the system tells it.
 fn host() -> String {
-    let name = std::env::var("HOSTNAME").ok().or_else(|| std::fs::read_to_string("/etc/hostname").ok());
-    name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).unwrap_or_else(|| "host".into())
+    let name = gethostname::gethostname().to_string_lossy().into_owned();
+    if name.is_empty() { "host".into() } else { name }
 }

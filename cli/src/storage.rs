@@ -1,6 +1,7 @@
 //! Where files come from and stores lie: the options for S3 and for the cache of what is fetched.
 
 use clap::{Args, ValueEnum};
+use etcetera::base_strategy::{BaseStrategy, choose_native_strategy};
 use marquetry_telemetry::Metrics;
 use marquetry_transport::{CacheOptions, Files, S3, S3Options, Stores};
 use std::path::PathBuf;
@@ -77,10 +78,8 @@ impl StorageArgs {
     }
 }
 
+/// Where this system keeps what can be fetched again.
 fn default_cache() -> PathBuf {
-    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let home = variable("HOME")
-        .map(|home| home.join(if cfg!(target_os = "macos") { "Library/Caches" } else { ".cache" }));
-    let folder = variable("XDG_CACHE_HOME").or_else(|| variable("LOCALAPPDATA")).or(home);
-    folder.unwrap_or_else(std::env::temp_dir).join("marquetry")
+    let folder = choose_native_strategy().map_or_else(|_| std::env::temp_dir(), |dirs| dirs.cache_dir());
+    folder.join("marquetry")
 }
