@@ -67,10 +67,10 @@ impl Outputs {
 
 /// Where an output of the image `id` lies below the job's outputs: a file, or a Zarr array's folder. `class` is one of
 /// [`class_file_names`], given for masks of classes that share pixels.
-pub(crate) fn place(output: &Output, id: &str, class: Option<&str>) -> String {
+pub(crate) fn output_path(output: &Output, id: &str, class: Option<&str>) -> String {
     let safe = key::safe_id(id);
     let name = class.map_or_else(|| safe.clone(), |class| format!("{safe}/{class}"));
-    output.place().replacen('*', &name, 1)
+    output.path_pattern().replacen('*', &name, 1)
 }
 
 /// The names of the classes' files, in the order of classes. A `/` in a class's name becomes `_`, or `%2F` where another
@@ -94,16 +94,16 @@ pub(crate) fn class_file_names(spec: &JobSpec) -> Vec<String> {
 /// cleared away what an earlier run wrote.
 pub fn expected(spec: &JobSpec, image_id: &str) -> Vec<String> {
     let mut files = Vec::new();
-    for output in spec.outputs.iter().filter(|o| o.place().contains('*')) {
+    for output in spec.outputs.iter().filter(|o| o.path_pattern().contains('*')) {
         match output {
             Output::Masks(_) if spec.decide.background.is_none() => {
                 let names = class_file_names(spec);
-                files.extend(names.iter().map(|class| place(output, image_id, Some(class))));
+                files.extend(names.iter().map(|class| output_path(output, image_id, Some(class))));
             }
             Output::Probabilities(p) if p.format == ScoreFormat::Zarr => {
-                files.push(place(output, image_id, None) + "/.zarray");
+                files.push(output_path(output, image_id, None) + "/.zarray");
             }
-            _ => files.push(place(output, image_id, None)),
+            _ => files.push(output_path(output, image_id, None)),
         }
     }
     files

@@ -125,7 +125,7 @@ impl Coordination {
     fn files(&self) -> Vec<(String, String)> {
         let root = self.run.store.trim_end_matches('/');
         let place = |output: &Output| {
-            let name = output.place();
+            let name = output.path_pattern();
             let folder = name.split("/*").next().unwrap_or(&name).to_owned();
             let place = format!("{root}/{}", key::out(&self.planned.plan.job, &folder));
             (folder, place)

@@ -2,7 +2,7 @@
 
 use super::SinkContext;
 use super::label_files::LabelFiles;
-use crate::outputs::{class_file_names, place};
+use crate::outputs::{class_file_names, output_path};
 use crate::sink::{RowSink, SinkError};
 use marquetry_raster::write::{LabelSink, Legend, MaskPng, MaskTiff, Split, TiffOptions};
 use marquetry_spec::{MaskFormat, Output};
@@ -28,11 +28,11 @@ pub(crate) fn open(
     };
     let (id, legend) = (&context.image.id, &context.legend);
     let encoder = if context.is_exclusive() {
-        encoder(place(output, id, None), &format!("mask-{number}"), legend)?
+        encoder(output_path(output, id, None), &format!("mask-{number}"), legend)?
     } else {
         let mut planes = Vec::new();
         for (class, name) in class_file_names(context.spec).iter().enumerate() {
-            let place = place(output, id, Some(name));
+            let place = output_path(output, id, Some(name));
             planes.push(encoder(place, &format!("mask-{number}-{class}"), &legend.plane(class))?);
         }
         Box::new(Split::new(size, legend, planes)?)

@@ -3,7 +3,7 @@
 use super::SinkContext;
 use super::label_files::LabelFiles;
 use crate::legend;
-use crate::outputs::place;
+use crate::outputs::output_path;
 use crate::sink::{RowSink, SinkError};
 use marquetry_raster::write::{GeoJsonSink, GeoTags};
 use marquetry_spec::Output;
@@ -15,7 +15,8 @@ pub(crate) fn open(
     output: &Output,
 ) -> Result<Box<dyn RowSink>, SinkError> {
     let image = context.image;
-    let (file, out) = context.new_file(place(output, &image.id, None), &format!("polygons-{number}"))?;
+    let (file, out) =
+        context.new_file(output_path(output, &image.id, None), &format!("polygons-{number}"))?;
     let transform = context.geo.as_ref().and_then(GeoTags::transform);
     let classes = legend::objects(context.spec);
     let encoder = GeoJsonSink::new(out, &image.id, image.size, &context.legend, &classes, transform)?;

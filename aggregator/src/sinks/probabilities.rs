@@ -1,7 +1,7 @@
 //! Probabilities of all classes, as an array.
 
 use super::SinkContext;
-use crate::outputs::place;
+use crate::outputs::output_path;
 use crate::row::Row;
 use crate::sink::{FinishedImage, OutputFile, RowSink, SinkError};
 use marquetry_raster::write::{ScoreDepth, ScoreSink, ScoreTiff, ScoreZarr, TiffOptions};
@@ -29,7 +29,7 @@ pub(crate) fn open(
         ScoreDtype::U8 => ScoreDepth::U8,
         ScoreDtype::F16 => ScoreDepth::F16,
     };
-    let (place, name) = (place(output, &context.image.id, None), format!("probabilities-{number}"));
+    let (place, name) = (output_path(output, &context.image.id, None), format!("probabilities-{number}"));
     let (size, names) = (context.image.size, context.legend.names());
     let (written, encoder): (_, Box<dyn ScoreSink>) = match probabilities.format {
         ScoreFormat::Tiff => {

@@ -209,8 +209,8 @@ impl ProbabilitiesOutput {
 }
 
 impl Output {
-    /// Where it is written, below the job's outputs: a file, or a folder with something for each image.
-    pub fn place(&self) -> String {
+    /// Where it is written, below the job's outputs: a file, or one for each image, whose name stands for the `*`.
+    pub fn path_pattern(&self) -> String {
         match self {
             Self::Masks(MaskFormat::Png) => "masks/*.png".to_owned(),
             Self::Masks(MaskFormat::Tiff) => "masks/*.tiff".to_owned(),
@@ -264,10 +264,10 @@ pub(super) fn read(at: &At<'_>, scope: &Scope<'_>) -> Vec<Output> {
     let mut outputs: Vec<Output> = Vec::new();
     for item in &items {
         let Some(output) = read_one(item, scope) else { continue };
-        let place = output.place();
-        let meets = |other: &Output| places_meet(&other.place(), &place);
+        let place = output.path_pattern();
+        let meets = |other: &Output| places_meet(&other.path_pattern(), &place);
         if let Some((first, other)) = outputs.iter().enumerate().find(|(_, other)| meets(other)) {
-            let other = other.place();
+            let other = other.path_pattern();
             let same = "writes to the same place";
             item.conflict(if other == place {
                 format!("{same} ({place}) as outputs[{first}]")

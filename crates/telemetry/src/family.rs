@@ -151,7 +151,7 @@ pub struct By<L, S> {
 impl<L: Labels, S> By<L, S> {
     /// The series with these values.
     pub fn of(&self, labels: L) -> &S {
-        &self.series[labels.place()]
+        &self.series[labels.flat_index()]
     }
 }
 

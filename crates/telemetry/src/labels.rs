@@ -18,15 +18,15 @@ pub trait Labels: Copy {
     /// What each is.
     const DESCRIPTIONS: &'static [LabelDescription];
 
-    /// The place of these values among all combinations, the last label changing fastest.
-    fn place(self) -> usize;
+    /// The index of these values among all combinations, the last label changing fastest.
+    fn flat_index(self) -> usize;
 }
 
 impl<L: Label> Labels for L {
     const DESCRIPTIONS: &'static [LabelDescription] =
         &[LabelDescription { name: L::NAME, values: Values::Each(L::VALUES) }];
 
-    fn place(self) -> usize {
+    fn flat_index(self) -> usize {
         self.index()
     }
 }
@@ -37,7 +37,7 @@ impl<A: Label, B: Label> Labels for (A, B) {
         LabelDescription { name: B::NAME, values: Values::Each(B::VALUES) },
     ];
 
-    fn place(self) -> usize {
+    fn flat_index(self) -> usize {
         self.0.index() * B::VALUES.len() + self.1.index()
     }
 }

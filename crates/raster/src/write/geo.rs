@@ -101,15 +101,15 @@ impl GeoTags {
     }
 }
 
-/// An affine map from pixel edges (x to the right, y down) to places.
+/// An affine map from pixel edges (x to the right, y down) to map coordinates.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GeoTransform {
     affine: [f64; 6],
 }
 
 impl GeoTransform {
-    /// The place of a point in pixel-edge coordinates: (0, 0) is the outer corner of the first pixel.
-    pub fn place(&self, x: f64, y: f64) -> [f64; 2] {
+    /// The map coordinates of a point in pixel-edge coordinates: (0, 0) is the outer corner of the first pixel.
+    pub fn to_map(&self, x: f64, y: f64) -> [f64; 2] {
         let [a, b, c, d, e, f] = self.affine;
         [a * x + b * y + c, d * x + e * y + f]
     }

@@ -88,11 +88,11 @@ fn foreign_source(orientation: u16, point: u16) -> Vec<u8> {
 fn geo_tags_are_carried_over() {
     let geo = read(&foreign_source(1, 1)).unwrap().unwrap();
     let transform = geo.transform().unwrap();
-    assert_eq!(transform.place(1.0, 1.0), [500.0, 900.0]);
-    assert_eq!(transform.place(3.0, 2.0), [504.0, 896.0]);
+    assert_eq!(transform.to_map(1.0, 1.0), [500.0, 900.0]);
+    assert_eq!(transform.to_map(3.0, 2.0), [504.0, 896.0]);
     assert!(transform.mirrors());
     let point = read(&foreign_source(1, 2)).unwrap().unwrap().transform().unwrap();
-    assert_eq!(point.place(1.5, 1.5), [500.0, 900.0]);
+    assert_eq!(point.to_map(1.5, 1.5), [500.0, 900.0]);
     assert_eq!(read(&foreign_source(6, 1)).unwrap(), None);
 
     let legend = Legend::labels(names(2), None).unwrap();
@@ -135,7 +135,7 @@ fn odd_types_of_numbers_have_a_meaning() {
                 (60000, (14, vec![1])),
             ];
             let geo = read(&directory_of(&tags, big)).unwrap().unwrap();
-            assert_eq!(geo.transform().unwrap().place(2.0, 4.0), [-6.0, 19.0]);
+            assert_eq!(geo.transform().unwrap().to_map(2.0, 4.0), [-6.0, 19.0]);
             assert_eq!(geo, geo_source(&tags[..5]).unwrap().unwrap());
         }
     }

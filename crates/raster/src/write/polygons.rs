@@ -146,7 +146,7 @@ impl<W: Write> Features<W> {
         let Some(transform) = self.transform else {
             return closed.map(|&(x, y)| serde_json::json!([x, y])).collect();
         };
-        let mut places: Vec<_> = closed.map(|&(x, y)| transform.place(f64::from(x), f64::from(y))).collect();
+        let mut places: Vec<_> = closed.map(|&(x, y)| transform.to_map(f64::from(x), f64::from(y))).collect();
         if transform.mirrors() {
             places.reverse();
         }

@@ -33,16 +33,16 @@ impl S3Store {
     /// # Errors
     /// When it is not.
     pub async fn check(&self) -> Result<(), StoreError> {
-        self.s3.check(&self.place("")).await.map_err(|error| self.error("list", "", error))
+        self.s3.check(&self.uri("")).await.map_err(|error| self.error("list", "", error))
     }
 
-    fn place(&self, key: &str) -> S3Uri {
+    fn uri(&self, key: &str) -> S3Uri {
         S3Uri { bucket: self.bucket.clone(), key: format!("{}{key}", self.prefix) }
     }
 
     fn checked(&self, doing: &'static str, key: &str) -> Result<S3Uri, StoreError> {
         if is_safe_key(key) {
-            return Ok(self.place(key));
+            return Ok(self.uri(key));
         }
         let reason = "the key has parts that not every store can hold";
         Err(self.error(doing, key, RequestError::new(StoreErrorKind::BadKey, reason)))
@@ -115,10 +115,10 @@ impl ObjectStore for S3Store {
 
     async fn list(&self, prefix: &str) -> Result<Vec<ObjectMeta>, StoreError> {
         let place = match prefix {
-            "" => self.place(""),
+            "" => self.uri(""),
             prefix => {
                 self.checked("list", prefix.trim_end_matches('/'))?;
-                self.place(prefix)
+                self.uri(prefix)
             }
         };
         let found = self.s3.list(&place).await.map_err(|error| self.error("list", prefix, error))?;
