@@ -169,14 +169,14 @@ impl<'a> JobRunner<'a> {
         while !(state.ledger.is_complete() || self.stop_at_loss && !state.tally.losses.is_empty()) {
             self.fill(&mut state);
             tokio::select! {
-                heard = self.hear(&mut *results, &mut state.rate) => {
-                    let heard = heard?;
-                    if self.take_in(&heard, &mut state) {
-                        each(&state.tally);
+                // In this order, so that a seed of a schedule gives the same run again; what is heard comes last, for
+                // it is the one that need not end.
+                biased;
+                stopped = lease.lost() => {
+                    if stopped == Stopped::Cancelled {
+                        lease.note_cancelled().await?;
                     }
-                    if let Some(all) = state.breaker.note(&heard.event) {
-                        return Err(self.stop(all, lease, state).await);
-                    }
+                    return Err(stopped.into());
                 }
                 Some(published) = state.publishing.join_next() => {
                     published.unwrap_or(Err(QueueError::Closed))?;
@@ -185,15 +185,18 @@ impl<'a> JobRunner<'a> {
                         published.unwrap_or(Err(QueueError::Closed))?;
                     }
                 }
-                stopped = lease.lost() => {
-                    if stopped == Stopped::Cancelled {
-                        lease.note_cancelled().await?;
-                    }
-                    return Err(stopped.into());
-                }
                 _ = tick.tick() => {
                     self.send_overdue(&mut state);
                     lease.publish_status(self.status(&mut state));
+                }
+                heard = self.hear(&mut *results, &mut state.rate) => {
+                    let heard = heard?;
+                    if self.take_in(&heard, &mut state) {
+                        each(&state.tally);
+                    }
+                    if let Some(all) = state.breaker.note(&heard.event) {
+                        return Err(self.stop(all, lease, state).await);
+                    }
                 }
             }
         }

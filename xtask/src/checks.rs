@@ -16,7 +16,7 @@ pub(crate) fn test_with(tests: &mut Command) -> Result<()> {
     let python = Python::ready()?;
     // The tests of whole jobs run the real binary. With all targets it is built once, with the features the tests need;
     // alone it would be built from the ground up a second time.
-    eprintln!("building everything with its tests (the first time ten minutes on two cores)");
+    eprintln!("building everything with its tests (the first time seven minutes on two cores)");
     run(cargo().arg("build").args(workspace()).arg("--all-targets"))?;
     let services = Services::start()?;
     run(services.give_to(python.give_to(tests)))

@@ -14,6 +14,8 @@ fn a_worker_that_is_asked_to_stop_finishes_what_it_has_and_hands_the_rest_back()
     let (first, second) = (cluster.aggregator(), cluster.aggregator());
     let job = cluster.coordinator_with("job.yaml", &NEVER);
     heard.until_tiles(6);
+    // Else it may have done all the rest before the others have come and gone.
+    let slowed = hasty.slow_down();
     let name = patient.name.clone();
     let said = patient.drain().ends_with(0);
     assert!(!said.stderr.contains("goes to others"), "a minute is enough for a few tasks: {}", said.stderr);
@@ -21,6 +23,7 @@ fn a_worker_that_is_asked_to_stop_finishes_what_it_has_and_hands_the_rest_back()
     first.drain().ends_with(0);
     let _last = cluster.worker();
     heard.until_tiles(tiles + 6);
+    drop(slowed);
     hasty.drain().ends_with(0);
     let summary = job.end().ends_with(0).json();
     assert_eq!((tally(&summary, "retries"), tally(&summary, "resent")), (0, 0), "{summary}");
