@@ -5,7 +5,7 @@ use bytes::Bytes;
 use marquetry_ensemble::{
     Importance, Labelling, OutputActivation, ScoreSpace, View, ViewMerge, resize_planes,
 };
-use marquetry_geometry::{Edges, Padding, Rect, Size, WindowSpec};
+use marquetry_geometry::{Edges, Rect, Size, WindowSpec};
 use marquetry_job::{
     Fit, Group, ImageTasks, Inference, Input, Member, Merge, PLAN_FORMAT, Plan, PlannedImage, Scaling,
     TaskId, TaskKind, TileDtype, TileHeader, tile,
@@ -61,16 +61,7 @@ fn member(weights: [f32; CLASSES]) -> Member {
         model_bytes: 1,
         tags: std::collections::BTreeMap::new(),
         weights: weights.to_vec(),
-        input: Input {
-            bands: None,
-            reversed: false,
-            scale: None,
-            mean: vec![],
-            std: vec![],
-            per_image: false,
-            padding: Padding::Reflect,
-            padding_value: 0.0,
-        },
+        input: Input::default(),
         applied: OutputActivation::Softmax,
         fit: Fit::Resize,
         signatures: vec![],

@@ -1,7 +1,7 @@
 //! Plans for tests: nothing is run.
 
 use marquetry_ensemble::{Importance, Labelling, OutputActivation, ScoreSpace, View, ViewMerge};
-use marquetry_geometry::{Edges, Padding, Size, WindowSpec};
+use marquetry_geometry::{Edges, Size, WindowSpec};
 use marquetry_job::{
     Fit, Group, Inference, Input, Member, Merge, PLAN_FORMAT, Plan, PlannedImage, Scaling, TileDtype,
 };
@@ -18,16 +18,7 @@ pub(crate) fn member(name: &str) -> Member {
         model_bytes: 0,
         tags: BTreeMap::new(),
         weights: vec![1.0; 2],
-        input: Input {
-            bands: None,
-            reversed: false,
-            scale: None,
-            mean: Vec::new(),
-            std: Vec::new(),
-            per_image: false,
-            padding: Padding::Reflect,
-            padding_value: 0.0,
-        },
+        input: Input::default(),
         applied: OutputActivation::None,
         fit: Fit::Resize,
         signatures: Vec::new(),

@@ -20,7 +20,7 @@ use bytes::Bytes;
 use clap::Parser;
 use marquetry_coordinator::{JobRunner, new_run};
 use marquetry_ensemble::{Importance, Labelling, OutputActivation, ScoreSpace, View, ViewMerge};
-use marquetry_geometry::{Edges, Padding, Size, WindowSpec};
+use marquetry_geometry::{Edges, Size, WindowSpec};
 use marquetry_job::{
     Fit, Group, Inference, Input, Member, Merge, PLAN_FORMAT, Plan, PlannedImage, Scaling, TileDtype, key,
 };
@@ -151,16 +151,7 @@ async fn work(args: &Args, prefix: &str, runner: &JobRunner<'_>, tasks: u64) -> 
 /// A plan of one member that nobody runs.
 fn plan() -> Plan {
     let window = Size::square(512);
-    let input = Input {
-        bands: None,
-        reversed: false,
-        scale: None,
-        mean: Vec::new(),
-        std: Vec::new(),
-        per_image: false,
-        padding: Padding::Reflect,
-        padding_value: 0.0,
-    };
+    let input = Input::default();
     let member = Member {
         name: "none".into(),
         onnx: "none.onnx".into(),

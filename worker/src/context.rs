@@ -177,7 +177,7 @@ pub(crate) fn passes(members: &[Member], runs: u64) -> Vec<Range<usize>> {
 pub(crate) mod tests {
     use super::*;
     use marquetry_ensemble::{Importance, Labelling, OutputActivation, ScoreSpace, View, ViewMerge};
-    use marquetry_geometry::{Edges, Padding, WindowSpec};
+    use marquetry_geometry::{Edges, WindowSpec};
     use marquetry_job::{Element, Fit, IoContract, Layout, OutputForm, PLAN_FORMAT, Scaling, TileDtype};
 
     /// A model of three classes that takes squares.
@@ -223,16 +223,7 @@ pub(crate) mod tests {
 
     /// Members of these sizes that have no signature yet.
     pub(crate) fn members(megabytes: &[u64]) -> Vec<Member> {
-        let input = Input {
-            bands: None,
-            reversed: false,
-            scale: None,
-            mean: Vec::new(),
-            std: Vec::new(),
-            per_image: false,
-            padding: Padding::Reflect,
-            padding_value: 0.0,
-        };
+        let input = Input::default();
         let member = |mb: &u64| Member {
             name: String::new(),
             onnx: String::new(),

@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use marquetry_ensemble::{Importance, Labelling, OutputActivation, ScoreSpace, View, ViewMerge, Views};
 use marquetry_failure::FailureClass;
-use marquetry_geometry::{Edges, Padding, Size, WindowSpec};
+use marquetry_geometry::{Edges, Size, WindowSpec};
 use marquetry_job::{
     Element, Event, Fit, Group, ImageTasks, Inference, Input, IoContract, Layout, Member, Merge, OutputForm,
     PLAN_FORMAT, Plan, PlannedImage, ResultMessage, RunId, Scaling, TaskKind, TaskMessage, TileDtype,
@@ -121,16 +121,7 @@ fn member(name: &str, outer: Size, views: &[View], weight: f32, batch: u32) -> M
         model_bytes: 1,
         tags: std::collections::BTreeMap::new(),
         weights: vec![weight, weight * 2.0, weight],
-        input: Input {
-            bands: None,
-            reversed: false,
-            scale: Some(1.0),
-            mean: vec![],
-            std: vec![],
-            per_image: false,
-            padding: Padding::Reflect,
-            padding_value: 0.0,
-        },
+        input: Input { scale: Some(1.0), ..Input::default() },
         applied: OutputActivation::None,
         fit: Fit::Resize,
         signatures: sizes.into_iter().map(signature).collect(),

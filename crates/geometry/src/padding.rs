@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 /// How a window is filled where it lies outside the image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Padding {
     /// Mirrored without repeating the border pixel, as often as it takes: `d c b | a b c d | c b a`.
+    #[default]
     Reflect,
     /// The border pixel repeated: `a a a | a b c d | d d d`.
     Replicate,

@@ -98,8 +98,8 @@ pub enum Fit {
     Centre,
 }
 
-/// How pixels become a model's input.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// How pixels become a model's input: as they are stored, in 0 to 1, if nothing is said.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Input {
     /// Bands to take, counted from 0; all of them if not given.
     pub bands: Option<Vec<u16>>,

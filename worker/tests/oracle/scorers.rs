@@ -1,6 +1,7 @@
 //! Other scorers behind the same trait: what hangs on them, and what does not.
 
 use super::*;
+use marquetry_geometry::Padding;
 use marquetry_job::StageSeconds;
 use marquetry_worker::{ScoreRequest, ScoreSink, Scorer};
 

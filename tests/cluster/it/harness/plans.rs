@@ -4,7 +4,7 @@ use super::cluster::Cluster;
 use bytes::Bytes;
 use marquetry_coordinator::outputs_hash;
 use marquetry_ensemble::{Importance, Labelling, OutputActivation, ScoreSpace, View, ViewMerge};
-use marquetry_geometry::{Edges, Padding, Size, WindowSpec};
+use marquetry_geometry::{Edges, Size, WindowSpec};
 use marquetry_job::{
     BandStatistics, Fit, Group, ImageStatistics, ImageTasks, Inference, Input, Member, Merge, PLAN_FORMAT,
     Plan, PlannedImage, Scaling, TaskKind, TileDtype, TileHeader, hash, key, tile,
@@ -109,16 +109,7 @@ fn member(name: &str, per_image: bool) -> Member {
         model_bytes: 1,
         tags: BTreeMap::new(),
         weights: vec![1.0; CLASSES as usize],
-        input: Input {
-            bands: None,
-            reversed: false,
-            scale: None,
-            mean: Vec::new(),
-            std: Vec::new(),
-            per_image,
-            padding: Padding::Reflect,
-            padding_value: 0.0,
-        },
+        input: Input { per_image, ..Input::default() },
         applied: OutputActivation::None,
         fit: Fit::Resize,
         signatures: Vec::new(),
