@@ -1,7 +1,7 @@
 //! The stored tiles of one group of one image, read by rows.
 
 use crate::score_error::{ScoreError, TileFault};
-use marquetry_ensemble::{ImportanceMap, NonFinite, ScoreTransform, blend, normalise};
+use marquetry_ensemble::{BadScore, ImportanceMap, ScoreTransform, blend, normalise};
 use marquetry_geometry::{Block, Blocks, Grid, Rect, Size};
 use marquetry_job::{Plan, PlannedImage, TaskId, TaskKind, TileHeader, TileIndex, key, tile};
 use marquetry_transport::{ObjectStore, StoreError, StoreErrorKind};
@@ -38,7 +38,7 @@ impl GroupRows {
     }
 
     /// The same in another space.
-    pub(crate) fn transformed(mut self, transform: &ScoreTransform) -> Result<Self, NonFinite> {
+    pub(crate) fn transformed(mut self, transform: &ScoreTransform) -> Result<Self, BadScore> {
         if !transform.is_identity() {
             self.scores.outer_iter_mut().try_for_each(|row| transform.apply_in_place(whole_mut(row)))?;
         }

@@ -1,6 +1,6 @@
 //! One row of an image, as every sink sees it.
 
-use marquetry_ensemble::{Labelling, NonFinite, ScoreTransform};
+use marquetry_ensemble::{BadScore, Labelling, ScoreTransform};
 use std::cell::{Cell, OnceCell};
 
 /// One row of an image: its labels, its scores, which pixels are missing.
@@ -68,7 +68,7 @@ pub struct RowScores<'a> {
     lens: &'a ScoreLens,
     merged: &'a [f32],
     /// Nothing where the merged scores are probabilities already.
-    probabilities: OnceCell<Result<Option<Vec<f32>>, NonFinite>>,
+    probabilities: OnceCell<Result<Option<Vec<f32>>, BadScore>>,
     confidence: OnceCell<Vec<f32>>,
 }
 
@@ -82,12 +82,12 @@ impl RowScores<'_> {
     ///
     /// # Errors
     /// When a score is NaN or infinite.
-    pub fn probabilities(&self) -> Result<&[f32], NonFinite> {
+    pub fn probabilities(&self) -> Result<&[f32], BadScore> {
         let computed = self.probabilities.get_or_init(|| {
             if self.lens.to_probabilities.is_identity() {
                 // No early exit: a whole row is checked faster than a branch per pixel is taken.
                 let strange = self.merged.iter().fold(false, |bad, score| bad | !score.is_finite());
-                return if strange { Err(NonFinite) } else { Ok(None) };
+                return if strange { Err(BadScore::NonFinite) } else { Ok(None) };
             }
             let mut row = self.lens.probabilities.take();
             row.clear();
@@ -103,7 +103,7 @@ impl RowScores<'_> {
     ///
     /// # Errors
     /// When a score is NaN or infinite.
-    pub fn confidence(&self) -> Result<&[f32], NonFinite> {
+    pub fn confidence(&self) -> Result<&[f32], BadScore> {
         let probabilities = self.probabilities()?;
         Ok(self.confidence.get_or_init(|| {
             let mut sure = self.lens.confidence.take();
@@ -182,8 +182,8 @@ mod tests {
             let lens = lens(space, Labelling::Multiclass, 2);
             let merged = [0.5, 0.5, 0.5, score];
             let row = lens.row(&merged);
-            assert_eq!(row.probabilities(), Err(NonFinite));
-            assert_eq!(row.confidence(), Err(NonFinite));
+            assert_eq!(row.probabilities(), Err(BadScore::NonFinite));
+            assert_eq!(row.confidence(), Err(BadScore::NonFinite));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Why scores cannot be had from the store.
 
 use crate::error::class_of_store;
-use marquetry_ensemble::NonFinite;
+use marquetry_ensemble::BadScore;
 use marquetry_failure::{Classify, FailureClass};
 use marquetry_geometry::Size;
 use marquetry_job::{TaskId, TileError};
@@ -28,7 +28,7 @@ pub enum ScoreError {
     NoMember(String),
     /// The scores of a tile cannot be brought into the space in which groups are merged.
     #[error("scores cannot be merged")]
-    NotFinite(#[from] NonFinite),
+    BadScore(#[from] BadScore),
     /// Rows were asked for that the image does not have.
     #[error("there are no rows {rows:?} in an image of {size} px")]
     NoSuchRows {
@@ -62,7 +62,7 @@ impl Classify for ScoreError {
             // It is computed again, and then put together again.
             Self::Damaged { .. } => FailureClass::Passing,
             Self::Store(error) => class_of_store(error),
-            Self::NotFinite(_) => FailureClass::Input,
+            Self::BadScore(_) => FailureClass::Input,
             Self::NoMember(_) | Self::NoSuchRows { .. } => FailureClass::Bug,
         }
     }

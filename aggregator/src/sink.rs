@@ -2,7 +2,7 @@
 
 use crate::image_result::ImageResult;
 use crate::row::Row;
-use marquetry_ensemble::NonFinite;
+use marquetry_ensemble::BadScore;
 use marquetry_failure::{Classify, FailureClass};
 use marquetry_imagery::ImageError;
 use marquetry_raster::write::WriteError;
@@ -60,7 +60,7 @@ pub enum SinkError {
     Scratch(#[from] std::io::Error),
     /// The scores are no numbers.
     #[error(transparent)]
-    Scores(#[from] NonFinite),
+    Scores(#[from] BadScore),
     /// The image cannot be read again.
     #[error(transparent)]
     Image(#[from] ImageError),

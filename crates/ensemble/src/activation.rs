@@ -7,10 +7,22 @@ use crate::{Labelling, OutputActivation, ScoreSpace};
 /// Probabilities are kept this far from 0 and 1 before a logarithm is taken.
 const CLAMP: f32 = 1e-6;
 
-/// A model said NaN or infinity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the scores hold NaN or infinity")]
-pub struct NonFinite;
+/// How far beyond 0 and 1 a probability may lie: what half precision and rounding make of it, and no more.
+const BEYOND: f32 = 0.01;
+
+/// What a model said that is no score.
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
+pub enum BadScore {
+    /// NaN or infinity, said by the model or come of merging what it said.
+    #[error("the scores hold NaN or infinity")]
+    NonFinite,
+    /// A number outside 0 to 1 where the output counts as probabilities.
+    #[error(
+        "the scores hold {0}, which is no probability, and the output counts as probabilities: set `activation` to what \
+         the graph really applies"
+    )]
+    NoProbability(f32),
+}
 
 /// What is done to each pixel's channels to make them classes in the wanted space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +43,8 @@ pub struct ScoreTransform {
     step: ActivationOp,
     to: ScoreSpace,
     binary: bool,
+    /// Whether what comes in is what a model calls probabilities.
+    probabilities: bool,
     classes: usize,
     /// Where each channel goes.
     order: Vec<u16>,
@@ -65,7 +79,8 @@ impl ScoreTransform {
             (OutputActivation::Sigmoid, ScoreSpace::Logits) => ActivationOp::Logit,
         };
         let first = u16::from(binary);
-        Some(Self { step, to, binary, classes, order: (first..classes as u16).collect() })
+        let probabilities = applied != OutputActivation::None;
+        Some(Self { step, to, binary, probabilities, classes, order: (first..classes as u16).collect() })
     }
 
     /// The transform of merged scores of all classes from one space to another.
@@ -78,7 +93,8 @@ impl ScoreTransform {
             (ScoreSpace::Logits, ScoreSpace::Logits, _)
             | (ScoreSpace::Probabilities, ScoreSpace::Probabilities, _) => ActivationOp::Keep,
         };
-        Self { step, to, binary: false, classes, order: (0..classes as u16).collect() }
+        let order = (0..classes as u16).collect();
+        Self { step, to, binary: false, probabilities: false, classes, order }
     }
 
     /// The same for a mirrored view, in which what the model calls class `k` is class `order[k]` of the image.
@@ -105,14 +121,14 @@ impl ScoreTransform {
     /// `out` is `[classes, pixels]`.
     ///
     /// # Errors
-    /// When a value is NaN or infinite.
+    /// When a value is NaN or infinite, or no probability where the model's output counts as that.
     pub fn apply(
         &self,
         planes: &[f32],
         plane_len: usize,
         offset: usize,
         out: &mut [f32],
-    ) -> Result<(), NonFinite> {
+    ) -> Result<(), BadScore> {
         let n = out.len() / self.classes;
         if self.step == ActivationOp::Softmax && !self.binary {
             let from = Planes { values: planes, plane_len, offset, order: &self.order };
@@ -128,20 +144,24 @@ impl ScoreTransform {
     ///
     /// # Errors
     /// When a value is NaN or infinite.
-    pub fn apply_in_place(&self, rows: &mut [f32]) -> Result<(), NonFinite> {
+    pub fn apply_in_place(&self, rows: &mut [f32]) -> Result<(), BadScore> {
         let n = rows.len() / self.classes;
         self.finish(rows, n, 0)
     }
 
-    fn finish(&self, rows: &mut [f32], n: usize, first: usize) -> Result<(), NonFinite> {
+    fn finish(&self, rows: &mut [f32], n: usize, first: usize) -> Result<(), BadScore> {
         if self.step == ActivationOp::Softmax && !self.binary {
             return softmax(None, rows, n);
         }
         // No early exit: a whole row is checked faster than a branch per pixel is taken.
         if rows[first * n..].iter().fold(false, |bad, x| bad | !x.is_finite()) {
-            return Err(NonFinite);
+            return Err(BadScore::NonFinite);
         }
         let given = &mut rows[first * n..];
+        if self.probabilities && given.iter().fold(false, |bad, x| bad | is_no_probability(*x)) {
+            let found = given.iter().copied().find(|x| is_no_probability(*x)).unwrap_or_default();
+            return Err(BadScore::NoProbability(found));
+        }
         match self.step {
             ActivationOp::Keep => {}
             ActivationOp::Softmax => softmax(None, given, n)?,
@@ -163,6 +183,11 @@ impl ScoreTransform {
         }
         Ok(())
     }
+}
+
+/// Whether `x` lies outside 0 to 1 by more than rounding.
+fn is_no_probability(x: f32) -> bool {
+    !(-BEYOND..=1.0 + BEYOND).contains(&x)
 }
 
 #[cfg(test)]

@@ -64,12 +64,28 @@ fn channels_must_be_the_classes() {
 }
 
 #[test]
+fn what_counts_as_probabilities_must_lie_in_0_to_1_but_for_rounding() {
+    for applied in [OutputActivation::Softmax, OutputActivation::Sigmoid] {
+        for to in [ScoreSpace::Probabilities, ScoreSpace::Logits] {
+            let transform = ScoreTransform::new(applied, Labelling::Multilabel, 2, 2, to).unwrap();
+            let of = |values: &[f32]| transform.apply(values, 2, 0, &mut [0.0; 4]);
+            assert_eq!(of(&[0.5, -0.5, 1.0, 0.0]), Err(BadScore::NoProbability(-0.5)));
+            assert_eq!(of(&[0.5, 0.5, 22.0, -21.0]), Err(BadScore::NoProbability(22.0)));
+            assert_eq!(of(&[-1e-9, 1.000_98, 0.0, 0.25]), Ok(()));
+        }
+    }
+    let logits =
+        ScoreTransform::new(OutputActivation::None, Labelling::Multilabel, 2, 2, ScoreSpace::Logits).unwrap();
+    assert_eq!(logits.apply(&[-21.0, 22.0, 0.0, 1.0], 2, 0, &mut [0.0; 4]), Ok(()));
+}
+
+#[test]
 fn nan_and_infinity_are_found() {
     let keep = ScoreTransform::between(ScoreSpace::Logits, ScoreSpace::Logits, Labelling::Multiclass, 2);
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         let mut rows = vec![1.0; 14];
         rows[9] = bad;
-        assert_eq!(keep.apply_in_place(&mut rows), Err(NonFinite));
+        assert_eq!(keep.apply_in_place(&mut rows), Err(BadScore::NonFinite));
     }
     let softmax =
         ScoreTransform::new(OutputActivation::None, Labelling::Multiclass, 2, 2, ScoreSpace::Probabilities)
@@ -78,8 +94,8 @@ fn nan_and_infinity_are_found() {
         for at in [3, 35, 40, 75] {
             let mut planes = vec![1.0; 80];
             planes[at] = bad;
-            assert_eq!(softmax.apply(&planes, 40, 0, &mut [0.0; 80]), Err(NonFinite));
-            assert_eq!(softmax.apply_in_place(&mut planes), Err(NonFinite));
+            assert_eq!(softmax.apply(&planes, 40, 0, &mut [0.0; 80]), Err(BadScore::NonFinite));
+            assert_eq!(softmax.apply_in_place(&mut planes), Err(BadScore::NonFinite));
         }
     }
 }

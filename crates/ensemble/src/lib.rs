@@ -21,7 +21,7 @@ mod sums;
 mod view;
 mod window;
 
-pub use activation::{NonFinite, ScoreTransform};
+pub use activation::{BadScore, ScoreTransform};
 pub use canvas::{Band, Canvas};
 pub use decide::{Decision, Rule, Triplet};
 pub use importance::{Importance, ImportanceMap};

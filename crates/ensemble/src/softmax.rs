@@ -1,6 +1,6 @@
 //! Softmax over many pixels at once.
 
-use crate::NonFinite;
+use crate::BadScore;
 use crate::exp::exp;
 
 /// Pixels handled together, so that their running maximum and sum stay in registers; a fixed number, so that loops over
@@ -21,7 +21,7 @@ pub(crate) struct Planes<'a> {
 ///
 /// # Errors
 /// When a value is NaN or infinite.
-pub(crate) fn softmax(from: Option<&Planes<'_>>, rows: &mut [f32], n: usize) -> Result<(), NonFinite> {
+pub(crate) fn softmax(from: Option<&Planes<'_>>, rows: &mut [f32], n: usize) -> Result<(), BadScore> {
     #[cfg(target_arch = "x86_64")]
     if std::arch::is_x86_feature_detected!("avx2") {
         #[expect(unsafe_code, reason = "the function asks for AVX2, which was just detected")]
@@ -33,13 +33,13 @@ pub(crate) fn softmax(from: Option<&Planes<'_>>, rows: &mut [f32], n: usize) -> 
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-fn softmax_avx2(from: Option<&Planes<'_>>, rows: &mut [f32], n: usize) -> Result<(), NonFinite> {
+fn softmax_avx2(from: Option<&Planes<'_>>, rows: &mut [f32], n: usize) -> Result<(), BadScore> {
     softmax_plain(from, rows, n)
 }
 
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "it must be compiled anew inside the function that enables AVX2")]
-fn softmax_plain(from: Option<&Planes<'_>>, rows: &mut [f32], n: usize) -> Result<(), NonFinite> {
+fn softmax_plain(from: Option<&Planes<'_>>, rows: &mut [f32], n: usize) -> Result<(), BadScore> {
     let whole = n - n % LANES;
     // A finite number times 0 is 0; anything else is NaN, and stays so in a sum.
     let (mut zeros, mut zero) = ([0.0; LANES], [0.0; 1]);
@@ -49,7 +49,7 @@ fn softmax_plain(from: Option<&Planes<'_>>, rows: &mut [f32], n: usize) -> Resul
     for at in whole..n {
         softmax_at(from, rows, n, at, &mut zero);
     }
-    if zeros.iter().chain(&zero).all(|z| *z == 0.0) { Ok(()) } else { Err(NonFinite) }
+    if zeros.iter().chain(&zero).all(|z| *z == 0.0) { Ok(()) } else { Err(BadScore::NonFinite) }
 }
 
 /// Softmax of `N` neighbouring pixels.

@@ -1,6 +1,6 @@
 //! One window's scores, merged over its views.
 
-use crate::{NonFinite, ScoreTransform, ViewMerge};
+use crate::{BadScore, ScoreTransform, ViewMerge};
 use marquetry_geometry::{D4, Rect, Size};
 
 /// Rows handled together when a view lies on its side: 16 floats are one cache line of the result.
@@ -70,16 +70,11 @@ impl WindowScores {
     /// sums of floats hang on it.
     ///
     /// # Errors
-    /// When the model said NaN or infinity.
+    /// When the model said what is no score.
     ///
     /// # Panics
     /// When the kept part is not the window in the view's orientation.
-    pub fn add(
-        &mut self,
-        raw: &ModelOutput<'_>,
-        d4: D4,
-        transform: &ScoreTransform,
-    ) -> Result<(), NonFinite> {
+    pub fn add(&mut self, raw: &ModelOutput<'_>, d4: D4, transform: &ScoreTransform) -> Result<(), BadScore> {
         assert_eq!(raw.part.size, d4.apply_to_size(self.size), "the kept part of a {d4} view");
         assert_eq!(transform.classes(), self.classes, "classes of the transform");
         self.scores.resize(self.size.area() as usize * self.classes, 0.0);
@@ -92,10 +87,11 @@ impl WindowScores {
             (ViewMerge::Mean | ViewMerge::Sum, false) => self.fold(raw, d4, transform, |a, x| a + x),
             (ViewMerge::Max, false) => self.fold(raw, d4, transform, f32::max),
             (ViewMerge::Min, false) => self.fold(raw, d4, transform, f32::min),
-            (ViewMerge::Gmean, true) => self.fold(raw, d4, transform, |_, x| x.ln()),
-            (ViewMerge::Gmean, false) => self.fold(raw, d4, transform, |a, x| a + x.ln()),
-            (ViewMerge::Tsharpen, true) => self.fold(raw, d4, transform, |_, x| x.sqrt()),
-            (ViewMerge::Tsharpen, false) => self.fold(raw, d4, transform, |a, x| a + x.sqrt()),
+            // Rounding leaves some a little below 0, which has no logarithm or root: they are 0.
+            (ViewMerge::Gmean, true) => self.fold(raw, d4, transform, |_, x| x.max(0.0).ln()),
+            (ViewMerge::Gmean, false) => self.fold(raw, d4, transform, |a, x| a + x.max(0.0).ln()),
+            (ViewMerge::Tsharpen, true) => self.fold(raw, d4, transform, |_, x| x.max(0.0).sqrt()),
+            (ViewMerge::Tsharpen, false) => self.fold(raw, d4, transform, |a, x| a + x.max(0.0).sqrt()),
         }
     }
 
@@ -103,7 +99,7 @@ impl WindowScores {
     /// top, some whole rows at a time: the first of them, and `[C, rows · W]`.
     ///
     /// # Errors
-    /// When the model said NaN or infinity, or a score becomes so, as `sum` of very large logits may. `sink` may have
+    /// When the model said what is no score, or a score becomes so, as `sum` of very large logits may. `sink` may have
     /// seen some rows by then.
     ///
     /// # Panics
@@ -115,7 +111,7 @@ impl WindowScores {
         transform: &ScoreTransform,
         to: &ScoreTransform,
         sink: &mut dyn FnMut(usize, &[f32]),
-    ) -> Result<(), NonFinite> {
+    ) -> Result<(), BadScore> {
         let as_it_is =
             matches!(self.merge, ViewMerge::Mean | ViewMerge::Sum | ViewMerge::Max | ViewMerge::Min);
         if d4 == D4::IDENTITY && self.views == 0 && as_it_is {
@@ -136,8 +132,8 @@ impl WindowScores {
         together: u32,
         to: &ScoreTransform,
         sink: &mut dyn FnMut(usize, &[f32]),
-        mut fill: impl FnMut(&Self, u32, &mut [f32]) -> Result<(), NonFinite>,
-    ) -> Result<(), NonFinite> {
+        mut fill: impl FnMut(&Self, u32, &mut [f32]) -> Result<(), BadScore>,
+    ) -> Result<(), BadScore> {
         let mut scratch = std::mem::take(&mut self.scratch);
         for first in (0..self.size.height).step_by(together as usize) {
             let rows = together.min(self.size.height - first);
@@ -153,8 +149,7 @@ impl WindowScores {
     }
 
     /// The merged scores of some rows, from `first` on.
-    #[expect(clippy::unnecessary_wraps, reason = "the other way to fill rows may fail")]
-    fn merged(&self, first: u32, rows: &mut [f32]) -> Result<(), NonFinite> {
+    fn merged(&self, first: u32, rows: &mut [f32]) -> Result<(), BadScore> {
         let (n, at) = (rows.len() / self.classes, (first * self.size.width) as usize);
         let planes = self.scores.chunks_exact(self.size.area() as usize);
         for (to, from) in rows.chunks_exact_mut(n).zip(planes) {
@@ -169,7 +164,8 @@ impl WindowScores {
             ViewMerge::Gmean => rows.iter_mut().for_each(|x| *x = crate::exp::exp(*x / views)),
             _ => {}
         }
-        Ok(())
+        let bad = rows.iter().fold(false, |bad, x| bad | !x.is_finite());
+        if bad { Err(BadScore::NonFinite) } else { Ok(()) }
     }
 
     fn fold(
@@ -178,7 +174,7 @@ impl WindowScores {
         d4: D4,
         transform: &ScoreTransform,
         merge: impl Fn(f32, f32) -> f32 + Copy,
-    ) -> Result<(), NonFinite> {
+    ) -> Result<(), BadScore> {
         let mut scratch = std::mem::take(&mut self.scratch);
         let result = if d4.transposes() {
             self.fold_turned(raw, d4, transform, &mut scratch, merge)
@@ -196,7 +192,7 @@ impl WindowScores {
         transform: &ScoreTransform,
         scratch: &mut Vec<f32>,
         merge: impl Fn(f32, f32) -> f32,
-    ) -> Result<(), NonFinite> {
+    ) -> Result<(), BadScore> {
         let width = self.size.width as usize;
         let together = raw.rows_together();
         for first in (0..self.size.height).step_by(together as usize) {
@@ -228,7 +224,7 @@ impl WindowScores {
         transform: &ScoreTransform,
         scratch: &mut Vec<f32>,
         merge: impl Fn(f32, f32) -> f32,
-    ) -> Result<(), NonFinite> {
+    ) -> Result<(), BadScore> {
         let (height, width) = (self.size.height as usize, self.size.width as usize);
         scratch.resize(BAND * self.classes * height, 0.0);
         let back = d4.inverse();

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Labelling, ScoreSpace, WindowSums};
+use crate::{Labelling, OutputActivation, ScoreSpace, WindowSums};
 use proptest::prelude::*;
 
 const SIZE: Size = Size::new(37, 21);
@@ -136,13 +136,45 @@ fn geometric_mean_of_a_zero_is_zero() {
     assert!(finished(&mut window, &raw(&[0.5]), D4::IDENTITY, &keep)[0] < 1e-30);
 }
 
+/// Softmax in half precision may leave −1e-9: it has no logarithm and no root, and counts as 0.
+#[test]
+fn what_rounding_leaves_below_zero_is_zero_to_roots_and_logarithms() {
+    let one = Size::new(1, 1);
+    let keep = ScoreTransform::new(
+        OutputActivation::Sigmoid,
+        Labelling::Multilabel,
+        1,
+        1,
+        ScoreSpace::Probabilities,
+    )
+    .unwrap();
+    let raw = |value| ModelOutput { planes: value, size: one, part: Rect::whole(one) };
+    for (merge, want) in [(ViewMerge::Gmean, 0.0), (ViewMerge::Tsharpen, 0.35)] {
+        let mut window = WindowScores::new(one, 1, merge);
+        window.add(&raw(&[-1e-9]), D4::IDENTITY, &keep).unwrap();
+        let got = finished(&mut window, &raw(&[0.49]), D4::IDENTITY, &keep)[0];
+        assert!((got - want).abs() < 1e-6, "{merge:?}: {got}");
+    }
+}
+
+/// Each view is finite; their sum is not, and no tile may say so.
+#[test]
+fn a_merge_that_overflows_is_an_error() {
+    let one = Size::new(1, 1);
+    let keep = ScoreTransform::between(ScoreSpace::Logits, ScoreSpace::Logits, Labelling::Multilabel, 1);
+    let raw = ModelOutput { planes: &[3e38], size: one, part: Rect::whole(one) };
+    let mut window = WindowScores::new(one, 1, ViewMerge::Sum);
+    window.add(&raw, D4::IDENTITY, &keep).unwrap();
+    assert_eq!(window.finish(&raw, D4::IDENTITY, &keep, &keep, &mut |_, _| {}), Err(BadScore::NonFinite));
+}
+
 #[test]
 fn nan_is_an_error() {
     let one = Size::new(1, 1);
     let keep = ScoreTransform::between(ScoreSpace::Logits, ScoreSpace::Logits, Labelling::Multilabel, 1);
     let mut window = WindowScores::new(one, 1, ViewMerge::Mean);
     let raw = ModelOutput { planes: &[f32::NAN], size: one, part: Rect::whole(one) };
-    assert_eq!(window.add(&raw, D4::IDENTITY, &keep), Err(NonFinite));
+    assert_eq!(window.add(&raw, D4::IDENTITY, &keep), Err(BadScore::NonFinite));
     window.reset();
-    assert_eq!(window.finish(&raw, D4::IDENTITY, &keep, &keep, &mut |_, _| {}), Err(NonFinite));
+    assert_eq!(window.finish(&raw, D4::IDENTITY, &keep, &keep, &mut |_, _| {}), Err(BadScore::NonFinite));
 }

@@ -85,6 +85,9 @@ pub enum TileError {
     /// A logit beyond what half precision holds.
     #[error("a score of {0} does not fit into f16 (65,504 at most): set `tiles: {{dtype: f32}}`")]
     Overflow(String),
+    /// NaN or infinity, which no tile may hold.
+    #[error("a score is NaN or infinite")]
+    NonFinite,
     /// Not a whole, unchanged tile.
     #[error("the tile is damaged: {0}")]
     Damaged(String),
@@ -178,6 +181,10 @@ fn safetensors_header(header: &TileHeader) -> Vec<u8> {
 }
 
 fn to_bytes(scores: &[f32], dtype: TileDtype) -> Result<Vec<u8>, TileError> {
+    // Half precision finds what is not finite, and what becomes so, by itself.
+    if dtype != TileDtype::F16 && scores.iter().fold(false, |bad, s| bad | !s.is_finite()) {
+        return Err(TileError::NonFinite);
+    }
     Ok(match dtype {
         TileDtype::F32 => scores.iter().flat_map(|s| s.to_le_bytes()).collect(),
         TileDtype::U8 => scores.iter().map(|s| (s * 255.0).round().clamp(0.0, 255.0) as u8).collect(),
@@ -190,7 +197,12 @@ fn to_bytes(scores: &[f32], dtype: TileDtype) -> Result<Vec<u8>, TileError> {
                 // No early exit: a look at all of them is faster than a branch for each.
                 if half.iter().fold(false, |bad, h| bad | !h.is_finite()) {
                     let at = half.iter().position(|h| !h.is_finite()).unwrap_or(0);
-                    return Err(TileError::Overflow(scores[at].to_string()));
+                    let overflow = scores[at].is_finite();
+                    return Err(if overflow {
+                        TileError::Overflow(scores[at].to_string())
+                    } else {
+                        TileError::NonFinite
+                    });
                 }
                 let pairs = bytes.as_chunks_mut::<2>().0;
                 pairs.iter_mut().zip(half).for_each(|(to, half)| *to = half.to_le_bytes());

@@ -83,3 +83,14 @@ proptest! {
         }
     }
 }
+
+/// As `u8` NaN would be 0, a probability like any other.
+#[test]
+fn no_tile_holds_what_is_not_finite() {
+    for dtype in [TileDtype::F32, TileDtype::F16, TileDtype::U8] {
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let scores = [0.5, bad, 0.25];
+            assert_eq!(encode_rows(&scores, dtype), Err(TileError::NonFinite), "{dtype:?} {bad}");
+        }
+    }
+}
