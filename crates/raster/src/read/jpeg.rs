@@ -47,7 +47,8 @@ pub(super) fn load(source: &Source, limits: &Limits) -> Result<(Header, Whole), 
         return Err(ReadFault::unreadable("the file ends too early: its end marker is missing"));
     }
     let wanted = if found.keeps_inks() { IoRequest::AsCoded } else { IoRequest::Rgb };
-    let mut pixels = decode(&bytes, wanted, header.size, usize::from(header.per_pixel))?;
+    let exact = (header.size, header.size);
+    let (_, mut pixels) = decode(&bytes, wanted, exact, usize::from(header.per_pixel))?;
     if found.keeps_inks() && found.adobe_transform.is_some() {
         // Adobe's programs write inks the other way round.
         for ink in &mut pixels {
@@ -66,18 +67,19 @@ pub(super) enum IoRequest {
     AsCoded,
 }
 
-/// Decodes a JPEG stream that must have `size` pixels of `components` samples.
+/// Decodes a JPEG stream of `components` samples a pixel, whose sides must be at least those of `least` and at most those
+/// of `most`, px: its size and its samples.
 pub(super) fn decode(
     bytes: &[u8],
     wanted: IoRequest,
-    size: Size,
+    (least, most): (Size, Size),
     components: usize,
-) -> Result<Vec<u8>, ReadFault> {
+) -> Result<(Size, Vec<u8>), ReadFault> {
     guarded(|| {
         let options = DecoderOptions::default()
             .set_strict_mode(false)
-            .set_max_width(size.width as usize)
-            .set_max_height(size.height as usize);
+            .set_max_width(most.width as usize)
+            .set_max_height(most.height as usize);
         let mut decoder = zune_jpeg::JpegDecoder::new_with_options(ZCursor::new(bytes), options);
         decoder.decode_headers().map_err(fault)?;
         let coded = decoder.input_colorspace().unwrap_or(ColorSpace::Unknown);
@@ -87,15 +89,16 @@ pub(super) fn decode(
             _ => coded,
         };
         let found = decoder.dimensions().map(|(width, height)| Size::new(height as u32, width as u32));
-        if colours.num_components() != components || found != Some(size) {
-            let found = found.unwrap_or(Size::new(0, 0));
+        let found = found.unwrap_or(Size::new(0, 0));
+        let is_enough = found.height >= least.height && found.width >= least.width;
+        if colours.num_components() != components || !is_enough {
             return Err(ReadFault::unreadable(format!(
-                "its JPEG data hold {found} pixels of {} samples, {size} of {components} were expected",
+                "its JPEG data hold {found} pixels of {} samples, {least} of {components} were expected",
                 colours.num_components()
             )));
         }
         decoder.set_options(options.jpeg_set_out_colorspace(colours));
-        decoder.decode().map_err(fault)
+        Ok((found, decoder.decode().map_err(fault)?))
     })
 }
 
@@ -188,7 +191,7 @@ fn next_segment(stream: &mut impl Skip) -> Result<(u8, usize), ReadFault> {
 }
 
 /// Whether the end marker is there. Inside coded pixels a marker cannot occur by chance.
-fn is_complete(bytes: &[u8]) -> bool {
+pub(super) fn is_complete(bytes: &[u8]) -> bool {
     let mut at = 2;
     while let Some(&[ff, marker]) = bytes.get(at..).and_then(|rest| rest.first_chunk()) {
         match (ff, marker) {

@@ -6,8 +6,8 @@ use std::io::{Seek, SeekFrom, Write};
 /// The values of a tag.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Values {
-    /// Text; a final zero is added.
-    Ascii(String),
+    /// Text, in the bytes that it was found in; a final zero is added.
+    Ascii(Vec<u8>),
     Short(Vec<u16>),
     Long(Vec<u32>),
     Double(Vec<f64>),
@@ -19,7 +19,7 @@ impl Values {
     fn encode(&self) -> (u16, u64, Vec<u8>) {
         match self {
             Self::Ascii(text) => {
-                let bytes = [text.as_bytes(), &[0]].concat();
+                let bytes = [text.as_slice(), &[0]].concat();
                 (2, bytes.len() as u64, bytes)
             }
             Self::Short(all) => (3, all.len() as u64, all.iter().flat_map(|x| x.to_le_bytes()).collect()),

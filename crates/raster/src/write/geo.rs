@@ -52,8 +52,14 @@ impl GeoTags {
         }
         let doubles = directory.numbers(source, tag::GEO_DOUBLES, VALUES_MAX)?;
         tags.extend(doubles.map(|all| (tag::GEO_DOUBLES, Values::Double(all))));
-        let texts = directory.text(source, tag::GEO_TEXTS, VALUES_MAX)?;
-        tags.extend(texts.map(|text| (tag::GEO_TEXTS, Values::Ascii(text))));
+        // Keys name places in the text, so it keeps its bytes, whatever letters they stand for (Latin-1 is common).
+        let texts = directory.bytes(source, tag::GEO_TEXTS, VALUES_MAX)?;
+        tags.extend(texts.map(|mut text| {
+            while text.last() == Some(&0) {
+                text.pop();
+            }
+            (tag::GEO_TEXTS, Values::Ascii(text))
+        }));
         Ok((!tags.is_empty()).then_some(Self { tags }))
     }
 
@@ -78,14 +84,15 @@ impl GeoTags {
         keys.chunks_exact(4).skip(1).find(|entry| entry[0] == key && entry[1] == 0).map(|entry| entry[3])
     }
 
-    /// The map from pixel edges to places, where it is affine: a transformation, or one tie point and a pixel scale.
+    /// The map from pixel edges to places, where it is affine: a transformation, or a tie point (the first) and a pixel
+    /// scale.
     ///
     /// `None` for ground control points and for no tie at all. Coordinates are in the source's own reference system.
     pub fn transform(&self) -> Option<GeoTransform> {
         let mut affine = if let Some(&[a, b, _, c, d, e, _, f, ..]) = self.doubles(tag::TRANSFORMATION) {
             [a, b, c, d, e, f]
         } else {
-            let (&[sx, sy, ..], &[column, row, _, x, y, _]) =
+            let (&[sx, sy, ..], &[column, row, _, x, y, _, ..]) =
                 (self.doubles(tag::PIXEL_SCALE)?, self.doubles(tag::TIE_POINTS)?)
             else {
                 return None;

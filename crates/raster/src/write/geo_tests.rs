@@ -166,3 +166,18 @@ fn damage_is_an_error_with_a_reason() {
     }
     assert!(geo_source(&[(34735, (4, 70_000_u32.to_le_bytes().repeat(4)))]).unwrap_err().source().is_some());
 }
+
+/// As GDAL reads them: the first tie point counts where there is a scale, and a citation keeps its bytes, whose places
+/// the keys name.
+#[test]
+fn two_tie_points_and_letters_beyond_ascii() {
+    let ties = doubles(&[0.0, 0.0, 0.0, 100.0, 900.0, 0.0, 10.0, 10.0, 0.0, 120.0, 880.0, 0.0]);
+    let latin = b"Stra\xdfe / M\xfcnchen|WGS 84|\0".to_vec();
+    let tags = [(33550, doubles(&[2.0, 2.0, 0.0])), (33922, ties), (34737, (2, latin.clone()))];
+    let geo = geo_source(&tags).unwrap().unwrap();
+    assert_eq!(geo.transform().unwrap().to_map(3.0, 4.0), [106.0, 892.0]);
+    let legend = Legend::labels(names(2), None).unwrap();
+    let bytes = tiff_of(&legend, Size::new(2, 2), &[0, 1, 1, 0], Some(geo.clone()), TiffOptions::default());
+    assert_eq!(read(&bytes).unwrap(), Some(geo));
+    assert!(bytes.windows(latin.len()).any(|found| found == latin));
+}

@@ -69,7 +69,7 @@ impl<W: Write + Seek + Send> LabelSink for MaskTiff<W> {
             tags.push((320, Values::Short(colour_map(&self.legend, self.wide))));
         }
         if let Some(ignore) = self.legend.ignore() {
-            tags.push((42113, Values::Ascii(ignore.to_string())));
+            tags.push((42113, Values::Ascii(ignore.to_string().into_bytes())));
         }
         self.tiles.finish(tags, self.geo.as_ref())
     }

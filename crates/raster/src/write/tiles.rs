@@ -183,5 +183,5 @@ pub(super) fn band_names(names: &[String]) -> (u16, Values) {
         writeln!(xml, "  <Item name=\"DESCRIPTION\" sample=\"{index}\" role=\"description\">{name}</Item>")
             .expect("a string takes any text");
     }
-    (42112, Values::Ascii(xml + "</GDALMetadata>\n"))
+    (42112, Values::Ascii((xml + "</GDALMetadata>\n").into_bytes()))
 }

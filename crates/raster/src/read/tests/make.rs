@@ -23,6 +23,12 @@ pub(in crate::read) struct TiffFile {
     pub(in crate::read) tags: Vec<(u16, Vec<u16>)>,
     /// Chunks that are left out, as sparse files do.
     pub(in crate::read) missing: Vec<usize>,
+    /// Whether the last row of tiles ends with the image.
+    pub(in crate::read) short: bool,
+    /// What is written for the length of each chunk; no such tag if nothing is.
+    pub(in crate::read) count: fn(u64) -> Option<u64>,
+    /// Tags that are left out.
+    pub(in crate::read) without: Vec<u64>,
 }
 
 impl TiffFile {
@@ -42,6 +48,9 @@ impl TiffFile {
             big_tiff: false,
             tags: Vec::new(),
             missing: Vec::new(),
+            short: false,
+            count: Some,
+            without: Vec::new(),
         }
     }
 
@@ -58,12 +67,13 @@ impl TiffFile {
         for (index, chunk) in self.chunks(value).into_iter().enumerate() {
             let missing = self.missing.contains(&index);
             offsets.push(if missing { 0 } else { out.len() as u64 });
-            counts.push(if missing { 0 } else { chunk.len() as u64 });
+            counts.extend((self.count)(if missing { 0 } else { chunk.len() as u64 }));
             if !missing {
                 out.extend(chunk);
             }
         }
         let mut tags = self.all_tags(offsets, counts);
+        tags.retain(|(tag, _, values)| !values.is_empty() && !self.without.contains(tag));
         tags.sort();
         let mut entries = Vec::new();
         for (tag, kind, values) in tags {
@@ -154,7 +164,11 @@ impl TiffFile {
             for top in (0..self.size.height).step_by(chunk.height as usize) {
                 for left in (0..self.size.width).step_by(chunk.width as usize) {
                     let bottom = top + chunk.height;
-                    let bottom = if self.tile.is_some() { bottom } else { bottom.min(self.size.height) };
+                    let bottom = if self.tile.is_some() && !self.short {
+                        bottom
+                    } else {
+                        bottom.min(self.size.height)
+                    };
                     chunks.push(self.chunk(top..bottom, left..left + chunk.width, &samples, value));
                 }
             }

@@ -2,6 +2,7 @@
 
 mod damage;
 mod formats;
+mod lenient;
 mod limits;
 pub(super) mod make;
 mod tiffs;

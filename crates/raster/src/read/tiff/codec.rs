@@ -20,25 +20,36 @@ pub(super) enum Compression {
     },
 }
 
+/// A chunk as it lies in the file.
+pub(super) struct CodedChunk {
+    pub(super) bytes: Vec<u8>,
+    /// Whether the file ends before the chunk does.
+    pub(super) is_cut: bool,
+    /// Rows and columns that it stands for, px.
+    pub(super) size: Size,
+    /// Those of them that are inside the image, px: some writers store no others.
+    pub(super) inside: Size,
+    /// Rows and columns of the chunks above it, px: the last strip of some JPEG writers is as high as all others.
+    pub(super) most: Size,
+    /// Samples of one of its pixels.
+    pub(super) samples: usize,
+}
+
 impl Compression {
-    /// The first `expected` bytes of a chunk of `size` pixels with `samples` samples each.
-    pub(super) fn decode(
-        &self,
-        mut bytes: Vec<u8>,
-        expected: usize,
-        size: Size,
-        samples: usize,
-    ) -> Result<Vec<u8>, ReadFault> {
+    /// The bytes of all of a chunk's rows, of `row_bytes` each; rows below the image that are not in the file are 0.
+    pub(super) fn decode(&self, chunk: CodedChunk, row_bytes: usize) -> Result<Vec<u8>, ReadFault> {
+        let CodedChunk { mut bytes, is_cut, size, inside, most, samples } = chunk;
+        let length =
+            Length { expected: size.height as usize * row_bytes, least: inside.height as usize * row_bytes };
         match self {
-            Self::None if bytes.len() >= expected => {
-                bytes.truncate(expected);
-                Ok(bytes)
+            Self::None => {
+                bytes.truncate(length.expected);
+                length.complete(bytes)
             }
-            Self::None => Err(too_short(bytes.len(), expected)),
-            Self::Lzw => guarded(|| lzw(&bytes, expected)),
+            Self::Lzw => guarded(|| lzw(&bytes, length)),
             Self::Deflate => guarded(|| {
                 let mut reader = flate2::bufread::ZlibDecoder::new(bytes.as_slice());
-                let out = fill(&mut reader, expected)?;
+                let out = fill(&mut reader, length)?;
                 // The checksum is only looked at where the stream is read to its end.
                 match reader.read(&mut [0]) {
                     Err(error) if error.kind() == std::io::ErrorKind::InvalidInput => {
@@ -47,19 +58,54 @@ impl Compression {
                     _ => Ok(out),
                 }
             }),
-            Self::PackBits => pack_bits(&bytes, expected),
+            Self::PackBits => pack_bits(&bytes, length),
             Self::Zstd => guarded(|| {
                 let reader = zstd::stream::read::Decoder::with_buffer(bytes.as_slice());
-                fill(&mut reader.map_err(ReadFault::io)?, expected)
+                fill(&mut reader.map_err(ReadFault::io)?, length)
             }),
+            Self::Jpeg { .. } if is_cut && !jpeg::is_complete(&bytes) => {
+                Err(ReadFault::unreadable("the file ends in the middle of a strip or tile"))
+            }
             Self::Jpeg { tables, to_rgb } => {
                 let wanted = if *to_rgb { IoRequest::Rgb } else { IoRequest::AsCoded };
                 let stream = with_tables(tables, &bytes);
-                let out = jpeg::decode(stream.as_deref().unwrap_or(&bytes), wanted, size, samples)?;
-                if out.len() == expected { Ok(out) } else { Err(too_short(out.len(), expected)) }
+                let (found, out) =
+                    jpeg::decode(stream.as_deref().unwrap_or(&bytes), wanted, (inside, most), samples)?;
+                Ok(if found == size { out } else { placed(&out, found, size, samples) })
             }
         }
     }
+}
+
+/// How many bytes a chunk comes to.
+#[derive(Clone, Copy)]
+struct Length {
+    /// With all of its rows.
+    expected: usize,
+    /// With those that are inside the image.
+    least: usize,
+}
+
+impl Length {
+    /// `bytes`, filled up with the rows that are below the image.
+    fn complete(self, mut bytes: Vec<u8>) -> Result<Vec<u8>, ReadFault> {
+        if bytes.len() < self.least {
+            return Err(too_short(bytes.len(), self.least));
+        }
+        bytes.resize(self.expected, 0);
+        Ok(bytes)
+    }
+}
+
+/// A picture of `found` px, of one byte a sample, in the corner of one of `size` px.
+fn placed(picture: &[u8], found: Size, size: Size, samples: usize) -> Vec<u8> {
+    let (from, to) = (found.width as usize * samples, size.width as usize * samples);
+    let mut out = vec![0; size.height as usize * to];
+    for (from, to) in picture.chunks_exact(from).zip(out.chunks_exact_mut(to)) {
+        let both = from.len().min(to.len());
+        to[..both].copy_from_slice(&from[..both]);
+    }
+    out
 }
 
 fn too_short(found: usize, expected: usize) -> ReadFault {
@@ -70,36 +116,48 @@ fn broken(error: impl std::error::Error + Send + Sync + 'static) -> ReadFault {
     ReadFault::unreadable(format!("a strip or tile cannot be decompressed: {error}")).because(error)
 }
 
-fn fill(reader: &mut impl Read, expected: usize) -> Result<Vec<u8>, ReadFault> {
-    let mut out = vec![0; expected];
-    reader.read_exact(&mut out).map_err(broken)?;
-    Ok(out)
+fn fill(reader: &mut impl Read, length: Length) -> Result<Vec<u8>, ReadFault> {
+    let mut out = vec![0; length.expected];
+    let mut done = 0;
+    while done < out.len() {
+        match reader.read(&mut out[done..]) {
+            Ok(0) => break,
+            Ok(n) => done += n,
+            // What lies below the image may be damaged or cut off.
+            Err(_) if done >= length.least => break,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(broken(error)),
+        }
+    }
+    out.truncate(done);
+    length.complete(out)
 }
 
-fn lzw(bytes: &[u8], expected: usize) -> Result<Vec<u8>, ReadFault> {
+fn lzw(bytes: &[u8], length: Length) -> Result<Vec<u8>, ReadFault> {
     let mut decoder = weezl::decode::Configuration::with_tiff_size_switch(weezl::BitOrder::Msb, 8)
         .with_yield_on_full_buffer(true)
         .build();
-    let mut out = vec![0; expected];
+    let mut out = vec![0; length.expected];
     let (mut from, mut to) = (0, 0);
-    while to < expected {
+    while to < out.len() {
         let step = decoder.decode_bytes(&bytes[from..], &mut out[to..]);
         from += step.consumed_in;
         to += step.consumed_out;
         let status = step.status.map_err(broken)?;
-        if to < expected && !matches!(status, weezl::LzwStatus::Ok) {
-            return Err(too_short(to, expected));
+        if !matches!(status, weezl::LzwStatus::Ok) {
+            break;
         }
     }
-    Ok(out)
+    out.truncate(to);
+    length.complete(out)
 }
 
 /// A count below 128 is followed by one byte more than it says; one above 128 by a byte to repeat 257 − count times.
-fn pack_bits(bytes: &[u8], expected: usize) -> Result<Vec<u8>, ReadFault> {
-    let mut out = Vec::with_capacity(expected);
+fn pack_bits(bytes: &[u8], length: Length) -> Result<Vec<u8>, ReadFault> {
+    let mut out = Vec::with_capacity(length.expected);
     let mut rest = bytes;
-    while out.len() < expected {
-        let Some((&count, after)) = rest.split_first() else { return Err(too_short(out.len(), expected)) };
+    while out.len() < length.expected {
+        let Some((&count, after)) = rest.split_first() else { break };
         rest = after;
         let count = usize::from(count);
         if count < 128 {
@@ -111,8 +169,8 @@ fn pack_bits(bytes: &[u8], expected: usize) -> Result<Vec<u8>, ReadFault> {
             rest = after;
         }
     }
-    out.truncate(expected);
-    Ok(out)
+    out.truncate(length.expected);
+    length.complete(out)
 }
 
 /// One stream out of the shared tables and a chunk, which both come with a start marker, and the tables with an end

@@ -153,6 +153,14 @@ impl Directory {
         Ok(Some(bytes.chunks_exact(each as usize).map(|value| self.endian.number(value)).collect()))
     }
 
+    /// The first of a tag's values, at most `max`, which must be unsigned integers; none if it is not there.
+    pub(crate) fn first_integers(&self, source: &Source, tag: u16, max: u64) -> Result<Vec<u64>, ReadFault> {
+        let Some(&entry) = self.entries.get(&tag) else { return Ok(Vec::new()) };
+        let first = Entry { count: entry.count.min(max), ..entry };
+        let shortened = Self { endian: self.endian, entries: BTreeMap::from([(tag, first)]) };
+        Ok(shortened.integers(source, tag, max)?.unwrap_or_default())
+    }
+
     /// A tag's values, which must be numbers: floats, fractions or integers; at most `max`.
     pub(crate) fn numbers(&self, source: &Source, tag: u16, max: u64) -> Result<Option<Vec<f64>>, ReadFault> {
         let Some(entry) = self.entries.get(&tag) else { return Ok(None) };
@@ -180,16 +188,6 @@ impl Directory {
             }
         };
         Ok(Some(bytes.chunks_exact(each as usize).map(number).collect()))
-    }
-
-    /// A tag's text, up to its first zero; what is no UTF-8 in it is replaced.
-    pub(crate) fn text(&self, source: &Source, tag: u16, max: u64) -> Result<Option<String>, ReadFault> {
-        let bytes = self.bytes(source, tag, max)?;
-        let text = |bytes: Vec<u8>| {
-            let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
-            String::from_utf8_lossy(&bytes[..end]).into_owned()
-        };
-        Ok(bytes.map(text))
     }
 
     /// A tag's only, or first, value.

@@ -158,7 +158,8 @@ impl Tags<'_> {
     }
 
     fn header(&self, size: Size, sample: SampleType, bits: u32) -> Result<Header, ReadFault> {
-        let per_pixel = self.number(tag::SAMPLES_PER_PIXEL, 1)?;
+        let said = self.each(tag::BITS_PER_SAMPLE)?.len().max(1) as u64;
+        let per_pixel = self.number(tag::SAMPLES_PER_PIXEL, said)?;
         let per_pixel = u16::try_from(per_pixel)
             .ok()
             .filter(|&n| n > 0)
@@ -219,6 +220,8 @@ impl Tags<'_> {
     }
 
     fn compression(&self, header: &Header, bits: u32, planar: bool) -> Result<Compression, ReadFault> {
+        // Three samples of JPEG of which nothing is said are what the JPEG says of itself.
+        let unsaid = !self.directory.has(tag::PHOTOMETRIC) && header.per_pixel == 3 && !planar;
         let ycbcr = self.number(tag::PHOTOMETRIC, 1)? == 6;
         let number = self.number(tag::COMPRESSION, 1)?;
         let compression = match number {
@@ -226,7 +229,7 @@ impl Tags<'_> {
             5 => Compression::Lzw,
             7 => {
                 let tables = self.directory.bytes(self.source, tag::JPEG_TABLES, 1 << 20)?;
-                Compression::Jpeg { tables: tables.unwrap_or_default(), to_rgb: ycbcr }
+                Compression::Jpeg { tables: tables.unwrap_or_default(), to_rgb: ycbcr || unsaid }
             }
             8 | 32946 => Compression::Deflate,
             32773 => Compression::PackBits,
@@ -257,11 +260,9 @@ impl Tags<'_> {
         let predicts = matches!(compression, Compression::Lzw | Compression::Deflate | Compression::Zstd);
         match self.number(tag::PREDICTOR, 1)? {
             _ if matches!(compression, Compression::Jpeg { .. }) => Ok(Predictor::None),
-            1 => Ok(Predictor::None),
-            // Some programs apply a predictor to other compressions too, some do not: such a file has no sure meaning.
-            other if !predicts => Err(ReadFault::unsupported(format!(
-                "its predictor is {other}, but its compression knows no predictors"
-            ))),
+            0 | 1 => Ok(Predictor::None),
+            // Left over from before the file was decompressed; libtiff applies none either.
+            _ if !predicts => Ok(Predictor::None),
             2 if bits as usize == 8 * sample.bytes() => Ok(Predictor::Horizontal),
             3 if sample.is_float() => Ok(Predictor::Float),
             other => {

@@ -3,6 +3,7 @@
 mod codec;
 pub(crate) mod directory;
 mod layout;
+mod places;
 mod rows;
 
 use super::cache::Chunks;
@@ -10,9 +11,11 @@ use super::error::ReadFault;
 use super::file::Source;
 use super::header::{Header, Limits};
 use super::pixels::Pixels;
+use codec::CodedChunk;
 use directory::{Directory, tag};
 use layout::ChunkLayout;
 use marquetry_geometry::{Rect, Size};
+use places::Place;
 
 /// Reads the tags that say what the image is.
 pub(super) fn header(source: &Source, limits: &Limits) -> Result<Header, ReadFault> {
@@ -44,8 +47,8 @@ fn layout(source: &Source, limits: &Limits) -> Result<(Directory, ChunkLayout), 
 pub(super) struct Tiff {
     source: Source,
     layout: ChunkLayout,
-    /// Where each chunk is, and how many bytes it has there. No bytes: it was never written, and is `fill`.
-    places: Vec<(u64, u64)>,
+    /// Where each chunk is. `None`: it was never written, and is `fill`.
+    places: Vec<Option<Place>>,
     fill: f32,
     /// What the file says stands for no data.
     nodata: Option<f64>,
@@ -60,18 +63,7 @@ impl Tiff {
         } else {
             (tag::STRIP_OFFSETS, tag::STRIP_BYTE_COUNTS)
         };
-        let table = |which: u16| {
-            let found = directory.integers(&source, which, layout.chunks())?.unwrap_or_default();
-            if found.len() as u64 != layout.chunks() {
-                let wanted = layout.chunks();
-                return Err(ReadFault::unreadable(format!(
-                    "its tag {which} has {} values, not {wanted}",
-                    found.len()
-                )));
-            }
-            Ok(found)
-        };
-        let places = table(offsets)?.into_iter().zip(table(counts)?).collect();
+        let places = places::of(&directory, &source, &layout, (offsets, counts))?;
         let nodata = directory.bytes(&source, tag::GDAL_NODATA, 64)?.unwrap_or_default();
         let nodata = String::from_utf8_lossy(&nodata);
         let nodata = nodata.trim_matches(['\0', ' ']);
@@ -140,15 +132,14 @@ impl Tiff {
     ) -> Result<(), ReadFault> {
         let shared = here.intersect(rect);
         let place = |row: u32| ((shared.top - rect.top) as u32 + row, (shared.left - rect.left) as u32);
-        let (at, count) = self.places[index as usize];
-        if count == 0 {
+        let Some(chunk_place) = self.places[index as usize] else {
             for (band, _) in pairs {
                 for (row, left) in (0..shared.size.height).map(place) {
                     out.row_mut(band, row, left, shared.size.width).fill(self.fill);
                 }
             }
             return Ok(());
-        }
+        };
         let pixel = self.layout.chunk_pixel_bytes();
         let wanted = shared.size.width as usize * pixel;
         let bytes = here.size.area() * pixel as u64;
@@ -165,20 +156,32 @@ impl Tiff {
                 }
             }
         };
-        self.chunks.with(index, bytes, || self.decode(at, count, here.size), read)
+        // What overhangs the image need not be in the file.
+        let inside = here.intersect(Rect::whole(self.layout.header.size)).size;
+        self.chunks.with(index, bytes, || self.decode(chunk_place, here.size, inside), read)
     }
 
-    fn decode(&self, at: u64, count: u64, size: Size) -> Result<Vec<u8>, ReadFault> {
+    fn decode(&self, place: Place, size: Size, inside: Size) -> Result<Vec<u8>, ReadFault> {
         let layout = &self.layout;
         let expected = size.height as usize * layout.packed_row_bytes();
         // No compression makes data this much longer; what claims so would only fill the memory.
-        if count > 4 * expected as u64 + (1 << 20) {
+        let longest = 4 * expected as u64 + (1 << 20);
+        if place.is_claimed && place.bytes > longest {
             return Err(ReadFault::unreadable(format!(
-                "a strip or tile of {expected} bytes claims {count} compressed ones"
+                "a strip or tile of {expected} bytes claims {} compressed ones",
+                place.bytes
             )));
         }
-        let bytes = self.source.bytes(at, count)?;
-        let bytes = layout.compression.decode(bytes, expected, size, layout.chunk_samples())?;
+        let bytes = self.source.bytes(place.at, place.bytes.min(longest))?;
+        let chunk = CodedChunk {
+            bytes,
+            is_cut: place.is_cut,
+            size,
+            inside,
+            most: layout.chunk,
+            samples: layout.chunk_samples(),
+        };
+        let bytes = layout.compression.decode(chunk, layout.packed_row_bytes())?;
         Ok(rows::native(layout, bytes))
     }
 }
