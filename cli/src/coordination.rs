@@ -4,7 +4,7 @@ use crate::args::Format;
 use crate::broker::lost_queue;
 use crate::exit::{Exit, Fatal};
 use crate::job::{JobFile, tables};
-use crate::summary;
+use crate::{say, summary};
 use bytes::Bytes;
 use marquetry_coordinator::{
     CollectedResults, EndedRun, Finished, JobRunner, JobState, Planned, RunError, RunFacts, TableError,
@@ -49,6 +49,9 @@ impl Coordination {
                 Exit::BadJob,
                 "failures.policy is `fail` and some images cannot be used; nothing was run",
             ));
+        }
+        for kind in &planned.findings.members {
+            say::note(&format!("member {}: {}", kind.who(), kind.what()));
         }
         let tables = tables(&job, files, &planned)?;
         let outputs = outputs_hash(&job.spec, &planned.plan.merge);
@@ -95,8 +98,9 @@ impl Coordination {
     ) -> Result<Exit, Fatal> {
         let (files, tally) = (self.files(), ended.tally.clone());
         let Self { job: JobFile { spec, .. }, planned, tables, outputs, store, scratch, started, .. } = self;
-        let Planned { plan, images, rejected, .. } = &planned;
-        let finished = Finished { plan, images, spec: &spec, outputs: &outputs, tally: &tally, rejected };
+        let Planned { plan, images, rejected, findings } = &planned;
+        let finished =
+            Finished { plan, images, spec: &spec, outputs: &outputs, tally: &tally, rejected, findings };
         if spec.failures.policy == Policy::Fail && !finished.is_whole() {
             let reason = tally.losses.sample().first().map_or("an image failed", |l| l.reason.as_str());
             let reason = format!("failures.policy is `fail`: {reason}");

@@ -77,8 +77,11 @@ impl JobFile {
             None if error.may_pass() => Fatal::new(Exit::Unavailable, error),
             None => Fatal::new(Exit::BadJob, error),
         })?;
-        for note in &planned.notes {
+        for note in &planned.findings.notes {
             say::note(&format!("note: {note}"));
+        }
+        for warning in &planned.findings.warnings {
+            say::note(&format!("warning: {warning}"));
         }
         for image in &planned.rejected {
             say::note(&format!("warning: image {} is left out: {}", image.id, image.reason));

@@ -40,6 +40,9 @@ fn text(spec: &JobSpec, planned: &Planned, cost: &Cost) -> String {
         let (members, views) = (group.members.len(), group.views.len());
         lines.push(format!("group     {members} members × {views} views, {}", describe_grid(group)));
     }
+    for kind in &planned.findings.members {
+        lines.push(format!("member    {}: {}", kind.who(), kind.what()));
+    }
     let memory = memory(spec, cost);
     lines.extend([
         format!("windows   {} (windows × members)", say::count(cost.windows)),
@@ -73,6 +76,7 @@ fn json(spec: &JobSpec, planned: &Planned, cost: &Cost) -> String {
         "rejected_images": planned.rejected.len(),
         "cost": cost,
         "memory_bytes": memory(spec, cost),
+        "findings": planned.findings,
         "spec": spec,
     });
     serde_json::to_string_pretty(&value).unwrap_or_default()

@@ -1,6 +1,6 @@
 use super::*;
-use crate::Tally;
 use crate::test_plans::{images, plan};
+use crate::{Findings, Tally};
 use bytes::Bytes;
 use marquetry_job::{Plan, PlannedImage};
 use marquetry_spec::JobSpec;
@@ -15,18 +15,25 @@ struct Job {
     images: Vec<PlannedImage>,
     spec: JobSpec,
     tally: Tally,
+    findings: Findings,
 }
 
 impl Job {
     fn new() -> Self {
         let spec = "version: 1\nname: j\nimages: i\nclasses: [a, b]\nmembers: [{onnx: m.onnx}]\noutputs: [{masks: png}]\n";
         let spec = JobSpec::parse(spec).unwrap();
-        Self { plan: plan(), images: images(IMAGES), spec, tally: Tally::default() }
+        Self {
+            plan: plan(),
+            images: images(IMAGES),
+            spec,
+            tally: Tally::default(),
+            findings: Findings::default(),
+        }
     }
 
     fn finished(&self) -> Finished<'_> {
-        let Self { plan, images, spec, tally } = self;
-        Finished { plan, images, spec, outputs: OUTPUTS, tally, rejected: &[] }
+        let Self { plan, images, spec, tally, findings } = self;
+        Finished { plan, images, spec, outputs: OUTPUTS, tally, rejected: &[], findings }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The members of a job: found, looked into, tried, and grouped by the grid they share.
 
+use crate::planning::findings::{Choice, Findings, MemberChoices, MemberKind, Origin, Warning};
 use crate::planning::parallel_map::parallel_map;
 use crate::planning::paths::{Match, PathError, expand};
 use marquetry_ensemble::{Importance, Labelling, OutputActivation, ScoreTransform, View, ViewError};
@@ -8,7 +9,9 @@ use marquetry_job::{Fit, Group, Input, IoContract, Member, Scaling, hash};
 use marquetry_model::{
     InspectOptions, IoRequest, ModelError, ModelFacts, Runtime, inspect, read_model, resolve,
 };
-use marquetry_spec::{InputLayout, JobSpec, MemberSpec, Normalise, TilesPer, WindowMode, tags_from_name};
+use marquetry_spec::{
+    Concern, InputLayout, JobSpec, MemberSpec, Normalise, TilesPer, WindowMode, tags_from_name,
+};
 use marquetry_transport::{FileError, FileStat, Files};
 use std::path::Path;
 
@@ -78,7 +81,7 @@ pub(crate) fn groups(
     base: &str,
     models: &Models<'_>,
     each: impl Fn(&str) + Sync,
-) -> Result<(Vec<Group>, Vec<String>), MembersError> {
+) -> Result<(Vec<Group>, Findings), MembersError> {
     let mut candidates = Vec::new();
     for (entry, member) in spec.members.iter().enumerate() {
         let found = expand(models.files, &member.onnx, base);
@@ -97,11 +100,12 @@ pub(crate) fn groups(
         candidate.probe(models, models.cores / at_once)
     };
     let probed = parallel_map(&candidates, at_once, probe, Result::is_err);
-    let (mut groups, mut notes): (Vec<Group>, Vec<String>) = (Vec::new(), Vec::new());
+    let (mut groups, mut warnings, mut choices) = (Vec::<Group>::new(), Vec::new(), Vec::new());
     // Those that were not begun come after the one whose error ends this.
     for (candidate, probed) in candidates.iter().zip(probed.into_iter().flatten()) {
-        let (group, noted) = probed?;
-        notes.extend(noted);
+        let Probed { group, warnings: suspicious, choices: chosen } = probed?;
+        warnings.extend(suspicious);
+        choices.push((candidate.name(), chosen));
         let taken = groups.iter().flat_map(|g| &g.members).any(|m| m.name == group.members[0].name);
         if taken {
             return Err(MembersError::Name { entry: candidate.entry, name: candidate.name() });
@@ -111,7 +115,16 @@ pub(crate) fn groups(
             TilesPer::Member => groups.push(group),
         }
     }
-    Ok((groups, notes))
+    let findings = Findings { warnings, members: MemberKind::of(choices), notes: Vec::new() };
+    Ok((groups, findings))
+}
+
+/// A model that was looked into.
+struct Probed {
+    /// It alone.
+    group: Group,
+    warnings: Vec<Warning>,
+    choices: MemberChoices,
 }
 
 /// Looks into models, and remembers what it saw: trying a large model takes seconds, and a restart would do it again.
@@ -196,8 +209,8 @@ impl Candidate<'_> {
         ))
     }
 
-    /// Reads and tries the model on `threads` threads; a group of this member alone, and what there is to tell of it.
-    fn probe(&self, models: &Models<'_>, threads: usize) -> Result<(Group, Vec<String>), MembersError> {
+    /// Reads and tries the model on `threads` threads.
+    fn probe(&self, models: &Models<'_>, threads: usize) -> Result<Probed, MembersError> {
         let file = models.files.local(&self.uri, self.stat.as_ref(), None);
         let file = file.map_err(|error| MembersError::File { entry: self.entry, error })?;
         let bytes = read_model(file.path()).map_err(|e| self.failed(e))?;
@@ -207,14 +220,15 @@ impl Candidate<'_> {
         let fixed =
             facts.image.as_ref().is_some_and(|i| i.height.fixed().is_some() && i.width.fixed().is_some());
         let views = self.spec.tta.views.resolve(outer, fixed).map_err(|e: ViewError| self.unfit(e))?;
-        let (mut signatures, mut notes) = (Vec::new(), Vec::new());
+        let (mut signatures, mut warnings) = (Vec::new(), Vec::new());
         for (size, view) in sizes(&views, outer) {
             let tried = if size == outer { facts.clone() } else { try_at(size)? };
             let resolved = resolve(&tried, &self.wanted(size)).map_err(|e| match view {
                 None => self.failed(e),
                 Some(view) => self.unseen(view, size, &e),
             })?;
-            notes.extend(resolved.warnings.into_iter().map(|w| format!("{}: {w}", self.name())));
+            let batch = resolved.warnings.into_iter().map(|w| Warning::new(Concern::Batch, self.name(), w));
+            warnings.extend(batch);
             signatures.push(resolved.signature);
         }
         let window = self.window(&signatures[0])?;
@@ -238,7 +252,40 @@ impl Candidate<'_> {
             fit: self.member.output.fit,
             signatures,
         };
-        Ok((Group { scaling, window, importance, views, members: vec![member] }, notes))
+        let choices = self.choices(&facts, &member);
+        let group = Group { scaling, window, importance, views, members: vec![member] };
+        Ok(Probed { group, warnings, choices })
+    }
+
+    /// What was settled for the member, in words.
+    fn choices(&self, facts: &ModelFacts, member: &Member) -> MemberChoices {
+        let (input, output) = (&self.member.input, &self.member.output);
+        let (signature, classes) = (&member.signatures[0], self.spec.classes.len());
+        let choice = |value: String, from| Choice { value, from };
+        let said = |is_said: bool, other| if is_said { Origin::Said } else { other };
+        let several = facts.usable().count() > 1;
+        let sizes = member.signatures.iter().map(|s| s.size.to_string()).collect::<Vec<_>>().join(", ");
+        let fit = match output.fit {
+            _ if signature.output_size == signature.size => {
+                choice("the input's size".into(), Origin::Measured)
+            }
+            Fit::Resize => choice("resize".into(), Origin::Default),
+            Fit::Centre => choice("centre".into(), Origin::Said),
+        };
+        MemberChoices {
+            head: choice(
+                format!("`{}` of {} channels", signature.head, signature.classes),
+                said(output.head.is_some(), if several { Origin::Default } else { Origin::Measured }),
+            ),
+            classes: choice(format!("{classes} by channel"), Origin::Default),
+            activation: choice(format!("{:?}", output.activation).to_lowercase(), Origin::Said),
+            scale: match input.scale {
+                Some(scale) => choice(scale.to_string(), Origin::Said),
+                None => choice("by the image's depth".into(), Origin::Default),
+            },
+            fit,
+            sizes: choice(format!("{sizes} px"), Origin::Said),
+        }
     }
 
     fn inspect(

@@ -1,11 +1,13 @@
 //! From a job file to a plan: everything is looked at before anything is run.
 
+mod findings;
 mod folds;
 mod images;
 mod members;
 mod parallel_map;
 mod paths;
 
+pub use findings::{Choice, Findings, MemberChoices, MemberKind, Origin, Warning};
 pub use folds::FoldsError;
 pub use images::{ImagesError, Rejected};
 pub use members::MembersError;
@@ -79,8 +81,8 @@ pub struct Planned {
     pub images: Vec<PlannedImage>,
     /// Images that cannot be used.
     pub rejected: Vec<Rejected>,
-    /// Sentences for the user.
-    pub notes: Vec<String>,
+    /// What there is to tell of it.
+    pub findings: Findings,
 }
 
 impl Planned {
@@ -109,21 +111,22 @@ pub fn plan(
     let (images, mut rejected) = images::probe_images(files, found, limits)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let models = members::Models { files, runtime, facts_cache_dir, cores };
-    let (groups, mut notes) = members::groups(spec, base, &models, each)?;
+    let (groups, mut findings) = members::groups(spec, base, &models, each)?;
     let plan = assemble(spec, groups);
     let images = match spec.folds {
         Folds::All => images,
         Folds::OutOfFold => {
             let (images, who) = folds::out_of_fold(images, &plan.inference)?;
-            notes.extend(who);
+            findings.notes.extend(who);
             images
         }
     };
-    notes.extend(two_spaces(&plan));
+    findings.notes.extend(two_spaces(&plan));
+    findings.allow(&spec.allow);
     let (images, unfit) = fitting(images, &plan.inference);
     rejected.extend(unfit);
     check_weights(&plan, &images)?;
-    Ok(Planned { plan, images, rejected, notes })
+    Ok(Planned { plan, images, rejected, findings })
 }
 
 /// The plan of `spec` for members in `groups`, whose weights are those of the job.

@@ -41,6 +41,10 @@ pub struct Report {
     pub classes: Vec<ReportClass>,
     /// The members, group by group.
     pub groups: Vec<ReportGroup>,
+    /// What was settled for members of one kind: who, and what.
+    pub member_kinds: Vec<(String, String)>,
+    /// What was suspicious before anything was computed: who, and what.
+    pub warnings: Vec<(String, String)>,
     /// The images, in the plan's order.
     pub images: Vec<ReportImage>,
     /// What was given up.

@@ -2,7 +2,7 @@
 
 use crate::job_runner::Tally;
 use crate::losses::Lost;
-use crate::planning::Rejected;
+use crate::planning::{Findings, Rejected};
 use crate::report::{Report, ReportClass, ReportFailure, ReportGroup, ReportImage, ReportMember};
 use marquetry_aggregator::{ImageResult, legend};
 use marquetry_job::{Group, Member, Plan, PlannedImage, Scaling};
@@ -36,6 +36,8 @@ pub struct Finished<'a> {
     pub tally: &'a Tally,
     /// Images that could not be used.
     pub rejected: &'a [Rejected],
+    /// What there was to tell of the plan.
+    pub findings: &'a Findings,
 }
 
 impl Finished<'_> {
@@ -93,6 +95,8 @@ impl Finished<'_> {
             settings: settings(self.spec, self.plan),
             classes: self.classes(&class_pixels),
             groups: (0..self.plan.inference.groups.len()).map(|group| self.group(group)).collect(),
+            member_kinds: self.findings.members.iter().map(|kind| (kind.who(), kind.what())).collect(),
+            warnings: self.findings.warnings.iter().map(|w| (w.who.clone(), w.text.clone())).collect(),
             images,
             failures: self.failures(),
             files: facts.files,

@@ -155,19 +155,20 @@ pub(super) fn stages(report: &Report) -> Stages {
 pub(super) struct Warnings<'a> {
     /// How many there are.
     pub(super) all: u64,
-    /// The first of them: the image and the warning.
+    /// The first of them: the member or image, and the warning.
     pub(super) shown: Vec<(&'a str, &'a str)>,
 }
 
-/// The warnings of all images, in the plan's order.
+/// What planning found suspicious, and the warnings of all images, in the plan's order.
 pub(super) fn warnings(report: &Report) -> Warnings<'_> {
-    let each = report
+    let planned = report.warnings.iter().map(|(who, text)| (who.as_str(), text.as_str()));
+    let images = report
         .images
         .iter()
         .flat_map(|image| image.warnings.iter().map(|warning| (image.id.as_str(), warning.as_str())));
     Warnings {
-        all: report.images.iter().map(|image| len(&image.warnings)).sum(),
-        shown: each.take(WARNINGS_SHOWN_MAX).collect(),
+        all: len(&report.warnings) + report.images.iter().map(|image| len(&image.warnings)).sum::<u64>(),
+        shown: planned.chain(images).take(WARNINGS_SHOWN_MAX).collect(),
     }
 }
 

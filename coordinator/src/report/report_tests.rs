@@ -24,6 +24,8 @@ fn empty() -> Report {
         settings: Vec::new(),
         classes: Vec::new(),
         groups: Vec::new(),
+        member_kinds: Vec::new(),
+        warnings: Vec::new(),
         images: Vec::new(),
         failures: Vec::new(),
         files: Vec::new(),
@@ -266,12 +268,13 @@ fn warnings_are_named_and_only_where_there_are_any() {
     let mut report = full();
     assert!(!plain(&report).contains("id=\"warnings\""));
     report.images[1].pictures = None;
+    report.warnings = vec![("fold0".into(), format!("activation: {HOSTILE}"))];
     report.images[1].warnings = vec![format!("no picture: {HOSTILE}")];
     report.images[2].warnings = vec!["no georeference: its tags are damaged".into(); 150];
     let page = plain(&report);
     let begin = position(&page, "id=\"warnings\"");
-    assert!(page[begin..].contains("151 things are not as they should be"));
+    assert!(page[begin..].contains("152 things are not as they should be"));
     assert!(page[begin..].contains("The first 100:"));
-    assert!(page[begin..].contains("no picture: &#60;script&#62;") && !page.contains(HOSTILE));
-    assert_eq!(page.matches("no georeference").count(), 99);
+    assert!(page[begin..].contains("activation: &#60;script&#62;") && !page.contains(HOSTILE));
+    assert_eq!(page.matches("no georeference").count(), 98);
 }

@@ -27,7 +27,7 @@ pub struct IoRequest {
 pub struct ResolvedIo {
     /// The contract.
     pub signature: IoContract,
-    /// What the model could not give as wanted and was settled otherwise, one sentence each.
+    /// What batch the model could not take as wanted, one sentence each.
     pub warnings: Vec<String>,
 }
 
@@ -50,7 +50,7 @@ pub fn resolve(facts: &ModelFacts, wanted: &IoRequest) -> Result<ResolvedIo, Mod
         return Err(ModelError::WrongChannels { found: image.channels, wanted: channels });
     }
     let mut warnings = Vec::new();
-    let (head, scores) = pick_head(facts, wanted.head.as_deref(), &mut warnings)?;
+    let (head, scores) = pick_head(facts, wanted.head.as_deref())?;
     check_size(image, wanted.size)?;
     let output_size = output_size(image, head, scores, wanted.size)?;
     let batch = batch(image, scores, wanted.batch.max(1), &mut warnings);
@@ -74,19 +74,10 @@ pub fn resolve(facts: &ModelFacts, wanted: &IoRequest) -> Result<ResolvedIo, Mod
 fn pick_head<'a>(
     facts: &'a ModelFacts,
     wanted: Option<&str>,
-    warnings: &mut Vec<String>,
 ) -> Result<(&'a HeadFacts, &'a ScoreFacts), ModelError> {
     let names = || facts.heads.iter().map(|head| head.name.clone());
     let Some(wanted) = wanted else {
         let first = facts.usable().next();
-        let others: Vec<_> = facts.usable().skip(1).map(|(head, _)| head.name.as_str()).collect();
-        if let (Some((first, _)), false) = (first, others.is_empty()) {
-            warnings.push(format!(
-                "the head `{}` is used, the first of several; the others are {}",
-                first.name,
-                others.join(", ")
-            ));
-        }
         return first.ok_or_else(|| ModelError::NotSegmentation { reason: "no output holds scores".into() });
     };
     let head = facts.heads.iter().find(|head| head.name == wanted);

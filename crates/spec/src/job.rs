@@ -1,5 +1,6 @@
 //! A whole job file.
 
+use super::allow::{Concern, Concerns};
 use super::classes::{Class, ClassList, Classes};
 use super::decide::Decide;
 use super::error::SpecErrors;
@@ -53,6 +54,8 @@ section! {
         apart pub decide: Decide = Decide::standard(scope), Nested::<Decide>::new();
         /// What it hands back.
         apart pub outputs: Vec<Output> = Vec::new(), OutputList, required = "a list such as [{masks: png}]";
+        /// Warnings that may pass, by the words that they name; they are not given then.
+        pub allow: Vec<Concern> = Vec::new(), Concerns;
         /// Where tiles and outputs are kept: a folder, or `s3://bucket/prefix`.
         pub store: String = "./out".to_owned(), STORE;
         /// How tiles are kept.

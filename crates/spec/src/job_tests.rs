@@ -66,6 +66,7 @@ decide:
   largest: false
   connectivity: 8
 outputs: [{masks: png}]
+allow: []
 store: ./out
 tiles: {dtype: f16, keep: false, per: group}
 limits: {block_mb: 256, image_mb: 512, band_mb: 256, image_pixels: 20000000000}
@@ -78,7 +79,7 @@ failures: {policy: partial, attempts: 3, ignore: 255}
 #[test]
 fn printed_jobs_read_back_equal() {
     let more = [
-        "members: [{onnx: a, window: {mode: whole, size: [3, 4]}, tags: {fold: 007, best: true, \"a b\": '#'}}]",
+        "allow: [batch]\nmembers: [{onnx: a, window: {mode: whole, size: [3, 4]}, tags: {fold: 007, best: true, \"a b\": '#'}}]",
         "defaults: {window: {stride: [100, 90], padding: {constant: -1.5}}, weight: {nucleus: 0.25}}",
         "defaults: {output: {multilabel: true, fit: center, head: 'null'}}\ndecide: {thresholds: {nucleus: 0.3}, largest: true}",
         "classes: ['1', 'no', 'a: b', '#c']\ndecide: {background: no, min_area: {1: 5}, fill_holes: [1, 'a: b']}",

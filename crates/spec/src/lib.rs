@@ -22,6 +22,7 @@
 //! ));
 //! ```
 
+mod allow;
 mod classes;
 mod decide;
 mod error;
@@ -55,6 +56,7 @@ mod broken_tests;
 #[cfg(test)]
 mod table_tests;
 
+pub use allow::Concern;
 pub use classes::Class;
 pub use decide::{Connectivity, Decide};
 pub use error::{SpecError, SpecErrorKind, SpecErrors};

@@ -3,8 +3,8 @@
 use super::cluster::Cluster;
 use super::plans::JobOf;
 use marquetry_coordinator::{
-    CollectedResults, EndedRun, Finished, JobRunner, JobState, RunError, Stopped, TableError, Tables, Tally,
-    new_run,
+    CollectedResults, EndedRun, Findings, Finished, JobRunner, JobState, RunError, Stopped, TableError,
+    Tables, Tally, new_run,
 };
 use marquetry_job::{Progress, RunId, TaskId, key};
 use marquetry_telemetry::Metrics;
@@ -166,6 +166,7 @@ async fn write_tables(ended: &EndedRun, job: &JobOf) -> Result<(), TableError> {
         outputs: &job.outputs,
         tally: &ended.tally,
         rejected: &[],
+        findings: &Findings::default(),
     };
     let (store, scratch) = (ended.finishing(), std::env::temp_dir());
     let results = CollectedResults::read(Arc::clone(&store), &finished, &tables.outputs(), &scratch).await?;
