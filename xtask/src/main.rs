@@ -2,10 +2,12 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this program talks to people on a terminal")]
 
+mod cases;
 mod chaos;
 mod checks;
 mod deploy;
 mod devtools;
+mod fuzz;
 mod services;
 mod simulate;
 mod tools;
@@ -25,6 +27,10 @@ enum Command {
     ComposeCheck,
     /// Kill, stop and hold up the roles of clusters at random moments, and see that the outputs stay the same.
     Chaos(chaos::Chaos),
+    /// Run Marquetry on inputs that people really have, and look at what came out with other people's libraries.
+    Cases(cases::Cases),
+    /// Look for bytes that the readers of images, labels, tiles, messages and job files do not survive.
+    Fuzz(fuzz::Fuzz),
     /// Format, lints, documentation, licences, tests: all that must hold before a change lands.
     Ci,
     /// Write the pages of docs/ that are made from the code.
@@ -50,6 +56,8 @@ fn main() -> Result<()> {
         Command::Services(services) => services.run(),
         Command::ComposeCheck => deploy::check(),
         Command::Chaos(chaos) => chaos.run(),
+        Command::Cases(cases) => cases.run(),
+        Command::Fuzz(fuzz) => fuzz.run(),
         Command::Ci => checks::ci(),
         Command::Docs { check } => devtools::docs(check),
         Command::Bench(bench) => bench.run(),

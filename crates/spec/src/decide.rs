@@ -184,7 +184,8 @@ impl Kind for BackgroundClass {
     type Value = Option<usize>;
 
     fn write(&self, class: &Option<usize>, scope: &Scope<'_>) -> Option<Node> {
-        class.map(|class| scope.classes.name(class).into())
+        // Without classes (their list is broken, which is noted) none has a name.
+        class.filter(|class| *class < scope.classes.len()).map(|class| scope.classes.name(class).into())
     }
 
     fn shape(&self) -> Shape {

@@ -1,0 +1,88 @@
+//! Images of each format.
+
+use marquetry_geometry::{Rect, Size};
+use marquetry_raster::read::{Image, Limits, Pixels, ReadAt};
+use std::io;
+use std::path::Path;
+
+/// Few pixels and little memory: what a small file may ask for.
+pub(crate) fn limits() -> Limits {
+    Limits { pixels_max: 1 << 20, memory_bytes: 32 << 20, scratch_dir: std::env::temp_dir() }
+}
+
+/// A file that is only in memory.
+#[derive(Debug)]
+pub(crate) struct Bytes(pub(crate) Vec<u8>);
+
+impl ReadAt for Bytes {
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.0.len() as u64)
+    }
+
+    fn read_at(&self, at: u64, out: &mut [u8]) -> io::Result<usize> {
+        let from = self.0.get(at as usize..).unwrap_or_default();
+        let n = from.len().min(out.len());
+        out[..n].copy_from_slice(&from[..n]);
+        Ok(n)
+    }
+}
+
+/// Windows that cover a corner, a line and the whole of an image of `size` px.
+pub(crate) fn windows(size: Size) -> [Rect; 3] {
+    let corner = Size::new(size.height.min(7), size.width.min(5));
+    let line = Size::new(1, size.width);
+    let last = |part: Size| {
+        Rect::new(i64::from(size.height - part.height), i64::from(size.width - part.width), part)
+    };
+    [last(corner), last(line), Rect::whole(size)]
+}
+
+/// Opens and reads it. What is read twice must be the same, and a part the same as that part of the whole.
+fn read(bytes: &[u8]) {
+    let Ok(image) = Image::open_from(Box::new(Bytes(bytes.to_vec())), Path::new("fuzz"), &limits()) else {
+        return;
+    };
+    let info = image.info().clone();
+    let (mut whole, mut part) = (Pixels::default(), Pixels::default());
+    if image.read(Rect::whole(info.size), &mut whole).is_err() {
+        return;
+    }
+    assert_eq!(whole.data.len(), info.bands as usize * info.size.area() as usize);
+    for window in windows(info.size) {
+        image.read(window, &mut part).expect("a part of what could be read whole");
+        let (height, width) = (window.size.height as usize, window.size.width as usize);
+        for band in 0..info.bands as usize {
+            for row in 0..height {
+                let at = (band * info.size.height as usize + window.top as usize + row)
+                    * info.size.width as usize
+                    + window.left as usize;
+                let got = &part.data[(band * height + row) * width..][..width];
+                assert_eq!(got, &whole.data[at..at + width], "band {band}, row {row} of {window:?}");
+            }
+        }
+    }
+}
+
+pub(crate) fn tiff(bytes: &[u8]) {
+    if bytes.starts_with(b"II") || bytes.starts_with(b"MM") {
+        read(bytes);
+    }
+}
+
+pub(crate) fn png(bytes: &[u8]) {
+    if bytes.starts_with(b"\x89PNG") {
+        read(bytes);
+    }
+}
+
+pub(crate) fn jpeg(bytes: &[u8]) {
+    if bytes.starts_with(&[0xFF, 0xD8]) {
+        read(bytes);
+    }
+}
+
+pub(crate) fn other(bytes: &[u8]) {
+    if bytes.starts_with(b"RIFF") || bytes.starts_with(b"BM") {
+        read(bytes);
+    }
+}

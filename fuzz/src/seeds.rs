@@ -1,0 +1,160 @@
+//! Whole files of each form, made by code.
+
+use image::{DynamicImage, ImageFormat};
+use marquetry_ensemble::ScoreSpace;
+use marquetry_geometry::{Rect, Size};
+use marquetry_job::message::{Event, ResultMessage, RunId, TaskMessage, encode};
+use marquetry_job::tile::{TileDtype, TileHeader, encode as encode_tile};
+use marquetry_job::{ImageStatistics, PlannedImage, TaskKind};
+use std::io::Cursor;
+use tiff::encoder::colortype::{ColorType, Gray8, Gray16, Gray32Float, RGB8, RGBA8};
+use tiff::encoder::{Compression, DeflateLevel, TiffEncoder, TiffValue};
+
+const WIDTH: u32 = 23;
+const HEIGHT: u32 = 17;
+
+fn samples<T>(count: usize, of: impl Fn(u8) -> T) -> Vec<T> {
+    (0..count).map(|i| of((i * 37 % 251) as u8)).collect()
+}
+
+fn tiff_of<C: ColorType>(compression: Compression, data: &[C::Inner]) -> Vec<u8>
+where
+    [C::Inner]: TiffValue,
+{
+    let mut bytes = Cursor::new(Vec::new());
+    let mut encoder = TiffEncoder::new(&mut bytes).expect("memory").with_compression(compression);
+    encoder.write_image::<C>(WIDTH, HEIGHT, data).expect("memory");
+    bytes.into_inner()
+}
+
+pub(crate) fn tiff() -> Vec<Vec<u8>> {
+    let pixels = (WIDTH * HEIGHT) as usize;
+    let deflate = Compression::Deflate(DeflateLevel::Fast);
+    vec![
+        tiff_of::<Gray8>(Compression::Uncompressed, &samples(pixels, |v| v)),
+        tiff_of::<RGB8>(Compression::Lzw, &samples(pixels * 3, |v| v)),
+        tiff_of::<RGBA8>(deflate, &samples(pixels * 4, |v| v)),
+        tiff_of::<Gray16>(Compression::Packbits, &samples(pixels, |v| u16::from(v) * 257)),
+        tiff_of::<Gray32Float>(deflate, &samples(pixels, |v| f32::from(v) / 250.0)),
+    ]
+}
+
+fn picture() -> DynamicImage {
+    let data = samples((WIDTH * HEIGHT * 4) as usize, |v| v);
+    DynamicImage::ImageRgba8(image::RgbaImage::from_raw(WIDTH, HEIGHT, data).expect("one sample for each"))
+}
+
+fn encoded(picture: &DynamicImage, format: ImageFormat) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    picture.write_to(&mut bytes, format).expect("memory");
+    bytes.into_inner()
+}
+
+pub(crate) fn png() -> Vec<Vec<u8>> {
+    let kinds: [fn(&DynamicImage) -> DynamicImage; 4] = [
+        |p| p.clone(),
+        |p| DynamicImage::ImageRgb8(p.to_rgb8()),
+        |p| DynamicImage::ImageLuma8(p.to_luma8()),
+        |p| DynamicImage::ImageLuma16(p.to_luma16()),
+    ];
+    kinds.iter().map(|kind| encoded(&kind(&picture()), ImageFormat::Png)).collect()
+}
+
+pub(crate) fn jpeg() -> Vec<Vec<u8>> {
+    let colour = DynamicImage::ImageRgb8(picture().to_rgb8());
+    let grey = DynamicImage::ImageLuma8(picture().to_luma8());
+    [colour, grey].iter().map(|picture| encoded(picture, ImageFormat::Jpeg)).collect()
+}
+
+pub(crate) fn other_images() -> Vec<Vec<u8>> {
+    vec![encoded(&picture(), ImageFormat::WebP), encoded(&picture(), ImageFormat::Bmp)]
+}
+
+pub(crate) fn labels() -> Vec<Vec<u8>> {
+    [tiff(), png(), other_images()].concat()
+}
+
+pub(crate) fn coco() -> Vec<Vec<u8>> {
+    let segmentations = [
+        r#"[[1.5, 2, 20, 3, 11, 30.25]]"#,
+        r#"{"size": [37, 23], "counts": [5, 10, 836]}"#,
+        r#"{"size": [37, 23], "counts": "55jZ1"}"#,
+        "[]",
+    ];
+    let annotations: Vec<String> = segmentations
+        .iter()
+        .zip(1..)
+        .map(|(segmentation, id)| {
+            format!(
+                r#"{{"id": {id}, "image_id": {}, "category_id": 1, "iscrowd": 0, "bbox": [0, 0, 3, 4], "area": 12, "segmentation": {segmentation}}}"#,
+                id % 2
+            )
+        })
+        .collect();
+    let annotations = annotations.join(", ");
+    let data_set = format!(
+        r#"{{"images": [{{"id": 1, "width": 23, "height": 37, "file_name": "a.png"}}, {{"id": 0, "width": 23, "height": 37}}], "categories": [{{"id": 1, "name": "x"}}], "annotations": [{annotations}]}}"#
+    );
+    vec![data_set.into_bytes(), format!("[{annotations}]").into_bytes(), b"1 3 10 5 37 2".to_vec()]
+}
+
+pub(crate) fn tiles() -> Vec<Vec<u8>> {
+    let tile = |dtype, height: u32| {
+        let header = TileHeader {
+            inference: "0123456789abcdef".into(),
+            image: "fedcba9876543210".into(),
+            group: 0,
+            block: 9,
+            extent: Rect::new(256, 512, Size::new(height, 5)),
+            classes: 3,
+            space: ScoreSpace::Probabilities,
+            dtype,
+            models: vec!["aa".into()],
+        };
+        let scores = samples((height * 15) as usize, |v| f32::from(v) / 255.0);
+        let mut bytes = vec![height.div_ceil(64) as u8];
+        bytes.extend(encode_tile(&header, &scores).expect("scores that fit"));
+        bytes
+    };
+    vec![tile(TileDtype::F16, 70), tile(TileDtype::F32, 3), tile(TileDtype::U8, 64)]
+}
+
+pub(crate) fn messages() -> Vec<Vec<u8>> {
+    let run = RunId { job: "nuclei-01234567".into(), store: "s3://b/p".into(), run: "r1".into() };
+    let image = PlannedImage {
+        id: "a".into(),
+        uri: "s3://b/a.png".into(),
+        key: "0123456789abcdef".into(),
+        size: Size::new(20, 30),
+        bands: 3,
+        tags: std::collections::BTreeMap::new(),
+        members: Some(vec![0, 2]),
+    };
+    let block = TaskKind::Block { group: 1, block: 4_000_000_000 };
+    let task =
+        TaskMessage { run: run.clone(), plan: "p".into(), image, task: block, attempt: 2, replace: false };
+    let result = ResultMessage { run, from: "w".into(), event: Event::Retry };
+    vec![encode(&task), encode(&result), ImageStatistics::new("fuzz", Vec::new()).to_bytes()]
+}
+
+pub(crate) fn job_files() -> Vec<Vec<u8>> {
+    let small =
+        "version: 1\nimages: a\nclasses: [a, b]\nmembers: [{onnx: m.onnx}]\noutputs: [{masks: png}]\n";
+    let mut files: Vec<Vec<u8>> = EXAMPLES.iter().map(|text| text.as_bytes().to_vec()).collect();
+    files.extend([
+        small.as_bytes().to_vec(),
+        b"image_id,path,fold,label\na,\"x y.png\",0,l.png\n".to_vec(),
+        b"models/fold{0..4}_seed{a,b}_[!x]*.onnx".to_vec(),
+    ]);
+    files
+}
+
+/// The job files that users begin with.
+const EXAMPLES: [&str; 6] = [
+    include_str!("../../examples/kaggle.yaml"),
+    include_str!("../../examples/landcover.yaml"),
+    include_str!("../../examples/multilabel.yaml"),
+    include_str!("../../examples/nnunet.yaml"),
+    include_str!("../../examples/nuclei.yaml"),
+    include_str!("../../examples/out_of_fold.yaml"),
+];
