@@ -58,6 +58,7 @@ fn member(weights: [f32; CLASSES]) -> Member {
         name: "m".into(),
         onnx: String::new(),
         sha256: "00".into(),
+        external: Vec::new(),
         model_bytes: 1,
         tags: std::collections::BTreeMap::new(),
         weights: weights.to_vec(),

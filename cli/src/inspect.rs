@@ -4,7 +4,8 @@ use crate::args::{Format, InspectArgs};
 use crate::exit::{Exit, Fatal};
 use crate::job::{load_runtime, start_tokio};
 use crate::say;
-use marquetry_model::{InspectOptions, inspect, read_model};
+use marquetry_coordinator::{ModelReadError, read_model};
+use marquetry_model::{InspectOptions, inspect};
 use marquetry_telemetry::Metrics;
 use std::time::Duration;
 
@@ -12,12 +13,14 @@ pub(crate) fn run(args: &InspectArgs) -> Result<Exit, Fatal> {
     let path = args.model.clone();
     let failed = |error: marquetry_model::ModelError| Fatal::new(Exit::BadJob, format!("{path}: {error}"));
     let tokio = start_tokio()?;
-    let file = args.storage.open(&tokio, Duration::ZERO, &Metrics::new()).files.local(&path, None, None);
-    let file = file.map_err(|error| Fatal::of_file(&error, &error))?;
-    let bytes = read_model(file.path()).map_err(failed)?;
+    let files = args.storage.open(&tokio, Duration::ZERO, &Metrics::new()).files;
+    let model = read_model(&files, &path, None).map_err(|error| match error {
+        ModelReadError::File(error) => Fatal::of_file(&error, &error),
+        ModelReadError::Model(error) => failed(error),
+    })?;
     let runtime = load_runtime(args.common.onnxruntime.as_deref())?;
     let options = InspectOptions { size: args.window, ..InspectOptions::default() };
-    let facts = inspect(&runtime, &bytes, &options).map_err(failed)?;
+    let facts = inspect(&runtime, &model, &options).map_err(failed)?;
     match args.common.format {
         Format::Json => say::data(&serde_json::to_string_pretty(&facts).unwrap_or_default()),
         Format::Text => {

@@ -31,8 +31,8 @@ pub use ended_run::EndedRun;
 pub use job_runner::{JobRunner, RunError, Tally};
 pub use losses::{LossCount, Losses, Lost};
 pub use planning::{
-    Choice, Findings, FoldsError, ImagesError, MemberChoices, MemberKind, MembersError, Origin, PathError,
-    PlanError, Planned, Rejected, Warning, outputs_hash, plan,
+    Choice, Findings, FoldsError, ImagesError, MemberChoices, MemberKind, MembersError, ModelReadError,
+    Origin, PathError, PlanError, Planned, Rejected, Warning, outputs_hash, plan, read_model,
 };
 pub use report::{Finished, RunFacts, describe_grid};
 pub use run_lease::Stopped;

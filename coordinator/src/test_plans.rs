@@ -15,6 +15,7 @@ pub(crate) fn member(name: &str) -> Member {
         name: name.into(),
         onnx: String::new(),
         sha256: String::new(),
+        external: Vec::new(),
         model_bytes: 0,
         tags: BTreeMap::new(),
         weights: vec![1.0; 2],

@@ -156,6 +156,7 @@ fn plan() -> Plan {
         name: "none".into(),
         onnx: "none.onnx".into(),
         sha256: String::new(),
+        external: Vec::new(),
         model_bytes: 0,
         tags: BTreeMap::new(),
         weights: vec![1.0; 2],

@@ -10,6 +10,7 @@ mod commands;
 mod decode;
 mod fixture;
 mod members;
+mod model_files;
 mod outputs;
 mod pictures;
 mod plain_reference;

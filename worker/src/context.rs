@@ -228,6 +228,7 @@ pub(crate) mod tests {
             name: String::new(),
             onnx: String::new(),
             sha256: String::new(),
+            external: Vec::new(),
             model_bytes: mb << 20,
             tags: std::collections::BTreeMap::new(),
             weights: Vec::new(),

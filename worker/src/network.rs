@@ -3,9 +3,10 @@
 use crate::Failure;
 use lru::LruCache;
 use marquetry_job::{IoContract, Member, hash};
-use marquetry_model::{Network, OrtNetwork, Runtime, SessionOptions};
+use marquetry_model::{ExternalData, ModelFiles, Network, OrtNetwork, Runtime, SessionOptions};
 use marquetry_telemetry::Metrics;
 use marquetry_transport::Files;
+use marquetry_transport::uri::{join, parent};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
@@ -37,7 +38,7 @@ pub struct OrtSource {
 /// What was read of models. Lanes open the same model one after the other, so the last one is kept for a while.
 #[derive(Default)]
 struct Models {
-    last: Option<(String, Weak<[u8]>)>,
+    last: Option<(String, Weak<ModelFiles>)>,
     /// Length of each model by its hash, bytes.
     lengths: HashMap<String, u64>,
 }
@@ -49,32 +50,44 @@ impl OrtSource {
     }
 
     /// The bytes of a model. They are shared by those who open it at the same time and go when the last one has.
-    fn model(&self, member: &Member) -> Result<Arc<[u8]>, Failure> {
+    fn model(&self, member: &Member) -> Result<Arc<ModelFiles>, Failure> {
+        let content = member.content_hash();
         // Held while reading, so that several lanes read a model once.
         let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
-        let last = models.last.as_ref().filter(|(hash, _)| *hash == member.sha256);
-        if let Some(bytes) = last.and_then(|(_, bytes)| bytes.upgrade()) {
+        let last = models.last.as_ref().filter(|(hash, _)| *hash == content);
+        if let Some(model) = last.and_then(|(_, model)| model.upgrade()) {
+            return Ok(model);
+        }
+        let onnx = self.planned_bytes(&member.onnx, &member.sha256)?;
+        let mut external = Vec::with_capacity(member.external.len());
+        for file in &member.external {
+            let uri = join(&parent(&member.onnx), &file.location);
+            let bytes = self.planned_bytes(&uri, &file.sha256)?.into();
+            external.push(ExternalData { location: file.location.clone(), bytes });
+        }
+        let model = Arc::new(ModelFiles { onnx, external });
+        models.lengths.insert(content.clone(), model.bytes());
+        models.last = Some((content, Arc::downgrade(&model)));
+        Ok(model)
+    }
+
+    /// The bytes of a file that had this hash when the job was planned.
+    fn planned_bytes(&self, uri: &str, sha256: &str) -> Result<Vec<u8>, Failure> {
+        let file = self.files.local(uri, None, Some(sha256))?;
+        let bytes = marquetry_model::read_model(file.path())?;
+        if hash(&[&bytes]) == sha256 {
             return Ok(bytes);
         }
-        let file = self.files.local(&member.onnx, None, Some(&member.sha256))?;
-        let bytes = marquetry_model::read_model(file.path())?;
-        if hash(&[&bytes]) != member.sha256 {
-            return Err(Failure::reject(format!(
-                "{} has changed since the job was planned; run the job again to plan it anew",
-                member.onnx
-            )));
-        }
-        let bytes: Arc<[u8]> = bytes.into();
-        models.lengths.insert(member.sha256.clone(), bytes.len() as u64);
-        models.last = Some((member.sha256.clone(), Arc::downgrade(&bytes)));
-        Ok(bytes)
+        Err(Failure::reject(format!(
+            "{uri} has changed since the job was planned; run the job again to plan it anew"
+        )))
     }
 }
 
 impl NetworkSource for OrtSource {
     fn open(&self, member: &Member, signature: &IoContract) -> Result<Box<dyn Network>, Failure> {
         let started = Instant::now();
-        let network = OrtNetwork::open(&self.runtime, &self.model(member)?, signature, &self.options)?;
+        let network = OrtNetwork::open(&self.runtime, &*self.model(member)?, signature, &self.options)?;
         self.metrics.model_load_duration.observe_duration(started.elapsed());
         tracing::debug!(member = %member.name, input = %signature.size, "opened a session");
         Ok(Box::new(network))
@@ -82,7 +95,7 @@ impl NetworkSource for OrtSource {
 
     fn bytes(&self, member: &Member) -> u64 {
         let models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
-        models.lengths.get(&member.sha256).copied().unwrap_or(0)
+        models.lengths.get(&member.content_hash()).copied().unwrap_or(0)
     }
 }
 
@@ -93,7 +106,7 @@ pub(crate) struct NetworkKey([u8; 32]);
 impl NetworkKey {
     pub(crate) fn new(member: &Member, signature: &IoContract) -> Self {
         let signature = serde_json::to_vec(signature).expect("a plain struct becomes JSON");
-        let digest = hash(&[member.sha256.as_bytes(), b"\n", &signature]);
+        let digest = hash(&[member.content_hash().as_bytes(), b"\n", &signature]);
         let mut key = [0; 32];
         key.copy_from_slice(&digest.as_bytes()[..32]);
         Self(key)

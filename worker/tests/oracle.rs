@@ -118,6 +118,7 @@ fn member(name: &str, outer: Size, views: &[View], weight: f32, batch: u32) -> M
         name: name.into(),
         onnx: String::new(),
         sha256: name.into(),
+        external: Vec::new(),
         model_bytes: 1,
         tags: std::collections::BTreeMap::new(),
         weights: vec![weight, weight * 2.0, weight],

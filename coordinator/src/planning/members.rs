@@ -1,19 +1,18 @@
 //! The members of a job: found, looked into, tried, and grouped by the grid they share.
 
 use crate::planning::findings::{Choice, Findings, MemberChoices, MemberKind, Origin, Warning};
+use crate::planning::member_names::{Named, first_taken, member_names, tags_from_paths};
+use crate::planning::models::{ModelReadError, Models, PlannedModel, read_model};
 use crate::planning::parallel_map::parallel_map;
 use crate::planning::paths::{Match, PathError, expand};
 use marquetry_ensemble::{Importance, Labelling, OutputActivation, ScoreTransform, View, ViewError};
+use marquetry_failure::{Classify, FailureClass};
 use marquetry_geometry::{Grid, GridError, Padding, Size, WindowSpec};
-use marquetry_job::{Fit, Group, Input, IoContract, Member, Scaling, hash};
-use marquetry_model::{
-    InspectOptions, IoRequest, ModelError, ModelFacts, Runtime, inspect, read_model, resolve,
-};
-use marquetry_spec::{
-    Concern, InputLayout, JobSpec, MemberSpec, Normalise, TilesPer, WindowMode, tags_from_name,
-};
-use marquetry_transport::{FileError, FileStat, Files};
-use std::path::Path;
+use marquetry_job::{Fit, Group, Input, IoContract, Member, Scaling};
+use marquetry_model::{InspectOptions, IoRequest, ModelError, ModelFacts, resolve};
+use marquetry_spec::{Concern, InputLayout, JobSpec, MemberSpec, Normalise, TilesPer, WindowMode};
+use marquetry_transport::{FileError, FileStat};
+use std::collections::BTreeMap;
 
 /// Windows in one run of a model, unless the job says otherwise. Processors gain nothing from more.
 const BATCH: u32 = 1;
@@ -62,7 +61,8 @@ pub enum MembersError {
     },
     /// Two members of one name.
     #[error(
-        "members[{entry}].name: two members are called `{name}`; a name with several models, or a model named twice, needs names of its own"
+        "members[{entry}].name: two members are called `{name}`: give each of two entries of the same model, or of the \
+         same name, a `name` of its own"
     )]
     Name {
         /// Place in the job file.
@@ -70,6 +70,60 @@ pub enum MembersError {
         /// The name.
         name: String,
     },
+    /// More than one cannot be used; in the order of the job file.
+    #[error("{}", one_a_line(errors))]
+    Several {
+        /// What is wrong with each.
+        errors: Vec<MembersError>,
+    },
+}
+
+impl MembersError {
+    /// The trouble with a file or store behind this error, if that is what it is, and all that it is.
+    pub(crate) fn file(&self) -> Option<&FileError> {
+        match self {
+            Self::File { error, .. } | Self::Path { error: PathError::File(error), .. } => Some(error),
+            Self::Several { errors } => {
+                let files: Option<Vec<_>> = errors.iter().map(Self::file).collect();
+                files?.into_iter().next()
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the service that keeps the files is away: no other model could be had either.
+    fn is_passing(&self) -> bool {
+        self.file().is_some_and(|error| error.class() == FailureClass::Passing)
+    }
+
+    /// All of them as one: what several entries have wrong is told at once. Nothing where there are none.
+    fn all(mut errors: Vec<Self>) -> Result<(), Self> {
+        if let Some(away) = errors.iter().position(Self::is_passing) {
+            return Err(errors.swap_remove(away));
+        }
+        match errors.len() {
+            0 => Ok(()),
+            1 => Err(errors.remove(0)),
+            _ => Err(Self::Several { errors }),
+        }
+    }
+}
+
+/// Errors that are written out where several members are wrong, and bytes of each.
+const ERRORS_SHOWN: usize = 10;
+const ERROR_BYTES: usize = 600;
+
+fn one_a_line(errors: &[MembersError]) -> String {
+    let mut text = format!("{} members cannot be used:", errors.len());
+    for error in errors.iter().take(ERRORS_SHOWN) {
+        let line = error.to_string();
+        let end = line.floor_char_boundary(ERROR_BYTES.min(line.len()));
+        text += &format!("\n  {}{}", &line[..end], if end < line.len() { "…" } else { "" });
+    }
+    if errors.len() > ERRORS_SHOWN {
+        text += &format!("\n  and {} more", errors.len() - ERRORS_SHOWN);
+    }
+    text
 }
 
 /// Models that are tried at once. Each takes memory, and large ones take much.
@@ -82,39 +136,36 @@ pub(crate) fn groups(
     models: &Models<'_>,
     each: impl Fn(&str) + Sync,
 ) -> Result<(Vec<Group>, Findings), MembersError> {
-    let mut candidates = Vec::new();
-    for (entry, member) in spec.members.iter().enumerate() {
-        let found = expand(models.files, &member.onnx, base);
-        let found = found.map_err(|error| MembersError::Path { entry, error })?;
-        candidates.extend(found.into_iter().map(|Match { uri, stat, .. }| Candidate {
-            spec,
-            member,
-            entry,
-            uri,
-            stat,
-        }));
-    }
+    let candidates = candidates(spec, base, models)?;
     let at_once = models.cores.min(TRIALS).min(candidates.len()).max(1);
     let probe = |candidate: &Candidate<'_>| {
-        each(&candidate.name());
+        each(&candidate.name);
         candidate.probe(models, models.cores / at_once)
     };
-    let probed = parallel_map(&candidates, at_once, probe, Result::is_err);
+    let is_over = |probed: &Result<_, MembersError>| probed.as_ref().is_err_and(MembersError::is_passing);
+    let probed = parallel_map(&candidates, at_once, probe, is_over);
     let (mut groups, mut warnings, mut choices) = (Vec::<Group>::new(), Vec::new(), Vec::new());
-    // Those that were not begun come after the one whose error ends this.
-    for (candidate, probed) in candidates.iter().zip(probed.into_iter().flatten()) {
-        let Probed { group, warnings: suspicious, choices: chosen } = probed?;
-        warnings.extend(suspicious);
-        choices.push((candidate.name(), chosen));
-        let taken = groups.iter().flat_map(|g| &g.members).any(|m| m.name == group.members[0].name);
-        if taken {
-            return Err(MembersError::Name { entry: candidate.entry, name: candidate.name() });
-        }
+    let mut errors = Vec::new();
+    for (candidate, probed) in candidates.iter().zip(probed) {
+        let group = match probed {
+            Some(Ok(Probed { group, warnings: suspicious, choices: chosen })) => {
+                warnings.extend(suspicious);
+                choices.push((candidate.name.clone(), chosen));
+                group
+            }
+            Some(Err(error)) => {
+                errors.push(error);
+                continue;
+            }
+            // Not begun, since an error ends this.
+            None => continue,
+        };
         match spec.tiles.per {
             TilesPer::Group => join(&mut groups, group),
             TilesPer::Member => groups.push(group),
         }
     }
+    MembersError::all(errors)?;
     let findings = Findings { warnings, members: MemberKind::of(choices), notes: Vec::new() };
     Ok((groups, findings))
 }
@@ -127,36 +178,37 @@ struct Probed {
     choices: MemberChoices,
 }
 
-/// Looks into models, and remembers what it saw: trying a large model takes seconds, and a restart would do it again.
-pub(crate) struct Models<'a> {
-    pub(crate) files: &'a Files,
-    pub(crate) runtime: &'a Runtime,
-    /// Where what was seen is kept; nowhere if not given.
-    pub(crate) facts_cache_dir: Option<&'a Path>,
-    /// The machine's.
-    pub(crate) cores: usize,
-}
-
-impl Models<'_> {
-    fn facts(&self, bytes: &[u8], options: &InspectOptions) -> Result<ModelFacts, ModelError> {
-        let InspectOptions { size, layout, channels, threads: _ } = options;
-        let versions = (self.runtime.version(), env!("CARGO_PKG_VERSION"));
-        let asked = format!("{:?}", (size, layout, channels, versions));
-        let file = self
-            .facts_cache_dir
-            .map(|folder| folder.join(format!("{}.json", hash(&[bytes, asked.as_bytes()]))));
-        let known = file.as_ref().and_then(|file| serde_json::from_slice(&std::fs::read(file).ok()?).ok());
-        if let Some(facts) = known {
-            return Ok(facts);
+/// The models that the job names, each with the name and the tags of its member.
+fn candidates<'a>(
+    spec: &'a JobSpec,
+    base: &str,
+    models: &Models<'_>,
+) -> Result<Vec<Candidate<'a>>, MembersError> {
+    let (mut found, mut errors) = (Vec::new(), Vec::new());
+    for (entry, member) in spec.members.iter().enumerate() {
+        match expand(models.files, &member.onnx, base) {
+            Ok(files) => found.extend(files.into_iter().map(|file| (entry, member, file))),
+            Err(error) => errors.push(MembersError::Path { entry, error }),
         }
-        let facts = inspect(self.runtime, bytes, options)?;
-        // Only a help: what cannot be kept, or is found damaged, is seen anew.
-        if let (Some(file), Ok(json)) = (file, serde_json::to_vec(&facts)) {
-            let _ = std::fs::create_dir_all(file.parent().unwrap_or(Path::new("")));
-            let _ = std::fs::write(file, json);
-        }
-        Ok(facts)
     }
+    MembersError::all(errors)?;
+    let named = found.iter().map(|(entry, member, file)| Named {
+        entry: *entry,
+        given: member.name.as_deref(),
+        uri: &file.uri,
+    });
+    let names = member_names(&named.collect::<Vec<_>>());
+    if let Some(place) = first_taken(&names) {
+        return Err(MembersError::Name { entry: found[place].0, name: names[place].clone() });
+    }
+    let tags = tags_from_paths(&found.iter().map(|(.., file)| file.uri.as_str()).collect::<Vec<_>>());
+    let mut candidates = Vec::with_capacity(found.len());
+    for ((entry, member, file), (name, mut tags)) in found.into_iter().zip(names.into_iter().zip(tags)) {
+        tags.extend(member.tags.clone());
+        let Match { uri, stat, .. } = file;
+        candidates.push(Candidate { spec, member, entry, name, tags, uri, stat });
+    }
+    Ok(candidates)
 }
 
 /// Puts a group of one into the group that shares its grid, or at the end.
@@ -176,16 +228,13 @@ struct Candidate<'a> {
     spec: &'a JobSpec,
     member: &'a MemberSpec,
     entry: usize,
+    name: String,
+    tags: BTreeMap<String, String>,
     uri: String,
     stat: Option<FileStat>,
 }
 
 impl Candidate<'_> {
-    fn name(&self) -> String {
-        let stem = Path::new(&self.uri).file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        self.member.name.clone().unwrap_or(stem)
-    }
-
     fn unfit(&self, reason: impl std::fmt::Display) -> MembersError {
         MembersError::Unfit { entry: self.entry, uri: self.uri.clone(), reason: reason.to_string() }
     }
@@ -211,11 +260,13 @@ impl Candidate<'_> {
 
     /// Reads and tries the model on `threads` threads.
     fn probe(&self, models: &Models<'_>, threads: usize) -> Result<Probed, MembersError> {
-        let file = models.files.local(&self.uri, self.stat.as_ref(), None);
-        let file = file.map_err(|error| MembersError::File { entry: self.entry, error })?;
-        let bytes = read_model(file.path()).map_err(|e| self.failed(e))?;
+        let read = read_model(models.files, &self.uri, self.stat.as_ref());
+        let model = PlannedModel::new(read.map_err(|error| match error {
+            ModelReadError::File(error) => MembersError::File { entry: self.entry, error },
+            ModelReadError::Model(error) => self.failed(error),
+        })?);
         let outer = self.member.window.size;
-        let try_at = |size| self.inspect(models, &bytes, size, threads);
+        let try_at = |size| self.inspect(models, &model, size, threads);
         let facts = try_at(outer)?;
         let fixed =
             facts.image.as_ref().is_some_and(|i| i.height.fixed().is_some() && i.width.fixed().is_some());
@@ -227,7 +278,8 @@ impl Candidate<'_> {
                 None => self.failed(e),
                 Some(view) => self.unseen(view, size, &e),
             })?;
-            let batch = resolved.warnings.into_iter().map(|w| Warning::new(Concern::Batch, self.name(), w));
+            let batch =
+                resolved.warnings.into_iter().map(|w| Warning::new(Concern::Batch, self.name.clone(), w));
             warnings.extend(batch);
             signatures.push(resolved.signature);
         }
@@ -241,11 +293,12 @@ impl Candidate<'_> {
             }
         };
         let member = Member {
-            name: self.name(),
+            name: self.name.clone(),
             onnx: self.uri.clone(),
-            sha256: hash(&[&bytes]),
-            model_bytes: bytes.len() as u64,
-            tags: self.tags(),
+            model_bytes: model.files.bytes(),
+            sha256: model.sha256,
+            external: model.external,
+            tags: self.tags.clone(),
             weights: self.member.weights.clone(),
             input: self.input(padding),
             applied: self.member.output.activation,
@@ -291,14 +344,14 @@ impl Candidate<'_> {
     fn inspect(
         &self,
         models: &Models<'_>,
-        bytes: &[u8],
+        model: &PlannedModel,
         size: Size,
         threads: usize,
     ) -> Result<ModelFacts, MembersError> {
         let channels = self.member.input.bands.as_ref().map(|b| b.len() as u32);
         let options =
             InspectOptions { size: Some(size), layout: self.layout(), channels, threads: Some(threads) };
-        models.facts(bytes, &options).map_err(|e| self.failed(e))
+        models.facts(model, &options).map_err(|e| self.failed(e))
     }
 
     fn layout(&self) -> Option<marquetry_job::Layout> {
@@ -364,12 +417,6 @@ impl Candidate<'_> {
             );
         }
         Ok(())
-    }
-
-    fn tags(&self) -> std::collections::BTreeMap<String, String> {
-        let mut tags = tags_from_name(&self.uri);
-        tags.extend(self.member.tags.clone());
-        tags
     }
 
     fn input(&self, (padding, padding_value): (Padding, f32)) -> Input {

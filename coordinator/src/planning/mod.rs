@@ -3,7 +3,9 @@
 mod findings;
 mod folds;
 mod images;
+mod member_names;
 mod members;
+mod models;
 mod parallel_map;
 mod paths;
 
@@ -11,6 +13,7 @@ pub use findings::{Choice, Findings, MemberChoices, MemberKind, Origin, Warning}
 pub use folds::FoldsError;
 pub use images::{ImagesError, Rejected};
 pub use members::MembersError;
+pub use models::{ModelReadError, read_model};
 pub use paths::PathError;
 
 use marquetry_ensemble::ScoreSpace;
@@ -54,10 +57,8 @@ impl PlanError {
                 ImagesError::File(error)
                 | ImagesError::Path(PathError::File(error))
                 | ImagesError::Store(ImageError::File(error)),
-            )
-            | Self::Members(
-                MembersError::File { error, .. } | MembersError::Path { error: PathError::File(error), .. },
             ) => Some(error),
+            Self::Members(error) => error.file(),
             _ => None,
         }
     }
@@ -110,7 +111,7 @@ pub fn plan(
     let found = images::find(files, &spec.images.from, base)?;
     let (images, mut rejected) = images::probe_images(files, found, limits)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let models = members::Models { files, runtime, facts_cache_dir, cores };
+    let models = models::Models { files, runtime, facts_cache_dir, cores };
     let (groups, mut findings) = members::groups(spec, base, &models, each)?;
     let plan = assemble(spec, groups);
     let images = match spec.folds {

@@ -193,7 +193,7 @@ fn member(member: &Member, weights: &[f32]) -> ReportMember {
         name: member.name.clone(),
         tags: member.tags.iter().map(|(tag, value)| format!("{tag} {value}")).collect(),
         weight,
-        sha256: member.sha256.chars().take(12).collect(),
+        sha256: member.content_hash().chars().take(12).collect(),
     }
 }
 

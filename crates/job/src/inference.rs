@@ -69,9 +69,12 @@ pub struct Member {
     pub name: String,
     /// Where its model is.
     pub onnx: String,
-    /// SHA-256 of the model's bytes, hexadecimal.
+    /// SHA-256 of the bytes of its file, hexadecimal.
     pub sha256: String,
-    /// Bytes of its file.
+    /// The files beside it that hold weights.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub external: Vec<ExternalFile>,
+    /// Bytes of all its files.
     pub model_bytes: u64,
     /// `fold`, `seed`, `epoch` and any other.
     pub tags: BTreeMap<String, String>,
@@ -86,6 +89,27 @@ pub struct Member {
     pub fit: Fit,
     /// What goes in and out, for each size in which views are shown; the first is the window as it is.
     pub signatures: Vec<IoContract>,
+}
+
+/// A file beside a model that holds weights of it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ExternalFile {
+    /// Its path from the model's folder.
+    pub location: String,
+    /// SHA-256 of its bytes, hexadecimal.
+    pub sha256: String,
+}
+
+impl Member {
+    /// Names all that its model is: SHA-256 of its file, or of the hashes of all its files where it has several.
+    pub fn content_hash(&self) -> String {
+        if self.external.is_empty() {
+            return self.sha256.clone();
+        }
+        let each = self.external.iter().flat_map(|file| [&file.location, "\n", &file.sha256, "\n"]);
+        let parts: Vec<&[u8]> = [&self.sha256, "\n"].into_iter().chain(each).map(str::as_bytes).collect();
+        hash(&parts)
+    }
 }
 
 /// What the model's output is when it is smaller than its input.

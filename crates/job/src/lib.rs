@@ -14,7 +14,7 @@ mod task;
 pub mod tile;
 
 pub use image::PlannedImage;
-pub use inference::{Fit, Group, Inference, Input, Member, PLAN_FORMAT, Scaling};
+pub use inference::{ExternalFile, Fit, Group, Inference, Input, Member, PLAN_FORMAT, Scaling};
 pub use io_contract::{Element, IoContract, Layout, OutputForm};
 pub use ledger::{Action, Failed, Ledger, Loss, Progress, TaskPlace};
 pub use message::{

@@ -22,13 +22,12 @@ pub enum ModelError {
         /// What ONNX Runtime said.
         reason: String,
     },
-    /// The weights lie in a second file.
-    #[error(
-        "the model keeps its weights in a second file, and one file is needed: save it anew with \
-         onnx.save(onnx.load(\"model.onnx\"), \"whole.onnx\") ({reason})"
-    )]
-    SideFile {
-        /// What ONNX Runtime said.
+    /// The weights lie in a second file, and that is not as it should be.
+    #[error("the model keeps weights in a second file, `{location}`: {reason}")]
+    ExternalData {
+        /// Its path, as the model writes it.
+        location: String,
+        /// What was found, and what to do.
         reason: String,
     },
     /// The model gives no score for each pixel.
@@ -165,6 +164,16 @@ fn tidy(message: &str) -> String {
 }
 
 impl ModelError {
+    /// A file beside the model that is not at `looked_at`, where it should be.
+    pub fn external_missing(location: &str, looked_at: &str) -> Self {
+        Self::ExternalData {
+            location: location.to_owned(),
+            reason: format!(
+                "{looked_at} is not there: copy it there under this name, or save the model as one file"
+            ),
+        }
+    }
+
     /// An error of a run on `device`.
     pub(crate) fn from_run(error: &ort::Error, device: Device) -> Self {
         let reason = tidy(error.message());
@@ -174,13 +183,7 @@ impl ModelError {
     /// An error of opening a session.
     pub(crate) fn from_load(error: &ort::Error) -> Self {
         let reason = error.message().trim().to_owned();
-        if is_out_of_memory(&reason) {
-            Self::OutOfMemory { reason }
-        } else if reason.contains("External data") || reason.contains("external data") {
-            Self::SideFile { reason }
-        } else {
-            Self::NotAModel { reason }
-        }
+        if is_out_of_memory(&reason) { Self::OutOfMemory { reason } } else { Self::NotAModel { reason } }
     }
 }
 
@@ -195,7 +198,7 @@ impl Classify for ModelError {
             }
             Self::Run { device: Device::Cpu, .. }
             | Self::NotAModel { .. }
-            | Self::SideFile { .. }
+            | Self::ExternalData { .. }
             | Self::NotSegmentation { .. }
             | Self::UnknownHead { .. }
             | Self::UnusableHead { .. }

@@ -4,7 +4,7 @@ use crate::facts::{Batch, Dim, Element, HeadFacts, ImageFacts, Layout, ModelFact
 use crate::probe::{Probe, head_facts};
 use crate::reading::input_axes;
 use crate::session::{self, SessionOptions};
-use crate::{ModelError, Runtime};
+use crate::{ModelError, ModelRef, Runtime};
 use marquetry_geometry::Size;
 use ort::session::Session;
 use ort::value::{TensorElementType, ValueType};
@@ -35,18 +35,23 @@ pub fn read_model(path: &Path) -> Result<Vec<u8>, ModelError> {
     std::fs::read(path).map_err(|source| ModelError::Unreadable { path: path.to_path_buf(), source })
 }
 
-/// Reads the model in `bytes` and tries it, on zeros and on noise, on the processor.
+/// Reads a model and tries it, on zeros and on noise, on the processor.
 ///
 /// A model that loads but is no segmentation model is no error here: the facts say so in `refusal`.
 ///
 /// # Errors
-/// When the bytes are not a model that can be loaded, or memory runs out.
-pub fn inspect(runtime: &Runtime, bytes: &[u8], options: &InspectOptions) -> Result<ModelFacts, ModelError> {
+/// When it is not a model that can be loaded, a file with weights was not given along with it, or memory runs out.
+pub fn inspect<'a>(
+    runtime: &Runtime,
+    model: impl Into<ModelRef<'a>>,
+    options: &InspectOptions,
+) -> Result<ModelFacts, ModelError> {
+    let model = model.into();
     let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let intra_threads = options.threads.unwrap_or_else(cores);
     let session_options = SessionOptions { intra_threads, ..Default::default() };
-    let mut session = session::open(runtime, bytes, &session_options, &BTreeMap::new())?;
-    let mut facts = declared(&session, bytes.len() as u64);
+    let mut session = session::open(runtime, model, &session_options, &BTreeMap::new())?;
+    let mut facts = declared(&session, model.bytes());
     match try_out(&mut session, &facts, options)? {
         Ok((image, heads)) => {
             facts.refusal = heads.iter().all(|head| head.scores.is_none()).then(|| {

@@ -8,10 +8,12 @@
 
 mod arena;
 mod error;
+mod external_data;
 mod facts;
 mod inspect;
 mod io_request;
 mod network;
+mod onnx_wire;
 mod pack;
 mod probe;
 mod reading;
@@ -23,6 +25,7 @@ mod session;
 pub mod toy;
 
 pub use error::ModelError;
+pub use external_data::{ExternalData, ModelFiles, ModelRef, external_locations};
 pub use facts::{
     Activation, Batch, Dim, Element, Fit, HeadFacts, ImageFacts, Layout, ModelFacts, OutputForm, Relation,
     ScoreFacts, TensorFacts,

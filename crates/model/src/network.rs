@@ -4,7 +4,7 @@ use crate::facts::Element;
 use crate::pack::{FromPixel, pack, unpack};
 use crate::probe::input_dims;
 use crate::session::{self, Device, SessionOptions};
-use crate::{IoContract, ModelError, Runtime};
+use crate::{IoContract, ModelError, ModelRef, Runtime};
 use half::f16;
 use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions, Session};
 use ort::value::{DynValue, PrimitiveTensorElementType, TensorRef};
@@ -46,14 +46,14 @@ enum Packed {
 }
 
 impl OrtNetwork {
-    /// Opens the model in `bytes` under `signature`.
+    /// Opens `model` under `signature`.
     ///
     /// # Errors
-    /// When the bytes are no model, when they lack what the signature names, when memory runs out, or when the device
+    /// When it is no model, when a file with weights was not given along with it, when it lacks what the signature names, when memory runs out, or when the device
     /// cannot be used: nothing falls back to the processor in silence.
-    pub fn open(
+    pub fn open<'a>(
         runtime: &Runtime,
-        bytes: &[u8],
+        model: impl Into<ModelRef<'a>>,
         signature: &IoContract,
         options: &SessionOptions,
     ) -> Result<Self, ModelError> {
@@ -65,7 +65,7 @@ impl OrtNetwork {
                 return Err(ModelError::NotSegmentation { reason: format!("its input takes {name}") });
             }
         };
-        let session = session::open(runtime, bytes, options, &signature.dims)?;
+        let session = session::open(runtime, model.into(), options, &signature.dims)?;
         check(&session, signature)?;
         let selected = OutputSelector::no_default().with(signature.head.as_str());
         let device = options.device;

@@ -1,6 +1,7 @@
 //! Opening sessions.
 
-use crate::{ModelError, Runtime};
+use crate::external_data::resolved;
+use crate::{ExternalData, ModelError, ModelRef, Runtime};
 use ort::ep::{self, ArenaExtendStrategy};
 use ort::session::Session;
 use ort::session::builder::{AutoDevicePolicy, GraphOptimizationLevel};
@@ -64,20 +65,21 @@ impl Default for SessionOptions {
     }
 }
 
-/// Opens a session on the model in `bytes`. `dims` gives values to named dimensions, so that shapes are worked out
+/// Opens a session on a model. `dims` gives values to named dimensions, so that shapes are worked out
 /// once here instead of at every run.
 pub(crate) fn open(
     runtime: &Runtime,
-    bytes: &[u8],
+    model: ModelRef<'_>,
     options: &SessionOptions,
     dims: &BTreeMap<String, u32>,
 ) -> Result<Session, ModelError> {
+    let (onnx, external) = resolved(model)?;
     let _one_at_a_time = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
     let builder = builder(runtime, options).map_err(|error| match options.device {
         Device::Cpu => ModelError::from_load(&error),
         device @ Device::Cuda(_) => device_error(device, &error),
     })?;
-    commit(builder, bytes, dims).map_err(|error| match options.device {
+    commit(builder, &onnx, external, dims).map_err(|error| match options.device {
         Device::Cuda(_) if error.message().contains("fallback to CPU EP") => {
             device_error(options.device, &error)
         }
@@ -113,13 +115,17 @@ fn builder(
 
 fn commit(
     mut builder: ort::session::builder::SessionBuilder,
-    bytes: &[u8],
+    onnx: &[u8],
+    external: Vec<ExternalData>,
     dims: &BTreeMap<String, u32>,
 ) -> ort::Result<Session> {
+    for file in external {
+        builder = builder.with_external_initializer_file_in_memory(file.location, file.bytes)?;
+    }
     for (name, value) in dims {
         builder = builder.with_dimension_override(name, i64::from(*value))?;
     }
-    builder.commit_from_memory(bytes)
+    builder.commit_from_memory(onnx)
 }
 
 #[cfg(test)]

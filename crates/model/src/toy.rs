@@ -6,6 +6,7 @@
 //! assert!(!model.is_empty());
 //! ```
 
+mod external;
 mod wire;
 
 use crate::{Activation, Element, Layout, OutputForm};

@@ -72,6 +72,6 @@ pub use reference::reference;
 pub use schema::schema;
 pub use settings::{Failures, Folds, Limits, Policy, Tiles, TilesPer};
 pub use submission::{ClassCsv, KaggleRle, RleRows};
-pub use tags::tags_from_name;
+pub use tags::{tags_from_name, tags_in_text};
 pub use tta::Tta;
 pub use window::{Fill, Slide, Spacing, Window, WindowMode};

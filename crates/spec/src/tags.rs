@@ -14,10 +14,14 @@ use std::collections::BTreeMap;
 /// ```
 pub fn tags_from_name(path: &str) -> BTreeMap<String, String> {
     let name = path.rsplit('/').next().unwrap_or(path);
-    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+    tags_in_text(name.rsplit_once('.').map_or(name, |(stem, _)| stem))
+}
+
+/// The tags in the name of a folder, or of anything else without an extension, by the rules of [`tags_from_name`].
+pub fn tags_in_text(text: &str) -> BTreeMap<String, String> {
     let mut tags = BTreeMap::new();
     let mut word = "";
-    for part in parts(stem) {
+    for part in parts(text) {
         if part.starts_with(|c: char| c.is_ascii_digit()) && !word.is_empty() {
             tags.insert(word.to_lowercase(), part.to_owned());
             word = "";
@@ -74,5 +78,6 @@ mod tests {
         assert_eq!(tags("fold.3.onnx"), []);
         assert_eq!(tags("2024_06_01.onnx"), []);
         assert_eq!(tags(""), []);
+        assert_eq!(tags_in_text("fold_0").into_iter().collect::<Vec<_>>(), pairs(&[("fold", "0")]));
     }
 }

@@ -83,6 +83,7 @@ fn member(name: &str, weight: f32) -> Member {
         name: name.to_owned(),
         onnx: format!("/models/{name}.onnx"),
         sha256: "ab".repeat(32),
+        external: Vec::new(),
         model_bytes: 1_234_567,
         tags: BTreeMap::from([("fold".into(), "0".into()), ("seed".into(), "7".into())]),
         weights: vec![weight, weight],

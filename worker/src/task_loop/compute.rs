@@ -9,7 +9,7 @@ use crate::tile_builder::Outcome;
 use bytes::Bytes;
 use marquetry_failure::chain;
 use marquetry_job::tile::{self, Frame};
-use marquetry_job::{ImageStatistics, StageSeconds, TaskKind, TaskMessage, TileHeader, key};
+use marquetry_job::{ImageStatistics, Member, StageSeconds, TaskKind, TaskMessage, TileHeader, key};
 use marquetry_transport::{ObjectStore, StoreErrorKind};
 use std::sync::Arc;
 use std::time::Instant;
@@ -91,7 +91,7 @@ impl Worker {
             classes: classes as u32,
             space: inference.tile_space,
             dtype: inference.tile,
-            models: members.iter().map(|m| m.sha256.clone()).collect(),
+            models: members.iter().map(Member::content_hash).collect(),
         };
         let span = tracing::debug_span!("task", image = %planned.id, group, block = block.index);
         let group = group as usize;

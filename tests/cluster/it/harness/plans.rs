@@ -106,6 +106,7 @@ fn member(name: &str, per_image: bool) -> Member {
         name: name.to_owned(),
         onnx: format!("nowhere/{name}.onnx"),
         sha256: hash(&[name.as_bytes()]),
+        external: Vec::new(),
         model_bytes: 1,
         tags: BTreeMap::new(),
         weights: vec![1.0; CLASSES as usize],
