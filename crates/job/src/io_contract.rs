@@ -55,6 +55,8 @@ pub enum Element {
     F32,
     /// 16-bit float.
     F16,
+    /// 64-bit float. Numbers are widened on the way in and narrowed on the way out.
+    F64,
     /// 8-bit unsigned integer. As an input it takes raw pixel values: numbers are rounded and clamped to 0..=255.
     U8,
     /// Anything else, by its name. It can be looked at but not run.
@@ -66,6 +68,7 @@ impl fmt::Display for Element {
         f.write_str(match self {
             Self::F32 => "f32",
             Self::F16 => "f16",
+            Self::F64 => "f64",
             Self::U8 => "u8",
             Self::Other(name) => name,
         })
@@ -104,6 +107,10 @@ pub enum OutputForm {
     Hwc,
     /// Rows, columns; one image and one class.
     Hw,
+    /// Batch, classes, pixels: row after row.
+    Flat,
+    /// Batch, pixels row after row, classes.
+    FlatInterleaved,
 }
 
 impl OutputForm {
@@ -118,17 +125,25 @@ impl OutputForm {
             Self::Chw => vec![c, h, w],
             Self::Hwc => vec![h, w, c],
             Self::Hw => vec![h, w],
+            Self::Flat => vec![n, c, h * w],
+            Self::FlatInterleaved => vec![n, h * w, c],
         }
+    }
+
+    /// Whether `dims` are those of an output of this form, but for axes of length 1, which move no number.
+    pub fn fits(self, dims: &[u64], batch: u32, classes: u32, size: Size) -> bool {
+        let long = |dims: &[u64]| dims.iter().copied().filter(|&dim| dim != 1).collect::<Vec<_>>();
+        long(dims) == long(&self.dims(batch, classes, size))
     }
 
     /// Whether the classes are the innermost axis, so that reading it as planes needs a transpose.
     pub fn is_interleaved(self) -> bool {
-        matches!(self, Self::Nhwc | Self::Hwc)
+        matches!(self, Self::Nhwc | Self::Hwc | Self::FlatInterleaved)
     }
 
     /// Whether it has a batch axis; without one only a single image can be run at a time.
     pub fn has_batch(self) -> bool {
-        matches!(self, Self::Nchw | Self::Nhwc | Self::Nhw)
+        matches!(self, Self::Nchw | Self::Nhwc | Self::Nhw | Self::Flat | Self::FlatInterleaved)
     }
 }
 
@@ -141,6 +156,8 @@ impl fmt::Display for OutputForm {
             Self::Chw => "[C, H, W]",
             Self::Hwc => "[H, W, C]",
             Self::Hw => "[H, W]",
+            Self::Flat => "[n, C, H·W]",
+            Self::FlatInterleaved => "[n, H·W, C]",
         })
     }
 }

@@ -1,5 +1,6 @@
 //! What can go wrong with a model.
 
+use crate::file_kind::load_refusal;
 use crate::{Device, Layout};
 use marquetry_failure::{Classify, FailureClass};
 use marquetry_geometry::Size;
@@ -17,9 +18,9 @@ pub enum ModelError {
         source: std::io::Error,
     },
     /// The bytes are no ONNX model, are cut short, or use what this ONNX Runtime does not know.
-    #[error("not a model that ONNX Runtime can load: {reason}")]
+    #[error("not a model that can be run: {reason}")]
     NotAModel {
-        /// What ONNX Runtime said.
+        /// What it is, and what to do.
         reason: String,
     },
     /// The weights lie in a second file, and that is not as it should be.
@@ -80,7 +81,8 @@ pub enum ModelError {
     },
     /// The model needs sides that are a multiple of some number.
     #[error(
-        "the model needs sides that are multiples of {multiple} px, the job's window is {wanted} px: {nearest} would do"
+        "the model needs sides that are multiples of {multiple} px, the job's window is {wanted} px: {nearest} would do, \
+         with window: {{size: {}}}", yaml_size(*nearest)
     )]
     WrongMultiple {
         /// What sides must be a multiple of, px.
@@ -92,7 +94,8 @@ pub enum ModelError {
     },
     /// The model says nothing about the size of its output at this window.
     #[error(
-        "the size of `{head}` at a window of {wanted} px is not known, the model was tried at {tried} px: inspect it at the job's window"
+        "the model was not seen to run at a window of {wanted} px, and the size of `{head}` is not known there; it runs at \
+         {tried} px: set window: {{size: {}}}", yaml_size(*tried)
     )]
     UnknownSize {
         /// The output.
@@ -180,10 +183,14 @@ impl ModelError {
         if is_out_of_memory(&reason) { Self::OutOfMemory { reason } } else { Self::Run { device, reason } }
     }
 
-    /// An error of opening a session.
-    pub(crate) fn from_load(error: &ort::Error) -> Self {
-        let reason = error.message().trim().to_owned();
-        if is_out_of_memory(&reason) { Self::OutOfMemory { reason } } else { Self::NotAModel { reason } }
+    /// An error of opening a session on the model `onnx` in this version of ONNX Runtime.
+    pub(crate) fn from_load(error: &ort::Error, onnx: &[u8], runtime: &str) -> Self {
+        let said = error.message().trim();
+        if is_out_of_memory(said) {
+            Self::OutOfMemory { reason: said.to_owned() }
+        } else {
+            Self::NotAModel { reason: load_refusal(onnx, said, runtime) }
+        }
     }
 }
 

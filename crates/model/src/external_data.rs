@@ -6,7 +6,8 @@
 //! that one protobuf can hold.
 
 use crate::ModelError;
-use crate::onnx_wire::{Damaged, Kind, fields, map_tensors, put_bytes, put_number, varint};
+use crate::file_kind::{damage, other_kind};
+use crate::onnx_wire::{Damaged, EachTensor, Kind, fields, map_tensors, put_bytes, put_number, varint};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
@@ -79,7 +80,7 @@ impl<'a> From<&'a Vec<u8>> for ModelRef<'a> {
 /// When the bytes are no ONNX model, or a file is named that does not lie in the model's folder or below it.
 pub fn external_locations(onnx: &[u8]) -> Result<Vec<String>, ModelError> {
     let mut locations = Vec::new();
-    map_tensors::<ModelError>(onnx, &mut |tensor, _| {
+    map_all(onnx, &mut |tensor, _| {
         if let Some(external) = Reference::of(tensor)? {
             locations.push(external.location);
         }
@@ -93,7 +94,7 @@ pub fn external_locations(onnx: &[u8]) -> Result<Vec<String>, ModelError> {
 /// The model with all weights that are small, and the files that hold the others, by the names the model has for them.
 pub(crate) fn resolved(model: ModelRef<'_>) -> Result<(Cow<'_, [u8]>, Vec<ExternalData>), ModelError> {
     let mut large: BTreeMap<String, Arc<[u8]>> = BTreeMap::new();
-    let onnx = map_tensors::<ModelError>(model.onnx, &mut |tensor, kind| {
+    let onnx = map_all(model.onnx, &mut |tensor, kind| {
         let Some(external) = Reference::of(tensor)? else { return Ok(None) };
         let file = model.external.iter().find(|file| file.location == external.location);
         let file = file.ok_or_else(|| ModelError::ExternalData {
@@ -110,6 +111,21 @@ pub(crate) fn resolved(model: ModelRef<'_>) -> Result<(Cow<'_, [u8]>, Vec<Extern
     let onnx = onnx.map_or(Cow::Borrowed(model.onnx), Cow::Owned);
     let large = large.into_iter().map(|(location, bytes)| ExternalData { location, bytes });
     Ok((onnx, large.collect()))
+}
+
+/// Shows all tensors of a file to `each`, once it is plain that the file is no other kind.
+fn map_all(onnx: &[u8], each: &mut EachTensor<'_, ModelError>) -> Result<Option<Vec<u8>>, ModelError> {
+    if let Some(reason) = other_kind(onnx) {
+        return Err(ModelError::NotAModel { reason });
+    }
+    // ONNX Runtime's own format holds its weights itself.
+    if onnx.get(4..8) == Some(b"ORTM") {
+        return Ok(None);
+    }
+    map_tensors(onnx, each).map_err(|error| match error {
+        ModelError::NotAModel { .. } => ModelError::NotAModel { reason: damage(onnx) },
+        other => other,
+    })
 }
 
 impl From<Damaged> for ModelError {

@@ -2,7 +2,7 @@
 
 use crate::facts::{Batch, Dim, Element, HeadFacts, ImageFacts, Layout, ModelFacts, TensorFacts};
 use crate::probe::{Probe, head_facts};
-use crate::reading::input_axes;
+use crate::reading::{InputAxes, input_axes};
 use crate::session::{self, SessionOptions};
 use crate::{ModelError, ModelRef, Runtime};
 use marquetry_geometry::Size;
@@ -97,6 +97,7 @@ pub(crate) fn element(ty: TensorElementType) -> Element {
     match ty {
         TensorElementType::Float32 => Element::F32,
         TensorElementType::Float16 => Element::F16,
+        TensorElementType::Float64 => Element::F64,
         TensorElementType::Uint8 => Element::U8,
         other => Element::Other(other.to_string()),
     }
@@ -149,47 +150,81 @@ fn try_out(session: &mut Session, facts: &ModelFacts, options: &InspectOptions) 
         return Ok(Err(format!("it has {} inputs, and one image input is needed", facts.inputs.len())));
     };
     if let Element::Other(name) = &input.element {
-        return Ok(Err(format!("its input `{}` takes {name}, and f32, f16 or u8 is needed", input.name)));
+        return Ok(Err(format!(
+            "its input `{}` takes {name}, and f32, f16, f64 or u8 is needed: export it for one of these, with a cast as \
+             its first step",
+            input.name
+        )));
     }
-    let axes = match input_axes(input, options.layout) {
-        Ok(axes) => axes,
+    let layouts = match layouts(input, options.layout) {
+        Ok(layouts) => layouts,
         Err(reason) => return Ok(Err(reason)),
     };
-    let side = |dim: &Dim, asked: u32| dim.fixed().map_or(asked, |side| side as u32);
-    let asked = options.size.unwrap_or(Size::square(512));
-    let size = Size::new(side(&axes.height, asked.height), side(&axes.width, asked.width));
+    let mut first = None;
+    for axes in &layouts {
+        match try_axes(session, input, axes, options)? {
+            Ok(found) => return Ok(Ok(found)),
+            Err(reason) => first = first.or(Some(reason)),
+        }
+    }
+    let reason = first.unwrap_or_default();
+    let both = if layouts.len() > 1 { " (input.layout: nchw and nhwc were both tried)" } else { "" };
+    Ok(Err(format!("{reason}{both}")))
+}
+
+/// The axes of the input, likeliest first. Where the dimensions do not tell, both orders are tried.
+fn layouts(input: &TensorFacts, layout: Option<Layout>) -> Result<Vec<InputAxes>, String> {
+    let likely = input_axes(input, layout)?;
+    let open = [&likely.channels, &likely.height, &likely.width].into_iter().all(|dim| dim.fixed().is_none());
+    if layout.is_some() || !open {
+        return Ok(vec![likely]);
+    }
+    let other = if likely.layout == Layout::Nchw { Layout::Nhwc } else { Layout::Nchw };
+    Ok(vec![likely, input_axes(input, Some(other))?])
+}
+
+fn try_axes(
+    session: &mut Session,
+    input: &TensorFacts,
+    axes: &InputAxes,
+    options: &InspectOptions,
+) -> Result<Tried, ModelError> {
     let batch = axes.batch.fixed().map_or(1, |n| n as u32);
     let channels = match (axes.channels.fixed(), options.channels) {
         (Some(channels), _) => vec![channels as u32],
         (None, Some(channels)) => vec![channels],
         (None, None) => vec![3, 1, 4],
     };
-    let any_size = axes.height.fixed().is_none() && axes.width.fixed().is_none();
-    // A window that does not suit the model may be no multiple of what it needs.
-    let round = |side: u32| side.checked_next_multiple_of(32).unwrap_or(side);
-    let rounded = Size::new(round(size.height), round(size.width));
-    let sizes = if any_size && rounded != size { vec![size, rounded] } else { vec![size] };
-
+    let sizes = trial_sizes(axes, options.size.unwrap_or(Size::square(512)));
     let images = u64::from(batch) * u64::from(channels.iter().copied().max().unwrap_or(1));
-    let numbers = rounded.area().saturating_mul(images);
-    if numbers > NUMBERS_MAX || size.is_empty() {
+    let numbers = |size: &Size| size.area().saturating_mul(images);
+    if numbers(&sizes[0]) > NUMBERS_MAX || sizes[0].is_empty() {
         return Ok(Err(format!(
-            "one run at {size} px takes {numbers} numbers, and at most {NUMBERS_MAX} are tried"
+            "one run at {} px takes {} numbers, and at most {NUMBERS_MAX} are tried",
+            sizes[0],
+            numbers(&sizes[0])
         )));
     }
+    let sizes: Vec<Size> = sizes.into_iter().filter(|size| numbers(size) <= NUMBERS_MAX).collect();
     let mut first_error = None;
     for (&channels, &size) in channels.iter().flat_map(|c| sizes.iter().map(move |s| (c, s))) {
         let mut probe = Probe { session, element: &input.element, layout: axes.layout, channels };
         match probe.trial(batch, size) {
             Ok(trial) => {
                 let heads = head_facts(&mut probe, &trial, batch, size)?;
+                let is_open = axes.height.fixed().is_none() || axes.width.fixed().is_none();
+                let multiple = if is_open {
+                    probe.multiple(batch, &heads, |side| sized(axes, Size::square(side)))
+                } else {
+                    None
+                };
                 let image = ImageFacts {
                     layout: axes.layout,
                     channels,
                     height: axes.height.clone(),
                     width: axes.width.clone(),
                     tried: size,
-                    multiple: if any_size { probe.multiple(batch, &heads) } else { None },
+                    multiple,
                     batch: match axes.batch.fixed() {
                         Some(n) => Batch::Fixed(n as u32),
                         None => probe.two_at_once(size, &heads, &trial),
@@ -201,8 +236,35 @@ fn try_out(session: &mut Session, facts: &ModelFacts, options: &InspectOptions) 
             Err(error) => first_error = first_error.or(Some(error)),
         }
     }
-    let tried = first_error.map(|error| error.to_string()).unwrap_or_default();
-    Ok(Err(format!("no run worked at {size} px with {channels:?} channels: {tried}")))
+    let error = first_error.map(|error| error.to_string()).unwrap_or_default();
+    let each = |items: Vec<String>| items.join(", ");
+    let channels = each(channels.iter().map(ToString::to_string).collect());
+    let sizes = each(sizes.iter().map(ToString::to_string).collect());
+    Ok(Err(format!("no run worked, at {sizes} px with {channels} channels; the first: {error}")))
+}
+
+/// `asked` with the sides that the model fixes.
+fn sized(axes: &InputAxes, asked: Size) -> Size {
+    let side = |dim: &Dim, asked: u32| dim.fixed().map_or(asked, |side| side as u32);
+    Size::new(side(&axes.height, asked.height), side(&axes.width, asked.width))
+}
+
+/// What sides of a model's input often must be multiples of: strides of encoders, patches of transformers, and both.
+const MULTIPLES: [u32; 7] = [32, 14, 28, 64, 56, 112, 128];
+
+/// Sizes to try: what was asked for, and where that does not suit the model, the next larger ones that may.
+fn trial_sizes(axes: &InputAxes, asked: Size) -> Vec<Size> {
+    let mut sizes = vec![sized(axes, asked)];
+    for multiple in MULTIPLES {
+        let round = |side: u32| side.checked_next_multiple_of(multiple).unwrap_or(side);
+        let size = sized(axes, Size::new(round(asked.height), round(asked.width)));
+        if !sizes.contains(&size) {
+            sizes.push(size);
+        }
+    }
+    // The nearest that works is the one to name.
+    sizes[1..].sort_by_key(|size| size.area());
+    sizes
 }
 
 #[cfg(test)]

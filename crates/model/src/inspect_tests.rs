@@ -106,6 +106,41 @@ fn the_multiple_of_a_coarse_path_is_found() {
 }
 
 #[test]
+fn a_size_that_works_is_looked_for() {
+    for (coarse, asked, tried) in
+        [(14, 512, 518), (14, 128, 140), (56, 512, 560), (112, 500, 560), (64, 100, 128)]
+    {
+        let image = facts(&Toy { coarse, ..Default::default() }, asked).image.unwrap();
+        assert_eq!((image.tried, image.multiple), (Size::square(tried), Some(coarse)), "{coarse} at {asked}");
+    }
+    // One open side: the other stays what it is.
+    let toy = Toy { coarse: 32, width: Some(128), ..Default::default() };
+    let options = InspectOptions { size: Some(Size::new(70, 128)), ..Default::default() };
+    let found = inspect(&crate::runtime::for_tests(), &toy.bytes(), &options).unwrap();
+    let image = found.image.clone().unwrap();
+    assert_eq!((image.tried, image.multiple), (Size::new(96, 128), Some(32)));
+    let wanted = |size| crate::IoRequest { head: None, layout: None, channels: None, size, batch: 1 };
+    let error = crate::resolve(&found, &wanted(Size::new(70, 128))).unwrap_err().to_string();
+    assert!(error.contains("multiples of 32 px") && error.contains("window: {size: [96, 128]}"), "{error}");
+    assert!(crate::resolve(&found, &wanted(Size::new(160, 128))).is_ok());
+}
+
+#[test]
+fn an_input_with_all_axes_open_is_tried_in_both_orders() {
+    for layout in [Layout::Nchw, Layout::Nhwc] {
+        let found = facts(&Toy { layout, is_open: true, classes: 2, ..Default::default() }, 48);
+        assert_eq!(found.refusal, None);
+        let image = found.image.unwrap();
+        assert_eq!((image.layout, image.channels), (layout, 3));
+    }
+    let neither = facts(&Toy { is_open: true, channels: 7, ..Default::default() }, 48).refusal.unwrap();
+    assert!(neither.contains("input.layout: nchw and nhwc were both tried"), "{neither}");
+    let integers = Toy { element_in: Element::Other("int64".into()), ..Default::default() };
+    let refusal = facts(&integers, 32).refusal.unwrap();
+    assert!(refusal.contains("`image` takes i64") || refusal.contains("f32, f16, f64 or u8"), "{refusal}");
+}
+
+#[test]
 fn outputs_of_another_size_are_laid_over_the_input_rightly() {
     let strided = only_head(&facts(&Toy { stride: 2, kernel: 3, ..Default::default() }, 64));
     assert_eq!(

@@ -97,8 +97,11 @@ fn check_size(image: &ImageFacts, wanted: Size) -> Result<(), ModelError> {
         return Err(ModelError::WrongSize { found: fixed, wanted });
     }
     let multiple = image.multiple.filter(|_| wanted != image.tried).unwrap_or(1);
-    let round = |side: u32| side.checked_next_multiple_of(multiple).unwrap_or(side - side % multiple);
-    let nearest = Size::new(round(wanted.height), round(wanted.width));
+    let round = |dim: &Dim, side: u32| match dim.fixed() {
+        Some(_) => side,
+        None => side.checked_next_multiple_of(multiple).unwrap_or(side - side % multiple),
+    };
+    let nearest = Size::new(round(&image.height, wanted.height), round(&image.width, wanted.width));
     if nearest == wanted { Ok(()) } else { Err(ModelError::WrongMultiple { multiple, wanted, nearest }) }
 }
 

@@ -10,6 +10,7 @@ mod arena;
 mod error;
 mod external_data;
 mod facts;
+mod file_kind;
 mod inspect;
 mod io_request;
 mod network;

@@ -42,6 +42,7 @@ pub struct OrtNetwork {
 enum Packed {
     F32(Vec<f32>),
     F16(Vec<f16>),
+    F64(Vec<f64>),
     U8(Vec<u8>),
 }
 
@@ -60,6 +61,7 @@ impl OrtNetwork {
         let packed = match &signature.element_in {
             Element::F32 => Packed::F32(Vec::new()),
             Element::F16 => Packed::F16(Vec::new()),
+            Element::F64 => Packed::F64(Vec::new()),
             Element::U8 => Packed::U8(Vec::new()),
             Element::Other(name) => {
                 return Err(ModelError::NotSegmentation { reason: format!("its input takes {name}") });
@@ -87,6 +89,10 @@ impl OrtNetwork {
                 call(session, options, s, packed)
             }
             Packed::F16(packed) => {
+                pack(input, packed, s.layout, channels, pixels);
+                call(session, options, s, packed)
+            }
+            Packed::F64(packed) => {
                 pack(input, packed, s.layout, channels, pixels);
                 call(session, options, s, packed)
             }
@@ -142,6 +148,11 @@ impl Network for OrtNetwork {
             unpack(values, &mut self.planes, interleaved, classes, pixels);
             return Ok(&self.planes);
         }
+        if s.element_out == Element::F64 {
+            let (_, values) = output.try_extract_tensor::<f64>().map_err(failed)?;
+            unpack(values, &mut self.planes, interleaved, classes, pixels);
+            return Ok(&self.planes);
+        }
         let (_, values) = output.try_extract_tensor::<f32>().map_err(failed)?;
         if interleaved {
             unpack(values, &mut self.planes, interleaved, classes, pixels);
@@ -169,12 +180,13 @@ fn check(session: &Session, signature: &IoContract) -> Result<(), ModelError> {
 }
 
 fn check_dims(output: &DynValue, signature: &IoContract) -> Result<(), ModelError> {
-    let expected = signature.form.dims(signature.batch, signature.classes, signature.output_size);
     let found =
         output.dtype().tensor_shape().map(|shape| shape.iter().map(|&dim| dim as u64).collect::<Vec<_>>());
-    if found.as_ref() == Some(&expected) {
+    let (batch, classes, size) = (signature.batch, signature.classes, signature.output_size);
+    if found.as_ref().is_some_and(|found| signature.form.fits(found, batch, classes, size)) {
         return Ok(());
     }
+    let expected = signature.form.dims(batch, classes, size);
     Err(ModelError::WrongShape {
         what: format!("output `{}`", signature.head),
         found: found.map_or_else(|| "no tensor".into(), |found| format!("dimensions {found:?}")),

@@ -115,3 +115,25 @@ fn a_gpu_that_is_not_there_is_an_error_and_not_a_silent_run_on_the_processor() {
     };
     assert!(matches!(&error, ModelError::Device { device, .. } if device == "cuda:200"), "{error:?}");
 }
+
+#[test]
+fn doubles_listed_pixels_and_idle_axes_give_the_same_planes() {
+    let plain = Toy { classes: 3, kernel: 3, weights: Weights::Seeded(2), ..Default::default() };
+    let mut network = open(&plain, 2);
+    let input = pixels(&network);
+    let expected = network.run(&input).unwrap().to_vec();
+    let same = |toy: Toy, form: OutputForm| {
+        let mut network = open(&toy, 2);
+        assert_eq!((network.signature().form, network.signature().batch), (form, 2), "{toy:?}");
+        let scores = network.run(&input).unwrap();
+        let worst = scores.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(scores.len() == expected.len() && worst < 1e-4, "{toy:?}: {worst}");
+    };
+    let doubles = Toy { element_in: Element::F64, element_out: Element::F64, ..plain.clone() };
+    same(doubles.clone(), OutputForm::Nchw);
+    same(Toy { layout: Layout::Nhwc, form: OutputForm::Nhwc, ..doubles }, OutputForm::Nhwc);
+    for form in [OutputForm::Flat, OutputForm::FlatInterleaved, OutputForm::Nchw] {
+        same(Toy { form, ..plain.clone() }, form);
+    }
+    same(Toy { idle_axes: true, ..plain.clone() }, OutputForm::Nchw);
+}

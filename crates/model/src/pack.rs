@@ -20,10 +20,39 @@ impl FromPixel for f16 {
     }
 }
 
+impl FromPixel for f64 {
+    fn from_pixel(value: f32) -> Self {
+        value.into()
+    }
+}
+
 impl FromPixel for u8 {
     fn from_pixel(value: f32) -> Self {
         // The cast saturates, and takes NaN to 0.
         value.round() as Self
+    }
+}
+
+/// A number a model may give.
+pub(crate) trait ToScore: Copy {
+    fn to_score(self) -> f32;
+}
+
+impl ToScore for f32 {
+    fn to_score(self) -> f32 {
+        self
+    }
+}
+
+impl ToScore for f16 {
+    fn to_score(self) -> f32 {
+        self.to_f32()
+    }
+}
+
+impl ToScore for f64 {
+    fn to_score(self) -> f32 {
+        self as f32
     }
 }
 
@@ -53,7 +82,7 @@ pub(crate) fn pack<T: FromPixel>(
 }
 
 /// Writes `values` into `planes` as `[batch, classes, pixels]`. `interleaved`: the classes are innermost in `values`.
-pub(crate) fn unpack<T: Copy + Into<f32>>(
+pub(crate) fn unpack<T: ToScore>(
     values: &[T],
     planes: &mut Vec<f32>,
     interleaved: bool,
@@ -63,7 +92,7 @@ pub(crate) fn unpack<T: Copy + Into<f32>>(
     planes.resize(values.len(), 0.0);
     if !interleaved || classes == 1 {
         for (to, &from) in planes.iter_mut().zip(values) {
-            *to = from.into();
+            *to = from.to_score();
         }
         return;
     }
@@ -71,7 +100,7 @@ pub(crate) fn unpack<T: Copy + Into<f32>>(
     for (planes, values) in planes.chunks_exact_mut(image).zip(values.chunks_exact(image)) {
         for (class, plane) in planes.chunks_exact_mut(pixels).enumerate() {
             for (to, pixel) in plane.iter_mut().zip(values.chunks_exact(classes)) {
-                *to = pixel[class].into();
+                *to = pixel[class].to_score();
             }
         }
     }

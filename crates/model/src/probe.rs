@@ -10,9 +10,24 @@ use marquetry_geometry::Size;
 use ort::session::{RunOptions, Session, SessionOutputs};
 use ort::value::{PrimitiveTensorElementType, TensorRef, ValueType};
 
-/// Sides to try for each multiple, px: products with a prime, so that no smaller multiple explains a success.
-const SIDES: [(u32, u32); 9] =
-    [(1, 97), (2, 106), (4, 116), (8, 104), (14, 154), (16, 176), (28, 140), (32, 160), (64, 192)];
+/// Sides to try for each multiple, px, of which no smaller multiple that is tried explains a success.
+const SIDES: [(u32, u32); 15] = [
+    (1, 97),
+    (2, 106),
+    (4, 116),
+    (7, 91),
+    (8, 104),
+    (12, 132),
+    (14, 154),
+    (16, 176),
+    (28, 140),
+    (32, 160),
+    (48, 240),
+    (56, 280),
+    (64, 192),
+    (112, 336),
+    (128, 384),
+];
 
 /// Numbers that look random, the same for the same seed.
 pub(crate) struct Noise(u64);
@@ -74,7 +89,7 @@ impl Probe<'_> {
         for (index, head) in heads.iter().enumerate() {
             let Some(scores) = &head.scores else { continue };
             let (dims, name) = (&outputs[index].dims, &head.name);
-            if *dims != scores.form.dims(2, scores.classes, scores.size) || !scores.form.has_batch() {
+            if !scores.form.fits(dims, 2, scores.classes, scores.size) || !scores.form.has_batch() {
                 return Batch::Broken(format!("two images gave `{name}` the dimensions {dims:?}"));
             }
             let alone = [&trial[1][index].values, &trial[2][index].values].into_iter().flatten();
@@ -87,12 +102,15 @@ impl Probe<'_> {
         Batch::Any
     }
 
-    /// The smallest number that sides must be a multiple of, among those tried. None where no other size worked.
-    pub(crate) fn multiple(&mut self, batch: u32, heads: &[HeadFacts]) -> Option<u32> {
-        SIDES
-            .iter()
-            .find(|(_, side)| self.follows(batch, Size::square(*side), heads))
-            .map(|(multiple, _)| *multiple)
+    /// The smallest number that sides must be a multiple of, among those tried; `sized` makes a size of a side, where the
+    /// other may be fixed. None where no other size worked.
+    pub(crate) fn multiple(
+        &mut self,
+        batch: u32,
+        heads: &[HeadFacts],
+        sized: impl Fn(u32) -> Size,
+    ) -> Option<u32> {
+        SIDES.iter().find(|(_, side)| self.follows(batch, sized(*side), heads)).map(|(multiple, _)| *multiple)
     }
 
     /// Whether a run at `size` works and gives all heads the sizes their relations foretell.
@@ -102,7 +120,7 @@ impl Probe<'_> {
         outputs.iter().zip(heads).all(|(output, head)| {
             head.scores.as_ref().is_none_or(|scores| {
                 let expected = scores.relation.output(size);
-                expected.is_some_and(|size| output.dims == scores.form.dims(batch, scores.classes, size))
+                expected.is_some_and(|size| scores.form.fits(&output.dims, batch, scores.classes, size))
             })
         })
     }
@@ -115,6 +133,7 @@ impl Probe<'_> {
     fn run(&mut self, batch: u32, size: Size, planes: &[f32]) -> Result<Vec<Output>, ModelError> {
         match self.element {
             Element::F16 => self.run_as::<f16>(batch, size, planes),
+            Element::F64 => self.run_as::<f64>(batch, size, planes),
             Element::U8 => self.run_as::<u8>(batch, size, planes),
             _ => self.run_as::<f32>(batch, size, planes),
         }
@@ -152,6 +171,7 @@ fn collect(outputs: &SessionOutputs<'_>) -> ort::Result<Vec<Output>> {
         let values = match element(*ty) {
             Element::F32 => value.try_extract_tensor::<f32>()?.1.to_vec(),
             Element::F16 => value.try_extract_tensor::<f16>()?.1.iter().map(|v| v.to_f32()).collect(),
+            Element::F64 => value.try_extract_tensor::<f64>()?.1.iter().map(|&v| v as f32).collect(),
             _ => Vec::new(),
         };
         let dims = shape.iter().map(|&dim| dim as u64).collect();
@@ -243,9 +263,9 @@ fn scores(runs: [&Output; 3], layout: Layout, batch: u32, input: Size) -> Result
         return Err(format!("its dimensions change with the image: {:?} and {:?}", first.dims, other.dims));
     }
     let (form, classes, size) = output_axes(&first.dims, layout, batch, input)?;
-    if !matches!(first.element, Element::F32 | Element::F16) {
+    if !matches!(first.element, Element::F32 | Element::F16 | Element::F64) {
         return Err(format!(
-            "its numbers are {}, and scores must be f32 or f16: if the graph ends with ArgMax, export it without",
+            "its numbers are {}, and scores must be f32, f16 or f64: if the graph ends with ArgMax, export it without",
             first.element
         ));
     }

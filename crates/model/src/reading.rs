@@ -59,7 +59,7 @@ pub(crate) fn output_axes(
     if dims.iter().any(|&dim| dim == 0 || dim > u64::from(u32::MAX)) {
         return Err(format!("it came with dimensions {text}"));
     }
-    let dims: Vec<u32> = dims.iter().map(|&dim| dim as u32).collect();
+    let dims: Vec<u32> = without_idle_axes(dims).iter().map(|&dim| dim as u32).collect();
     let like =
         |h: u32, w: u32| relation(input, Size::new(h, w)) != Relation::Unclear || proportional(input, h, w);
     let (form, classes, size) = match *dims.as_slice() {
@@ -76,6 +76,15 @@ pub(crate) fn output_axes(
         [c, h, w] if like(h, w) && batch == 1 => (OutputForm::Chw, c, Size::new(h, w)),
         [h, w, c] if like(h, w) && batch == 1 => (OutputForm::Hwc, c, Size::new(h, w)),
         [h, w] if like(h, w) && batch == 1 => (OutputForm::Hw, 1, Size::new(h, w)),
+        [n, c, pixels] if n == batch && flat(input, pixels).is_some() => {
+            (OutputForm::Flat, c, flat(input, pixels).unwrap_or(input))
+        }
+        [n, pixels, c] if n == batch && flat(input, pixels).is_some() => {
+            (OutputForm::FlatInterleaved, c, flat(input, pixels).unwrap_or(input))
+        }
+        [n, pixels] if n == batch && pixels > 1 && u64::from(pixels) == input.area() => {
+            (OutputForm::Flat, 1, input)
+        }
         [n, k] if n == batch => return Err(classifier(k, &text)),
         _ => return Err(unlike(&text, input)),
     };
@@ -84,6 +93,28 @@ pub(crate) fn output_axes(
     } else {
         Ok((form, classes, size))
     }
+}
+
+/// The dimensions without axes of length 1 beyond the four that any form has; the batch stays.
+fn without_idle_axes(dims: &[u64]) -> Vec<u64> {
+    let mut dims = dims.to_vec();
+    while dims.len() > 4
+        && let Some(at) = dims.iter().skip(1).position(|&dim| dim == 1)
+    {
+        dims.remove(at + 1);
+    }
+    dims
+}
+
+/// Steps of outputs that list their pixels. Coarser ones are not believed: they may be what a transformer hands on.
+const FLAT_STEPS: [u32; 3] = [1, 2, 4];
+
+/// The size of an output that lists `pixels` pixels row after row.
+fn flat(input: Size, pixels: u32) -> Option<Size> {
+    let divides = |step: &u32| input.height.is_multiple_of(*step) && input.width.is_multiple_of(*step);
+    let steps = FLAT_STEPS.into_iter().filter(divides);
+    let mut sizes = steps.map(|step| Size::new(input.height / step, input.width / step));
+    sizes.find(|size| size.area() == u64::from(pixels) && size.area() > 1)
 }
 
 fn classifier(numbers: u32, dims: &str) -> String {

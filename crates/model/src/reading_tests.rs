@@ -52,6 +52,22 @@ fn outputs_are_read_by_the_size_they_follow() {
 }
 
 #[test]
+fn pixels_may_be_listed_and_axes_of_length_one_say_nothing() {
+    let (size, wide) = (Size::square(64), Size::new(64, 96));
+    let read = |dims: &[u64], batch, size| output_axes(dims, Layout::Nchw, batch, size).unwrap();
+    assert_eq!(read(&[1, 6144, 5], 1, wide), (OutputForm::FlatInterleaved, 5, wide));
+    assert_eq!(read(&[2, 5, 6144], 2, wide), (OutputForm::Flat, 5, wide));
+    assert_eq!(read(&[2, 5, 1536], 2, wide), (OutputForm::Flat, 5, Size::new(32, 48)));
+    assert_eq!(read(&[3, 4096], 3, size), (OutputForm::Flat, 1, size));
+    assert_eq!(read(&[1, 1, 1, 64, 64], 1, size), (OutputForm::Nchw, 1, size));
+    assert_eq!(read(&[2, 1, 5, 64, 96], 2, wide), (OutputForm::Nchw, 5, wide));
+    assert_eq!(read(&[2, 5, 64, 96, 1], 2, wide), (OutputForm::Nchw, 5, wide));
+    assert_eq!(read(&[2, 64, 96, 1, 5], 2, wide), (OutputForm::Nhwc, 5, wide));
+    // What a transformer hands on from patches of 16 px is no score.
+    assert!(output_axes(&[1, 16, 768], Layout::Nchw, 1, size).is_err());
+}
+
+#[test]
 fn outputs_without_pixels_say_what_they_are() {
     let size = Size::square(64);
     let refuse = |dims: &[u64], batch| output_axes(dims, Layout::Nchw, batch, size).unwrap_err();

@@ -76,14 +76,14 @@ pub(crate) fn open(
     let (onnx, external) = resolved(model)?;
     let _one_at_a_time = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
     let builder = builder(runtime, options).map_err(|error| match options.device {
-        Device::Cpu => ModelError::from_load(&error),
+        Device::Cpu => ModelError::from_load(&error, &onnx, runtime.version()),
         device @ Device::Cuda(_) => device_error(device, &error),
     })?;
     commit(builder, &onnx, external, dims).map_err(|error| match options.device {
         Device::Cuda(_) if error.message().contains("fallback to CPU EP") => {
             device_error(options.device, &error)
         }
-        _ => ModelError::from_load(&error),
+        _ => ModelError::from_load(&error, &onnx, runtime.version()),
     })
 }
 

@@ -37,6 +37,8 @@ pub struct Toy {
     pub batch: Option<u32>,
     /// Rows and columns of the input, px; none is any.
     pub size: Option<Size>,
+    /// Columns of the input, px, where rows may be any.
+    pub width: Option<u32>,
     /// Side of the convolution, px: odd.
     pub kernel: u32,
     /// Step of the convolution, px: the output is this many times smaller.
@@ -51,9 +53,9 @@ pub struct Toy {
     pub activation: Activation,
     /// Axes of the input.
     pub layout: Layout,
-    /// Numbers of the input: `f32`, `f16` or `u8`.
+    /// Numbers of the input: `f32`, `f16`, `f64` or `u8`; `i64` for any other.
     pub element_in: Element,
-    /// Numbers of the outputs: `f32` or `f16`.
+    /// Numbers of the outputs: `f32`, `f16` or `f64`.
     pub element_out: Element,
     /// Axes of the outputs.
     pub form: OutputForm,
@@ -63,6 +65,10 @@ pub struct Toy {
     pub hangs: bool,
     /// Whether the pixels are averaged away, as in a classifier.
     pub pooled: bool,
+    /// Whether the outputs have two more axes, of length 1.
+    pub idle_axes: bool,
+    /// Whether all sides and channels of the input are left open.
+    pub is_open: bool,
     /// Names of the outputs.
     pub heads: Vec<String>,
     /// Text pairs to store in the file.
@@ -76,6 +82,7 @@ impl Default for Toy {
             classes: 1,
             batch: None,
             size: None,
+            width: None,
             kernel: 1,
             stride: 1,
             valid: false,
@@ -89,6 +96,8 @@ impl Default for Toy {
             single: false,
             hangs: false,
             pooled: false,
+            idle_axes: false,
+            is_open: false,
             heads: vec!["scores".into()],
             metadata: Vec::new(),
         }
@@ -127,11 +136,11 @@ impl Toy {
         let any = |value: Option<u32>, name: &str| {
             value.map_or_else(|| bytes(2, name), |value| number(1, value.into()))
         };
-        let channels = number(1, self.channels.into());
+        let channels = any((!self.is_open).then_some(self.channels), "C");
         let (batch, height, width) = (
             any(self.batch, "N"),
             any(self.size.map(|s| s.height), "H"),
-            any(self.size.map(|s| s.width), "W"),
+            any(self.size.map(|s| s.width).or(self.width), "W"),
         );
         let dims = if self.layout == Layout::Nchw {
             [batch, channels, height, width]
@@ -173,7 +182,7 @@ impl Toy {
             y = graph.node("Transpose", &[&y], &[ints("perm", &[0, 2, 3, 1])]);
         }
         let squeezed: &[i64] = match self.form {
-            OutputForm::Nchw | OutputForm::Nhwc => &[],
+            OutputForm::Nchw | OutputForm::Nhwc | OutputForm::Flat | OutputForm::FlatInterleaved => &[],
             OutputForm::Nhw => &[1],
             OutputForm::Chw | OutputForm::Hwc => &[0],
             OutputForm::Hw => &[0, 1],
@@ -182,6 +191,17 @@ impl Toy {
             let axes: Vec<u8> = squeezed.iter().flat_map(|axis| axis.to_le_bytes()).collect();
             let axes = graph.tensor(7, &[squeezed.len() as i64], &axes);
             y = graph.node("Squeeze", &[&y, &axes], &[]);
+        }
+        if matches!(self.form, OutputForm::Flat | OutputForm::FlatInterleaved) {
+            // 0 keeps an axis, -1 is all the rest.
+            let dims =
+                if self.form == OutputForm::Flat { [0, 0, -1] } else { [0, -1, i64::from(self.classes)] };
+            let dims = graph.tensor(7, &[3], dims.map(i64::to_le_bytes).as_flattened());
+            y = graph.node("Reshape", &[&y, &dims], &[]);
+        }
+        if self.idle_axes {
+            let axes = graph.tensor(7, &[2], [1_i64, -1].map(i64::to_le_bytes).as_flattened());
+            y = graph.node("Unsqueeze", &[&y, &axes], &[]);
         }
         graph.named("Cast", &[&y], &[int("to", code(&self.element_out))], name);
         graph.0.extend(bytes(12, value(name, &self.element_out, None)));
@@ -271,8 +291,10 @@ const BOOL: u64 = 9;
 fn code(element: &Element) -> u64 {
     match element {
         Element::F16 => 10,
+        Element::F64 => 11,
+        Element::Other(_) => 7,
         Element::U8 => 2,
-        _ => 1,
+        Element::F32 => 1,
     }
 }
 
