@@ -1,4 +1,4 @@
-//! What anyone may hand to Marquetry, and the readers that must survive it: images, labels, tiles, messages, job files,
+//! What anyone may hand to Marquetry, and the readers that must survive it: images, labels, models, tiles, messages, job files,
 //! lists of images.
 //!
 //! Each target shows bytes to one reader. It may refuse them, and must not panic, hang, or take memory that the bytes do
@@ -8,6 +8,7 @@
 mod image;
 mod job;
 mod labels;
+mod onnx;
 mod seeds;
 mod tile;
 
@@ -22,7 +23,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     Target { name: "tiff", run: image::tiff, seeds: seeds::tiff },
     Target { name: "png", run: image::png, seeds: seeds::png },
     Target { name: "jpeg", run: image::jpeg, seeds: seeds::jpeg },
@@ -30,6 +31,7 @@ pub const TARGETS: [Target; 9] = [
     Target { name: "label", run: labels::label, seeds: seeds::labels },
     Target { name: "coco", run: labels::coco, seeds: seeds::coco },
     Target { name: "tile", run: tile::tile, seeds: seeds::tiles },
+    Target { name: "onnx", run: onnx::onnx, seeds: seeds::models },
     Target { name: "message", run: job::message, seeds: seeds::messages },
     Target { name: "job-file", run: job::job_file, seeds: seeds::job_files },
 ];

@@ -6,6 +6,7 @@ use marquetry_geometry::{Rect, Size};
 use marquetry_job::message::{Event, ResultMessage, RunId, TaskMessage, encode};
 use marquetry_job::tile::{TileDtype, TileHeader, encode as encode_tile};
 use marquetry_job::{ImageStatistics, PlannedImage, TaskKind};
+use marquetry_model::toy::Toy;
 use std::io::Cursor;
 use tiff::encoder::colortype::{ColorType, Gray8, Gray16, Gray32Float, RGB8, RGBA8};
 use tiff::encoder::{Compression, DeflateLevel, TiffEncoder, TiffValue};
@@ -76,7 +77,7 @@ pub(crate) fn labels() -> Vec<Vec<u8>> {
 
 pub(crate) fn coco() -> Vec<Vec<u8>> {
     let segmentations = [
-        r#"[[1.5, 2, 20, 3, 11, 30.25]]"#,
+        "[[1.5, 2, 20, 3, 11, 30.25]]",
         r#"{"size": [37, 23], "counts": [5, 10, 836]}"#,
         r#"{"size": [37, 23], "counts": "55jZ1"}"#,
         "[]",
@@ -117,6 +118,14 @@ pub(crate) fn tiles() -> Vec<Vec<u8>> {
         bytes
     };
     vec![tile(TileDtype::F16, 70), tile(TileDtype::F32, 3), tile(TileDtype::U8, 64)]
+}
+
+/// A model that is whole, and two that keep their weights in one file or in two.
+pub(crate) fn models() -> Vec<Vec<u8>> {
+    let toy = Toy::default();
+    let beside =
+        [["a.data"].as_slice(), &["weights/a.bin", "b.bin"]].map(|files| toy.with_external_data(files).onnx);
+    [vec![toy.bytes()], beside.into()].concat()
 }
 
 pub(crate) fn messages() -> Vec<Vec<u8>> {
