@@ -38,7 +38,7 @@ use marquetry_transport::{
     CachedObject, Drain, Files, ObjectStore, QueueError, Stores, TaskQueue, Topic, consume,
 };
 pub use merge::ScoreRows;
-pub use outputs::expected;
+pub use outputs::{expected, image_outputs, renamed_outputs};
 pub use row::{Row, RowScores};
 pub use score_error::{ScoreError, TileFault};
 pub use score_reader::ScoreReader;

@@ -12,6 +12,7 @@ use crate::source_image::SourceImage;
 use marquetry_failure::chain;
 use marquetry_job::key;
 use marquetry_spec::{JobSpec, Output, ScoreFormat};
+use std::collections::HashSet;
 use std::path::Path;
 
 /// All that is made of one image.
@@ -68,26 +69,57 @@ impl Outputs {
 /// Where an output of the image `id` lies below the job's outputs: a file, or a Zarr array's folder. `class` is one of
 /// [`class_file_names`], given for masks of classes that share pixels.
 pub(crate) fn output_path(output: &Output, id: &str, class: Option<&str>) -> String {
-    let safe = key::safe_id(id);
-    let name = class.map_or_else(|| safe.clone(), |class| format!("{safe}/{class}"));
-    output.path_pattern().replacen('*', &name, 1)
+    let pattern = output.path_pattern();
+    let (folder, ending) = pattern.split_once('*').unwrap_or((&pattern, ""));
+    match class {
+        Some(class) => format!("{folder}{}/{class}{ending}", key::output_name(id, "")),
+        None => format!("{folder}{}{ending}", key::output_name(id, ending)),
+    }
 }
 
-/// The names of the classes' files, in the order of classes. A `/` in a class's name becomes `_`, or `%2F` where another
-/// class would then have the same file.
+/// The names of the classes' files, in the order of classes. A `/` in a class's name becomes `_`; where another class would
+/// then have the same file, also on a disk that does not tell `A` from `a`, the later one's name ends in `~` and its label.
 pub(crate) fn class_file_names(spec: &JobSpec) -> Vec<String> {
-    let plain = |name: &str| key::safe_id(&name.replace('/', "_"));
-    let names = spec.classes.iter().map(|class| plain(&class.name));
-    let names: Vec<String> = names.collect();
-    let is_shared = |name: &String| names.iter().filter(|other| *other == name).count() > 1;
-    let distinct = spec.classes.iter().zip(&names).map(|(class, name)| {
-        if class.name.contains('/') && is_shared(name) {
-            class.name.split('/').map(plain).collect::<Vec<_>>().join("%2F")
-        } else {
-            name.clone()
+    const LONGEST_ENDING: &str = ".tiff";
+    let mut seen = HashSet::new();
+    let names = spec.classes.iter().enumerate().map(|(label, class)| {
+        let mut text = class.name.replace('/', "_");
+        let mut name = key::output_name(&text, LONGEST_ENDING);
+        while !seen.insert(name.to_lowercase()) {
+            text += &format!("~{label}");
+            name = key::output_name(&text, LONGEST_ENDING);
         }
+        name
     });
-    distinct.collect()
+    names.collect()
+}
+
+/// The paths, below the job's outputs, of what is made of the image `id` alone: files, and folders of arrays or of masks by
+/// class.
+pub fn image_outputs(spec: &JobSpec, id: &str) -> Vec<String> {
+    image_paths(spec, |ending| key::output_name(id, ending))
+}
+
+/// Those of [`image_outputs`] that are not called as the image is.
+pub fn renamed_outputs(spec: &JobSpec, id: &str) -> Vec<String> {
+    let plain = image_paths(spec, |_| id.to_owned());
+    image_outputs(spec, id)
+        .into_iter()
+        .zip(plain)
+        .filter(|(path, plain)| path != plain)
+        .map(|p| p.0)
+        .collect()
+}
+
+fn image_paths(spec: &JobSpec, name: impl Fn(&str) -> String) -> Vec<String> {
+    let path = |output: &Output| {
+        let pattern = output.path_pattern();
+        let (folder, ending) = pattern.split_once('*')?;
+        let shares_pixels = matches!(output, Output::Masks(_)) && spec.decide.background.is_none();
+        let ending = if shares_pixels { "" } else { ending };
+        Some(format!("{folder}{}{ending}", name(ending)))
+    };
+    spec.outputs.iter().filter_map(path).collect()
 }
 
 /// The files, below the job's outputs, without which a finished image is not finished any more: someone may have

@@ -7,8 +7,8 @@ use crate::job::{JobFile, tables};
 use crate::{say, summary};
 use bytes::Bytes;
 use marquetry_coordinator::{
-    CollectedResults, EndedRun, Finished, JobRunner, JobState, Planned, RunError, RunFacts, TableError,
-    Tables, Tally, new_run, outputs_hash, report,
+    CollectedResults, EndedRun, Finished, JobRunner, JobState, OutputLists, Planned, RunError, RunFacts,
+    TableError, Tables, Tally, new_run, outputs_hash, report,
 };
 use marquetry_job::{RunId, key};
 use marquetry_spec::{Output, Policy};
@@ -96,7 +96,9 @@ impl Coordination {
         machine: Vec<(String, String)>,
         format: Format,
     ) -> Result<Exit, Fatal> {
-        let (files, tally) = (self.files(), ended.tally.clone());
+        let (mut files, tally) = (self.files(), ended.tally.clone());
+        let folder =
+            format!("{}/{}", self.run.store.trim_end_matches('/'), key::out(&self.planned.plan.job, ""));
         let Self { job: JobFile { spec, .. }, planned, tables, outputs, store, scratch, started, .. } = self;
         let Planned { plan, images, rejected, findings } = &planned;
         let finished =
@@ -107,13 +109,22 @@ impl Coordination {
             ended.release(JobState::Failed, Some(reason.clone())).await.map_err(ended_early)?;
             return Err(Fatal::new(Exit::Failed, format!("{reason}; fix it and run the same command again")));
         }
+        let finishing = ended.finishing();
+        let lists = match OutputLists::write(&*finishing, &finished).await {
+            Ok(lists) => lists,
+            Err(error) => {
+                ended.check().await.map_err(ended_early)?;
+                return Err(unavailable(error));
+            }
+        };
+        files.extend(lists.files().into_iter().map(|name| (name.to_owned(), format!("{folder}{name}"))));
         let facts = || RunFacts {
             wall_seconds: started.elapsed().as_secs_f64(),
             peak_memory_bytes: summary::peak_memory_bytes(),
             machine: machine.clone(),
             files: files.clone(),
         };
-        if let Err(error) = write_outputs(tables, &finished, ended.finishing(), &scratch, facts()).await {
+        if let Err(error) = write_outputs(tables, &finished, finishing, &scratch, facts()).await {
             // The store refuses outputs of a run that does not count any more: that is the reason to tell.
             ended.check().await.map_err(ended_early)?;
             return Err(error);
@@ -121,6 +132,9 @@ impl Coordination {
         ended.clean_up(&*store, plan, images).await.map_err(ended_early)?;
         let state = if finished.is_whole() { JobState::Done } else { JobState::Partial };
         ended.release(state, None).await.map_err(ended_early)?;
+        if let Some(words) = summary::stale(&lists) {
+            say::note(&format!("warning: {words}"));
+        }
         summary::print(&finished, &facts(), format);
         Ok(if finished.is_whole() { Exit::Done } else { Exit::Partial })
     }

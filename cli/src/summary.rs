@@ -2,7 +2,8 @@
 
 use crate::args::Format;
 use crate::say;
-use marquetry_coordinator::{Finished, LossCount, RunFacts};
+use marquetry_coordinator::{Finished, LossCount, OutputLists, RunFacts};
+use marquetry_spec::STALE_LIST;
 
 /// Prints the summary: a table for people, one object for machines.
 pub(crate) fn print(finished: &Finished<'_>, facts: &RunFacts, format: Format) {
@@ -66,6 +67,20 @@ fn text(finished: &Finished<'_>, facts: &RunFacts) -> String {
         text += &format!("failed: image {}: {}\n", image.id, image.reason);
     }
     text
+}
+
+/// What there is to say of files among the outputs that the run has not made.
+pub(crate) fn stale(lists: &OutputLists) -> Option<String> {
+    let first = lists.stale.first()?;
+    let (files, are, they) = match lists.stale.len() {
+        1 => ("1 file".to_owned(), "is", "it is"),
+        n => (format!("{} files", say::count(n as u64)), "are", "they are"),
+    };
+    Some(format!(
+        "{files} among the outputs {are} not of this run ({first}{}): of an image that has left the job or failed, or of an \
+         output that is not asked for; {they} left in place and listed in {STALE_LIST}",
+        if lists.stale.len() > 1 { ", …" } else { "" }
+    ))
 }
 
 /// What was given up: each reason once, with how often it came up and the first images that it hit.

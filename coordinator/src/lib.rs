@@ -14,6 +14,7 @@ mod lag;
 mod leased_store;
 mod least_loaded;
 mod losses;
+mod output_lists;
 mod planning;
 mod recovery;
 pub mod report;
@@ -30,9 +31,11 @@ pub use control::{cancel, new_run, retry, set_state};
 pub use ended_run::EndedRun;
 pub use job_runner::{JobRunner, RunError, Tally};
 pub use losses::{LossCount, Losses, Lost};
+pub use output_lists::OutputLists;
 pub use planning::{
     Choice, Findings, FoldsError, ImagesError, MemberChoices, MemberKind, MembersError, ModelReadError,
-    Origin, PathError, PlanError, Planned, Rejected, Warning, outputs_hash, plan, read_model,
+    Origin, OutputNameError, PathError, PlanError, Planned, Rejected, Warning, outputs_hash, plan,
+    read_model,
 };
 pub use report::{Finished, RunFacts, describe_grid};
 pub use run_lease::Stopped;

@@ -11,6 +11,7 @@ mod decode;
 mod fixture;
 mod members;
 mod model_files;
+mod names;
 mod outputs;
 mod pictures;
 mod plain_reference;

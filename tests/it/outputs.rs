@@ -12,8 +12,8 @@ type Files = BTreeMap<String, Vec<u8>>;
 /// Ids, and where their outputs lie.
 const IMAGES: [(&str, &str); 4] = [
     ("plain", "plain"),
-    ("plate 1/ä b", "plate%201/%C3%A4%20b"),
-    ("plate 1/x,y", "plate%201/x%2Cy"),
+    ("plate 1/ä b", "plate 1/ä b"),
+    ("plate 1/x,y", "plate 1/x,y"),
     ("sub/deep/7", "sub/deep/7"),
 ];
 const HEIGHT: usize = 48;

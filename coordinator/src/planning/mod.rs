@@ -2,10 +2,13 @@
 
 mod findings;
 mod folds;
+mod image_files;
 mod images;
 mod member_names;
 mod members;
 mod models;
+mod output_names;
+mod own_outputs;
 mod parallel_map;
 mod paths;
 
@@ -14,6 +17,7 @@ pub use folds::FoldsError;
 pub use images::{ImagesError, Rejected};
 pub use members::MembersError;
 pub use models::{ModelReadError, read_model};
+pub use output_names::OutputNameError;
 pub use paths::PathError;
 
 use marquetry_ensemble::ScoreSpace;
@@ -39,6 +43,9 @@ pub enum PlanError {
     /// Which members score which image.
     #[error(transparent)]
     Folds(#[from] FoldsError),
+    /// Outputs that no store can hold.
+    #[error(transparent)]
+    Names(#[from] OutputNameError),
     /// A class that no member of an image has a weight for.
     #[error("members: class `{class}` has weight 0 in every member that scores image {image}")]
     Weightless {
@@ -108,11 +115,13 @@ pub fn plan(
     facts_cache_dir: Option<&Path>,
     each: impl Fn(&str) + Sync,
 ) -> Result<Planned, PlanError> {
-    let found = images::find(files, &spec.images.from, base)?;
+    let (found, left_out) = image_files::find(files, &spec.images.from, base)?;
+    let said = output_names::check(spec, base, found.iter().map(|image| image.id.as_str()))?;
     let (images, mut rejected) = images::probe_images(files, found, limits)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let models = models::Models { files, runtime, facts_cache_dir, cores };
     let (groups, mut findings) = members::groups(spec, base, &models, each)?;
+    findings.notes.extend(left_out.into_iter().map(|words| format!("images.from: {words}")).chain(said));
     let plan = assemble(spec, groups);
     let images = match spec.folds {
         Folds::All => images,

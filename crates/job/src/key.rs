@@ -12,7 +12,7 @@
 //! ```
 //! No key is a prefix of another at a `/`: stores on folders could not hold both.
 
-use crate::{TaskId, TaskKind};
+use crate::{TaskId, TaskKind, hash};
 
 /// The plan of `job` whose hash is `hash`.
 pub fn plan(job: &str, hash: &str) -> String {
@@ -131,31 +131,79 @@ pub fn out(job: &str, name: &str) -> String {
     format!("jobs/{job}/out/{name}")
 }
 
-/// An image id as a path of safe parts: letters, digits, `.`, `_` and `-` stay, `/` separates, all else is written as
-/// `%` and two hexadecimal digits per byte; so are dots that would mean another folder. Ids stay distinct.
+/// Most bytes of a file's name: what the file systems of today hold.
+const NAME_BYTES_MAX: usize = 255;
+/// Most bytes of the path of an image's output, so that a job's folder and a bucket's still fit before it.
+const PATH_BYTES_MAX: usize = 700;
+
+/// The path of an output of the image `id`, below the output's folder and without `ending`, which its file has: the id
+/// itself wherever files and objects may be called so, and then `/` makes folders.
+///
+/// What no store can hold is written as `%` and two hexadecimal digits per byte: control characters, `\`, parts that would
+/// mean another folder, and a `%` that would read as one of these. A part that is too long for a file's name is cut and ends
+/// in `~` and a hash of the whole; so does a path that is too long, which then has no folders. Ids stay distinct.
 ///
 /// ```
-/// use marquetry_job::key::safe_id;
-/// assert_eq!(safe_id("plate 1/../ä"), "plate%201/%2E%2E/%C3%A4");
+/// use marquetry_job::key::output_name;
+/// assert_eq!(output_name("plate 1 (left)/größe", ".png"), "plate 1 (left)/größe");
+/// assert_eq!(output_name("a/../50%", ".png"), "a/%2E%2E/50%");
 /// ```
-pub fn safe_id(id: &str) -> String {
-    id.split('/').map(safe_part).collect::<Vec<_>>().join("/")
+pub fn output_name(id: &str, ending: &str) -> String {
+    let parts: Vec<String> = id.split('/').map(safe_part).collect();
+    let last = parts.len() - 1;
+    let whole = parts.iter().map(|part| part.len() + 1).sum::<usize>() - 1;
+    if whole > PATH_BYTES_MAX {
+        return cut(&parts[last], id, NAME_BYTES_MAX - ending.len());
+    }
+    let fitted = parts.into_iter().enumerate().map(|(place, part)| {
+        let room = NAME_BYTES_MAX - if place == last { ending.len() } else { 0 };
+        if part.len() <= room { part } else { cut(&part, &part, room) }
+    });
+    fitted.collect::<Vec<_>>().join("/")
+}
+
+/// As much of `text` as goes before a hash of `whole` in at most `room` bytes.
+fn cut(text: &str, whole: &str, room: usize) -> String {
+    const DIGITS: usize = 16;
+    let end = text.floor_char_boundary(room.saturating_sub(DIGITS + 1));
+    format!("{}~{}", &text[..end], &hash(&[whole.as_bytes()])[..DIGITS])
 }
 
 fn safe_part(part: &str) -> String {
-    let dots = part.chars().all(|c| c == '.');
-    if part.is_empty() {
-        return "%".into();
+    // A part of dots alone, as a folder, would lead elsewhere; an empty one is no folder.
+    if part.is_empty() || part == "%" {
+        return if part.is_empty() { "%".into() } else { "%25".into() };
     }
-    part.bytes().fold(String::new(), |mut safe, byte| {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-') || (byte == b'.' && !dots) {
-            safe.push(char::from(byte));
-        } else {
+    let dots = part.chars().all(|c| c == '.');
+    let mut safe = String::with_capacity(part.len());
+    for (at, c) in part.char_indices() {
+        let strange = is_strange(c) || (dots && c == '.') || (c == '%' && reads_as_escape(&part[at + 1..]));
+        if strange {
+            let mut bytes = [0; 4];
             let digit = |n: u8| char::from(b"0123456789ABCDEF"[usize::from(n)]);
-            safe.extend(['%', digit(byte >> 4), digit(byte & 15)]);
+            for byte in c.encode_utf8(&mut bytes).bytes() {
+                safe.extend(['%', digit(byte >> 4), digit(byte & 15)]);
+            }
+        } else {
+            safe.push(c);
         }
-        safe
-    })
+    }
+    safe
+}
+
+/// What no key may hold.
+const fn is_strange(c: char) -> bool {
+    c.is_ascii_control() || matches!(c, '\\' | '\u{fffe}' | '\u{ffff}')
+}
+
+/// Whether a `%` before `rest` begins what could stand for an escaped byte.
+fn reads_as_escape(rest: &str) -> bool {
+    let Some(digits) = rest.get(..2).filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit())) else {
+        return false;
+    };
+    // Control characters; the dot, the percent sign and the backslash; the bytes of what no text in XML may hold.
+    let byte = u8::from_str_radix(digits, 16).unwrap_or(0);
+    byte.is_ascii_control() || matches!(byte, b'.' | b'%' | b'\\' | 0xef | 0xbf | 0xbe)
 }
 
 #[cfg(test)]
@@ -165,11 +213,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn ids_stay_distinct_and_safe(a in "\\PC{0,20}", b in "\\PC{0,20}") {
-            let safe = safe_id(&a);
-            prop_assert!(safe.split('/').all(|p| !matches!(p, "" | "." | "..")));
-            prop_assert!(safe.chars().all(|c| c.is_ascii_alphanumeric() || "._-%/".contains(c)));
-            prop_assert_eq!(a == b, safe == safe_id(&b));
+        fn ids_stay_distinct_and_safe(a in "[a%/.25EF\\\\\n ]{0,6}|\\PC{0,20}", b in "[a%/.25EF\\\\\n ]{0,6}|\\PC{0,20}") {
+            let (name, other) = (output_name(&a, ".png"), output_name(&b, ".png"));
+            prop_assert!(name.split('/').all(|p| !matches!(p, "" | "." | "..")));
+            prop_assert!(!name.contains(is_strange));
+            prop_assert_eq!(a == b, name == other);
         }
 
         #[test]
@@ -183,6 +231,37 @@ mod tests {
             prop_assert_eq!(image_of_part(&part), Some(&image[..]));
             prop_assert_eq!(tile_folders("job").filter(|folder| tile.starts_with(folder)).count(), 1);
         }
+    }
+
+    #[test]
+    fn ids_are_names_wherever_they_can_be() {
+        for id in ["plate 1 (left)", "größe [2]", "a%20b", "100%", "CON.", "set/航空写真", "x:y?*", "a/..b"]
+        {
+            assert_eq!(output_name(id, ".png"), id);
+        }
+        for (id, name) in
+            [("..", "%2E%2E"), ("a//b", "a/%/b"), ("a/%", "a/%25"), ("a\\b\n", "a%5Cb%0A"), ("%2E", "%252E")]
+        {
+            assert_eq!(output_name(id, ".png"), name);
+        }
+    }
+
+    #[test]
+    fn long_names_are_cut_and_stay_apart() {
+        let long = |end: &str| format!("{}{end}", "ä".repeat(200));
+        for ending in [".png", ".geojson"] {
+            let (a, b) = (output_name(&long("a"), ending), output_name(&long("b"), ending));
+            assert!(a != b && a.starts_with('ä') && a.len() + ending.len() <= 255, "{a}");
+            let exact = "x".repeat(255 - ending.len());
+            assert_eq!(output_name(&exact, ending), exact, "the longest name that a file may have");
+            let folder = format!("{}/x", "y".repeat(255));
+            assert_eq!(output_name(&folder, ending), folder);
+        }
+        let deep = |end: &str| format!("{}{end}", "folder/".repeat(150));
+        let (a, b) = (output_name(&deep("a"), ".png"), output_name(&deep("b"), ".png"));
+        assert!(a != b && a.starts_with("a~") && !a.contains('/'), "{a}");
+        let (a, b) = (format!("a/{}", deep("x")), format!("b/{}", deep("x")));
+        assert_ne!(output_name(&a, ".png"), output_name(&b, ".png"), "other folders, the same file");
     }
 
     #[test]

@@ -65,7 +65,9 @@ pub use input::{InputLayout, InputSpec, Normalise, OutputSpec};
 pub use job::JobSpec;
 pub use manifest::{ManifestError, ManifestRow, parse_manifest};
 pub use member::MemberSpec;
-pub use output::{Coco, CocoShape, MaskFormat, Output, Probabilities, ScoreDtype, ScoreFormat};
+pub use output::{
+    Coco, CocoShape, MaskFormat, NAME_LIST, Output, Probabilities, STALE_LIST, ScoreDtype, ScoreFormat,
+};
 pub use pattern::{GlobPattern, PatternError, expand_braces};
 pub use preset::Preset;
 pub use reference::reference;

@@ -8,6 +8,11 @@ use super::section::{Section, section};
 use super::submission::{ClassCsv, KaggleRle};
 use super::table::{Shape, Table};
 
+/// The table of outputs that are not called as their images are, below the job's outputs.
+pub const NAME_LIST: &str = "output-names.csv";
+/// The list of files below the job's outputs that its last run has not made.
+pub const STALE_LIST: &str = "stale-files.csv";
+
 /// One thing that a job hands back.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Output {
@@ -265,6 +270,11 @@ pub(super) fn read(at: &At<'_>, scope: &Scope<'_>) -> Vec<Output> {
     for item in &items {
         let Some(output) = read_one(item, scope) else { continue };
         let place = output.path_pattern();
+        if let Some(list) = [NAME_LIST, STALE_LIST].iter().find(|list| places_meet(list, &place)) {
+            item.conflict(format!(
+                "{place} is where a list that Marquetry makes lies ({list}); take another file"
+            ));
+        }
         let meets = |other: &Output| places_meet(&other.path_pattern(), &place);
         if let Some((first, other)) = outputs.iter().enumerate().find(|(_, other)| meets(other)) {
             let other = other.path_pattern();

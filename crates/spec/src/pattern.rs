@@ -179,6 +179,14 @@ impl GlobPattern {
         self.text[..wild].rfind('/').map_or("", |slash| &self.text[..=slash])
     }
 
+    /// The same pattern, to which capital and small letters are one.
+    #[must_use]
+    pub fn ignoring_case(&self) -> Self {
+        let mut builder = GlobBuilder::new(&self.text);
+        let glob = builder.literal_separator(true).backslash_escape(true).case_insensitive(true).build();
+        Self { text: self.text.clone(), glob: glob.ok().map(|glob| glob.compile_matcher()) }
+    }
+
     /// Whether `path` is meant.
     pub fn matches(&self, path: &str) -> bool {
         let path = bare(path);

@@ -172,9 +172,10 @@ pub async fn store(store: &dyn ObjectStore) {
 
     store.delete("jobs/a.json").await.expect("delete");
     assert_eq!(kind(store.get("jobs/a.json").await), StoreErrorKind::NotFound);
-    for key in ["", "../up", "a//b", "/a", "a/./b", "a b", "ü"] {
+    for key in ["", "../up", "a//b", "/a", "a/./b", "a\nb", "a\\b", "a\u{ffff}"] {
         assert_eq!(store.put(key, Bytes::new()).await.expect_err(key).kind, StoreErrorKind::BadKey, "{key}");
     }
+    keys_are_kept_as_they_are(store).await;
     a_prefix_ends_at_a_slash(store).await;
     a_key_that_is_a_prefix_of_another_harms_nothing(store).await;
     conditional_writes(store).await;
@@ -203,6 +204,33 @@ pub async fn store_of_many_objects(store: &dyn ObjectStore) {
     let of_one: Vec<&String> = keys.iter().filter(|key| key.starts_with("tiles/0a/")).collect();
     let listed = store.list("tiles/0a/").await.expect("list");
     assert!(listed.iter().map(|meta| &meta.key).eq(of_one), "those below one prefix");
+}
+
+/// Names of people's files: nothing in them is written in another way, or read as one.
+async fn keys_are_kept_as_they_are(store: &dyn ObjectStore) {
+    let mut keys = [
+        "named/plate 1 (left).png",
+        "named/größe [2].png",
+        "named/航空写真_東京都江東区_二〇二四年度_第三回撮影_左岸_オルソ補正済み_正式版.png",
+        "named/50% + 1 & <2> 'x' \"y\" ~#?*:;=@!$,|^`{}.png",
+        "named/a%20b.png",
+        "named/a+b.png",
+        "named/a b.png",
+        "named/..png",
+    ];
+    for key in keys {
+        store.put(key, Bytes::copy_from_slice(key.as_bytes())).await.expect("put");
+    }
+    keys.sort_unstable();
+    let listed: Vec<String> =
+        store.list("named/").await.expect("list").into_iter().map(|meta| meta.key).collect();
+    assert_eq!(listed, keys);
+    for key in keys {
+        assert_eq!(store.get(key).await.expect("get"), key, "an object of its own");
+        assert_eq!(store.head(key).await.expect("head").size_bytes, key.len() as u64);
+        store.delete(key).await.expect("delete");
+    }
+    assert!(store.list("named/").await.expect("list").is_empty());
 }
 
 async fn a_prefix_ends_at_a_slash(store: &dyn ObjectStore) {

@@ -11,7 +11,7 @@ use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use write::{commit, write_if};
+use write::{commit, unfinished, write_if};
 
 /// Where unfinished objects wait; never listed. A leading dot cannot clash with a key's first part by chance.
 const UNFINISHED: &str = ".unfinished";
@@ -135,7 +135,7 @@ impl ObjectStore for FolderStore {
 
     async fn put(&self, key: &str, value: Bytes) -> Result<(), StoreError> {
         self.blocking("write", key, move |place, root| {
-            let mut file = tempfile::NamedTempFile::new_in(root.join(UNFINISHED))?;
+            let mut file = unfinished(root)?;
             file.write_all(&value)?;
             commit(file, &place, false)
         })
@@ -155,7 +155,7 @@ impl ObjectStore for FolderStore {
     async fn put_file(&self, key: &str, path: &Path) -> Result<(), StoreError> {
         let from = path.to_path_buf();
         self.blocking("write", key, move |place, root| {
-            let mut file = tempfile::NamedTempFile::new_in(root.join(UNFINISHED))?;
+            let mut file = unfinished(root)?;
             std::io::copy(&mut std::fs::File::open(from)?, &mut file)?;
             commit(file, &place, false)
         })
@@ -307,6 +307,23 @@ mod tests {
         for key in ["a", "a/b/c"] {
             let error = store.put(key, Bytes::new()).await.unwrap_err();
             assert_eq!(error.kind, StoreErrorKind::BadKey, "{key}: {error}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn objects_have_the_rights_of_any_file() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let store = FolderStore::open(folder.path()).unwrap();
+        let plain = folder.path().join("plain");
+        std::fs::write(&plain, b"x").unwrap();
+        store.put("put", Bytes::new()).await.unwrap();
+        store.put_file("file", &plain).await.unwrap();
+        store.put_if("conditional", Bytes::new(), &Condition::Absent).await.unwrap();
+        let rights = |path: PathBuf| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        for key in ["put", "file", "conditional"] {
+            assert_eq!(rights(store.path(key)), rights(plain.clone()), "{key}");
         }
     }
 

@@ -49,5 +49,5 @@ pub use s3::S3;
 #[cfg(feature = "s3")]
 pub use s3::S3Store;
 pub use s3_options::{S3_LOG_FILTER, S3Credentials, S3Options};
-pub use store::{Condition, ObjectMeta, ObjectStore, Version};
+pub use store::{Condition, KEY_BYTES_MAX, ObjectMeta, ObjectStore, Version};
 pub use stores::Stores;

@@ -140,11 +140,13 @@ pub trait ObjectStore: Send + Sync {
     async fn delete(&self, key: &str) -> Result<(), StoreError>;
 }
 
-/// Whether a key is one that every store can hold.
+/// Most bytes of a key, which leaves a bucket's folder some of the 1024 of a whole one.
+pub const KEY_BYTES_MAX: usize = 1000;
+
+/// Whether a key is one that every store can hold: no part of it means another folder, it is a text that lists in XML can
+/// hold, and no part is cut by another system's separator.
 pub(crate) fn is_safe_key(key: &str) -> bool {
-    let part = |p: &str| {
-        !matches!(p, "" | "." | "..")
-            && p.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '%'))
-    };
-    key.len() <= 1000 && key.split('/').all(part)
+    let strange = |c: char| c.is_ascii_control() || matches!(c, '\\' | '\u{fffe}' | '\u{ffff}');
+    let part = |p: &str| !matches!(p, "" | "." | "..") && !p.contains(strange);
+    key.len() <= KEY_BYTES_MAX && key.split('/').all(part)
 }

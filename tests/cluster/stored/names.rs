@@ -7,11 +7,11 @@ use marquetry_job::{Merge, key};
 use marquetry_spec::JobSpec;
 use std::path::Path;
 
-const IDS: [&str; 8] =
-    ["plain", "two/parts", "with space", "ä", "..", "a/../b", "CON.png", "100%/very \"odd\"\n"];
+const IDS: [&str; 9] =
+    ["plain", "two/parts", "with space", "ä", "..", "a/../b", "CON.png", "100%/very \"odd\"\n", "a%2Eb"];
 
 pub(crate) fn all() -> Vec<Form> {
-    let mut forms = vec![table("keys.txt", keys()), table("safe-ids.txt", safe_ids())];
+    let mut forms = vec![table("keys.txt", keys()), table("output-names.txt", output_names())];
     let jobs = ["kaggle", "landcover", "multilabel", "nnunet", "nuclei"].map(|name| (name, example(name)));
     let hashes = jobs.iter().map(|(name, job)| format!("{name} {}\n", outputs_hash(job, &merge()))).collect();
     forms.push(table("outputs-hashes.txt", hashes));
@@ -69,13 +69,15 @@ fn keys() -> String {
         ("gaps", key::gaps(job, outputs, image)),
         ("run", key::run(job)),
         ("status", key::status(job)),
-        ("out", key::out(job, "masks/plate%201/%C3%A4.png")),
+        ("out", key::out(job, "masks/plate 1/ä.png")),
     ];
     let tiles = [(0, 0), (0, 1), (1, 0), (u32::MAX, u32::MAX)];
     rows.extend(tiles.map(|(group, block)| ("tile", key::tile(job, image, group, block))));
     rows.iter().map(|(what, name)| format!("{what}: {name}\n")).collect()
 }
 
-fn safe_ids() -> String {
-    IDS.iter().map(|id| format!("{id:?} {}\n", key::safe_id(id))).collect()
+fn output_names() -> String {
+    let long = "long ".repeat(60);
+    let ids = IDS.iter().copied().chain([long.as_str()]);
+    ids.map(|id| format!("{id:?} {}\n", key::output_name(id, ".png"))).collect()
 }

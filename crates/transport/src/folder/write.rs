@@ -5,6 +5,15 @@ use crate::{Condition, Version};
 use std::io::{ErrorKind, Write};
 use std::path::Path;
 
+/// A new file for an object that is being written. Who may read it is what the umask says, as of any program's files:
+/// temporary files are their owner's alone otherwise.
+pub(super) fn unfinished(root: &Path) -> std::io::Result<tempfile::NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    let builder = builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.tempfile_in(root.join(UNFINISHED))
+}
+
 /// Puts a finished file in its place so that a crash leaves the old object, the new one, or none; never half of one.
 pub(super) fn commit(file: tempfile::NamedTempFile, place: &Path, is_new: bool) -> std::io::Result<()> {
     file.as_file().sync_data()?;
@@ -40,7 +49,7 @@ pub(super) fn write_if(
     if !condition.holds(found.as_ref()) {
         return Ok(None);
     }
-    let mut file = tempfile::NamedTempFile::new_in(scratch)?;
+    let mut file = unfinished(root)?;
     file.write_all(value)?;
     let is_new = matches!(condition, Condition::Absent);
     match commit(file, place, is_new) {

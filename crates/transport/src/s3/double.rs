@@ -259,14 +259,19 @@ impl Inside {
         keys.truncate(PAGE);
         let mut xml = format!("<ListBucketResult><IsTruncated>{more}</IsTruncated>");
         if let (true, Some((last, _))) = (more, keys.last()) {
-            xml += &format!("<NextContinuationToken>{last}</NextContinuationToken>");
+            xml += &format!("<NextContinuationToken>{}</NextContinuationToken>", escaped(last));
         }
         for (key, object) in keys {
             let (etag, size) = (etag(object), object.len());
+            let key = escaped(key);
             xml += &format!("<Contents><Key>{key}</Key><ETag>{etag}</ETag><Size>{size}</Size></Contents>");
         }
         (200, Vec::new(), (xml + "</ListBucketResult>").into_bytes())
     }
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 fn etag(object: &[u8]) -> String {
