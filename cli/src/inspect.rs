@@ -21,14 +21,15 @@ pub(crate) fn run(args: &InspectArgs) -> Result<Exit, Fatal> {
     let runtime = load_runtime(args.common.onnxruntime.as_deref())?;
     let options = InspectOptions { size: args.window, ..InspectOptions::default() };
     let facts = inspect(&runtime, &model, &options).map_err(failed)?;
+    let is_usable = facts.refusal.is_none() && facts.doubt.is_none();
     match args.common.format {
         Format::Json => say::data(&serde_json::to_string_pretty(&facts).unwrap_or_default()),
         Format::Text => {
             say::data(&facts.report(&path));
-            if facts.refusal.is_none() {
+            if is_usable {
                 say::data(&format!("\nMember entry for a job file:\n\n{}", facts.member_yaml(&path)));
             }
         }
     }
-    Ok(if facts.refusal.is_none() { Exit::Done } else { Exit::BadJob })
+    Ok(if is_usable { Exit::Done } else { Exit::BadJob })
 }

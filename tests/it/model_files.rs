@@ -149,6 +149,50 @@ fn members_of_equal_file_names_are_told_apart_by_their_folders() {
 }
 
 #[test]
+fn files_of_other_kinds_and_models_of_other_purposes_are_said_to_be_such() {
+    let place = place();
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12345\n";
+    place.write("lfs.onnx", pointer).write("page.onnx", "<!DOCTYPE html>\n<html></html>");
+    place.write("job.yaml", format!("{HEAD}store: s\nmembers: [{{onnx: lfs.onnx}}, {{onnx: page.onnx}}]\n"));
+    place.run("job.yaml").ends_with(65).says(&["2 members", "Git LFS pointer", "git lfs pull", "a web page"]);
+    place.marquetry(&["inspect", "lfs.onnx"]).ends_with(65).says(&["Git LFS pointer"]);
+
+    // It runs, since the job may know better, and is told.
+    place.model("depth.onnx", &Toy { heads: vec!["depth".into()], classes: 1, ..toy(1) });
+    let job = format!("{HEAD}store: s\nmembers: [{{onnx: depth.onnx, output: {{activation: sigmoid}}}}]\n");
+    let job = job.replace("[ground, a, b]", "[ground, a]");
+    let inspected = place.marquetry(&["inspect", "depth.onnx"]).ends_with(65).stdout;
+    assert!(
+        inspected.contains("not a segmentation model, as it seems") && !inspected.contains("Member entry"),
+        "{inspected}"
+    );
+    place.write("depth.yaml", &job);
+    place.marquetry(&["plan", "depth.yaml"]).says(&[
+        "seems to be no segmentation model",
+        "is a depth",
+        "allow: [purpose]",
+    ]);
+    place.write("depth.yaml", format!("{job}allow: [purpose]\n"));
+    assert!(!place.marquetry(&["plan", "depth.yaml"]).stderr.contains("is a depth"));
+}
+
+#[test]
+fn a_window_that_does_not_suit_is_told_the_nearest_that_does() {
+    let place = place();
+    place.model("m.onnx", &Toy { coarse: 14, ..toy(1) });
+    let inspected = place.marquetry(&["inspect", "m.onnx"]).ends_with(0).stdout;
+    assert!(inspected.contains("any multiple of 14 px, tried at 518"), "{inspected}");
+    let job = |size: u32| {
+        format!("{HEAD}store: s{size}\nmembers: [{{onnx: m.onnx}}]\n")
+            .replace("size: 32", &format!("size: {size}"))
+    };
+    place.write("job.yaml", job(30));
+    place.run("job.yaml").ends_with(65).says(&["multiples of 14 px", "window: {size: 42}"]);
+    place.write("job.yaml", job(42));
+    place.run("job.yaml").ends_with(0);
+}
+
+#[test]
 fn all_wrong_members_are_named_at_once_and_in_order() {
     let place = place();
     let wrong: Vec<String> = (0..12).map(|n| format!("{{onnx: gone{n}.onnx}}")).collect();

@@ -120,6 +120,8 @@ pub struct MemberChoices {
     pub fit: Choice<String>,
     /// What is shown to the model, px.
     pub sizes: Choice<String>,
+    /// Order of the axes of its input.
+    pub layout: Choice<String>,
 }
 
 /// Members for which all of that is the same.
@@ -158,9 +160,10 @@ impl MemberKind {
 
     /// What was settled, in one line.
     pub fn what(&self) -> String {
-        let MemberChoices { head, classes, activation, scale, fit, sizes } = &self.choices;
+        let MemberChoices { head, classes, activation, scale, fit, sizes, layout } = &self.choices;
         format!(
-            "head {head}, classes {classes}, activation {activation}, scale {scale}, fit {fit}, sizes {sizes}"
+            "head {head}, classes {classes}, activation {activation}, scale {scale}, fit {fit}, sizes {sizes}, \
+             layout {layout}"
         )
     }
 }
@@ -179,6 +182,7 @@ mod tests {
             scale: choice("by depth", Origin::Default),
             fit: choice("same", Origin::Measured),
             sizes: choice("96 × 96 px", Origin::Said),
+            layout: choice("nchw", Origin::Measured),
         };
         let members = [("a", "seg"), ("b", "aux"), ("c", "seg"), ("d", "seg"), ("e", "seg")];
         let kinds = MemberKind::of(members.map(|(name, head)| (name.to_owned(), choices(head))).into());

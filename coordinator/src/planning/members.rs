@@ -271,7 +271,14 @@ impl Candidate<'_> {
         let fixed =
             facts.image.as_ref().is_some_and(|i| i.height.fixed().is_some() && i.width.fixed().is_some());
         let views = self.spec.tta.views.resolve(outer, fixed).map_err(|e: ViewError| self.unfit(e))?;
-        let (mut signatures, mut warnings) = (Vec::new(), Vec::new());
+        let seems_other = facts.doubt.iter().map(|doubt| {
+            Warning::new(
+                Concern::Purpose,
+                self.name.clone(),
+                format!("it seems to be no segmentation model: {doubt}"),
+            )
+        });
+        let (mut signatures, mut warnings) = (Vec::new(), seems_other.collect::<Vec<_>>());
         for (size, view) in sizes(&views, outer) {
             let tried = if size == outer { facts.clone() } else { try_at(size)? };
             let resolved = resolve(&tried, &self.wanted(size)).map_err(|e| match view {
@@ -338,6 +345,10 @@ impl Candidate<'_> {
             },
             fit,
             sizes: choice(format!("{sizes} px"), Origin::Said),
+            layout: choice(
+                signature.layout.to_string(),
+                said(input.layout != InputLayout::Auto, Origin::Measured),
+            ),
         }
     }
 

@@ -9,7 +9,7 @@ use marquetry_transport::{FileError, FileStat, Files, StoreErrorKind};
 use std::path::Path;
 
 /// Counted up whenever other facts would be found of the same model, or are written in another way.
-const FACTS_FORMAT: u32 = 2;
+const FACTS_FORMAT: u32 = 3;
 
 /// Why the files of a model cannot be had.
 #[derive(Debug, thiserror::Error)]

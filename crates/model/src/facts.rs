@@ -164,8 +164,11 @@ pub struct HeadFacts {
 /// What a model declares and what trying it showed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelFacts {
-    /// Size of the file, bytes.
+    /// Size of all its files, bytes.
     pub bytes: u64,
+    /// The files beside it that hold weights, as it writes their paths.
+    #[serde(default)]
+    pub external: Vec<String>,
     /// The program that wrote it.
     pub producer: String,
     /// Version of the standard set of operators.
@@ -184,6 +187,9 @@ pub struct ModelFacts {
     pub heads: Vec<HeadFacts>,
     /// Why it is no segmentation model, where it is not.
     pub refusal: Option<String>,
+    /// Why it seems to be none, although its outputs look like scores.
+    #[serde(default)]
+    pub doubt: Option<String>,
 }
 
 impl ModelFacts {

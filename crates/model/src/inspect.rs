@@ -4,6 +4,7 @@ use crate::facts::{Batch, Dim, Element, HeadFacts, ImageFacts, Layout, ModelFact
 use crate::probe::{Probe, head_facts};
 use crate::reading::{InputAxes, input_axes};
 use crate::session::{self, SessionOptions};
+use crate::verdict::other_purpose;
 use crate::{ModelError, ModelRef, Runtime};
 use marquetry_geometry::Size;
 use ort::session::Session;
@@ -51,7 +52,7 @@ pub fn inspect<'a>(
     let intra_threads = options.threads.unwrap_or_else(cores);
     let session_options = SessionOptions { intra_threads, ..Default::default() };
     let mut session = session::open(runtime, model, &session_options, &BTreeMap::new())?;
-    let mut facts = declared(&session, model.bytes());
+    let mut facts = declared(&session, model);
     match try_out(&mut session, &facts, options)? {
         Ok((image, heads)) => {
             facts.refusal = heads.iter().all(|head| head.scores.is_none()).then(|| {
@@ -61,13 +62,14 @@ pub fn inspect<'a>(
                 reasons.collect::<Vec<_>>().join("; ")
             });
             (facts.image, facts.heads) = (Some(image), heads);
+            facts.doubt = other_purpose(&facts);
         }
         Err(reason) => facts.refusal = Some(reason),
     }
     Ok(facts)
 }
 
-fn declared(session: &Session, bytes: u64) -> ModelFacts {
+fn declared(session: &Session, model: ModelRef<'_>) -> ModelFacts {
     let metadata = session.metadata().ok();
     let pairs: BTreeMap<String, String> = metadata
         .iter()
@@ -80,7 +82,8 @@ fn declared(session: &Session, bytes: u64) -> ModelFacts {
         .map(|(value, key)| (key, value))
         .collect();
     ModelFacts {
-        bytes,
+        bytes: model.bytes(),
+        external: model.external.iter().map(|file| file.location.clone()).collect(),
         producer: metadata.and_then(|m| m.producer()).unwrap_or_default(),
         opset: session.opset_for_domain(""),
         class_names: pairs.get("class_names").map(|text| class_names(text)).unwrap_or_default(),
@@ -90,6 +93,7 @@ fn declared(session: &Session, bytes: u64) -> ModelFacts {
         image: None,
         heads: Vec::new(),
         refusal: None,
+        doubt: None,
     }
 }
 

@@ -24,6 +24,7 @@ mod search;
 mod session;
 #[cfg(any(test, feature = "toy"))]
 pub mod toy;
+mod verdict;
 
 pub use error::ModelError;
 pub use external_data::{ExternalData, ModelFiles, ModelRef, external_locations};

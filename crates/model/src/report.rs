@@ -13,7 +13,12 @@ impl ModelFacts {
         lines.add("model", path);
         let opset = self.opset.map(|opset| format!(", opset {opset}")).unwrap_or_default();
         let producer = if self.producer.is_empty() { "an unnamed program" } else { &self.producer };
-        lines.add("file", &format!("{}, written by {producer}{opset}", bytes_text(self.bytes)));
+        let beside = if self.external.is_empty() {
+            String::new()
+        } else {
+            format!(" with the weights in {}", self.external.join(", "))
+        };
+        lines.add("file", &format!("{}{beside}, written by {producer}{opset}", bytes_text(self.bytes)));
         for input in &self.inputs {
             lines.add("input", &declared(input));
         }
@@ -34,9 +39,12 @@ impl ModelFacts {
         for (key, value) in self.metadata.iter().filter(|(key, _)| *key != "class_names") {
             lines.add("metadata", &format!("{key} = {value}"));
         }
-        match &self.refusal {
-            Some(reason) => lines.add("verdict", &format!("not a segmentation model: {reason}")),
-            None => lines.add("verdict", "a segmentation model"),
+        match (&self.refusal, &self.doubt) {
+            (Some(reason), _) => lines.add("verdict", &format!("not a segmentation model: {reason}")),
+            (None, Some(doubt)) => {
+                lines.add("verdict", &format!("not a segmentation model, as it seems: {doubt}"));
+            }
+            (None, None) => lines.add("verdict", "a segmentation model"),
         }
         lines.text()
     }
@@ -44,6 +52,9 @@ impl ModelFacts {
     /// An entry for the `members` of a job file, with the first head that holds scores. Empty for a model that cannot
     /// be a member. `path` is written as it is given.
     pub fn member_yaml(&self, path: &str) -> String {
+        if self.doubt.is_some() {
+            return String::new();
+        }
         let (Some(image), Some((head, scores))) = (&self.image, self.usable().next()) else {
             return String::new();
         };

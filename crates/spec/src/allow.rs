@@ -12,9 +12,11 @@ use std::fmt;
 pub enum Concern {
     /// A model runs at another batch than the job says.
     Batch,
+    /// A model seems to be made for something else than segmentation.
+    Purpose,
 }
 
-const CONCERNS: [(&str, Concern); 1] = [("batch", Concern::Batch)];
+const CONCERNS: [(&str, Concern); 2] = [("batch", Concern::Batch), ("purpose", Concern::Purpose)];
 
 impl Concern {
     /// Its word in a job file.

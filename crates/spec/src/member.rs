@@ -19,7 +19,8 @@ section! {
         /// it names is a member of its own.
         pub onnx: String = String::new(), Paths(Text::not_blank("the path of a model, or a pattern")),
             required = "the path of a model, or a pattern such as models/fold{0..4}.onnx";
-        /// What to call it; unique in the job.
+        /// What to call it, instead of the name of the model's file. To the name of several models, and to equal names of
+        /// files, the parts of the paths are put that differ: `fold_0/model`.
         pub name: Option<String> = None, Maybe(Text::not_blank("a name"));
         /// The weight of each of its models: one number, one per class by name (1 for the others), or a list with one
         /// for each class.
@@ -28,7 +29,8 @@ section! {
         pub scale: f64 = 1.0, Double(FACTOR);
         /// Windows in one run of the model; `auto` lets the worker choose.
         pub batch: Option<u32> = None, AutoOr(Whole::<u32>::new(1, 4096), "`auto`, or a whole number from 1 to 4096");
-        /// Tags of all its models; they come before those of the same key that a model's name says.
+        /// Tags of all its models; they come before those of the same key that a model's name and
+        /// its folders say.
         pub tags: BTreeMap<String, String> = BTreeMap::new(), Tags;
         /// How pixels become its input.
         pub input: InputSpec = InputSpec::standard(scope), Nested::<InputSpec>::new();
