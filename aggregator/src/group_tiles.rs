@@ -3,6 +3,7 @@
 use crate::score_error::{ScoreError, TileFault};
 use marquetry_ensemble::{BadScore, ImportanceMap, ScoreTransform, blend, normalise};
 use marquetry_geometry::{Block, Blocks, Grid, Rect, Size};
+use marquetry_job::tile::MissingPixels;
 use marquetry_job::{Plan, PlannedImage, TaskId, TaskKind, TileHeader, TileIndex, key, tile};
 use marquetry_transport::{ObjectStore, StoreError, StoreErrorKind};
 use ndarray::{Array2, Array3, ArrayView, ArrayViewMut, Axis, Dimension};
@@ -68,6 +69,8 @@ struct OpenTile {
     index: TileIndex,
     header: TileHeader,
     frames: HashMap<usize, Vec<f32>>,
+    /// Pixels of the image that are none, where there are such.
+    missing: Option<MissingPixels>,
 }
 
 impl GroupTiles {
@@ -124,6 +127,13 @@ impl GroupTiles {
             normalise(whole_mut(row), whole(weights));
         }
         Ok(out)
+    }
+
+    /// Marks the pixels of row `y` of the *image*, `[W]`, that the tiles say are missing: those that the rows were made of
+    /// which were read last.
+    pub(crate) fn mark_missing(&self, y: u32, row: &mut [bool]) {
+        let tiles = self.open.values().flatten();
+        tiles.filter_map(|tile| tile.missing.as_ref()).for_each(|missing| missing.mark_row(y, row));
     }
 
     fn add(
@@ -204,7 +214,14 @@ impl GroupTiles {
         if !same || header.classes as usize != self.classes {
             return Err(damaged(&task, TileFault::OtherPlan));
         }
-        Ok(Some(OpenTile { key, index, header, frames: HashMap::new() }))
+        let missing = match index.missing_range(&header) {
+            None => None,
+            Some(range) => {
+                let missing = index.decode_missing(&header, &read(range)?);
+                missing.map_err(|error| damaged(&task, error))?
+            }
+        };
+        Ok(Some(OpenTile { key, index, header, frames: HashMap::new(), missing }))
     }
 }
 

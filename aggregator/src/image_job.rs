@@ -83,8 +83,8 @@ impl ImageJob<'_> {
             memory_bytes: self.spec.limits.image_bytes(),
             scratch_dir: scratch.to_path_buf(),
         };
-        let source =
-            SourceImage::new(planned.clone(), self.options.files.clone(), limits, self.options.planned_here);
+        let (reading, files) = (self.plan.inference.reading.clone(), self.options.files.clone());
+        let source = SourceImage::new(planned.clone(), reading, files, limits, self.options.planned_here);
         let Outputs { mut sinks, warnings } = Outputs::open(self.spec, &source, self.picture, folder.path())?;
         let tiles = TileSource {
             store: Arc::clone(self.store),

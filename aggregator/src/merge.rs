@@ -33,7 +33,8 @@ pub struct ScoreRows {
     pub rows: Range<u32>,
     /// Scores in the plan's merge space, `[rows, C, W]`.
     pub scores: Array3<f32>,
-    /// Pixels of which some group's scores are missing, because blocks were given up, `[rows, W]`.
+    /// Pixels of which some group's scores are missing, because blocks were given up, or that the image does not have,
+    /// `[rows, W]`.
     pub missing: Array2<bool>,
 }
 

@@ -38,7 +38,7 @@ impl<'a> Row<'a> {
         self.scores
     }
 
-    /// Pixels without scores, because blocks were given up, `[W]`.
+    /// Pixels without scores, because blocks were given up or the image has no value there, `[W]`.
     pub const fn missing(&self) -> &'a [bool] {
         self.missing
     }

@@ -84,7 +84,8 @@ impl ScoreReader {
             && tiles.size() == self.image
         {
             let group = tiles.rows(rows.clone())?.transformed(to_merge_space)?;
-            return Ok(ScoreRows::of_one_group(rows, group));
+            let merged = ScoreRows::of_one_group(rows, group);
+            return Ok(self.without_missing(merged));
         }
         let mut mean = WeightedMean::new(self.image, self.classes, rows);
         for (tiles, (_, weights)) in self.groups.iter_mut().zip(&self.weights.groups) {
@@ -92,7 +93,23 @@ impl ScoreReader {
             let read = |needed| Ok::<_, ScoreError>(tiles.rows(needed)?.transformed(to_merge_space)?);
             mean.add(size, weights, read)?;
         }
-        Ok(mean.finish(&self.weights.total))
+        let merged = mean.finish(&self.weights.total);
+        Ok(self.without_missing(merged))
+    }
+
+    /// The rows, of which pixels that the image does not have are missing too. What models said of their filling is not
+    /// kept.
+    fn without_missing(&self, mut merged: ScoreRows) -> ScoreRows {
+        let mut none = vec![false; self.image.width as usize];
+        for (k, y) in merged.rows.clone().enumerate() {
+            none.fill(false);
+            self.groups.iter().for_each(|tiles| tiles.mark_missing(y, &mut none));
+            for (x, _) in none.iter().enumerate().filter(|(_, none)| **none) {
+                merged.missing[[k, x]] = true;
+                merged.scores.slice_mut(ndarray::s![k, .., x]).fill(0.0);
+            }
+        }
+        merged
     }
 
     /// All rows from top to bottom, in bands of as many rows as `band_bytes` allows.

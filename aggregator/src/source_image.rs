@@ -1,5 +1,6 @@
 //! The image itself, read a second time: for its georeference and for the report's picture.
 
+use marquetry_geometry::Reading;
 use marquetry_imagery::{ImageError, PlannedVersion};
 use marquetry_job::PlannedImage;
 use marquetry_raster::read::{Image, Limits, ReadError};
@@ -11,6 +12,7 @@ use std::path::Path;
 #[derive(Debug, Clone)]
 pub(crate) struct SourceImage {
     planned: PlannedImage,
+    reading: Reading,
     files: Files,
     limits: Limits,
     planned_here: bool,
@@ -28,8 +30,14 @@ pub(crate) enum GeoError {
 }
 
 impl SourceImage {
-    pub(crate) const fn new(planned: PlannedImage, files: Files, limits: Limits, planned_here: bool) -> Self {
-        Self { planned, files, limits, planned_here }
+    pub(crate) const fn new(
+        planned: PlannedImage,
+        reading: Reading,
+        files: Files,
+        limits: Limits,
+        planned_here: bool,
+    ) -> Self {
+        Self { planned, reading, files, limits, planned_here }
     }
 
     pub(crate) const fn planned(&self) -> &PlannedImage {
@@ -54,6 +62,7 @@ impl SourceImage {
             uri,
             size: *size,
             bands: *bands,
+            reading: &self.reading,
             is_planned: &is_planned,
             planned_here: self.planned_here,
         })

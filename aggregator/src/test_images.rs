@@ -5,7 +5,7 @@ use bytes::Bytes;
 use marquetry_ensemble::{
     Importance, Labelling, OutputActivation, ScoreSpace, View, ViewMerge, resize_planes,
 };
-use marquetry_geometry::{Edges, Rect, Size, WindowSpec};
+use marquetry_geometry::{Edges, Reading, Rect, Size, WindowSpec};
 use marquetry_job::{
     Fit, Group, ImageTasks, Inference, Input, Member, Merge, PLAN_FORMAT, Plan, PlannedImage, Scaling,
     TaskId, TaskKind, TileDtype, TileHeader, tile,
@@ -76,6 +76,7 @@ impl TestImage {
         let merge = Merge { space: ScoreSpace::Probabilities, weights };
         let inference = Inference {
             format: PLAN_FORMAT,
+            reading: Reading::default(),
             classes: vec!["a".into(), "b".into(), "c".into()],
             labelling,
             view_merge: ViewMerge::Mean,
@@ -156,6 +157,7 @@ impl TestImage {
             space: ScoreSpace::Probabilities,
             dtype: TileDtype::F32,
             models: vec!["00".into()],
+            missing: None,
         }
     }
 

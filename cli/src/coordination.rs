@@ -50,6 +50,9 @@ impl Coordination {
                 "failures.policy is `fail` and some images cannot be used; nothing was run",
             ));
         }
+        for kind in &planned.findings.images {
+            say::note(&format!("image {}: {}", kind.who(), kind.what()));
+        }
         for kind in &planned.findings.members {
             say::note(&format!("member {}: {}", kind.who(), kind.what()));
         }

@@ -40,6 +40,9 @@ fn text(spec: &JobSpec, planned: &Planned, cost: &Cost) -> String {
         let (members, views) = (group.members.len(), group.views.len());
         lines.push(format!("group     {members} members × {views} views, {}", describe_grid(group)));
     }
+    for kind in &planned.findings.images {
+        lines.push(format!("image     {}: {}", kind.who(), kind.what()));
+    }
     for kind in &planned.findings.members {
         lines.push(format!("member    {}: {}", kind.who(), kind.what()));
     }

@@ -33,9 +33,9 @@ pub use job_runner::{JobRunner, RunError, Tally};
 pub use losses::{LossCount, Losses, Lost};
 pub use output_lists::OutputLists;
 pub use planning::{
-    Choice, Findings, FoldsError, ImagesError, MemberChoices, MemberKind, MembersError, ModelReadError,
-    Origin, OutputNameError, PathError, PlanError, Planned, Rejected, Warning, outputs_hash, plan,
-    read_model,
+    Choice, Findings, FoldsError, ImageKind, ImagesError, MemberChoices, MemberKind, MembersError,
+    ModelReadError, Origin, OutputNameError, PathError, PlanError, Planned, Rejected, Warning, outputs_hash,
+    plan, read_model,
 };
 pub use report::{Finished, RunFacts, describe_grid};
 pub use run_lease::Stopped;

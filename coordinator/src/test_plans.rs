@@ -1,7 +1,7 @@
 //! Plans for tests: nothing is run.
 
 use marquetry_ensemble::{Importance, Labelling, OutputActivation, ScoreSpace, View, ViewMerge};
-use marquetry_geometry::{Edges, Size, WindowSpec};
+use marquetry_geometry::{Edges, Reading, Size, WindowSpec};
 use marquetry_job::{
     Fit, Group, Inference, Input, Member, Merge, PLAN_FORMAT, Plan, PlannedImage, Scaling, TileDtype,
 };
@@ -38,6 +38,7 @@ pub(crate) fn inference(groups: Vec<Vec<Member>>) -> Inference {
     };
     Inference {
         format: PLAN_FORMAT,
+        reading: Reading::default(),
         classes: vec!["a".into(), "b".into()],
         labelling: Labelling::Multiclass,
         view_merge: ViewMerge::Mean,

@@ -111,6 +111,7 @@ pub(crate) fn tiles() -> Vec<Vec<u8>> {
             space: ScoreSpace::Probabilities,
             dtype,
             models: vec!["aa".into()],
+            missing: None,
         };
         let scores = samples((height * 15) as usize, |v| f32::from(v) / 255.0);
         let mut bytes = vec![height.div_ceil(64) as u8];

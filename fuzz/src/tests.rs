@@ -50,10 +50,11 @@ fn every_target_survives_its_seeds_changed() {
 #[test]
 fn seeds_are_accepted() {
     use crate::image::{Bytes, limits};
+    use marquetry_geometry::Reading;
     use marquetry_raster::read::{Image, probe_from};
     for seed in [seeds::tiff(), seeds::png(), seeds::jpeg(), seeds::other_images()].concat() {
-        probe_from(Box::new(Bytes(seed.clone())), Path::new("seed"), &limits()).unwrap();
-        Image::open_from(Box::new(Bytes(seed)), Path::new("seed"), &limits()).unwrap();
+        probe_from(Box::new(Bytes(seed.clone())), Path::new("seed"), &limits(), &Reading::default()).unwrap();
+        Image::open_from(Box::new(Bytes(seed)), Path::new("seed"), &limits(), &Reading::default()).unwrap();
     }
     for job in seeds::job_files().iter().take(7) {
         marquetry_spec::JobSpec::parse(std::str::from_utf8(job).unwrap()).unwrap();

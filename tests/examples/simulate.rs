@@ -20,7 +20,7 @@ use bytes::Bytes;
 use clap::Parser;
 use marquetry_coordinator::{JobRunner, new_run};
 use marquetry_ensemble::{Importance, Labelling, OutputActivation, ScoreSpace, View, ViewMerge};
-use marquetry_geometry::{Edges, Size, WindowSpec};
+use marquetry_geometry::{Edges, Reading, Size, WindowSpec};
 use marquetry_job::{
     Fit, Group, Inference, Input, Member, Merge, PLAN_FORMAT, Plan, PlannedImage, Scaling, TileDtype, key,
 };
@@ -174,6 +174,7 @@ fn plan() -> Plan {
     };
     let inference = Inference {
         format: PLAN_FORMAT,
+        reading: Reading::default(),
         classes: vec!["a".into(), "b".into()],
         labelling: Labelling::Multiclass,
         view_merge: ViewMerge::Mean,

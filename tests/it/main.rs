@@ -9,6 +9,7 @@ mod cluster;
 mod commands;
 mod decode;
 mod fixture;
+mod image_kinds;
 mod members;
 mod model_files;
 mod names;

@@ -209,6 +209,7 @@ pub(crate) mod tests {
         let scaling = Scaling::Factor(1.0);
         Inference {
             format: PLAN_FORMAT,
+            reading: marquetry_geometry::Reading::default(),
             classes: vec!["r".into(), "g".into(), "b".into()],
             labelling: Labelling::Multilabel,
             view_merge: ViewMerge::Mean,

@@ -1,8 +1,9 @@
 //! Opened images, shared by all lanes.
 
 use crate::Failure;
-use marquetry_geometry::Rect;
+use marquetry_geometry::{Reading, Rect, Size};
 use marquetry_imagery::PlannedVersion;
+use marquetry_job::tile::MissingPixels;
 use marquetry_job::{BandStatistics, ImageStatistics, PlannedImage};
 use marquetry_raster::read::{Depth, Image, Limits, Pixels};
 use marquetry_transport::Files;
@@ -67,13 +68,15 @@ impl Images {
 
     /// The image, opened now or shared with another task. Takes as long as fetching and decoding do; others that want
     /// the same image wait, so that no two tasks decode one image twice.
-    pub(crate) fn open(&self, planned: &PlannedImage) -> Result<Arc<OpenImage>, Failure> {
-        let shared = self.shared(&planned.key);
+    pub(crate) fn open(&self, planned: &PlannedImage, reading: &Reading) -> Result<Arc<OpenImage>, Failure> {
+        // Two jobs may read one file in two ways.
+        let shared = self.shared(&format!("{} {reading:?}", planned.key));
         let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(image) = shared.upgrade() {
             return Ok(image);
         }
-        let image = self.in_planned_version(planned, |version| version.open(&self.files, &self.limits))?;
+        let image =
+            self.in_planned_version(planned, reading, |version| version.open(&self.files, &self.limits))?;
         let opened = Arc::new(OpenImage { image, statistics: OnceLock::new() });
         *shared = Arc::downgrade(&opened);
         Ok(opened)
@@ -81,14 +84,21 @@ impl Images {
 
     /// Checks that the image is still the planned one: what was made of it is not stored otherwise.
     pub(crate) fn check(&self, planned: &PlannedImage) -> Result<(), Failure> {
-        Ok(self.in_planned_version(planned, |version| version.stat(&self.files)).map(drop)?)
+        let reading = Reading::default();
+        Ok(self.in_planned_version(planned, &reading, |version| version.stat(&self.files)).map(drop)?)
     }
 
-    fn in_planned_version<T>(&self, planned: &PlannedImage, read: impl FnOnce(PlannedVersion<'_>) -> T) -> T {
+    fn in_planned_version<T>(
+        &self,
+        planned: &PlannedImage,
+        reading: &Reading,
+        read: impl FnOnce(PlannedVersion<'_>) -> T,
+    ) -> T {
         read(PlannedVersion {
             uri: &planned.uri,
             size: planned.size,
             bands: planned.bands,
+            reading,
             is_planned: &|fingerprint| planned.is_version(fingerprint),
             planned_here: self.planned_here,
         })
@@ -137,11 +147,32 @@ impl OpenImage {
             strip.size.height = STRIP_PX.min(info.size.height - top);
             self.image.read(strip, &mut pixels)?;
             for (band, sums) in pixels.data.chunks_exact(strip.size.area() as usize).zip(&mut sums) {
-                sums.get_or_insert(Moments::over(f64::from(band[0]))).add(band);
+                // Missing pixels are NaN.
+                let Some(&first) = band.iter().find(|sample| !sample.is_nan()) else { continue };
+                sums.get_or_insert(Moments::over(f64::from(first))).add(band);
             }
         }
-        let n = info.size.area() as f64;
-        Ok(sums.into_iter().map(|sums| sums.unwrap_or(Moments::over(0.0)).statistics(n)).collect())
+        Ok(sums.into_iter().map(|sums| sums.unwrap_or(Moments::over(0.0)).statistics()).collect())
+    }
+
+    /// Which pixels of `rect` are missing; `None` if none is. Read strip by strip.
+    pub(crate) fn missing(&self, rect: Rect) -> Result<Option<MissingPixels>, Failure> {
+        if !self.image.may_miss() {
+            return Ok(None);
+        }
+        let mut missing = MissingPixels::none(rect);
+        let mut pixels = Pixels::default();
+        let width = rect.size.width as usize;
+        for top in (0..rect.size.height).step_by(STRIP_PX as usize) {
+            let size = Size::new(STRIP_PX.min(rect.size.height - top), rect.size.width);
+            self.image.read(Rect::new(rect.top + i64::from(top), rect.left, size), &mut pixels)?;
+            // A pixel is missing in all bands or in none.
+            let first = &pixels.data[..size.area() as usize];
+            for (at, _) in first.iter().enumerate().filter(|(_, sample)| sample.is_nan()) {
+                missing.mark(top as usize + at / width, at % width);
+            }
+        }
+        Ok(missing.any().then_some(missing))
     }
 }
 
@@ -151,23 +182,25 @@ struct Moments {
     over: f64,
     sum: f64,
     squares: f64,
+    count: u64,
 }
 
 impl Moments {
     const fn over(over: f64) -> Self {
-        Self { over, sum: 0.0, squares: 0.0 }
+        Self { over, sum: 0.0, squares: 0.0, count: 0 }
     }
 
     fn add(&mut self, samples: &[f32]) {
-        for &sample in samples {
+        for &sample in samples.iter().filter(|sample| !sample.is_nan()) {
+            self.count += 1;
             let value = f64::from(sample) - self.over;
             self.sum += value;
             self.squares += value * value;
         }
     }
 
-    /// Of `n` samples.
-    fn statistics(self, n: f64) -> BandStatistics {
+    fn statistics(self) -> BandStatistics {
+        let n = self.count.max(1) as f64;
         let mean = self.sum / n;
         let std = (self.squares / n - mean * mean).max(0.0).sqrt();
         BandStatistics { mean: self.over + mean, std }
@@ -190,7 +223,7 @@ mod tests {
                 (samples.iter().map(|&v| (f64::from(v) - plain_mean).powi(2)).sum::<f64>() / n).sqrt();
             let mut moments = Moments::over(f64::from(samples[0]));
             samples.chunks(777).for_each(|part| moments.add(part));
-            let found = moments.statistics(n);
+            let found = moments.statistics();
             assert!(
                 (found.mean - plain_mean).abs() < 1e-9 * (1.0 + mean),
                 "{mean}: {found:?}, not {plain_mean}"
@@ -199,6 +232,6 @@ mod tests {
         }
         let mut constant = Moments::over(f64::from(0.1_f32));
         constant.add(&[0.1; 1000]);
-        assert!(constant.statistics(1000.0).std == 0.0);
+        assert!(constant.statistics().std == 0.0);
     }
 }

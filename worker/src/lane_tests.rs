@@ -100,7 +100,7 @@ fn block(folder: &Path, name: &str, spoil: impl FnOnce(&mut PlanContext)) -> Blo
         files: Files::local_only(),
         planned_here: false,
     };
-    let opened = Images::new(&options).open(&image).unwrap();
+    let opened = Images::new(&options).open(&image, &marquetry_geometry::Reading::default()).unwrap();
     let (grid, blocks) = plan.layout(&image, 0).unwrap();
     assert_eq!(blocks.len(), 1);
     let mut context = PlanContext::new(&plan, &image).unwrap();

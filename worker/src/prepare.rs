@@ -22,8 +22,8 @@ impl Prepared {
         Self { size: Size::new(0, 0), planes: Vec::new(), zeros: Vec::new(), means: Vec::new() }
     }
 
-    /// Chooses and normalises bands: `x = (sample · scale − mean) / std`. NaN marks padding and becomes the padding's
-    /// value. `samples` is `[bands, H, W]`. Means are only taken if some of `views` changes the contrast.
+    /// Chooses and normalises bands: `x = (sample · scale − mean) / std`. Infinity marks padding and becomes the padding's
+    /// value; NaN marks what the image does not have and becomes 0, the mean that the model was trained with. `samples` is `[bands, H, W]`. Means are only taken if some of `views` changes the contrast.
     pub(crate) fn normalise(
         &mut self,
         samples: &[f32],
@@ -67,7 +67,15 @@ impl Prepared {
             self.zeros.push(zero);
             let padding = input.padding_value;
             let band = &samples[usize::from(band) * area..][..area];
-            self.planes.extend(band.iter().map(|&v| if v.is_nan() { padding } else { v * factor + zero }));
+            self.planes.extend(band.iter().map(|&v| {
+                if v.is_finite() {
+                    v * factor + zero
+                } else if v.is_nan() {
+                    0.0
+                } else {
+                    padding
+                }
+            }));
         }
         self.means.clear();
         if views.iter().all(|view| view.contrast == 1.0) {

@@ -91,7 +91,8 @@ impl Axis {
 
 impl WindowReader {
     /// Sample values of `window`, a rectangle of the image resized to `scaled` px, as planes `[bands, H, W]`.
-    /// Constant padding is left as NaN, for the caller to fill in after normalising.
+    /// Constant padding is left as infinity, and what the image does not have as NaN, for the caller to fill in after
+    /// normalising.
     fn read(
         &mut self,
         image: &OpenImage,
@@ -144,13 +145,24 @@ impl WindowReader {
                 let (low, high) = (line(row.low), line(row.high));
                 self.resized.extend(cols.iter().map(|col| {
                     let (l, r) = ((col.low - left) as usize, (col.high - left) as usize);
-                    let a = low[l] + (low[r] - low[l]) * col.weight;
-                    let b = high[l] + (high[r] - high[l]) * col.weight;
-                    a + (b - a) * row.weight
+                    let a = between(low[l], low[r], col.weight);
+                    let b = between(high[l], high[r], col.weight);
+                    between(a, b, row.weight)
                 }));
             }
         }
         Ok(())
+    }
+}
+
+/// What lies between two samples; where one of them is NaN the other one alone.
+fn between(a: f32, b: f32, weight: f32) -> f32 {
+    if a.is_nan() {
+        b
+    } else if b.is_nan() {
+        a
+    } else {
+        a + (b - a) * weight
     }
 }
 
@@ -162,13 +174,13 @@ fn gather(planes: &[f32], part: Size, rows: &Axis, cols: &Axis, out: &mut Vec<f3
     for plane in planes.chunks_exact(part.area() as usize) {
         for row in &rows.sources {
             let Some(row) = row.map(|r| &plane[r as usize * width..][..width]) else {
-                out.extend(std::iter::repeat_n(f32::NAN, cols.sources.len()));
+                out.extend(std::iter::repeat_n(f32::INFINITY, cols.sources.len()));
                 continue;
             };
             if contiguous {
                 out.extend_from_slice(row);
             } else {
-                out.extend(cols.sources.iter().map(|c| c.map_or(f32::NAN, |c| row[c as usize])));
+                out.extend(cols.sources.iter().map(|c| c.map_or(f32::INFINITY, |c| row[c as usize])));
             }
         }
     }

@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use marquetry_ensemble::{Importance, Labelling, OutputActivation, ScoreSpace, View, ViewMerge, Views};
 use marquetry_failure::FailureClass;
-use marquetry_geometry::{Edges, Size, WindowSpec};
+use marquetry_geometry::{Edges, Reading, Size, WindowSpec};
 use marquetry_job::{
     Element, Event, Fit, Group, ImageTasks, Inference, Input, IoContract, Layout, Member, Merge, OutputForm,
     PLAN_FORMAT, Plan, PlannedImage, ResultMessage, RunId, Scaling, TaskKind, TaskMessage, TileDtype,
@@ -142,6 +142,7 @@ fn plan(path: &Path, window: WindowSpec, views: &[View], batch: u32) -> Job {
     };
     let inference = Inference {
         format: PLAN_FORMAT,
+        reading: Reading::default(),
         classes: vec!["r".into(), "g".into(), "b".into()],
         labelling: Labelling::Multilabel,
         view_merge: ViewMerge::Mean,

@@ -1,5 +1,6 @@
 //! What planning found out: what was chosen for each kind of member, and what is suspicious.
 
+use super::images::ImageKind;
 use marquetry_spec::Concern;
 use serde::{Serialize, Serializer};
 use std::fmt;
@@ -11,6 +12,8 @@ pub struct Findings {
     pub warnings: Vec<Warning>,
     /// What was settled for each kind of member.
     pub members: Vec<MemberKind>,
+    /// What images of each kind are, and what is done about it.
+    pub images: Vec<ImageKind>,
     /// Other sentences for the user.
     pub notes: Vec<String>,
 }

@@ -4,12 +4,14 @@ use crate::planning::image_files::ENDINGS;
 use crate::planning::parallel_map::parallel_map;
 use crate::planning::paths::PathError;
 use marquetry_failure::{Classify, FailureClass};
+use marquetry_geometry::Reading;
 use marquetry_imagery::{ImageError, probe};
 use marquetry_job::PlannedImage;
-use marquetry_raster::read::Limits;
+use marquetry_raster::read::{ImageTraits, Limits};
 use marquetry_transport::uri::is_uri;
 use marquetry_transport::{FileError, FileStat, Files};
-use std::collections::BTreeMap;
+use serde::Serialize;
+use std::collections::{BTreeMap, HashMap};
 
 /// Images of a bucket that are looked at at once: each mostly waits.
 const REMOTE_THREADS: usize = 32;
@@ -79,6 +81,41 @@ pub struct Rejected {
     pub reason: String,
 }
 
+/// Images that are alike in what their files say of themselves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ImageKind {
+    /// The id of the first of them.
+    pub first: String,
+    /// How many they are.
+    pub count: u64,
+    /// What their files say, and what is done about it.
+    pub traits: ImageTraits,
+}
+
+impl ImageKind {
+    /// Which images, as the user knows them.
+    pub fn who(&self) -> String {
+        match self.count {
+            1 => self.first.clone(),
+            count => format!("{} and {} more", self.first, count - 1),
+        }
+    }
+
+    /// What they are, and what is done about it.
+    pub fn what(&self) -> String {
+        self.traits.to_string()
+    }
+}
+
+/// What looking at images came to.
+#[derive(Debug)]
+pub(crate) struct Probed {
+    pub(crate) images: Vec<PlannedImage>,
+    pub(crate) rejected: Vec<Rejected>,
+    /// In the order in which the first of each was met.
+    pub(crate) kinds: Vec<ImageKind>,
+}
+
 /// Looks at every image's header, several at a time. Those that cannot be used are set aside; the others go on.
 ///
 /// # Errors
@@ -87,16 +124,26 @@ pub(crate) fn probe_images(
     files: &Files,
     found: Vec<Found>,
     limits: &Limits,
-) -> Result<(Vec<PlannedImage>, Vec<Rejected>), ImagesError> {
+    reading: &Reading,
+) -> Result<Probed, ImagesError> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = if found.iter().any(|f| is_uri(&f.uri)) { REMOTE_THREADS } else { cores };
-    let probed =
-        |found: &Found| plan(files, found, limits).map_err(|error| (is_the_stores(found, &error), error));
+    let probed = |found: &Found| {
+        plan(files, found, limits, reading).map_err(|error| (is_the_stores(found, &error), error))
+    };
     let probed = parallel_map(&found, threads, probed, |result| matches!(result, Err((true, _))));
     let (mut images, mut rejected) = (Vec::new(), Vec::new());
+    let (mut kinds, mut places) = (Vec::<ImageKind>::new(), HashMap::new());
     for (found, probed) in found.into_iter().zip(probed) {
         match probed {
-            Some(Ok(image)) => images.push(image),
+            Some(Ok((image, traits))) => {
+                let place = places.entry(traits).or_insert_with_key(|traits| {
+                    kinds.push(ImageKind { first: image.id.clone(), count: 0, traits: traits.clone() });
+                    kinds.len() - 1
+                });
+                kinds[*place].count += 1;
+                images.push(image);
+            }
             Some(Err((true, error))) => return Err(ImagesError::Store(error)),
             Some(Err((false, error))) => {
                 let mut reason = error.to_string();
@@ -109,7 +156,7 @@ pub(crate) fn probe_images(
             None => {}
         }
     }
-    Ok((images, rejected))
+    Ok(Probed { images, rejected, kinds })
 }
 
 /// Whether an error is that of the store rather than of one image in it.
@@ -117,16 +164,21 @@ fn is_the_stores(found: &Found, error: &ImageError) -> bool {
     is_uri(&found.uri) && error.class() != FailureClass::Input
 }
 
-fn plan(files: &Files, found: &Found, limits: &Limits) -> Result<PlannedImage, ImageError> {
+fn plan(
+    files: &Files,
+    found: &Found,
+    limits: &Limits,
+    reading: &Reading,
+) -> Result<(PlannedImage, ImageTraits), ImageError> {
     let stat = match &found.stat {
         Some(stat) => Some(stat.clone()),
         None if is_uri(&found.uri) => Some(files.stat(&found.uri)?),
         // What is wrong with it the reader says better.
         None => files.stat(&found.uri).ok(),
     };
-    let info = probe(files, &found.uri, stat.as_ref(), limits)?;
+    let info = probe(files, &found.uri, stat.as_ref(), limits, reading)?;
     let fingerprint = stat.map_or_else(String::new, |stat| stat.fingerprint());
-    Ok(PlannedImage {
+    let image = PlannedImage {
         id: found.id.clone(),
         key: PlannedImage::key_of(&found.id, &found.uri, &fingerprint, None),
         uri: found.uri.clone(),
@@ -134,7 +186,8 @@ fn plan(files: &Files, found: &Found, limits: &Limits) -> Result<PlannedImage, I
         bands: info.bands,
         tags: found.tags.clone(),
         members: None,
-    })
+    };
+    Ok((image, info.traits))
 }
 
 #[cfg(test)]
@@ -149,7 +202,8 @@ mod tests {
         let (files, base) = (Files::local_only(), folder.path().display().to_string());
         let limits =
             Limits { pixels_max: 1 << 30, memory_bytes: 1 << 20, scratch_dir: folder.path().to_path_buf() };
-        let (images, rejected) = probe_images(&files, find(&files, "", &base).unwrap().0, &limits).unwrap();
+        let Probed { images, rejected, .. } =
+            probe_images(&files, find(&files, "", &base).unwrap().0, &limits, &Reading::default()).unwrap();
         assert!(images.is_empty());
         assert!(rejected[0].id == "a" && rejected[0].reason.contains("a.png"), "{rejected:?}");
     }

@@ -166,7 +166,7 @@ pub(crate) fn groups(
         }
     }
     MembersError::all(errors)?;
-    let findings = Findings { warnings, members: MemberKind::of(choices), notes: Vec::new() };
+    let findings = Findings { warnings, members: MemberKind::of(choices), ..Findings::default() };
     Ok((groups, findings))
 }
 

@@ -14,7 +14,8 @@ mod paths;
 
 pub use findings::{Choice, Findings, MemberChoices, MemberKind, Origin, Warning};
 pub use folds::FoldsError;
-pub use images::{ImagesError, Rejected};
+use images::Probed;
+pub use images::{ImageKind, ImagesError, Rejected};
 pub use members::MembersError;
 pub use models::{ModelReadError, read_model};
 pub use output_names::OutputNameError;
@@ -22,13 +23,14 @@ pub use paths::PathError;
 
 use marquetry_ensemble::ScoreSpace;
 use marquetry_failure::{Classify, FailureClass};
+use marquetry_geometry::Reading;
 use marquetry_imagery::ImageError;
-use marquetry_job::{Group, Inference, Merge, PLAN_FORMAT, Plan, PlannedImage, hash};
+use marquetry_job::{Group, Inference, Member, Merge, PLAN_FORMAT, Plan, PlannedImage, hash};
 use marquetry_model::Runtime;
-use marquetry_raster::read::Limits;
-use marquetry_spec::{Folds, JobSpec, TilesPer};
+use marquetry_raster::read::{AlphaUse, Limits};
+use marquetry_spec::{Folds, Images, JobSpec, TilesPer};
 use marquetry_transport::{FileError, Files};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
 /// Why a job cannot be planned. Nothing was started.
@@ -117,7 +119,7 @@ pub fn plan(
 ) -> Result<Planned, PlanError> {
     let (found, left_out) = image_files::find(files, &spec.images.from, base)?;
     let said = output_names::check(spec, base, found.iter().map(|image| image.id.as_str()))?;
-    let (images, mut rejected) = images::probe_images(files, found, limits)?;
+    let Probed { images, mut rejected, kinds } = images::probe_images(files, found, limits, &reading(spec))?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let models = models::Models { files, runtime, facts_cache_dir, cores };
     let (groups, mut findings) = members::groups(spec, base, &models, each)?;
@@ -131,12 +133,25 @@ pub fn plan(
             images
         }
     };
+    findings.images = kinds;
     findings.notes.extend(two_spaces(&plan));
     findings.allow(&spec.allow);
-    let (images, unfit) = fitting(images, &plan.inference);
+    let (images, unfit) = fitting(images, &plan.inference, &findings.images);
     rejected.extend(unfit);
     check_weights(&plan, &images)?;
     Ok(Planned { plan, images, rejected, findings })
+}
+
+/// How the files of `spec` become images.
+fn reading(spec: &JobSpec) -> Reading {
+    let Images { page, pages, alpha, nodata, .. } = spec.images;
+    // What no member looks at makes no pixel a missing one.
+    let bands = spec.images.bands.clone().or_else(|| {
+        let named = spec.members.iter().map(|member| member.input.bands.clone());
+        named.collect::<Option<Vec<_>>>().map(|bands| bands.concat())
+    });
+    let bands = bands.map(|bands| BTreeSet::from_iter(bands).into_iter().collect());
+    Reading { page, pages, alpha, nodata, bands }
 }
 
 /// The plan of `spec` for members in `groups`, whose weights are those of the job.
@@ -155,6 +170,7 @@ fn assemble(spec: &JobSpec, mut groups: Vec<Group>) -> Plan {
     };
     let inference = Inference {
         format: PLAN_FORMAT,
+        reading: reading(spec),
         labelling: spec.labelling,
         view_merge: spec.tta.merge,
         view_space: spec.tta.space,
@@ -198,7 +214,11 @@ fn check_weights(plan: &Plan, images: &[PlannedImage]) -> Result<(), PlanError> 
 const IMAGE_BYTES_MAX: usize = 8 << 10;
 
 /// Sets aside the images whose bands are no input for some member, and those of which too much is said.
-fn fitting(images: Vec<PlannedImage>, inference: &Inference) -> (Vec<PlannedImage>, Vec<Rejected>) {
+fn fitting(
+    images: Vec<PlannedImage>,
+    inference: &Inference,
+    kinds: &[ImageKind],
+) -> (Vec<PlannedImage>, Vec<Rejected>) {
     let (mut fit, mut unfit) = (Vec::new(), Vec::new());
     for image in images {
         let members = inference.members().enumerate().filter(|(place, _)| image.is_scored_by(*place));
@@ -207,10 +227,8 @@ fn fitting(images: Vec<PlannedImage>, inference: &Inference) -> (Vec<PlannedImag
         });
         let bytes = serde_json::to_vec(&image).map_or(0, |json| json.len());
         let reason = if let Some(member) = wrong {
-            format!(
-                "it has {} bands and member {} takes {}: choose some with `images: {{from: …, bands: […]}}`",
-                image.bands, member.name, member.signatures[0].channels
-            )
+            let alike = kinds.iter().map(|kind| &kind.traits).filter(|traits| traits.bands == image.bands);
+            wrong_bands(image.bands, member, alike.clone().any(|t| t.alpha == AlphaUse::Dropped))
         } else if bytes > IMAGE_BYTES_MAX {
             format!(
                 "its id, path and other columns come to {bytes} bytes, and messages carry {IMAGE_BYTES_MAX}: leave \
@@ -223,6 +241,36 @@ fn fitting(images: Vec<PlannedImage>, inference: &Inference) -> (Vec<PlannedImag
         unfit.push(Rejected { id: image.id, uri: image.uri, reason });
     }
     (fit, unfit)
+}
+
+/// Why an image of `bands` bands is no input of `member`, and what to do. `drops_alpha`: such images may have an alpha band
+/// beside them.
+fn wrong_bands(bands: u16, member: &Member, drops_alpha: bool) -> String {
+    let (channels, name) = (member.signatures[0].channels, &member.name);
+    let plural = if bands == 1 { "" } else { "s" };
+    let alpha = if drops_alpha {
+        format!(
+            ", and one that the file calls alpha and that is not counted (`images: {{alpha: band}}`, or naming it as band \
+             {bands}, makes it one)"
+        )
+    } else {
+        String::new()
+    };
+    match member.input.bands.as_ref().and_then(|chosen| chosen.iter().max()) {
+        Some(&most) if most >= bands => format!(
+            "band {most} is chosen (images.bands or input.bands), and it has {bands} band{plural}{alpha}: they are counted \
+             from 0, so 0 to {}",
+            bands.saturating_sub(1)
+        ),
+        Some(_) => format!(
+            "the bands that are chosen for member {name} are not the {channels} channels that it takes: name {channels} in \
+             images.bands or input.bands, counted from 0"
+        ),
+        None => format!(
+            "it has {bands} band{plural}{alpha}, and member {name} takes {channels}: choose {channels} of them with `images: \
+             {{from: …, bands: […]}}`, counted from 0"
+        ),
+    }
 }
 
 /// Names how members are merged, the decisions and the outputs of a job: tables and masks made for others are not used.

@@ -41,6 +41,8 @@ pub struct Report {
     pub classes: Vec<ReportClass>,
     /// The members, group by group.
     pub groups: Vec<ReportGroup>,
+    /// What images of one kind are, and what is done about it: which, and what.
+    pub image_kinds: Vec<(String, String)>,
     /// What was settled for members of one kind: who, and what.
     pub member_kinds: Vec<(String, String)>,
     /// What was suspicious before anything was computed: who, and what.

@@ -95,6 +95,7 @@ impl Finished<'_> {
             settings: settings(self.spec, self.plan),
             classes: self.classes(&class_pixels),
             groups: (0..self.plan.inference.groups.len()).map(|group| self.group(group)).collect(),
+            image_kinds: self.findings.images.iter().map(|kind| (kind.who(), kind.what())).collect(),
             member_kinds: self.findings.members.iter().map(|kind| (kind.who(), kind.what())).collect(),
             warnings: self.findings.warnings.iter().map(|w| (w.who.clone(), w.text.clone())).collect(),
             images,

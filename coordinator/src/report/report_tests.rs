@@ -24,6 +24,7 @@ fn empty() -> Report {
         settings: Vec::new(),
         classes: Vec::new(),
         groups: Vec::new(),
+        image_kinds: Vec::new(),
         member_kinds: Vec::new(),
         warnings: Vec::new(),
         images: Vec::new(),

@@ -17,6 +17,7 @@ mod block;
 mod d4;
 mod grid;
 mod padding;
+mod reading;
 mod sampling;
 mod size;
 
@@ -24,5 +25,6 @@ pub use block::{Block, Blocks};
 pub use d4::D4;
 pub use grid::{Edges, Grid, GridError, WindowSpec};
 pub use padding::Padding;
+pub use reading::{Alpha, Nodata, Pages, Reading};
 pub use sampling::{Tap, taps};
 pub use size::{Rect, Size};

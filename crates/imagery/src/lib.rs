@@ -13,6 +13,7 @@ mod tests;
 pub use error::ImageError;
 pub use planned::PlannedVersion;
 
+use marquetry_geometry::Reading;
 use marquetry_raster::read::{Image, ImageInfo, Limits, ReadAt, probe_from};
 use marquetry_transport::{FileError, FileStat, Files, LocalFile, RemoteFile};
 use std::fs::File;
@@ -26,7 +27,8 @@ const HEADER_BLOCK_BYTES: u64 = 64 << 10;
 /// Endings of what can be read by ranges. A wrong ending costs time, not correctness.
 const ENDINGS: [&str; 5] = ["tif", "tiff", "btf", "tf8", "gtiff"];
 
-/// Reads the header of the image at `uri`. `stat` is its version, if it is known already.
+/// Reads the header of the image at `uri`. `stat` is its version, if it is known already; `reading` says which part of the
+/// file is the image.
 ///
 /// # Errors
 /// When the file cannot be had or its header is not right.
@@ -35,30 +37,38 @@ pub fn probe(
     uri: &str,
     stat: Option<&FileStat>,
     limits: &Limits,
+    reading: &Reading,
 ) -> Result<ImageInfo, ImageError> {
     let name = Path::new(uri);
     match object(files, uri, stat, HEADER_BLOCK_BYTES)? {
-        Some(object) => Ok(probe_from(Box::new(object), name, limits)?),
-        None => Ok(marquetry_raster::read::probe(name, limits)?),
+        Some(object) => Ok(probe_from(Box::new(object), name, limits, reading)?),
+        None => Ok(marquetry_raster::read::probe(name, limits, reading)?),
     }
 }
 
-/// Opens the image at `uri`. `stat` is the version that is wanted; the one that is there now, if not given.
+/// Opens the image at `uri`. `stat` is the version that is wanted; the one that is there now, if not given. `reading` says
+/// which part of the file is the image.
 ///
 /// # Errors
 /// When the file cannot be had, is not the version that is wanted, or is damaged.
-pub fn open(files: &Files, uri: &str, stat: Option<&FileStat>, limits: &Limits) -> Result<Image, ImageError> {
+pub fn open(
+    files: &Files,
+    uri: &str,
+    stat: Option<&FileStat>,
+    limits: &Limits,
+    reading: &Reading,
+) -> Result<Image, ImageError> {
     let name = Path::new(uri);
     if is_read_by_range(uri)
         && let Some(object) = object(files, uri, stat, BLOCK_BYTES)?
     {
-        return Ok(Image::open_from(Box::new(object), name, limits)?);
+        return Ok(Image::open_from(Box::new(object), name, limits, reading)?);
     }
     let file = HeldFile::open(files.local(uri, stat, None)?);
     match file {
-        Ok(file) => Ok(Image::open_from(Box::new(file), name, limits)?),
+        Ok(file) => Ok(Image::open_from(Box::new(file), name, limits, reading)?),
         // What cannot be opened is described by the reader itself.
-        Err(_) => Ok(Image::open(name, limits)?),
+        Err(_) => Ok(Image::open(name, limits, reading)?),
     }
 }
 

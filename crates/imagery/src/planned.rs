@@ -1,7 +1,7 @@
 //! Images in the version that a job was planned with: other pixels of the same size would pass for it.
 
 use crate::ImageError;
-use marquetry_geometry::Size;
+use marquetry_geometry::{Reading, Size};
 use marquetry_raster::read::{Image, Limits, ReadAt};
 use marquetry_transport::uri::is_uri;
 use marquetry_transport::{FileStat, Files};
@@ -15,6 +15,8 @@ pub struct PlannedVersion<'a> {
     pub size: Size,
     /// Number of bands.
     pub bands: u16,
+    /// Which part of the file is the image.
+    pub reading: &'a Reading,
     /// Whether a file with this [fingerprint](FileStat::fingerprint) is the planned one. Asked of objects always, of files
     /// of a machine only where they were planned: they are told apart by when they were written, which is another time on
     /// each machine.
@@ -47,7 +49,7 @@ impl PlannedVersion<'_> {
     /// When the file cannot be had or is damaged, was replaced, or has another size or other bands than were planned.
     pub fn open(&self, files: &Files, limits: &Limits) -> Result<Image, ImageError> {
         let stat = self.stat(files)?;
-        let image = crate::open(files, self.uri, stat.as_ref(), limits)?;
+        let image = crate::open(files, self.uri, stat.as_ref(), limits, self.reading)?;
         let info = image.info();
         if (info.size, info.bands) != (self.size, self.bands) {
             let shape = |size: Size, bands: u16| format!("{size} px and {bands} bands");

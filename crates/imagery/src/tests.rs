@@ -1,6 +1,6 @@
 use super::*;
 use marquetry_failure::{Classify, FailureClass};
-use marquetry_geometry::{Rect, Size};
+use marquetry_geometry::{Reading, Rect, Size};
 use marquetry_raster::read::Pixels;
 use std::path::PathBuf;
 use tiff::encoder::{TiffEncoder, colortype::Gray8};
@@ -38,9 +38,9 @@ fn windows_are_read_by_uri() {
     for path in &write_images(folder.path()) {
         let uri = path.to_str().unwrap();
         let stat = files.stat(uri).unwrap();
-        let info = probe(&files, uri, Some(&stat), &limits).unwrap();
+        let info = probe(&files, uri, Some(&stat), &limits, &Reading::default()).unwrap();
         assert_eq!((info.size, info.bands), (Size::new(HEIGHT, WIDTH), 1), "{uri}");
-        let image = open(&files, uri, Some(&stat), &limits).unwrap();
+        let image = open(&files, uri, Some(&stat), &limits, &Reading::default()).unwrap();
         let mut pixels = Pixels::default();
         image.read(Rect::new(14, 7, Size::new(4, 9)), &mut pixels).unwrap();
         let wanted: Vec<f32> =
@@ -70,13 +70,14 @@ fn errors_say_whom_they_blame_and_which_image_it_is() {
     std::fs::write(folder.path().join("text.png"), "no image").unwrap();
     let name = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     for uri in [name("none.tif"), name("text.png"), name(""), "gs://bucket/a.tif".to_owned()] {
-        let error = open(&files, &uri, None, &limits).expect_err("no image");
+        let error = open(&files, &uri, None, &limits, &Reading::default()).expect_err("no image");
         assert_eq!(error.class(), FailureClass::Input, "{error}");
         assert!(error.to_string().contains(&uri), "{uri}: {error}");
     }
-    let error = probe(&files, "s3://bucket/a.tif", None, &limits).expect_err("no store is reached here");
+    let error = probe(&files, "s3://bucket/a.tif", None, &limits, &Reading::default())
+        .expect_err("no store is reached here");
     assert!(matches!(&error, ImageError::File(_)) && error.class() == FailureClass::Input, "{error}");
-    let cut = open(&files, &name("cut.tif"), None, &limits);
+    let cut = open(&files, &name("cut.tif"), None, &limits, &Reading::default());
     let read = cut.and_then(|image| Ok(image.read(Rect::whole(image.info().size), &mut Pixels::default())?));
     assert_eq!(read.expect_err("half of it is missing").class(), FailureClass::Input);
 }
@@ -90,10 +91,12 @@ fn a_file_that_was_replaced_where_it_was_planned_is_noticed() {
     let uri = png.to_str().unwrap();
     let planned = files.stat(uri).unwrap().fingerprint();
     let is_planned = |fingerprint: &str| fingerprint == planned;
+    let reading = Reading::default();
     let version = |planned_here| PlannedVersion {
         uri,
         size: Size::new(HEIGHT, WIDTH),
         bands: 1,
+        reading: &reading,
         is_planned: &is_planned,
         planned_here,
     };

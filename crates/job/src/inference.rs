@@ -4,18 +4,20 @@
 
 use crate::{IoContract, PlannedImage, TileDtype, hash};
 use marquetry_ensemble::{Importance, Labelling, OutputActivation, ScoreSpace, View, ViewMerge};
-use marquetry_geometry::{Grid, GridError, Padding, Size, WindowSpec};
+use marquetry_geometry::{Grid, GridError, Padding, Reading, Size, WindowSpec};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The version of the plan's form and of what it means; part of the hash of what is inferred.
-pub const PLAN_FORMAT: u32 = 3;
+pub const PLAN_FORMAT: u32 = 4;
 
 /// What is computed for every image, by which members, and how it is merged within a tile.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Inference {
     /// [`PLAN_FORMAT`].
     pub format: u32,
+    /// Which part of each file is the image, and which of its pixels are none.
+    pub reading: Reading,
     /// Class names, in the order of the models' channels.
     pub classes: Vec<String>,
     /// Whether classes exclude each other.

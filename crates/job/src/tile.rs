@@ -1,7 +1,8 @@
 //! The stored scores of one block.
 //!
 //! A tile is a [safetensors](https://github.com/huggingface/safetensors) file with one tensor, `scores`, of shape
-//! `[H, C, W]`, cut into zstd frames: the header is the first one, then every [`ROWS_PER_FRAME`] rows are one. A
+//! `[H, C, W]`, cut into zstd frames: the header is the first one, then every [`ROWS_PER_FRAME`] rows are one. Where pixels
+//! of the image are missing a second tensor, `missing`, says which: a bit each, in one more frame. A
 //! skippable frame with the lengths of all frames comes last (the "seekable" format of the zstd project), so that rows
 //! can be read without the rest, while `zstd -d tile && python -c "safetensors.numpy.load_file(…)"` sees an ordinary
 //! file. Every frame carries a checksum of its content, and the lengths must add up to the object's: a tile that was
@@ -77,6 +78,66 @@ pub struct TileHeader {
     pub dtype: TileDtype,
     /// SHA-256 of the members' models, in the plan's order.
     pub models: Vec<String>,
+    /// The part of the image, px, of which the tile says which pixels are missing; `None` where none is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<Rect>,
+}
+
+/// Which pixels of a part of an image are missing, bit by bit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissingPixels {
+    rect: Rect,
+    /// Row by row, each from the highest bit of a byte of its own.
+    bits: Vec<u8>,
+}
+
+impl MissingPixels {
+    /// None is missing of the pixels of `rect`.
+    pub fn none(rect: Rect) -> Self {
+        Self { rect, bits: vec![0; row_bytes(rect) * rect.size.height as usize] }
+    }
+
+    /// The part of the image that it speaks of, px.
+    pub const fn rect(&self) -> Rect {
+        self.rect
+    }
+
+    /// Whether any pixel is missing.
+    pub fn any(&self) -> bool {
+        self.bits.iter().any(|byte| *byte != 0)
+    }
+
+    /// Marks a pixel, counted from the corner of [`rect`](Self::rect), as missing.
+    ///
+    /// # Panics
+    /// When there is no such pixel.
+    pub fn mark(&mut self, row: usize, col: usize) {
+        self.bits[row * row_bytes(self.rect) + col / 8] |= 0x80 >> (col % 8);
+    }
+
+    /// Marks in row `y` of the whole image, `[W]`, which of its pixels are missing.
+    pub fn mark_row(&self, y: u32, row: &mut [bool]) {
+        let Ok(inside) = usize::try_from(i64::from(y) - self.rect.top) else { return };
+        let each = row_bytes(self.rect);
+        let Some(bits) = self.bits.get(inside * each..(inside + 1) * each) else { return };
+        let left = self.rect.left.max(0) as usize;
+        for (col, missing) in row.iter_mut().skip(left).take(self.rect.size.width as usize).enumerate() {
+            *missing |= bits[col / 8] & (0x80 >> (col % 8)) != 0;
+        }
+    }
+}
+
+const fn row_bytes(rect: Rect) -> usize {
+    rect.size.width.div_ceil(8) as usize
+}
+
+/// The frame that says which pixels are missing: behind those of the rows of a tile whose header names their part of the
+/// image.
+///
+/// # Errors
+/// When memory runs out.
+pub fn encode_missing(missing: &MissingPixels) -> Result<Frame, TileError> {
+    frame(&missing.bits)
 }
 
 /// Why a tile cannot be written or read.
@@ -160,7 +221,7 @@ fn frame(plain: &[u8]) -> Result<Frame, TileError> {
 fn safetensors_header(header: &TileHeader) -> Vec<u8> {
     let size = header.extent.size;
     let bytes = size.area() * u64::from(header.classes) * header.dtype.bytes();
-    let json = serde_json::json!({
+    let mut json = serde_json::json!({
         "__metadata__": {
             "format": FORMAT,
             "axes": "row, class, column",
@@ -172,6 +233,14 @@ fn safetensors_header(header: &TileHeader) -> Vec<u8> {
             "data_offsets": [0, bytes],
         },
     });
+    if let Some(rect) = header.missing {
+        let more = row_bytes(rect) as u64 * u64::from(rect.size.height);
+        json["missing"] = serde_json::json!({
+            "dtype": "U8",
+            "shape": [rect.size.height, row_bytes(rect)],
+            "data_offsets": [bytes, bytes + more],
+        });
+    }
     let mut text = json.to_string().into_bytes();
     // Padded with spaces so that the numbers after it are aligned.
     text.resize(text.len().next_multiple_of(8), b' ');
@@ -220,22 +289,27 @@ pub struct TileIndex {
     end: u64,
 }
 
-/// Bytes at the end of a tile that hold the index of `rows` rows.
+/// Bytes at the end of a tile that are enough for the index of `rows` rows.
 pub fn index_bytes(rows: u32) -> u64 {
-    (u64::from(rows.div_ceil(ROWS_PER_FRAME)) + 1) * 8 + 17
+    (u64::from(rows.div_ceil(ROWS_PER_FRAME)) + 2) * 8 + 17
 }
 
 impl TileIndex {
-    /// Reads the index from the last [`index_bytes`] of a tile of `tile_bytes` bytes.
+    /// Reads the index from the last [`index_bytes`] of a tile of `tile_bytes` bytes, or from all of a shorter one.
     ///
     /// # Errors
     /// When it is not the index of a whole tile.
     pub fn parse(tail: &[u8], tile_bytes: u64) -> Result<Self, TileError> {
-        let word = |at: usize| {
-            let bytes = tail.get(at..at + 4).ok_or_else(|| damaged("its end is missing"))?;
-            Ok::<u32, TileError>(u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+        let word_of = |tail: &[u8], at: usize| {
+            let bytes = tail.get(at..).and_then(|rest| rest.first_chunk());
+            bytes.map(|bytes| u32::from_le_bytes(*bytes)).ok_or_else(|| damaged("its end is missing"))
         };
-        let n = (tail.len().saturating_sub(17)) / 8;
+        // How long the index is stands near its end; before it is what is left of the last frame.
+        let n = word_of(tail, tail.len().wrapping_sub(9))? as usize;
+        let tail =
+            n.checked_mul(8).and_then(|bytes| tail.len().checked_sub(bytes + 17)).map(|at| &tail[at..]);
+        let tail = tail.ok_or_else(|| damaged("its end is not the index of its rows"))?;
+        let word = |at: usize| word_of(tail, at);
         let ends_well = tail.len() == n * 8 + 17
             && word(0)? == SKIPPABLE_MAGIC
             && word(4)? as usize == n * 8 + 9
@@ -265,7 +339,7 @@ impl TileIndex {
         self.range(0)
     }
 
-    /// Number of frames of rows.
+    /// Number of frames of rows, with that of missing pixels where there is one.
     pub fn row_frames(&self) -> usize {
         self.frames.len() - 1
     }
@@ -292,7 +366,32 @@ impl TileIndex {
         }
         let header: TileHeader = serde_json::from_str(text("tile")).map_err(damaged)?;
         let frames = header.extent.size.height.div_ceil(ROWS_PER_FRAME) as usize;
-        if frames == self.row_frames() { Ok(header) } else { Err(damaged("rows are missing")) }
+        let more = usize::from(header.missing.is_some());
+        if frames + more == self.row_frames() { Ok(header) } else { Err(damaged("rows are missing")) }
+    }
+
+    /// Where the frame of missing pixels lies; `None` if none is missing.
+    pub fn missing_range(&self, header: &TileHeader) -> Option<Range<u64>> {
+        header.missing.map(|_| self.rows_range(self.row_frames() - 1))
+    }
+
+    /// The missing pixels in the bytes of [`missing_range`](Self::missing_range); `None` if none is missing.
+    ///
+    /// # Errors
+    /// When they are damaged.
+    pub fn decode_missing(
+        &self,
+        header: &TileHeader,
+        bytes: &[u8],
+    ) -> Result<Option<MissingPixels>, TileError> {
+        let Some(rect) = header.missing else { return Ok(None) };
+        let length = row_bytes(rect) * rect.size.height as usize;
+        let bits = zstd::bulk::decompress(bytes, length).map_err(damaged)?;
+        if bits.len() == length {
+            Ok(Some(MissingPixels { rect, bits }))
+        } else {
+            Err(damaged("pixels are missing"))
+        }
     }
 
     /// The scores in the bytes of [`rows_range`](Self::rows_range) of frame `k`, `[rows, C, W]`.

@@ -13,6 +13,7 @@ fn header(height: u32, width: u32, dtype: TileDtype) -> TileHeader {
         space: ScoreSpace::Probabilities,
         dtype,
         models: vec!["aa".into()],
+        missing: None,
     }
 }
 
@@ -22,7 +23,7 @@ fn read(tile: &[u8], height: u32) -> Result<(TileHeader, Vec<f32>), TileError> {
     let slice = |r: Range<u64>| &tile[r.start as usize..r.end as usize];
     let header = index.decode_header(slice(index.header_range()))?;
     let mut scores = Vec::new();
-    for k in 0..index.row_frames() {
+    for k in 0..height.div_ceil(ROWS_PER_FRAME) as usize {
         scores.extend(index.decode_rows(&header, k, slice(index.rows_range(k)))?);
     }
     Ok((header, scores))
@@ -54,6 +55,50 @@ fn a_tile_is_a_safetensors_file() {
     assert_eq!((tensor.shape(), tensor.dtype()), (&[130, 3, 17][..], safetensors::Dtype::F32));
     let first = f32::from_le_bytes(tensor.data()[4..8].try_into().unwrap());
     assert_eq!(first, scores(2)[1]);
+}
+
+/// Of every width, and seen by safetensors too.
+#[test]
+fn missing_pixels_read_back() {
+    for width in [1, 7, 8, 9, 31] {
+        let rect = Rect::new(5, 3, Size::new(70, width));
+        let is_none = |row: u32, col: u32| (row * 7 + col * 3) % 5 == 0;
+        let mut missing = MissingPixels::none(rect);
+        assert!(!missing.any());
+        for (row, col) in (0..70).flat_map(|row| (0..width).map(move |col| (row, col))) {
+            if is_none(row, col) {
+                missing.mark(row as usize, col as usize);
+            }
+        }
+        let header = TileHeader { missing: Some(rect), ..header(70, 11, TileDtype::F16) };
+        let all = scores(70 * 3 * 11);
+        let rows =
+            all.chunks(3 * 11 * ROWS_PER_FRAME as usize).map(|rows| encode_rows(rows, header.dtype).unwrap());
+        let frames: Vec<Frame> = rows.chain([encode_missing(&missing).unwrap()]).collect();
+        let tile = assemble(&header, &frames).unwrap();
+        assert_eq!(read(&tile, 70).unwrap().1.len(), all.len());
+        let index = TileIndex::parse(&tile, tile.len() as u64).unwrap();
+        let range = index.missing_range(&header).unwrap();
+        let bytes = &tile[range.start as usize..range.end as usize];
+        let found = index.decode_missing(&header, bytes).unwrap().unwrap();
+        assert_eq!(found, missing);
+        assert!(index.decode_missing(&header, &bytes[..bytes.len() - 1]).is_err());
+        for y in 0..80 {
+            let mut row = vec![false; 40];
+            found.mark_row(y, &mut row);
+            let wanted = |x: u32| {
+                let inside = (5..75).contains(&y) && (3..3 + width).contains(&x);
+                inside && is_none(y.wrapping_sub(5), x.wrapping_sub(3))
+            };
+            assert!((0..40).all(|x| row[x as usize] == wanted(x)), "row {y} of {width}");
+        }
+        let plain = zstd::stream::decode_all(&tile[..]).unwrap();
+        let file = safetensors::SafeTensors::deserialize(&plain).unwrap();
+        assert_eq!(file.tensor("missing").unwrap().shape(), [70, width.div_ceil(8) as usize]);
+        // Without its frame the tile is not whole.
+        let cut = assemble(&header, &frames[..frames.len() - 1]).unwrap();
+        assert!(read(&cut, 70).is_err());
+    }
 }
 
 #[test]

@@ -1,22 +1,43 @@
 //! Where the images of a job are, and where it keeps what it makes.
 
 use super::input::Bands;
-use super::kind::{Kind, LayerKind, Maybe, ReadKind, Text};
+use super::kind::{Double, Kind, LayerKind, Maybe, ReadKind, Text, Whole, Words};
 use super::node::Node;
 use super::pattern::{GlobPattern, expand_braces, is_glob};
 use super::read::At;
 use super::scope::Scope;
 use super::section::{Section, section};
-use super::table::Shape;
+use super::table::{Bounds, CrossCheck, Shape, Word};
+use marquetry_geometry::{Alpha, Nodata, Pages};
 
 section! {
     /// The images of a job.
-    pub struct Images: "images" (_) derive [Eq] {
+    pub struct Images: "images" (_) {
         /// Where they are: a glob, a folder, a CSV file (`image_id,path[,tags]`), or `s3://bucket/prefix`.
         pub from: String = String::new(), Paths(FROM), required = FROM.allowed;
         /// Which of their bands the job uses, counted from 0; all of them if not given.
         pub bands: Option<Vec<u16>> = None, Maybe(Bands { distinct: true });
+        /// The page of each file that is the image, counted from 0: for stacks. Previews and masks in a file are no pages.
+        pub page: Option<u32> = None, Maybe(Whole::<u32>::new(0, 65_534));
+        /// What the pages of a TIFF are. `auto`: bands, where its metadata (ImageJ, OME, tifffile) says that they are
+        /// channels; else other images, of which the first is used, and the plan says which are left out. `bands`: bands.
+        pub pages: Pages = Pages::Auto, Words(&PAGES);
+        /// What an alpha band is. `auto`: a band where `bands` names it, else dropped. `band`: a band, `drop`: nothing,
+        /// `nodata`: pixels where it is 0 are missing.
+        pub alpha: Alpha = Alpha::Auto, Words(&ALPHA);
+        /// The sample value that stands for no data: `auto` is what each file names. Pixels that have it are missing, as
+        /// those are that are NaN: a model sees its mean in their place (0 after normalisation), and they get the ignore
+        /// label. A value that may also be measured (0, or any of unsigned samples) must stand in all bands that the job
+        /// uses, others (-9999) in one of them.
+        pub nodata: Nodata = Nodata::Auto, NodataKind;
     }
+    checks [
+        CrossCheck::UnusedIf {
+            keys: || vec!["page"],
+            case: ("pages", Word::Text("bands")),
+            because: "with pages: bands all pages are the image; leave one of the two out",
+        },
+    ]
 }
 
 /// What `images.from` names.
@@ -44,6 +65,41 @@ impl Images {
     }
 }
 
+const PAGES: [(&str, Pages); 2] = [("auto", Pages::Auto), ("bands", Pages::Bands)];
+const ALPHA: [(&str, Alpha); 4] =
+    [("auto", Alpha::Auto), ("band", Alpha::Band), ("drop", Alpha::Drop), ("nodata", Alpha::Nodata)];
+const NODATA: Bounds = Bounds::any("`auto`, `none` or a number");
+
+/// `auto`, `none`, or a number.
+struct NodataKind;
+
+impl Kind for NodataKind {
+    type Value = Nodata;
+
+    fn write(&self, nodata: &Nodata, scope: &Scope<'_>) -> Option<Node> {
+        match nodata {
+            Nodata::Auto => Some("auto".into()),
+            Nodata::None => Some("none".into()),
+            Nodata::Value(value) => Double(NODATA).write(value, scope),
+        }
+    }
+
+    fn shape(&self) -> Shape {
+        let either = Shape::AnyOf(vec![Shape::Words(vec!["auto", "none"]), Double(NODATA).shape()]);
+        Shape::Described("`auto`, `none`, or a number", Box::new(either))
+    }
+}
+
+impl ReadKind for NodataKind {
+    fn read(&self, at: &At<'_>, scope: &Scope<'_>) -> Option<Nodata> {
+        match at.as_text() {
+            Some("auto") => Some(Nodata::Auto),
+            Some("none") => Some(Nodata::None),
+            _ => Double(NODATA).read(at, scope).map(Nodata::Value),
+        }
+    }
+}
+
 /// A place alone, or a map.
 pub(super) struct ImagesKind;
 
@@ -65,7 +121,7 @@ impl LayerKind for ImagesKind {
             return Some(below.over_at(at, scope));
         }
         let from = Paths(FROM).read(at, scope).unwrap_or_default();
-        Some(Images { from, bands: None })
+        Some(Images { from, ..below.clone() })
     }
 }
 

@@ -38,7 +38,7 @@ fn what_is_not_said_has_a_default() {
     let want = "\
 version: 1
 name: job
-images: {from: \"data/*.png\"}
+images: {from: \"data/*.png\", pages: auto, alpha: auto, nodata: auto}
 classes: [background, nucleus]
 members:
   - onnx: a.onnx

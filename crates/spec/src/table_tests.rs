@@ -141,7 +141,7 @@ const MORE: [&str; 2] = [
     "
 version: 1
 preset: nnunet
-images: {from: x, bands: [0, 1]}
+images: {from: x, bands: [0, 1], page: 2, nodata: -9999}
 classes: [background, {name: a, color: '#010203'}, b]
 members:
   - {onnx: a, name: n, tags: {fold: 1}, input: {bands: [0]}, output: {head: h}, window: {stride: 9, padding: {constant: 1}}}

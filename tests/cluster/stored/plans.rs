@@ -2,7 +2,7 @@
 
 use crate::Form;
 use marquetry_ensemble::{Importance, Labelling, OutputActivation, ScoreSpace, View, ViewMerge};
-use marquetry_geometry::{D4, Edges, Padding, Size, WindowSpec};
+use marquetry_geometry::{D4, Edges, Padding, Reading, Size, WindowSpec};
 use marquetry_job::{
     Element, Fit, Group, Inference, Input, IoContract, Layout, Member, Merge, OutputForm, PLAN_FORMAT, Plan,
     PlannedImage, Scaling, TileDtype,
@@ -27,6 +27,7 @@ pub(crate) fn plan() -> Plan {
     ];
     let inference = Inference {
         format: PLAN_FORMAT,
+        reading: Reading::default(),
         classes: vec!["left".into(), "right".into()],
         labelling: Labelling::Multiclass,
         view_merge: ViewMerge::Mean,

@@ -8,6 +8,7 @@ use crate::image::OpenImage;
 use crate::tile_builder::Outcome;
 use bytes::Bytes;
 use marquetry_failure::chain;
+use marquetry_geometry::{Rect, Size};
 use marquetry_job::tile::{self, Frame};
 use marquetry_job::{ImageStatistics, Member, StageSeconds, TaskKind, TaskMessage, TileHeader, key};
 use marquetry_transport::{ObjectStore, StoreErrorKind};
@@ -37,16 +38,17 @@ impl Worker {
                 self.compute_block(message, place, store, admitted).await
             }
             TaskKind::Statistics => {
-                let image = self.open(message).await?;
+                let image = self.open(message, &context).await?;
                 drop(admitted);
                 self.measure(message, &image, store).await.map(Worked::Stored)
             }
         }
     }
 
-    async fn open(&self, message: &TaskMessage) -> Result<Arc<OpenImage>, Failure> {
+    async fn open(&self, message: &TaskMessage, context: &PlanContext) -> Result<Arc<OpenImage>, Failure> {
         let (images, wanted) = (Arc::clone(&self.images), message.image.clone());
-        blocking(move || images.open(&wanted)).await?
+        let reading = context.inference.reading.clone();
+        blocking(move || images.open(&wanted, &reading)).await?
     }
 
     /// Checks that what was computed was computed of the planned image: it may have been replaced meanwhile.
@@ -75,14 +77,14 @@ impl Worker {
         drop(admitted);
 
         let started = Instant::now();
-        let image = self.open(message).await?;
+        let image = self.open(message, &context).await?;
         let members = &inference.groups[group as usize].members;
         if members.iter().any(|member| member.input.per_image) {
             self.fetch_statistics(message, &image, store).await?;
         }
         let open_seconds = started.elapsed().as_secs_f64();
 
-        let header = TileHeader {
+        let mut header = TileHeader {
             inference: context.hash.clone(),
             image: planned.key.clone(),
             group,
@@ -92,7 +94,10 @@ impl Worker {
             space: inference.tile_space,
             dtype: inference.tile,
             models: members.iter().map(Member::content_hash).collect(),
+            missing: None,
         };
+        let part = covered(extent, grid.image(), planned.size);
+        let source = Arc::clone(&image);
         let span = tracing::debug_span!("task", image = %planned.id, group, block = block.index);
         let group = group as usize;
         let spec =
@@ -103,8 +108,13 @@ impl Worker {
         let Some(outcome) = self.in_time(&task, outcome).await.map_err(stopped)? else {
             return Ok(Worked::NotBegun);
         };
-        let (frames, mut seconds) = outcome?;
-        seconds.read += open_seconds;
+        let (mut frames, mut seconds) = outcome?;
+        let started = Instant::now();
+        if let Some(missing) = blocking(move || source.missing(part)).await?? {
+            header.missing = Some(missing.rect());
+            frames.push(tile::encode_missing(&missing).map_err(|e| Failure::reject(e.to_string()))?);
+        }
+        seconds.read += open_seconds + started.elapsed().as_secs_f64();
         self.check(message).await?;
         let key = message.task.produces(job, &planned.key);
         let stored_bytes = store_tile(store, &key, header, frames, &mut seconds).await?;
@@ -157,6 +167,19 @@ impl Worker {
         let seconds = StageSeconds { read, ..StageSeconds::default() };
         Ok(Done { stored_bytes, forwards: 0, seconds })
     }
+}
+
+/// The pixels of an image of `image` px that a block covers, whose `extent` is of the same image at `scaled` px.
+fn covered(extent: Rect, scaled: Size, image: Size) -> Rect {
+    let along = |from: i64, to: i64, scaled: u32, image: u32| {
+        let (scaled, image) = (i64::from(scaled.max(1)), i64::from(image));
+        let first = (from.max(0) * image).div_euclid(scaled);
+        let end = (to.max(0) * image + scaled - 1).div_euclid(scaled).min(image);
+        (first, end.saturating_sub(first).max(0) as u32)
+    };
+    let (top, height) = along(extent.top, extent.bottom(), scaled.height, image.height);
+    let (left, width) = along(extent.left, extent.right(), scaled.width, image.width);
+    Rect::new(top, left, Size::new(height, width))
 }
 
 /// A block of a plan.

@@ -27,6 +27,11 @@ impl Colour {
         }
     }
 
+    /// Whether each sample is a band of its own.
+    pub(super) const fn keeps_bands(&self) -> bool {
+        !matches!(self, Self::Palette(_) | Self::Cmyk { .. })
+    }
+
     /// Turns stored samples into bands, in place.
     pub(super) fn apply(&self, pixels: &mut Pixels) {
         let area = pixels.size.area() as usize;

@@ -2,8 +2,10 @@
 
 use super::colour::Colour;
 use super::error::ReadFault;
+use super::missing::MissingRule;
 use super::samples::SampleType;
-use marquetry_geometry::{D4, Size};
+use super::traits::{AlphaUse, ImageTraits, PageUse};
+use marquetry_geometry::{Alpha, D4, Nodata, Reading, Size};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -40,12 +42,14 @@ pub enum Format {
 pub struct ImageInfo {
     /// Rows and columns as shown, px: after the file's orientation was applied.
     pub size: Size,
-    /// Colour bands without alpha; palettes and CMYK count as 3.
+    /// Bands; palettes and CMYK count as 3, and alpha only where it was asked for.
     pub bands: u16,
     /// How samples are stored.
     pub depth: Depth,
     /// The file's format.
     pub format: Format,
+    /// What else the file says of itself, and what is done about it.
+    pub traits: ImageTraits,
 }
 
 /// What reading an image may cost.
@@ -67,11 +71,21 @@ pub(super) struct Header {
     pub(super) size: Size,
     pub(super) orientation: D4,
     pub(super) sample: SampleType,
-    /// Samples of a pixel in the file, alpha included.
+    /// Samples of a pixel in the file, alpha included; of all pages that are its bands.
     pub(super) per_pixel: u16,
-    /// The samples that are read, in their order: all but alpha.
+    /// The samples that are bands, in their order: all but alpha, unless it is asked for.
     pub(super) kept: Vec<u16>,
+    /// The sample that is alpha.
+    pub(super) alpha: Option<u16>,
+    pub(super) alpha_use: AlphaUse,
     pub(super) colour: Colour,
+    /// The value that the file says stands for no data.
+    pub(super) nodata: Option<f64>,
+    /// Which pixels are none.
+    pub(super) missing: MissingRule,
+    pub(super) pages: PageUse,
+    /// The reference system of a georeference.
+    pub(super) crs: Option<String>,
 }
 
 impl Header {
@@ -83,8 +97,57 @@ impl Header {
         colours: u16,
         per_pixel: u16,
     ) -> Self {
-        let kept = (0..colours).collect();
-        Self { format, size, orientation: D4::IDENTITY, sample, per_pixel, kept, colour: Colour::AsStored }
+        Self {
+            format,
+            size,
+            orientation: D4::IDENTITY,
+            sample,
+            per_pixel,
+            kept: (0..colours).collect(),
+            alpha: (per_pixel > colours).then_some(colours),
+            alpha_use: AlphaUse::None,
+            colour: Colour::AsStored,
+            nodata: None,
+            missing: MissingRule::default(),
+            pages: PageUse::default(),
+            crs: None,
+        }
+    }
+
+    /// Settles what the job says of alpha and of missing pixels.
+    pub(super) fn read_as(mut self, reading: &Reading) -> Result<Self, ReadFault> {
+        let named = reading.bands.iter().flatten().max();
+        let bands = self.colour.bands(self.kept.len() as u16);
+        let wants_alpha = match reading.alpha {
+            Alpha::Auto => named.is_some_and(|&band| band >= bands),
+            Alpha::Band => true,
+            Alpha::Drop | Alpha::Nodata => false,
+        };
+        self.alpha_use = match self.alpha {
+            None => AlphaUse::None,
+            Some(alpha) if wants_alpha => {
+                let place = self.kept.partition_point(|&sample| sample < alpha);
+                self.kept.insert(place, alpha);
+                AlphaUse::Band(self.colour.bands(place as u16))
+            }
+            Some(_) if reading.alpha == Alpha::Nodata => AlphaUse::Nodata,
+            Some(_) => AlphaUse::Dropped,
+        };
+        let nodata = match reading.nodata {
+            Nodata::Auto => self.nodata,
+            Nodata::None => None,
+            Nodata::Value(value) => Some(value),
+        };
+        let mask = self.alpha.filter(|_| self.alpha_use == AlphaUse::Nodata);
+        // Only where samples are bands is it known which samples a band comes of.
+        let bands = reading.bands.as_deref().filter(|_| self.colour.keeps_bands());
+        self.missing = MissingRule::new(self.sample, nodata, mask, bands);
+        Ok(self)
+    }
+
+    /// The samples to be read: the bands, and what says which pixels are missing.
+    pub(super) fn read_samples(&self) -> Vec<u16> {
+        self.kept.iter().copied().chain(self.missing.mask).collect()
     }
 
     pub(super) fn info(&self) -> ImageInfo {
@@ -98,6 +161,7 @@ impl Header {
                 _ => Depth::F32,
             },
             format: self.format,
+            traits: ImageTraits::of(self),
         }
     }
 

@@ -8,7 +8,7 @@ use super::png::PngSamples;
 use super::tiff::Tiff;
 use super::whole::Whole;
 use super::{jpeg, other, png, tiff};
-use marquetry_geometry::{D4, Rect, Size};
+use marquetry_geometry::{D4, Reading, Rect, Size};
 use std::path::{Path, PathBuf};
 
 /// Reads an image's header, and no more of the file than it needs for that.
@@ -16,26 +16,50 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// If the file cannot be read, is of an unknown kind, is damaged where it was looked at, or goes over a limit that
 /// opening it would go over too.
-pub fn probe(path: &Path, limits: &Limits) -> Result<ImageInfo, ReadError> {
-    header(Source::open(path), path, limits)
+pub fn probe(path: &Path, limits: &Limits, reading: &Reading) -> Result<ImageInfo, ReadError> {
+    header(Source::open(path), path, limits, reading)
 }
 
 /// [`probe`] of what is no file. `name` is what messages call it.
 ///
 /// # Errors
 /// As [`probe`].
-pub fn probe_from(bytes: Box<dyn ReadAt>, name: &Path, limits: &Limits) -> Result<ImageInfo, ReadError> {
-    header(Source::of(bytes), name, limits)
+pub fn probe_from(
+    bytes: Box<dyn ReadAt>,
+    name: &Path,
+    limits: &Limits,
+    reading: &Reading,
+) -> Result<ImageInfo, ReadError> {
+    header(Source::of(bytes), name, limits, reading)
 }
 
-fn header(source: Result<Source, ReadFault>, name: &Path, limits: &Limits) -> Result<ImageInfo, ReadError> {
-    let header = source.and_then(|source| match detect(&source)? {
-        Format::Png => png::header(&source, limits),
-        Format::Jpeg => jpeg::header(&source, limits),
-        Format::Tiff => tiff::header(&source, limits),
-        format @ (Format::WebP | Format::Bmp) => other::header(format, &source, limits),
+fn header(
+    source: Result<Source, ReadFault>,
+    name: &Path,
+    limits: &Limits,
+    reading: &Reading,
+) -> Result<ImageInfo, ReadError> {
+    let header = source.and_then(|source| {
+        let header = match detect(&source)? {
+            Format::Png => png::header(&source, limits),
+            Format::Jpeg => jpeg::header(&source, limits),
+            Format::Tiff => tiff::header(&source, limits, reading),
+            format @ (Format::WebP | Format::Bmp) => other::header(format, &source, limits),
+        };
+        check_page(header?, reading)?.read_as(reading)
     });
     Ok(header.map_err(|fault| ReadError::new(name, "reading the header of the image", fault))?.info())
+}
+
+/// Refuses a page that a file of a format without pages does not have.
+fn check_page(header: Header, reading: &Reading) -> Result<Header, ReadFault> {
+    match reading.page {
+        Some(page) if page > 0 && header.pages.count == 0 => Err(ReadFault::unreadable(format!(
+            "page {page} of it is asked for (counted from 0), and it has one image only"
+        ))
+        .advise("leave `images.page` out")),
+        _ => Ok(header),
+    }
 }
 
 /// An open image, of which any number of threads can read windows at the same time.
@@ -61,37 +85,43 @@ impl Image {
     ///
     /// # Errors
     /// As [`probe`], and if the pixels of a file that is decoded whole are damaged, or the scratch folder has no room.
-    pub fn open(path: &Path, limits: &Limits) -> Result<Self, ReadError> {
-        Self::load(Source::open(path), path, limits, PngSamples::Colours)
+    pub fn open(path: &Path, limits: &Limits, reading: &Reading) -> Result<Self, ReadError> {
+        Self::load(Source::open(path), path, limits, reading, PngSamples::Colours)
     }
 
     /// [`open`](Self::open) of what is no file. `name` is what messages call it.
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn open_from(bytes: Box<dyn ReadAt>, name: &Path, limits: &Limits) -> Result<Self, ReadError> {
-        Self::load(Source::of(bytes), name, limits, PngSamples::Colours)
+    pub fn open_from(
+        bytes: Box<dyn ReadAt>,
+        name: &Path,
+        limits: &Limits,
+        reading: &Reading,
+    ) -> Result<Self, ReadError> {
+        Self::load(Source::of(bytes), name, limits, reading, PngSamples::Colours)
     }
 
     pub(super) fn load(
         source: Result<Source, ReadFault>,
         name: &Path,
         limits: &Limits,
+        reading: &Reading,
         samples: PngSamples,
     ) -> Result<Self, ReadError> {
         let open = || -> Result<(Header, Content), ReadFault> {
             let source = source?;
             let format = detect(&source)?;
             if format == Format::Tiff {
-                let (header, tiff) = Tiff::open(source, limits)?;
-                return Ok((header, Content::Tiff(Box::new(tiff))));
+                let (header, tiff) = Tiff::open(source, limits, reading)?;
+                return Ok((header.read_as(reading)?, Content::Tiff(Box::new(tiff))));
             }
             let (header, whole) = match format {
                 Format::Png => png::load(&source, limits, samples)?,
                 Format::Jpeg => jpeg::load(&source, limits)?,
                 _ => other::load(format, &source, limits)?,
             };
-            Ok((header, Content::Whole(whole)))
+            Ok((check_page(header, reading)?.read_as(reading)?, Content::Whole(whole)))
         };
         let (header, content) = open().map_err(|fault| ReadError::new(name, "opening the image", fault))?;
         Ok(Self { path: name.to_owned(), info: header.info(), header, content })
@@ -111,28 +141,23 @@ impl Image {
         }
     }
 
-    /// Reads the window `rect`, in pixels of the image as shown, into `out`.
+    /// Whether pixels of it may be missing.
+    pub const fn may_miss(&self) -> bool {
+        self.header.missing.may_miss()
+    }
+
+    /// Reads the window `rect`, in pixels of the image as shown, into `out`. A missing pixel is NaN in every band; all other
+    /// values are finite.
     ///
     /// # Errors
-    /// If the window is not inside the image, the file is damaged there or cannot be read, or a value is no finite
-    /// number. `out` is then in no meaningful state.
+    /// If the window is not inside the image, or the file is damaged there or cannot be read. `out` is then in no meaningful
+    /// state.
     pub fn read(&self, rect: Rect, out: &mut Pixels) -> Result<(), ReadError> {
-        self.window(rect, out)
+        self.shown(rect, out)
             .map_err(|fault| ReadError::new(&self.path, "reading a window of the image", fault))
     }
 
-    fn window(&self, rect: Rect, out: &mut Pixels) -> Result<(), ReadFault> {
-        self.shown(rect, out)?;
-        if !self.header.sample.is_float() {
-            return Ok(());
-        }
-        match out.first_not_finite() {
-            None => Ok(()),
-            Some((band, row, col)) => Err(not_finite(rect, (band, row, col))),
-        }
-    }
-
-    /// Reads the window `rect` of the image as shown, whatever its values are.
+    /// [`read`](Self::read), with an error that does not name the image yet.
     pub(super) fn shown(&self, rect: Rect, out: &mut Pixels) -> Result<(), ReadFault> {
         check_inside(rect, self.info.size)?;
         if rect.size.is_empty() {
@@ -162,11 +187,22 @@ impl Image {
     }
 
     fn stored(&self, rect: Rect, out: &mut Pixels) -> Result<(), ReadFault> {
+        let samples = self.header.read_samples();
         match &self.content {
-            Content::Whole(whole) => whole.read(&self.header, rect, out)?,
-            Content::Tiff(tiff) => tiff.read(rect, out)?,
+            Content::Whole(whole) => whole.read(&self.header, &samples, rect, out)?,
+            Content::Tiff(tiff) => tiff.read(&samples, rect, out)?,
         }
+        let missing = self.header.missing.take(out);
         self.header.colour.apply(out);
+        if let Some(missing) = missing {
+            for plane in out.data.chunks_exact_mut(missing.len()) {
+                plane
+                    .iter_mut()
+                    .zip(&missing)
+                    .filter(|(_, missing)| **missing)
+                    .for_each(|(v, _)| *v = f32::NAN);
+            }
+        }
         Ok(())
     }
 }
@@ -181,19 +217,6 @@ pub(super) fn check_inside(rect: Rect, size: Size) -> Result<(), ReadFault> {
         rect.size, rect.top, rect.left
     );
     Err(ReadFault::unreadable(found).advise("plan the job again if the file has changed since"))
-}
-
-/// Band, row and column are those in the window.
-fn not_finite(rect: Rect, (band, row, col): (usize, usize, usize)) -> ReadFault {
-    let found = format!(
-        "its value in band {band}, row {}, column {} is NaN or infinite",
-        rect.top + row as i64,
-        rect.left + col as i64
-    );
-    ReadFault::unreadable(found).advise(
-        "write a number in its place that the model knows for `no data`, as with `gdal_calc.py -A in.tif \
-         --outfile=out.tif --calc='nan_to_num(A)'`, or leave the image out",
-    )
 }
 
 /// The format, from the first bytes.

@@ -1,7 +1,8 @@
 //! Images in, by windows.
 //!
 //! PNG, JPEG, WebP, BMP and TIFF, told apart by content. Whatever the file does (palettes, few bits, alpha, CMYK, EXIF
-//! orientation, strips, tiles, planes), a reader sees bands of values of the image as it is shown. A TIFF of any size
+//! orientation, strips, tiles, planes, pages), a reader sees bands of values of the image as it is shown, and NaN where
+//! there is no value. A TIFF of any size
 //! is read by the chunks that a window touches; a PNG too large for memory is decoded to disk; anything else that is
 //! too large, damaged or not understood is a [`ReadError`] that says what was found and what to do.
 
@@ -13,11 +14,13 @@ mod header;
 mod image;
 mod jpeg;
 pub mod labels;
+mod missing;
 mod other;
 mod pixels;
 mod png;
 mod samples;
 pub(crate) mod tiff;
+mod traits;
 mod whole;
 
 #[cfg(test)]
@@ -29,3 +32,4 @@ pub use header::{Depth, Format, ImageInfo, Limits};
 pub(crate) use image::detect;
 pub use image::{Image, probe, probe_from};
 pub use pixels::Pixels;
+pub use traits::{AlphaUse, ImageTraits, PageUse};

@@ -3,14 +3,14 @@
 use marquetry_geometry::{D4, Size};
 
 /// The pixels of a window: `[bands, height, width]`, as the file's own sample values (0 to 255 for 8 bits, 0 to 65,535
-/// for 16, any finite number for floats).
+/// for 16, any finite number for floats); NaN in every band of a pixel that is missing.
 ///
 /// Keep one for each thread: its memory is used again by the next read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pixels {
     /// Rows and columns, px.
     pub size: Size,
-    /// Colour bands, without alpha.
+    /// Bands.
     pub bands: u16,
     /// `bands × height × width` values, row-major in each band.
     pub data: Vec<f32>,
@@ -59,13 +59,5 @@ impl Pixels {
                 }
             }
         }
-    }
-
-    /// Band, row and column of the first value that is no finite number.
-    pub(super) fn first_not_finite(&self) -> Option<(usize, usize, usize)> {
-        let at = self.data.iter().position(|value| !value.is_finite())?;
-        let width = self.size.width as usize;
-        let area = self.size.area() as usize;
-        Some((at / area, at % area / width, at % width))
     }
 }

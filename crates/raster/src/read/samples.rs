@@ -32,6 +32,22 @@ impl SampleType {
         matches!(self, Self::F16 | Self::F32 | Self::F64)
     }
 
+    pub(super) const fn is_unsigned(self) -> bool {
+        matches!(self, Self::U8 | Self::U16 | Self::U32 | Self::U64)
+    }
+
+    /// As people say it.
+    pub(super) fn in_words(self) -> String {
+        let bits = 8 * self.bytes();
+        if self.is_float() {
+            format!("{bits}-bit float")
+        } else if self.is_unsigned() {
+            format!("{bits}-bit")
+        } else {
+            format!("signed {bits}-bit")
+        }
+    }
+
     /// Takes sample `index` of every pixel of `row` as a value. Pixels have `per_pixel` samples; `row` and `out` have
     /// equally many pixels.
     pub(super) fn spread(self, row: &[u8], per_pixel: usize, index: usize, out: &mut [f32]) {

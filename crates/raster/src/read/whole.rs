@@ -35,12 +35,18 @@ impl Whole {
         Ok(Self::Scratch(Source::written(file, bytes)))
     }
 
-    /// Reads the kept samples of `rect`, which lies inside the stored image.
-    pub(super) fn read(&self, header: &Header, rect: Rect, out: &mut Pixels) -> Result<(), ReadFault> {
+    /// Reads `samples` of `rect`, which lies inside the stored image.
+    pub(super) fn read(
+        &self,
+        header: &Header,
+        samples: &[u16],
+        rect: Rect,
+        out: &mut Pixels,
+    ) -> Result<(), ReadFault> {
         let pixel = header.pixel_bytes();
         let wanted = rect.size.width as usize * pixel;
         let mut line = Vec::new();
-        out.reshape(rect.size, header.kept.len() as u16);
+        out.reshape(rect.size, samples.len() as u16);
         for row in 0..rect.size.height {
             let at = ((rect.top as u64 + u64::from(row)) * u64::from(header.size.width) + rect.left as u64)
                 * pixel as u64;
@@ -52,7 +58,7 @@ impl Whole {
                     &line
                 }
             };
-            for (band, &sample) in header.kept.iter().enumerate() {
+            for (band, &sample) in samples.iter().enumerate() {
                 let to = out.row_mut(band, row, 0, rect.size.width);
                 header.sample.spread(bytes, usize::from(header.per_pixel), usize::from(sample), to);
             }

@@ -4,7 +4,7 @@ use super::cluster::Cluster;
 use bytes::Bytes;
 use marquetry_coordinator::outputs_hash;
 use marquetry_ensemble::{Importance, Labelling, OutputActivation, ScoreSpace, View, ViewMerge};
-use marquetry_geometry::{Edges, Size, WindowSpec};
+use marquetry_geometry::{Edges, Reading, Size, WindowSpec};
 use marquetry_job::{
     BandStatistics, Fit, Group, ImageStatistics, ImageTasks, Inference, Input, Member, Merge, PLAN_FORMAT,
     Plan, PlannedImage, Scaling, TaskKind, TileDtype, TileHeader, hash, key, tile,
@@ -72,6 +72,7 @@ pub(crate) fn staged_job_of(images: Vec<PlannedImage>) -> JobOf {
 fn job(groups: Vec<Group>, images: Vec<PlannedImage>) -> JobOf {
     let inference = Inference {
         format: PLAN_FORMAT,
+        reading: Reading::default(),
         classes: vec!["a".into(), "b".into()],
         labelling: Labelling::Multiclass,
         view_merge: ViewMerge::Mean,
@@ -182,6 +183,7 @@ fn tile_of(plan: &Plan, image: &PlannedImage, group: u32, block: u32) -> Option<
         space: ScoreSpace::Probabilities,
         dtype: TileDtype::F16,
         models: scored.groups[group as usize].members.iter().map(|member| member.sha256.clone()).collect(),
+        missing: None,
     };
     let scores = vec![0.5; (extent.size.area() * u64::from(CLASSES)) as usize];
     Some(tile::encode(&header, &scores).expect("scores of one half").into())

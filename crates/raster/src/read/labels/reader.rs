@@ -6,10 +6,11 @@ use crate::read::error::{ReadError, ReadFault};
 use crate::read::file::{ReadAt, Source};
 use crate::read::header::{Format, Limits};
 use crate::read::image::{Content, Image};
+use crate::read::missing::MissingRule;
 use crate::read::pixels::Pixels;
 use crate::read::png::PngSamples;
 use crate::rle::Runs;
-use marquetry_geometry::{D4, Rect, Size};
+use marquetry_geometry::{D4, Reading, Rect, Size};
 use std::path::{Path, PathBuf};
 
 /// What a label says of itself before a number is read.
@@ -75,7 +76,10 @@ impl LabelReader {
     /// # Errors
     /// As [`Image::open`].
     pub fn open(path: &Path, limits: &Limits) -> Result<Self, ReadError> {
-        Ok(Self::of_image(path, Image::load(Source::open(path), path, limits, PngSamples::Numbers)?))
+        Ok(Self::of_image(
+            path,
+            Image::load(Source::open(path), path, limits, &Reading::default(), PngSamples::Numbers)?,
+        ))
     }
 
     /// [`open`](Self::open) of what is no file. `name` is what messages call it.
@@ -83,7 +87,10 @@ impl LabelReader {
     /// # Errors
     /// As [`Image::open`].
     pub fn open_from(bytes: Box<dyn ReadAt>, name: &Path, limits: &Limits) -> Result<Self, ReadError> {
-        Ok(Self::of_image(name, Image::load(Source::of(bytes), name, limits, PngSamples::Numbers)?))
+        Ok(Self::of_image(
+            name,
+            Image::load(Source::of(bytes), name, limits, &Reading::default(), PngSamples::Numbers)?,
+        ))
     }
 
     /// A label of `size` px that is `background` but for `masks`, each painted with its value over those before it.
@@ -119,6 +126,7 @@ impl LabelReader {
         let header = &mut image.header;
         let alpha = (0..header.per_pixel).find(|sample| !header.kept.contains(sample));
         header.kept = (0..header.per_pixel).collect();
+        header.missing = MissingRule::default();
         let (palette, white_is_zero) = match std::mem::replace(&mut header.colour, Colour::AsStored) {
             Colour::Palette(colours) => {
                 (Some(colours.into_iter().map(|colour| colour.map(|channel| channel as u8)).collect()), false)
@@ -127,9 +135,8 @@ impl LabelReader {
             Colour::AsStored | Colour::Stretched { .. } | Colour::Cmyk { .. } => (None, false),
         };
         let (mut lossy, mut nodata) = (matches!(header.format, Format::Jpeg | Format::WebP), None);
-        if let Content::Tiff(tiff) = &mut image.content {
-            tiff.keep_all_samples();
-            (lossy, nodata) = (tiff.is_lossy(), tiff.nodata());
+        if let Content::Tiff(tiff) = &image.content {
+            (lossy, nodata) = (tiff.is_lossy(), header.nodata);
         }
         image.info = image.header.info();
         let info = LabelInfo {

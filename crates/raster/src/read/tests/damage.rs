@@ -31,8 +31,8 @@ fn try_all(bytes: &[u8]) -> Result<(), ReadError> {
     let (folder, path) = stored(bytes);
     // Small enough that a header gone mad is refused rather than allocated.
     let limits = Limits { pixels_max: 1 << 20, memory_bytes: 1 << 22, scratch_dir: folder.path().to_owned() };
-    let _ = probe(&path, &limits);
-    let image = Image::open(&path, &limits)?;
+    let _ = probe(&path, &limits, &Reading::default());
+    let image = Image::open(&path, &limits, &Reading::default())?;
     let size = image.info().size;
     let half = Size::new(size.height.div_ceil(2), size.width.div_ceil(2));
     image.read(Rect::new(0, 0, half), &mut Pixels::default())?;
@@ -99,19 +99,19 @@ fn errors_name_the_file_what_was_found_and_what_to_do() {
     let limits = roomy(&folder);
     let message = |error: ReadError| error.to_string().replace(&path.display().to_string(), "PATH");
 
-    let missing = Image::open(&path, &limits).unwrap_err();
+    let missing = Image::open(&path, &limits, &Reading::default()).unwrap_err();
     assert_eq!((missing.kind(), missing.path()), (ReadErrorKind::Unreadable, path.as_path()));
     assert!(message(missing).starts_with("PATH: opening the image failed: "));
 
     std::fs::write(&path, b"").unwrap();
-    assert!(message(probe(&path, &limits).unwrap_err()).contains("the file is empty"));
+    assert!(message(probe(&path, &limits, &Reading::default()).unwrap_err()).contains("the file is empty"));
 
     std::fs::write(&path, b"GIF89a and so on").unwrap();
-    let gif = probe(&path, &limits).unwrap_err();
+    let gif = probe(&path, &limits, &Reading::default()).unwrap_err();
     assert_eq!(gif.kind(), ReadErrorKind::Unsupported);
     assert!(message(gif).contains("it is no PNG, JPEG, WebP, BMP or TIFF"));
 
-    let folder_itself = Image::open(folder.path(), &limits).unwrap_err();
+    let folder_itself = Image::open(folder.path(), &limits, &Reading::default()).unwrap_err();
     assert_eq!(folder_itself.kind(), ReadErrorKind::Unreadable);
 }
 
@@ -124,25 +124,4 @@ fn a_tiff_without_pixels_is_unreadable() {
     let error = read_all(&bytes).unwrap_err();
     assert_eq!(error.kind(), ReadErrorKind::Unreadable);
     assert!(error.found().contains("4 × 0"), "{error}");
-}
-
-/// The pixel is named in the image as shown, not as stored.
-#[test]
-fn not_a_number_is_named() {
-    let mut file = TiffFile::new(20, 30, 2);
-    (file.bits, file.format, file.rows) = (32, 3, 4);
-    file.tags = vec![(274, vec![6])];
-    let value = |row, col, sample| match (row, col, sample) {
-        (3, 7, 1) => u64::from(f32::NAN.to_bits()),
-        _ => u64::from(1.5_f32.to_bits()),
-    };
-    let (folder, path) = stored(&file.bytes(&value));
-    let image = Image::open(&path, &roomy(&folder)).unwrap();
-    let mut out = Pixels::default();
-    image.read(Rect::new(0, 0, Size::new(7, 20)), &mut out).unwrap();
-    // Stored (3, 7) of 20 × 30, turned clockwise, is shown at row 7, column 20 − 1 − 3.
-    let error = image.read(Rect::new(5, 10, Size::new(9, 9)), &mut out).unwrap_err();
-    assert_eq!(error.kind(), ReadErrorKind::Unreadable);
-    assert!(error.found().contains("band 1, row 7, column 16"), "{error}");
-    assert!(error.to_string().contains("gdal_calc.py"), "{error}");
 }

@@ -13,11 +13,10 @@ fn lossless_formats_give_their_colours_and_drop_alpha() {
         for samples in [3, 4] {
             let file = encoded(format, SIZE, &interleaved(SIZE, samples, pattern), None);
             let (info, pixels) = read_all(&file).unwrap();
-            assert_eq!(
-                info,
-                ImageInfo { size: SIZE, bands: 3, depth: Depth::U8, format },
-                "{samples} samples"
-            );
+            let found = (info.size, info.bands, info.depth, info.format);
+            assert_eq!(found, (SIZE, 3, Depth::U8, format), "{samples} samples");
+            let alpha = if info.traits.alpha == AlphaUse::None { 3 } else { 4 };
+            assert!(alpha == samples || format == Format::Bmp, "{format:?}: {}", info.traits);
             assert_eq!(pixels.data, planes(SIZE, 3, byte), "{format:?} {samples} samples");
         }
     }
@@ -29,7 +28,7 @@ fn an_extension_means_nothing() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("really.jpg");
     std::fs::write(&path, encoded(Format::Png, SIZE, &interleaved(SIZE, 3, pattern), None)).unwrap();
-    assert_eq!(probe(&path, &roomy(&folder)).unwrap().format, Format::Png);
+    assert_eq!(probe(&path, &roomy(&folder), &Reading::default()).unwrap().format, Format::Png);
 }
 
 #[test]
@@ -38,7 +37,7 @@ fn jpeg_is_close_to_what_was_written() {
     for bands in [1, 3] {
         let (info, pixels) =
             read_all(&encoded(Format::Jpeg, SIZE, &interleaved(SIZE, bands, ramp), None)).unwrap();
-        assert_eq!(info, ImageInfo { size: SIZE, bands, depth: Depth::U8, format: Format::Jpeg });
+        assert_eq!((info.size, info.bands, info.depth, info.format), (SIZE, bands, Depth::U8, Format::Jpeg));
         for (found, wanted) in pixels.data.iter().zip(planes(SIZE, bands, |r, c, s| ramp(r, c, s) as f32)) {
             assert!((found - wanted).abs() <= 4.0, "{found} for {wanted}");
         }
@@ -165,12 +164,4 @@ fn every_orientation_of_every_format_that_has_one() {
 
 fn smooth(row: u32, col: u32, sample: u16) -> u64 {
     u64::from(20 * row + 7 * col + 30 * u32::from(sample))
-}
-
-#[test]
-fn info_is_kept_in_plans() {
-    let info = ImageInfo { size: SIZE, bands: 3, depth: Depth::U16, format: Format::WebP };
-    let text = serde_json::to_string(&info).unwrap();
-    assert_eq!(text, r#"{"size":{"height":7,"width":11},"bands":3,"depth":"u16","format":"web_p"}"#);
-    assert_eq!(serde_json::from_str::<ImageInfo>(&text).unwrap(), info);
 }

@@ -4,8 +4,8 @@ fn refused(bytes: &[u8], change: impl Fn(&mut Limits)) -> ReadError {
     let (folder, path) = stored(bytes);
     let mut limits = roomy(&folder);
     change(&mut limits);
-    let probed = probe(&path, &limits).unwrap_err();
-    let opened = Image::open(&path, &limits).unwrap_err();
+    let probed = probe(&path, &limits, &Reading::default()).unwrap_err();
+    let opened = Image::open(&path, &limits, &Reading::default()).unwrap_err();
     assert_eq!((probed.kind(), probed.found()), (opened.kind(), opened.found()), "planning finds it already");
     opened
 }
@@ -74,7 +74,9 @@ fn a_scratch_folder_that_is_gone_is_worth_a_retry() {
     let file = png_file(Size::new(4, 4), ::png::ColorType::Grayscale, ::png::BitDepth::Eight, &[7; 16]);
     let (folder, path) = stored(&file);
     let scratch_dir = folder.path().join("gone");
-    let error = Image::open(&path, &Limits { memory_bytes: 1, scratch_dir, ..roomy(&folder) }).unwrap_err();
+    let error =
+        Image::open(&path, &Limits { memory_bytes: 1, scratch_dir, ..roomy(&folder) }, &Reading::default())
+            .unwrap_err();
     assert_eq!(error.kind(), ReadErrorKind::Io, "{error}");
     assert!(error.to_string().contains("check that the scratch folder"), "{error}");
 }

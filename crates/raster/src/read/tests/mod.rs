@@ -5,12 +5,14 @@ mod formats;
 mod lenient;
 mod limits;
 pub(super) mod make;
+mod missing;
+mod pages;
 mod tiffs;
 mod windows;
 
 use super::*;
 use make::*;
-use marquetry_geometry::{Rect, Size};
+use marquetry_geometry::{Reading, Rect, Size};
 use std::path::PathBuf;
 use tempfile::TempDir;
 
@@ -45,8 +47,8 @@ pub(super) fn stored(bytes: &[u8]) -> (TempDir, PathBuf) {
 fn read_all(bytes: &[u8]) -> Result<(ImageInfo, Pixels), ReadError> {
     let (folder, path) = stored(bytes);
     let limits = roomy(&folder);
-    let image = Image::open(&path, &limits)?;
-    assert_eq!(&probe(&path, &limits)?, image.info());
+    let image = Image::open(&path, &limits, &Reading::default())?;
+    assert_eq!(&probe(&path, &limits, &Reading::default())?, image.info());
     let mut out = Pixels::default();
     image.read(Rect::whole(image.info().size), &mut out)?;
     assert_eq!((out.size, out.bands), (image.info().size, image.info().bands));

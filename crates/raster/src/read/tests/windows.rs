@@ -44,7 +44,7 @@ proptest! {
             let chunk = file.tile.unwrap_or(Size::new(file.rows, size.1)).area();
             limits.memory_bytes = chunk * if planar { 1 } else { u64::from(samples) };
         }
-        let image = Image::open(&path, &limits).unwrap();
+        let image = Image::open(&path, &limits, &Reading::default()).unwrap();
         let mut out = Pixels::default();
         for parts in parts {
             let rect = inside(image.info().size, parts);
@@ -69,7 +69,7 @@ proptest! {
         let (_, whole) = read_all(&bytes).unwrap();
         let (folder, path) = stored(&bytes);
         let limits = Limits { memory_bytes: 1, ..roomy(&folder) };
-        let image = Image::open(&path, &limits).unwrap();
+        let image = Image::open(&path, &limits, &Reading::default()).unwrap();
         prop_assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "the scratch file has no name");
         let mut out = Pixels::default();
         for parts in parts {
@@ -88,7 +88,7 @@ fn a_window_decodes_only_the_tiles_it_touches() {
     let (folder, path) = stored(&file.bytes(&|row, col, _| u64::from(row / 16 + col / 16)));
     let mut limits = roomy(&folder);
     limits.memory_bytes = 12 * 256 * 256;
-    let image = Image::open(&path, &limits).unwrap();
+    let image = Image::open(&path, &limits, &Reading::default()).unwrap();
     assert_eq!(image.chunks_decoded(), 0);
     let mut out = Pixels::default();
     let mut read = |top: i64, left: i64| {
@@ -117,8 +117,12 @@ fn threads_read_the_same_image() {
     let (_, whole) = read_all(&bytes).unwrap();
     let (folder, path) = stored(&bytes);
     for chunks in [1, 3, 1000] {
-        let image =
-            Image::open(&path, &Limits { memory_bytes: chunks * 3 * 32 * 64, ..roomy(&folder) }).unwrap();
+        let image = Image::open(
+            &path,
+            &Limits { memory_bytes: chunks * 3 * 32 * 64, ..roomy(&folder) },
+            &Reading::default(),
+        )
+        .unwrap();
         std::thread::scope(|scope| {
             for thread in 0..6_i64 {
                 let (image, whole) = (&image, &whole);
@@ -142,7 +146,7 @@ fn threads_read_the_same_image() {
 #[test]
 fn a_window_outside_is_an_error() {
     let (folder, path) = stored(&TiffFile::new(10, 20, 1).bytes(&pattern));
-    let image = Image::open(&path, &roomy(&folder)).unwrap();
+    let image = Image::open(&path, &roomy(&folder), &Reading::default()).unwrap();
     for (top, left, size) in [(-1, 0, 3), (0, 18, 3), (8, 0, 3), (11, 0, 0)] {
         let error = image.read(Rect::new(top, left, Size::square(size)), &mut Pixels::default()).unwrap_err();
         assert!(error.found().contains("not inside its 10 × 20 px"), "{error}");

@@ -1,17 +1,20 @@
-//! The tags of a TIFF file's first image.
+//! The tags of a TIFF file's images.
 
 use crate::read::error::ReadFault;
 use crate::read::file::Source;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The tags that are looked at.
 pub(crate) mod tag {
+    pub(crate) const NEW_SUBFILE_TYPE: u16 = 254;
+    pub(crate) const SUBFILE_TYPE: u16 = 255;
     pub(crate) const WIDTH: u16 = 256;
     pub(crate) const HEIGHT: u16 = 257;
     pub(crate) const BITS_PER_SAMPLE: u16 = 258;
     pub(crate) const COMPRESSION: u16 = 259;
     pub(crate) const PHOTOMETRIC: u16 = 262;
     pub(crate) const FILL_ORDER: u16 = 266;
+    pub(crate) const DESCRIPTION: u16 = 270;
     pub(crate) const STRIP_OFFSETS: u16 = 273;
     pub(crate) const ORIENTATION: u16 = 274;
     pub(crate) const SAMPLES_PER_PIXEL: u16 = 277;
@@ -80,6 +83,28 @@ impl Entry {
     }
 }
 
+/// How a file writes its numbers, and where its first directory is.
+#[derive(Debug, Clone, Copy)]
+struct Form {
+    endian: Endian,
+    /// Bytes of an offset, and of a count of values.
+    word: u64,
+    /// Bytes of the number of entries.
+    number: u64,
+    first: u64,
+}
+
+impl Form {
+    fn of(source: &Source) -> Result<Self, ReadFault> {
+        let head = source.bytes(0, 8)?;
+        let endian = if head.starts_with(b"MM") { Endian::Big } else { Endian::Little };
+        let big = endian.number(&head[2..4]) == 43;
+        let (word, number) = if big { (8, 8) } else { (4, 2) };
+        let first = if big { endian.number(&source.bytes(8, 8)?) } else { endian.number(&head[4..8]) };
+        Ok(Self { endian, word, number, first })
+    }
+}
+
 /// A TIFF or `BigTIFF` directory. Values are read when they are asked for.
 #[derive(Debug)]
 pub(crate) struct Directory {
@@ -90,18 +115,44 @@ pub(crate) struct Directory {
 impl Directory {
     /// The first directory of the file: the full image in every pyramid.
     pub(crate) fn first(source: &Source) -> Result<Self, ReadFault> {
-        let head = source.bytes(0, 8)?;
-        let endian = if head.starts_with(b"MM") { Endian::Big } else { Endian::Little };
-        let big = endian.number(&head[2..4]) == 43;
-        // Widths of an offset (and of a count of values), and of the number of entries.
-        let (word, number) = if big { (8, 8) } else { (4, 2) };
-        let first = if big { endian.number(&source.bytes(8, 8)?) } else { endian.number(&head[4..8]) };
+        let form = Form::of(source)?;
+        Ok(Self::at(source, form, form.first)?.0)
+    }
+
+    /// The first directories of the file, at most `max`, and whether there are more. One that is damaged ends the list,
+    /// unless it is the first.
+    pub(crate) fn all(source: &Source, max: usize) -> Result<(Vec<Self>, bool), ReadFault> {
+        let form = Form::of(source)?;
+        let (first, mut next) = Self::at(source, form, form.first)?;
+        let (mut all, mut seen) = (vec![first], BTreeSet::from([form.first]));
+        while next != 0 && seen.insert(next) {
+            if all.len() == max {
+                return Ok((all, true));
+            }
+            let Ok((directory, after)) = Self::at(source, form, next) else { break };
+            all.push(directory);
+            next = after;
+        }
+        Ok((all, false))
+    }
+
+    /// The directory at `first`, and where the next one is; 0 if there is none.
+    fn at(source: &Source, form: Form, first: u64) -> Result<(Self, u64), ReadFault> {
+        let Form { endian, word, number, .. } = form;
         let entry_count = endian.number(&source.bytes(first, number)?);
         if entry_count > u64::from(u16::MAX) {
             return Err(ReadFault::unreadable(format!("its directory claims {entry_count} entries")));
         }
         let entry_bytes = 4 + 2 * word;
-        let table = source.bytes(first + number, entry_count * entry_bytes)?;
+        // Read in one go: in a bucket each read may be a request. A file may end with its last entry.
+        let table_bytes = entry_count * entry_bytes;
+        let (table, next) = match source.bytes(first + number, table_bytes + word) {
+            Ok(mut table) => {
+                let next = table.split_off(table_bytes as usize);
+                (table, endian.number(&next))
+            }
+            Err(_) => (source.bytes(first + number, table_bytes)?, 0),
+        };
         let mut entries = BTreeMap::new();
         for (index, bytes) in table.chunks_exact(entry_bytes as usize).enumerate() {
             let (head, value) = bytes.split_at(4 + word as usize);
@@ -113,7 +164,7 @@ impl Directory {
             entry.at = if fits { inside } else { endian.number(value) };
             entries.insert(endian.number(&head[..2]) as u16, entry);
         }
-        Ok(Self { endian, entries })
+        Ok((Self { endian, entries }, next))
     }
 
     pub(crate) fn has(&self, tag: u16) -> bool {

@@ -1,6 +1,7 @@
 //! How a TIFF's pixels are cut into chunks (strips or tiles) and what their samples mean.
 
 use super::codec::Compression;
+use super::crs;
 use super::directory::{Directory, Endian, tag};
 use crate::read::colour::Colour;
 use crate::read::error::ReadFault;
@@ -177,9 +178,16 @@ impl Tags<'_> {
             let place = u64::from(sample).checked_sub(first_extra);
             sample >= colours && place.is_some_and(|i| matches!(extra.get(i as usize), Some(1 | 2)))
         };
-        let kept = (0..per_pixel).filter(|&sample| !is_alpha(sample)).collect();
-        let orientation = orientation(self.number(tag::ORIENTATION, 1)?);
-        Ok(Header { format: Format::Tiff, size, orientation, sample, per_pixel, kept, colour })
+        let mut header = Header::plain(Format::Tiff, size, sample, per_pixel, per_pixel);
+        header.kept = (0..per_pixel).filter(|&sample| !is_alpha(sample)).collect();
+        header.alpha = (0..per_pixel).find(|&sample| is_alpha(sample));
+        header.orientation = orientation(self.number(tag::ORIENTATION, 1)?);
+        header.colour = colour;
+        let nodata = self.directory.bytes(self.source, tag::GDAL_NODATA, 64).ok().flatten();
+        let nodata = nodata.map(|text| String::from_utf8_lossy(&text).trim_matches(['\0', ' ']).to_owned());
+        header.nodata = nodata.and_then(|text| text.parse().ok());
+        header.crs = crs::of(self.directory, self.source);
+        Ok(header)
     }
 
     /// Number of samples that are colour, and their meaning.

@@ -1,8 +1,11 @@
 //! TIFF, read chunk by chunk: only the strips or tiles that a window touches are decoded.
 
+mod axes;
 mod codec;
+mod crs;
 pub(crate) mod directory;
 mod layout;
+mod pages;
 mod places;
 mod rows;
 
@@ -11,80 +14,101 @@ use super::error::ReadFault;
 use super::file::Source;
 use super::header::{Header, Limits};
 use super::pixels::Pixels;
+use super::traits::PageUse;
 use codec::CodedChunk;
-use directory::{Directory, tag};
+use directory::tag;
 use layout::ChunkLayout;
-use marquetry_geometry::{Rect, Size};
+use marquetry_geometry::{Reading, Rect, Size};
+use pages::Page;
 use places::Place;
 
 /// Reads the tags that say what the image is.
-pub(super) fn header(source: &Source, limits: &Limits) -> Result<Header, ReadFault> {
-    Ok(layout(source, limits)?.1.header)
+pub(super) fn header(source: &Source, limits: &Limits, reading: &Reading) -> Result<Header, ReadFault> {
+    let (pages, page_use) = pages::select(source, reading)?;
+    header_of(&pages, page_use, limits)
 }
 
-fn layout(source: &Source, limits: &Limits) -> Result<(Directory, ChunkLayout), ReadFault> {
-    let directory = Directory::first(source)?;
-    let mut layout = ChunkLayout::of(&directory, source)?;
-    layout.header = layout.header.check(limits)?;
-    if layout.chunk_bytes() > limits.memory_bytes {
-        let kind = if layout.tiled { "tiles" } else { "strips" };
-        return Err(ReadFault::too_large(
-            format!(
-                "its {kind} of {} px take {} bytes decoded, {} are allowed",
-                layout.chunk,
-                layout.chunk_bytes(),
-                limits.memory_bytes
-            ),
-            "cut it into tiles with `gdal_translate -co TILED=YES -co COMPRESS=DEFLATE in.tif out.tif`, or raise the \
-             memory limit",
-        ));
+/// The header of the image that `pages` are.
+fn header_of(pages: &[Page], page_use: PageUse, limits: &Limits) -> Result<Header, ReadFault> {
+    let layout = &pages[0].layout;
+    let mut header = layout.header.clone().check(limits)?;
+    header.pages = page_use;
+    if pages.len() > 1 {
+        let (each, count) = (header.per_pixel, pages.len() as u64);
+        let samples = u64::from(each) * count;
+        header.per_pixel = u16::try_from(samples).map_err(|_| {
+            ReadFault::unsupported(format!("its pages have {samples} samples for each pixel"))
+        })?;
+        let kept = std::mem::take(&mut header.kept);
+        let of_page = |page: u16| kept.iter().map(move |sample| page * each + sample);
+        header.kept = (0..count as u16).flat_map(of_page).collect();
+        header.colour = pages::joined_colour(&header.colour);
     }
-    Ok((directory, layout))
+    for Page { layout, .. } in pages {
+        if layout.chunk_bytes() > limits.memory_bytes {
+            let kind = if layout.tiled { "tiles" } else { "strips" };
+            return Err(ReadFault::too_large(
+                format!(
+                    "its {kind} of {} px take {} bytes decoded, {} are allowed",
+                    layout.chunk,
+                    layout.chunk_bytes(),
+                    limits.memory_bytes
+                ),
+                "cut it into tiles with `gdal_translate -co TILED=YES -co COMPRESS=DEFLATE in.tif out.tif`, or raise the \
+                 memory limit",
+            ));
+        }
+    }
+    Ok(header)
 }
 
 /// An open TIFF.
 #[derive(Debug)]
 pub(super) struct Tiff {
     source: Source,
+    pages: Vec<OpenPage>,
+    chunks: Chunks,
+}
+
+/// A page that is read: alone, or with others as bands.
+#[derive(Debug)]
+struct OpenPage {
     layout: ChunkLayout,
     /// Where each chunk is. `None`: it was never written, and is `fill`.
     places: Vec<Option<Place>>,
     fill: f32,
-    /// What the file says stands for no data.
-    nodata: Option<f64>,
-    chunks: Chunks,
+    /// Tells its chunks from those of other pages.
+    first_key: u64,
 }
 
 impl Tiff {
-    pub(super) fn open(source: Source, limits: &Limits) -> Result<(Header, Self), ReadFault> {
-        let (directory, layout) = layout(&source, limits)?;
-        let (offsets, counts) = if layout.tiled {
-            (tag::TILE_OFFSETS, tag::TILE_BYTE_COUNTS)
-        } else {
-            (tag::STRIP_OFFSETS, tag::STRIP_BYTE_COUNTS)
-        };
-        let places = places::of(&directory, &source, &layout, (offsets, counts))?;
-        let nodata = directory.bytes(&source, tag::GDAL_NODATA, 64)?.unwrap_or_default();
-        let nodata = String::from_utf8_lossy(&nodata);
-        let nodata = nodata.trim_matches(['\0', ' ']);
-        let (fill, nodata) = (nodata.parse().unwrap_or(0.0), nodata.parse().ok());
+    pub(super) fn open(
+        source: Source,
+        limits: &Limits,
+        reading: &Reading,
+    ) -> Result<(Header, Self), ReadFault> {
+        let (selected, page_use) = pages::select(&source, reading)?;
+        let header = header_of(&selected, page_use, limits)?;
+        let (mut pages, mut first_key) = (Vec::with_capacity(selected.len()), 0);
+        for Page { directory, layout } in selected {
+            let tags = if layout.tiled {
+                (tag::TILE_OFFSETS, tag::TILE_BYTE_COUNTS)
+            } else {
+                (tag::STRIP_OFFSETS, tag::STRIP_BYTE_COUNTS)
+            };
+            let places = places::of(&directory, &source, &layout, tags)?;
+            let fill = layout.header.nodata.unwrap_or(0.0) as f32;
+            let count = places.len() as u64;
+            pages.push(OpenPage { layout, places, fill, first_key });
+            first_key += count;
+        }
         let chunks = Chunks::new(limits.memory_bytes);
-        Ok((layout.header.clone(), Self { source, layout, places, fill, nodata, chunks }))
-    }
-
-    /// From now on every sample of a pixel is read, alpha too.
-    pub(super) fn keep_all_samples(&mut self) {
-        self.layout.header.kept = (0..self.layout.header.per_pixel).collect();
-    }
-
-    /// What the file says stands for no data, whether its samples can have that value or not.
-    pub(super) const fn nodata(&self) -> Option<f64> {
-        self.nodata
+        Ok((header, Self { source, pages, chunks }))
     }
 
     /// Whether pixels come back only nearly as they were.
-    pub(super) const fn is_lossy(&self) -> bool {
-        matches!(self.layout.compression, codec::Compression::Jpeg { .. })
+    pub(super) fn is_lossy(&self) -> bool {
+        self.pages.iter().any(|page| matches!(page.layout.compression, codec::Compression::Jpeg { .. }))
     }
 
     /// How many chunks were decoded so far.
@@ -93,28 +117,48 @@ impl Tiff {
         self.chunks.decoded()
     }
 
-    /// Reads the kept samples of `rect`, which lies inside the stored image.
-    pub(super) fn read(&self, rect: Rect, out: &mut Pixels) -> Result<(), ReadFault> {
-        let header = &self.layout.header;
-        let (chunk, across) = (self.layout.chunk, self.layout.across);
-        out.reshape(rect.size, header.kept.len() as u16);
+    /// Reads `samples` of `rect`, which lies inside the stored image; those of a second page come after those of the first.
+    pub(super) fn read(&self, samples: &[u16], rect: Rect, out: &mut Pixels) -> Result<(), ReadFault> {
+        out.reshape(rect.size, samples.len() as u16);
+        let each = self.pages[0].layout.header.per_pixel;
+        for (number, page) in self.pages.iter().enumerate() {
+            let of_page =
+                samples.iter().enumerate().filter(|(_, sample)| usize::from(*sample / each) == number);
+            let bands: Vec<(usize, usize)> =
+                of_page.map(|(band, sample)| (band, usize::from(sample % each))).collect();
+            if !bands.is_empty() {
+                self.read_page(page, &bands, rect, out)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads `rect` of a page: for each pair the sample into the band.
+    fn read_page(
+        &self,
+        page: &OpenPage,
+        pairs: &[(usize, usize)],
+        rect: Rect,
+        out: &mut Pixels,
+    ) -> Result<(), ReadFault> {
+        let layout = &page.layout;
+        let (chunk, across) = (layout.chunk, layout.across);
         let touched =
             |from: i64, to: i64, side: u32| from as u64 / u64::from(side)..=(to as u64 - 1) / u64::from(side);
         for down in touched(rect.top, rect.bottom(), chunk.height) {
             for right in touched(rect.left, rect.right(), chunk.width) {
                 let corner =
                     ((down * u64::from(chunk.height)) as i64, (right * u64::from(chunk.width)) as i64);
-                let here = Rect::new(corner.0, corner.1, self.layout.size_in_row(down));
+                let here = Rect::new(corner.0, corner.1, layout.size_in_row(down));
                 let index = down * across + right;
-                if self.layout.planar {
-                    let per_plane = across * self.layout.down;
-                    for (band, &sample) in header.kept.iter().enumerate() {
-                        let index = index + u64::from(sample) * per_plane;
-                        self.copy(index, here, rect, &mut std::iter::once((band, 0)), out)?;
+                if layout.planar {
+                    let per_plane = across * layout.down;
+                    for &(band, sample) in pairs {
+                        let index = index + sample as u64 * per_plane;
+                        self.copy(page, index, here, rect, &[(band, 0)], out)?;
                     }
                 } else {
-                    let all = header.kept.iter().map(|&sample| usize::from(sample)).enumerate();
-                    self.copy(index, here, rect, &mut all.into_iter(), out)?;
+                    self.copy(page, index, here, rect, pairs, out)?;
                 }
             }
         }
@@ -124,45 +168,53 @@ impl Tiff {
     /// Copies what `rect` shares with chunk `index`, which lies at `here`: for each pair the sample into the band.
     fn copy(
         &self,
+        page: &OpenPage,
         index: u64,
         here: Rect,
         rect: Rect,
-        pairs: &mut dyn Iterator<Item = (usize, usize)>,
+        pairs: &[(usize, usize)],
         out: &mut Pixels,
     ) -> Result<(), ReadFault> {
         let shared = here.intersect(rect);
         let place = |row: u32| ((shared.top - rect.top) as u32 + row, (shared.left - rect.left) as u32);
-        let Some(chunk_place) = self.places[index as usize] else {
-            for (band, _) in pairs {
+        let Some(chunk_place) = page.places[index as usize] else {
+            for &(band, _) in pairs {
                 for (row, left) in (0..shared.size.height).map(place) {
-                    out.row_mut(band, row, left, shared.size.width).fill(self.fill);
+                    out.row_mut(band, row, left, shared.size.width).fill(page.fill);
                 }
             }
             return Ok(());
         };
-        let pixel = self.layout.chunk_pixel_bytes();
+        let layout = &page.layout;
+        let pixel = layout.chunk_pixel_bytes();
         let wanted = shared.size.width as usize * pixel;
         let bytes = here.size.area() * pixel as u64;
         let read = |chunk: &[u8]| {
-            for (band, sample) in pairs {
+            for &(band, sample) in pairs {
                 for from in 0..shared.size.height {
                     let down = (shared.top - here.top) as usize + from as usize;
                     let start =
                         (down * here.size.width as usize + (shared.left - here.left) as usize) * pixel;
                     let (row, left) = place(from);
                     let to = out.row_mut(band, row, left, shared.size.width);
-                    let samples = self.layout.chunk_samples();
-                    self.layout.header.sample.spread(&chunk[start..start + wanted], samples, sample, to);
+                    let samples = layout.chunk_samples();
+                    layout.header.sample.spread(&chunk[start..start + wanted], samples, sample, to);
                 }
             }
         };
         // What overhangs the image need not be in the file.
-        let inside = here.intersect(Rect::whole(self.layout.header.size)).size;
-        self.chunks.with(index, bytes, || self.decode(chunk_place, here.size, inside), read)
+        let inside = here.intersect(Rect::whole(layout.header.size)).size;
+        let key = page.first_key + index;
+        self.chunks.with(key, bytes, || self.decode(layout, chunk_place, here.size, inside), read)
     }
 
-    fn decode(&self, place: Place, size: Size, inside: Size) -> Result<Vec<u8>, ReadFault> {
-        let layout = &self.layout;
+    fn decode(
+        &self,
+        layout: &ChunkLayout,
+        place: Place,
+        size: Size,
+        inside: Size,
+    ) -> Result<Vec<u8>, ReadFault> {
         let expected = size.height as usize * layout.packed_row_bytes();
         // No compression makes data this much longer; what claims so would only fill the memory.
         let longest = 4 * expected as u64 + (1 << 20);

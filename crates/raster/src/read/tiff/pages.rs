@@ -1,0 +1,108 @@
+//! The pages of a TIFF, and which of them are the image.
+
+use super::axes::Axes;
+use super::directory::{Directory, tag};
+use super::layout::ChunkLayout;
+use crate::read::colour::Colour;
+use crate::read::error::ReadFault;
+use crate::read::file::Source;
+use crate::read::traits::PageUse;
+use marquetry_geometry::{Pages, Reading};
+
+/// Directories that are looked at; a file of more is read, but only these pages of it.
+const DIRECTORIES_MAX: usize = 4096;
+
+/// A page that is read.
+pub(super) struct Page {
+    pub(super) directory: Directory,
+    pub(super) layout: ChunkLayout,
+}
+
+/// The pages that are the image, and what there is to tell of them.
+pub(super) fn select(source: &Source, reading: &Reading) -> Result<(Vec<Page>, PageUse), ReadFault> {
+    let (directories, _) = Directory::all(source, DIRECTORIES_MAX)?;
+    let mut pages: Vec<Option<Directory>> = Vec::new();
+    for (place, directory) in directories.into_iter().enumerate() {
+        if place == 0 || is_image(&directory, source) {
+            pages.push(Some(directory));
+        }
+    }
+    let count = pages.len() as u32;
+    let axes = pages[0].as_ref().filter(|_| count > 1).and_then(|first| Axes::of(first, source));
+    let mut take = |page: u32| -> Result<Page, ReadFault> {
+        let directory = pages.get_mut(page as usize).and_then(Option::take).ok_or_else(|| {
+            let found = format!("page {page} of it is asked for (counted from 0), and it has {count}");
+            ReadFault::unreadable(found)
+                .advise("name a page that every image has, or leave `images.page` out")
+        })?;
+        let layout = ChunkLayout::of(&directory, source)?;
+        Ok(Page { directory, layout })
+    };
+    let used = match (reading.page, reading.pages, &axes) {
+        (Some(page), ..) => return Ok((vec![take(page)?], page_use(count, vec![page], axes))),
+        (None, Pages::Bands, _) => (0..count).collect(),
+        (None, Pages::Auto, Some(axes)) if axes.channels.iter().all(|&page| page < count) => {
+            axes.channels.clone()
+        }
+        (None, Pages::Auto, _) => vec![0],
+    };
+    let mut read = vec![take(used[0])?];
+    for &page in &used[1..] {
+        let next = match take(page) {
+            Ok(next) if are_alike(&read[0].layout, &next.layout) => next,
+            Ok(_) | Err(_) if reading.pages == Pages::Auto => {
+                // What only metadata say is not worth an image.
+                read.truncate(1);
+                return Ok((read, page_use(count, vec![used[0]], axes)));
+            }
+            Ok(next) => return Err(unlike(page, &read[0].layout, &next.layout)),
+            Err(fault) => return Err(fault.at(&format!("page {page}"))),
+        };
+        read.push(next);
+    }
+    Ok((read, page_use(count, used, axes)))
+}
+
+fn page_use(count: u32, used: Vec<u32>, axes: Option<Axes>) -> PageUse {
+    PageUse { count, used, axes: axes.map(|axes| axes.in_words) }
+}
+
+/// Whether a directory is an image in its own right: no preview, no mask.
+fn is_image(directory: &Directory, source: &Source) -> bool {
+    let number = |tag| directory.integer(source, tag).ok().flatten().unwrap_or(0);
+    number(tag::NEW_SUBFILE_TYPE) & 5 == 0 && number(tag::SUBFILE_TYPE) != 2
+}
+
+/// Whether two pages can be bands of one image.
+fn are_alike(a: &ChunkLayout, b: &ChunkLayout) -> bool {
+    (a.header.size, a.header.sample, a.bits, a.header.orientation)
+        == (b.header.size, b.header.sample, b.bits, b.header.orientation)
+        && (a.header.per_pixel, &a.header.kept) == (b.header.per_pixel, &b.header.kept)
+        && std::mem::discriminant(&a.header.colour) == std::mem::discriminant(&b.header.colour)
+}
+
+fn unlike(page: u32, first: &ChunkLayout, other: &ChunkLayout) -> ReadFault {
+    let shape = |layout: &ChunkLayout| {
+        format!(
+            "{} px, {} × {}",
+            layout.header.size,
+            layout.header.per_pixel,
+            layout.header.sample.in_words()
+        )
+    };
+    ReadFault::unsupported(format!(
+        "its pages cannot be bands of one image: the first is {}, page {page} is {}",
+        shape(first),
+        shape(other)
+    ))
+    .advise("choose a page with `images: {page: N}`, counted from 0, or leave `images.pages` out")
+}
+
+/// The colours of pages that are bands: a palette there is only how they are shown, and 0 is white in each of them or in
+/// none.
+pub(super) fn joined_colour(colour: &Colour) -> Colour {
+    match colour {
+        Colour::Palette(_) => Colour::AsStored,
+        other => other.clone(),
+    }
+}
