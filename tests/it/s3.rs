@@ -211,6 +211,48 @@ fn folders_and_globs_of_a_bucket_name_images() {
     assert!(inspected.ends_with(0).stdout.contains("half.onnx"));
 }
 
+/// Models of one file name in two folders of a bucket, each with its weights in a second file of one name too.
+#[test]
+fn weights_beside_a_model_are_read_from_its_folder_of_the_bucket() {
+    let Some(bucket) = Bucket::new() else { return };
+    let place = user();
+    let job = |models: &str| {
+        format!(
+            "version: 1\nimages: images\nclasses: [ground, a, b]\nmembers: [{{onnx: \"{models}\", window: {{size: 48}}}}]\n\
+             outputs: [{{masks: png}}]\nstore: store\n"
+        )
+    };
+    place.write("whole.yaml", job("models/fold{0..1}.onnx"));
+    place.run("whole.yaml").ends_with(0);
+    let want = place.outputs("store");
+
+    let name = "model.onnx.data";
+    for fold in 0..3 {
+        let split = toy(fold + 1).with_external_data(&[name]);
+        bucket.put(&format!("split/fold_{fold}/model.onnx"), split.onnx);
+        // The last one's weights lie where the program is run, and not beside it.
+        if fold < 2 {
+            bucket.put(&format!("split/fold_{fold}/{name}"), split.external[0].bytes.to_vec());
+        } else {
+            place.write(name, &split.external[0].bytes);
+        }
+    }
+    place.write(
+        "split.yaml",
+        job(&format!("{}/split/fold_{{0..1}}/model.onnx", bucket.uri))
+            .replace("store: store", "store: split"),
+    );
+    bucket.marquetry(&place, &["run", "split.yaml"]).ends_with(0);
+    same_files(&place.outputs("split"), &want);
+    let one = format!("{}/split/fold_1/model.onnx", bucket.uri);
+    let inspected = bucket.marquetry(&place, &["inspect", &one, "--window", "48"]).ends_with(0).stdout;
+    assert!(inspected.contains("with the weights in model.onnx.data"), "{inspected}");
+
+    place.write("lone.yaml", job(&format!("{}/split/fold_2/model.onnx", bucket.uri)));
+    let said = bucket.marquetry(&place, &["run", "lone.yaml"]).ends_with(65);
+    said.says(&[&format!("{}/split/fold_2/{name} is not there", bucket.uri)]);
+}
+
 /// Of a large tiled TIFF only the chunks that a window touches are fetched.
 #[test]
 fn a_tiff_is_read_by_ranges() {

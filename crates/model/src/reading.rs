@@ -32,6 +32,7 @@ pub(crate) fn input_axes(input: &TensorFacts, layout: Option<Layout>) -> Result<
     let guess = match (first.fixed(), third.fixed()) {
         (Some(first), Some(third)) if third < first => Layout::Nhwc,
         (None, Some(third)) if third <= 32 => Layout::Nhwc,
+        (None, None) if is_channels(third) && !is_channels(first) => Layout::Nhwc,
         _ => Layout::Nchw,
     };
     let layout = layout.unwrap_or(guess);
@@ -46,6 +47,13 @@ pub(crate) fn input_axes(input: &TensorFacts, layout: Option<Layout>) -> Result<
         height: height.clone(),
         width: width.clone(),
     })
+}
+
+/// Whether the name of an open dimension says that it is the channels.
+fn is_channels(dim: &Dim) -> bool {
+    let Dim::Symbol(name) = dim else { return false };
+    let name = name.to_lowercase();
+    matches!(name.as_str(), "c" | "ch" | "bands") || name.contains("channel")
 }
 
 /// What an output of `dims` is when the input was `batch` images of `input` px: its form, classes and size.

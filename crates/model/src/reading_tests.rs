@@ -17,6 +17,9 @@ fn the_channel_axis_is_the_small_one() {
         (&["N", "H", "W", "12"], Layout::Nhwc),
         (&["N", "", "512", "512"], Layout::Nchw),
         (&["N", "C", "H", "W"], Layout::Nchw),
+        (&["n", "h", "w", "c"], Layout::Nhwc),
+        (&["b", "height", "width", "num_channels"], Layout::Nhwc),
+        (&["a", "b", "c", "d"], Layout::Nchw),
         (&["1", "200", "64", "512"], Layout::Nchw),
     ];
     for (dims, layout) in cases {
