@@ -16,6 +16,7 @@ mod image;
 mod lane;
 mod network;
 mod ordered;
+mod planned_models;
 mod plans;
 mod prepare;
 mod read;

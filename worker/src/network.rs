@@ -1,14 +1,13 @@
 //! Where lanes get their sessions from, and how many they keep.
 
 use crate::Failure;
+use crate::planned_models::PlannedModels;
 use lru::LruCache;
 use marquetry_job::{IoContract, Member, hash};
-use marquetry_model::{ExternalData, ModelFiles, Network, OrtNetwork, Runtime, SessionOptions};
+use marquetry_model::{Network, OrtNetwork, Runtime, SessionOptions};
 use marquetry_telemetry::Metrics;
 use marquetry_transport::Files;
-use marquetry_transport::uri::{join, parent};
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Runs that opening a network should be worth.
@@ -30,72 +29,28 @@ pub trait NetworkSource: Send + Sync {
 pub struct OrtSource {
     runtime: Runtime,
     options: SessionOptions,
-    files: Files,
     metrics: Metrics,
-    models: Mutex<Models>,
-}
-
-/// What was read of models. Lanes open the same model one after the other, so the last one is kept for a while.
-#[derive(Default)]
-struct Models {
-    last: Option<(String, Weak<ModelFiles>)>,
-    /// Length of each model by its hash, bytes.
-    lengths: HashMap<String, u64>,
+    models: PlannedModels,
 }
 
 impl OrtSource {
     /// Sessions on `runtime` with these options, of models that are read from `files`.
     pub fn new(runtime: Runtime, options: SessionOptions, files: Files, metrics: Metrics) -> Self {
-        Self { runtime, options, files, metrics, models: Mutex::default() }
-    }
-
-    /// The bytes of a model. They are shared by those who open it at the same time and go when the last one has.
-    fn model(&self, member: &Member) -> Result<Arc<ModelFiles>, Failure> {
-        let content = member.content_hash();
-        // Held while reading, so that several lanes read a model once.
-        let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
-        let last = models.last.as_ref().filter(|(hash, _)| *hash == content);
-        if let Some(model) = last.and_then(|(_, model)| model.upgrade()) {
-            return Ok(model);
-        }
-        let onnx = self.planned_bytes(&member.onnx, &member.sha256)?;
-        let mut external = Vec::with_capacity(member.external.len());
-        for file in &member.external {
-            let uri = join(&parent(&member.onnx), &file.location);
-            let bytes = self.planned_bytes(&uri, &file.sha256)?.into();
-            external.push(ExternalData { location: file.location.clone(), bytes });
-        }
-        let model = Arc::new(ModelFiles { onnx, external });
-        models.lengths.insert(content.clone(), model.bytes());
-        models.last = Some((content, Arc::downgrade(&model)));
-        Ok(model)
-    }
-
-    /// The bytes of a file that had this hash when the job was planned.
-    fn planned_bytes(&self, uri: &str, sha256: &str) -> Result<Vec<u8>, Failure> {
-        let file = self.files.local(uri, None, Some(sha256))?;
-        let bytes = marquetry_model::read_model(file.path())?;
-        if hash(&[&bytes]) == sha256 {
-            return Ok(bytes);
-        }
-        Err(Failure::reject(format!(
-            "{uri} has changed since the job was planned; run the job again to plan it anew"
-        )))
+        Self { runtime, options, metrics, models: PlannedModels::new(files) }
     }
 }
 
 impl NetworkSource for OrtSource {
     fn open(&self, member: &Member, signature: &IoContract) -> Result<Box<dyn Network>, Failure> {
         let started = Instant::now();
-        let network = OrtNetwork::open(&self.runtime, &*self.model(member)?, signature, &self.options)?;
+        let network = OrtNetwork::open(&self.runtime, &*self.models.read(member)?, signature, &self.options)?;
         self.metrics.model_load_duration.observe_duration(started.elapsed());
         tracing::debug!(member = %member.name, input = %signature.size, "opened a session");
         Ok(Box::new(network))
     }
 
     fn bytes(&self, member: &Member) -> u64 {
-        let models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
-        models.lengths.get(&member.content_hash()).copied().unwrap_or(0)
+        self.models.bytes(member)
     }
 }
 
