@@ -207,7 +207,8 @@ impl Reference {
         let names_a_file = parts().next_back().is_some_and(|name| !matches!(name, "" | "." | ".."));
         let stays = Path::new(&self.location).components().all(inside)
             && !parts().any(|part| part == "..")
-            && !self.location.contains(':')
+            && !self.location.contains("://")
+            && self.location.as_bytes().get(1) != Some(&b':')
             && !self.location.contains(char::is_control)
             && !self.location.starts_with('\\');
         if stays && names_a_file {

@@ -18,6 +18,9 @@ pub(crate) fn other_kind(bytes: &[u8]) -> Option<String> {
     if start.starts_with(b"PK\x03\x04") {
         return Some(archive(bytes));
     }
+    if start.starts_with(b"ftrt") || start.starts_with(b"ptrt") {
+        return text("a TensorRT engine: give the ONNX file that it was built from");
+    }
     if bytes.get(4..8) == Some(b"TFL3") {
         return text("a TensorFlow Lite model: convert it to ONNX (python -m tf2onnx.convert --tflite …)");
     }
@@ -58,6 +61,8 @@ fn archive(bytes: &[u8]) -> String {
     } else if holds(b"data.pkl") {
         "a PyTorch checkpoint (.pt, .pth): it holds weights and no graph that can be run here; load it in PyTorch and use torch.onnx.export"
             .into()
+    } else if holds(b"archive_format") {
+        "a program of torch.export (.pt2): use torch.onnx.export(…, dynamo=True) instead".into()
     } else if holds(b"model.weights.h5") {
         "a Keras model (.keras): export it to ONNX (model.export or tf2onnx)".into()
     } else {

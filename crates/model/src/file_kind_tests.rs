@@ -34,6 +34,8 @@ fn files_of_other_kinds_are_called_by_their_names() {
         ("Entry n\u{fc} found".into(), &["a text and no model"]),
         (zip(&["archive/data.pkl", "archive/version"]), &["PyTorch checkpoint", "torch.onnx.export"]),
         (zip(&["m/data.pkl", "m/code/__torch__.py", "m/constants.pkl"]), &["TorchScript", "torch.jit.load"]),
+        (zip(&["m/archive_format", "m/models/model.json"]), &["torch.export", ".pt2"]),
+        (b"ftrt\0\0\0\0\x01".to_vec(), &["TensorRT engine"]),
         (zip(&["config.json", "model.weights.h5"]), &["Keras"]),
         (zip(&["model.onnx"]), &["zip archive", "unpack"]),
         (b"\x80\x02}q\x00X\x05\x00\x00\x00epoch".to_vec(), &["pickle", "torch.onnx.export"]),
