@@ -6,7 +6,7 @@
 //! that one protobuf can hold.
 
 use crate::ModelError;
-use crate::file_kind::{damage, other_kind};
+use crate::file_kind::{damage, other_kind, stand_in};
 use crate::onnx_wire::{Damaged, EachTensor, Kind, fields, map_tensors, put_bytes, put_number, varint};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -101,6 +101,9 @@ pub(crate) fn resolved(model: ModelRef<'_>) -> Result<(Cow<'_, [u8]>, Vec<Extern
             location: external.location.clone(),
             reason: "it was not given along with the model".into(),
         })?;
+        if let Some(kind) = stand_in(&file.bytes) {
+            return Err(external.wrong(format!("the file is {kind}")));
+        }
         let bytes = external.slice(&file.bytes)?;
         if kind == Kind::Initializer && bytes.len() > INLINE_BYTES_MAX {
             large.insert(external.location.clone(), Arc::clone(&file.bytes));

@@ -88,6 +88,20 @@ fn a_file_that_is_too_short_is_said_to_be() {
     split.external[0].bytes = bytes[..all - 100].into();
     let error = refusal(&split);
     assert!(error.contains(&format!("it has {} bytes", all - 100)) && error.contains("cut short"), "{error}");
+    // Small weights could be read from a pointer to them.
+    let mut small = Toy::default().with_external_data(&["model.onnx.data"]);
+    let needed = small.external[0].bytes.len();
+    let pointer =
+        format!("version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize 12345\n", "0".repeat(400));
+    for (text, word) in
+        [(pointer, "Git LFS pointer"), (format!("<!DOCTYPE html>{}", " ".repeat(400)), "a web page")]
+    {
+        assert!(text.len() > needed, "it is long enough to be read as weights");
+        let stands_in = ExternalData { location: "model.onnx.data".into(), bytes: text.into_bytes().into() };
+        small.external = vec![stands_in];
+        let error = refusal(&small);
+        assert!(error.contains("`model.onnx.data`") && error.contains(word), "{error}");
+    }
     split.onnx.truncate(split.onnx.len() - 5);
     assert!(external_locations(&split.onnx).is_err());
 }

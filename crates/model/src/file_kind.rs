@@ -5,6 +5,9 @@ use crate::onnx_wire::{Field, Value, fields};
 /// Bytes at either end of an archive in which names of its files are looked for.
 const NAMES_BYTES: usize = 1 << 20;
 
+/// What a pointer of Git LFS begins with.
+const LFS: &[u8] = b"version https://git-lfs.github.com/";
+
 /// What `bytes` are instead of an ONNX model, and what to do; none for what may be one.
 pub(crate) fn other_kind(bytes: &[u8]) -> Option<String> {
     let text = |what: &str| Some(what.to_owned());
@@ -12,7 +15,7 @@ pub(crate) fn other_kind(bytes: &[u8]) -> Option<String> {
     if bytes.is_empty() {
         return text("the file is empty: it was not written or copied to its end");
     }
-    if start.starts_with(b"version https://git-lfs.github.com/") {
+    if start.starts_with(LFS) {
         return Some(lfs(start));
     }
     if start.starts_with(b"PK\x03\x04") {
@@ -43,6 +46,21 @@ pub(crate) fn other_kind(bytes: &[u8]) -> Option<String> {
         return text("a compressed or tar archive: unpack it, and name the .onnx file inside");
     }
     written(start)
+}
+
+/// What a file is that was fetched in place of weights; none for bytes that may be weights.
+pub(crate) fn stand_in(bytes: &[u8]) -> Option<String> {
+    let start = &bytes[..bytes.len().min(4096)];
+    let page = ["<!doctype html", "<html"];
+    let is_page =
+        |page: &str| start.get(..page.len()).is_some_and(|s| s.eq_ignore_ascii_case(page.as_bytes()));
+    if start.starts_with(LFS) {
+        Some(lfs(start))
+    } else if page.into_iter().any(is_page) {
+        Some("a web page: download the file itself".into())
+    } else {
+        None
+    }
 }
 
 /// A pointer of Git LFS, and how large the file is that it stands for.
@@ -172,6 +190,12 @@ pub(crate) fn load_refusal(model: &[u8], said: &str, runtime: &str) -> String {
         let operator = rest.split_whitespace().next().unwrap_or_default();
         let opset = opset.map_or_else(|| "its opset".into(), |opset| format!("opset {opset}"));
         return format!("the model uses the operator `{operator}`, which {opset} does not have");
+    }
+    if let Some((_, rest)) = said.split_once("No opset import for domain '") {
+        let domain = rest.split('\'').next().unwrap_or_default();
+        return format!(
+            "the model uses operators of `{domain}`, and does not say in which version: export it without custom operators"
+        );
     }
     if let Some((operator, _)) = said.split_once("(-1) is not a registered function/op") {
         let operator = operator.rsplit(' ').next().unwrap_or_default();

@@ -94,6 +94,8 @@ fn what_the_runtime_says_comes_without_its_source() {
         ),
         "the model uses the operator `Foo`, which opset 17 does not have"
     );
+    let domain = said("In Node, (\"\", Foo, \"com.x\", -1) : Error No opset import for domain 'com.x'");
+    assert!(domain.contains("operators of `com.x`"), "{domain}");
     assert!(said("Fatal error: com.x:Foo(-1) is not a registered function/op").contains("`com.x:Foo`"));
     assert_eq!(
         said(
