@@ -118,9 +118,9 @@ impl Images {
 impl OpenImage {
     /// What one sample is multiplied by to come to 0 to 1, if its depth says what full is.
     pub(crate) fn unit_scale(&self) -> f64 {
-        match self.image.info().depth {
-            Depth::U8 => 1.0 / 255.0,
-            Depth::U16 => 1.0 / 65_535.0,
+        let info = self.image.info();
+        match info.depth {
+            Depth::U8 | Depth::U16 => 1.0 / ((1_u32 << info.bits) - 1) as f64,
             Depth::F32 => 1.0,
         }
     }

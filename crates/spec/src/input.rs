@@ -16,7 +16,7 @@ section! {
         pub layout: InputLayout = InputLayout::Auto, Words(&LAYOUTS);
         /// The order of bands that the model wants; `bgr` turns them round.
         pub color as reversed: bool = false, Words(&[("rgb", false), ("bgr", true)]);
-        /// Factor on sample values. `auto` hangs on the image's depth: 1/255 for 8 bits, 1/65535 for 16 bits, 1 for
+        /// Factor on sample values. `auto` hangs on the image's depth: 1/255 for 8 bits, 1/65535 for 16 bits, 1/4095 for 12, 1 for
         /// floats.
         pub scale: Option<f64> = None, AutoOr(Double(SCALE), "`auto`, or a number above 0");
         /// What follows the scale.

@@ -46,6 +46,9 @@ pub struct ImageInfo {
     pub bands: u16,
     /// How samples are stored.
     pub depth: Depth,
+    /// Bits of an unsigned sample that mean something: the greatest value is `2^bits - 1`. 8 for [`Depth::U8`], 9 to 16 for
+    /// [`Depth::U16`]; 0 where the depth says nothing of a greatest value.
+    pub bits: u32,
     /// The file's format.
     pub format: Format,
     /// What else the file says of itself, and what is done about it.
@@ -71,6 +74,8 @@ pub(super) struct Header {
     pub(super) size: Size,
     pub(super) orientation: D4,
     pub(super) sample: SampleType,
+    /// Bits of a sample that mean something, where it is unsigned and of 9 to 15 of 16 bits.
+    pub(super) fewer_bits: Option<u32>,
     /// Samples of a pixel in the file, alpha included; of all pages that are its bands.
     pub(super) per_pixel: u16,
     /// The samples that are bands, in their order: all but alpha, unless it is asked for.
@@ -102,6 +107,7 @@ impl Header {
             size,
             orientation: D4::IDENTITY,
             sample,
+            fewer_bits: None,
             per_pixel,
             kept: (0..colours).collect(),
             alpha: (per_pixel > colours).then_some(colours),
@@ -151,7 +157,14 @@ impl Header {
     }
 
     pub(super) fn info(&self) -> ImageInfo {
+        let bits = match self.sample {
+            _ if matches!(self.colour, Colour::Palette(_)) => 8,
+            SampleType::U8 => 8,
+            SampleType::U16 => self.fewer_bits.unwrap_or(16),
+            _ => 0,
+        };
         ImageInfo {
+            bits,
             size: self.orientation.apply_to_size(self.size),
             bands: self.colour.bands(self.kept.len() as u16),
             depth: match self.sample {

@@ -3,6 +3,7 @@
 use super::error::{ReadError, ReadFault};
 use super::file::{ReadAt, Source};
 use super::header::{Format, Header, ImageInfo, Limits};
+use super::kinds::detect;
 use super::pixels::Pixels;
 use super::png::PngSamples;
 use super::tiff::Tiff;
@@ -217,22 +218,4 @@ pub(super) fn check_inside(rect: Rect, size: Size) -> Result<(), ReadFault> {
         rect.size, rect.top, rect.left
     );
     Err(ReadFault::unreadable(found).advise("plan the job again if the file has changed since"))
-}
-
-/// The format, from the first bytes.
-pub(crate) fn detect(source: &Source) -> Result<Format, ReadFault> {
-    if source.length() == 0 {
-        return Err(ReadFault::unreadable("the file is empty"));
-    }
-    let head = source.bytes(0, source.length().min(12))?;
-    match head.as_slice() {
-        [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1A, b'\n', ..] => Ok(Format::Png),
-        [0xFF, 0xD8, 0xFF, ..] => Ok(Format::Jpeg),
-        [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => Ok(Format::Tiff),
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P'] => Ok(Format::WebP),
-        [b'B', b'M', ..] => Ok(Format::Bmp),
-        other => Err(ReadFault::unsupported(format!(
-            "it is no PNG, JPEG, WebP, BMP or TIFF, it begins with the bytes {other:02X?}"
-        ))),
-    }
 }

@@ -69,7 +69,10 @@ impl ImageTraits {
         let turn = |d4: D4| (d4 != D4::IDENTITY).then(|| d4.to_string());
         Self {
             format: format!("{:?}", header.format).to_uppercase(),
-            samples: header.sample.in_words(),
+            samples: header.fewer_bits.map_or_else(
+                || header.sample.in_words(),
+                |bits| format!("{bits}-bit in 16 (0 to {})", (1_u32 << bits) - 1),
+            ),
             colour: colour.map(str::to_owned),
             bands: header.colour.bands(header.kept.len() as u16),
             pages: header.pages.clone(),

@@ -22,6 +22,11 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
         ("tiff deflate", tiff(&|file| (file.compression, file.planar, file.big_endian) = (8, true, true))),
         ("tiff packbits", tiff(&|file| (file.compression, file.bits) = (32773, 4))),
         ("tiff zstd", tiff(&|file| (file.compression, file.big_tiff) = (50000, true))),
+        (
+            "tiff fax",
+            tiff(&|file| (file.compression, file.bits, file.samples, file.photometric) = (4, 1, 1, 0)),
+        ),
+        ("tiff webp", tiff(&|file| file.compression = 50001)),
         ("tiff jpeg", tiff(&|file| (file.compression, file.photometric) = (7, 6))),
     ]
 }

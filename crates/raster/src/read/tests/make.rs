@@ -192,7 +192,11 @@ impl TiffFile {
             let flat = cols.clone().flat_map(|col| samples.iter().map(move |&sample| at(col, sample)));
             raw.extend(self.packed_row(&flat.collect::<Vec<_>>(), samples.len()));
         }
-        compressed(self.compression, raw, size, samples.len())
+        let mut bytes = compressed(self.compression, raw, size, samples.len());
+        if self.tags.contains(&(266, vec![2])) {
+            bytes.iter_mut().for_each(|byte| *byte = byte.reverse_bits());
+        }
+        bytes
     }
 
     fn packed_row(&self, values: &[u64], samples: usize) -> Vec<u8> {
@@ -230,6 +234,27 @@ impl TiffFile {
 fn compressed(compression: u16, raw: Vec<u8>, size: Size, samples: usize) -> Vec<u8> {
     match compression {
         1 => raw,
+        4 => {
+            let mut encoder = fax::encoder::Encoder::new(fax::VecWriter::new());
+            for row in raw.chunks(size.width.div_ceil(8) as usize) {
+                let black = |col: u32| row[col as usize / 8] & (0x80 >> (col % 8)) != 0;
+                let colour = |col| if black(col) { fax::Color::Black } else { fax::Color::White };
+                encoder.encode_line((0..size.width).map(colour), size.width as u16).unwrap();
+            }
+            encoder.finish().unwrap().finish()
+        }
+        50001 => {
+            use ::image::ImageEncoder;
+            let colour = if samples == 3 {
+                ::image::ExtendedColorType::Rgb8
+            } else {
+                ::image::ExtendedColorType::Rgba8
+            };
+            let mut out = Vec::new();
+            let encoder = ::image::codecs::webp::WebPEncoder::new_lossless(&mut out);
+            encoder.write_image(&raw, size.width, size.height, colour).unwrap();
+            out
+        }
         5 => weezl::encode::Encoder::with_tiff_size_switch(weezl::BitOrder::Msb, 8).encode(&raw).unwrap(),
         7 => {
             let colour =

@@ -114,7 +114,8 @@ fn few_bits_are_stretched_and_twelve_are_not() {
                 if bits < 8 { (value * 255.0 / max).round() } else { value }
             });
             assert_eq!(pixels.data, wanted, "{bits} bits");
-            assert_eq!(info.depth, if bits < 8 { Depth::U8 } else { Depth::U16 });
+            let wanted = if bits < 8 { (Depth::U8, 8) } else { (Depth::U16, u32::from(bits)) };
+            assert_eq!((info.depth, info.bits), wanted);
         }
     }
 }
@@ -212,10 +213,17 @@ fn what_is_not_read_says_so() {
         change(&mut file);
         read_all(&file.bytes(&pattern)).unwrap_err()
     };
-    let cases: [(&str, ReadError); 5] = [
+    let with_compression = |number: u16| {
+        let mut bytes = TiffFile::new(4, 4, 1).bytes(&pattern);
+        let tag = bytes.windows(8).rposition(|at| at == [3, 1, 3, 0, 1, 0, 0, 0]).unwrap();
+        bytes[tag + 8..tag + 10].copy_from_slice(&number.to_le_bytes());
+        read_all(&bytes).unwrap_err()
+    };
+    let cases: [(&str, ReadError); 6] = [
+        ("its compression is LERC, which is not read", with_compression(34887)),
+        ("its compression is JPEG 2000", with_compression(33005)),
         ("photometric interpretation is 8", with(&|file| file.photometric = 8)),
         ("24 bits in format 3", with(&|file| (file.bits, file.format) = (24, 3))),
-        ("FillOrder 2", with(&|file| file.tags = vec![(266, vec![2])])),
         (
             "predictor is 2, with samples of 4 bits",
             with(&|file| {
@@ -228,5 +236,48 @@ fn what_is_not_read_says_so() {
         assert_eq!(error.kind(), ReadErrorKind::Unsupported, "{error}");
         assert!(error.found().contains(text), "{error}");
         assert!(error.to_string().contains("gdal_translate"), "{error}");
+    }
+}
+
+/// Twelve bits in words of 16, where the file says so: the greatest value is 4095, and `scale: auto` divides by it.
+#[test]
+fn a_greatest_value_that_fills_its_bits_is_a_depth() {
+    for (greatest, bits) in
+        [(None, 16), (Some(4095), 12), (Some(1023), 10), (Some(3000), 16), (Some(65535), 16), (Some(255), 16)]
+    {
+        let mut file = TiffFile::new(3, 5, 1);
+        file.bits = 16;
+        file.tags = greatest.map(|value| (281, vec![value])).into_iter().collect();
+        let (info, pixels) = read_all(&file.bytes(&pattern)).unwrap();
+        assert_eq!((info.depth, info.bits), (Depth::U16, bits), "{greatest:?}");
+        assert_eq!(pixels.data, planes(file.size, 1, |r, c, s| meaning(1, 16, pattern(r, c, s))));
+        assert_eq!(
+            info.traits.to_string().contains("12-bit in 16 (0 to 4095)"),
+            bits == 12,
+            "{}",
+            info.traits
+        );
+    }
+}
+
+#[test]
+fn fax_and_webp_chunks() {
+    let bit = |row: u32, col: u32, _: u16| u64::from((row / 3 + col / 5) % 3 == 0 || (row * col) % 11 == 0);
+    for reversed in [false, true] {
+        for tile in [None, Some(Size::new(16, 32))] {
+            let mut file = TiffFile::new(21, 45, 1);
+            (file.bits, file.compression, file.photometric, file.tile, file.rows) = (1, 4, 0, tile, 8);
+            if reversed {
+                file.tags = vec![(266, vec![2])];
+            }
+            let wanted = planes(file.size, 1, |r, c, s| if bit(r, c, s) == 1 { 0.0 } else { 255.0 });
+            assert_eq!(read_all(&file.bytes(&bit)).unwrap().1.data, wanted, "{reversed} {tile:?}");
+        }
+    }
+    for samples in [3, 4] {
+        let mut file = TiffFile::new(21, 45, samples);
+        (file.photometric, file.compression, file.rows) = (2, 50001, 8);
+        let wanted = planes(file.size, samples, |r, c, s| f32::from(pattern(r, c, s) as u8));
+        assert_eq!(read_all(&file.bytes(&pattern)).unwrap().1.data, wanted);
     }
 }

@@ -54,6 +54,18 @@ impl Axes {
     }
 }
 
+/// Bits of a sample that mean something, as OME-XML says.
+pub(super) fn significant_bits(first: &Directory, source: &Source) -> Option<u32> {
+    let bytes = first.bytes(source, tag::DESCRIPTION, DESCRIPTION_MAX).ok().flatten()?;
+    let text = String::from_utf8_lossy(&bytes);
+    if !text.contains("SignificantBits") {
+        return None;
+    }
+    let document = roxmltree::Document::parse(text.trim_end_matches('\0').trim()).ok()?;
+    let pixels = document.descendants().find(|node| node.tag_name().name() == "Pixels")?;
+    pixels.attribute("SignificantBits")?.parse().ok()
+}
+
 /// Lines `channels=3`; pages are counted by channel, then slice, then frame.
 fn imagej(text: &str) -> Option<Axes> {
     let number = |key: &str| {

@@ -13,6 +13,10 @@ pub(super) enum Compression {
     Deflate,
     PackBits,
     Zstd,
+    /// Each chunk is a WebP file.
+    WebP,
+    /// CCITT T.6: one bit a pixel.
+    Group4,
     /// `tables` are shared by all chunks, and may be empty.
     Jpeg {
         tables: Vec<u8>,
@@ -62,6 +66,11 @@ impl Compression {
             Self::Zstd => guarded(|| {
                 let reader = zstd::stream::read::Decoder::with_buffer(bytes.as_slice());
                 fill(&mut reader.map_err(ReadFault::io)?, length)
+            }),
+            Self::Group4 => guarded(|| length.complete(group4(&bytes, size)?)),
+            Self::WebP => guarded(|| {
+                let (found, out) = webp(&bytes, inside, most, samples)?;
+                Ok(if found == size { out } else { placed(&out, found, size, samples) })
             }),
             Self::Jpeg { .. } if is_cut && !jpeg::is_complete(&bytes) => {
                 Err(ReadFault::unreadable("the file ends in the middle of a strip or tile"))
@@ -171,6 +180,45 @@ fn pack_bits(bytes: &[u8], length: Length) -> Result<Vec<u8>, ReadFault> {
     }
     out.truncate(length.expected);
     length.complete(out)
+}
+
+/// Rows of one bit a pixel, of which black is 1, packed from the highest bit on.
+fn group4(bytes: &[u8], size: Size) -> Result<Vec<u8>, ReadFault> {
+    let Ok(width) = u16::try_from(size.width) else {
+        return Err(ReadFault::unsupported(format!("it has CCITT compression of {size} px at once")));
+    };
+    let (mut out, row_bytes) = (Vec::new(), usize::from(width).div_ceil(8));
+    // What comes too short is found by its length: no line is white because it is not there.
+    let _ = fax::decoder::decode_g4(bytes.iter().copied(), width, None, |line| {
+        let start = out.len();
+        if start == size.height as usize * row_bytes {
+            return;
+        }
+        out.resize(start + row_bytes, 0_u8);
+        for (col, colour) in fax::decoder::pels(line, width).enumerate() {
+            if colour == fax::Color::Black {
+                out[start + col / 8] |= 0x80 >> (col % 8);
+            }
+        }
+    });
+    Ok(out)
+}
+
+/// The pixels of a WebP file of at least `least` and at most `most` px.
+fn webp(bytes: &[u8], least: Size, most: Size, samples: usize) -> Result<(Size, Vec<u8>), ReadFault> {
+    use image::ImageDecoder as _;
+    let decoder = image::codecs::webp::WebPDecoder::new(std::io::Cursor::new(bytes)).map_err(broken)?;
+    let (width, height) = decoder.dimensions();
+    let (found, channels) = (Size::new(height, width), usize::from(decoder.color_type().channel_count()));
+    let fits = (least.height..=most.height).contains(&height) && (least.width..=most.width).contains(&width);
+    if !fits || channels != samples {
+        return Err(ReadFault::unreadable(format!(
+            "its WebP data hold {found} pixels of {channels} samples, {least} of {samples} were expected"
+        )));
+    }
+    let mut out = vec![0; decoder.total_bytes() as usize];
+    decoder.read_image(&mut out).map_err(broken)?;
+    Ok((found, out))
 }
 
 /// One stream out of the shared tables and a chunk, which both come with a start marker, and the tables with an end

@@ -20,6 +20,7 @@ pub(crate) mod tag {
     pub(crate) const SAMPLES_PER_PIXEL: u16 = 277;
     pub(crate) const ROWS_PER_STRIP: u16 = 278;
     pub(crate) const STRIP_BYTE_COUNTS: u16 = 279;
+    pub(crate) const MAX_SAMPLE_VALUE: u16 = 281;
     pub(crate) const PLANAR: u16 = 284;
     pub(crate) const PREDICTOR: u16 = 317;
     pub(crate) const COLOUR_MAP: u16 = 320;

@@ -1,5 +1,6 @@
 //! How a TIFF's pixels are cut into chunks (strips or tiles) and what their samples mean.
 
+use super::axes;
 use super::codec::Compression;
 use super::crs;
 use super::directory::{Directory, Endian, tag};
@@ -37,6 +38,8 @@ pub(super) struct ChunkLayout {
     pub(super) planar: bool,
     pub(super) compression: Compression,
     pub(super) predictor: Predictor,
+    /// Whether the bits of each byte stand in reverse order (FillOrder 2).
+    pub(super) reversed_bits: bool,
 }
 
 impl ChunkLayout {
@@ -61,7 +64,21 @@ impl ChunkLayout {
         let across = u64::from(size.width.div_ceil(chunk.width.max(1)));
         let down = u64::from(size.height.div_ceil(chunk.height.max(1)));
         let endian = directory.endian;
-        Ok(Self { header, endian, bits, chunk, tiled, across, down, planar, compression, predictor })
+        let own_order = matches!(compression, Compression::Jpeg { .. } | Compression::WebP);
+        let reversed_bits = tags.number(tag::FILL_ORDER, 1)? == 2 && !own_order;
+        Ok(Self {
+            header,
+            endian,
+            bits,
+            chunk,
+            tiled,
+            across,
+            down,
+            planar,
+            compression,
+            predictor,
+            reversed_bits,
+        })
     }
 
     /// Number of planes that chunks are stored for.
@@ -100,6 +117,25 @@ impl ChunkLayout {
         let rows = if self.tiled { self.chunk.height } else { left.min(u64::from(self.chunk.height)) as u32 };
         Size::new(rows, self.chunk.width)
     }
+}
+
+/// What is said of a compression that is not read.
+fn not_read(number: u64) -> String {
+    let name = match number {
+        2 => "CCITT modified Huffman",
+        3 => "CCITT Group 3",
+        6 => "JPEG of the old kind (number 6)",
+        32809 => "ThunderScan",
+        33003 | 33005 | 34712 => "JPEG 2000",
+        34661 => "JBIG",
+        34676 | 34677 => "SGI LogLuv",
+        34887 => "LERC",
+        34892 | 52546 => "that of a raw camera file (DNG)",
+        34925 => "LZMA",
+        50002 => "JPEG XL",
+        other => return format!("its compression has the unknown number {other}"),
+    };
+    format!("its compression is {name}, which is not read")
 }
 
 /// A directory being interpreted.
@@ -183,11 +219,30 @@ impl Tags<'_> {
         header.alpha = (0..per_pixel).find(|&sample| is_alpha(sample));
         header.orientation = orientation(self.number(tag::ORIENTATION, 1)?);
         header.colour = colour;
+        header.fewer_bits = self.fewer_bits(sample, bits);
         let nodata = self.directory.bytes(self.source, tag::GDAL_NODATA, 64).ok().flatten();
         let nodata = nodata.map(|text| String::from_utf8_lossy(&text).trim_matches(['\0', ' ']).to_owned());
         header.nodata = nodata.and_then(|text| text.parse().ok());
         header.crs = crs::of(self.directory, self.source);
         Ok(header)
+    }
+
+    /// Bits of a 16-bit sample that mean something, where the file says that they are fewer: it packs them, names the
+    /// greatest value, or, as microscopes do, their number.
+    fn fewer_bits(&self, sample: SampleType, bits: u32) -> Option<u32> {
+        if sample != SampleType::U16 {
+            return None;
+        }
+        if bits < 16 {
+            return Some(bits);
+        }
+        let greatest = self.directory.integer(self.source, tag::MAX_SAMPLE_VALUE).ok().flatten();
+        // Only what fills all of some bits speaks of a depth; others are just the greatest value of this image.
+        let of_greatest =
+            greatest.filter(|value| (value + 1).is_power_of_two()).map(|value| (value + 1).ilog2());
+        of_greatest
+            .or_else(|| axes::significant_bits(self.directory, self.source))
+            .filter(|bits| (9..16).contains(bits))
     }
 
     /// Number of samples that are colour, and their meaning.
@@ -242,7 +297,9 @@ impl Tags<'_> {
             8 | 32946 => Compression::Deflate,
             32773 => Compression::PackBits,
             50000 => Compression::Zstd,
-            other => return Err(ReadFault::unsupported(format!("its compression is number {other}"))),
+            50001 => Compression::WebP,
+            4 => Compression::Group4,
+            other => return Err(ReadFault::unsupported(not_read(other))),
         };
         let jpeg = matches!(compression, Compression::Jpeg { .. });
         if jpeg && (header.sample, bits) != (SampleType::U8, 8) {
@@ -253,8 +310,18 @@ impl Tags<'_> {
                 "its colours are luma and chroma (YCbCr) without interleaved JPEG compression",
             ));
         }
-        if self.number(tag::FILL_ORDER, 1)? == 2 && !jpeg {
-            return Err(ReadFault::unsupported("the bits of its bytes are in reverse order (FillOrder 2)"));
+        let is_webp = compression == Compression::WebP;
+        if is_webp
+            && ((header.sample, bits) != (SampleType::U8, 8)
+                || planar
+                || !(3..=4).contains(&header.per_pixel))
+        {
+            return Err(ReadFault::unsupported(
+                "it has WebP compression, and its pixels are not RGB or RGBA of 8 bits",
+            ));
+        }
+        if compression == Compression::Group4 && (bits != 1 || header.per_pixel != 1) {
+            return Err(ReadFault::unsupported(format!("it has CCITT compression with {bits} bits")));
         }
         Ok(compression)
     }

@@ -224,7 +224,10 @@ impl Tiff {
                 place.bytes
             )));
         }
-        let bytes = self.source.bytes(place.at, place.bytes.min(longest))?;
+        let mut bytes = self.source.bytes(place.at, place.bytes.min(longest))?;
+        if layout.reversed_bits {
+            bytes.iter_mut().for_each(|byte| *byte = byte.reverse_bits());
+        }
         let chunk = CodedChunk {
             bytes,
             is_cut: place.is_cut,
