@@ -90,6 +90,24 @@ fn outputs_of_another_size_are_laid_over_the_window() {
 }
 
 #[test]
+fn models_of_other_purposes_are_said_to_be_such() {
+    let Some(folder) = folder() else { return };
+    for (name, word) in [
+        ("dummy_regression_model", "model_type"),
+        ("dummy_regression_model_batched", "model_type"),
+        ("dummy_superresolution_model", "2 times as large"),
+    ] {
+        let facts = facts(&folder, name);
+        let doubt = facts.doubt.clone().unwrap_or_default();
+        assert!(doubt.contains(word), "{name}: {doubt}");
+        assert_eq!(facts.member_yaml("a.onnx"), "", "{name}");
+    }
+    for name in ["dummy_model", "different_output_size_512_to_484", "one_output_sigmoid_red_detector"] {
+        assert_eq!(facts(&folder, name).doubt, None, "{name}");
+    }
+}
+
+#[test]
 fn metadata_and_class_names_are_read() {
     let Some(folder) = folder() else { return };
     let two = facts(&folder, "two_outputs_softmax_bsx2x512x512");
