@@ -3,7 +3,7 @@
 use crate::{ScoreReader, TileSource};
 use bytes::Bytes;
 use marquetry_ensemble::{
-    Importance, Labelling, OutputActivation, ScoreSpace, View, ViewMerge, resize_planes,
+    ClassMap, Importance, Labelling, OutputActivation, ScoreSpace, View, ViewMerge, resize_planes,
 };
 use marquetry_geometry::{Edges, Reading, Rect, Size, WindowSpec};
 use marquetry_job::{
@@ -64,6 +64,7 @@ fn member(weights: [f32; CLASSES]) -> Member {
         weights: weights.to_vec(),
         input: Input::default(),
         applied: OutputActivation::Softmax,
+        classes: ClassMap::default(),
         fit: Fit::Resize,
         signatures: vec![],
     }

@@ -1,6 +1,6 @@
 //! Plans for tests: nothing is run.
 
-use marquetry_ensemble::{Importance, Labelling, OutputActivation, ScoreSpace, View, ViewMerge};
+use marquetry_ensemble::{ClassMap, Importance, Labelling, OutputActivation, ScoreSpace, View, ViewMerge};
 use marquetry_geometry::{Edges, Reading, Size, WindowSpec};
 use marquetry_job::{
     Fit, Group, Inference, Input, Member, Merge, PLAN_FORMAT, Plan, PlannedImage, Scaling, TileDtype,
@@ -21,6 +21,7 @@ pub(crate) fn member(name: &str) -> Member {
         weights: vec![1.0; 2],
         input: Input::default(),
         applied: OutputActivation::None,
+        classes: ClassMap::default(),
         fit: Fit::Resize,
         signatures: Vec::new(),
     }

@@ -19,7 +19,7 @@ use anyhow::{Context, Result};
 use bytes::Bytes;
 use clap::Parser;
 use marquetry_coordinator::{JobRunner, new_run};
-use marquetry_ensemble::{Importance, Labelling, OutputActivation, ScoreSpace, View, ViewMerge};
+use marquetry_ensemble::{ClassMap, Importance, Labelling, OutputActivation, ScoreSpace, View, ViewMerge};
 use marquetry_geometry::{Edges, Reading, Size, WindowSpec};
 use marquetry_job::{
     Fit, Group, Inference, Input, Member, Merge, PLAN_FORMAT, Plan, PlannedImage, Scaling, TileDtype, key,
@@ -162,6 +162,7 @@ fn plan() -> Plan {
         weights: vec![1.0; 2],
         input,
         applied: OutputActivation::None,
+        classes: ClassMap::default(),
         fit: Fit::Resize,
         signatures: Vec::new(),
     };

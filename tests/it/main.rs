@@ -5,6 +5,7 @@
 
 mod bad_images;
 mod bad_jobs;
+mod classes;
 mod cluster;
 mod commands;
 mod decode;

@@ -64,15 +64,16 @@ impl ScoreTransforms {
     fn new(inference: &Inference, member: &Member) -> Result<Self, Failure> {
         let classes = inference.classes.len();
         let channels = member.signatures.first().map_or(0, |s| s.classes as usize);
+        let (labelling, space) = (inference.labelling, inference.view_space);
         let upright =
-            ScoreTransform::new(member.applied, inference.labelling, channels, classes, inference.view_space)
-                .ok_or_else(|| {
-                    let name = &member.name;
-                    Failure::reject(format!("member {name}: {channels} channels cannot be {classes} classes"))
-                })?;
+            ScoreTransform::new(member.applied, labelling, channels, classes, &member.classes, space);
+        let upright = upright.ok_or_else(|| {
+            let name = &member.name;
+            Failure::reject(format!("member {name}: {channels} channels cannot be {classes} classes"))
+        })?;
         let mirrored = match &inference.mirrored {
-            Some(order) if order.len() == channels => upright.mirrored(order),
-            _ => upright.clone(),
+            Some(order) => upright.mirrored(order),
+            None => upright.clone(),
         };
         Ok(Self { upright, mirrored })
     }
@@ -176,7 +177,9 @@ pub(crate) fn passes(members: &[Member], runs: u64) -> Vec<Range<usize>> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use marquetry_ensemble::{Importance, Labelling, OutputActivation, ScoreSpace, View, ViewMerge};
+    use marquetry_ensemble::{
+        ClassMap, Importance, Labelling, OutputActivation, ScoreSpace, View, ViewMerge,
+    };
     use marquetry_geometry::{Edges, WindowSpec};
     use marquetry_job::{Element, Fit, IoContract, Layout, OutputForm, PLAN_FORMAT, Scaling, TileDtype};
 
@@ -235,6 +238,7 @@ pub(crate) mod tests {
             weights: Vec::new(),
             input: input.clone(),
             applied: OutputActivation::None,
+            classes: ClassMap::default(),
             fit: Fit::Resize,
             signatures: Vec::new(),
         };

@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 use bytes::Bytes;
-use marquetry_ensemble::{Importance, Labelling, OutputActivation, ScoreSpace, View, ViewMerge, Views};
+use marquetry_ensemble::{
+    ClassMap, Importance, Labelling, OutputActivation, ScoreSpace, View, ViewMerge, Views,
+};
 use marquetry_failure::FailureClass;
 use marquetry_geometry::{Edges, Reading, Size, WindowSpec};
 use marquetry_job::{
@@ -124,6 +126,7 @@ fn member(name: &str, outer: Size, views: &[View], weight: f32, batch: u32) -> M
         weights: vec![weight, weight * 2.0, weight],
         input: Input { scale: Some(1.0), ..Input::default() },
         applied: OutputActivation::None,
+        classes: ClassMap::default(),
         fit: Fit::Resize,
         signatures: sizes.into_iter().map(signature).collect(),
     }

@@ -1,15 +1,20 @@
 //! The members of a job: found, looked into, tried, and grouped by the grid they share.
 
+use crate::planning::activation::{channels as counted, settle_activation};
+use crate::planning::class_map::{Channels, settle_classes};
 use crate::planning::findings::{Choice, Findings, MemberChoices, MemberKind, Origin, Warning};
 use crate::planning::member_names::{Named, first_taken, member_names, tags_from_paths};
 use crate::planning::models::{ModelReadError, Models, PlannedModel, read_model};
 use crate::planning::parallel_map::parallel_map;
 use crate::planning::paths::{Match, PathError, expand};
-use marquetry_ensemble::{Importance, Labelling, OutputActivation, ScoreTransform, View, ViewError};
+use crate::planning::shown::FirstImages;
+use marquetry_ensemble::{
+    ClassMap, Importance, Labelling, OutputActivation, ScoreSpace, ScoreTransform, View, ViewError,
+};
 use marquetry_failure::{Classify, FailureClass};
 use marquetry_geometry::{Grid, GridError, Padding, Size, WindowSpec};
 use marquetry_job::{Fit, Group, Input, IoContract, Member, Scaling};
-use marquetry_model::{InspectOptions, IoRequest, ModelError, ModelFacts, resolve};
+use marquetry_model::{InspectOptions, IoRequest, ModelError, ModelFacts, ScoreFacts, best_heads, resolve};
 use marquetry_spec::{Concern, InputLayout, JobSpec, MemberSpec, Normalise, TilesPer, WindowMode};
 use marquetry_transport::{FileError, FileStat};
 use std::collections::BTreeMap;
@@ -134,9 +139,10 @@ pub(crate) fn groups(
     spec: &JobSpec,
     base: &str,
     models: &Models<'_>,
+    shown: &FirstImages,
     each: impl Fn(&str) + Sync,
 ) -> Result<(Vec<Group>, Findings), MembersError> {
-    let candidates = candidates(spec, base, models)?;
+    let candidates = candidates(spec, base, models, shown)?;
     let at_once = models.cores.min(TRIALS).min(candidates.len()).max(1);
     let probe = |candidate: &Candidate<'_>| {
         each(&candidate.name);
@@ -183,6 +189,7 @@ fn candidates<'a>(
     spec: &'a JobSpec,
     base: &str,
     models: &Models<'_>,
+    shown: &'a FirstImages,
 ) -> Result<Vec<Candidate<'a>>, MembersError> {
     let (mut found, mut errors) = (Vec::new(), Vec::new());
     for (entry, member) in spec.members.iter().enumerate() {
@@ -206,7 +213,7 @@ fn candidates<'a>(
     for ((entry, member, file), (name, mut tags)) in found.into_iter().zip(names.into_iter().zip(tags)) {
         tags.extend(member.tags.clone());
         let Match { uri, stat, .. } = file;
-        candidates.push(Candidate { spec, member, entry, name, tags, uri, stat });
+        candidates.push(Candidate { spec, member, entry, name, tags, uri, stat, shown });
     }
     Ok(candidates)
 }
@@ -232,6 +239,7 @@ struct Candidate<'a> {
     tags: BTreeMap<String, String>,
     uri: String,
     stat: Option<FileStat>,
+    shown: &'a FirstImages,
 }
 
 impl Candidate<'_> {
@@ -266,7 +274,15 @@ impl Candidate<'_> {
             ModelReadError::Model(error) => self.failed(error),
         })?);
         let outer = self.member.window.size;
-        let try_at = |size| self.inspect(models, &model, size, threads);
+        let (scaling, importance, padding) = match &self.member.window.mode {
+            WindowMode::Whole => (Scaling::Whole, Importance::Constant, (Padding::Reflect, 0.0)),
+            WindowMode::Slide(slide) => {
+                let padding = (slide.fill.padding, slide.fill.value);
+                (Scaling::Factor(self.member.scale), slide.importance, padding)
+            }
+        };
+        let input = self.input(padding);
+        let try_at = |size| self.inspect(models, &model, (&input, scaling), size, threads);
         let facts = try_at(outer)?;
         let fixed =
             facts.image.as_ref().is_some_and(|i| i.height.fixed().is_some() && i.width.fixed().is_some());
@@ -281,7 +297,7 @@ impl Candidate<'_> {
         let (mut signatures, mut warnings) = (Vec::new(), seems_other.collect::<Vec<_>>());
         for (size, view) in sizes(&views, outer) {
             let tried = if size == outer { facts.clone() } else { try_at(size)? };
-            let resolved = resolve(&tried, &self.wanted(size)).map_err(|e| match view {
+            let resolved = resolve(&tried, &self.wanted(&facts, size)).map_err(|e| match view {
                 None => self.failed(e),
                 Some(view) => self.unseen(view, size, &e),
             })?;
@@ -290,15 +306,18 @@ impl Candidate<'_> {
             warnings.extend(batch);
             signatures.push(resolved.signature);
         }
+        let meaning = self.meaning(&facts, &signatures[0])?;
+        let suspicious = meaning.warnings.iter().map(|(c, w)| Warning::new(*c, self.name.clone(), w.clone()));
+        warnings.extend(suspicious);
         let window = self.window(&signatures[0])?;
-        self.check(&signatures, &window, &views)?;
-        let (scaling, importance, padding) = match &self.member.window.mode {
-            WindowMode::Whole => (Scaling::Whole, Importance::Constant, (Padding::Reflect, 0.0)),
-            WindowMode::Slide(slide) => {
-                let padding = (slide.fill.padding, slide.fill.value);
-                (Scaling::Factor(self.member.scale), slide.importance, padding)
+        self.check(&signatures, &meaning, &window, &views)?;
+        let mut weights = self.member.weights.clone();
+        for (class, weight) in weights.iter_mut().enumerate() {
+            // What a member does not speak for stays the others' mean.
+            if !meaning.classes.speaks_for(class) {
+                *weight = 0.0;
             }
-        };
+        }
         let member = Member {
             name: self.name.clone(),
             onnx: self.uri.clone(),
@@ -306,24 +325,75 @@ impl Candidate<'_> {
             sha256: model.sha256,
             external: model.external,
             tags: self.tags.clone(),
-            weights: self.member.weights.clone(),
-            input: self.input(padding),
-            applied: self.member.output.activation,
+            weights,
+            input,
+            applied: meaning.applied,
+            classes: meaning.classes.clone(),
             fit: self.member.output.fit,
             signatures,
         };
-        let choices = self.choices(&facts, &member);
+        let choices = self.choices(meaning, &member);
         let group = Group { scaling, window, importance, views, members: vec![member] };
         Ok(Probed { group, warnings, choices })
     }
 
+    /// What the head's numbers mean: what was said of them, held against what was measured.
+    fn meaning(&self, facts: &ModelFacts, signature: &IoContract) -> Result<Meaning, MembersError> {
+        let output = &self.member.output;
+        let scores = facts.usable().find(|(head, _)| head.name == signature.head).map(|(_, scores)| scores);
+        let scores = scores.ok_or_else(|| self.unfit("no output holds scores"))?;
+        let activation = settle_activation(output.activation, scores, self.spec.labelling);
+        let activation = activation.map_err(|reason| self.unfit(reason))?;
+        let labels = activation.applied == OutputActivation::Labels;
+        let channels = Channels {
+            count: signature.classes,
+            applied: activation.applied,
+            names: facts.class_names_of(&signature.head),
+            label_max: labels.then_some(scores.range.1 as u32),
+        };
+        let classes = settle_classes(self.spec, output, &channels).map_err(|reason| {
+            let heads = facts.heads_in_words();
+            let others = format!("; its outputs are {}", heads.join(", "));
+            self.unfit(format!("{reason}{}", if heads.len() > 1 { &others } else { "" }))
+        })?;
+        let equal = best_heads(facts, &self.channels_out(facts));
+        let several = output.head.is_none() && equal.len() > 1;
+        let head = Choice {
+            value: if labels {
+                format!("`{}` of labels", signature.head)
+            } else {
+                format!("`{}` of {}", signature.head, counted(signature.classes))
+            },
+            from: match (&output.head, several) {
+                (Some(_), _) => Origin::Said,
+                (None, true) => Origin::Default,
+                (None, false) => Origin::Measured,
+            },
+        };
+        let mut warnings = suspicions(scores);
+        if several {
+            let equal = equal.iter().map(|(head, _)| head.name.as_str()).collect::<Vec<_>>().join("`, `");
+            let text = format!(
+                "the outputs `{equal}` are as good as each other, and `{}` is used: say output.head if it is another",
+                signature.head
+            );
+            warnings.push((Concern::Head, text));
+        }
+        warnings.extend(activation.warning.map(|text| (Concern::Activation, text)));
+        warnings.extend(classes.warning.map(|text| (Concern::Classes, text)));
+        Ok(Meaning {
+            applied: activation.applied,
+            classes: classes.map,
+            words: [head, classes.choice, activation.choice],
+            warnings,
+        })
+    }
+
     /// What was settled for the member, in words.
-    fn choices(&self, facts: &ModelFacts, member: &Member) -> MemberChoices {
+    fn choices(&self, meaning: Meaning, member: &Member) -> MemberChoices {
         let (input, output) = (&self.member.input, &self.member.output);
-        let (signature, classes) = (&member.signatures[0], self.spec.classes.len());
+        let signature = &member.signatures[0];
         let choice = |value: String, from| Choice { value, from };
-        let said = |is_said: bool, other| if is_said { Origin::Said } else { other };
-        let several = facts.usable().count() > 1;
         let sizes = member.signatures.iter().map(|s| s.size.to_string()).collect::<Vec<_>>().join(", ");
         let fit = match output.fit {
             _ if signature.output_size == signature.size => {
@@ -332,13 +402,11 @@ impl Candidate<'_> {
             Fit::Resize => choice("resize".into(), Origin::Default),
             Fit::Centre => choice("centre".into(), Origin::Said),
         };
+        let [head, classes, activation] = meaning.words;
         MemberChoices {
-            head: choice(
-                format!("`{}` of {} channels", signature.head, signature.classes),
-                said(output.head.is_some(), if several { Origin::Default } else { Origin::Measured }),
-            ),
-            classes: choice(format!("{classes} by channel"), Origin::Default),
-            activation: choice(format!("{:?}", output.activation).to_lowercase(), Origin::Said),
+            head,
+            classes,
+            activation,
             scale: match input.scale {
                 Some(scale) => choice(scale.to_string(), Origin::Said),
                 None => choice("by the image's depth".into(), Origin::Default),
@@ -356,13 +424,16 @@ impl Candidate<'_> {
         &self,
         models: &Models<'_>,
         model: &PlannedModel,
+        (input, scaling): (&Input, Scaling),
         size: Size,
         threads: usize,
     ) -> Result<ModelFacts, MembersError> {
         let channels = self.member.input.bands.as_ref().map(|b| b.len() as u32);
         let options =
             InspectOptions { size: Some(size), layout: self.layout(), channels, threads: Some(threads) };
-        models.facts(model, &options).map_err(|e| self.failed(e))
+        let windows = |channels, size| self.shown.windows(input, scaling, channels, size);
+        let shown = self.shown.key(input, scaling);
+        models.facts(model, &options, &shown, &windows).map_err(|e| self.failed(e))
     }
 
     fn layout(&self) -> Option<marquetry_job::Layout> {
@@ -373,9 +444,25 @@ impl Candidate<'_> {
         }
     }
 
-    fn wanted(&self, size: Size) -> IoRequest {
+    /// Numbers of channels that go with the job's classes.
+    fn channels_out(&self, facts: &ModelFacts) -> Vec<u32> {
+        let classes = self.spec.classes.len() as u32;
+        if let Some(said) = &self.member.output.classes {
+            let least = said.iter().flatten().max().map_or(1, |&channel| u32::from(channel) + 1);
+            return facts
+                .usable()
+                .map(|(_, scores)| scores.classes)
+                .filter(|&count| count >= least)
+                .collect();
+        }
+        let single = classes == 2 && self.spec.labelling == Labelling::Multiclass;
+        if single { vec![2, 1] } else { vec![classes] }
+    }
+
+    fn wanted(&self, facts: &ModelFacts, size: Size) -> IoRequest {
         IoRequest {
             head: self.member.output.head.clone(),
+            channels_out: self.channels_out(facts),
             layout: self.layout(),
             channels: self.member.input.bands.as_ref().map(|b| b.len() as u32),
             size,
@@ -412,15 +499,38 @@ impl Candidate<'_> {
     fn check(
         &self,
         signatures: &[IoContract],
+        meaning: &Meaning,
         window: &WindowSpec,
         views: &[View],
     ) -> Result<(), MembersError> {
         Grid::new(window.inner, window).map_err(|e: GridError| self.unfit(e))?;
-        let classes = self.spec.classes.len();
-        let (channels, applied) = (signatures[0].classes as usize, self.member.output.activation);
-        let labelling = self.spec.labelling;
-        if ScoreTransform::new(applied, labelling, channels, classes, self.spec.tta.space).is_none() {
-            return Err(self.unfit(channels_unlike_classes(channels, classes, applied, labelling)));
+        let (classes, channels) = (self.spec.classes.len(), signatures[0].classes as usize);
+        let (labelling, space) = (self.spec.labelling, self.spec.tta.space);
+        let map = &meaning.classes;
+        if ScoreTransform::new(meaning.applied, labelling, channels, classes, map, space).is_none() {
+            return Err(self.unfit(format!(
+                "its {} cannot be the job's {classes} classes: say which are which with output.classes",
+                counted(signatures[0].classes)
+            )));
+        }
+        let silent = |class: &u16| !map.speaks_for(usize::from(*class));
+        let name = |class: u16| &self.spec.classes[usize::from(class)].name;
+        if let Some(pair) = self.spec.tta.swap.iter().find(|[a, b]| silent(a) != silent(b)) {
+            return Err(self.unfit(format!(
+                "tta.swap: it speaks for one of `{}` and `{}` and not for the other, so they cannot change places",
+                name(pair[0]),
+                name(pair[1])
+            )));
+        }
+        let merged =
+            if self.spec.tiles.per == TilesPer::Group { self.spec.merge } else { ScoreSpace::Probabilities };
+        if (0..classes).any(|class| !map.speaks_for(class))
+            && [merged, self.spec.merge].contains(&ScoreSpace::Logits)
+        {
+            return Err(self.unfit(
+                "merge.space: it does not speak for all classes, and logits that only some members say have no common \
+                 zero: merge in probabilities",
+            ));
         }
         if self.member.output.fit == Fit::Centre && views.iter().any(|v| v.scale != 1.0) {
             return Err(
@@ -470,24 +580,26 @@ fn sizes(views: &[View], outer: Size) -> Vec<(Size, Option<View>)> {
     sizes
 }
 
-fn channels_unlike_classes(
-    channels: usize,
-    classes: usize,
+/// What the numbers of a member's output mean.
+struct Meaning {
     applied: OutputActivation,
-    labelling: Labelling,
-) -> String {
-    let advice = match (channels, labelling, applied) {
-        (1, Labelling::Multiclass, OutputActivation::Softmax) => {
-            "; a softmax over one channel is 1 everywhere".to_owned()
-        }
-        (_, Labelling::Multiclass, _) if channels + 1 == classes => {
-            "; if the background has no channel, set output.multilabel: true and name the others only"
-                .to_owned()
-        }
-        (1, Labelling::Multiclass, _) => {
-            "; one channel goes with two classes, background and object".to_owned()
-        }
-        _ => String::new(),
-    };
-    format!("it says {channels} channels per pixel, and the job names {classes} classes{advice}")
+    classes: ClassMap,
+    /// Head, classes and activation in words.
+    words: [Choice<String>; 3],
+    warnings: Vec<(Concern, String)>,
+}
+
+/// What no model says that is in order.
+fn suspicions(scores: &ScoreFacts) -> Vec<(Concern, String)> {
+    let mut found = Vec::new();
+    if scores.random {
+        let text = "two runs of the same input gave other scores: it was exported in training mode, with dropout left on; \
+                    export it anew after model.eval()";
+        found.push((Concern::Random, text.to_owned()));
+    }
+    if scores.constant {
+        let text = "what it says does not depend on the image: is it trained, and is its input what it was trained on?";
+        found.push((Concern::Constant, text.to_owned()));
+    }
+    found
 }

@@ -1,5 +1,7 @@
 //! From a job file to a plan: everything is looked at before anything is run.
 
+mod activation;
+mod class_map;
 mod findings;
 mod folds;
 mod image_files;
@@ -11,6 +13,7 @@ mod output_names;
 mod own_outputs;
 mod parallel_map;
 mod paths;
+mod shown;
 
 pub use findings::{Choice, Findings, MemberChoices, MemberKind, Origin, Warning};
 pub use folds::FoldsError;
@@ -49,7 +52,10 @@ pub enum PlanError {
     #[error(transparent)]
     Names(#[from] OutputNameError),
     /// A class that no member of an image has a weight for.
-    #[error("members: class `{class}` has weight 0 in every member that scores image {image}")]
+    #[error(
+        "members: class `{class}` has weight 0 in every member that scores image {image}, or none of them speaks for it \
+         (output.classes)"
+    )]
     Weightless {
         /// The class.
         class: String,
@@ -122,7 +128,9 @@ pub fn plan(
     let Probed { images, mut rejected, kinds } = images::probe_images(files, found, limits, &reading(spec))?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let models = models::Models { files, runtime, facts_cache_dir, cores };
-    let (groups, mut findings) = members::groups(spec, base, &models, each)?;
+    let shown = shown::FirstImages::open(files, &images, limits);
+    let (groups, mut findings) = members::groups(spec, base, &models, &shown, each)?;
+    drop(shown);
     findings.notes.extend(left_out.into_iter().map(|words| format!("images.from: {words}")).chain(said));
     let plan = assemble(spec, groups);
     let images = match spec.folds {

@@ -2,7 +2,8 @@
 
 use marquetry_job::{ExternalFile, hash};
 use marquetry_model::{
-    ExternalData, InspectOptions, ModelError, ModelFacts, ModelFiles, Runtime, external_locations, inspect,
+    ExternalData, InspectOptions, ModelError, ModelFacts, ModelFiles, Runtime, ShownWindows,
+    external_locations, inspect_with,
 };
 use marquetry_transport::uri::{join, parent};
 use marquetry_transport::{FileError, FileStat, Files, StoreErrorKind};
@@ -76,23 +77,25 @@ pub(crate) struct Models<'a> {
 }
 
 impl Models<'_> {
-    /// What is seen of a model when it is tried so. It hangs on the model, the question and the runtime, which name what
-    /// is remembered.
+    /// What is seen of a model when it is tried so, on `windows` of images too. It hangs on the model, the question, the
+    /// windows, which `shown` names, and the runtime: these name what is remembered.
     pub(crate) fn facts(
         &self,
         model: &PlannedModel,
         options: &InspectOptions,
+        shown: &str,
+        windows: ShownWindows<'_>,
     ) -> Result<ModelFacts, ModelError> {
         let InspectOptions { size, layout, channels, threads: _ } = options;
         let asked = (FACTS_FORMAT, &model.sha256, &model.external, self.runtime.version());
-        let asked = format!("{:?}", (asked, size, layout, channels));
+        let asked = format!("{:?}", (asked, size, layout, channels, shown));
         let file =
             self.facts_cache_dir.map(|folder| folder.join(format!("{}.json", hash(&[asked.as_bytes()]))));
         let known = file.as_ref().and_then(|file| serde_json::from_slice(&std::fs::read(file).ok()?).ok());
         if let Some(facts) = known {
             return Ok(facts);
         }
-        let facts = inspect(self.runtime, &model.files, options)?;
+        let facts = inspect_with(self.runtime, &model.files, options, windows)?;
         // Only a help: what cannot be kept, or is found damaged, is seen anew.
         if let (Some(file), Ok(json)) = (file, serde_json::to_vec(&facts)) {
             let _ = std::fs::create_dir_all(file.parent().unwrap_or(Path::new("")));

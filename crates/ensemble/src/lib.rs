@@ -9,6 +9,7 @@ pub mod components;
 
 mod activation;
 mod canvas;
+mod class_map;
 mod decide;
 mod exp;
 mod importance;
@@ -23,11 +24,12 @@ mod window;
 
 pub use activation::{BadScore, ScoreTransform};
 pub use canvas::{Band, Canvas};
+pub use class_map::{ClassMap, Rest};
 pub use decide::{Decision, Rule, Triplet};
 pub use importance::{Importance, ImportanceMap};
 pub use metrics::Confusion;
 pub use reassemble::{Resampled, blend, normalise};
-pub use resize::{resize_planes, resize_rows};
+pub use resize::{resize_labels, resize_planes, resize_rows};
 pub use space::{Labelling, MergeError, OutputActivation, ScoreSpace, ViewMerge};
 pub use sums::WindowSums;
 pub use view::{View, ViewError, Views};

@@ -24,6 +24,21 @@ pub fn resize_planes(planes: &[f32], from: Size, to: Size) -> Vec<f32> {
     out
 }
 
+/// Resizes a plane of labels to `to` px: each pixel is the one whose middle is nearest, of equal ones the later.
+///
+/// # Panics
+/// When a size is empty or `labels` is not one plane.
+pub fn resize_labels(labels: &[f32], from: Size, to: Size) -> Vec<f32> {
+    assert_eq!(labels.len() as u64, from.area(), "a plane of {from} px");
+    let nearest = |from: u32, to: u32| {
+        let at = move |i: u32| ((2 * u64::from(i) + 1) * u64::from(from) / (2 * u64::from(to))) as usize;
+        (0..to).map(at).collect::<Vec<_>>()
+    };
+    let columns = nearest(from.width, to.width);
+    let rows = nearest(from.height, to.height).into_iter();
+    rows.flat_map(|y| columns.iter().map(move |x| labels[y * from.width as usize + x])).collect()
+}
+
 /// One output row of all classes, `[C, out_width]`, from the two input rows `[C, width]` that `row` names.
 ///
 /// # Panics
@@ -54,6 +69,13 @@ fn sample(row: &[f32], tap: Tap) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn labels_are_never_mixed() {
+        let (from, to) = (Size::new(2, 3), Size::new(4, 5));
+        let want = [0, 0, 7, 2, 2, 0, 0, 7, 2, 2, 5, 5, 1, 9, 9, 5, 5, 1, 9, 9].map(|v| v as f32);
+        assert_eq!(resize_labels(&[0.0, 7.0, 2.0, 5.0, 1.0, 9.0], from, to), want);
+    }
 
     /// `torch.nn.functional.interpolate` of [[1, 2], [3, 4]] to 3 × 4, bilinear, `align_corners=False`.
     #[test]

@@ -32,6 +32,8 @@ pub enum OutputActivation {
     Softmax,
     /// The output is 0 to 1, each channel on its own.
     Sigmoid,
+    /// The output is decided: the number of a class for each pixel. Each is a vote.
+    Labels,
 }
 
 /// How the views of one window are merged into one, per pixel and class.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Labelling, OutputActivation, ScoreSpace, WindowSums};
+use crate::{ClassMap, Labelling, OutputActivation, ScoreSpace, WindowSums};
 use proptest::prelude::*;
 
 const SIZE: Size = Size::new(37, 21);
@@ -145,6 +145,7 @@ fn what_rounding_leaves_below_zero_is_zero_to_roots_and_logarithms() {
         Labelling::Multilabel,
         1,
         1,
+        &ClassMap::default(),
         ScoreSpace::Probabilities,
     )
     .unwrap();

@@ -3,7 +3,7 @@
 //! How members are merged, decisions and outputs are not part of it: with other ones the same tiles are used again.
 
 use crate::{IoContract, PlannedImage, TileDtype, hash};
-use marquetry_ensemble::{Importance, Labelling, OutputActivation, ScoreSpace, View, ViewMerge};
+use marquetry_ensemble::{ClassMap, Importance, Labelling, OutputActivation, ScoreSpace, View, ViewMerge};
 use marquetry_geometry::{Grid, GridError, Padding, Reading, Size, WindowSpec};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ pub struct Inference {
     pub format: u32,
     /// Which part of each file is the image, and which of its pixels are none.
     pub reading: Reading,
-    /// Class names, in the order of the models' channels.
+    /// Class names, by label.
     pub classes: Vec<String>,
     /// Whether classes exclude each other.
     pub labelling: Labelling,
@@ -87,6 +87,9 @@ pub struct Member {
     pub input: Input,
     /// The activation that its graph already applies.
     pub applied: OutputActivation,
+    /// Which of its channels speak for which class.
+    #[serde(default, skip_serializing_if = "ClassMap::is_by_channel")]
+    pub classes: ClassMap,
     /// What to do when it says fewer pixels than it sees.
     pub fit: Fit,
     /// What goes in and out, for each size in which views are shown; the first is the window as it is.

@@ -27,7 +27,7 @@ pub struct IoContract {
     pub head: String,
     /// Axes of that output.
     pub form: OutputForm,
-    /// Its classes.
+    /// Its channels: classes, one for one, unless the member's class map says otherwise.
     pub classes: u32,
     /// Its rows and columns, px.
     pub output_size: Size,
@@ -59,6 +59,10 @@ pub enum Element {
     F64,
     /// 8-bit unsigned integer. As an input it takes raw pixel values: numbers are rounded and clamped to 0..=255.
     U8,
+    /// 64-bit integer: labels, as an output.
+    I64,
+    /// 32-bit integer: labels, as an output.
+    I32,
     /// Anything else, by its name. It can be looked at but not run.
     Other(String),
 }
@@ -70,6 +74,8 @@ impl fmt::Display for Element {
             Self::F16 => "f16",
             Self::F64 => "f64",
             Self::U8 => "u8",
+            Self::I64 => "i64",
+            Self::I32 => "i32",
             Self::Other(name) => name,
         })
     }

@@ -12,7 +12,8 @@ fn scores(model: &ModelFiles) -> Vec<f32> {
     let (runtime, size) = (for_tests(), Size::new(12, 16));
     let facts =
         inspect(&runtime, model, &InspectOptions { size: Some(size), ..InspectOptions::default() }).unwrap();
-    let wanted = IoRequest { head: None, layout: None, channels: None, size, batch: 1 };
+    let wanted =
+        IoRequest { head: None, channels_out: Vec::new(), layout: None, channels: None, size, batch: 1 };
     let signature = resolve(&facts, &wanted).unwrap().signature;
     let mut network = OrtNetwork::open(&runtime, model, &signature, &SessionOptions::default()).unwrap();
     let pixels: Vec<f32> = (0..3 * 12 * 16).map(|n| (n % 17) as f32 / 17.0).collect();

@@ -92,6 +92,17 @@ pub enum Activation {
     Softmax,
     /// Values in 0..=1, each class by itself.
     Sigmoid,
+    /// The decision: for each pixel the number of a class.
+    Labels,
+}
+
+/// What the values of some runs look like.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Values {
+    /// What they suggest that the graph applies.
+    pub activation: Activation,
+    /// Smallest and largest.
+    pub range: (f32, f32),
 }
 
 /// Batches the model takes.
@@ -130,7 +141,7 @@ pub struct ImageFacts {
 pub struct ScoreFacts {
     /// Its axes.
     pub form: OutputForm,
-    /// Number of classes.
+    /// Number of channels, which are classes unless the job says otherwise.
     pub classes: u32,
     /// Rows and columns at the size the model was tried at.
     pub size: Size,
@@ -138,10 +149,18 @@ pub struct ScoreFacts {
     pub relation: Relation,
     /// How it is laid over the input.
     pub fit: Fit,
-    /// What the values look like.
+    /// What the values of all runs look like.
     pub activation: Activation,
     /// Smallest and largest value seen.
     pub range: (f32, f32),
+    /// What noise alone showed.
+    pub noise: Values,
+    /// What windows of the job's own images alone showed, where there were any.
+    pub images: Option<Values>,
+    /// Whether every run gave the same, whatever the image.
+    pub constant: bool,
+    /// Whether two runs of the same input gave different values.
+    pub random: bool,
     /// What else is worth knowing.
     pub notes: Vec<String>,
 }
@@ -196,5 +215,28 @@ impl ModelFacts {
     /// The heads that hold scores, in the order of the outputs.
     pub fn usable(&self) -> impl Iterator<Item = (&HeadFacts, &ScoreFacts)> {
         self.heads.iter().filter_map(|head| head.scores.as_ref().map(|scores| (head, scores)))
+    }
+
+    /// All outputs in words: name, channels and size where it holds scores.
+    pub fn heads_in_words(&self) -> Vec<String> {
+        let one = |head: &HeadFacts| match &head.scores {
+            Some(ScoreFacts { activation: Activation::Labels, size, .. }) => {
+                format!("`{}` (labels, {size} px)", head.name)
+            }
+            Some(ScoreFacts { classes: 1, size, .. }) => format!("`{}` (1 channel, {size} px)", head.name),
+            Some(scores) => format!("`{}` ({} channels, {} px)", head.name, scores.classes, scores.size),
+            None => format!("`{}` (no scores, {:?})", head.name, head.seen),
+        };
+        self.heads.iter().map(one).collect()
+    }
+
+    /// The names that the model itself gives the channels (or labels) of a head, where its metadata has as many.
+    pub fn class_names_of(&self, head: &str) -> Option<&[String]> {
+        let (place, head) = self.heads.iter().enumerate().find(|(_, other)| other.name == head)?;
+        let scores = head.scores.as_ref()?;
+        let own =
+            if self.class_names.len() == 1 { self.class_names.first() } else { self.class_names.get(place) };
+        own.filter(|names| scores.activation == Activation::Labels || names.len() == scores.classes as usize)
+            .map(Vec::as_slice)
     }
 }

@@ -1,5 +1,6 @@
 //! Reading a model and trying it.
 
+use crate::class_names::class_names_of;
 use crate::facts::{Batch, Dim, Element, HeadFacts, ImageFacts, Layout, ModelFacts, TensorFacts};
 use crate::probe::{Probe, head_facts};
 use crate::reading::{InputAxes, input_axes};
@@ -47,13 +48,29 @@ pub fn inspect<'a>(
     model: impl Into<ModelRef<'a>>,
     options: &InspectOptions,
 ) -> Result<ModelFacts, ModelError> {
+    inspect_with(runtime, model, options, &|_, _| Vec::new())
+}
+
+/// Windows of images for a model of so many channels, `[channels, H, W]` of this size, as they would be shown to it.
+pub type ShownWindows<'a> = &'a dyn Fn(u32, Size) -> Vec<Vec<f32>>;
+
+/// The same, and tries the model on `windows` of images too.
+///
+/// # Errors
+/// As [`inspect`].
+pub fn inspect_with<'a>(
+    runtime: &Runtime,
+    model: impl Into<ModelRef<'a>>,
+    options: &InspectOptions,
+    windows: ShownWindows<'_>,
+) -> Result<ModelFacts, ModelError> {
     let model = model.into();
     let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let intra_threads = options.threads.unwrap_or_else(cores);
     let session_options = SessionOptions { intra_threads, ..Default::default() };
     let mut session = session::open(runtime, model, &session_options, &BTreeMap::new())?;
     let mut facts = declared(&session, model);
-    match try_out(&mut session, &facts, options)? {
+    match try_out(&mut session, &facts, options, windows)? {
         Ok((image, heads)) => {
             facts.refusal = heads.iter().all(|head| head.scores.is_none()).then(|| {
                 let reasons = heads.iter().map(|head| {
@@ -86,7 +103,7 @@ fn declared(session: &Session, model: ModelRef<'_>) -> ModelFacts {
         external: model.external.iter().map(|file| file.location.clone()).collect(),
         producer: metadata.and_then(|m| m.producer()).unwrap_or_default(),
         opset: session.opset_for_domain(""),
-        class_names: pairs.get("class_names").map(|text| class_names(text)).unwrap_or_default(),
+        class_names: class_names_of(&pairs),
         metadata: pairs,
         inputs: session.inputs().iter().map(|o| tensor_facts(o.name(), o.dtype())).collect(),
         outputs: session.outputs().iter().map(|o| tensor_facts(o.name(), o.dtype())).collect(),
@@ -103,6 +120,8 @@ pub(crate) fn element(ty: TensorElementType) -> Element {
         TensorElementType::Float16 => Element::F16,
         TensorElementType::Float64 => Element::F64,
         TensorElementType::Uint8 => Element::U8,
+        TensorElementType::Int64 => Element::I64,
+        TensorElementType::Int32 => Element::I32,
         other => Element::Other(other.to_string()),
     }
 }
@@ -121,39 +140,19 @@ fn tensor_facts(name: &str, dtype: &ValueType) -> TensorFacts {
     TensorFacts { name: name.to_owned(), element, dims }
 }
 
-/// The class names in `text`: a list of names, an object from index to name, or a list of such objects, one a head.
-fn class_names(text: &str) -> Vec<Vec<String>> {
-    use serde_json::Value;
-    fn one(value: &Value) -> Option<Vec<String>> {
-        match value {
-            Value::Array(names) => names.iter().map(|name| name.as_str().map(str::to_owned)).collect(),
-            Value::Object(pairs) => {
-                let mut names: Vec<(u32, String)> = pairs
-                    .iter()
-                    .map(|(key, name)| Some((key.parse().ok()?, name.as_str()?.to_owned())))
-                    .collect::<Option<_>>()?;
-                names.sort();
-                Some(names.into_iter().map(|(_, name)| name).collect())
-            }
-            _ => None,
-        }
-    }
-    let Ok(value) = serde_json::from_str::<Value>(text) else { return Vec::new() };
-    match (one(&value), &value) {
-        (Some(names), _) => vec![names],
-        (None, Value::Array(heads)) => heads.iter().map(one).collect::<Option<_>>().unwrap_or_default(),
-        _ => Vec::new(),
-    }
-}
-
 type Tried = Result<(ImageFacts, Vec<HeadFacts>), String>;
 
 /// Runs the model. The inner error says why it is no segmentation model.
-fn try_out(session: &mut Session, facts: &ModelFacts, options: &InspectOptions) -> Result<Tried, ModelError> {
+fn try_out(
+    session: &mut Session,
+    facts: &ModelFacts,
+    options: &InspectOptions,
+    windows: ShownWindows<'_>,
+) -> Result<Tried, ModelError> {
     let [input] = facts.inputs.as_slice() else {
         return Ok(Err(format!("it has {} inputs, and one image input is needed", facts.inputs.len())));
     };
-    if let Element::Other(name) = &input.element {
+    if let name @ (Element::Other(_) | Element::I64 | Element::I32) = &input.element {
         return Ok(Err(format!(
             "its input `{}` takes {name}, and f32, f16, f64 or u8 is needed: export it for one of these, with a cast as \
              its first step",
@@ -166,7 +165,7 @@ fn try_out(session: &mut Session, facts: &ModelFacts, options: &InspectOptions) 
     };
     let mut first = None;
     for axes in &layouts {
-        match try_axes(session, input, axes, options)? {
+        match try_axes(session, input, axes, options, windows)? {
             Ok(found) => return Ok(Ok(found)),
             Err(reason) => first = first.or(Some(reason)),
         }
@@ -192,6 +191,7 @@ fn try_axes(
     input: &TensorFacts,
     axes: &InputAxes,
     options: &InspectOptions,
+    windows: ShownWindows<'_>,
 ) -> Result<Tried, ModelError> {
     let batch = axes.batch.fixed().map_or(1, |n| n as u32);
     let channels = match (axes.channels.fixed(), options.channels) {
@@ -215,7 +215,8 @@ fn try_axes(
         let mut probe = Probe { session, element: &input.element, layout: axes.layout, channels };
         match probe.trial(batch, size) {
             Ok(trial) => {
-                let heads = head_facts(&mut probe, &trial, batch, size)?;
+                let more = probe.more(batch, size, &windows(channels, size))?;
+                let heads = head_facts(&mut probe, &trial, &more, batch, size)?;
                 let is_open = axes.height.fixed().is_none() || axes.width.fixed().is_none();
                 let multiple = if is_open {
                     probe.multiple(batch, &heads, |side| sized(axes, Size::square(side)))

@@ -119,7 +119,14 @@ fn a_size_that_works_is_looked_for() {
     let found = inspect(&crate::runtime::for_tests(), &toy.bytes(), &options).unwrap();
     let image = found.image.clone().unwrap();
     assert_eq!((image.tried, image.multiple), (Size::new(96, 128), Some(32)));
-    let wanted = |size| crate::IoRequest { head: None, layout: None, channels: None, size, batch: 1 };
+    let wanted = |size| crate::IoRequest {
+        head: None,
+        channels_out: Vec::new(),
+        layout: None,
+        channels: None,
+        size,
+        batch: 1,
+    };
     let error = crate::resolve(&found, &wanted(Size::new(70, 128))).unwrap_err().to_string();
     assert!(error.contains("multiples of 32 px") && error.contains("window: {size: [96, 128]}"), "{error}");
     assert!(crate::resolve(&found, &wanted(Size::new(160, 128))).is_ok());
@@ -185,11 +192,44 @@ fn bytes_that_are_no_model_are_refused() {
 }
 
 #[test]
-fn class_names_are_read_in_their_usual_spellings() {
-    assert_eq!(class_names(r#"["a", "b"]"#), [["a", "b"]]);
-    assert_eq!(class_names(r#"{"10": "k", "2": "c"}"#), [["c", "k"]]);
-    assert_eq!(class_names(r#"[{"0": "a"}, {"0": "b"}]"#), [["a"], ["b"]]);
-    for text in ["", "3", "[1, 2]", "{\"a\": \"b\"}", "{"] {
-        assert!(class_names(text).is_empty(), "{text}");
+fn labels_are_told_from_scores() {
+    for (element, form) in [
+        (Element::I64, OutputForm::Nhw),
+        (Element::I32, OutputForm::Nchw),
+        (Element::U8, OutputForm::Nhwc),
+        (Element::F32, OutputForm::Nchw),
+    ] {
+        let weights = Weights::Seeded(3);
+        let toy = Toy {
+            classes: 5,
+            kernel: 3,
+            weights,
+            activation: Activation::Labels,
+            element_out: element.clone(),
+            form,
+            ..Default::default()
+        };
+        let scores = only_head(&facts(&toy, 64));
+        assert_eq!((scores.activation, scores.classes), (Activation::Labels, 1), "{element} {form}");
+        assert!(scores.range.0 >= 0.0 && scores.range.1 <= 4.0 && !scores.constant, "{:?}", scores.range);
     }
+}
+
+#[test]
+fn windows_of_images_are_tried_beside_noise() {
+    let windows = |channels: u32, size: Size| vec![vec![7.0; channels as usize * size.area() as usize]];
+    let options = InspectOptions { size: Some(Size::square(32)), ..Default::default() };
+    let copy = Toy { classes: 3, ..Default::default() }.bytes();
+    let seen = inspect_with(&crate::runtime::for_tests(), &copy, &options, &windows).unwrap();
+    let scores = only_head(&seen);
+    assert_eq!(scores.images.unwrap().range, (7.0, 7.0));
+    assert!(scores.noise.range.0 < -1.9 && scores.range.1 > 250.0);
+}
+
+#[test]
+fn dropout_that_is_left_on_is_seen() {
+    let scores = only_head(&facts(&Toy { dropout: true, ..Default::default() }, 64));
+    assert!(scores.random, "{scores:?}");
+    assert!(scores.notes.iter().any(|note| note.contains("training mode")));
+    assert!(!only_head(&facts(&Toy::default(), 64)).random);
 }

@@ -1,7 +1,9 @@
 //! The settled contract of one member.
 
 use crate::ModelError;
-use crate::facts::{Batch, Dim, HeadFacts, ImageFacts, Layout, ModelFacts, ScoreFacts, TensorFacts};
+use crate::facts::{
+    Activation, Batch, Dim, HeadFacts, ImageFacts, Layout, ModelFacts, Relation, ScoreFacts, TensorFacts,
+};
 use crate::probe::input_dims;
 use marquetry_geometry::Size;
 use marquetry_job::IoContract;
@@ -10,8 +12,10 @@ use std::collections::BTreeMap;
 /// What a job wants of a member.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IoRequest {
-    /// The output to use; the first with scores where none is named.
+    /// The output to use, where the job names one.
     pub head: Option<String>,
+    /// Numbers of channels that go with the job's classes; a head that has one of them is used rather than others.
+    pub channels_out: Vec<u32>,
     /// Order of the axes of the input, where the job says.
     pub layout: Option<Layout>,
     /// Channels of the images, where the job says.
@@ -50,7 +54,7 @@ pub fn resolve(facts: &ModelFacts, wanted: &IoRequest) -> Result<ResolvedIo, Mod
         return Err(ModelError::WrongChannels { found: image.channels, wanted: channels });
     }
     let mut warnings = Vec::new();
-    let (head, scores) = pick_head(facts, wanted.head.as_deref())?;
+    let (head, scores) = pick_head(facts, wanted)?;
     check_size(image, wanted.size)?;
     let output_size = output_size(image, head, scores, wanted.size)?;
     let batch = batch(image, scores, wanted.batch.max(1), &mut warnings);
@@ -73,21 +77,48 @@ pub fn resolve(facts: &ModelFacts, wanted: &IoRequest) -> Result<ResolvedIo, Mod
 
 fn pick_head<'a>(
     facts: &'a ModelFacts,
-    wanted: Option<&str>,
+    wanted: &IoRequest,
 ) -> Result<(&'a HeadFacts, &'a ScoreFacts), ModelError> {
-    let names = || facts.heads.iter().map(|head| head.name.clone());
-    let Some(wanted) = wanted else {
-        let first = facts.usable().next();
-        return first.ok_or_else(|| ModelError::NotSegmentation { reason: "no output holds scores".into() });
+    let Some(name) = &wanted.head else {
+        let best = best_heads(facts, &wanted.channels_out);
+        return best
+            .last()
+            .copied()
+            .ok_or_else(|| ModelError::NotSegmentation { reason: "no output holds scores".into() });
     };
-    let head = facts.heads.iter().find(|head| head.name == wanted);
+    let head = facts.heads.iter().find(|head| head.name == *name);
     let head =
-        head.ok_or_else(|| ModelError::UnknownHead { head: wanted.to_owned(), heads: names().collect() })?;
-    let reason = || head.reason.clone().unwrap_or_default();
+        head.ok_or_else(|| ModelError::UnknownHead { head: name.clone(), heads: facts.heads_in_words() })?;
+    let reason = || {
+        let why = head.reason.clone().unwrap_or_default();
+        format!("{why}; the outputs are {}", facts.heads_in_words().join(", "))
+    };
     let scores = head.scores.as_ref();
     scores
         .map(|scores| (head, scores))
-        .ok_or_else(|| ModelError::UnusableHead { head: wanted.to_owned(), reason: reason() })
+        .ok_or_else(|| ModelError::UnusableHead { head: name.clone(), reason: reason() })
+}
+
+/// The heads that are as good as each other for a job whose classes go with these numbers of channels, in the order of
+/// the outputs; the last of them is used. What is worse in one respect is left out, one respect after the other.
+///
+/// A head with the right number of channels is a head of scores and not of features; scores are better than labels; a
+/// head that is as large as the input is the final one of several with deep supervision, and one that is called
+/// auxiliary is not.
+pub fn best_heads<'a>(facts: &'a ModelFacts, channels: &[u32]) -> Vec<(&'a HeadFacts, &'a ScoreFacts)> {
+    let mut heads: Vec<_> = facts.usable().collect();
+    let respects: [&dyn Fn(&HeadFacts, &ScoreFacts) -> bool; 4] = [
+        &|_, scores| channels.contains(&scores.classes) || scores.activation == Activation::Labels,
+        &|_, scores| scores.activation != Activation::Labels,
+        &|_, scores| scores.relation == Relation::Same,
+        &|head, _| !head.name.to_ascii_lowercase().contains("aux"),
+    ];
+    for respect in respects {
+        if heads.iter().any(|(head, scores)| respect(head, scores)) {
+            heads.retain(|(head, scores)| respect(head, scores));
+        }
+    }
+    heads
 }
 
 fn check_size(image: &ImageFacts, wanted: Size) -> Result<(), ModelError> {

@@ -8,7 +8,14 @@ fn facts(toy: &Toy, size: Size) -> ModelFacts {
 }
 
 fn wanted(size: u32, batch: u32) -> IoRequest {
-    IoRequest { head: None, layout: None, channels: None, size: Size::square(size), batch }
+    IoRequest {
+        head: None,
+        channels_out: Vec::new(),
+        layout: None,
+        channels: None,
+        size: Size::square(size),
+        batch,
+    }
 }
 
 fn refusal(facts: &ModelFacts, wanted: &IoRequest) -> String {
@@ -20,6 +27,7 @@ fn a_plain_model_gives_what_is_wanted() {
     let facts = facts(&Toy { classes: 2, stride: 2, ..Default::default() }, Size::square(64));
     let asked = IoRequest {
         head: Some("scores".into()),
+        channels_out: Vec::new(),
         layout: Some(Layout::Nchw),
         channels: Some(3),
         size: Size::new(32, 96),
@@ -44,7 +52,10 @@ fn what_cannot_be_is_refused_with_both_sides() {
     );
     let plain = facts(&Toy::default(), Size::square(32));
     let head = IoRequest { head: Some("logits".into()), ..wanted(32, 1) };
-    assert_eq!(refusal(&plain, &head), "the model has no output `logits`, it has: scores");
+    assert_eq!(
+        refusal(&plain, &head),
+        "the model has no output `logits`, it has: `scores` (1 channel, 32 × 32 px)"
+    );
     let layout = IoRequest { layout: Some(Layout::Nhwc), ..wanted(32, 1) };
     assert_eq!(
         refusal(&plain, &layout),
@@ -83,12 +94,27 @@ fn a_batch_that_cannot_be_becomes_one_that_can() {
 }
 
 #[test]
-fn the_first_of_several_heads_is_used() {
+fn the_last_of_equal_heads_is_used() {
     let two = facts(&Toy { heads: vec!["a".into(), "b".into()], ..Default::default() }, Size::square(32));
     let resolved = resolve(&two, &wanted(32, 1)).unwrap();
-    assert_eq!(resolved.signature.head, "a");
-    let second = IoRequest { head: Some("b".into()), ..wanted(32, 1) };
-    assert_eq!(resolve(&two, &second).unwrap().signature.head, "b");
+    assert_eq!(resolved.signature.head, "b");
+    let first = IoRequest { head: Some("a".into()), ..wanted(32, 1) };
+    assert_eq!(resolve(&two, &first).unwrap().signature.head, "a");
+}
+
+#[test]
+fn the_head_with_the_right_channels_is_used() {
+    let heads = |names: [&str; 3], classes: [u32; 3], channels_out: &[u32]| {
+        let heads = names.map(str::to_owned).to_vec();
+        let facts =
+            facts(&Toy { heads, head_classes: classes.to_vec(), ..Default::default() }, Size::square(32));
+        let wanted = IoRequest { channels_out: channels_out.to_vec(), ..wanted(32, 1) };
+        resolve(&facts, &wanted).unwrap().signature.head
+    };
+    assert_eq!(heads(["f0", "seg", "f1"], [8, 4, 8], &[4]), "seg");
+    assert_eq!(heads(["mask", "aux_mask", "f"], [4, 4, 16], &[4]), "mask");
+    assert_eq!(heads(["a", "b", "c"], [8, 1, 8], &[2, 1]), "b");
+    assert_eq!(heads(["a", "b", "c"], [8, 9, 8], &[4]), "c", "none of them has the right number");
 }
 
 #[test]

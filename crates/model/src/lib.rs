@@ -7,6 +7,7 @@
 //! This crate must not know: images, views, windows of a grid; of a job only the contract it stores.
 
 mod arena;
+mod class_names;
 mod error;
 mod external_data;
 mod facts;
@@ -24,16 +25,17 @@ mod search;
 mod session;
 #[cfg(any(test, feature = "toy"))]
 pub mod toy;
+mod values;
 mod verdict;
 
 pub use error::ModelError;
 pub use external_data::{ExternalData, ModelFiles, ModelRef, external_locations};
 pub use facts::{
     Activation, Batch, Dim, Element, Fit, HeadFacts, ImageFacts, Layout, ModelFacts, OutputForm, Relation,
-    ScoreFacts, TensorFacts,
+    ScoreFacts, TensorFacts, Values,
 };
-pub use inspect::{InspectOptions, inspect, read_model};
-pub use io_request::{IoRequest, ResolvedIo, resolve};
+pub use inspect::{InspectOptions, ShownWindows, inspect, inspect_with, read_model};
+pub use io_request::{IoRequest, ResolvedIo, best_heads, resolve};
 pub use marquetry_job::IoContract;
 pub use network::{Network, OrtNetwork};
 pub use runtime::Runtime;

@@ -63,8 +63,8 @@ impl OrtNetwork {
             Element::F16 => Packed::F16(Vec::new()),
             Element::F64 => Packed::F64(Vec::new()),
             Element::U8 => Packed::U8(Vec::new()),
-            Element::Other(name) => {
-                return Err(ModelError::NotSegmentation { reason: format!("its input takes {name}") });
+            other => {
+                return Err(ModelError::NotSegmentation { reason: format!("its input takes {other}") });
             }
         };
         let session = session::open(runtime, model.into(), options, &signature.dims)?;
@@ -151,6 +151,23 @@ impl Network for OrtNetwork {
         if s.element_out == Element::F64 {
             let (_, values) = output.try_extract_tensor::<f64>().map_err(failed)?;
             unpack(values, &mut self.planes, interleaved, classes, pixels);
+            return Ok(&self.planes);
+        }
+        // Labels are exact in f32 up to 2²⁴, which is more classes than a job may have.
+        let labels: Option<Vec<f32>> = match s.element_out {
+            Element::I64 => Some(
+                output.try_extract_tensor::<i64>().map_err(failed)?.1.iter().map(|&v| v as f32).collect(),
+            ),
+            Element::I32 => Some(
+                output.try_extract_tensor::<i32>().map_err(failed)?.1.iter().map(|&v| v as f32).collect(),
+            ),
+            Element::U8 => Some(
+                output.try_extract_tensor::<u8>().map_err(failed)?.1.iter().map(|&v| f32::from(v)).collect(),
+            ),
+            _ => None,
+        };
+        if let Some(labels) = labels {
+            self.planes = labels;
             return Ok(&self.planes);
         }
         let (_, values) = output.try_extract_tensor::<f32>().map_err(failed)?;

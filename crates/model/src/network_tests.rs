@@ -9,7 +9,8 @@ fn open(toy: &Toy, batch: u32) -> OrtNetwork {
     let (runtime, bytes) = (crate::runtime::for_tests(), toy.bytes());
     let facts =
         inspect(&runtime, &bytes, &InspectOptions { size: Some(SIZE), ..Default::default() }).unwrap();
-    let wanted = IoRequest { head: None, layout: None, channels: None, size: SIZE, batch };
+    let wanted =
+        IoRequest { head: None, channels_out: Vec::new(), layout: None, channels: None, size: SIZE, batch };
     let signature = resolve(&facts, &wanted).unwrap().signature;
     OrtNetwork::open(&runtime, &bytes, &signature, &SessionOptions::default()).unwrap()
 }
@@ -78,14 +79,14 @@ fn a_run_of_planar_f32_copies_no_output() {
 #[test]
 fn the_head_that_was_picked_is_the_one_that_runs() {
     let toy = Toy { heads: vec!["a".into(), "b".into()], weights: Weights::Seeded(9), ..Default::default() };
-    let mut first = open(&toy, 1);
-    let input = pixels(&first);
-    let mut signature = first.signature().clone();
-    signature.head = "b".into();
-    let mut second =
+    let mut last = open(&toy, 1);
+    let input = pixels(&last);
+    let mut signature = last.signature().clone();
+    signature.head = "a".into();
+    let mut first =
         OrtNetwork::open(&crate::runtime::for_tests(), &toy.bytes(), &signature, &SessionOptions::default())
             .unwrap();
-    assert_ne!(first.run(&input).unwrap(), second.run(&input).unwrap());
+    assert_ne!(first.run(&input).unwrap(), last.run(&input).unwrap());
     signature.head = "c".into();
     let error =
         OrtNetwork::open(&crate::runtime::for_tests(), &toy.bytes(), &signature, &SessionOptions::default());

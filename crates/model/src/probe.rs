@@ -1,9 +1,9 @@
 //! Trial runs: what a model does with zeros, noise, two images at once, other sizes.
 
 use crate::ModelError;
-use crate::facts::{Activation, Batch, Element, Fit, HeadFacts, Layout, OutputForm, Relation, ScoreFacts};
+use crate::facts::{Activation, Batch, Element, Fit, HeadFacts, Layout, Relation, ScoreFacts, Values};
 use crate::inspect::element;
-use crate::pack::{FromPixel, pack, unpack};
+use crate::pack::{FromPixel, pack};
 use crate::reading::{output_axes, relation};
 use half::f16;
 use marquetry_geometry::Size;
@@ -51,12 +51,20 @@ impl Noise {
     }
 }
 
-/// One output of one run; no values where they are no floats.
+/// One output of one run; no values where they are neither floats nor labels.
 pub(crate) struct Output {
     name: String,
     element: Element,
     dims: Vec<u64>,
     values: Vec<f32>,
+}
+
+/// What was run beside noise.
+pub(crate) struct MoreRuns {
+    /// The second noise once more.
+    again: Vec<Output>,
+    /// Windows of images.
+    images: Vec<Vec<Output>>,
 }
 
 /// A session to try, and what is known of its input.
@@ -76,6 +84,21 @@ impl Probe<'_> {
             self.run(batch, size, &Noise::fill(1, count, -2.0, 2.0))?,
             self.run(batch, size, &Noise::fill(2, count, 0.0, 255.0))?,
         ])
+    }
+
+    /// Runs on the second noise once more, and on `windows` of images, `[channels, H, W]`; those that do not run are left
+    /// out.
+    pub(crate) fn more(
+        &mut self,
+        batch: u32,
+        size: Size,
+        windows: &[Vec<f32>],
+    ) -> Result<MoreRuns, ModelError> {
+        let count = batch as usize * self.pixels(size);
+        let again = self.run(batch, size, &Noise::fill(1, count, -2.0, 2.0))?;
+        let fit = windows.iter().filter(|window| window.len() * batch as usize == count);
+        let images = fit.filter_map(|window| self.run(batch, size, &window.repeat(batch as usize)).ok());
+        Ok(MoreRuns { again, images: images.collect() })
     }
 
     /// Whether two images at once give what each gave alone in `trial`.
@@ -172,6 +195,9 @@ fn collect(outputs: &SessionOutputs<'_>) -> ort::Result<Vec<Output>> {
             Element::F32 => value.try_extract_tensor::<f32>()?.1.to_vec(),
             Element::F16 => value.try_extract_tensor::<f16>()?.1.iter().map(|v| v.to_f32()).collect(),
             Element::F64 => value.try_extract_tensor::<f64>()?.1.iter().map(|&v| v as f32).collect(),
+            Element::I64 => value.try_extract_tensor::<i64>()?.1.iter().map(|&v| v as f32).collect(),
+            Element::I32 => value.try_extract_tensor::<i32>()?.1.iter().map(|&v| v as f32).collect(),
+            Element::U8 => value.try_extract_tensor::<u8>()?.1.iter().map(|&v| f32::from(v)).collect(),
             _ => Vec::new(),
         };
         let dims = shape.iter().map(|&dim| dim as u64).collect();
@@ -184,13 +210,16 @@ fn collect(outputs: &SessionOutputs<'_>) -> ort::Result<Vec<Output>> {
 pub(crate) fn head_facts(
     probe: &mut Probe<'_>,
     trial: &[Vec<Output>; 3],
+    more: &MoreRuns,
     batch: u32,
     size: Size,
 ) -> Result<Vec<HeadFacts>, ModelError> {
     let mut heads = Vec::new();
     for (index, output) in trial[0].iter().enumerate() {
         let runs = [0, 1, 2].map(|run| &trial[run][index]);
-        let (scores, reason) = match scores(runs, probe.layout, batch, size) {
+        let (again, images) = (&more.again[index], more.images.iter().map(|run| &run[index]));
+        let images: Vec<&Output> = images.collect();
+        let (scores, reason) = match scores(runs, again, &images, probe.layout, batch, size) {
             Ok(scores) => (Some(scores), None),
             Err(reason) => (None, Some(reason)),
         };
@@ -257,56 +286,48 @@ fn fit_of(input: Size, output: Size, apart: f64) -> Fit {
     }
 }
 
-fn scores(runs: [&Output; 3], layout: Layout, batch: u32, input: Size) -> Result<ScoreFacts, String> {
+fn scores(
+    runs: [&Output; 3],
+    again: &Output,
+    images: &[&Output],
+    layout: Layout,
+    batch: u32,
+    input: Size,
+) -> Result<ScoreFacts, String> {
     let [first, ..] = runs;
-    if let Some(other) = runs.iter().find(|run| run.dims != first.dims) {
+    let mut others = runs.iter().chain(images).chain([&again]);
+    if let Some(other) = others.find(|run| run.dims != first.dims) {
         return Err(format!("its dimensions change with the image: {:?} and {:?}", first.dims, other.dims));
     }
     let (form, classes, size) = output_axes(&first.dims, layout, batch, input)?;
-    if !matches!(first.element, Element::F32 | Element::F16 | Element::F64) {
-        return Err(format!(
-            "its numbers are {}, and scores must be f32, f16 or f64: if the graph ends with ArgMax, export it without",
-            first.element
-        ));
+    match &first.element {
+        Element::F32 | Element::F16 | Element::F64 => {}
+        Element::I64 | Element::I32 | Element::U8 if classes == 1 => {}
+        element => {
+            return Err(format!(
+                "its numbers are {element} in {classes} channels: scores are f32, f16 or f64, and labels are whole numbers \
+                 in one channel"
+            ));
+        }
     }
     let relation = relation(input, size);
-    let (activation, range, notes) = values(runs, form, classes as usize, size);
     let fit = if matches!(relation, Relation::Less(_)) { Fit::Centre } else { Fit::Resize };
-    Ok(ScoreFacts { form, classes, size, relation, fit, activation, range, notes })
-}
-
-/// What the values of all runs look like: activation, range, remarks.
-fn values(
-    runs: [&Output; 3],
-    form: OutputForm,
-    classes: usize,
-    size: Size,
-) -> (Activation, (f32, f32), Vec<String>) {
-    let all = || runs.iter().flat_map(|run| run.values.iter().copied());
-    let range = all().fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
-    let mut notes = Vec::new();
-    if !all().all(f32::is_finite) {
-        notes.push("some values are not finite".to_owned());
-        return (Activation::None, range, notes);
-    }
-    if runs.iter().all(|run| run.values == runs[0].values) {
-        notes.push("it does not depend on the image".to_owned());
-    } else if all().all(|v| v == 0.0 || v == 1.0) {
-        notes.push("its values are only 0 and 1, decided already: scores would merge better".to_owned());
-    }
-    let (low, high) = range;
-    if low < -1e-6 || high > 1.0 + 1e-3 || low == high {
-        return (Activation::None, range, notes);
-    }
-    let tolerance = if runs[0].element == Element::F16 { 2e-2 } else { 1e-3 };
-    let sums_to_one = runs.iter().all(|run| {
-        let mut planes = Vec::new();
-        let pixels = size.area() as usize;
-        unpack(&run.values, &mut planes, form.is_interleaved(), classes, pixels);
-        planes.chunks_exact(classes * pixels).all(|image| {
-            (0..pixels).all(|at| (image.iter().skip(at).step_by(pixels).sum::<f32>() - 1.0).abs() < tolerance)
-        })
-    });
-    let activation = if classes > 1 && sums_to_one { Activation::Softmax } else { Activation::Sigmoid };
-    (activation, range, notes)
+    let nothing = Values { activation: Activation::None, range: (0.0, 0.0) };
+    let mut scores = ScoreFacts {
+        form,
+        classes,
+        size,
+        relation,
+        fit,
+        activation: nothing.activation,
+        range: nothing.range,
+        noise: nothing,
+        images: None,
+        constant: false,
+        random: false,
+        notes: Vec::new(),
+    };
+    let images: Vec<&[f32]> = images.iter().map(|run| &run.values[..]).collect();
+    scores.read_values(runs.map(|run| &run.values[..]), &again.values, &images, &first.element);
+    Ok(scores)
 }

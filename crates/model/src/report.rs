@@ -66,7 +66,9 @@ impl ModelFacts {
         let activation = match scores.activation {
             Activation::None => "none",
             Activation::Softmax => "softmax",
-            Activation::Sigmoid => "sigmoid, multilabel: true",
+            Activation::Sigmoid if scores.classes > 1 => "sigmoid, multilabel: true",
+            Activation::Sigmoid => "sigmoid",
+            Activation::Labels => "labels",
         };
         let fit = match (scores.relation, scores.fit) {
             (Relation::Same, _) => "",
@@ -133,6 +135,7 @@ fn head_lines(head: &HeadFacts, lines: &mut Lines) {
         Activation::None => "none: unbounded scores",
         Activation::Softmax => "softmax: in 0..1, summing to 1",
         Activation::Sigmoid => "sigmoid: in 0..1, each class by itself",
+        Activation::Labels => "labels: for each pixel the number of a class",
     };
     lines.more(&format!(
         "values    {activation}; seen {} to {}",

@@ -51,7 +51,7 @@ fn the_member_entry_says_what_the_defaults_do_not() {
     assert_eq!(
         facts.member_yaml("models/fold 0.onnx"),
         "- onnx: \"models/fold 0.onnx\"\n  window: {size: [64, 96]}\n  input: {layout: nchw, bands: [0]}\n  \
-         output: {head: scores, activation: sigmoid, multilabel: true, fit: centre}\n"
+         output: {head: scores, activation: sigmoid, fit: centre}\n"
     );
 }
 

@@ -22,6 +22,8 @@ pub enum Weights {
     Copy,
     /// Class `c` is this number everywhere, whatever the image.
     Constant(Vec<f32>),
+    /// Class `c` is the sum of all channels, each times its number in row `c`, and the last number of the row.
+    Linear(Vec<Vec<f32>>),
 }
 
 /// A model of one convolution, and what real models do around it. The default takes `[N, 3, H, W]` of any size and
@@ -33,6 +35,8 @@ pub struct Toy {
     pub channels: u32,
     /// Classes of each head.
     pub classes: u32,
+    /// Of each head its own number of classes instead, where there are so many.
+    pub head_classes: Vec<u32>,
     /// Batch; none is any.
     pub batch: Option<u32>,
     /// Rows and columns of the input, px; none is any.
@@ -51,11 +55,13 @@ pub struct Toy {
     pub weights: Weights,
     /// What is applied last.
     pub activation: Activation,
+    /// Whether dropout is left on, so that no two runs give the same; outputs are `f32` then.
+    pub dropout: bool,
     /// Axes of the input.
     pub layout: Layout,
     /// Numbers of the input: `f32`, `f16`, `f64` or `u8`; `i64` for any other.
     pub element_in: Element,
-    /// Numbers of the outputs: `f32`, `f16` or `f64`.
+    /// Numbers of the outputs: `f32`, `f16` or `f64`; labels are `i64`, `i32` or `u8` too.
     pub element_out: Element,
     /// Axes of the outputs.
     pub form: OutputForm,
@@ -80,6 +86,7 @@ impl Default for Toy {
         Self {
             channels: 3,
             classes: 1,
+            head_classes: Vec::new(),
             batch: None,
             size: None,
             width: None,
@@ -89,6 +96,7 @@ impl Default for Toy {
             coarse: 1,
             weights: Weights::Copy,
             activation: Activation::None,
+            dropout: false,
             layout: Layout::Nchw,
             element_in: Element::F32,
             element_out: Element::F32,
@@ -159,9 +167,10 @@ impl Toy {
 
     fn head(&self, graph: &mut Graph, x: &str, index: u64, name: &str) {
         let (kernel, stride) = (i64::from(self.kernel), i64::from(self.stride));
-        let (weights, bias) = self.numbers(index);
-        let weights = graph.tensor(1, &[self.classes.into(), self.channels.into(), kernel, kernel], &weights);
-        let bias = graph.tensor(1, &[self.classes.into()], &bias);
+        let classes = self.head_classes.get(index as usize).copied().unwrap_or(self.classes);
+        let (weights, bias) = self.numbers(index, classes);
+        let weights = graph.tensor(1, &[classes.into(), self.channels.into(), kernel, kernel], &weights);
+        let bias = graph.tensor(1, &[classes.into()], &bias);
         let pads = [if self.valid { 0 } else { kernel / 2 }; 4];
         let mut y =
             graph.node("Conv", &[x, &weights, &bias], &[ints("pads", &pads), ints("strides", &[stride; 2])]);
@@ -175,6 +184,7 @@ impl Toy {
         }
         match self.activation {
             Activation::None => {}
+            Activation::Labels => y = graph.node("ArgMax", &[&y], &[int("axis", 1), int("keepdims", 1)]),
             Activation::Softmax => y = graph.node("Softmax", &[&y], &[int("axis", 1)]),
             Activation::Sigmoid => y = graph.node("Sigmoid", &[&y], &[]),
         }
@@ -203,14 +213,21 @@ impl Toy {
             let axes = graph.tensor(7, &[2], [1_i64, -1].map(i64::to_le_bytes).as_flattened());
             y = graph.node("Unsqueeze", &[&y, &axes], &[]);
         }
-        graph.named("Cast", &[&y], &[int("to", code(&self.element_out))], name);
+        if self.dropout {
+            // As the last node: inside a graph ONNX Runtime may take it out.
+            let ratio = graph.tensor(1, &[], &0.5_f32.to_le_bytes());
+            let training = graph.tensor(BOOL, &[], &[1]);
+            graph.named("Dropout", &[&y, &ratio, &training], &[], name);
+        } else {
+            graph.named("Cast", &[&y], &[int("to", code(&self.element_out))], name);
+        }
         graph.0.extend(bytes(12, value(name, &self.element_out, None)));
     }
 
     /// Weights `[classes, channels, kernel, kernel]` and biases `[classes]` of a head, as little-endian `f32`.
-    fn numbers(&self, head: u64) -> (Vec<u8>, Vec<u8>) {
+    fn numbers(&self, head: u64, classes: u32) -> (Vec<u8>, Vec<u8>) {
         let area = (self.kernel * self.kernel) as usize;
-        let (classes, channels) = (self.classes as usize, self.channels as usize);
+        let (classes, channels) = (classes as usize, self.channels as usize);
         let (mut weights, mut biases) = (vec![0.0_f32; classes * channels * area], vec![0.0_f32; classes]);
         match &self.weights {
             Weights::Seeded(seed) => {
@@ -221,6 +238,12 @@ impl Toy {
             Weights::Copy => {
                 for c in 0..classes {
                     weights[(c * channels + c % channels) * area + area / 2] = 1.0;
+                }
+            }
+            Weights::Linear(rows) => {
+                for (c, row) in rows.iter().enumerate().take(classes) {
+                    (0..channels).for_each(|k| weights[(c * channels + k) * area + area / 2] = row[k]);
+                    biases[c] = row[channels];
                 }
             }
             Weights::Constant(values) => biases.iter_mut().zip(values).for_each(|(b, v)| *b = *v),
@@ -294,7 +317,9 @@ fn code(element: &Element) -> u64 {
         Element::F64 => 11,
         Element::Other(_) => 7,
         Element::U8 => 2,
-        Element::F32 => 1,
+        Element::I32 => 6,
+        Element::I64 => INT64,
+        Element::F32 => FLOAT,
     }
 }
 

@@ -22,7 +22,8 @@ fn six_sessions_take_little_more_memory_than_one() {
     let plain = Toy { classes: 64, weights: Weights::Seeded(1), kernel: 3, ..Toy::default() };
     let options = InspectOptions { size: Some(Size::square(32)), ..InspectOptions::default() };
     let facts = inspect(&runtime, &plain.bytes(), &options).unwrap();
-    let wanted = IoRequest { head: None, layout: None, channels: None, size, batch: 1 };
+    let wanted =
+        IoRequest { head: None, channels_out: Vec::new(), layout: None, channels: None, size, batch: 1 };
     let mut signature = resolve(&facts, &wanted).unwrap().signature;
     // 64 MiB of scores are made and averaged away in each run, so what a session keeps is its arena alone.
     signature.output_size = Size::square(1);

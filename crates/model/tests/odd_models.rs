@@ -66,6 +66,7 @@ fn segmentation_models_are_read_rightly() {
         }
         let wanted = IoRequest {
             head: Option::None,
+            channels_out: Vec::new(),
             layout: Option::None,
             channels: Some(3),
             size: image.tried,

@@ -30,7 +30,8 @@ fn one_thread_makes_no_pool_and_more_threads_give_the_same_bits() {
         let options = InspectOptions { size: Some(size), ..InspectOptions::default() };
         let facts = inspect(&runtime, &bytes, &options).unwrap();
         let signature = |batch| {
-            let wanted = IoRequest { head: None, layout: None, channels: None, size, batch };
+            let wanted =
+                IoRequest { head: None, channels_out: Vec::new(), layout: None, channels: None, size, batch };
             resolve(&facts, &wanted).unwrap().signature
         };
         let input: Vec<f32> = (0..signature(1).input_len()).map(|i| (i as f32 * 0.7).sin()).collect();

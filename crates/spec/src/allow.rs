@@ -10,13 +10,31 @@ use std::fmt;
 /// What a warning is about. Each is one word of the job's `allow`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Concern {
+    /// What a graph applies is measured, and the job says otherwise.
+    Activation,
     /// A model runs at another batch than the job says.
     Batch,
+    /// The class names in a model's own metadata are not the job's.
+    Classes,
+    /// What a model says does not hang on the image.
+    Constant,
+    /// Several outputs of a model are as good as each other.
+    Head,
     /// A model seems to be made for something else than segmentation.
     Purpose,
+    /// Two runs of one input differ.
+    Random,
 }
 
-const CONCERNS: [(&str, Concern); 2] = [("batch", Concern::Batch), ("purpose", Concern::Purpose)];
+const CONCERNS: [(&str, Concern); 7] = [
+    ("activation", Concern::Activation),
+    ("batch", Concern::Batch),
+    ("classes", Concern::Classes),
+    ("constant", Concern::Constant),
+    ("head", Concern::Head),
+    ("purpose", Concern::Purpose),
+    ("random", Concern::Random),
+];
 
 impl Concern {
     /// Its word in a job file.

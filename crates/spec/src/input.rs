@@ -192,10 +192,26 @@ impl ReadKind for Bands {
 section! {
     /// What a model's output means.
     pub struct OutputSpec: "headOutput" (_) {
-        /// Name of the output to use; the model's first one if not given.
-        pub head: Option<String> = None, Maybe(Text::not_blank("the name of an output of the model"));
-        /// The activation that the graph already applies.
-        pub activation: OutputActivation = OutputActivation::None, Words(&ACTIVATIONS);
+        /// Name of the output to use. `auto` is the one with the job's number of channels, then the one as large as the
+        /// input, then the last that is not called auxiliary.
+        pub head: Option<String> = None, AutoOr(HEAD, "`auto`, or the name of an output of the model");
+        /// What the graph already applies to its scores; `labels` is a decision (`ArgMax` inside), of which each pixel is
+        /// a vote: probabilities are shares of votes then. `auto` looks at the values of a trial run, on windows of the
+        /// job's first images and on noise: softmax where all channels of a pixel sum to 1, sigmoid where all lie in 0
+        /// to 1, labels where they are whole numbers in one channel, else none.
+        pub activation: Option<OutputActivation> = None, Words(&ACTIVATIONS);
+        /// Which channels (labels, of a model that says labels) are which class: `{person: 15, road: [1, 3]}`, counted
+        /// from 0; the probabilities of several are summed, after a softmax over all channels. A class that is not named
+        /// keeps the mean of the other members. Without it the class names in the model's own metadata are used where
+        /// they are the job's, some of them, or more; else channels are classes, one for one, and one channel of two
+        /// classes is the one that is not the background.
+        pub classes: Option<Vec<Vec<u16>>> = None, Maybe(ClassChannels),
+            unset = "by the class names in the model's metadata, else one for one";
+        /// What becomes of channels that are no class of the job: `background` gives their probability to the
+        /// background, as what is none of the job's classes is that; `drop` leaves them out, and the named channels
+        /// share 1 between them.
+        pub rest: Option<RestSpec> = None, Maybe(Words(&RESTS)),
+            unset = "`background`; `drop` with `multilabel: true`";
         /// Whether classes are independent of each other, so that a pixel may be of several; the same for all members
         /// of a job.
         pub multilabel as labelling: Labelling = Labelling::Multiclass,
@@ -209,12 +225,82 @@ section! {
             because:
                 "activation: softmax makes classes exclude each other, and multilabel: true says that they do not",
         },
+        CrossCheck::Never {
+            cases: [("activation", Word::Text("labels")), ("multilabel", Word::Flag(true))],
+            because: "activation: labels says one class a pixel, and multilabel: true that there may be several",
+        },
+        CrossCheck::Never {
+            cases: [("rest", Word::Text("background")), ("multilabel", Word::Flag(true))],
+            because: "multilabel: true has no background that rest: background could give probability to",
+        },
     ]
 }
 
-const ACTIVATIONS: [(&str, OutputActivation); 3] = [
-    ("none", OutputActivation::None),
-    ("softmax", OutputActivation::Softmax),
-    ("sigmoid", OutputActivation::Sigmoid),
+const HEAD: Text = Text::not_blank("the name of an output of the model");
+const ACTIVATIONS: [(&str, Option<OutputActivation>); 5] = [
+    ("auto", None),
+    ("none", Some(OutputActivation::None)),
+    ("softmax", Some(OutputActivation::Softmax)),
+    ("sigmoid", Some(OutputActivation::Sigmoid)),
+    ("labels", Some(OutputActivation::Labels)),
 ];
+
+/// What becomes of channels that are no class of the job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RestSpec {
+    /// They are the background's.
+    Background,
+    /// They are left out.
+    Drop,
+}
+
+const RESTS: [(&str, RestSpec); 2] = [("background", RestSpec::Background), ("drop", RestSpec::Drop)];
+
+/// For each class the channels that are its own; each channel is of one class.
+struct ClassChannels;
+
+const CHANNEL: Whole<u16> = Whole::new(0, 65_534);
+
+impl Kind for ClassChannels {
+    type Value = Vec<Vec<u16>>;
+
+    fn write(&self, channels: &Self::Value, scope: &Scope<'_>) -> Option<Node> {
+        let write = |_, own: &Vec<u16>| match own[..] {
+            [] => None,
+            [one] => Some(one.into()),
+            _ => Some(Node::list(own.iter().copied())),
+        };
+        Some(scope.classes.map(channels, write))
+    }
+
+    fn shape(&self) -> Shape {
+        let many = Shape::List { item: Box::new(CHANNEL.shape()), min: 1, max: None, unique: true };
+        Shape::MapOf("class", Box::new(Shape::AnyOf(vec![CHANNEL.shape(), many])))
+    }
+}
+
+impl ReadKind for ClassChannels {
+    fn read(&self, at: &At<'_>, scope: &Scope<'_>) -> Option<Self::Value> {
+        let allowed = "a map from class to a channel, or to a list of channels";
+        let own = |at: &At<'_>| {
+            let channels = if at.is_list() {
+                at.each(allowed, |at| CHANNEL.read(at, scope))?
+            } else {
+                vec![CHANNEL.read(at, scope)?]
+            };
+            if channels.is_empty() { at.refuse("a channel, or a list of channels") } else { Some(channels) }
+        };
+        let channels = scope.classes.values(at, allowed, own)?;
+        let channels: Vec<Vec<u16>> = channels.into_iter().map(Option::unwrap_or_default).collect();
+        let mut named: Vec<u16> = channels.iter().flatten().copied().collect();
+        named.sort_unstable();
+        if let Some(twice) = named.windows(2).find(|pair| pair[0] == pair[1]) {
+            at.conflict(format!("channel {} is named twice; it is of one class", twice[0]));
+        } else if at.entries(allowed)?.is_empty() {
+            at.conflict("no class; needed is at least one");
+        }
+        Some(channels)
+    }
+}
+
 const FITS: [(&str, Fit); 3] = [("resize", Fit::Resize), ("centre", Fit::Centre), ("center", Fit::Centre)];

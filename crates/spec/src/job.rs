@@ -54,7 +54,10 @@ section! {
         apart pub decide: Decide = Decide::standard(scope), Nested::<Decide>::new();
         /// What it hands back.
         apart pub outputs: Vec<Output> = Vec::new(), OutputList, required = "a list such as [{masks: png}]";
-        /// Warnings that may pass, by the words that they name; they are not given then.
+        /// Warnings that may pass, by the words that they name; they are not given then. `activation`: what a graph
+        /// applies is measured, and the job says otherwise. `batch`: a model runs at another batch. `classes`: the class
+        /// names in a model's metadata are not the job's. `constant`: what a model says does not hang on the image.
+        /// `head`: several outputs are as good as each other. `random`: two runs of one input differ.
         pub allow: Vec<Concern> = Vec::new(), Concerns;
         /// Where tiles and outputs are kept: a folder, or `s3://bucket/prefix`.
         pub store: String = "./out".to_owned(), STORE;

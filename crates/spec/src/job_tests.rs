@@ -46,7 +46,7 @@ members:
     scale: 1
     batch: auto
     input: {layout: auto, color: rgb, scale: auto, normalize: fixed, mean: [0], std: [1]}
-    output: {activation: none, multilabel: false, fit: resize}
+    output: {head: auto, activation: auto, multilabel: false, fit: resize}
     window:
       size: 512
       mode: slide
@@ -84,6 +84,7 @@ fn printed_jobs_read_back_equal() {
         "defaults: {output: {multilabel: true, fit: center, head: 'null'}}\ndecide: {thresholds: {nucleus: 0.3}, largest: true}",
         "classes: ['1', 'no', 'a: b', '#c']\ndecide: {background: no, min_area: {1: 5}, fill_holes: [1, 'a: b']}",
         "outputs: [{submission: kaggle-rle, classes: [nucleus, background], id: '{image}-{index}', empty: ' '}]",
+        "members: [{onnx: a, output: {classes: {nucleus: [1, 3]}, rest: drop, activation: labels}}, {onnx: b, output: {classes: {background: 2, nucleus: 0}}}]",
         "tta: {views: [rot90, scale( 0.75 )], combine: product, identity: false, merge: tsharpen}",
         "decide: {triplet: {nucleus: {top: 0.7, area_px: 800, bottom: 0.3}}}\npreset: mmseg-slide",
     ];
@@ -250,7 +251,7 @@ fn examples_mean_what_their_comments_say() {
     let nuclei = example("nuclei");
     assert_eq!(
         (nuclei.members[0].output.activation, nuclei.classes[1].colour),
-        (OutputActivation::Sigmoid, Some([0x2c, 0xa0, 0x2c]))
+        (Some(OutputActivation::Sigmoid), Some([0x2c, 0xa0, 0x2c]))
     );
     assert_eq!(nuclei.decide.min_area_px, [0, 30]);
 

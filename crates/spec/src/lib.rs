@@ -61,7 +61,7 @@ pub use classes::Class;
 pub use decide::{Connectivity, Decide};
 pub use error::{SpecError, SpecErrorKind, SpecErrors};
 pub use images::{ImageSource, Images};
-pub use input::{InputLayout, InputSpec, Normalise, OutputSpec};
+pub use input::{InputLayout, InputSpec, Normalise, OutputSpec, RestSpec};
 pub use job::JobSpec;
 pub use manifest::{ManifestError, ManifestRow, parse_manifest};
 pub use member::MemberSpec;

@@ -71,5 +71,5 @@ fn defaults_are_those_of_the_parser() {
             compared += 1;
         }
     }
-    assert_eq!(compared, 36);
+    assert_eq!(compared, 37);
 }

@@ -1,7 +1,7 @@
 //! Plans, and the hashes that follow from them.
 
 use crate::Form;
-use marquetry_ensemble::{Importance, Labelling, OutputActivation, ScoreSpace, View, ViewMerge};
+use marquetry_ensemble::{ClassMap, Importance, Labelling, OutputActivation, ScoreSpace, View, ViewMerge};
 use marquetry_geometry::{D4, Edges, Padding, Reading, Size, WindowSpec};
 use marquetry_job::{
     Element, Fit, Group, Inference, Input, IoContract, Layout, Member, Merge, OutputForm, PLAN_FORMAT, Plan,
@@ -99,6 +99,7 @@ fn member(name: &str, weight: f32) -> Member {
             padding_value: 0.0,
         },
         applied: OutputActivation::Sigmoid,
+        classes: ClassMap::default(),
         fit: Fit::Resize,
         signatures: vec![IoContract {
             input: "x".into(),

@@ -5,7 +5,7 @@ use crate::Failure;
 use crate::context::{MemberContext, SizeContext, plan_windows_together};
 use crate::network::{NetworkSource, Networks};
 use crate::prepare::Prepared;
-use marquetry_ensemble::{ModelOutput, View, WindowScores, resize_planes};
+use marquetry_ensemble::{ModelOutput, OutputActivation, View, WindowScores, resize_labels, resize_planes};
 use marquetry_geometry::{D4, Rect, Size, WindowSpec};
 use marquetry_job::{Fit, Group, IoContract, Member, StageSeconds};
 use marquetry_telemetry::Metrics;
@@ -217,7 +217,7 @@ impl HostScorer {
         for (item, planes) in self.items.iter().zip(output.chunks_exact(len)) {
             let view = run.view(item);
             let (planes, size, part) =
-                invert_view(planes, run.signature, run.member.fit, &run.group.window, view.d4);
+                invert_view(planes, run.signature, run.member, &run.group.window, view.d4);
             let raw = ModelOutput { planes: &planes, size, part };
             merge(run, request, sink, &mut self.scores[item.window], item, &raw)?;
         }
@@ -255,7 +255,7 @@ fn merge(
 fn invert_view<'a>(
     planes: &'a [f32],
     signature: &IoContract,
-    fit: Fit,
+    member: &Member,
     window: &WindowSpec,
     d4: D4,
 ) -> (Cow<'a, [f32]>, Size, Rect) {
@@ -266,8 +266,10 @@ fn invert_view<'a>(
     if signature.output_size == outer {
         // With `Centre` too: the model leaves nothing out, so the margin is the job's own.
         (planes.into(), outer, part)
-    } else if fit == Fit::Centre {
+    } else if member.fit == Fit::Centre {
         (planes.into(), signature.output_size, Rect::whole(inner))
+    } else if member.applied == OutputActivation::Labels {
+        (resize_labels(planes, signature.output_size, outer).into(), outer, part)
     } else {
         (resize_planes(planes, signature.output_size, outer).into(), outer, part)
     }

@@ -3,7 +3,7 @@
 use super::cluster::Cluster;
 use bytes::Bytes;
 use marquetry_coordinator::outputs_hash;
-use marquetry_ensemble::{Importance, Labelling, OutputActivation, ScoreSpace, View, ViewMerge};
+use marquetry_ensemble::{ClassMap, Importance, Labelling, OutputActivation, ScoreSpace, View, ViewMerge};
 use marquetry_geometry::{Edges, Reading, Size, WindowSpec};
 use marquetry_job::{
     BandStatistics, Fit, Group, ImageStatistics, ImageTasks, Inference, Input, Member, Merge, PLAN_FORMAT,
@@ -113,6 +113,7 @@ fn member(name: &str, per_image: bool) -> Member {
         weights: vec![1.0; CLASSES as usize],
         input: Input { per_image, ..Input::default() },
         applied: OutputActivation::None,
+        classes: ClassMap::default(),
         fit: Fit::Resize,
         signatures: Vec::new(),
     }

@@ -1,0 +1,267 @@
+//! Which channels of a member speak for which class of the job.
+
+use crate::planning::activation::channels as counted;
+use crate::planning::findings::{Choice, Origin};
+use marquetry_ensemble::{ClassMap, Labelling, OutputActivation, Rest};
+use marquetry_spec::{JobSpec, OutputSpec, RestSpec};
+
+/// What is to be mapped.
+pub(crate) struct Channels<'a> {
+    /// Channels of the head.
+    pub(crate) count: u32,
+    pub(crate) applied: OutputActivation,
+    /// The names that the model's own metadata gives them.
+    pub(crate) names: Option<&'a [String]>,
+    /// The greatest label that was seen, where it says labels.
+    pub(crate) label_max: Option<u32>,
+}
+
+/// What was settled.
+#[derive(Debug, PartialEq)]
+pub(crate) struct SettledClasses {
+    pub(crate) map: ClassMap,
+    pub(crate) choice: Choice<String>,
+    /// What is suspicious about it.
+    pub(crate) warning: Option<String>,
+}
+
+/// Which of a head's channels are which class: as the job says, by the names that the model itself gives them, or one
+/// for one.
+///
+/// # Errors
+/// When the channels cannot be the classes, or it cannot be told which they are.
+pub(crate) fn settle_classes(
+    spec: &JobSpec,
+    output: &OutputSpec,
+    channels: &Channels<'_>,
+) -> Result<SettledClasses, String> {
+    let job =
+        Job { names: spec.class_names(), background: spec.decide.background, labelling: spec.labelling };
+    let settled = match (&output.classes, channels.names) {
+        (Some(said), _) => job.said(said, output.rest, channels)?,
+        (None, Some(names)) => job.named(names, output.rest, channels)?,
+        (None, None) => job.by_channel(channels)?,
+    };
+    job.check_labels(&settled.map, channels)?;
+    Ok(settled)
+}
+
+struct Job {
+    names: Vec<String>,
+    background: Option<usize>,
+    labelling: Labelling,
+}
+
+impl Job {
+    fn said(
+        &self,
+        said: &[Vec<u16>],
+        rest: Option<RestSpec>,
+        channels: &Channels<'_>,
+    ) -> Result<SettledClasses, String> {
+        let labels = channels.applied == OutputActivation::Labels;
+        for (class, own) in said.iter().enumerate() {
+            if let Some(channel) = own.iter().find(|&&c| !labels && u32::from(c) >= channels.count) {
+                return Err(format!(
+                    "output.classes: class `{}` is channel {channel}, and the head has {}, counted from 0{}",
+                    self.names[class],
+                    counted(channels.count),
+                    named_in_words(channels.names),
+                ));
+            }
+        }
+        self.settled(said.to_vec(), rest, channels, Origin::Said)
+    }
+
+    /// By the names that the model gives its channels.
+    fn named(
+        &self,
+        names: &[String],
+        rest: Option<RestSpec>,
+        channels: &Channels<'_>,
+    ) -> Result<SettledClasses, String> {
+        let key = |name: &str| name.trim().to_lowercase();
+        let of = |class: &String| -> Vec<u16> {
+            let same = names.iter().enumerate().filter(|(_, name)| key(name) == key(class));
+            same.map(|(channel, _)| channel as u16).collect()
+        };
+        let own: Vec<Vec<u16>> = self.names.iter().map(of).collect();
+        let in_place = own.iter().enumerate().filter(|(class, own)| own[..] == [*class as u16]).count();
+        let known = own.iter().filter(|own| !own.is_empty()).count();
+        let objects =
+            own.iter().enumerate().filter(|(class, own)| Some(*class) != self.background && !own.is_empty());
+        let one_for_one = names.len() == self.names.len();
+        if known == self.names.len() && in_place == known && one_for_one {
+            let value = format!("{known} by name, in the job's order");
+            let choice = Choice { value, from: Origin::Metadata };
+            return Ok(SettledClasses { map: ClassMap::default(), choice, warning: None });
+        }
+        if one_for_one && known == in_place {
+            // Some or all are called otherwise, and none of them is elsewhere.
+            let mut settled = self.by_channel(channels)?;
+            settled.warning = (!names.iter().all(|name| is_generic(name))).then(|| {
+                format!(
+                    "its own metadata calls its classes {}, and the job {}: they are taken one for one; say which are which \
+                     with output.classes",
+                    names.join(", "),
+                    self.names.join(", ")
+                )
+            });
+            return Ok(settled);
+        }
+        if one_for_one && known < self.names.len() {
+            return Err(format!(
+                "its own metadata calls its classes {}, and the job {}: some are the same in another order, and some are \
+                 not there; say which are which with output.classes: {{{}: …}}",
+                names.join(", "),
+                self.names.join(", "),
+                self.names[0],
+            ));
+        }
+        if objects.count() == 0 {
+            // No name of the job's classes is among them: the number of channels alone must tell.
+            return self.by_channel(channels);
+        }
+        self.settled(own, rest, channels, Origin::Metadata)
+    }
+
+    fn by_channel(&self, channels: &Channels<'_>) -> Result<SettledClasses, String> {
+        let (count, classes) = (channels.count as usize, self.names.len());
+        let exclusive = self.labelling == Labelling::Multiclass;
+        let from = Origin::Default;
+        let plain = |value: String| SettledClasses {
+            map: ClassMap::default(),
+            choice: Choice { value, from },
+            warning: None,
+        };
+        if channels.applied == OutputActivation::Labels {
+            return Ok(plain(format!("{classes} by label")));
+        }
+        if count == 1 && classes == 2 && exclusive && channels.applied != OutputActivation::Softmax {
+            let object = if self.background == Some(1) { 0 } else { 1 };
+            let map = if object == 1 { ClassMap::default() } else { ClassMap::object(0) };
+            let value = format!("its one channel is `{}`", self.names[object]);
+            return Ok(SettledClasses { map, ..plain(value) });
+        }
+        if count == classes {
+            return Ok(plain(format!("{classes} by channel")));
+        }
+        Err(self.unlike(channels))
+    }
+
+    /// The map of channels that are named, and what becomes of the others.
+    fn settled(
+        &self,
+        own: Vec<Vec<u16>>,
+        rest: Option<RestSpec>,
+        channels: &Channels<'_>,
+        from: Origin,
+    ) -> Result<SettledClasses, String> {
+        let mut map = ClassMap { channels: own, rest: Rest::None };
+        map.rest = self.rest(rest, &map, channels)?;
+        let value = self.in_words(&map, channels);
+        Ok(SettledClasses { map, choice: Choice { value, from }, warning: None })
+    }
+
+    fn rest(&self, said: Option<RestSpec>, map: &ClassMap, channels: &Channels<'_>) -> Result<Rest, String> {
+        let count = channels.count as usize;
+        let labels = channels.applied == OutputActivation::Labels;
+        let unnamed = labels || !map.unnamed(count).is_empty();
+        let Some(background) = self.background.filter(|_| self.labelling == Labelling::Multiclass) else {
+            return Ok(if unnamed { Rest::Dropped } else { Rest::None });
+        };
+        // Each channel by itself leaves something of 1; those of a softmax only where some are not named.
+        let alone = count == 1 || channels.applied == OutputActivation::Sigmoid;
+        let has_own = !map.channels[background].is_empty();
+        let left = unnamed || (alone && !has_own);
+        let classes_named = map.channels.iter().filter(|own| !own.is_empty()).count();
+        match said.unwrap_or(RestSpec::Background) {
+            RestSpec::Background if left => Ok(Rest::Class(background as u16)),
+            RestSpec::Drop if !labels && !alone && classes_named == 1 => Err(format!(
+                "output.rest: with rest: drop the named channels share 1 between them, and class `{}` alone would be \
+                 certain everywhere: name more classes, or leave rest out",
+                self.names[map.channels.iter().position(|own| !own.is_empty()).unwrap_or(0)]
+            )),
+            RestSpec::Drop if left => Ok(Rest::Dropped),
+            RestSpec::Background | RestSpec::Drop => Ok(Rest::None),
+        }
+    }
+
+    fn in_words(&self, map: &ClassMap, channels: &Channels<'_>) -> String {
+        let labels = channels.applied == OutputActivation::Labels;
+        let what = if labels { "label" } else { "channel" };
+        let mut words: Vec<String> = Vec::new();
+        for (name, own) in self.names.iter().zip(&map.channels).filter(|(_, own)| !own.is_empty()) {
+            let numbers = own.iter().map(ToString::to_string).collect::<Vec<_>>().join(" + ");
+            words.push(format!("{name} = {what} {numbers}"));
+        }
+        match map.rest {
+            Rest::Class(class) => words.push(format!("{} = the rest", self.names[usize::from(class)])),
+            Rest::Dropped => words.push("the rest dropped".to_owned()),
+            Rest::None => {}
+        }
+        let silent: Vec<&str> = (0..self.names.len())
+            .filter(|&class| !map.speaks_for(class))
+            .map(|class| self.names[class].as_str())
+            .collect();
+        if !silent.is_empty() {
+            words.push(format!("nothing of {}", silent.join(", ")));
+        }
+        words.join(" · ")
+    }
+
+    /// Labels that are no class must be spoken of.
+    fn check_labels(&self, map: &ClassMap, channels: &Channels<'_>) -> Result<(), String> {
+        let Some(most) = channels.label_max.filter(|_| map.rest == Rest::None) else { return Ok(()) };
+        let classes = self.names.len();
+        if map.is_by_channel() && most as usize >= classes {
+            return Err(format!(
+                "it says labels up to {most}, and the job names {classes} classes, whose labels are 0 to {}: say which label \
+                 is which class with output.classes: {{{}: …}}{}",
+                classes - 1,
+                self.names[classes - 1],
+                named_in_words(channels.names),
+            ));
+        }
+        Ok(())
+    }
+
+    fn unlike(&self, channels: &Channels<'_>) -> String {
+        let (count, classes) = (channels.count as usize, self.names.len());
+        let exclusive = self.labelling == Labelling::Multiclass;
+        let last = self.names.last().map_or("", String::as_str);
+        let advice = match channels.applied {
+            OutputActivation::Softmax if count == 1 => {
+                "; a softmax over one channel is 1 everywhere".to_owned()
+            }
+            _ if exclusive && count + 1 == classes => format!(
+                "; say which channel is which class with output.classes: {{{last}: 0}}; if the background has no channel, \
+                 set output.multilabel: true and name the others only"
+            ),
+            _ => format!("; say which channel is which class with output.classes: {{{last}: 0}}"),
+        };
+        let says =
+            format!("it says {} per pixel, and the job names {classes} classes", counted(channels.count));
+        format!("{says}{advice}{}", named_in_words(channels.names))
+    }
+}
+
+/// Names that say nothing: `LABEL_0`, `class 3`, `7`.
+fn is_generic(name: &str) -> bool {
+    let word = name.trim().trim_end_matches(|c: char| c.is_ascii_digit());
+    let word = word.trim_end_matches(['_', '-', ' ', '#']).to_lowercase();
+    word.is_empty() || ["label", "class", "channel", "c", "cls"].contains(&word.as_str())
+}
+
+fn named_in_words(names: Option<&[String]>) -> String {
+    const NAMED: usize = 30;
+    let Some(names) = names else { return String::new() };
+    let named: Vec<String> =
+        names.iter().take(NAMED).enumerate().map(|(channel, name)| format!("{channel} {name}")).collect();
+    let more = if names.len() > NAMED { ", …" } else { "" };
+    format!("; the model's own names are {}{more}", named.join(", "))
+}
+
+#[cfg(test)]
+#[path = "class_map_tests.rs"]
+mod tests;

@@ -1,0 +1,114 @@
+//! Windows of a job's first images, as a member would be shown them: models are tried on them beside noise.
+
+use marquetry_ensemble::resize_planes;
+use marquetry_geometry::{Rect, Size};
+use marquetry_imagery::open;
+use marquetry_job::{Input, PlannedImage, Scaling};
+use marquetry_raster::read::{Depth, Image, Limits, Pixels};
+use marquetry_transport::Files;
+
+/// Images that are looked at.
+const IMAGES: usize = 2;
+/// Larger ones take too long to decode for a trial, px.
+const PIXELS_MAX: u64 = 100_000_000;
+
+/// The first images of a job that are not too large, opened.
+pub(crate) struct FirstImages {
+    images: Vec<Image>,
+    /// Their keys.
+    keys: Vec<String>,
+}
+
+impl FirstImages {
+    /// Those of `images`. What cannot be opened is left out: why, is said where it is read in earnest.
+    pub(crate) fn open(files: &Files, images: &[PlannedImage], limits: &Limits) -> Self {
+        let small = images.iter().filter(|image| image.size.area() <= PIXELS_MAX);
+        let opened = small.take(IMAGES).filter_map(|planned| {
+            let image = open(files, &planned.uri, None, limits).ok()?;
+            let is_planned = (image.info().size, image.info().bands) == (planned.size, planned.bands);
+            is_planned.then(|| (image, planned.key.clone()))
+        });
+        let (images, keys) = opened.unzip();
+        Self { images, keys }
+    }
+
+    /// Names what windows hang on, beside their size.
+    pub(crate) fn key(&self, input: &Input, scaling: Scaling) -> String {
+        format!("{:?}", (&self.keys, input, scaling))
+    }
+
+    /// Windows of `size` px for a model of `channels` channels, `[channels, H, W]`: of each image the middle, and of the
+    /// first a corner too. Statistics of the whole image are taken to be those of the window, and what is smaller than a
+    /// window is enlarged rather than padded: for the look of a model's values that is near enough.
+    pub(crate) fn windows(
+        &self,
+        input: &Input,
+        scaling: Scaling,
+        channels: u32,
+        size: Size,
+    ) -> Vec<Vec<f32>> {
+        let mut windows = Vec::new();
+        for (place, image) in self.images.iter().enumerate() {
+            let whole = image.info().size;
+            let part = match scaling {
+                Scaling::Whole => whole,
+                Scaling::Factor(factor) => {
+                    let side = |window: u32, most: u32| {
+                        ((f64::from(window) / factor).round() as u32).clamp(1, most.max(1))
+                    };
+                    Size::new(side(size.height, whole.height), side(size.width, whole.width))
+                }
+            };
+            let middle =
+                (i64::from((whole.height - part.height) / 2), i64::from((whole.width - part.width) / 2));
+            let mut places = vec![middle];
+            if place == 0 && middle != (0, 0) {
+                places.push((0, 0));
+            }
+            for (top, left) in places {
+                windows.extend(window(image, Rect::new(top, left, part), input, channels, size));
+            }
+        }
+        windows
+    }
+}
+
+/// One window; nothing where it cannot be read, or the bands are not the model's.
+fn window(image: &Image, part: Rect, input: &Input, channels: u32, size: Size) -> Option<Vec<f32>> {
+    let info = image.info();
+    let bands = input.bands_of(info.bands, channels)?;
+    let mut pixels = Pixels::default();
+    image.read(part, &mut pixels).ok()?;
+    let unit = input.scale.unwrap_or(match info.depth {
+        Depth::U8 => 1.0 / 255.0,
+        Depth::U16 => 1.0 / 65_535.0,
+        Depth::F32 => 1.0,
+    });
+    let area = part.size.area() as usize;
+    let mut planes = Vec::with_capacity(bands.len() * area);
+    for (channel, &band) in bands.iter().enumerate() {
+        let samples = &pixels.data[usize::from(band) * area..][..area];
+        let of = |list: &[f32], default: f64| match list {
+            [] => default,
+            [one] => f64::from(*one),
+            many => f64::from(many[channel]),
+        };
+        let (mean, std) = if input.per_image {
+            deviation(samples, unit)
+        } else {
+            (of(&input.mean, 0.0), of(&input.std, 1.0))
+        };
+        let value = |&v: &f32| ((f64::from(v) * unit - mean) / std) as f32;
+        planes.extend(samples.iter().map(value));
+    }
+    let planes = if part.size == size { planes } else { resize_planes(&planes, part.size, size) };
+    planes.iter().all(|v| v.is_finite()).then_some(planes)
+}
+
+/// Mean and standard deviation of scaled samples; a deviation of 1 where there is none.
+fn deviation(samples: &[f32], unit: f64) -> (f64, f64) {
+    let n = samples.len() as f64;
+    let mean = samples.iter().map(|&v| f64::from(v) * unit).sum::<f64>() / n;
+    let std = (samples.iter().map(|&v| (f64::from(v) * unit - mean).powi(2)).sum::<f64>() / n).sqrt();
+    (mean, if std > 1e-8 { std } else { 1.0 })
+}
