@@ -138,7 +138,7 @@ impl Job {
             return Ok(plain(format!("{classes} by label")));
         }
         if count == 1 && classes == 2 && exclusive && channels.applied != OutputActivation::Softmax {
-            let object = if self.background == Some(1) { 0 } else { 1 };
+            let object = usize::from(self.background != Some(1));
             let map = if object == 1 { ClassMap::default() } else { ClassMap::object(0) };
             let value = format!("its one channel is `{}`", self.names[object]);
             return Ok(SettledClasses { map, ..plain(value) });

@@ -1,135 +1,24 @@
 //! The members of a job: found, looked into, tried, and grouped by the grid they share.
 
-use crate::planning::activation::{channels as counted, settle_activation};
-use crate::planning::class_map::{Channels, settle_classes};
+use crate::planning::activation::channels as counted;
 use crate::planning::findings::{Choice, Findings, MemberChoices, MemberKind, Origin, Warning};
+use crate::planning::meaning::{Meaning, channels_out, meaning};
 use crate::planning::member_names::{Named, first_taken, member_names, tags_from_paths};
+use crate::planning::members_error::MembersError;
 use crate::planning::models::{ModelReadError, Models, PlannedModel, read_model};
 use crate::planning::parallel_map::parallel_map;
-use crate::planning::paths::{Match, PathError, expand};
+use crate::planning::paths::{Match, expand};
 use crate::planning::shown::FirstImages;
-use marquetry_ensemble::{
-    ClassMap, Importance, Labelling, OutputActivation, ScoreSpace, ScoreTransform, View, ViewError,
-};
-use marquetry_failure::{Classify, FailureClass};
+use marquetry_ensemble::{Importance, ScoreSpace, ScoreTransform, View, ViewError};
 use marquetry_geometry::{Grid, GridError, Padding, Size, WindowSpec};
 use marquetry_job::{Fit, Group, Input, IoContract, Member, Scaling};
-use marquetry_model::{InspectOptions, IoRequest, ModelError, ModelFacts, ScoreFacts, best_heads, resolve};
+use marquetry_model::{InspectOptions, IoRequest, ModelError, ModelFacts, resolve};
 use marquetry_spec::{Concern, InputLayout, JobSpec, MemberSpec, Normalise, TilesPer, WindowMode};
-use marquetry_transport::{FileError, FileStat};
+use marquetry_transport::FileStat;
 use std::collections::BTreeMap;
 
 /// Windows in one run of a model, unless the job says otherwise. Processors gain nothing from more.
 const BATCH: u32 = 1;
-
-/// Why the members of a job cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum MembersError {
-    /// The files cannot be found.
-    #[error("members[{entry}].onnx: {error}")]
-    Path {
-        /// Place in the job file.
-        entry: usize,
-        /// What was found.
-        #[source]
-        error: PathError,
-    },
-    /// A model cannot be fetched.
-    #[error("members[{entry}].onnx: {error}")]
-    File {
-        /// Place in the job file.
-        entry: usize,
-        /// What was found.
-        #[source]
-        error: FileError,
-    },
-    /// A model cannot be read, or is not what the job says.
-    #[error("members[{entry}]: {uri}: {error}")]
-    Model {
-        /// Place in the job file.
-        entry: usize,
-        /// The model.
-        uri: String,
-        /// What was found.
-        #[source]
-        error: Box<ModelError>,
-    },
-    /// A model that does not go with the rest of the job.
-    #[error("members[{entry}]: {uri}: {reason}")]
-    Unfit {
-        /// Place in the job file.
-        entry: usize,
-        /// The model.
-        uri: String,
-        /// Why it does not go.
-        reason: String,
-    },
-    /// Two members of one name.
-    #[error(
-        "members[{entry}].name: two members are called `{name}`: give each of two entries of the same model, or of the \
-         same name, a `name` of its own"
-    )]
-    Name {
-        /// Place in the job file.
-        entry: usize,
-        /// The name.
-        name: String,
-    },
-    /// More than one cannot be used; in the order of the job file.
-    #[error("{}", one_a_line(errors))]
-    Several {
-        /// What is wrong with each.
-        errors: Vec<MembersError>,
-    },
-}
-
-impl MembersError {
-    /// The trouble with a file or store behind this error, if that is what it is, and all that it is.
-    pub(crate) fn file(&self) -> Option<&FileError> {
-        match self {
-            Self::File { error, .. } | Self::Path { error: PathError::File(error), .. } => Some(error),
-            Self::Several { errors } => {
-                let files: Option<Vec<_>> = errors.iter().map(Self::file).collect();
-                files?.into_iter().next()
-            }
-            _ => None,
-        }
-    }
-
-    /// Whether the service that keeps the files is away: no other model could be had either.
-    fn is_passing(&self) -> bool {
-        self.file().is_some_and(|error| error.class() == FailureClass::Passing)
-    }
-
-    /// All of them as one: what several entries have wrong is told at once. Nothing where there are none.
-    fn all(mut errors: Vec<Self>) -> Result<(), Self> {
-        if let Some(away) = errors.iter().position(Self::is_passing) {
-            return Err(errors.swap_remove(away));
-        }
-        match errors.len() {
-            0 => Ok(()),
-            1 => Err(errors.remove(0)),
-            _ => Err(Self::Several { errors }),
-        }
-    }
-}
-
-/// Errors that are written out where several members are wrong, and bytes of each.
-const ERRORS_SHOWN: usize = 10;
-const ERROR_BYTES: usize = 600;
-
-fn one_a_line(errors: &[MembersError]) -> String {
-    let mut text = format!("{} members cannot be used:", errors.len());
-    for error in errors.iter().take(ERRORS_SHOWN) {
-        let line = error.to_string();
-        let end = line.floor_char_boundary(ERROR_BYTES.min(line.len()));
-        text += &format!("\n  {}{}", &line[..end], if end < line.len() { "…" } else { "" });
-    }
-    if errors.len() > ERRORS_SHOWN {
-        text += &format!("\n  and {} more", errors.len() - ERRORS_SHOWN);
-    }
-    text
-}
 
 /// Models that are tried at once. Each takes memory, and large ones take much.
 const TRIALS: usize = 4;
@@ -306,7 +195,8 @@ impl Candidate<'_> {
             warnings.extend(batch);
             signatures.push(resolved.signature);
         }
-        let meaning = self.meaning(&facts, &signatures[0])?;
+        let meaning = meaning(self.spec, &self.member.output, &facts, &signatures[0]);
+        let meaning = meaning.map_err(|reason| self.unfit(reason))?;
         let suspicious = meaning.warnings.iter().map(|(c, w)| Warning::new(*c, self.name.clone(), w.clone()));
         warnings.extend(suspicious);
         let window = self.window(&signatures[0])?;
@@ -337,58 +227,6 @@ impl Candidate<'_> {
         Ok(Probed { group, warnings, choices })
     }
 
-    /// What the head's numbers mean: what was said of them, held against what was measured.
-    fn meaning(&self, facts: &ModelFacts, signature: &IoContract) -> Result<Meaning, MembersError> {
-        let output = &self.member.output;
-        let scores = facts.usable().find(|(head, _)| head.name == signature.head).map(|(_, scores)| scores);
-        let scores = scores.ok_or_else(|| self.unfit("no output holds scores"))?;
-        let activation = settle_activation(output.activation, scores, self.spec.labelling);
-        let activation = activation.map_err(|reason| self.unfit(reason))?;
-        let labels = activation.applied == OutputActivation::Labels;
-        let channels = Channels {
-            count: signature.classes,
-            applied: activation.applied,
-            names: facts.class_names_of(&signature.head),
-            label_max: labels.then_some(scores.range.1 as u32),
-        };
-        let classes = settle_classes(self.spec, output, &channels).map_err(|reason| {
-            let heads = facts.heads_in_words();
-            let others = format!("; its outputs are {}", heads.join(", "));
-            self.unfit(format!("{reason}{}", if heads.len() > 1 { &others } else { "" }))
-        })?;
-        let equal = best_heads(facts, &self.channels_out(facts));
-        let several = output.head.is_none() && equal.len() > 1;
-        let head = Choice {
-            value: if labels {
-                format!("`{}` of labels", signature.head)
-            } else {
-                format!("`{}` of {}", signature.head, counted(signature.classes))
-            },
-            from: match (&output.head, several) {
-                (Some(_), _) => Origin::Said,
-                (None, true) => Origin::Default,
-                (None, false) => Origin::Measured,
-            },
-        };
-        let mut warnings = suspicions(scores);
-        if several {
-            let equal = equal.iter().map(|(head, _)| head.name.as_str()).collect::<Vec<_>>().join("`, `");
-            let text = format!(
-                "the outputs `{equal}` are as good as each other, and `{}` is used: say output.head if it is another",
-                signature.head
-            );
-            warnings.push((Concern::Head, text));
-        }
-        warnings.extend(activation.warning.map(|text| (Concern::Activation, text)));
-        warnings.extend(classes.warning.map(|text| (Concern::Classes, text)));
-        Ok(Meaning {
-            applied: activation.applied,
-            classes: classes.map,
-            words: [head, classes.choice, activation.choice],
-            warnings,
-        })
-    }
-
     /// What was settled for the member, in words.
     fn choices(&self, meaning: Meaning, member: &Member) -> MemberChoices {
         let (input, output) = (&self.member.input, &self.member.output);
@@ -415,7 +253,7 @@ impl Candidate<'_> {
             sizes: choice(format!("{sizes} px"), Origin::Said),
             layout: choice(
                 signature.layout.to_string(),
-                said(input.layout != InputLayout::Auto, Origin::Measured),
+                if input.layout == InputLayout::Auto { Origin::Measured } else { Origin::Said },
             ),
         }
     }
@@ -444,25 +282,10 @@ impl Candidate<'_> {
         }
     }
 
-    /// Numbers of channels that go with the job's classes.
-    fn channels_out(&self, facts: &ModelFacts) -> Vec<u32> {
-        let classes = self.spec.classes.len() as u32;
-        if let Some(said) = &self.member.output.classes {
-            let least = said.iter().flatten().max().map_or(1, |&channel| u32::from(channel) + 1);
-            return facts
-                .usable()
-                .map(|(_, scores)| scores.classes)
-                .filter(|&count| count >= least)
-                .collect();
-        }
-        let single = classes == 2 && self.spec.labelling == Labelling::Multiclass;
-        if single { vec![2, 1] } else { vec![classes] }
-    }
-
     fn wanted(&self, facts: &ModelFacts, size: Size) -> IoRequest {
         IoRequest {
             head: self.member.output.head.clone(),
-            channels_out: self.channels_out(facts),
+            channels_out: channels_out(self.spec, &self.member.output, facts),
             layout: self.layout(),
             channels: self.member.input.bands.as_ref().map(|b| b.len() as u32),
             size,
@@ -578,28 +401,4 @@ fn sizes(views: &[View], outer: Size) -> Vec<(Size, Option<View>)> {
         }
     }
     sizes
-}
-
-/// What the numbers of a member's output mean.
-struct Meaning {
-    applied: OutputActivation,
-    classes: ClassMap,
-    /// Head, classes and activation in words.
-    words: [Choice<String>; 3],
-    warnings: Vec<(Concern, String)>,
-}
-
-/// What no model says that is in order.
-fn suspicions(scores: &ScoreFacts) -> Vec<(Concern, String)> {
-    let mut found = Vec::new();
-    if scores.random {
-        let text = "two runs of the same input gave other scores: it was exported in training mode, with dropout left on; \
-                    export it anew after model.eval()";
-        found.push((Concern::Random, text.to_owned()));
-    }
-    if scores.constant {
-        let text = "what it says does not depend on the image: is it trained, and is its input what it was trained on?";
-        found.push((Concern::Constant, text.to_owned()));
-    }
-    found
 }

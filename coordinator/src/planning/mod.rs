@@ -6,8 +6,10 @@ mod findings;
 mod folds;
 mod image_files;
 mod images;
+mod meaning;
 mod member_names;
 mod members;
+mod members_error;
 mod models;
 mod output_names;
 mod own_outputs;
@@ -19,7 +21,7 @@ pub use findings::{Choice, Findings, MemberChoices, MemberKind, Origin, Warning}
 pub use folds::FoldsError;
 use images::Probed;
 pub use images::{ImageKind, ImagesError, Rejected};
-pub use members::MembersError;
+pub use members_error::MembersError;
 pub use models::{ModelReadError, read_model};
 pub use output_names::OutputNameError;
 pub use paths::PathError;
@@ -128,7 +130,7 @@ pub fn plan(
     let Probed { images, mut rejected, kinds } = images::probe_images(files, found, limits, &reading(spec))?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let models = models::Models { files, runtime, facts_cache_dir, cores };
-    let shown = shown::FirstImages::open(files, &images, limits);
+    let shown = shown::FirstImages::open(files, &images, limits, &reading(spec));
     let (groups, mut findings) = members::groups(spec, base, &models, &shown, each)?;
     drop(shown);
     findings.notes.extend(left_out.into_iter().map(|words| format!("images.from: {words}")).chain(said));

@@ -1,7 +1,7 @@
 //! Windows of a job's first images, as a member would be shown them: models are tried on them beside noise.
 
 use marquetry_ensemble::resize_planes;
-use marquetry_geometry::{Rect, Size};
+use marquetry_geometry::{Reading, Rect, Size};
 use marquetry_imagery::open;
 use marquetry_job::{Input, PlannedImage, Scaling};
 use marquetry_raster::read::{Depth, Image, Limits, Pixels};
@@ -21,10 +21,10 @@ pub(crate) struct FirstImages {
 
 impl FirstImages {
     /// Those of `images`. What cannot be opened is left out: why, is said where it is read in earnest.
-    pub(crate) fn open(files: &Files, images: &[PlannedImage], limits: &Limits) -> Self {
+    pub(crate) fn open(files: &Files, images: &[PlannedImage], limits: &Limits, reading: &Reading) -> Self {
         let small = images.iter().filter(|image| image.size.area() <= PIXELS_MAX);
         let opened = small.take(IMAGES).filter_map(|planned| {
-            let image = open(files, &planned.uri, None, limits).ok()?;
+            let image = open(files, &planned.uri, None, limits, reading).ok()?;
             let is_planned = (image.info().size, image.info().bands) == (planned.size, planned.bands);
             is_planned.then(|| (image, planned.key.clone()))
         });
@@ -98,7 +98,8 @@ fn window(image: &Image, part: Rect, input: &Input, channels: u32, size: Size) -
         } else {
             (of(&input.mean, 0.0), of(&input.std, 1.0))
         };
-        let value = |&v: &f32| ((f64::from(v) * unit - mean) / std) as f32;
+        // Missing pixels are filled somehow: one value is as good as another here.
+        let value = |&v: &f32| if v.is_finite() { ((f64::from(v) * unit - mean) / std) as f32 } else { 0.0 };
         planes.extend(samples.iter().map(value));
     }
     let planes = if part.size == size { planes } else { resize_planes(&planes, part.size, size) };
@@ -107,7 +108,8 @@ fn window(image: &Image, part: Rect, input: &Input, channels: u32, size: Size) -
 
 /// Mean and standard deviation of scaled samples; a deviation of 1 where there is none.
 fn deviation(samples: &[f32], unit: f64) -> (f64, f64) {
-    let n = samples.len() as f64;
+    let samples: Vec<f32> = samples.iter().copied().filter(|v| v.is_finite()).collect();
+    let n = samples.len().max(1) as f64;
     let mean = samples.iter().map(|&v| f64::from(v) * unit).sum::<f64>() / n;
     let std = (samples.iter().map(|&v| (f64::from(v) * unit - mean).powi(2)).sum::<f64>() / n).sqrt();
     (mean, if std > 1e-8 { std } else { 1.0 })

@@ -99,6 +99,9 @@ fn pick_head<'a>(
         .ok_or_else(|| ModelError::UnusableHead { head: name.clone(), reason: reason() })
 }
 
+/// What is good in a head.
+type Respect<'a> = &'a dyn Fn(&HeadFacts, &ScoreFacts) -> bool;
+
 /// The heads that are as good as each other for a job whose classes go with these numbers of channels, in the order of
 /// the outputs; the last of them is used. What is worse in one respect is left out, one respect after the other.
 ///
@@ -107,7 +110,7 @@ fn pick_head<'a>(
 /// auxiliary is not.
 pub fn best_heads<'a>(facts: &'a ModelFacts, channels: &[u32]) -> Vec<(&'a HeadFacts, &'a ScoreFacts)> {
     let mut heads: Vec<_> = facts.usable().collect();
-    let respects: [&dyn Fn(&HeadFacts, &ScoreFacts) -> bool; 4] = [
+    let respects: [Respect<'_>; 4] = [
         &|_, scores| channels.contains(&scores.classes) || scores.activation == Activation::Labels,
         &|_, scores| scores.activation != Activation::Labels,
         &|_, scores| scores.relation == Relation::Same,

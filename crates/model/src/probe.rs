@@ -198,7 +198,7 @@ fn collect(outputs: &SessionOutputs<'_>) -> ort::Result<Vec<Output>> {
             Element::I64 => value.try_extract_tensor::<i64>()?.1.iter().map(|&v| v as f32).collect(),
             Element::I32 => value.try_extract_tensor::<i32>()?.1.iter().map(|&v| v as f32).collect(),
             Element::U8 => value.try_extract_tensor::<u8>()?.1.iter().map(|&v| f32::from(v)).collect(),
-            _ => Vec::new(),
+            Element::Other(_) => Vec::new(),
         };
         let dims = shape.iter().map(|&dim| dim as u64).collect();
         Ok(Output { name: name.to_owned(), element: element(*ty), dims, values })

@@ -294,8 +294,8 @@ impl ReadKind for ClassChannels {
         let channels: Vec<Vec<u16>> = channels.into_iter().map(Option::unwrap_or_default).collect();
         let mut named: Vec<u16> = channels.iter().flatten().copied().collect();
         named.sort_unstable();
-        if let Some(twice) = named.windows(2).find(|pair| pair[0] == pair[1]) {
-            at.conflict(format!("channel {} is named twice; it is of one class", twice[0]));
+        if let Some(&[twice, _]) = named.array_windows().find(|[a, b]| a == b) {
+            at.conflict(format!("channel {twice} is named twice; it is of one class"));
         } else if at.entries(allowed)?.is_empty() {
             at.conflict("no class; needed is at least one");
         }

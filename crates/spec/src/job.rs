@@ -57,7 +57,8 @@ section! {
         /// Warnings that may pass, by the words that they name; they are not given then. `activation`: what a graph
         /// applies is measured, and the job says otherwise. `batch`: a model runs at another batch. `classes`: the class
         /// names in a model's metadata are not the job's. `constant`: what a model says does not hang on the image.
-        /// `head`: several outputs are as good as each other. `random`: two runs of one input differ.
+        /// `head`: several outputs are as good as each other. `purpose`: a model seems to be no segmentation
+        /// model. `random`: two runs of one input differ.
         pub allow: Vec<Concern> = Vec::new(), Concerns;
         /// Where tiles and outputs are kept: a folder, or `s3://bucket/prefix`.
         pub store: String = "./out".to_owned(), STORE;

@@ -1,0 +1,102 @@
+//! What the numbers of a member's output mean.
+
+use crate::planning::activation::{channels as counted, settle_activation};
+use crate::planning::class_map::{Channels, settle_classes};
+use crate::planning::findings::{Choice, Origin};
+use marquetry_ensemble::{ClassMap, Labelling, OutputActivation};
+use marquetry_job::IoContract;
+use marquetry_model::{ModelFacts, ScoreFacts, best_heads};
+use marquetry_spec::{Concern, JobSpec, OutputSpec};
+
+/// What the numbers of a member's output mean.
+pub(crate) struct Meaning {
+    pub(crate) applied: OutputActivation,
+    pub(crate) classes: ClassMap,
+    /// Head, classes and activation in words.
+    pub(crate) words: [Choice<String>; 3],
+    pub(crate) warnings: Vec<(Concern, String)>,
+}
+
+/// What the head's numbers mean: what was said of them, held against what was measured.
+///
+/// # Errors
+/// When it cannot be, or cannot be told.
+pub(crate) fn meaning(
+    spec: &JobSpec,
+    output: &OutputSpec,
+    facts: &ModelFacts,
+    signature: &IoContract,
+) -> Result<Meaning, String> {
+    let scores = facts.usable().find(|(head, _)| head.name == signature.head).map(|(_, scores)| scores);
+    let scores = scores.ok_or("no output holds scores")?;
+    let activation = settle_activation(output.activation, scores, spec.labelling)?;
+    let labels = activation.applied == OutputActivation::Labels;
+    let channels = Channels {
+        count: signature.classes,
+        applied: activation.applied,
+        names: facts.class_names_of(&signature.head),
+        label_max: labels.then_some(scores.range.1 as u32),
+    };
+    let classes = settle_classes(spec, output, &channels).map_err(|reason| {
+        let heads = facts.heads_in_words();
+        let others = format!("; its outputs are {}", heads.join(", "));
+        format!("{reason}{}", if heads.len() > 1 { &others } else { "" })
+    })?;
+    let equal = best_heads(facts, &channels_out(spec, output, facts));
+    let several = output.head.is_none() && equal.len() > 1;
+    let head = Choice {
+        value: if labels {
+            format!("`{}` of labels", signature.head)
+        } else {
+            format!("`{}` of {}", signature.head, counted(signature.classes))
+        },
+        from: match (&output.head, several) {
+            (Some(_), _) => Origin::Said,
+            (None, true) => Origin::Default,
+            (None, false) => Origin::Measured,
+        },
+    };
+    let mut warnings = suspicions(scores);
+    if several {
+        let equal = equal.iter().map(|(head, _)| head.name.as_str()).collect::<Vec<_>>().join("`, `");
+        let text = format!(
+            "the outputs `{equal}` are as good as each other, and `{}` is used: say output.head if it is another",
+            signature.head
+        );
+        warnings.push((Concern::Head, text));
+    }
+    warnings.extend(activation.warning.map(|text| (Concern::Activation, text)));
+    warnings.extend(classes.warning.map(|text| (Concern::Classes, text)));
+    Ok(Meaning {
+        applied: activation.applied,
+        classes: classes.map,
+        words: [head, classes.choice, activation.choice],
+        warnings,
+    })
+}
+
+/// Numbers of channels that go with the job's classes.
+pub(crate) fn channels_out(spec: &JobSpec, output: &OutputSpec, facts: &ModelFacts) -> Vec<u32> {
+    let classes = spec.classes.len() as u32;
+    if let Some(said) = &output.classes {
+        let least = said.iter().flatten().max().map_or(1, |&channel| u32::from(channel) + 1);
+        return facts.usable().map(|(_, scores)| scores.classes).filter(|&count| count >= least).collect();
+    }
+    let single = classes == 2 && spec.labelling == Labelling::Multiclass;
+    if single { vec![2, 1] } else { vec![classes] }
+}
+
+/// What no model says that is in order.
+fn suspicions(scores: &ScoreFacts) -> Vec<(Concern, String)> {
+    let mut found = Vec::new();
+    if scores.random {
+        let text = "two runs of the same input gave other scores: it was exported in training mode, with dropout left on; \
+                    export it anew after model.eval()";
+        found.push((Concern::Random, text.to_owned()));
+    }
+    if scores.constant {
+        let text = "what it says does not depend on the image: is it trained, and is its input what it was trained on?";
+        found.push((Concern::Constant, text.to_owned()));
+    }
+    found
+}
