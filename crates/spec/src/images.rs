@@ -25,7 +25,7 @@ section! {
         /// What an alpha band is. `auto`: a band where `bands` names it, else dropped. `band`: a band, `drop`: nothing,
         /// `nodata`: pixels where it is 0 are missing.
         pub alpha: Alpha = Alpha::Auto, Words(&ALPHA);
-        /// The sample value that stands for no data: `auto` is what each file names. Pixels that have it are missing, as
+        /// The sample value that stands for no data: `auto` is what each file names, and its mask if it has one. Pixels that have it are missing, as
         /// those are that are NaN: a model sees its mean in their place (0 after normalisation), and they get the ignore
         /// label. A value that may also be measured (0, or any of unsigned samples) must stand in all bands that the job
         /// uses, others (-9999) in one of them.

@@ -89,6 +89,8 @@ pub(super) struct Header {
     /// Which pixels are none.
     pub(super) missing: MissingRule,
     pub(super) pages: PageUse,
+    /// The sample of a mask that is no part of the image: 0 where a pixel is missing.
+    pub(super) mask: Option<u16>,
     /// The reference system of a georeference.
     pub(super) crs: Option<String>,
 }
@@ -116,6 +118,7 @@ impl Header {
             nodata: None,
             missing: MissingRule::default(),
             pages: PageUse::default(),
+            mask: None,
             crs: None,
         }
     }
@@ -144,7 +147,8 @@ impl Header {
             Nodata::None => None,
             Nodata::Value(value) => Some(value),
         };
-        let mask = self.alpha.filter(|_| self.alpha_use == AlphaUse::Nodata);
+        let alpha = self.alpha.filter(|_| self.alpha_use == AlphaUse::Nodata);
+        let mask = alpha.or(self.mask.filter(|_| reading.nodata == Nodata::Auto));
         // Only where samples are bands is it known which samples a band comes of.
         let bands = reading.bands.as_deref().filter(|_| self.colour.keeps_bands());
         self.missing = MissingRule::new(self.sample, nodata, mask, bands);

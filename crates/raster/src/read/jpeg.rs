@@ -1,4 +1,10 @@
 //! JPEG, on its own and inside TIFF.
+//!
+//! What comes out is not to the bit what libjpeg-turbo, and so Pillow and OpenCV, make of it: the inverse cosine transform and
+//! the filter that enlarges colours are the crate's own. Over 48 pictures of noise and of smoothed noise (qualities 75 and 95,
+//! sides that are and are not multiples of 16, baseline and progressive) samples differ by 3 levels at most without
+//! subsampling (0.03 on average), by 3 with 4:2:2 (0.19) and by 4 with 4:2:0 (0.36). The other kept crate in pure Rust,
+//! jpeg-decoder, comes to 3, 3 and 4 (0.06, 0.22, 0.12); none is exact. Whoever needs the very samples saves PNG or TIFF.
 
 use super::colour::Colour;
 use super::error::{ReadFault, guarded};

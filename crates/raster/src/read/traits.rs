@@ -49,6 +49,8 @@ pub struct ImageTraits {
     pub alpha: AlphaUse,
     /// The value for no data.
     pub nodata: Option<String>,
+    /// Whether a mask in the file says which pixels are missing.
+    pub mask: bool,
     /// Whether pixels may be missing because they are no number.
     pub float: bool,
     /// The reference system of its georeference.
@@ -78,6 +80,7 @@ impl ImageTraits {
             pages: header.pages.clone(),
             alpha: header.alpha_use,
             nodata: header.missing.nodata_in_words(),
+            mask: header.missing.mask.is_some() && header.alpha_use != AlphaUse::Nodata,
             float: header.sample.is_float(),
             crs: header.crs.clone(),
             turn: turn(header.orientation),
@@ -126,6 +129,9 @@ impl fmt::Display for ImageTraits {
             }
             AlphaUse::Band(band) => write!(f, ", alpha is band {band}")?,
             AlphaUse::Nodata => write!(f, ", alpha 0 is missing")?,
+        }
+        if self.mask {
+            write!(f, ", the file's mask says which pixels are missing")?;
         }
         match (&self.nodata, self.float) {
             (Some(nodata), true) => write!(f, ", nodata {nodata} and NaN are missing pixels"),

@@ -1,7 +1,7 @@
 //! TIFFs of several pages.
 
 use super::*;
-use marquetry_geometry::Pages;
+use marquetry_geometry::{Nodata, Pages};
 
 /// A page of one strip of bytes: its size, what kind of image it is (tag 254), and its pixels.
 struct Leaf {
@@ -120,6 +120,28 @@ fn previews_and_masks_are_no_pages() {
         error.found().contains("cannot be bands of one image") && error.found().contains("2 × 3"),
         "{error}"
     );
+}
+
+/// As GDAL writes it with `GDAL_TIFF_INTERNAL_MASK`.
+#[test]
+fn a_mask_in_the_file_says_which_pixels_are_missing() {
+    let mask = Leaf {
+        size: Size::new(5, 7),
+        kind: 4,
+        pixels: (0..35).map(|at| u8::from(at % 4 != 1) * 255).collect(),
+    };
+    let smaller = Leaf { size: Size::new(2, 3), kind: 5, pixels: vec![0; 6] };
+    let file = book(&[leaf(0), mask, smaller], "");
+    let wanted = |masked: bool| -> Vec<f32> {
+        plane(0).into_iter().enumerate().map(|(at, v)| if masked && at % 4 == 1 { -1.0 } else { v }).collect()
+    };
+    let read = |nodata| {
+        let (info, found) = read_with(&file, &Reading { nodata, ..Reading::default() }).unwrap();
+        let found: Vec<f32> = found.iter().map(|v| if v.is_nan() { -1.0 } else { *v }).collect();
+        (info.traits.mask, found)
+    };
+    assert_eq!(read(Nodata::Auto), (true, wanted(true)));
+    assert_eq!(read(Nodata::None), (false, wanted(false)));
 }
 
 #[test]

@@ -252,7 +252,8 @@ impl Tags<'_> {
         let plain = if bits < 8 { Colour::Stretched { max } } else { Colour::AsStored };
         Ok(match photometric {
             0 if unsigned => (1, Colour::WhiteIsZero { from_max: max, to_max: max.max(255.0) }),
-            1 => (1, plain),
+            // 4 is a mask.
+            1 | 4 => (1, plain),
             2 => (3, plain),
             3 if unsigned => (1, Colour::Palette(self.palette(bits)?)),
             5 if unsigned && bits >= 8 => (4, Colour::Cmyk { max }),

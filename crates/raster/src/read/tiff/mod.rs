@@ -14,25 +14,24 @@ use super::error::ReadFault;
 use super::file::Source;
 use super::header::{Header, Limits};
 use super::pixels::Pixels;
-use super::traits::PageUse;
 use codec::CodedChunk;
 use directory::tag;
 use layout::ChunkLayout;
 use marquetry_geometry::{Reading, Rect, Size};
-use pages::Page;
+use pages::{Page, Selected};
 use places::Place;
 
 /// Reads the tags that say what the image is.
 pub(super) fn header(source: &Source, limits: &Limits, reading: &Reading) -> Result<Header, ReadFault> {
-    let (pages, page_use) = pages::select(source, reading)?;
-    header_of(&pages, page_use, limits)
+    header_of(&pages::select(source, reading)?, limits)
 }
 
-/// The header of the image that `pages` are.
-fn header_of(pages: &[Page], page_use: PageUse, limits: &Limits) -> Result<Header, ReadFault> {
+/// The header of the image that the pages are.
+fn header_of(selected: &Selected, limits: &Limits) -> Result<Header, ReadFault> {
+    let Selected { pages, mask, page_use } = selected;
     let layout = &pages[0].layout;
     let mut header = layout.header.clone().check(limits)?;
-    header.pages = page_use;
+    header.pages = page_use.clone();
     if pages.len() > 1 {
         let (each, count) = (header.per_pixel, pages.len() as u64);
         let samples = u64::from(each) * count;
@@ -44,7 +43,9 @@ fn header_of(pages: &[Page], page_use: PageUse, limits: &Limits) -> Result<Heade
         header.kept = (0..count as u16).flat_map(of_page).collect();
         header.colour = pages::joined_colour(&header.colour);
     }
-    for Page { layout, .. } in pages {
+    // The mask's only sample comes behind all others.
+    header.mask = mask.as_ref().map(|_| header.per_pixel);
+    for Page { layout, .. } in pages.iter().chain(mask) {
         if layout.chunk_bytes() > limits.memory_bytes {
             let kind = if layout.tiled { "tiles" } else { "strips" };
             return Err(ReadFault::too_large(
@@ -87,10 +88,10 @@ impl Tiff {
         limits: &Limits,
         reading: &Reading,
     ) -> Result<(Header, Self), ReadFault> {
-        let (selected, page_use) = pages::select(&source, reading)?;
-        let header = header_of(&selected, page_use, limits)?;
-        let (mut pages, mut first_key) = (Vec::with_capacity(selected.len()), 0);
-        for Page { directory, layout } in selected {
+        let selected = pages::select(&source, reading)?;
+        let header = header_of(&selected, limits)?;
+        let (mut pages, mut first_key) = (Vec::new(), 0);
+        for Page { directory, layout } in selected.pages.into_iter().chain(selected.mask) {
             let tags = if layout.tiled {
                 (tag::TILE_OFFSETS, tag::TILE_BYTE_COUNTS)
             } else {

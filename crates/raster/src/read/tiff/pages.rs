@@ -7,10 +7,12 @@ use crate::read::colour::Colour;
 use crate::read::error::ReadFault;
 use crate::read::file::Source;
 use crate::read::traits::PageUse;
-use marquetry_geometry::{Pages, Reading};
+use marquetry_geometry::{Nodata, Pages, Reading};
 
 /// Directories that are looked at; a file of more is read, but only these pages of it.
 const DIRECTORIES_MAX: usize = 4096;
+/// What tag 254 of the mask of an image at its full size is.
+const MASK: u64 = 4;
 
 /// A page that is read.
 pub(super) struct Page {
@@ -18,16 +20,30 @@ pub(super) struct Page {
     pub(super) layout: ChunkLayout,
 }
 
-/// The pages that are the image, and what there is to tell of them.
-pub(super) fn select(source: &Source, reading: &Reading) -> Result<(Vec<Page>, PageUse), ReadFault> {
+/// The pages of a file that are read.
+pub(super) struct Selected {
+    /// The image: one page, or several that are its bands.
+    pub(super) pages: Vec<Page>,
+    /// The page that is 0 where a pixel of the image is missing.
+    pub(super) mask: Option<Page>,
+    /// What there is to tell of them.
+    pub(super) page_use: PageUse,
+}
+
+/// The pages that are the image, and its mask.
+pub(super) fn select(source: &Source, reading: &Reading) -> Result<Selected, ReadFault> {
     let (directories, _) = Directory::all(source, DIRECTORIES_MAX)?;
-    let mut pages: Vec<Option<Directory>> = Vec::new();
+    let (mut pages, mut masks): (Vec<Option<Directory>>, Vec<Directory>) = (Vec::new(), Vec::new());
     for (place, directory) in directories.into_iter().enumerate() {
         if place == 0 || is_image(&directory, source) {
             pages.push(Some(directory));
+        } else if directory.integer(source, tag::NEW_SUBFILE_TYPE).ok().flatten() == Some(MASK) {
+            masks.push(directory);
         }
     }
     let count = pages.len() as u32;
+    // As GDAL writes one. Of several images it is not sure whose it is.
+    let mask = masks.into_iter().next().filter(|_| count == 1 && reading.nodata == Nodata::Auto);
     let axes = pages[0].as_ref().filter(|_| count > 1).and_then(|first| Axes::of(first, source));
     let mut take = |page: u32| -> Result<Page, ReadFault> {
         let directory = pages.get_mut(page as usize).and_then(Option::take).ok_or_else(|| {
@@ -39,7 +55,7 @@ pub(super) fn select(source: &Source, reading: &Reading) -> Result<(Vec<Page>, P
         Ok(Page { directory, layout })
     };
     let used = match (reading.page, reading.pages, &axes) {
-        (Some(page), ..) => return Ok((vec![take(page)?], page_use(count, vec![page], axes))),
+        (Some(page), ..) => vec![page],
         (None, Pages::Bands, _) => (0..count).collect(),
         (None, Pages::Auto, Some(axes)) if axes.channels.iter().all(|&page| page < count) => {
             axes.channels.clone()
@@ -53,14 +69,24 @@ pub(super) fn select(source: &Source, reading: &Reading) -> Result<(Vec<Page>, P
             Ok(_) | Err(_) if reading.pages == Pages::Auto => {
                 // What only metadata say is not worth an image.
                 read.truncate(1);
-                return Ok((read, page_use(count, vec![used[0]], axes)));
+                return Ok(Selected {
+                    pages: read,
+                    mask: None,
+                    page_use: page_use(count, vec![used[0]], axes),
+                });
             }
             Ok(next) => return Err(unlike(page, &read[0].layout, &next.layout)),
             Err(fault) => return Err(fault.at(&format!("page {page}"))),
         };
         read.push(next);
     }
-    Ok((read, page_use(count, used, axes)))
+    let layout = mask.as_ref().and_then(|mask| ChunkLayout::of(mask, source).ok());
+    let mask = mask.zip(layout).map(|(directory, layout)| Page { directory, layout });
+    let mask = mask.filter(|mask| {
+        let (mask, image) = (&mask.layout.header, &read[0].layout.header);
+        (mask.size, mask.per_pixel) == (image.size, 1)
+    });
+    Ok(Selected { pages: read, mask, page_use: page_use(count, used, axes) })
 }
 
 fn page_use(count: u32, used: Vec<u32>, axes: Option<Axes>) -> PageUse {
