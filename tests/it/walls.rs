@@ -117,7 +117,9 @@ fn crates_know_only_what_they_may() {
 #[test]
 fn tiff_is_read_by_one_parser() {
     let known = dependencies();
-    let users: Vec<_> = known.iter().filter(|(_, d)| d.contains("tiff")).map(|(p, _)| p).collect();
+    // What is fuzzed is our parser; the other one writes the files to begin with.
+    let users = known.iter().filter(|(p, d)| d.contains("tiff") && *p != "marquetry-fuzz");
+    let users: Vec<_> = users.map(|(p, _)| p).collect();
     assert!(users.is_empty(), "tiff is for tests alone, not for {users:?}");
 }
 
