@@ -19,7 +19,7 @@ section! {
         pub bands: Option<Vec<u16>> = None, Maybe(Bands { distinct: true });
         /// The page of each file that is the image, counted from 0: for stacks. Previews and masks in a file are no pages.
         pub page: Option<u32> = None, Maybe(Whole::<u32>::new(0, 65_534));
-        /// What the pages of a TIFF are. `auto`: bands, where its metadata (ImageJ, OME, tifffile) says that they are
+        /// What the pages of a TIFF are. `auto`: bands, where its metadata (`ImageJ`, OME, tifffile) says that they are
         /// channels; else other images, of which the first is used, and the plan says which are left out. `bands`: bands.
         pub pages: Pages = Pages::Auto, Words(&PAGES);
         /// What an alpha band is. `auto`: a band where `bands` names it, else dropped. `band`: a band, `drop`: nothing,

@@ -124,7 +124,7 @@ impl Header {
     }
 
     /// Settles what the job says of alpha and of missing pixels.
-    pub(super) fn read_as(mut self, reading: &Reading) -> Result<Self, ReadFault> {
+    pub(super) fn read_as(mut self, reading: &Reading) -> Self {
         let named = reading.bands.iter().flatten().max();
         let bands = self.colour.bands(self.kept.len() as u16);
         let wants_alpha = match reading.alpha {
@@ -152,7 +152,7 @@ impl Header {
         // Only where samples are bands is it known which samples a band comes of.
         let bands = reading.bands.as_deref().filter(|_| self.colour.keeps_bands());
         self.missing = MissingRule::new(self.sample, nodata, mask, bands);
-        Ok(self)
+        self
     }
 
     /// The samples to be read: the bands, and what says which pixels are missing.

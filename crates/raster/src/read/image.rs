@@ -47,7 +47,7 @@ fn header(
             Format::Tiff => tiff::header(&source, limits, reading),
             format @ (Format::WebP | Format::Bmp) => other::header(format, &source, limits),
         };
-        check_page(header?, reading)?.read_as(reading)
+        Ok(check_page(header?, reading)?.read_as(reading))
     });
     Ok(header.map_err(|fault| ReadError::new(name, "reading the header of the image", fault))?.info())
 }
@@ -115,14 +115,14 @@ impl Image {
             let format = detect(&source)?;
             if format == Format::Tiff {
                 let (header, tiff) = Tiff::open(source, limits, reading)?;
-                return Ok((header.read_as(reading)?, Content::Tiff(Box::new(tiff))));
+                return Ok((header.read_as(reading), Content::Tiff(Box::new(tiff))));
             }
             let (header, whole) = match format {
                 Format::Png => png::load(&source, limits, samples)?,
                 Format::Jpeg => jpeg::load(&source, limits)?,
                 _ => other::load(format, &source, limits)?,
             };
-            Ok((check_page(header, reading)?.read_as(reading)?, Content::Whole(whole)))
+            Ok((check_page(header, reading)?.read_as(reading), Content::Whole(whole)))
         };
         let (header, content) = open().map_err(|fault| ReadError::new(name, "opening the image", fault))?;
         Ok(Self { path: name.to_owned(), info: header.info(), header, content })

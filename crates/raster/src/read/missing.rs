@@ -69,8 +69,7 @@ impl MissingRule {
         let planes = || pixels.data.chunks_exact(area.max(1)).enumerate().filter(|(band, _)| counts(band));
         if self.float {
             for (_, plane) in planes() {
-                // A comparison with NaN is false.
-                let is_none = |value: f32| !(value.abs() < TOO_GREAT);
+                let is_none = |value: f32| value.is_nan() || value.abs() >= TOO_GREAT;
                 missing.iter_mut().zip(plane).for_each(|(missing, &value)| *missing |= is_none(value));
             }
         }

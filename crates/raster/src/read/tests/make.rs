@@ -5,6 +5,7 @@ use std::io::Write as _;
 
 /// A TIFF to be written: sensible where not said otherwise, one byte a sample, one strip.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one thing that writers do, whatever else they do")]
 pub(in crate::read) struct TiffFile {
     pub(in crate::read) size: Size,
     pub(in crate::read) samples: u16,

@@ -262,7 +262,9 @@ fn a_greatest_value_that_fills_its_bits_is_a_depth() {
 
 #[test]
 fn fax_and_webp_chunks() {
-    let bit = |row: u32, col: u32, _: u16| u64::from((row / 3 + col / 5) % 3 == 0 || (row * col) % 11 == 0);
+    let bit = |row: u32, col: u32, _: u16| {
+        u64::from((row / 3 + col / 5).is_multiple_of(3) || (row * col).is_multiple_of(11))
+    };
     for reversed in [false, true] {
         for tile in [None, Some(Size::new(16, 32))] {
             let mut file = TiffFile::new(21, 45, 1);

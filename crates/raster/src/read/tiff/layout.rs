@@ -38,7 +38,7 @@ pub(super) struct ChunkLayout {
     pub(super) planar: bool,
     pub(super) compression: Compression,
     pub(super) predictor: Predictor,
-    /// Whether the bits of each byte stand in reverse order (FillOrder 2).
+    /// Whether the bits of each byte stand in reverse order (`FillOrder` 2).
     pub(super) reversed_bits: bool,
 }
 
