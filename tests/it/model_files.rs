@@ -159,7 +159,7 @@ fn files_of_other_kinds_and_models_of_other_purposes_are_said_to_be_such() {
 
     // It runs, since the job may know better, and is told.
     place.model("depth.onnx", &Toy { heads: vec!["depth".into()], classes: 1, ..toy(1) });
-    let job = format!("{HEAD}store: s\nmembers: [{{onnx: depth.onnx, output: {{activation: sigmoid}}}}]\n");
+    let job = format!("{HEAD}store: s\nmembers: [{{onnx: depth.onnx}}]\n");
     let job = job.replace("[ground, a, b]", "[ground, a]");
     let inspected = place.marquetry(&["inspect", "depth.onnx"]).ends_with(65).stdout;
     assert!(
