@@ -197,7 +197,10 @@ async fn write_outputs(
     }
     let results = CollectedResults::read(Arc::clone(&store), finished, &tables.outputs(), scratch).await;
     let CollectedResults { images, table_rows } = results.map_err(failed_table)?;
-    tables.write(table_rows, Arc::clone(&store), job, scratch).await.map_err(failed_table)?;
+    tables
+        .write(table_rows, finished.images, Arc::clone(&store), job, scratch)
+        .await
+        .map_err(failed_table)?;
     if has_report {
         let page = report::render(&finished.report(images, facts));
         store.put(&key::out(job, "report.html"), Bytes::from(page)).await.map_err(unavailable)?;

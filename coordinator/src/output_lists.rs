@@ -67,7 +67,7 @@ async fn stale(
     let listed = store.list(&folder).await?;
     let files = listed.iter().filter_map(|object| object.key.strip_prefix(&folder));
     let mut stale: Vec<String> =
-        files.map(unit).filter(|file| !own.contains(*file)).map(str::to_owned).collect();
+        files.map(unit).filter(|file| !own.contains(*file) && !is_hidden(file)).map(str::to_owned).collect();
     stale.dedup();
     Ok(stale)
 }
@@ -76,6 +76,11 @@ async fn stale(
 fn unit(file: &str) -> &str {
     let array = file.match_indices('/').map(|(at, _)| &file[..at]).find(|folder| folder.ends_with(ARRAY));
     array.unwrap_or(file)
+}
+
+/// Whether a file's name begins with a dot: what file managers leave behind.
+fn is_hidden(file: &str) -> bool {
+    file.rsplit('/').next().is_some_and(|name| name.starts_with('.'))
 }
 
 /// Writes a table; without rows, there is none.

@@ -3,14 +3,16 @@
 use crate::TableRows;
 use marquetry_aggregator::ImageResultError;
 use marquetry_aggregator::legend;
-use marquetry_job::key;
+use marquetry_geometry::Size;
+use marquetry_job::{PlannedImage, key};
 use marquetry_raster::write::{
-    Fragment, FragmentText, Submission, SubmissionClass, SubmissionColumns, SubmissionLayout, WriteError,
-    join_coco,
+    CocoImage, Fragment, FragmentText, Submission, SubmissionClass, SubmissionColumns, SubmissionLayout,
+    WriteError, join_coco, numbers_of_ids, renumbered, write_coco_dataset,
 };
-use marquetry_spec::{ClassCsv, JobSpec, KaggleRle, Output, RleRows};
+use marquetry_spec::{ClassCsv, Coco, CocoForm, JobSpec, KaggleRle, Output, RleRows};
 use marquetry_transport::uri::join;
 use marquetry_transport::{FileError, Files, ObjectStore, StoreError};
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
@@ -52,7 +54,7 @@ pub enum TableError {
 
 enum Table {
     Csv { file: String, submission: Submission, empty: Vec<FragmentText> },
-    Coco { file: String },
+    Coco { coco: Coco, categories: Vec<(u64, String)> },
 }
 
 /// All tables of a job. Made, and checked against sample submissions, before anything is run.
@@ -73,8 +75,15 @@ impl Tables {
             let table = match output {
                 Output::KaggleRle(rle) => run_lengths(spec, rle, number, (files, base), &ids)?,
                 Output::ClassCsv(csv) => class_ids(csv, number, &ids)?,
-                Output::Coco(coco) => Table::Coco { file: coco.file.clone() },
-                Output::Masks(_) | Output::Probabilities(_) | Output::Polygons | Output::Report => continue,
+                Output::Coco(coco) => {
+                    let named =
+                        |class: u16| (u64::from(class), spec.classes[usize::from(class)].name.clone());
+                    let categories = legend::objects(spec).into_iter().map(named).collect();
+                    Table::Coco { coco: coco.clone(), categories }
+                }
+                Output::Masks(_) | Output::Probabilities(_) | Output::Polygons(_) | Output::Report => {
+                    continue;
+                }
             };
             list.push((number, table));
         }
@@ -91,24 +100,27 @@ impl Tables {
         self.list.iter().map(|(number, _)| *number).collect()
     }
 
-    /// Writes every table of `job` and gives their names. Images without rows get empty ones.
+    /// Writes every table of `job`, whose images that can be used are `images`, and gives their names. Images without rows
+    /// get empty ones.
     ///
     /// # Errors
     /// When rows cannot be read, or a table cannot be written.
     pub async fn write(
         self,
         mut rows: TableRows,
+        images: &[PlannedImage],
         store: Arc<dyn ObjectStore>,
         job: &str,
         temp: &Path,
     ) -> Result<Vec<String>, TableError> {
+        let sizes = images.iter().map(|image| (image.id.clone(), (file_name(image), image.size))).collect();
         let (job, temp, runtime) = (job.to_owned(), temp.to_path_buf(), Handle::current());
         let work = move || {
             let mut names = Vec::new();
             for (number, table) in &self.list {
                 let path = tempfile::NamedTempFile::new_in(&temp)?.into_temp_path();
                 let out = BufWriter::new(File::create(&path)?);
-                let name = table.write(out, &self.ids, |id| rows.get(*number, id))?;
+                let name = table.write(out, &self.ids, &sizes, |id| rows.get(*number, id))?;
                 runtime.block_on(store.put_file(&key::out(&job, &name), &path))?;
                 names.push(name);
             }
@@ -124,6 +136,7 @@ impl Table {
         &self,
         out: BufWriter<File>,
         ids: &[String],
+        images: &HashMap<String, (String, Size)>,
         mut rows: impl FnMut(&str) -> std::io::Result<Option<String>>,
     ) -> Result<String, TableError> {
         match self {
@@ -134,13 +147,40 @@ impl Table {
                 })?;
                 Ok(file.clone())
             }
-            Self::Coco { file } => {
-                let annotations = ids.iter().map(|id| Ok(rows(id)?.unwrap_or_default().into_bytes()));
-                join_coco::<TableError>(out, annotations)?;
-                Ok(file.clone())
+            Self::Coco { coco, categories } => {
+                let known = numbers_of_ids(ids.iter().map(String::as_str));
+                let numbers = match (coco.form, known) {
+                    (CocoForm::Dataset, None) => Some((1..=ids.len() as u64).collect()),
+                    (_, known) => known,
+                };
+                let annotations = ids.iter().enumerate().map(|(place, id)| {
+                    let lines = rows(id)?.unwrap_or_default().into_bytes();
+                    let number = numbers.as_ref().map(|numbers: &Vec<u64>| numbers[place]);
+                    Ok(number.map_or_else(|| lines.clone(), |number| renumbered(&lines, id, number)))
+                });
+                if coco.form == CocoForm::Results {
+                    join_coco::<TableError>(out, annotations)?;
+                    return Ok(coco.file.clone());
+                }
+                let image = |(id, number): (&String, &u64)| {
+                    let (file_name, Size { height, width }) = images.get(id)?.clone();
+                    Some(CocoImage { id: *number, file_name, width, height })
+                };
+                let listed: Vec<_> = ids.iter().zip(numbers.iter().flatten()).filter_map(image).collect();
+                let categories: Vec<_> = categories.iter().map(|(id, name)| (*id, name.as_str())).collect();
+                write_coco_dataset::<TableError>(out, &listed, &categories, annotations)?;
+                Ok(coco.file.clone())
             }
         }
     }
+}
+
+/// The name of an image's file below the folder of all images, as far as its id tells; else its own name.
+fn file_name(image: &PlannedImage) -> String {
+    let name = image.uri.rsplit('/').next().unwrap_or(&image.uri);
+    let (stem, ending) = image.uri.rsplit_once('.').unwrap_or((&image.uri, ""));
+    let is_below = stem.strip_suffix(&image.id).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'));
+    if is_below { format!("{}.{ending}", image.id) } else { name.to_owned() }
 }
 
 fn run_lengths(
@@ -177,7 +217,7 @@ fn run_lengths(
             let text = files.read(&join(base, sample));
             let text = text.map_err(|source| TableError::Sample { output, source })?;
             let columns = columns.found_in(&text);
-            Submission::like(&text[..], &columns, ids, &classes)
+            Submission::like(&text[..], &columns, &rle.id, ids, &classes)
         }
     };
     let submission = submission.map_err(|source| TableError::Layout { output, source })?;

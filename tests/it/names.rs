@@ -14,7 +14,7 @@ members: [{onnx: m.onnx}]
 
 fn place(images: &[(&str, u64)]) -> Place {
     let place = Place::new();
-    place.model("m.onnx", &Toy { classes: 3, kernel: 3, weights: Weights::Seeded(5), ..Toy::default() });
+    place.model("m.onnx", &Toy { classes: 3, kernel: 5, weights: Weights::Seeded(5), ..Toy::default() });
     for &(name, seed) in images {
         place.write(name, png(40, 50, 3, seed));
     }
@@ -122,6 +122,44 @@ fn names_that_no_file_can_have_are_listed() {
         ["plain", &long, "../up", "a/"],
         "tables have the ids themselves"
     );
+}
+
+/// A world file says where the centre of the first pixel is, and how large pixels are.
+#[test]
+fn world_files_tie_outlines_and_masks_to_places() {
+    let place = place(&[("images/plain.png", 1), ("images/tied.png", 1), ("images/damaged.png", 1)]);
+    place.write("images/tied.pgw", "10\n0\n0\n-10\n500005\n4649771\n").write("images/damaged.wld", "10 0 0");
+    let outputs = "[{polygons: geojson}, {masks: {tiff: grey}}, {report: html}]";
+    place.write("job.yaml", job(&format!("images: images\noutputs: {outputs}\nstore: store")));
+    place
+        .run("job.yaml")
+        .ends_with(0)
+        .says(&["nothing names its reference system", "damaged.wld: it has 3 numbers"]);
+    let files = place.outputs("store");
+    let rings = |name: &str| -> Vec<Vec<[f64; 2]>> {
+        let list: serde_json::Value =
+            serde_json::from_slice(&files[&format!("polygons/{name}.geojson")]).expect("JSON");
+        let features = list["features"].as_array().expect("features").clone();
+        let rings =
+            features.iter().flat_map(|f| f["geometry"]["coordinates"].as_array().expect("rings").clone());
+        rings.map(|ring| serde_json::from_value(ring).expect("points")).collect()
+    };
+    let tied: Vec<Vec<[f64; 2]>> = rings("plain")
+        .into_iter()
+        .map(|ring| {
+            ring.into_iter().rev().map(|[x, y]| [500_000.0 + 10.0 * x, 4_649_776.0 - 10.0 * y]).collect()
+        })
+        .collect();
+    assert!(!tied.is_empty(), "some outlines");
+    assert_eq!(rings("tied"), tied);
+    assert!(rings("damaged") == rings("plain"), "its pixels");
+    // The tie point and the size of a pixel, as GeoTIFF's tags 33922 and 33550 hold them.
+    let mask = &files["masks/tied.tiff"];
+    let holds = |numbers: [f64; 3]| {
+        let bytes: Vec<u8> = numbers.iter().flat_map(|n| n.to_le_bytes()).collect();
+        mask.windows(bytes.len()).any(|window| window == bytes)
+    };
+    assert!(holds([10.0, 10.0, 0.0]) && holds([500_000.0, 4_649_776.0, 0.0]));
 }
 
 #[cfg(unix)]

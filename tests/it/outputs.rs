@@ -58,6 +58,7 @@ fn every_kind_tells_of_the_same_labels() {
   - {{submission: class-csv, file: labels.csv, size: [16, 20]}}
   - {{coco: rle}}
   - {{coco: polygons, file: lists/outlines.json}}
+  - {{coco: rle, form: results, file: scored.json}}
   - {{polygons: geojson}}
   - {{report: html}}
 "));
@@ -124,10 +125,19 @@ fn tables(files: &Files, id: &str, mask: &Mask) {
 /// COCO's lists: the masks are those of the labels, and outlines have the same pixels in sum.
 fn annotations(files: &Files, id: &str, mask: &Mask) {
     let of = |list: &Value, class: u8| -> Vec<Value> {
-        let all = list.as_array().expect("a list").iter();
-        all.filter(|a| a["image_id"] == id && a["category_id"] == class).cloned().collect()
+        // A data set, which tells by its images which number is whose, or a list of results.
+        let named = |image: &&Value| image["file_name"] == format!("{id}.bmp");
+        let image = list["images"].as_array().map(|images| images.iter().find(named).expect("an image"));
+        assert!(image.is_none_or(|i| i["width"] == WIDTH && i["height"] == HEIGHT && i["id"].is_u64()));
+        let number = image.map_or_else(|| id.into(), |image| image["id"].clone());
+        let all = image.map_or(list, |_| &list["annotations"]).as_array().expect("a list").iter();
+        all.filter(|a| a["image_id"] == number && a["category_id"] == class).cloned().collect()
     };
     let (masks, outlines) = (json(files, "coco.json"), json(files, "lists/outlines.json"));
+    assert_eq!(masks["categories"], serde_json::json!([{"id": 1, "name": "a"}, {"id": 2, "name": "b"}]));
+    let numbers: Vec<u64> =
+        masks["annotations"].as_array().expect("a list").iter().filter_map(|a| a["id"].as_u64()).collect();
+    assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>());
     for class in [1, 2] {
         let pixels = mask.columns(class);
         let area = pixels.iter().filter(|&&on| on).count() as u64;
@@ -138,6 +148,14 @@ fn annotations(files: &Files, id: &str, mask: &Mask) {
             assert_eq!(segmentation["size"], serde_json::json!([HEIGHT, WIDTH]));
             assert!(coco_columns(segmentation) == pixels, "{id} {class}");
             assert_eq!(annotation["area"], area);
+        }
+        let (_, scores) = zarr(files, &format!("probabilities/{id}.zarr"));
+        let of_class = &scores[usize::from(class) * HEIGHT * WIDTH..];
+        let inside = mask.labels.iter().zip(of_class).filter(|(label, _)| **label == class);
+        let mean = inside.map(|(_, p)| f64::from(*p)).sum::<f64>() / area.max(1) as f64;
+        for scored in of(&json(files, "scored.json"), class) {
+            assert!((scored["score"].as_f64().expect("a score") - mean).abs() < 1e-3, "{id} {class}");
+            assert!(coco_columns(&scored["segmentation"]) == pixels, "{id} {class}");
         }
         let sum: u64 = of(&outlines, class).iter().map(|a| a["area"].as_u64().expect("an area")).sum();
         assert_eq!(sum, area, "{id} {class}");

@@ -5,25 +5,27 @@ use super::label_files::LabelFiles;
 use crate::outputs::{class_file_names, output_path};
 use crate::sink::{RowSink, SinkError};
 use marquetry_raster::write::{LabelSink, Legend, MaskPng, MaskTiff, Split, TiffOptions};
-use marquetry_spec::{MaskFormat, Output};
+use marquetry_spec::{MaskForm, MaskFormat, MaskLook, Output};
 
 /// The mask of output `number`.
 pub(crate) fn open(
     context: &SinkContext<'_>,
     number: usize,
     output: &Output,
-    format: MaskFormat,
+    form: MaskForm,
 ) -> Result<Box<dyn RowSink>, SinkError> {
     let size = context.image.size;
     let mut files = Vec::new();
     let mut encoder = |place: String, name: &str, legend: &Legend| -> Result<Box<dyn LabelSink>, SinkError> {
         let (file, out) = context.new_file(place, name)?;
         files.push(file);
-        Ok(match format {
-            MaskFormat::Png => Box::new(MaskPng::new(out, size, legend)?),
-            MaskFormat::Tiff => {
-                Box::new(MaskTiff::new(out, size, legend, context.geo.clone(), TiffOptions::default())?)
-            }
+        let geo = context.geo.clone();
+        let tiff = |out| MaskTiff::new(out, size, legend, geo, TiffOptions::default());
+        Ok(match (form.format, form.look) {
+            (MaskFormat::Png, MaskLook::Palette) => Box::new(MaskPng::new(out, size, legend)?),
+            (MaskFormat::Png, MaskLook::Grey) => Box::new(MaskPng::grey(out, size, legend)?),
+            (MaskFormat::Tiff, MaskLook::Palette) => Box::new(tiff(out)?),
+            (MaskFormat::Tiff, MaskLook::Grey) => Box::new(tiff(out)?.grey()),
         })
     };
     let (id, legend) = (&context.image.id, &context.legend);

@@ -5,20 +5,24 @@ use super::label_files::LabelFiles;
 use crate::legend;
 use crate::outputs::output_path;
 use crate::sink::{RowSink, SinkError};
-use marquetry_raster::write::{GeoJsonSink, GeoTags};
-use marquetry_spec::Output;
+use marquetry_raster::write::{GeoJsonSink, MapFrame};
+use marquetry_spec::{Output, PolygonCrs, Polygons};
 
 /// The outlines of output `number`.
 pub(crate) fn open(
     context: &SinkContext<'_>,
     number: usize,
     output: &Output,
+    polygons: Polygons,
+    warnings: &mut Vec<String>,
 ) -> Result<Box<dyn RowSink>, SinkError> {
     let image = context.image;
     let (file, out) =
         context.new_file(output_path(output, &image.id, None), &format!("polygons-{number}"))?;
-    let transform = context.geo.as_ref().and_then(GeoTags::transform);
+    let own = polygons.crs == PolygonCrs::Source;
+    let (frame, said) = context.geo.as_ref().map_or((None, None), |geo| MapFrame::new(geo, image.size, own));
+    warnings.extend(said);
     let classes = legend::objects(context.spec);
-    let encoder = GeoJsonSink::new(out, &image.id, image.size, &context.legend, &classes, transform)?;
+    let encoder = GeoJsonSink::new(out, &image.id, image.size, &context.legend, &classes, frame)?;
     Ok(Box::new(LabelFiles { encoder: Box::new(encoder), files: vec![file] }))
 }

@@ -7,8 +7,9 @@ use crate::sink::{FinishedImage, RowSink, SinkError};
 use marquetry_geometry::Size;
 use marquetry_raster::write::{
     ClassTextSink, CocoPolygonSink, CocoRleSink, LabelSink, Legend, RleOptions, RleSink, RleStyle,
+    ScoredLabelSink,
 };
-use marquetry_spec::{ClassCsv, Coco, CocoShape, KaggleRle, RleRows};
+use marquetry_spec::{ClassCsv, Coco, CocoForm, CocoShape, KaggleRle, RleRows};
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::PathBuf;
@@ -88,13 +89,54 @@ pub(crate) fn annotations(
 ) -> Result<Box<dyn RowSink>, SinkError> {
     let (id, size, legend) = (context.image.id.as_str(), context.image.size, &context.legend);
     let classes = legend::objects(context.spec);
-    match coco.shape {
-        CocoShape::Rle => TableRows::open(context, number, |out| {
-            Ok(CocoRleSink::new(out, id, size, legend, &classes, None)?)
-        }),
-        CocoShape::Polygons => TableRows::open(context, number, |out| {
-            Ok(CocoPolygonSink::new(out, id, size, legend, &classes, None)?)
-        }),
+    let masks = |out| CocoRleSink::new(out, id, size, legend, &classes);
+    let outlines = |out| CocoPolygonSink::new(out, id, size, legend, &classes);
+    match (coco.form, coco.shape) {
+        (CocoForm::Dataset, CocoShape::Rle) => TableRows::open(context, number, |out| Ok(masks(out)?)),
+        (CocoForm::Dataset, CocoShape::Polygons) => {
+            TableRows::open(context, number, |out| Ok(outlines(out)?))
+        }
+        (CocoForm::Results, CocoShape::Rle) => ScoredRows::open(context, number, |out| Ok(masks(out)?)),
+        (CocoForm::Results, CocoShape::Polygons) => {
+            ScoredRows::open(context, number, |out| Ok(outlines(out)?))
+        }
+    }
+}
+
+/// Feeds final labels and probabilities together to an encoder that writes texts for one of the job's tables.
+struct ScoredRows {
+    encoder: Box<dyn ScoredLabelSink>,
+    /// The output's number among the job's outputs.
+    output: usize,
+    path: PathBuf,
+}
+
+impl ScoredRows {
+    fn open<E: ScoredLabelSink + 'static>(
+        context: &SinkContext<'_>,
+        number: usize,
+        encoder: impl FnOnce(BufWriter<File>) -> Result<E, SinkError>,
+    ) -> Result<Box<dyn RowSink>, SinkError> {
+        let path = context.folder.join(format!("rows-{number}"));
+        let out = BufWriter::new(File::create(&path)?);
+        Ok(Box::new(Self { encoder: Box::new(encoder(out)?), output: number, path }))
+    }
+}
+
+impl RowSink for ScoredRows {
+    fn row(&mut self, row: &Row<'_>) -> Result<(), SinkError> {
+        let (Some(labels), Some(scores)) = (row.labels(), row.scores()) else { return Ok(()) };
+        Ok(self.encoder.scored_row(labels, scores.probabilities()?)?)
+    }
+
+    fn needs_whole_rows(&self) -> bool {
+        true
+    }
+
+    fn finish(self: Box<Self>, image: &mut FinishedImage) -> Result<(), SinkError> {
+        self.encoder.finish()?;
+        image.result.table_rows.insert(self.output, std::fs::read_to_string(self.path)?);
+        Ok(())
     }
 }
 

@@ -41,7 +41,7 @@ fn open(spec: &JobSpec, folder: &TempDir) -> Box<dyn RowSink> {
         Output::KaggleRle(rle) => table_rows::run_lengths(&context, 0, rle),
         Output::ClassCsv(csv) => table_rows::class_ids(&context, 0, csv),
         Output::Coco(coco) => table_rows::annotations(&context, 0, coco),
-        Output::Polygons => polygons::open(&context, 0, output),
+        Output::Polygons(form) => polygons::open(&context, 0, output, *form, &mut Vec::new()),
         Output::Report => panic!("it has no sink of its own"),
     }
     .unwrap()
@@ -171,6 +171,12 @@ fn tables_have_the_rows_of_their_rule() {
     let coco = texts("{coco: rle, file: c.json}", LABELS);
     assert!(coco.contains("\"category_id\":1") && coco.contains("\"area\":2"), "{coco}");
     assert_eq!(texts("{coco: rle, file: c.json}", [&[0; 3], &[0; 3]]), "");
+    for shape in ["rle", "polygons"] {
+        let spec = spec("a, b", false, &format!("{{coco: {shape}, form: results}}"));
+        let scored = feed(open(&spec, &folder), LABELS, true).result.table_rows[&0].clone();
+        // (0.75 + 1) / 2.
+        assert!(scored.lines().count() == 1 && scored.contains("\"score\":0.875"), "{scored}");
+    }
 }
 
 /// Fails, or panics, at its second row or at its end.

@@ -66,7 +66,8 @@ pub use job::JobSpec;
 pub use manifest::{ManifestError, ManifestRow, parse_manifest};
 pub use member::MemberSpec;
 pub use output::{
-    Coco, CocoShape, MaskFormat, NAME_LIST, Output, Probabilities, STALE_LIST, ScoreDtype, ScoreFormat,
+    Coco, CocoForm, CocoShape, MaskForm, MaskFormat, MaskLook, NAME_LIST, Output, PolygonCrs, Polygons,
+    Probabilities, STALE_LIST, ScoreDtype, ScoreFormat,
 };
 pub use pattern::{GlobPattern, PatternError, expand_braces};
 pub use preset::Preset;

@@ -1,6 +1,6 @@
 //! What a job hands back.
 
-use super::kind::{Kind, LayerKind, ReadKind, Text, Words};
+use super::kind::{Kind, LayerKind, Maybe, ReadKind, Text, Words};
 use super::node::Node;
 use super::read::{At, one_of};
 use super::scope::Scope;
@@ -17,7 +17,7 @@ pub const STALE_LIST: &str = "stale-files.csv";
 #[derive(Debug, Clone, PartialEq)]
 pub enum Output {
     /// One image of labels for each image.
-    Masks(MaskFormat),
+    Masks(MaskForm),
     /// One array of probabilities for each image.
     Probabilities(Probabilities),
     /// A table of run lengths.
@@ -27,7 +27,7 @@ pub enum Output {
     /// A COCO list of annotations.
     Coco(Coco),
     /// Outlines as GeoJSON, one file for each image.
-    Polygons,
+    Polygons(Polygons),
     /// A page that says what was done.
     Report,
 }
@@ -63,10 +63,8 @@ const KINDS: [OutputKind; 7] = [
     OutputKind::of::<ClassCsv>("submission", Some("class-csv"), |at, scope| {
         ClassCsv::read_checked(at, scope).map(Output::ClassCsv)
     }),
-    OutputKind::of::<Coco>("coco", None, |at, scope| Coco::read(at, scope).map(Output::Coco)),
-    OutputKind::of::<Polygons>("polygons", None, |at, scope| {
-        Polygons::read(at, scope).map(|Polygons {}| Output::Polygons)
-    }),
+    OutputKind::of::<Coco>("coco", None, Coco::read_checked),
+    OutputKind::of::<Polygons>("polygons", None, |at, scope| Polygons::read(at, scope).map(Output::Polygons)),
     OutputKind::of::<Report>("report", None, |at, scope| {
         Report::read(at, scope).map(|Report {}| Output::Report)
     }),
@@ -75,9 +73,40 @@ const KINDS: [OutputKind; 7] = [
 section! {
     /// One image of labels for each image.
     pub(super) struct Masks: "masks" (_) {
-        /// `png`: with a palette. `tiff`: tiled, with the source's georeference.
-        masks: MaskFormat = MaskFormat::Png, Words(&MASKS), required = "png or tiff";
+        /// `png`: with a palette. `tiff`: tiled, with the source's georeference, and a palette too. `{png: grey}` and
+        /// `{tiff: grey}` have none: programs that make colours of palettes (OpenCV, TensorFlow, torchvision) read labels
+        /// from these.
+        masks: MaskForm = MaskForm { format: MaskFormat::Png, look: MaskLook::Palette }, MasksKind,
+            required = "png or tiff";
     }
+}
+
+section! {
+    /// A format of masks, and what their numbers are to programs that show them.
+    pub(super) struct MaskFile: "maskFile" (_) {
+        /// PNG: 8 bits, 16 where a label is above 255.
+        png: Option<MaskLook> = None, Maybe(Words(&LOOKS));
+        /// Tiled TIFF: 8 bits, 16 where a label is above 255.
+        tiff: Option<MaskLook> = None, Maybe(Words(&LOOKS));
+    }
+}
+
+/// A format of masks, and what their numbers are to programs that show them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MaskForm {
+    /// The format.
+    pub format: MaskFormat,
+    /// Colours or brightnesses.
+    pub look: MaskLook,
+}
+
+/// What the numbers of a mask are to programs that show it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MaskLook {
+    /// Places in a palette of the classes' colours; above 255 labels a PNG has none.
+    Palette,
+    /// Brightnesses: the labels themselves, dark as they are.
+    Grey,
 }
 
 /// How masks are written.
@@ -130,9 +159,22 @@ section! {
     pub struct Coco: "coco" (_) derive [Eq] {
         /// How a mask is written: compressed run lengths, or outlines.
         pub coco as shape: CocoShape = CocoShape::Rle, Words(&SHAPES), required = "rle or polygons";
+        /// `dataset`: images, categories and annotations with ids, as annotation tools and `COCO(file)` read them; images are
+        /// numbered from 1 unless all ids are numbers. `results`: a list with scores, as `loadRes` reads it, whose score is
+        /// the mean probability of the class over the pixels of the mask or outline; `image_id` is the image's id.
+        pub form: CocoForm = CocoForm::Dataset, Words(&FORMS);
         /// Its path below the job's outputs.
         pub file: String = "coco.json".to_owned(), FILE;
     }
+}
+
+/// The two forms of COCO files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CocoForm {
+    /// Images, categories, and annotations with ids.
+    Dataset,
+    /// A list of annotations with scores.
+    Results,
 }
 
 /// How COCO writes a mask.
@@ -146,10 +188,23 @@ pub enum CocoShape {
 
 section! {
     /// Outlines, one file for each image.
-    pub(super) struct Polygons: "polygons" (_) {
+    pub struct Polygons: "polygons" (_) derive [Copy, Eq] {
         /// The format.
         constant polygons, Words(&[("geojson", ())]), required = "geojson";
+        /// The coordinates of images that lie on earth. `lonlat`: longitude and latitude on WGS 84, as RFC 7946 has them.
+        /// `source`: the image's own, whose system a `crs` member names; so is it, with a warning, where the system cannot be
+        /// converted.
+        pub crs: PolygonCrs = PolygonCrs::LonLat, Words(&SYSTEMS);
     }
+}
+
+/// The coordinates of outlines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PolygonCrs {
+    /// Longitude and latitude on WGS 84.
+    LonLat,
+    /// Those of the image.
+    Source,
 }
 
 section! {
@@ -161,6 +216,9 @@ section! {
 }
 
 const MASKS: [(&str, MaskFormat); 2] = [("png", MaskFormat::Png), ("tiff", MaskFormat::Tiff)];
+const LOOKS: [(&str, MaskLook); 2] = [("palette", MaskLook::Palette), ("grey", MaskLook::Grey)];
+const FORMS: [(&str, CocoForm); 2] = [("dataset", CocoForm::Dataset), ("results", CocoForm::Results)];
+const SYSTEMS: [(&str, PolygonCrs); 2] = [("lonlat", PolygonCrs::LonLat), ("source", PolygonCrs::Source)];
 const FORMATS: [(&str, ScoreFormat); 2] = [("zarr", ScoreFormat::Zarr), ("tiff", ScoreFormat::Tiff)];
 const DTYPES: [(&str, ScoreDtype); 2] = [("f16", ScoreDtype::F16), ("u8", ScoreDtype::U8)];
 const SHAPES: [(&str, CocoShape); 2] = [("rle", CocoShape::Rle), ("polygons", CocoShape::Polygons)];
@@ -177,6 +235,58 @@ pub(super) const FILE: Text = Text {
             && !path.contains(char::is_control)
     },
 };
+
+/// The word of a format, or a map of it and a look.
+struct MasksKind;
+
+impl Kind for MasksKind {
+    type Value = MaskForm;
+
+    fn write(&self, masks: &MaskForm, scope: &Scope<'_>) -> Option<Node> {
+        let MaskForm { format, look } = *masks;
+        if look == MaskLook::Palette {
+            return Words(&MASKS).write(&format, scope);
+        }
+        let of = |wanted| (format == wanted).then_some(look);
+        Some(MaskFile { png: of(MaskFormat::Png), tiff: of(MaskFormat::Tiff) }.node(scope))
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::AnyOf(vec![Words(&MASKS).shape(), Shape::Section(MaskFile::table())])
+    }
+}
+
+impl ReadKind for MasksKind {
+    fn read(&self, at: &At<'_>, scope: &Scope<'_>) -> Option<MaskForm> {
+        if !at.is_map() {
+            let format = Words(&MASKS).read(at, scope)?;
+            return Some(MaskForm { format, look: MaskLook::Palette });
+        }
+        let MaskFile { png, tiff } = MaskFile::read(at, scope)?;
+        match (png, tiff) {
+            (Some(look), None) => Some(MaskForm { format: MaskFormat::Png, look }),
+            (None, Some(look)) => Some(MaskForm { format: MaskFormat::Tiff, look }),
+            _ => {
+                at.conflict("one of `png` and `tiff` is needed; two formats are two entries of the list");
+                None
+            }
+        }
+    }
+}
+
+impl Coco {
+    fn read_checked(at: &At<'_>, scope: &Scope<'_>) -> Option<Output> {
+        let coco = Self::read(at, scope)?;
+        if coco.form == CocoForm::Results
+            && let Some(form) = at.entry("form").filter(|_| !scope.probabilities)
+        {
+            form.conflict(
+                "scores are probabilities, and tta.merge makes sums that are none; merge views by mean, gmean, max or min",
+            );
+        }
+        Some(Output::Coco(coco))
+    }
+}
 
 /// The word of a format, or a map with a dtype too.
 struct ProbabilitiesKind;
@@ -217,14 +327,14 @@ impl Output {
     /// Where it is written, below the job's outputs: a file, or one for each image, whose name stands for the `*`.
     pub fn path_pattern(&self) -> String {
         match self {
-            Self::Masks(MaskFormat::Png) => "masks/*.png".to_owned(),
-            Self::Masks(MaskFormat::Tiff) => "masks/*.tiff".to_owned(),
+            Self::Masks(MaskForm { format: MaskFormat::Png, .. }) => "masks/*.png".to_owned(),
+            Self::Masks(MaskForm { format: MaskFormat::Tiff, .. }) => "masks/*.tiff".to_owned(),
             Self::Probabilities(p) if p.format == ScoreFormat::Zarr => "probabilities/*.zarr".to_owned(),
             Self::Probabilities(_) => "probabilities/*.tiff".to_owned(),
             Self::KaggleRle(KaggleRle { file, .. })
             | Self::ClassCsv(ClassCsv { file, .. })
             | Self::Coco(Coco { file, .. }) => file.clone(),
-            Self::Polygons => "polygons/*.geojson".to_owned(),
+            Self::Polygons(_) => "polygons/*.geojson".to_owned(),
             Self::Report => "report.html".to_owned(),
         }
     }
@@ -238,7 +348,7 @@ impl Output {
             Self::KaggleRle(rle) => rle.node(scope),
             Self::ClassCsv(csv) => csv.node(scope),
             Self::Coco(coco) => coco.node(scope),
-            Self::Polygons => Polygons {}.node(scope),
+            Self::Polygons(polygons) => polygons.node(scope),
             Self::Report => Report {}.node(scope),
         }
     }

@@ -162,7 +162,7 @@ images: x
 classes: [background, a]
 members: [{onnx: a, window: {overlap: 0.1}}]
 decide: {triplet: {a: {top: 0.7, area_px: 8, bottom: 0.3}}}
-outputs: [{masks: png}]
+outputs: [{masks: {png: grey}}, {masks: {tiff: grey}}]
 ",
 ];
 

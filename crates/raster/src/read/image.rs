@@ -128,6 +128,11 @@ impl Image {
         Ok(Self { path: name.to_owned(), info: header.info(), header, content })
     }
 
+    /// Whether it is shown otherwise than it is stored: turned or mirrored, as its metadata says.
+    pub fn is_turned(&self) -> bool {
+        self.header.orientation != marquetry_geometry::D4::IDENTITY
+    }
+
     /// What its header says.
     pub const fn info(&self) -> &ImageInfo {
         &self.info

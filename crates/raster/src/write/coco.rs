@@ -3,6 +3,7 @@
 use super::error::{Result, WriteError};
 use crate::rle::{CocoMask, Runs};
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use std::io::Write;
 
 /// The id of an image in a COCO file: a number where the job's id is one, else the text itself.
@@ -83,6 +84,81 @@ pub fn join_coco<E: From<WriteError>>(
         }
     }
     out.write_all(b"\n]\n").and_then(|()| out.flush()).map_err(failed)
+}
+
+/// An image of a COCO data set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CocoImage {
+    /// Its number.
+    pub id: u64,
+    /// Its file.
+    pub file_name: String,
+    /// Columns, px.
+    pub width: u32,
+    /// Rows, px.
+    pub height: u32,
+}
+
+/// Writes a COCO data set: the images, the categories (a number and a name each) and the annotations of all fragments, which
+/// are numbered from 1.
+///
+/// # Errors
+/// When a fragment cannot be had, or the file cannot be written.
+pub fn write_coco_dataset<E: From<WriteError>>(
+    mut out: impl Write,
+    images: &[CocoImage],
+    categories: &[(u64, &str)],
+    fragments: impl IntoIterator<Item = Result<Vec<u8>, E>>,
+) -> Result<(), E> {
+    let failed = |error| E::from(WriteError::Io { what: "a COCO data set", source: error });
+    let categories: Vec<_> =
+        categories.iter().map(|(id, name)| serde_json::json!({"id": id, "name": name})).collect();
+    let mut head = String::from("{\"images\":[");
+    let mut gap = "\n";
+    for image in images {
+        head += gap;
+        head += &serde_json::to_string(image).expect("numbers and texts are always JSON");
+        gap = ",\n";
+    }
+    head += &format!("\n],\n\"categories\":{},\n\"annotations\":[", serde_json::Value::from(categories));
+    out.write_all(head.as_bytes()).map_err(failed)?;
+    let mut number = 0_u64;
+    for fragment in fragments {
+        for line in fragment?.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
+            number += 1;
+            let gap = if number == 1 { "" } else { "," };
+            write!(out, "{gap}\n{{\"id\":{number},")
+                .and_then(|()| out.write_all(&line[1..]))
+                .map_err(failed)?;
+        }
+    }
+    out.write_all(b"\n]}\n").and_then(|()| out.flush()).map_err(failed)
+}
+
+/// The numbers that images are known by where all their ids are digits, as COCO's file names are (`000000397133` is image
+/// 397133); nothing where one is not, or two would have one number.
+pub fn numbers_of_ids<'a>(ids: impl IntoIterator<Item = &'a str>) -> Option<Vec<u64>> {
+    let number = |id: &str| id.bytes().all(|b| b.is_ascii_digit()).then(|| id.parse().ok()).flatten();
+    let numbers = ids.into_iter().map(number).collect::<Option<Vec<u64>>>()?;
+    let distinct: HashSet<u64> = numbers.iter().copied().collect();
+    (distinct.len() == numbers.len()).then_some(numbers)
+}
+
+/// The fragment of image `id`, of which it says `number` instead.
+pub fn renumbered(fragment: &[u8], id: &str, number: u64) -> Vec<u8> {
+    let head = |id: &CocoId| {
+        let id = serde_json::to_string(id).expect("numbers and texts are always JSON");
+        format!("{{\"image_id\":{id},").into_bytes()
+    };
+    let (from, to) = (head(&CocoId::from(id)), head(&CocoId::Number(number)));
+    let mut out = Vec::with_capacity(fragment.len());
+    for line in fragment.split_inclusive(|&byte| byte == b'\n') {
+        match line.strip_prefix(from.as_slice()) {
+            Some(rest) => out.extend(to.iter().chain(rest)),
+            None => out.extend(line),
+        }
+    }
+    out
 }
 
 /// Writes one annotation as a line of a fragment.

@@ -3,8 +3,8 @@
 use super::coco::{CocoAnnotation, CocoId, CocoSegmentation, bounding_box, write_line};
 use super::column_runs::ColumnRuns;
 use super::error::{Result, WriteError};
-use super::legend::Legend;
-use super::sink::{LabelSink, RowGuard};
+use super::legend::{Legend, Target};
+use super::sink::{LabelSink, RowGuard, ScoredLabelSink};
 use crate::rle::{RleStyle, encode_coco, encode_rle};
 use marquetry_geometry::Size;
 use serde::{Deserialize, Serialize};
@@ -124,25 +124,22 @@ impl<W: Write + Send> LabelSink for RleSink<W> {
 pub struct CocoRleSink<W> {
     columns: ColumnRuns,
     image_id: CocoId,
-    score: Option<f32>,
+    targets: Vec<Target>,
+    width: usize,
+    /// For each target, the sum over its pixels of its class's probability; nothing where none are given.
+    sums: Option<Vec<f64>>,
     out: W,
 }
 
 impl<W: Write + Send> CocoRleSink<W> {
-    /// For an image of `size` px. The category's number is the class index; `score` is put on every annotation.
+    /// For an image of `size` px. The category's number is the class index.
     ///
     /// # Errors
     /// When a class is unknown or given twice.
-    pub fn new(
-        out: W,
-        image_id: &str,
-        size: Size,
-        legend: &Legend,
-        classes: &[u16],
-        score: Option<f32>,
-    ) -> Result<Self> {
+    pub fn new(out: W, image_id: &str, size: Size, legend: &Legend, classes: &[u16]) -> Result<Self> {
         let columns = ColumnRuns::new(size, legend, classes)?;
-        Ok(Self { columns, image_id: image_id.into(), score, out })
+        let targets = legend.targets(classes)?;
+        Ok(Self { columns, image_id: image_id.into(), targets, width: size.width as usize, sums: None, out })
     }
 }
 
@@ -152,7 +149,8 @@ impl<W: Write + Send> LabelSink for CocoRleSink<W> {
     }
 
     fn finish(mut self: Box<Self>) -> Result<()> {
-        for (class, mask) in self.columns.finish()?.iter().filter(|(_, mask)| !mask.is_empty()) {
+        let masks = self.columns.finish()?;
+        for (target, (class, mask)) in masks.iter().enumerate().filter(|(_, (_, mask))| !mask.is_empty()) {
             let annotation = CocoAnnotation {
                 image_id: self.image_id.clone(),
                 category_id: u64::from(*class),
@@ -160,11 +158,25 @@ impl<W: Write + Send> LabelSink for CocoRleSink<W> {
                 area: mask.area(),
                 bbox: bounding_box(mask),
                 iscrowd: 0,
-                score: self.score,
+                score: self.sums.as_ref().map(|sums| (sums[target] / mask.area() as f64) as f32),
             };
             write_line(&mut self.out, &annotation)?;
         }
         self.out.flush().map_err(WriteError::io("COCO annotations"))
+    }
+}
+
+impl<W: Write + Send> ScoredLabelSink for CocoRleSink<W> {
+    fn scored_row(&mut self, values: &[u16], probabilities: &[f32]) -> Result<()> {
+        self.columns.row(values)?;
+        let sums = self.sums.get_or_insert_with(|| vec![0.0; self.targets.len()]);
+        for (target, sum) in self.targets.iter().zip(sums) {
+            let labels = &values[target.plane * self.width..][..self.width];
+            let probable = &probabilities[target.class as usize * self.width..][..self.width];
+            let inside = labels.iter().zip(probable).filter(|(label, _)| **label == target.value);
+            *sum += inside.map(|(_, p)| f64::from(*p)).sum::<f64>();
+        }
+        Ok(())
     }
 }
 

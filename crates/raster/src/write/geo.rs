@@ -84,6 +84,61 @@ impl GeoTags {
         keys.chunks_exact(4).skip(1).find(|entry| entry[0] == key && entry[1] == 0).map(|entry| entry[3])
     }
 
+    /// The reference system that the tags name by its EPSG code: a projected one, or one of longitude and latitude. `None`
+    /// where none is named, or one that has no code.
+    pub fn epsg(&self) -> Option<u16> {
+        let (model, projected, geographic) = (self.key(1024), self.key(3072), self.key(2048));
+        let named = |code: &u16| (1024..32767).contains(code);
+        match model {
+            Some(2) => geographic.filter(named),
+            Some(1) | None => projected.or(if model.is_none() { geographic } else { None }).filter(named),
+            Some(_) => None,
+        }
+    }
+
+    /// Whether the tags tie pixels to places, in whichever way.
+    pub fn is_tied(&self) -> bool {
+        [tag::PIXEL_SCALE, tag::TIE_POINTS, tag::TRANSFORMATION]
+            .iter()
+            .any(|tag| self.doubles(*tag).is_some())
+    }
+
+    /// Whether the tags say anything of a reference system.
+    pub fn names_system(&self) -> bool {
+        [1024, 2048, 3072].iter().any(|key| self.key(*key).is_some())
+    }
+
+    /// These tags with the affine map of a world file: six numbers A, D, B, E, C, F, one a line, which take the *centre* of
+    /// the pixel in column x and row y to `(A·x + B·y + C, D·x + E·y + F)`. `tags` are those of the image, if it has some
+    /// without a map.
+    ///
+    /// # Errors
+    /// When it has not six numbers, or its pixels have no area.
+    pub fn with_world_file(tags: Option<Self>, text: &str) -> Result<Self, String> {
+        let numbers: Vec<f64> =
+            text.split_whitespace().map_while(|word| word.replace(',', ".").parse().ok()).collect();
+        let &[a, d, b, e, c, f] = numbers.as_slice() else {
+            return Err(format!("it has {} numbers, and a world file has six", numbers.len()));
+        };
+        if !numbers.iter().all(|number| number.is_finite()) || a * e - b * d == 0.0 {
+            return Err("its numbers make pixels without an area".to_owned());
+        }
+        let mut tags = tags.unwrap_or(Self { tags: Vec::new() });
+        tags.tags.retain(|(tag, _)| ![tag::PIXEL_SCALE, tag::TIE_POINTS, tag::TRANSFORMATION].contains(tag));
+        // What the tags tie: pixel centres, or their outer corners.
+        let shift = if tags.key(1025) == Some(2) { 0.0 } else { 0.5 };
+        let (x, y) = (c - shift * (a + b), f - shift * (d + e));
+        let new = if b == 0.0 && d == 0.0 && a > 0.0 && e < 0.0 {
+            vec![(tag::PIXEL_SCALE, vec![a, -e, 0.0]), (tag::TIE_POINTS, vec![0.0, 0.0, 0.0, x, y, 0.0])]
+        } else {
+            let matrix = [[a, b, 0.0, x], [d, e, 0.0, y], [0.0; 4], [0.0, 0.0, 0.0, 1.0]];
+            vec![(tag::TRANSFORMATION, matrix.concat())]
+        };
+        tags.tags.extend(new.into_iter().map(|(tag, values)| (tag, Values::Double(values))));
+        tags.tags.sort_by_key(|(tag, _)| *tag);
+        Ok(tags)
+    }
+
     /// The map from pixel edges to places, where it is affine: a transformation, or a tie point (the first) and a pixel
     /// scale.
     ///

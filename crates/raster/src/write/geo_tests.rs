@@ -24,7 +24,7 @@ pub(super) fn doubles(values: &[f64]) -> Tagged {
     (12, values.iter().flat_map(|value| value.to_le_bytes()).collect())
 }
 
-fn shorts(values: &[u16]) -> Tagged {
+pub(super) fn shorts(values: &[u16]) -> Tagged {
     (3, values.iter().flat_map(|value| value.to_le_bytes()).collect())
 }
 

@@ -110,14 +110,14 @@ proptest! {
             prop_assert_eq!(&painted(size, masks.collect()), &wanted);
         }
         let mut lines = Vec::new();
-        let sink = CocoRleSink::new(&mut lines, "7", size, &legend, &classes, None).unwrap();
+        let sink = CocoRleSink::new(&mut lines, "7", size, &legend, &classes).unwrap();
         push(Box::new(sink), &values, height).unwrap();
         prop_assert_eq!(&of_coco(lines, size), &wanted);
         if kinds == 300 {
             return Ok(());
         }
         let mut lines = Vec::new();
-        let sink = CocoPolygonSink::new(&mut lines, "7", size, &legend, &classes, Some(0.5)).unwrap();
+        let sink = CocoPolygonSink::new(&mut lines, "7", size, &legend, &classes).unwrap();
         push(Box::new(sink), &values, height).unwrap();
         prop_assert_eq!(&of_coco(lines, size), &wanted);
         let mut bytes = Vec::new();

@@ -8,7 +8,8 @@ use std::io::Write;
 
 const WHAT: &str = "a PNG mask";
 
-/// Writes a label map as a PNG: with a palette where every value is below 256, else as 16-bit grey.
+/// Writes a label map as a PNG: with a palette where every value is below 256, else as 16-bit grey. Without a palette it is
+/// 8-bit grey where every value is below 256.
 ///
 /// Pixels are class indices, not colours. Memory: a few rows.
 pub struct MaskPng<W: Write + Send + 'static> {
@@ -31,6 +32,18 @@ impl<W: Write + Send + 'static> MaskPng<W> {
     /// When the legend is multi-label (use [`super::Split`]), the image is empty or has 2³¹ rows or columns, or the
     /// header cannot be written.
     pub fn new(out: W, size: Size, legend: &Legend) -> Result<Self> {
+        Self::open(out, size, legend, true)
+    }
+
+    /// The same without a palette: programs that make colours of a palette read the labels.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new).
+    pub fn grey(out: W, size: Size, legend: &Legend) -> Result<Self> {
+        Self::open(out, size, legend, false)
+    }
+
+    fn open(out: W, size: Size, legend: &Legend, palette: bool) -> Result<Self> {
         if legend.planes() > 1 {
             let found = "a multi-label image is one file for each class; split it";
             return Err(WriteError::impossible(WHAT, found));
@@ -44,6 +57,9 @@ impl<W: Write + Send + 'static> MaskPng<W> {
         if wide {
             encoder.set_color(png::ColorType::Grayscale);
             encoder.set_depth(png::BitDepth::Sixteen);
+        } else if !palette {
+            encoder.set_color(png::ColorType::Grayscale);
+            encoder.set_depth(png::BitDepth::Eight);
         } else {
             encoder.set_color(png::ColorType::Indexed);
             encoder.set_depth(png::BitDepth::Eight);

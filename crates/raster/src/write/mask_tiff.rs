@@ -20,6 +20,8 @@ pub struct MaskTiff<W: Write + Seek> {
     legend: Legend,
     geo: Option<GeoTags>,
     wide: bool,
+    /// Whether one band has a colour table.
+    palette: bool,
     tiles: TiledTiff<W>,
 }
 
@@ -38,7 +40,21 @@ impl<W: Write + Seek + Send> MaskTiff<W> {
         let wide = legend.max_value() > 255;
         let sample = if wide { TiffSample::U16 } else { TiffSample::U8 };
         let tiles = TiledTiff::new(out, "a TIFF mask", size, legend.planes(), sample, options)?;
-        Ok(Self { rows: RowGuard::new(size, legend), legend: legend.clone(), geo, wide, tiles })
+        Ok(Self {
+            rows: RowGuard::new(size, legend),
+            legend: legend.clone(),
+            geo,
+            wide,
+            palette: true,
+            tiles,
+        })
+    }
+
+    /// The same without a colour table: programs that make colours of one read the labels.
+    #[must_use]
+    pub fn grey(mut self) -> Self {
+        self.palette = false;
+        self
     }
 }
 
@@ -64,6 +80,8 @@ impl<W: Write + Seek + Send> LabelSink for MaskTiff<W> {
         if self.legend.planes() > 1 {
             tags.push((262, Values::Short(vec![1])));
             tags.push(band_names(self.legend.names()));
+        } else if !self.palette {
+            tags.push((262, Values::Short(vec![1])));
         } else {
             tags.push((262, Values::Short(vec![3])));
             tags.push((320, Values::Short(colour_map(&self.legend, self.wide))));

@@ -11,6 +11,7 @@ mod error;
 mod fragment;
 mod geo;
 mod legend;
+mod map_frame;
 mod mask_png;
 mod mask_tiff;
 mod open_rings;
@@ -25,18 +26,22 @@ mod tiles;
 mod trace;
 
 pub use crate::rle::RleStyle;
-pub use coco::{CocoAnnotation, CocoId, CocoSegmentation, join_coco};
+pub use coco::{
+    CocoAnnotation, CocoId, CocoImage, CocoSegmentation, join_coco, numbers_of_ids, renumbered,
+    write_coco_dataset,
+};
 pub use error::{Result, WriteError};
 pub use fragment::{ClassTextSink, CocoRleSink, Fragment, FragmentText, RleOptions, RleSink};
 pub use geo::{GeoTags, GeoTransform};
 pub use legend::{Legend, is_background, palette};
+pub use map_frame::MapFrame;
 pub use mask_png::MaskPng;
 pub use mask_tiff::MaskTiff;
 pub use polygons::{CocoPolygonSink, GeoJsonSink};
 pub use score_tiff::ScoreTiff;
 pub use score_zarr::ScoreZarr;
 pub use scores::ScoreDepth;
-pub use sink::{LabelSink, ScoreSink, Split};
+pub use sink::{LabelSink, ScoreSink, ScoredLabelSink, Split};
 pub use submission::{Submission, SubmissionClass, SubmissionColumns, SubmissionLayout};
 pub use tiles::TiffOptions;
 pub use trace::Polygon;

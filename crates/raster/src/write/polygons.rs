@@ -2,9 +2,9 @@
 
 use super::coco::{CocoAnnotation, CocoId, CocoSegmentation, write_line};
 use super::error::{Result, WriteError};
-use super::geo::GeoTransform;
 use super::legend::Legend;
-use super::sink::{LabelSink, RowGuard};
+use super::map_frame::MapFrame;
+use super::sink::{LabelSink, RowGuard, ScoredLabelSink};
 use super::trace::{Polygon, Tracer};
 use crate::rle::{Run, Runs, encode_coco};
 use marquetry_geometry::Size;
@@ -70,10 +70,15 @@ impl Tracers {
         Ok(Self { rows: RowGuard::new(size, legend), width: size.width as usize, planes })
     }
 
-    fn row(&mut self, values: &[u16], mut done: impl FnMut(Polygon) -> Result<()>) -> Result<()> {
+    fn row(
+        &mut self,
+        values: &[u16],
+        probabilities: Option<&[f32]>,
+        mut done: impl FnMut(Polygon) -> Result<()>,
+    ) -> Result<()> {
         let y = self.rows.admit(values)?;
         for (plane, tracer) in self.planes.iter_mut().enumerate() {
-            tracer.row(y, &values[plane * self.width..][..self.width], &mut done)?;
+            tracer.row(y, &values[plane * self.width..][..self.width], probabilities, &mut done)?;
         }
         Ok(())
     }
@@ -87,9 +92,8 @@ impl Tracers {
 /// Writes the components of chosen classes as a GeoJSON `FeatureCollection`: one polygon for each 4-connected component,
 /// with its holes, in the order in which components end.
 ///
-/// Coordinates are pixel edges, x to the right and y down, or places where a transform is given. Those are in the
-/// source's own reference system, which is not named in the file: RFC 7946 knows only longitude and latitude, so tell the
-/// reading program. Shells run counter-clockwise by the numbers. Properties: `class` (name), `label` (index), `area_px`.
+/// Coordinates are pixel edges, x to the right and y down, or places where a frame is given: longitude and latitude, or the
+/// source's own numbers, whose reference system a `crs` member then names. Shells run counter-clockwise by the numbers. Properties: `class` (name), `label` (index), `area_px`.
 /// Memory: the outlines of components that have not ended, and about 40 bytes a column.
 #[derive(Debug)]
 pub struct GeoJsonSink<W> {
@@ -101,7 +105,7 @@ pub struct GeoJsonSink<W> {
 struct Features<W> {
     out: W,
     names: Vec<String>,
-    transform: Option<GeoTransform>,
+    frame: Option<MapFrame>,
     some: bool,
 }
 
@@ -116,21 +120,23 @@ impl<W: Write + Send> GeoJsonSink<W> {
         size: Size,
         legend: &Legend,
         classes: &[u16],
-        transform: Option<GeoTransform>,
+        frame: Option<MapFrame>,
     ) -> Result<Self> {
         let tracers = Tracers::new(size, legend, classes)?;
         let name = serde_json::Value::from(image_id);
-        write!(out, "{{\"type\":\"FeatureCollection\",\"name\":{name},\"features\":[")
+        let system = frame.as_ref().map(MapFrame::member).unwrap_or_default();
+        write!(out, "{{\"type\":\"FeatureCollection\",\"name\":{name},{system}\"features\":[")
             .map_err(WriteError::io(GEOJSON))?;
-        let features = Features { out, names: legend.names().to_vec(), transform, some: false };
+        let features = Features { out, names: legend.names().to_vec(), frame, some: false };
         Ok(Self { tracers, features })
     }
 }
 
 impl<W: Write> Features<W> {
     fn write(&mut self, polygon: &Polygon) -> Result<()> {
-        let Polygon { class, area_px, shell, holes } = polygon;
-        let rings: Vec<_> = std::iter::once(shell).chain(holes).map(|ring| self.ring(ring)).collect();
+        let Polygon { class, area_px, shell, holes, .. } = polygon;
+        let rings = std::iter::once(shell).chain(holes).map(|ring| self.ring(ring));
+        let rings = rings.collect::<Result<Vec<_>>>()?;
         let feature = serde_json::json!({
             "type": "Feature",
             "properties": {"class": self.names[*class as usize], "label": class, "area_px": area_px},
@@ -141,22 +147,19 @@ impl<W: Write> Features<W> {
     }
 
     /// A closed ring of positions.
-    fn ring(&self, ring: &[(u32, u32)]) -> serde_json::Value {
-        let closed = ring.iter().chain(ring.first());
-        let Some(transform) = self.transform else {
-            return closed.map(|&(x, y)| serde_json::json!([x, y])).collect();
+    fn ring(&self, ring: &[(u32, u32)]) -> Result<serde_json::Value> {
+        let Some(frame) = &self.frame else {
+            let closed = ring.iter().chain(ring.first());
+            return Ok(closed.map(|&(x, y)| serde_json::json!([x, y])).collect());
         };
-        let mut places: Vec<_> = closed.map(|&(x, y)| transform.to_map(f64::from(x), f64::from(y))).collect();
-        if transform.mirrors() {
-            places.reverse();
-        }
-        places.into_iter().map(|place| serde_json::json!(place)).collect()
+        let places = frame.ring(ring).map_err(|found| WriteError::impossible(GEOJSON, found))?;
+        Ok(places.into_iter().map(|place| serde_json::json!(place)).collect())
     }
 }
 
 impl<W: Write + Send> LabelSink for GeoJsonSink<W> {
     fn row(&mut self, values: &[u16]) -> Result<()> {
-        self.tracers.row(values, |polygon| self.features.write(&polygon))
+        self.tracers.row(values, None, |polygon| self.features.write(&polygon))
     }
 
     fn finish(mut self: Box<Self>) -> Result<()> {
@@ -182,24 +185,17 @@ struct Lines<W> {
     out: W,
     image_id: CocoId,
     size: Size,
-    score: Option<f32>,
+    scored: bool,
 }
 
 impl<W: Write + Send> CocoPolygonSink<W> {
-    /// For an image of `size` px. The category's number is the class index; `score` is put on every annotation.
+    /// For an image of `size` px. The category's number is the class index.
     ///
     /// # Errors
     /// When a class is unknown or given twice.
-    pub fn new(
-        out: W,
-        image_id: &str,
-        size: Size,
-        legend: &Legend,
-        classes: &[u16],
-        score: Option<f32>,
-    ) -> Result<Self> {
+    pub fn new(out: W, image_id: &str, size: Size, legend: &Legend, classes: &[u16]) -> Result<Self> {
         let tracers = Tracers::new(size, legend, classes)?;
-        Ok(Self { tracers, lines: Lines { out, image_id: image_id.into(), size, score } })
+        Ok(Self { tracers, lines: Lines { out, image_id: image_id.into(), size, scored: false } })
     }
 }
 
@@ -218,7 +214,7 @@ impl<W: Write> Lines<W> {
             area: polygon.area_px,
             bbox: polygon.bounding_box(),
             iscrowd: 0,
-            score: self.score,
+            score: self.scored.then(|| (polygon.probability / polygon.area_px as f64) as f32),
         };
         write_line(&mut self.out, &annotation)
     }
@@ -226,12 +222,19 @@ impl<W: Write> Lines<W> {
 
 impl<W: Write + Send> LabelSink for CocoPolygonSink<W> {
     fn row(&mut self, values: &[u16]) -> Result<()> {
-        self.tracers.row(values, |polygon| self.lines.write(&polygon))
+        self.tracers.row(values, None, |polygon| self.lines.write(&polygon))
     }
 
     fn finish(mut self: Box<Self>) -> Result<()> {
         self.tracers.finish(|polygon| self.lines.write(&polygon))?;
         self.lines.out.flush().map_err(WriteError::io(COCO))
+    }
+}
+
+impl<W: Write + Send> ScoredLabelSink for CocoPolygonSink<W> {
+    fn scored_row(&mut self, values: &[u16], probabilities: &[f32]) -> Result<()> {
+        self.lines.scored = true;
+        self.tracers.row(values, Some(probabilities), |polygon| self.lines.write(&polygon))
     }
 }
 

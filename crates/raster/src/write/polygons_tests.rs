@@ -92,9 +92,9 @@ fn places_run_counter_clockwise_too() {
         (33550, doubles(&[0.5, 0.5, 0.0])),
         (33922, doubles(&[0.0, 0.0, 0.0, 10.0, 20.0, 0.0])),
     ]);
-    let transform = transform.unwrap().unwrap().transform();
+    let frame = MapFrame::new(&transform.unwrap().unwrap(), Size::new(1, 2), false).0;
     let mut out = Vec::new();
-    let sink = GeoJsonSink::new(&mut out, "a", Size::new(1, 2), &labels(2), &[1], transform).unwrap();
+    let sink = GeoJsonSink::new(&mut out, "a", Size::new(1, 2), &labels(2), &[1], frame).unwrap();
     push(Box::new(sink), &[0, 1], 1).unwrap();
     let ring = &features(&serde_json::from_slice(&out).unwrap())[0].1[0];
     assert_eq!(ring[..], [[10.5, 20.0], [10.5, 19.5], [11.0, 19.5], [11.0, 20.0], [10.5, 20.0]]);
@@ -104,14 +104,31 @@ fn places_run_counter_clockwise_too() {
 fn annotations(values: &[u16], height: usize, legend: &Legend, classes: &[u16]) -> Vec<CocoAnnotation> {
     let size = Size::new(height as u32, (values.len() / height) as u32);
     let mut bytes = Vec::new();
-    push(
-        Box::new(CocoPolygonSink::new(&mut bytes, "7", size, legend, classes, None).unwrap()),
-        values,
-        height,
-    )
-    .unwrap();
+    push(Box::new(CocoPolygonSink::new(&mut bytes, "7", size, legend, classes).unwrap()), values, height)
+        .unwrap();
     let lines = bytes.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
     lines.map(|line| serde_json::from_slice(line).unwrap()).collect()
+}
+
+/// Two components that are one further down, and one beside them.
+#[test]
+fn outlines_have_the_mean_probability_of_their_pixels() {
+    let rows: [([u16; 4], [f32; 8]); 2] = [
+        ([1, 0, 1, 0], [0.5, 1.0, 0.0, 0.75, 0.5, 0.0, 1.0, 0.25]),
+        ([1, 1, 1, 0], [0.75, 0.25, 0.0, 1.0, 0.25, 0.75, 1.0, 0.0]),
+    ];
+    let mut bytes = Vec::new();
+    let mut sink = CocoPolygonSink::new(&mut bytes, "7", Size::new(2, 4), &labels(2), &[0, 1]).unwrap();
+    for (values, probabilities) in &rows {
+        sink.scored_row(values, probabilities).unwrap();
+    }
+    Box::new(sink).finish().unwrap();
+    let lines = bytes.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+    let found: Vec<CocoAnnotation> = lines.map(|line| serde_json::from_slice(line).unwrap()).collect();
+    let mut facts: Vec<_> = found.iter().map(|a| (a.category_id, a.area, a.score)).collect();
+    facts.sort_by_key(|fact| (fact.0, fact.1));
+    // (0.5 + 1 + 0.25 + 0.75 + 1) / 5, 1 / 1 and (0.75 + 1) / 2.
+    assert_eq!(facts, [(0, 1, Some(1.0)), (0, 2, Some(0.875)), (1, 5, Some(0.7))]);
 }
 
 #[test]
@@ -131,7 +148,7 @@ fn coco_polygons_and_masks_of_what_has_holes() {
 #[test]
 fn polygons_outside_are_refused() {
     let shell = vec![(0, 0), (3, 0), (3, 1), (0, 1)];
-    let polygon = Polygon { class: 1, area_px: 3, shell, holes: vec![] };
+    let polygon = Polygon { class: 1, area_px: 3, probability: 0.0, shell, holes: vec![] };
     assert_eq!(polygon.to_runs(Size::new(1, 3)).unwrap().area(), 3);
     assert!(polygon.to_runs(Size::new(1, 2)).is_err());
     let open = Polygon { shell: vec![(0, 0), (3, 0), (3, 1), (1, 1)], ..polygon };
@@ -201,7 +218,7 @@ proptest! {
                 CocoSegmentation::Mask(mask) => decode_coco(&CocoMask { ..mask }).unwrap(),
                 CocoSegmentation::Polygons(rings) => {
                     let shell = rings[0].as_chunks::<2>().0.iter().map(|&[x, y]| (x, y)).collect();
-                    Polygon { class: 0, area_px: 0, shell, holes: vec![] }.to_runs(size).unwrap()
+                    Polygon { class: 0, area_px: 0, probability: 0.0, shell, holes: vec![] }.to_runs(size).unwrap()
                 }
             };
             prop_assert_eq!(runs.area(), annotation.area);

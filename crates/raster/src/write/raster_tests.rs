@@ -86,6 +86,33 @@ fn png_masks_of_many_classes_are_16_bit_grey() {
     assert_eq!(read, values);
 }
 
+/// OpenCV, TensorFlow and torchvision make colours of a palette.
+#[test]
+fn grey_masks_have_the_labels_and_no_palette() {
+    let size = Size::new(40, 90);
+    let legend = Legend::labels(names(20), Some(255)).unwrap();
+    let values = scene(size, 20, Some(255));
+    let out = Shared::default();
+    push(Box::new(MaskPng::grey(out.clone(), size, &legend).unwrap()), &values, 40).unwrap();
+    let mut reader = png::Decoder::new(Cursor::new(out.bytes())).read_info().unwrap();
+    assert_eq!(reader.output_color_type(), (png::ColorType::Grayscale, png::BitDepth::Eight));
+    assert!(reader.info().palette.is_none());
+    let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+    reader.next_frame(&mut pixels).unwrap();
+    assert_eq!(pixels.iter().map(|&byte| u16::from(byte)).collect::<Vec<_>>(), values);
+    let out = Shared::default();
+    let sink = MaskTiff::new(out.clone(), size, &legend, None, TiffOptions::default()).unwrap().grey();
+    push(Box::new(sink), &values, 40).unwrap();
+    let mut decoder = Decoder::new(Cursor::new(out.bytes())).unwrap();
+    assert_eq!(decoder.colortype().unwrap(), tiff::ColorType::Gray(8));
+    assert!(decoder.find_tag(Tag::ColorMap).unwrap().is_none());
+    let read = read_plane(&out.bytes(), size, 0, |tile| match tile {
+        DecodingResult::U8(bytes) => bytes,
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(read.iter().map(|&byte| u16::from(byte)).collect::<Vec<_>>(), values);
+}
+
 #[test]
 fn planes_become_a_file_each() {
     let size = Size::new(2, 3);

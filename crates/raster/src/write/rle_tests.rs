@@ -130,18 +130,31 @@ fn rows_are_checked() {
     assert!(matches!(sink.row(&[0, 1, 0]), Err(WriteError::RowCount { found: 3, .. })));
 }
 
+/// `[C, W]` of two rows.
+const PROBABILITIES: [f32; 18] = [
+    0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, //
+    0.25, 0.25, 0.0, 0.5, 0.5, 0.75, 0.25, 0.25, 0.25,
+];
+
 #[test]
 fn coco_lists() {
-    let line = |id: &str, values: &[u16], score| {
+    let line = |id: &str, values: &[u16], probabilities: Option<[f32; 18]>| {
         let mut bytes = Vec::new();
-        let sink = CocoRleSink::new(&mut bytes, id, Size::new(2, 3), &labels(3), &[1, 2], score).unwrap();
-        push(Box::new(sink), values, 2).unwrap();
+        let mut sink = CocoRleSink::new(&mut bytes, id, Size::new(2, 3), &labels(3), &[1, 2]).unwrap();
+        match probabilities {
+            None => push(Box::new(sink), values, 2).unwrap(),
+            Some(all) => {
+                sink.scored_row(&values[..3], &all[..9]).unwrap();
+                sink.scored_row(&values[3..], &all[9..]).unwrap();
+                Box::new(sink).finish().unwrap();
+            }
+        }
         Ok::<_, WriteError>(bytes)
     };
     let fragments = [
         line("12", &[0, 1, 1, 0, 0, 1], None),
         line("x", &[0; 6], None),
-        line("012", &[2, 0, 0, 2, 2, 1], Some(0.5)),
+        line("012", &[2, 0, 0, 2, 2, 1], Some(PROBABILITIES)),
     ];
     let mut list = Vec::new();
     join_coco(&mut list, fragments).unwrap();
@@ -152,10 +165,30 @@ fn coco_lists() {
         read.iter().map(facts).collect::<Vec<_>>(),
         [
             (CocoId::Number(12), 1, 3, [1, 0, 2, 2], None),
-            (text.clone(), 1, 1, [2, 1, 1, 1], Some(0.5)),
+            (text.clone(), 1, 1, [2, 1, 1, 1], Some(0.75)),
             (text, 2, 3, [0, 0, 2, 2], Some(0.5)),
         ]
     );
+    assert_eq!(numbers_of_ids(["12", "0012x"]), None);
+    assert_eq!(
+        (numbers_of_ids(["12", "012"]), numbers_of_ids(["000397133", "8"])),
+        (None, Some(vec![397_133, 8]))
+    );
+    let number =
+        |id: &str, number| line(id, &[0, 1, 1, 0, 0, 1], None).map(|lines| renumbered(&lines, id, number));
+    let image = CocoImage { id: 7, file_name: "a \"b\".png".to_owned(), width: 3, height: 2 };
+    let mut set = Vec::new();
+    write_coco_dataset(&mut set, &[image], &[(1, "x"), (2, "y")], [number("a \"b\"", 7), number("12", 8)])
+        .unwrap();
+    let set: serde_json::Value = serde_json::from_slice(&set).unwrap();
+    assert_eq!(
+        set["images"],
+        serde_json::json!([{"id": 7, "file_name": "a \"b\".png", "width": 3, "height": 2}])
+    );
+    assert_eq!(set["categories"], serde_json::json!([{"id": 1, "name": "x"}, {"id": 2, "name": "y"}]));
+    let ids = |a: &serde_json::Value| (a["id"].as_u64(), a["image_id"].as_u64(), a["area"].as_u64());
+    let annotations: Vec<_> = set["annotations"].as_array().unwrap().iter().map(ids).collect();
+    assert_eq!(annotations, [(Some(1), Some(7), Some(3)), (Some(2), Some(8), Some(3))]);
     let mut empty = Vec::new();
     join_coco(&mut empty, [Ok::<_, WriteError>(Vec::new())]).unwrap();
     assert_eq!(serde_json::from_slice::<Vec<CocoAnnotation>>(&empty).unwrap(), []);

@@ -1,34 +1,122 @@
 //! How a sample submission is understood: which column is which, and what each row speaks of.
 
 use super::error::{Result, WriteError};
-use super::submission::SubmissionColumns;
+use super::submission::{SubmissionClass, SubmissionColumns};
 use std::collections::HashMap;
-use std::path::Path;
 
 pub(super) const SAMPLE: &str = "the sample submission";
 
 /// How the rows of a sample are understood.
 pub(super) struct Reading<'a> {
-    pub(super) images: &'a HashMap<&'a str, usize>,
+    pub(super) images: &'a ImagesById<'a>,
     pub(super) tokens: HashMap<String, u16>,
     pub(super) id_column: usize,
     pub(super) class_column: Option<usize>,
+}
+
+/// The places of images by what rows may call them.
+pub(super) struct ImagesById<'a> {
+    /// By their ids.
+    ids: HashMap<&'a str, usize>,
+    /// What the job says stands in the first column, for each image and each of its classes.
+    said: HashMap<String, (usize, Option<u16>)>,
+    /// By ids without an ending, where ids have one and one image alone is called so.
+    stems: HashMap<&'a str, Option<usize>>,
+}
+
+/// An id without the ending of an image's file, if it has one.
+fn stem(id: &str) -> Option<&str> {
+    const ENDINGS: [&str; 11] =
+        ["png", "jpg", "jpeg", "tif", "tiff", "bmp", "webp", "gif", "dcm", "npy", "jp2"];
+    let (stem, ending) = id.rsplit_once('.').filter(|(stem, _)| !stem.is_empty())?;
+    ENDINGS.iter().any(|known| known.eq_ignore_ascii_case(ending)).then_some(stem)
+}
+
+impl<'a> ImagesById<'a> {
+    /// Of `images`, whose ids must differ. `id` is what stands in the first column: `{image}`, `{class}` and `{index}` in it
+    /// stand for an image's id, a class's name and its index.
+    pub(super) fn new(ids: HashMap<&'a str, usize>, id: &str, classes: &[SubmissionClass]) -> Self {
+        let mut said = HashMap::new();
+        for (image, &place) in ids.iter().filter(|_| id != "{image}") {
+            let of_image = id.replace("{image}", image);
+            if !id.contains("{class}") && !id.contains("{index}") {
+                said.insert(of_image, (place, None));
+                continue;
+            }
+            for SubmissionClass { class, name } in classes {
+                let row = of_image.replace("{class}", name).replace("{index}", &class.to_string());
+                said.insert(row, (place, Some(*class)));
+            }
+        }
+        let mut stems: HashMap<&str, Option<usize>> = HashMap::new();
+        for (image, &place) in &ids {
+            if let Some(stem) = stem(image) {
+                stems.entry(stem).and_modify(|found| *found = None).or_insert(Some(place));
+            }
+        }
+        Self { ids, said, stems }
+    }
+
+    /// The image that is called `id`: by its own id, by that with the ending of its file, or without one.
+    fn find(&self, id: &str) -> Option<usize> {
+        let exact = |id: &str| self.ids.get(id).copied();
+        exact(id).or_else(|| exact(stem(id)?)).or_else(|| self.stems.get(id).copied().flatten())
+    }
 }
 
 impl Reading<'_> {
     /// The image and class that a row speaks of.
     pub(super) fn key(&self, record: &[String]) -> Option<(usize, Option<u16>)> {
         let id = record[self.id_column].as_str();
-        let image = |id: &str| self.images.get(id).copied();
+        let said = self.images.said.get(id).copied();
         if let Some(column) = self.class_column {
-            return Some((image(id)?, Some(*self.tokens.get(&record[column])?)));
+            let image = said.map(|(image, _)| image).or_else(|| self.images.find(id))?;
+            return Some((image, Some(*self.tokens.get(&record[column])?)));
         }
-        if let Some(whole) = image(id) {
-            return Some((whole, None));
+        if let Some(whole) = said.or_else(|| Some((self.images.find(id)?, None))) {
+            return Some(whole);
         }
         // Both an image's id and a class's name may have underscores of their own.
-        let split = |(at, _)| Some((image(&id[..at])?, Some(*self.tokens.get(&id[at + 1..])?)));
+        let split = |(at, _)| Some((self.images.find(&id[..at])?, Some(*self.tokens.get(&id[at + 1..])?)));
         id.match_indices('_').find_map(split)
+    }
+
+    /// Why nothing answers a row, and what to do, as words that go on.
+    pub(super) fn hint(&self, record: &[String]) -> String {
+        let id = record[self.id_column].as_str();
+        let class = match self.class_column {
+            Some(column) => self.images.find(id).map(|_| record[column].as_str()),
+            None => {
+                id.match_indices('_').find_map(|(at, _)| self.images.find(&id[..at]).map(|_| &id[at + 1..]))
+            }
+        };
+        if let Some(class) = class {
+            let known = self.tokens.keys().find(|known| known.eq_ignore_ascii_case(class));
+            let mut names: Vec<&str> = self.tokens.keys().map(String::as_str).collect();
+            names.sort_unstable();
+            let all = some(&names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>());
+            return known.map_or_else(
+                || format!("; its images are there, and the job has no class `{class}`, but {all}"),
+                |known| {
+                    format!("; its images are there, and its class `{class}` is `{known}` in the job: write it as the sample does")
+                },
+            );
+        }
+        let below = self.images.ids.keys().find(|known| {
+            let name = known.rsplit('/').next().unwrap_or(known);
+            known.contains('/') && [Some(name), stem(name)].contains(&Some(stem(id).unwrap_or(id)))
+        });
+        if let Some(below) = below {
+            return format!(
+                "; the job has an image `{below}`: ids are paths below the folder of images.from; name the folder in which the \
+                 files lie, or say with `id` what stands in the first column"
+            );
+        }
+        let mut ids: Vec<&str> = self.images.ids.keys().copied().collect();
+        ids.sort_unstable();
+        ids.first().map_or_else(String::new, |first| {
+            format!("; the job's ids are like `{first}`: `id: \"{{image}}…\"` says what stands in the sample's first column")
+        })
     }
 
     pub(super) fn written(&self, record: &[String]) -> String {
@@ -76,16 +164,4 @@ pub(super) fn find_columns(header: &[String], columns: &SubmissionColumns) -> Re
 pub(super) fn some(keys: &[String]) -> String {
     let shown = keys.iter().take(5).map(String::as_str).collect::<Vec<_>>().join(", ");
     if keys.len() > 5 { shown + ", …" } else { shown }
-}
-
-/// The commonest reason why no id is known.
-pub(super) fn extension_hint(id: &str, images: &HashMap<&str, usize>) -> &'static str {
-    let stem = |id: &str| Path::new(id).file_stem().map(|stem| stem.to_string_lossy().into_owned());
-    if stem(id).is_some_and(|stem| images.contains_key(stem.as_str())) {
-        "; its ids have a file extension, the job's have none"
-    } else if images.keys().any(|&image| stem(image).as_deref() == Some(id)) {
-        "; the job's ids have a file extension, its ids have none"
-    } else {
-        ""
-    }
 }

@@ -22,6 +22,15 @@ pub trait LabelSink: Send {
     fn finish(self: Box<Self>) -> Result<()>;
 }
 
+/// A [`LabelSink`] that says of what it makes how probable it is.
+pub trait ScoredLabelSink: LabelSink {
+    /// Takes the next row, with the probabilities `[C, W]` of all classes, 0..=1. All rows of an image come so, or none.
+    ///
+    /// # Errors
+    /// As for [`LabelSink::row`].
+    fn scored_row(&mut self, values: &[u16], probabilities: &[f32]) -> Result<()>;
+}
+
 /// Takes the scores of an image in bands of rows, from top to bottom.
 pub trait ScoreSink: Send {
     /// Takes the next `rows` rows: `[C, rows, W]` in C order, probabilities in 0..=1.

@@ -2,7 +2,7 @@
 
 use super::error::{Result, WriteError};
 use super::fragment::Fragment;
-use super::sample::{Reading, SAMPLE, extension_hint, find_columns, position, some};
+use super::sample::{ImagesById, Reading, SAMPLE, find_columns, position, some};
 use std::collections::{HashMap, HashSet};
 use std::io::{Read, Write};
 
@@ -121,8 +121,9 @@ impl Submission {
 
     /// The rows, their order and all cells but the text are those of a sample submission.
     ///
-    /// A row's class stands in a column of its own or in the id, after the image's and a `_`, as a name or an index. No
-    /// classes: one text for each image that speaks of all of them.
+    /// A row's class stands in a column of its own or in the id, after the image's and a `_`, as a name or an index; or rows
+    /// are called as `id` says (see [`plain`](Self::plain)). The ending of an image's file may stand behind its id, or be
+    /// missing there. No classes: one text for each image that speaks of all of them.
     ///
     /// # Errors
     /// When the sample is no CSV, lacks a named column, has a row twice or one that no image (and class) of the job
@@ -130,6 +131,7 @@ impl Submission {
     pub fn like(
         sample: impl Read,
         columns: &SubmissionColumns,
+        id: &str,
         images: &[String],
         classes: &[SubmissionClass],
     ) -> Result<Self> {
@@ -142,7 +144,7 @@ impl Submission {
         let [id_column, text_column] = find_columns(&header, columns)?;
         let class_column = columns.class.as_ref().map(|name| position(&header, name)).transpose()?;
 
-        let images_by_id = index_of(images)?;
+        let images_by_id = ImagesById::new(index_of(images)?, id, classes);
         let reading = |by_name: bool| {
             let token =
                 |class: &SubmissionClass| if by_name { class.name.clone() } else { class.class.to_string() };
@@ -166,7 +168,7 @@ impl Submission {
         let strange: Vec<_> = records.iter().filter(|record| reading.key(record).is_none()).collect();
         if !strange.is_empty() {
             let keys = strange.iter().map(|record| reading.written(record)).collect::<Vec<_>>();
-            let hint = extension_hint(&strange[0][id_column], &images_by_id);
+            let hint = reading.hint(strange[0]);
             let found = format!(
                 "{} of its rows are of no image and class of the job: {}{hint}",
                 keys.len(),
@@ -191,7 +193,8 @@ impl Submission {
         let twice: Vec<_> = self.rows.iter().filter(|row| !seen.insert((row.image, row.class))).collect();
         if !twice.is_empty() {
             let keys: Vec<_> = twice.iter().map(|row| self.name(row.image, row.class)).collect();
-            let found = format!("{} rows are there twice: {}", keys.len(), some(&keys));
+            let apart = self.apart(twice[0], classes);
+            let found = format!("{} rows are there twice: {}{apart}", keys.len(), some(&keys));
             return Err(WriteError::malformed(SAMPLE, found));
         }
         let wanted: Vec<_> = if classes.is_empty() {
@@ -217,6 +220,23 @@ impl Submission {
         let found =
             format!("its rows speak of images alone, the job has {} classes; choose one", classes.len());
         Err(WriteError::malformed(SAMPLE, found))
+    }
+
+    /// What tells a row from the one before it that speaks of the same, as words that go on: a class that is none of the job's.
+    fn apart(&self, twice: &Row, classes: &[SubmissionClass]) -> String {
+        let same = |row: &&Row| (row.image, row.class) == (twice.image, twice.class);
+        let first = self.rows.iter().find(same).unwrap_or(twice);
+        let differs =
+            |column: &usize| *column != self.text_column && first.cells[*column] != twice.cells[*column];
+        let Some(column) = (0..self.header.len()).find(differs) else { return String::new() };
+        let names: Vec<String> = classes.iter().map(|class| class.name.clone()).collect();
+        format!(
+            "; column {} tells them apart ({}, {}) and holds other names than the job's classes: {}",
+            self.header[column],
+            first.cells[column],
+            twice.cells[column],
+            some(&names)
+        )
     }
 
     /// An image, and a class if there is one, as a text for people.

@@ -15,7 +15,8 @@ fn classes(items: &[(u16, &str)]) -> Vec<SubmissionClass> {
 }
 
 fn like(sample: &str, images: &[&str], some: &[(u16, &str)]) -> Result<Submission> {
-    Submission::like(sample.as_bytes(), &SubmissionColumns::default(), &texts(images), &classes(some))
+    let columns = SubmissionColumns::default();
+    Submission::like(sample.as_bytes(), &columns, "{image}", &texts(images), &classes(some))
 }
 
 /// A submission in which every text says what it stands for, and how often a fragment was fetched.
@@ -85,12 +86,54 @@ fn columns_by_name() {
         text: Some("out".to_owned()),
     };
     let sample = "out,mask_kind,kind,image\n,0,1,a\n";
-    let submission =
-        Submission::like(sample.as_bytes(), &columns, &texts(&["a"]), &classes(&[(1, "x")])).unwrap();
+    let some = classes(&[(1, "x")]);
+    let submission = Submission::like(sample.as_bytes(), &columns, "{image}", &texts(&["a"]), &some).unwrap();
     assert_eq!(filled(&submission, &[Some(1)]).0, "out,mask_kind,kind,image\na/Some(1),0,1,a\n");
     let wrong = SubmissionColumns { text: Some("rle".to_owned()), ..columns };
-    let error = Submission::like(sample.as_bytes(), &wrong, &texts(&["a"]), &[]).unwrap_err();
+    let error = Submission::like(sample.as_bytes(), &wrong, "{image}", &texts(&["a"]), &[]).unwrap_err();
     assert!(error.to_string().contains("no column \"rle\", but out, mask_kind"), "{error}");
+}
+
+/// Ids of samples have the endings of files, those of a folder's images have none; rows and their order stay the sample's.
+#[test]
+fn ids_with_the_ending_of_a_file_are_the_same_image() {
+    let one = [(1, "x")];
+    for (sample, ids) in
+        [("id,rle\nb.jpg,1 1\na.PNG,\n", ["a", "b"]), ("id,rle\nb,1 1\na,\n", ["a.jpg", "b.tif"])]
+    {
+        let rows: Vec<String> =
+            filled(&like(sample, &ids, &one).unwrap(), &[Some(1)]).0.lines().map(str::to_owned).collect();
+        let cells = |at: usize| sample.lines().nth(at).unwrap().split(',').next().unwrap().to_owned();
+        assert_eq!(rows[1], format!("{},{}/Some(1)", cells(1), ids[1]));
+        assert_eq!(rows[2], format!("{},{}/Some(1)", cells(2), ids[0]));
+    }
+    let joined = "Image_Label,EncodedPixels\nx_1.jpg_Fish,\nx_1.jpg_Flower,\n";
+    let some = [(1, "Flower"), (2, "Fish")];
+    let (csv, _) = filled(&like(joined, &["x_1"], &some).unwrap(), &[Some(1), Some(2)]);
+    assert_eq!(csv, "Image_Label,EncodedPixels\nx_1.jpg_Fish,x_1/Some(2)\nx_1.jpg_Flower,x_1/Some(1)\n");
+    // An id of its own comes first, and a name that two images have is none.
+    let (csv, _) = filled(&like("id,rle\na.jpg,\na,\n", &["a", "a.jpg"], &one).unwrap(), &[Some(1)]);
+    assert_eq!(csv, "id,rle\na.jpg,a.jpg/Some(1)\na,a/Some(1)\n");
+    assert!(like("id,rle\na,\n", &["a.jpg", "a.png"], &one).is_err());
+}
+
+#[test]
+fn the_job_may_say_what_stands_in_a_samples_first_column() {
+    let said = |sample: &str, id: &str, some: &[(u16, &str)]| {
+        Submission::like(
+            sample.as_bytes(),
+            &SubmissionColumns::default(),
+            id,
+            &texts(&["a", "b"]),
+            &classes(some),
+        )
+    };
+    let submission = said("k,rle\nimg-b.scan,\nimg-a.scan,\n", "img-{image}.scan", &[(1, "x")]).unwrap();
+    assert_eq!(filled(&submission, &[Some(1)]).0, "k,rle\nimg-b.scan,b/Some(1)\nimg-a.scan,a/Some(1)\n");
+    let some = [(1, "x"), (2, "y")];
+    let sample = "k,rle\ny:a,\nx:a,\nx:b,\ny:b,\n";
+    let (csv, _) = filled(&said(sample, "{class}:{image}", &some).unwrap(), &[Some(1), Some(2)]);
+    assert_eq!(csv, "k,rle\ny:a,a/Some(2)\nx:a,a/Some(1)\nx:b,b/Some(1)\ny:b,b/Some(2)\n");
 }
 
 #[test]
@@ -107,8 +150,23 @@ fn samples_that_do_not_fit_are_refused() {
             .contains("no row for 1 images or classes of the job: b (class 1)")
     );
     assert!(refused("id,rle\na,\na,\n", &["a"], &one).contains("twice"));
-    assert!(refused("id,rle\na.png,\n", &["a"], &one).contains("its ids have a file extension"));
-    assert!(refused("id,rle\na,\n", &["a.png"], &one).contains("the job's ids have a file extension"));
+    assert!(refused("id,rle\nq,\n", &["a"], &one).contains("the job's ids are like `a`"));
+    assert!(refused("id,rle\na.png,\n", &["test/a"], &one).contains("paths below the folder"));
+    let kinds = [(1, "cat"), (2, "dog")];
+    let message = refused("id,class,rle\na,Cat,\na,Dog,\n", &["a"], &kinds);
+    assert!(
+        message.contains("column class tells them apart (Cat, Dog)") && message.contains("cat, dog"),
+        "{message}"
+    );
+    let columns = SubmissionColumns { class: Some("class".to_owned()), ..SubmissionColumns::default() };
+    let sample = "id,class,rle\na,Cat,\na,Dog,\n";
+    let error = Submission::like(sample.as_bytes(), &columns, "{image}", &texts(&["a"]), &classes(&kinds))
+        .unwrap_err();
+    assert!(error.to_string().contains("its class `Cat` is `cat` in the job"), "{error}");
+    let message = refused("id,rle\na_Cat,\na_Dog,\n", &["a"], &kinds);
+    assert!(message.contains("its class `Cat` is `cat` in the job"), "{message}");
+    let message = refused("id,rle\na_cow,\n", &["a"], &kinds);
+    assert!(message.contains("no class `cow`, but cat, dog"), "{message}");
     assert!(refused("id,rle\na_x,\n", &["a"], &[(1, "x"), (2, "y")]).contains("a (class 2)"));
     assert!(refused("id,rle\na,\n", &["a"], &[(1, "x"), (2, "y")]).contains("no row for 2"));
     assert!(refused("id,rle\na,\na_x,\na_y,\n", &["a"], &[(1, "x"), (2, "y")]).contains("images alone"));

@@ -12,12 +12,14 @@ use marquetry_geometry::Size;
 pub(super) type Vertex = (u32, u32);
 
 /// A 4-connected component and its outline.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Polygon {
     /// The class of its pixels.
     pub class: u16,
     /// Pixels in it.
     pub area_px: u64,
+    /// The sum over its pixels of their class's probability; 0 where none were given.
+    pub probability: f64,
     /// The outer ring, counter-clockwise by the numbers (x, y), not closed: the first vertex is not repeated.
     pub shell: Vec<(u32, u32)>,
     /// Rings of holes, clockwise by the numbers. Rings may touch one another at vertices, but never cross, nor do they
@@ -37,7 +39,7 @@ struct RowRun {
 /// A component that may still grow. One that was joined to another points to it.
 #[derive(Debug)]
 enum Component {
-    Open { area_px: u64, last_row: u32, rings: Vec<Vec<Vertex>> },
+    Open { area_px: u64, probability: f64, last_row: u32, rings: Vec<Vec<Vertex>> },
     Joined(usize),
     Free,
 }
@@ -54,6 +56,8 @@ pub(super) struct Tracer {
     /// The values of both, nothing where a value is not asked for.
     above: Vec<Option<u16>>,
     below: Vec<Option<u16>>,
+    /// The probability of each pixel's class in the row in hand; empty where none are given.
+    sure: Vec<f32>,
     components: Vec<Component>,
     free: Vec<usize>,
     rings: OpenRings,
@@ -69,22 +73,32 @@ impl Tracer {
             runs: Vec::new(),
             above: vec![None; width],
             below: vec![None; width],
+            sure: Vec::new(),
             components: Vec::new(),
             free: Vec::new(),
             rings: OpenRings::new(width + 1),
         }
     }
 
-    /// Takes row `y`. `done` hears of every component that ends above it, from left to right.
+    /// Takes row `y`, with the probabilities `[C, W]` of all classes or none. `done` hears of every component that ends above
+    /// it, from left to right.
     pub(super) fn row<E>(
         &mut self,
         y: u32,
         values: &[u16],
+        probabilities: Option<&[f32]>,
         done: impl FnMut(Polygon) -> Result<(), E>,
     ) -> Result<(), E> {
         let class_of = &self.class_of;
         let asked = values.iter().map(|&value| class_of[value as usize].map(|_| value));
         self.below.iter_mut().zip(asked).for_each(|(below, value)| *below = value);
+        self.sure.clear();
+        if let Some(all) = probabilities {
+            let of = |(x, value): (usize, &u16)| {
+                class_of[*value as usize].map_or(0.0, |class| all[class as usize * values.len() + x])
+            };
+            self.sure.extend(values.iter().enumerate().map(of));
+        }
         self.step(y, done)
     }
 
@@ -138,8 +152,10 @@ impl Tracer {
                 }
             }
             let component = component.unwrap_or_else(|| self.open());
-            if let Component::Open { area_px, last_row, .. } = &mut self.components[component] {
+            if let Component::Open { area_px, probability, last_row, .. } = &mut self.components[component] {
                 *area_px += u64::from(end - begin);
+                let sure = self.sure.get(begin as usize..end as usize).unwrap_or_default();
+                *probability += sure.iter().map(|p| f64::from(*p)).sum::<f64>();
                 *last_row = y;
             }
             self.runs.push(RowRun { first: begin, end, value, component });
@@ -151,7 +167,7 @@ impl Tracer {
     }
 
     fn open(&mut self) -> usize {
-        let component = Component::Open { area_px: 0, last_row: 0, rings: Vec::new() };
+        let component = Component::Open { area_px: 0, probability: 0.0, last_row: 0, rings: Vec::new() };
         if let Some(index) = self.free.pop() {
             self.components[index] = component;
             return index;
@@ -179,11 +195,12 @@ impl Tracer {
         let (root, other) = if count(a) >= count(b) { (a, b) } else { (b, a) };
         let joined = std::mem::replace(&mut self.components[other], Component::Joined(root));
         if let (
-            Component::Open { area_px, last_row, rings },
-            Component::Open { area_px: area, last_row: last, rings: mut more },
+            Component::Open { area_px, probability, last_row, rings },
+            Component::Open { area_px: area, probability: sure, last_row: last, rings: mut more },
         ) = (&mut self.components[root], joined)
         {
             *area_px += area;
+            *probability += sure;
             *last_row = (*last_row).max(last);
             rings.append(&mut more);
         }
@@ -260,7 +277,9 @@ impl Tracer {
     /// The polygon of a component that has no run in row `y`, the first time it is asked for.
     fn close(&mut self, run: RowRun, y: u32) -> Option<Polygon> {
         let root = self.root(run.component);
-        let Component::Open { area_px, last_row, .. } = self.components[root] else { return None };
+        let Component::Open { area_px, probability, last_row, .. } = self.components[root] else {
+            return None;
+        };
         if last_row >= y {
             return None;
         }
@@ -272,7 +291,7 @@ impl Tracer {
         rings.sort_unstable_by_key(|ring| (ring[0].1, ring[0].0));
         let shell = rings.remove(0);
         let class = self.class_of[run.value as usize]?;
-        Some(Polygon { class, area_px, shell, holes: rings })
+        Some(Polygon { class, area_px, probability, shell, holes: rings })
     }
 
     /// Makes the number of a component that was joined free for another.

@@ -170,7 +170,7 @@ async fn write_tables(ended: &EndedRun, job: &JobOf) -> Result<(), TableError> {
     };
     let (store, scratch) = (ended.finishing(), std::env::temp_dir());
     let results = CollectedResults::read(Arc::clone(&store), &finished, &tables.outputs(), &scratch).await?;
-    tables.write(results.table_rows, store, &job.plan.job, &scratch).await.map(drop)
+    tables.write(results.table_rows, &job.images, store, &job.plan.job, &scratch).await.map(drop)
 }
 
 impl End {

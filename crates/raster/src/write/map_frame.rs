@@ -1,0 +1,153 @@
+//! Where outlines are told: in pixels, in the image's own reference system, or in longitude and latitude.
+
+use super::geo::{GeoTags, GeoTransform};
+use marquetry_geometry::Size;
+use proj4rs::proj::Proj;
+
+/// Decimals of a longitude or latitude, degrees: a tenth of a millimetre on the ground.
+const DECIMALS: f64 = 1e9;
+/// Longest piece of an edge, px, that stays straight: what is straight on a map is a curve in longitude and latitude.
+const PIECE_PX: u32 = 256;
+
+/// From corners of pixels to the coordinates that a GeoJSON file holds.
+#[derive(Debug, Clone)]
+pub struct MapFrame {
+    transform: GeoTransform,
+    to: Target,
+}
+
+#[derive(Debug, Clone)]
+enum Target {
+    /// The numbers of the transform as they are; the code of their reference system is named in the file, if there is one.
+    Own(Option<u16>),
+    LonLat(Box<LonLat>),
+}
+
+impl MapFrame {
+    /// Longitude and latitude on WGS 84 (RFC 7946) for an image of `size` px, or, where `own` asks for it or the system is
+    /// not known, the image's own numbers. Also what there is to say of that; nothing of either for an image without a map
+    /// to places.
+    pub fn new(tags: &GeoTags, size: Size, own: bool) -> (Option<Self>, Option<String>) {
+        let Some(transform) = tags.transform() else { return (None, None) };
+        let code = tags.epsg();
+        let itself = |reason: Option<String>| {
+            let member = code.filter(|code| *code != WGS84);
+            let named = member.map_or_else(
+                || "readers take them for longitude and latitude".to_owned(),
+                |code| format!("a `crs` member names EPSG:{code}, which not every reader looks at"),
+            );
+            let said =
+                reason.map(|reason| format!("outlines have the image's own coordinates: {reason}; {named}"));
+            (Some(Self { transform, to: Target::Own(member) }), said)
+        };
+        if own {
+            return itself(None);
+        }
+        match code {
+            Some(WGS84) => itself(None),
+            Some(code) => match LonLat::of_epsg(code, &transform, size) {
+                Ok(lon_lat) => (Some(Self { transform, to: Target::LonLat(Box::new(lon_lat)) }), None),
+                Err(reason) => itself(Some(reason)),
+            },
+            None if tags.names_system() => itself(Some("its reference system has no EPSG code".to_owned())),
+            None => itself(Some("nothing names its reference system".to_owned())),
+        }
+    }
+
+    /// The member that names a reference system, for the head of a collection; empty for longitude and latitude.
+    pub(super) fn member(&self) -> String {
+        match self.to {
+            Target::Own(Some(code)) => format!(
+                "\"crs\":{{\"type\":\"name\",\"properties\":{{\"name\":\"urn:ogc:def:crs:EPSG::{code}\"}}}},"
+            ),
+            _ => String::new(),
+        }
+    }
+
+    /// A closed ring of positions, counter-clockwise by the numbers for a shell.
+    ///
+    /// # Errors
+    /// When a corner has no longitude and latitude.
+    pub(super) fn ring(&self, ring: &[(u32, u32)]) -> Result<Vec<[f64; 2]>, String> {
+        let closed = ring.iter().chain(ring.first()).copied();
+        let mut places = match &self.to {
+            Target::Own(_) => {
+                closed.map(|(x, y)| self.transform.to_map(f64::from(x), f64::from(y))).collect::<Vec<_>>()
+            }
+            Target::LonLat(lon_lat) => {
+                let place = |(x, y)| lon_lat.of(self.transform.to_map(f64::from(x), f64::from(y)));
+                pieces(closed).into_iter().map(place).collect::<Result<_, _>>()?
+            }
+        };
+        if self.transform.mirrors() {
+            places.reverse();
+        }
+        Ok(places)
+    }
+}
+
+/// The corners of a ring, and points on its long edges. Edges run along rows and columns.
+fn pieces(ring: impl Iterator<Item = (u32, u32)>) -> Vec<(u32, u32)> {
+    let mut points: Vec<(u32, u32)> = Vec::new();
+    for (x, y) in ring {
+        while let Some(&(from_x, from_y)) = points.last()
+            && from_x.abs_diff(x).max(from_y.abs_diff(y)) > PIECE_PX
+        {
+            let step = |from: u32, to: u32| {
+                if to > from { to.min(from + PIECE_PX) } else { to.max(from.saturating_sub(PIECE_PX)) }
+            };
+            points.push((step(from_x, x), step(from_y, y)));
+        }
+        points.push((x, y));
+    }
+    points
+}
+
+/// EPSG's code of longitude and latitude on WGS 84.
+const WGS84: u16 = 4326;
+
+/// From a reference system to longitude and latitude.
+#[derive(Debug, Clone)]
+struct LonLat {
+    from: Proj,
+    to: Proj,
+}
+
+impl LonLat {
+    fn of_epsg(code: u16, transform: &GeoTransform, size: Size) -> Result<Self, String> {
+        let known =
+            crs_definitions::from_code(code).ok_or_else(|| format!("EPSG:{code} is not known here"))?;
+        // Shifts by tables need files that are not here, and are metres.
+        if known.proj4.contains("nadgrids") && !known.proj4.contains("nadgrids=@null") {
+            return Err(format!("EPSG:{code} hangs on a table of shifts that is not here"));
+        }
+        let wrong = |error: proj4rs::errors::Error| format!("EPSG:{code} cannot be converted ({error})");
+        let from = Proj::from_proj_string(known.proj4).map_err(wrong)?;
+        let to = Proj::from_proj_string("+proj=longlat +datum=WGS84 +no_defs").map_err(wrong)?;
+        let lon_lat = Self { from, to };
+        let (width, height) = (f64::from(size.width), f64::from(size.height));
+        for (x, y) in [(0.0, 0.0), (width, 0.0), (0.0, height), (width, height), (width / 2.0, height / 2.0)]
+        {
+            lon_lat.of(transform.to_map(x, y)).map_err(|error| format!("EPSG:{code}: {error}"))?;
+        }
+        Ok(lon_lat)
+    }
+
+    /// Longitude and latitude, degrees, of a place in the reference system.
+    fn of(&self, [x, y]: [f64; 2]) -> Result<[f64; 2], String> {
+        let degrees = self.from.is_latlong();
+        let mut point = if degrees { (x.to_radians(), y.to_radians(), 0.0) } else { (x, y, 0.0) };
+        proj4rs::transform::transform(&self.from, &self.to, &mut point)
+            .map_err(|error| format!("({x}, {y}) has no longitude and latitude ({error})"))?;
+        let rounded = [point.0, point.1].map(|angle| (angle.to_degrees() * DECIMALS).round() / DECIMALS);
+        if rounded.iter().all(|angle| angle.is_finite()) {
+            Ok(rounded)
+        } else {
+            Err(format!("({x}, {y}) has no longitude and latitude"))
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "map_frame_tests.rs"]
+mod tests;

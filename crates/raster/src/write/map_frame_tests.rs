@@ -1,0 +1,92 @@
+use super::super::geo_tests::{doubles, geo_source, shorts};
+use super::*;
+
+/// Tags of a north-up image whose pixels have `metres` and whose upper left corner is at `x`, `y`.
+fn tags(code: u16, metres: f64, x: f64, y: f64) -> GeoTags {
+    let (model, key) = if code == WGS84 || code == 4258 { (2, 2048) } else { (1, 3072) };
+    let keys = [1, 1, 0, 2, 1024, 0, 1, model, key, 0, 1, code];
+    let tags = [
+        (33550, doubles(&[metres, metres, 0.0])),
+        (33922, doubles(&[0.0, 0.0, 0.0, x, y, 0.0])),
+        (34735, shorts(&keys)),
+    ];
+    geo_source(&tags).unwrap().unwrap()
+}
+
+fn frame(tags: &GeoTags, own: bool) -> (MapFrame, Option<String>) {
+    let (frame, said) = MapFrame::new(tags, Size::new(20, 30), own);
+    (frame.unwrap(), said)
+}
+
+/// Places by PROJ 9 (`cs2cs`), degrees.
+#[test]
+fn projected_places_become_longitude_and_latitude() {
+    for (code, x, y, lon, lat, near) in [
+        (32633, 500_000.0, 4_649_776.0, 15.0, 41.999_997_975, 2e-9),
+        (32633, 300_000.0, 5_800_000.0, 12.065_810_113, 52.313_843_664, 2e-9),
+        (32733, 300_000.0, 7_000_000.0, 12.982_494_345, -27.107_979_524, 2e-9),
+        (3857, 1_000_000.0, 6_000_000.0, 8.983_152_841, 47.353_704_702, 2e-9),
+        (2154, 652_000.0, 6_862_000.0, 2.345_811_959, 48.856_248_141, 2e-9),
+        (4258, 10.0, 50.0, 10.0, 50.0, 2e-9),
+        // Between datums PROJ has better ways than seven numbers; these come within a few metres.
+        (31467, 3_500_000.0, 5_500_000.0, 8.998_963_564, 49.636_710_642, 3e-5),
+        (28992, 155_000.0, 463_000.0, 5.387_203_508, 52.155_172_301, 3e-5),
+    ] {
+        let (frame, said) = frame(&tags(code, 1e-3, x, y), false);
+        assert_eq!((said, frame.member()), (None, String::new()), "{code}");
+        let at = frame.ring(&[(0, 0)]).unwrap()[0];
+        assert!(
+            (at[0] - lon).abs() <= near && (at[1] - lat).abs() <= near,
+            "{code}: {at:?}, not {lon}, {lat}"
+        );
+    }
+}
+
+#[test]
+fn systems_that_are_not_known_are_named_or_said() {
+    let utm = tags(32633, 10.0, 500_000.0, 4_649_776.0);
+    let (own, said) = frame(&utm, true);
+    assert!(said.is_none() && own.member().contains("urn:ogc:def:crs:EPSG::32633"), "{}", own.member());
+    assert_eq!(own.ring(&[(0, 0)]).unwrap()[0], [500_000.0, 4_649_776.0]);
+    let (unknown, said) = frame(&tags(30_001, 10.0, 0.0, 0.0), false);
+    assert!(said.unwrap().contains("EPSG:30001 is not known") && unknown.member().contains("30001"));
+    let (degrees, said) = frame(&tags(WGS84, 0.5, 10.0, 20.0), false);
+    assert_eq!((degrees.member(), said), (String::new(), None));
+    assert_eq!(degrees.ring(&[(1, 1)]).unwrap()[0], [10.5, 19.5], "no rounding");
+    let bare = GeoTags::with_world_file(None, "10\n0\n0\n-10\n500005\n4649771\n").unwrap();
+    let (bare, said) = frame(&bare, false);
+    assert!(said.unwrap().contains("nothing names its reference system"));
+    assert_eq!(
+        bare.ring(&[(0, 0), (0, 1)]).unwrap()[..2],
+        [[500_000.0, 4_649_776.0], [500_000.0, 4_649_766.0]]
+    );
+    let far = frame(&tags(32633, 10.0, 1e12, 1e12), false).1.unwrap();
+    assert!(far.contains("no longitude and latitude"), "{far}");
+}
+
+#[test]
+fn long_edges_get_points_of_their_own() {
+    let ring = [(0, 0), (600, 0), (600, 10), (0, 10), (0, 0)];
+    let found = pieces(ring.into_iter());
+    assert_eq!(found[..4], [(0, 0), (256, 0), (512, 0), (600, 0)]);
+    assert_eq!(found[4..], [(600, 10), (344, 10), (88, 10), (0, 10), (0, 0)]);
+}
+
+#[test]
+fn world_files_speak_of_pixel_centres() {
+    let map = |text: &str| GeoTags::with_world_file(None, text).unwrap().transform().unwrap();
+    let plain = map("0.5\r\n0\r\n0\r\n-0.25\r\n100.25\r\n49.875\r\n");
+    assert_eq!((plain.to_map(0.0, 0.0), plain.to_map(2.0, 4.0)), ([100.0, 50.0], [101.0, 49.0]));
+    let turned = map("0 2 3 0 10 20");
+    // The centre of the first pixel is at (10, 20); x runs up the map, y to the right.
+    assert_eq!((turned.to_map(0.5, 0.5), turned.to_map(1.5, 0.5)), ([10.0, 20.0], [10.0, 22.0]));
+    assert_eq!(turned.to_map(0.5, 1.5), [13.0, 20.0]);
+    for (text, word) in [("1 0 0 -1 5", "5 numbers"), ("0 0 0 0 1 1", "area")] {
+        let error = GeoTags::with_world_file(None, text).unwrap_err();
+        assert!(error.contains(word), "{error}");
+    }
+    // Keys of the file stay; where they tie centres, so does the map.
+    let keys = geo_source(&[(34735, shorts(&[1, 1, 0, 2, 1024, 0, 1, 1, 1025, 0, 1, 2]))]).unwrap();
+    let point = GeoTags::with_world_file(keys, "2 0 0 -2 11 19").unwrap();
+    assert_eq!(point.transform().unwrap().to_map(0.0, 0.0), [10.0, 20.0]);
+}
