@@ -246,7 +246,9 @@ fn merge(
     };
     merged.map_err(|error| {
         let Rect { top, left, .. } = request.rect(item.window);
-        let reason = format!("{error} in the window at row {top}, column {left}, view {view}");
+        // A window may begin before the image does.
+        let (row, column) = (top.max(0), left.max(0));
+        let reason = format!("{error} in the window at row {row}, column {column}, view {view}");
         Failure::reject(run.failed(&reason))
     })
 }
