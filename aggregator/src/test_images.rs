@@ -41,6 +41,7 @@ pub(crate) fn group(factor: f64, side: u32, importance: Importance, weights: [f3
     let window = Size::square(side);
     Group {
         scaling: Scaling::Factor(factor),
+        resample: marquetry_geometry::Resample::Linear,
         window: WindowSpec {
             inner: window,
             margin: Size::square(0),
@@ -83,7 +84,7 @@ impl TestImage {
             view_merge: ViewMerge::Mean,
             view_space: ScoreSpace::Probabilities,
             tile_space: ScoreSpace::Probabilities,
-            mirrored: None,
+            swapped: std::collections::BTreeMap::new(),
             tile: TileDtype::F32,
             block_pixels: 2600,
             groups,

@@ -32,6 +32,7 @@ pub(crate) fn inference(groups: Vec<Vec<Member>>) -> Inference {
     let window = Size::square(SIDE);
     let group = |members| Group {
         scaling: Scaling::Factor(1.0),
+        resample: marquetry_geometry::Resample::Linear,
         window: WindowSpec { inner: window, margin: Size::square(0), stride: window, edges: Edges::Shift },
         importance: Importance::Constant,
         views: vec![View::IDENTITY],
@@ -45,7 +46,7 @@ pub(crate) fn inference(groups: Vec<Vec<Member>>) -> Inference {
         view_merge: ViewMerge::Mean,
         view_space: ScoreSpace::Probabilities,
         tile_space: ScoreSpace::Probabilities,
-        mirrored: None,
+        swapped: std::collections::BTreeMap::new(),
         tile: TileDtype::F16,
         block_pixels: u64::from(SIDE * SIDE),
         groups: groups.into_iter().map(group).collect(),

@@ -168,6 +168,7 @@ fn plan() -> Plan {
     };
     let group = Group {
         scaling: Scaling::Factor(1.0),
+        resample: marquetry_geometry::Resample::Linear,
         window: WindowSpec { inner: window, margin: Size::square(0), stride: window, edges: Edges::Shift },
         importance: Importance::Constant,
         views: vec![View::IDENTITY],
@@ -181,7 +182,7 @@ fn plan() -> Plan {
         view_merge: ViewMerge::Mean,
         view_space: ScoreSpace::Probabilities,
         tile_space: ScoreSpace::Probabilities,
-        mirrored: None,
+        swapped: std::collections::BTreeMap::new(),
         tile: TileDtype::F16,
         block_pixels: window.area(),
         groups: vec![group],

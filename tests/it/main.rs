@@ -20,4 +20,5 @@ mod plain_reference;
 mod plain_views;
 mod repeats;
 mod s3;
+mod values;
 mod walls;

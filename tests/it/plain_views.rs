@@ -61,10 +61,14 @@ fn every_way_to_merge_views() {
 #[test]
 fn classes_that_change_places_in_mirrored_views() {
     let swap = json!([["c1", "c2"], ["c9", "c4"]]);
+    // Left and right, above and below, and what a turn makes of them.
+    let sides = json!({"hflip": swap, "vflip": [["c5", "c6"], ["c7", "c8"]],
+        "transpose": [["c1", "c5"], ["c2", "c6"], ["c9", "c7"], ["c4", "c8"]]});
     let product = json!({"views": ["hflip", "rot90", "vflip", "scale(0.75)"], "combine": "product",
-        "merge": "gmean", "swap": swap});
+        "merge": "gmean", "swap": sides});
     are_plain([
-        ("all views of the square", json!({"tta": {"views": "d4", "swap": swap}})),
+        ("all views of the square", json!({"tta": {"views": "d4", "swap": sides}})),
+        ("flips alone", json!({"tta": {"views": "flips", "swap": swap}})),
         ("a product of mirrors and sizes", json!({"tta": product})),
     ]);
 }
@@ -77,12 +81,44 @@ fn whole_images_and_the_statistics_of_each() {
         {"onnx": "fixed.onnx", "window": {"mode": "whole", "size": [48, 80]}},
         {"onnx": "b.onnx", "input": input, "window": {"mode": "whole", "size": 200}},
     ]);
+    let fits = json!([
+        {"onnx": "a.onnx", "window": {"mode": "whole", "size": [96, 80], "fit": "letterbox", "resample": "area"}},
+        {"onnx": "b.onnx", "window": {"mode": "whole", "size": 72, "fit": "longest", "resample": "pillow-linear",
+            "padding": {"constant": 0.25}}},
+        {"onnx": "coarse.onnx", "window": {"mode": "whole", "size": [64, 96], "resample": "pillow-cubic"}},
+        {"onnx": "a.onnx", "name": "padded", "window": {"mode": "whole", "fit": "multiple(32)"}},
+        {"onnx": "c.onnx", "scale": 0.4, "window": {"size": 48, "stride": 30, "resample": "area"}},
+        {"onnx": "b.onnx", "name": "larger", "scale": 1.3, "window": {"size": 64, "stride": 40, "resample": "cubic"}},
+    ]);
     let statistics = json!([
         {"onnx": "a.onnx", "input": input, "window": window},
         {"onnx": "c.onnx", "input": input, "window": window, "scale": 1.4},
     ]);
+    let way = |onnx: &str, scale: f64, what: Value| {
+        let input = json!({"normalize": what});
+        json!({"onnx": onnx, "window": window, "scale": scale, "input": input})
+    };
+    let together = json!([
+        way("a.onnx", 1.0, json!({"over": "all", "mask": "nonzero"})),
+        way("c.onnx", 0.7, json!({"percentiles": [2.5, 99.8], "clip": true})),
+    ]);
+    let greatest = json!([
+        way("b.onnx", 1.0, json!({"by": "max", "over": "all"})),
+        way("a.onnx", 0.7, json!({"by": "minmax"})),
+    ]);
+    let windows = json!([
+        way("b.onnx", 1.0, json!({"per": "window", "by": "minmax"})),
+        way("a.onnx", 0.8, json!({"per": "window", "over": "all", "percentiles": [1, 99]})),
+    ]);
     let light = json!({"views": ["flips", "brightness(0.8)", "contrast(1.2)"]});
     are_plain([
+        ("what is measured of all bands", json!({"tta": {"views": "hflip"}, "members": together})),
+        ("the greatest and the least", json!({"members": greatest})),
+        ("what is measured of windows", json!({"tta": {"views": "hflip"}, "members": windows})),
+        (
+            "whole images that keep their shape",
+            json!({"tta": {"views": ["flips", "rot90"]}, "members": fits}),
+        ),
         (
             "whole images beside windows",
             json!({"tta": {"views": ["hflip", "contrast(1.3)"]}, "members": whole}),
@@ -123,7 +159,7 @@ fn outputs_that_are_smaller_or_coarser_than_the_window() {
             "window": {"size": [40, 72], "margin": 4, "stride": 30, "edges": "pad"}},
     ]);
     let centre = json!([
-        {"onnx": "centre.onnx", "output": {"fit": "centre"}, "window": {"size": 64, "overlap": 0.3}},
+        {"onnx": "centre.onnx", "window": {"size": 64, "overlap": 0.3}},
         {"onnx": "centre.onnx", "name": "by stride", "output": {"fit": "centre"},
             "window": {"size": [72, 40], "stride": 30}},
         {"onnx": "a.onnx", "name": "all of it", "output": {"fit": "centre"}, "window": {"size": 64, "margin": [10, 6]}},
@@ -131,7 +167,7 @@ fn outputs_that_are_smaller_or_coarser_than_the_window() {
     let coarse = json!([
         {"onnx": "coarse.onnx", "window": {"size": 64, "stride": 40, "margin": 8}},
         {"onnx": "coarse.onnx", "name": "odd", "window": {"size": [45, 57], "edges": "spread"}},
-        {"onnx": "centre.onnx", "name": "stretched", "window": {"size": 64, "stride": 40}},
+        {"onnx": "centre.onnx", "name": "stretched", "output": {"fit": "resize"}, "window": {"size": 64, "stride": 40}},
     ]);
     let views = json!({"views": ["flips", "rot90", "scale(1.25)"]});
     are_plain([

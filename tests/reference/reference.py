@@ -69,6 +69,58 @@ def resize(x, height, width):
     return resize_axis(resize_axis(x, height, -2), width, -1)
 
 
+def areas(x, size, axis):
+    """The mean of what each new pixel covers, from the integral of the old ones."""
+    n = x.shape[axis]
+    if size >= n:
+        return resize_axis(x, size, axis)
+    x = np.moveaxis(x, axis, -1)
+    integral = np.concatenate([np.zeros((*x.shape[:-1], 1)), np.cumsum(x, -1)], -1)
+    edges = np.arange(size + 1) * n / size
+    low = np.minimum(np.floor(edges).astype(int), n - 1)
+    at = integral[..., low] + (edges - low) * x[..., low]
+    return np.moveaxis(np.diff(at, axis=-1) * size / n, -1, axis)
+
+
+def smoothed(x, size, axis, support, curve):
+    """A curve laid over each new pixel's middle, as wide as what it covers, and cut off at the border."""
+    n = x.shape[axis]
+    wide = max(n / size, 1)
+    middles = (np.arange(size) + 0.5) * n / size
+    weights = np.zeros((size, n))
+    for row, middle in zip(weights, middles):
+        pixels = np.arange(max(int(middle - support * wide + 0.5), 0), min(int(middle + support * wide + 0.5), n))
+        row[pixels] = curve(np.abs(pixels + 0.5 - middle) / wide)
+    weights /= weights.sum(1, keepdims=True)
+    return np.moveaxis(np.moveaxis(x, axis, -1) @ weights.T, -1, axis)
+
+
+def cubic_curve(x, a):
+    near = (a + 2) * x**3 - (a + 3) * x**2 + 1
+    far = a * (x**3 - 5 * x**2 + 8 * x - 4)
+    return np.where(x < 1, near, np.where(x < 2, far, 0))
+
+
+def cubic(x, size, axis):
+    """Four pixels, the border repeated."""
+    n = x.shape[axis]
+    at = (np.arange(size) + 0.5) * n / size - 0.5
+    low = np.floor(at).astype(int)
+    shape = [1] * x.ndim
+    shape[axis] = size
+    return sum(np.take(x, np.clip(low + k, 0, n - 1), axis) * cubic_curve(np.abs(at - low - k), -0.75).reshape(shape)
+               for k in (-1, 0, 1, 2))
+
+
+RESAMPLES = {
+    "linear": resize_axis,
+    "area": areas,
+    "cubic": cubic,
+    "pillow-linear": lambda x, size, axis: smoothed(x, size, axis, 1, lambda d: np.maximum(1 - d, 0)),
+    "pillow-cubic": lambda x, size, axis: smoothed(x, size, axis, 2, lambda d: cubic_curve(d, -0.5)),
+}
+
+
 def starts(length, window, stride, edges):
     if length <= window:
         return [0 if edges == "pad" else -((window - length) // 2)]
@@ -110,8 +162,31 @@ TURNS = {
     "antitranspose": lambda a: np.rot90(a, 2, (1, 2)).transpose(0, 2, 1),
 }
 UNDOES = {"rot90": "rot270", "rot270": "rot90"}
-MIRRORS = {"hflip", "vflip", "transpose", "antitranspose"}
+# What turns are made of.
+FLIPS = {"rot180": ["vflip", "hflip"], "rot90": ["transpose", "vflip"], "rot270": ["transpose", "hflip"],
+         "antitranspose": ["transpose", "vflip", "hflip"]}
 SETS = {"d4": list(TURNS), "flips": ["identity", "hflip", "vflip", "rot180"]}
+
+
+def measured(x, how):
+    """What is taken off and divided by, [C, 1, 1], of samples [C, H, W]."""
+    def one(samples):
+        samples = samples[samples != 0] if how["mask"] == "nonzero" else samples.ravel()
+        if how["percentiles"]:
+            low, high = np.percentile(samples, how["percentiles"])
+            return low, high - low
+        return {"meanstd": lambda: (samples.mean(), samples.std()), "max": lambda: (0.0, samples.max()),
+                "minmax": lambda: (samples.min(), samples.max() - samples.min())}[how["by"]]()
+    found = [one(x)] * len(x) if how["over"] == "all" else [one(band) for band in x]
+    return (np.reshape(numbers, (-1, 1, 1)) for numbers in zip(*found))
+
+
+def standard(x, mean, std, how):
+    """Samples as the model sees them."""
+    seen = (x - mean) / std
+    if how and how["clip"]:
+        seen = np.clip(seen, 0, 1)
+    return np.where(x == 0, 0, seen) if how and how["mask"] == "nonzero" else seen
 
 
 class View:
@@ -119,7 +194,7 @@ class View:
 
     def __init__(self, words):
         self.turns = [word for word in words if word in TURNS]
-        self.mirrored = sum(word in MIRRORS for word in words) % 2 == 1
+        self.words = words
         self.factor = {"scale": 1.0, "brightness": 1.0, "contrast": 1.0}
         for word in words:
             if word not in TURNS:
@@ -189,12 +264,24 @@ def converted(x, given, wanted, multilabel):
     return np.log(x / (1 - x)) if multilabel else np.log(x)
 
 
-def swapped(classes, pairs):
-    """For each class the one whose scores it takes over from a mirrored view."""
+def named(view, classes, swap):
+    """For each class of the image, what the model calls it in a view."""
     order = list(range(len(classes)))
-    for left, right in pairs:
-        left, right = classes.index(left), classes.index(right)
-        order[left], order[right] = right, left
+    if isinstance(swap, list):
+        # Left and right are exchanged by what turns a row round, and by no other flip.
+        row = view.turned(np.arange(2).reshape(1, 1, 2))
+        if not swap:
+            return order
+        assert row.shape == (1, 1, 2), "a view that is turned on its side"
+        swap = {"": swap} if row[0, 0, 0] == 1 else {}
+        words = [""]
+    else:
+        words = [word for word in view.words if word in TURNS and word != "identity"]
+        words = sum((FLIPS.get(word, [word]) for word in words), [])
+    for word in words:
+        for left, right in swap.get(word, []):
+            left, right = classes.index(left), classes.index(right)
+            order = [{left: right, right: left}.get(k, k) for k in order]
     return order
 
 
@@ -205,22 +292,37 @@ class Member:
         words = settle(words, onnx=None, name=None, weight=1.0, scale=1.0, input={}, output={}, window={})
         self.job, self.weight, self.scale = job, per_band(words["weight"]), words["scale"]
         self.input = settle(words["input"], color="rgb", mean=0.0, std=1.0, normalize="fixed")
-        self.output = settle(words["output"], activation="none", multilabel=False, fit="resize")
+        self.output = settle(words["output"], activation="none", multilabel=False, fit="auto")
         self.window = settle(words["window"], size=None, mode="slide", margin=0, overlap=0.5, stride=None,
-                             edges="shift", importance="gaussian", padding="reflect")
+                             edges="shift", importance="gaussian", padding=None, fit="stretch", resample="linear")
+        self.whole = self.window["mode"] == "whole"
+        if self.window["padding"] is None:
+            self.window["padding"] = {"constant": 0} if self.whole else "reflect"
+        if self.whole and self.window["fit"] == "longest":
+            self.window["edges"] = "pad"
         if self.window["mode"] == "whole":
             # One window that is the image, every pixel of it as good as the others.
             self.window["importance"] = "constant"
         self.session = onnxruntime.InferenceSession(words["onnx"], providers=["CPUExecutionProvider"])
-        self.size = pair(self.window["size"])
+        self.multiple = re.fullmatch(r"multiple\((\d+)\)", self.window["fit"])
+        self.size = [64, 64] if self.multiple else pair(self.window["size"])
         self.margin = pair(self.window["margin"])
         found = list(self.said(np.zeros((3, *self.size))).shape[1:])
-        self.central = self.output["fit"] == "centre" and found != self.size
+        # A network that pads nothing loses as much on both axes; one of some step loses a share of each.
+        lost = {seen - said for seen, said in zip(self.size, found)}
+        stepped = all(seen % said == 0 for seen, said in zip(self.size, found)) or len(lost) > 1
+        self.central = self.output["fit"] == "centre" or (self.output["fit"] == "auto" and not stepped)
+        self.central = self.central and found != self.size
         if self.central:
             # The model itself leaves the margin out.
             self.margin = [(seen - said) // 2 for seen, said in zip(self.size, found)]
         self.kept = [side - 2 * margin for side, margin in zip(self.size, self.margin)]
         overlaps = [int(side * (1 - overlap)) for side, overlap in zip(self.kept, pair(self.window["overlap"]))]
+        # Scores of an image that is stretched are brought back to it as they come, once.
+        self.stretched = self.whole and self.window["fit"] == "stretch"
+        self.target = found if self.stretched and not self.central else self.size
+        if self.stretched:
+            self.kept = self.target
         self.stride = pair(self.window["stride"]) if self.window["stride"] else overlaps
 
     def said(self, shown):
@@ -238,26 +340,47 @@ class Member:
                 said = view.turned_back(said)
             else:
                 # What the model says is interpolated as it is; its activation comes after that.
-                said = view.turned_back(resize(said, *view.turned(window).shape[1:]))
+                sides = self.target[::-1] if view.turned(np.zeros((1, 1, 2))).shape[1] == 2 else self.target
+                said = view.turned_back(resize(said, *sides))
                 (down, right), (height, width) = self.margin, self.kept
                 said = said[:, down : down + height, right : right + width]
-            if view.mirrored:
-                said = said[swapped(self.job["classes"], tta["swap"])]
+            said = said[named(view, self.job["classes"], tta["swap"])]
             found.append(converted(said, given, tta["space"], multilabel))
         merged = MERGES[tta["merge"]](np.array(found))
         return converted(merged, tta["space"], self.job["merge"]["space"], multilabel)
 
     def scores(self, image):
         """The scores of a whole image, [C, H, W], windows merged, brought back to its size."""
-        bands = (image[::-1] if self.input["color"] == "bgr" else image) / 255
         mean, std = per_band(self.input["mean"]), per_band(self.input["std"])
-        if self.input["normalize"] == "image":
-            mean, std = bands.mean((1, 2), keepdims=True), bands.std((1, 2), keepdims=True)
+        # A mean or deviation above 1 is of samples of 0 to 255.
+        full = 255 if max(np.abs(mean).max(), std.max()) <= 1 else 1
+        bands = (image[::-1] if self.input["color"] == "bgr" else image) / full
+        how = {"image": {}, "fixed": None}.get(self.input["normalize"], self.input["normalize"]) \
+            if isinstance(self.input["normalize"], str) else self.input["normalize"]
+        if how is not None:
+            how = settle(how, per="image", over="bands", mask="nodata", by="meanstd", percentiles=None, clip=False)
+            mean, std = measured(bands, how)
         height, width = image.shape[1:]
         scaled = [max(1, rounded(side * self.scale)) for side in (height, width)]
-        scaled = self.size if self.window["mode"] == "whole" else scaled
+        if self.multiple:
+            of = int(self.multiple[1])
+            self.size = self.target = self.kept = scaled = [-(-side // of) * of for side in (height, width)]
+            around = [(0, 0), (0, self.size[0] - height), (0, self.size[1] - width)]
+            value = self.window["padding"]["constant"]
+            seen = np.pad(standard(bands, mean, std, how), around, constant_values=value)
+            return self.window_scores(seen, mean, std)[:, :height, :width]
+        if self.whole:
+            factor = min(side / length for side, length in zip(self.size, (height, width)))
+            scaled = [max(1, rounded(length * factor)) for length in (height, width)]
+        change = RESAMPLES[self.window["resample"]]
+        def changed(height, width):
+            return change(change(bands, height, -2), width, -1)
+        if self.stretched:
+            return resize(self.window_scores(standard(changed(*self.size), mean, std, how), mean, std), height, width)
         by = 2 * max(self.size)
-        seen = padded((resize(bands, *scaled) - mean) / std, by, self.window["padding"])
+        each = how is not None and how["per"] == "window"
+        seen = changed(*scaled)
+        seen = padded(seen if each else standard(seen, mean, std, how), by, self.window["padding"])
         weight = importance(self.window["importance"], *self.kept)
         total, weights = np.zeros((len(self.job["classes"]), *seen.shape[1:])), np.zeros(seen.shape[1:])
         rows, cols = (starts(*axis, self.window["edges"]) for axis in zip(scaled, self.kept, self.stride))
@@ -266,7 +389,11 @@ class Member:
                 return tuple(slice(by + first - more, by + first + side + more)
                              for first, side, more in zip(corner, self.kept, grown))
             kept = area((0, 0))
-            total[:, *kept] += weight * self.window_scores(seen[:, *area(self.margin)], mean, std)
+            window = seen[:, *area(self.margin)]
+            if each:
+                mean, std = measured(window, how)
+                window = standard(window, mean, std, how)
+            total[:, *kept] += weight * self.window_scores(window, mean, std)
             weights[kept] += weight
         inside = tuple(slice(by, by + side) for side in scaled)
         return resize(total[:, *inside] / weights[inside], height, width)

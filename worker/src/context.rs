@@ -5,6 +5,7 @@ use crate::network::NetworkKey;
 use marquetry_ensemble::{ImportanceMap, ScoreTransform};
 use marquetry_geometry::{Blocks, D4, Grid, Size};
 use marquetry_job::{Group, Inference, Input, Member, Plan, PlannedImage};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// Bytes of models that one pass over a block's windows may take turns with: a lane keeps them all open.
@@ -53,11 +54,12 @@ pub(crate) struct SizeContext {
     pub(crate) views: Vec<usize>,
 }
 
-/// The transforms of one member: for views that keep left and right, and for those that swap them.
+/// The transforms of one member: for views in which classes are what they are called, and for those in which some change
+/// places.
 #[derive(Debug)]
 pub(crate) struct ScoreTransforms {
     upright: ScoreTransform,
-    mirrored: ScoreTransform,
+    swapped: BTreeMap<D4, ScoreTransform>,
 }
 
 impl ScoreTransforms {
@@ -71,15 +73,12 @@ impl ScoreTransforms {
             let name = &member.name;
             Failure::reject(format!("member {name}: {channels} channels cannot be {classes} classes"))
         })?;
-        let mirrored = match &inference.mirrored {
-            Some(order) => upright.mirrored(order),
-            None => upright.clone(),
-        };
-        Ok(Self { upright, mirrored })
+        let swapped = inference.swapped.iter().map(|(d4, order)| (*d4, upright.mirrored(order))).collect();
+        Ok(Self { upright, swapped })
     }
 
-    pub(crate) const fn of(&self, d4: D4) -> &ScoreTransform {
-        if d4.is_reflection() { &self.mirrored } else { &self.upright }
+    pub(crate) fn of(&self, d4: D4) -> &ScoreTransform {
+        self.swapped.get(&d4).unwrap_or(&self.upright)
     }
 }
 
@@ -129,7 +128,7 @@ impl MemberContext {
         member: &'a Member,
         preparations: &mut Vec<(&'a Input, u32)>,
     ) -> Result<Self, Failure> {
-        let outer = group.window.outer();
+        let outer = group.shown_size();
         let mut sizes = Vec::new();
         for signature in &member.signatures {
             let wanted = (&member.input, signature.channels);
@@ -218,10 +217,17 @@ pub(crate) mod tests {
             view_merge: ViewMerge::Mean,
             view_space: ScoreSpace::Logits,
             tile_space: ScoreSpace::Logits,
-            mirrored: None,
+            swapped: std::collections::BTreeMap::new(),
             tile: TileDtype::F32,
             block_pixels: 1 << 20,
-            groups: vec![Group { scaling, window, importance: Importance::Gaussian, views, members }],
+            groups: vec![Group {
+                scaling,
+                resample: marquetry_geometry::Resample::Linear,
+                window,
+                importance: Importance::Gaussian,
+                views,
+                members,
+            }],
         }
     }
 

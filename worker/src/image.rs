@@ -1,15 +1,17 @@
 //! Opened images, shared by all lanes.
 
 use crate::Failure;
+use crate::luma::luma_of;
+use crate::measure::Measurement;
 use marquetry_geometry::{Reading, Rect, Size};
 use marquetry_imagery::PlannedVersion;
 use marquetry_job::tile::MissingPixels;
-use marquetry_job::{BandStatistics, ImageStatistics, PlannedImage};
+use marquetry_job::{BandStatistics, ImageStatistics, Measure, MeasuredBands, PlannedImage};
 use marquetry_raster::read::{Depth, Image, Limits, Pixels};
 use marquetry_transport::Files;
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 /// Rows read at once for an image's statistics.
 const STRIP_PX: u32 = 256;
@@ -34,8 +36,8 @@ pub struct ImageOptions {
 #[derive(Debug)]
 pub(crate) struct OpenImage {
     pub(crate) image: Image,
-    /// Mean and standard deviation of each band, once a task that wants them has fetched them.
-    statistics: OnceLock<ImageStatistics>,
+    /// What was measured of it, once a task that wants it has fetched it.
+    statistics: RwLock<Vec<MeasuredBands>>,
 }
 
 /// The images that tasks are working on: tasks of one image share one decoded copy, which goes with the last of them.
@@ -77,7 +79,7 @@ impl Images {
         }
         let image =
             self.in_planned_version(planned, reading, |version| version.open(&self.files, &self.limits))?;
-        let opened = Arc::new(OpenImage { image, statistics: OnceLock::new() });
+        let opened = Arc::new(OpenImage { image, statistics: RwLock::default() });
         *shared = Arc::downgrade(&opened);
         Ok(opened)
     }
@@ -116,43 +118,19 @@ impl Images {
 }
 
 impl OpenImage {
-    /// What one sample is multiplied by to come to 0 to 1, if its depth says what full is.
-    pub(crate) fn unit_scale(&self) -> f64 {
+    /// The sample value that is full, if the image's depth says so.
+    pub(crate) fn full(&self) -> Option<f64> {
         let info = self.image.info();
         match info.depth {
-            Depth::U8 | Depth::U16 => 1.0 / ((1_u32 << info.bits) - 1) as f64,
-            Depth::F32 => 1.0,
+            Depth::U8 | Depth::U16 => Some(((1_u32 << info.bits) - 1) as f64),
+            Depth::F32 => None,
         }
     }
 
-    /// Mean and standard deviation of each band over the whole image, in sample values, if they are known.
-    pub(crate) fn statistics(&self) -> Option<&[BandStatistics]> {
-        self.statistics.get().map(ImageStatistics::bands)
-    }
-
-    /// Makes them known to all tasks of the image. Whoever is first counts: all come to the same.
-    pub(crate) fn set_statistics(&self, statistics: ImageStatistics) {
-        let _ = self.statistics.set(statistics);
-    }
-
-    /// Measures mean and standard deviation of each band, row by row in f64, so that every worker comes to the same bits.
-    pub(crate) fn measure(&self) -> Result<Vec<BandStatistics>, Failure> {
-        let info = self.image.info();
-        // Sums of what is left over a first value, so that a great mean takes nothing from a small deviation.
-        let mut sums: Vec<Option<Moments>> = vec![None; usize::from(info.bands)];
-        let mut pixels = Pixels::default();
-        for top in (0..info.size.height).step_by(STRIP_PX as usize) {
-            let mut strip = Rect::whole(info.size);
-            strip.top = i64::from(top);
-            strip.size.height = STRIP_PX.min(info.size.height - top);
-            self.image.read(strip, &mut pixels)?;
-            for (band, sums) in pixels.data.chunks_exact(strip.size.area() as usize).zip(&mut sums) {
-                // Missing pixels are NaN.
-                let Some(&first) = band.iter().find(|sample| !sample.is_nan()) else { continue };
-                sums.get_or_insert(Moments::over(f64::from(first))).add(band);
-            }
-        }
-        Ok(sums.into_iter().map(|sums| sums.unwrap_or(Moments::over(0.0)).statistics()).collect())
+    /// What was measured in this way, if it is known.
+    pub(crate) fn statistics(&self, measure: &Measure) -> Option<Vec<BandStatistics>> {
+        let known = self.statistics.read().unwrap_or_else(PoisonError::into_inner);
+        known.iter().find(|known| known.measure == *measure).map(|known| known.bands.clone())
     }
 
     /// Which pixels of `rect` are missing; `None` if none is. Read strip by strip.
@@ -174,64 +152,43 @@ impl OpenImage {
         }
         Ok(missing.any().then_some(missing))
     }
-}
 
-/// Sums of one band's samples over a value near them: Σ (v − over) and Σ (v − over)².
-#[derive(Debug, Clone, Copy)]
-struct Moments {
-    over: f64,
-    sum: f64,
-    squares: f64,
-    count: u64,
-}
-
-impl Moments {
-    const fn over(over: f64) -> Self {
-        Self { over, sum: 0.0, squares: 0.0, count: 0 }
-    }
-
-    fn add(&mut self, samples: &[f32]) {
-        for &sample in samples.iter().filter(|sample| !sample.is_nan()) {
-            self.count += 1;
-            let value = f64::from(sample) - self.over;
-            self.sum += value;
-            self.squares += value * value;
+    /// Makes it known to all tasks of the image. Whoever is first counts: all come to the same.
+    pub(crate) fn set_statistics(&self, statistics: &ImageStatistics) {
+        let mut known = self.statistics.write().unwrap_or_else(PoisonError::into_inner);
+        for measured in statistics.measured() {
+            if known.iter().all(|known| known.measure != measured.measure) {
+                known.push(measured.clone());
+            }
         }
     }
 
-    fn statistics(self) -> BandStatistics {
-        let n = self.count.max(1) as f64;
-        let mean = self.sum / n;
-        let std = (self.squares / n - mean * mean).max(0.0).sqrt();
-        BandStatistics { mean: self.over + mean, std }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Moments;
-
-    /// By two passes in f64, as `numpy.std` takes.
-    #[test]
-    fn a_great_mean_takes_nothing_from_a_small_deviation() {
-        for mean in [0.0, 255.0, 1e6, 1e7] {
-            let sample = |i: i32| (mean + f64::from(i * 79 % 100) / 10.0) as f32;
-            let samples: Vec<f32> = (0..10_000).map(sample).collect();
-            let n = samples.len() as f64;
-            let plain_mean = samples.iter().map(|&v| f64::from(v)).sum::<f64>() / n;
-            let plain_std =
-                (samples.iter().map(|&v| (f64::from(v) - plain_mean).powi(2)).sum::<f64>() / n).sqrt();
-            let mut moments = Moments::over(f64::from(samples[0]));
-            samples.chunks(777).for_each(|part| moments.add(part));
-            let found = moments.statistics();
-            assert!(
-                (found.mean - plain_mean).abs() < 1e-9 * (1.0 + mean),
-                "{mean}: {found:?}, not {plain_mean}"
-            );
-            assert!((found.std - plain_std).abs() < 1e-9 * plain_std, "{mean}: {found:?}, not {plain_std}");
+    /// Measures the image in these ways, strip by strip in f64, so that every worker comes to the same bits.
+    pub(crate) fn measure(&self, measures: Vec<Measure>) -> Result<Vec<MeasuredBands>, Failure> {
+        let info = self.image.info();
+        let (bands, luma) = (usize::from(info.bands), info.rgb);
+        let new = |measure: &Measure| Measurement::new(measure.clone(), bands, luma);
+        let mut measurements: Vec<Measurement> = measures.iter().map(new).collect();
+        let (mut pixels, mut grey, mut goes_on) = (Pixels::default(), Vec::new(), true);
+        while goes_on {
+            for top in (0..info.size.height).step_by(STRIP_PX as usize) {
+                let mut strip = Rect::whole(info.size);
+                strip.top = i64::from(top);
+                strip.size.height = STRIP_PX.min(info.size.height - top);
+                self.image.read(strip, &mut pixels)?;
+                let area = strip.size.area() as usize;
+                if luma {
+                    luma_of(&pixels.data, area, info.depth, &mut grey);
+                }
+                let planes = pixels.data.chunks_exact(area).chain(luma.then_some(grey.as_slice()));
+                for (band, plane) in planes.enumerate() {
+                    measurements.iter_mut().for_each(|measurement| measurement.add(band, plane));
+                }
+            }
+            // Every measurement ends its pass.
+            goes_on = measurements.iter_mut().fold(false, |more, measurement| measurement.next_pass() | more);
         }
-        let mut constant = Moments::over(f64::from(0.1_f32));
-        constant.add(&[0.1; 1000]);
-        assert!(constant.statistics().std == 0.0);
+        let ended = measures.into_iter().zip(&measurements);
+        Ok(ended.map(|(measure, of)| MeasuredBands { measure, bands: of.finish() }).collect())
     }
 }

@@ -14,6 +14,8 @@ mod failure;
 mod health;
 mod image;
 mod lane;
+mod luma;
+mod measure;
 mod network;
 mod ordered;
 mod planned_models;

@@ -2,9 +2,25 @@
 
 use crate::Failure;
 use crate::image::OpenImage;
-use marquetry_geometry::{Padding, Rect, Size, Tap, taps};
+use marquetry_geometry::{Kernel, Padding, Rect, Resample, Size};
 use marquetry_raster::read::Pixels;
 use std::time::Instant;
+
+/// Numbers of a resized image's pixels that are read at once, at most: 16 MiB.
+const STRIP_NUMBERS: usize = 4 << 20;
+
+/// What a window shows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shown {
+    /// A rectangle of the resized image, which may reach beyond it.
+    pub(crate) window: Rect,
+    /// The size of the resized image, px.
+    pub(crate) scaled: Size,
+    /// How it comes to that.
+    pub(crate) resample: Resample,
+    /// What stands in beyond its border.
+    pub(crate) padding: Padding,
+}
 
 /// The samples of the windows of one work item, read when they are asked for. Memory is kept from one item to the next.
 #[derive(Debug, Default)]
@@ -31,21 +47,14 @@ impl WindowSamples {
         self.seconds = 0.0;
     }
 
-    /// Samples of `window`, which is number `k` of the item; read unless they are there with the same padding.
-    pub(crate) fn get(
-        &mut self,
-        k: usize,
-        image: &OpenImage,
-        scaled: Size,
-        window: Rect,
-        padding: Padding,
-    ) -> Result<&[f32], Failure> {
+    /// Samples of what window number `k` of the item shows; read unless they are there with the same padding.
+    pub(crate) fn get(&mut self, k: usize, image: &OpenImage, shown: Shown) -> Result<&[f32], Failure> {
         let samples = &mut self.windows[k];
-        if samples.padding != Some(padding) {
+        if samples.padding != Some(shown.padding) {
             samples.padding = None;
             let started = Instant::now();
-            self.reader.read(image, scaled, window, padding, &mut samples.values)?;
-            samples.padding = Some(padding);
+            self.reader.read(image, shown, &mut samples.values)?;
+            samples.padding = Some(shown.padding);
             self.seconds += started.elapsed().as_secs_f64();
         }
         Ok(&samples.values)
@@ -62,6 +71,10 @@ impl WindowSamples {
 struct WindowReader {
     pixels: Pixels,
     resized: Vec<f32>,
+    /// For each pixel of a resized part the share of it that is not missing.
+    weights: Vec<f32>,
+    /// One row of the image, as wide as the resized one, each with the share that is not missing.
+    line: Vec<(f32, f32)>,
 }
 
 /// Where the rows (or columns) of a window come from, along one axis of the scaled image.
@@ -90,17 +103,10 @@ impl Axis {
 }
 
 impl WindowReader {
-    /// Sample values of `window`, a rectangle of the image resized to `scaled` px, as planes `[bands, H, W]`.
-    /// Constant padding is left as infinity, and what the image does not have as NaN, for the caller to fill in after
-    /// normalising.
-    fn read(
-        &mut self,
-        image: &OpenImage,
-        scaled: Size,
-        window: Rect,
-        padding: Padding,
-        out: &mut Vec<f32>,
-    ) -> Result<(), Failure> {
+    /// Sample values of what is shown, as planes `[bands, H, W]`. Constant padding is left as infinity, and what the
+    /// image does not have as NaN, for the caller to fill in after normalising.
+    fn read(&mut self, image: &OpenImage, shown: Shown, out: &mut Vec<f32>) -> Result<(), Failure> {
+        let Shown { window, scaled, resample, padding } = shown;
         let rows = Axis::new(window.top, window.size.height, scaled.height, padding);
         let cols = Axis::new(window.left, window.size.width, scaled.width, padding);
         let part = Rect::new(i64::from(rows.first), i64::from(cols.first), Size::new(rows.len, cols.len));
@@ -114,55 +120,106 @@ impl WindowReader {
             }
             gather(&self.pixels.data, part.size, &rows, &cols, out);
         } else {
-            self.read_resized(image, native, scaled, part)?;
+            let range = |start: i64, len: u32| (start as u32, start as u32 + len);
+            let (from, to) = range(part.top, part.size.height);
+            let down = resample.kernels(native.height, scaled.height, from, to);
+            let (from, to) = range(part.left, part.size.width);
+            let across = resample.kernels(native.width, scaled.width, from, to);
+            self.read_resized(image, &down, &across)?;
             gather(&self.resized, part.size, &rows, &cols, out);
         }
         Ok(())
     }
 
-    /// `part` of the resized image, sampled on the grid of the whole of it, so that windows do not show.
-    fn read_resized(
-        &mut self,
-        image: &OpenImage,
-        native: Size,
-        scaled: Size,
-        part: Rect,
-    ) -> Result<(), Failure> {
-        let range = |start: i64, len: u32| (start as u32, start as u32 + len);
-        let (from, to) = range(part.top, part.size.height);
-        let rows = taps(native.height, scaled.height, from, to);
-        let (from, to) = range(part.left, part.size.width);
-        let cols = taps(native.width, scaled.width, from, to);
-        let span = |taps: &[Tap]| (taps[0].low, taps[taps.len() - 1].high + 1);
-        let ((top, bottom), (left, right)) = (span(&rows), span(&cols));
-        let source = Rect::new(i64::from(top), i64::from(left), Size::new(bottom - top, right - left));
-        image.image.read(source, &mut self.pixels)?;
-        let width = source.size.width as usize;
-        self.resized.clear();
-        for band in self.pixels.data.chunks_exact(source.size.area() as usize) {
-            for row in &rows {
-                let line = |y: u32| &band[(y - top) as usize * width..][..width];
-                let (low, high) = (line(row.low), line(row.high));
-                self.resized.extend(cols.iter().map(|col| {
-                    let (l, r) = ((col.low - left) as usize, (col.high - left) as usize);
-                    let a = between(low[l], low[r], col.weight);
-                    let b = between(high[l], high[r], col.weight);
-                    between(a, b, row.weight)
-                }));
+    /// The part of the resized image that these kernels make, whose sampling follows from the whole of it, so that windows
+    /// do not show. The image is read in strips of rows, and summed from the top: an image shown at once may be large.
+    fn read_resized(&mut self, image: &OpenImage, down: &[Kernel], across: &[Kernel]) -> Result<(), Failure> {
+        let span = |kernels: &[Kernel]| {
+            (kernels[0].first, kernels.iter().map(Kernel::end).max().unwrap_or(kernels[0].first))
+        };
+        let ((top, bottom), (left, right)) = (span(down), span(across));
+        let (width, bands) = (right - left, usize::from(image.image.info().bands));
+        let strip = (STRIP_NUMBERS / (width as usize * bands).max(1)).max(1) as u32;
+        let mut sums =
+            ResizedRows { down, across, left, resized: &mut self.resized, weights: &mut self.weights };
+        sums.start(bands, image.image.may_miss());
+        for first in (top..bottom).step_by(strip as usize) {
+            let height = strip.min(bottom - first);
+            let rect = Rect::new(i64::from(first), i64::from(left), Size::new(height, width));
+            image.image.read(rect, &mut self.pixels)?;
+            let planes = self.pixels.data.chunks_exact((height * width) as usize);
+            for (band, plane) in planes.enumerate() {
+                for (y, row) in (first..).zip(plane.chunks_exact(width as usize)) {
+                    sums.add(band, y, row, &mut self.line);
+                }
             }
         }
+        sums.finish();
         Ok(())
     }
 }
 
-/// What lies between two samples; where one of them is NaN the other one alone.
-fn between(a: f32, b: f32, weight: f32) -> f32 {
-    if a.is_nan() {
-        b
-    } else if b.is_nan() {
-        a
-    } else {
-        a + (b - a) * weight
+/// The part of a resized image that these kernels make, summed row by row.
+struct ResizedRows<'a> {
+    down: &'a [Kernel],
+    across: &'a [Kernel],
+    /// The first pixel of each row.
+    left: u32,
+    /// `[bands, down, across]`.
+    resized: &'a mut Vec<f32>,
+    /// The share of each that is not missing; empty where nothing may be.
+    weights: &'a mut Vec<f32>,
+}
+
+/// A pixel of which less than this is there is missing.
+const SHARE_MIN: f32 = 1e-3;
+
+impl ResizedRows<'_> {
+    fn start(&mut self, bands: usize, may_miss: bool) {
+        let numbers = bands * self.down.len() * self.across.len();
+        self.resized.clear();
+        self.resized.resize(numbers, 0.0);
+        self.weights.clear();
+        self.weights.resize(if may_miss { numbers } else { 0 }, 0.0);
+    }
+
+    /// Adds row `y` of the image to the rows that are made of it.
+    fn add(&mut self, band: usize, y: u32, row: &[f32], line: &mut Vec<(f32, f32)>) {
+        let (width, mut is_new) = (self.across.len(), true);
+        let start = self.down.partition_point(|kernel| kernel.end() <= y);
+        let made = self.down.iter().enumerate().skip(start).take_while(|(_, kernel)| kernel.first <= y);
+        for (at, kernel) in made {
+            let share = kernel.shares[(y - kernel.first) as usize];
+            if std::mem::take(&mut is_new) {
+                line.clear();
+                let may_miss = !self.weights.is_empty();
+                line.extend(self.across.iter().map(|kernel| {
+                    let pixels = &row[(kernel.first - self.left) as usize..];
+                    let pairs = kernel.shares.iter().zip(pixels);
+                    if !may_miss {
+                        return (pairs.map(|(share, v)| share * v).sum::<f32>(), 1.0);
+                    }
+                    let there = pairs.filter(|(_, v)| !v.is_nan());
+                    there.fold((0.0, 0.0), |(sum, all), (share, v)| (sum + share * v, all + share))
+                }));
+            }
+            let place = (band * self.down.len() + at) * width;
+            for (sum, (v, _)) in self.resized[place..][..width].iter_mut().zip(&*line) {
+                *sum += share * v;
+            }
+            if !self.weights.is_empty() {
+                for (sum, (_, all)) in self.weights[place..][..width].iter_mut().zip(&*line) {
+                    *sum += share * all;
+                }
+            }
+        }
+    }
+
+    /// Makes up for missing pixels; what is made of nothing else is missing too.
+    fn finish(self) {
+        for (v, share) in self.resized.iter_mut().zip(&*self.weights) {
+            *v = if *share > SHARE_MIN { *v / *share } else { f32::NAN };
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use marquetry_failure::FailureClass;
 use marquetry_geometry::{Edges, Reading, Size, WindowSpec};
 use marquetry_job::{
     Element, Event, Fit, Group, ImageTasks, Inference, Input, IoContract, Layout, Member, Merge, OutputForm,
-    PLAN_FORMAT, Plan, PlannedImage, ResultMessage, RunId, Scaling, TaskKind, TaskMessage, TileDtype,
+    PLAN_FORMAT, Plan, PlannedImage, ResultMessage, RunId, Scale, Scaling, TaskKind, TaskMessage, TileDtype,
     TileIndex, key, message, tile,
 };
 use marquetry_model::{ModelError, Network};
@@ -124,7 +124,7 @@ fn member(name: &str, outer: Size, views: &[View], weight: f32, batch: u32) -> M
         model_bytes: 1,
         tags: std::collections::BTreeMap::new(),
         weights: vec![weight, weight * 2.0, weight],
-        input: Input { scale: Some(1.0), ..Input::default() },
+        input: Input { scale: Scale::Factor(1.0), ..Input::default() },
         applied: OutputActivation::None,
         classes: ClassMap::default(),
         fit: Fit::Resize,
@@ -135,6 +135,7 @@ fn member(name: &str, outer: Size, views: &[View], weight: f32, batch: u32) -> M
 fn plan(path: &Path, window: WindowSpec, views: &[View], batch: u32) -> Job {
     let group = Group {
         scaling: Scaling::Factor(1.0),
+        resample: marquetry_geometry::Resample::Linear,
         window,
         importance: Importance::Gaussian,
         views: views.to_vec(),
@@ -151,7 +152,7 @@ fn plan(path: &Path, window: WindowSpec, views: &[View], batch: u32) -> Job {
         view_merge: ViewMerge::Mean,
         view_space: ScoreSpace::Logits,
         tile_space: ScoreSpace::Logits,
-        mirrored: None,
+        swapped: std::collections::BTreeMap::new(),
         tile: TileDtype::F32,
         block_pixels: 40 * 40,
         groups: vec![group],

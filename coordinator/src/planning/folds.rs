@@ -42,7 +42,7 @@ pub enum FoldsError {
     },
 }
 
-/// The images, each scored by the members whose tag `fold` is its own: by the convention of K-fold training a member of
+/// The images, each scored by the members whose tag `fold` is its own, and of which `is_for` holds: by the convention of K-fold training a member of
 /// fold k was trained without fold k. And who scores what, a sentence for each fold.
 ///
 /// # Errors
@@ -50,6 +50,7 @@ pub enum FoldsError {
 pub(crate) fn out_of_fold(
     images: Vec<PlannedImage>,
     inference: &Inference,
+    is_for: &dyn Fn(u32, &PlannedImage) -> bool,
 ) -> Result<(Vec<PlannedImage>, Vec<String>), FoldsError> {
     let mut members: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
     for (place, member) in inference.members().enumerate() {
@@ -70,7 +71,8 @@ pub(crate) fn out_of_fold(
             return Err(FoldsError::Uncovered { image: image.id.clone(), fold: fold.to_owned(), known });
         };
         *counts.entry(fold).or_default() += 1;
-        scored.push(image.scored_by(places.clone()));
+        let places = places.iter().copied().filter(|place| is_for(*place, &image)).collect();
+        scored.push(image.scored_by(places));
     }
     let names: Vec<&str> = inference.members().map(|member| member.name.as_str()).collect();
     let who = members.iter().map(|(fold, places)| {

@@ -22,7 +22,7 @@ fn image_of(id: &str, fold: Option<&str>) -> PlannedImage {
 fn an_image_is_scored_by_the_members_of_its_own_fold() {
     let inference = of_folds([Some("0"), Some("1"), Some("0")]);
     let images = vec![image_of("x", Some("0")), image_of("y", Some("1")), image_of("z", Some("0"))];
-    let (images, who) = out_of_fold(images, &inference).unwrap();
+    let (images, who) = out_of_fold(images, &inference, &|_, _| true).unwrap();
     let members: Vec<_> = images.iter().map(|image| image.members.clone().unwrap()).collect();
     assert_eq!(members, [vec![0, 2], vec![1], vec![0, 2]]);
     assert_eq!(who, ["fold 0: 2 images, scored by a, c", "fold 1: 1 images, scored by b"]);
@@ -31,7 +31,8 @@ fn an_image_is_scored_by_the_members_of_its_own_fold() {
 #[test]
 fn what_is_not_known_is_asked_for_by_name() {
     let tagged = of_folds([Some("0"), Some("1"), Some("2")]);
-    let refused = |images, inference: &Inference| out_of_fold(images, inference).unwrap_err().to_string();
+    let refused =
+        |images, inference: &Inference| out_of_fold(images, inference, &|_, _| true).unwrap_err().to_string();
     let message = refused(vec![image_of("x", Some("0")), image_of("y", None)], &tagged);
     assert!(message.contains("image y has no fold (1 of 2 images have none)"), "{message}");
     let message = refused(vec![image_of("x", Some("7"))], &tagged);

@@ -7,11 +7,11 @@ use marquetry_failure::{Classify, FailureClass};
 use marquetry_geometry::Reading;
 use marquetry_imagery::{ImageError, probe};
 use marquetry_job::PlannedImage;
-use marquetry_raster::read::{ImageTraits, Limits};
+use marquetry_raster::read::{Depth, ImageInfo, ImageTraits, Limits};
 use marquetry_transport::uri::is_uri;
 use marquetry_transport::{FileError, FileStat, Files};
 use serde::Serialize;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Images of a bucket that are looked at at once: each mostly waits.
 const REMOTE_THREADS: usize = 32;
@@ -114,6 +114,10 @@ pub(crate) struct Probed {
     pub(crate) rejected: Vec<Rejected>,
     /// In the order in which the first of each was met.
     pub(crate) kinds: Vec<ImageKind>,
+    /// Those that were met, each once.
+    pub(crate) depths: Vec<Depth>,
+    /// The ids of those whose three bands are not red, green and blue.
+    pub(crate) other_colours: HashSet<String>,
 }
 
 /// Looks at every image's header, several at a time. Those that cannot be used are set aside; the others go on.
@@ -132,11 +136,19 @@ pub(crate) fn probe_images(
         plan(files, found, limits, reading).map_err(|error| (is_the_stores(found, &error), error))
     };
     let probed = parallel_map(&found, threads, probed, |result| matches!(result, Err((true, _))));
-    let (mut images, mut rejected) = (Vec::new(), Vec::new());
+    let (mut images, mut depths, mut rejected) = (Vec::new(), Vec::new(), Vec::new());
+    let mut other_colours = HashSet::new();
     let (mut kinds, mut places) = (Vec::<ImageKind>::new(), HashMap::new());
     for (found, probed) in found.into_iter().zip(probed) {
         match probed {
-            Some(Ok((image, traits))) => {
+            Some(Ok((image, info))) => {
+                let ImageInfo { depth, rgb, traits, .. } = info;
+                if !depths.contains(&depth) {
+                    depths.push(depth);
+                }
+                if image.bands == 3 && !rgb {
+                    other_colours.insert(image.id.clone());
+                }
                 let place = places.entry(traits).or_insert_with_key(|traits| {
                     kinds.push(ImageKind { first: image.id.clone(), count: 0, traits: traits.clone() });
                     kinds.len() - 1
@@ -156,7 +168,7 @@ pub(crate) fn probe_images(
             None => {}
         }
     }
-    Ok(Probed { images, rejected, kinds })
+    Ok(Probed { images, rejected, kinds, depths, other_colours })
 }
 
 /// Whether an error is that of the store rather than of one image in it.
@@ -169,7 +181,7 @@ fn plan(
     found: &Found,
     limits: &Limits,
     reading: &Reading,
-) -> Result<(PlannedImage, ImageTraits), ImageError> {
+) -> Result<(PlannedImage, ImageInfo), ImageError> {
     let stat = match &found.stat {
         Some(stat) => Some(stat.clone()),
         None if is_uri(&found.uri) => Some(files.stat(&found.uri)?),
@@ -187,7 +199,7 @@ fn plan(
         tags: found.tags.clone(),
         members: None,
     };
-    Ok((image, info.traits))
+    Ok((image, info))
 }
 
 #[cfg(test)]

@@ -2,19 +2,24 @@
 
 use crate::planning::activation::channels as counted;
 use crate::planning::findings::{Choice, Findings, MemberChoices, MemberKind, Origin, Warning};
+use crate::planning::fit::{SettledFit, settle_fit};
 use crate::planning::meaning::{Meaning, channels_out, meaning};
 use crate::planning::member_names::{Named, first_taken, member_names, tags_from_paths};
 use crate::planning::members_error::MembersError;
 use crate::planning::models::{ModelReadError, Models, PlannedModel, read_model};
+use crate::planning::padded_sizes::{MadeFor, multiple, padded_sizes};
 use crate::planning::parallel_map::parallel_map;
 use crate::planning::paths::{Match, expand};
+use crate::planning::scale::settle_scale;
 use crate::planning::shown::FirstImages;
 use marquetry_ensemble::{Importance, ScoreSpace, ScoreTransform, View, ViewError};
 use marquetry_geometry::{Grid, GridError, Padding, Size, WindowSpec};
-use marquetry_job::{Fit, Group, Input, IoContract, Member, Scaling};
+use marquetry_job::{Element, Fit, Group, Input, IoContract, Member, PlannedImage, Scale, Scaling};
 use marquetry_model::{InspectOptions, IoRequest, ModelError, ModelFacts, resolve};
-use marquetry_spec::{Concern, InputLayout, JobSpec, MemberSpec, Normalise, TilesPer, WindowMode};
+use marquetry_raster::read::Depth;
+use marquetry_spec::{Concern, InputLayout, JobSpec, MemberSpec, Normalise, TilesPer, WholeFit, WindowMode};
 use marquetry_transport::FileStat;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Windows in one run of a model, unless the job says otherwise. Processors gain nothing from more.
@@ -23,15 +28,16 @@ const BATCH: u32 = 1;
 /// Models that are tried at once. Each takes memory, and large ones take much.
 const TRIALS: usize = 4;
 
-/// The members of `spec`, grouped, and what there is to tell the user about them. `base` is the job file's folder.
+/// The members of `spec`, grouped, and what there is to tell the user about them. `base` is the job file's folder;
+/// of the images there are those that can be used, and their depths.
 pub(crate) fn groups(
     spec: &JobSpec,
     base: &str,
     models: &Models<'_>,
-    shown: &FirstImages,
+    looked_at: LookedAt<'_>,
     each: impl Fn(&str) + Sync,
-) -> Result<(Vec<Group>, Findings), MembersError> {
-    let candidates = candidates(spec, base, models, shown)?;
+) -> Result<(Vec<Group>, MadeFor, Findings), MembersError> {
+    let candidates = candidates(spec, base, models, looked_at)?;
     let at_once = models.cores.min(TRIALS).min(candidates.len()).max(1);
     let probe = |candidate: &Candidate<'_>| {
         each(&candidate.name);
@@ -62,7 +68,19 @@ pub(crate) fn groups(
     }
     MembersError::all(errors)?;
     let findings = Findings { warnings, members: MemberKind::of(choices), ..Findings::default() };
-    Ok((groups, findings))
+    let made_for = candidates.iter().filter_map(|of| Some((of.name.clone(), of.made_for?))).collect();
+    Ok((groups, made_for, findings))
+}
+
+/// What is known of the job's images.
+#[derive(Clone, Copy)]
+pub(crate) struct LookedAt<'a> {
+    /// Those that can be used.
+    pub(crate) images: &'a [PlannedImage],
+    /// The depths that they have.
+    pub(crate) depths: &'a [Depth],
+    /// The first of them, to try models on.
+    pub(crate) shown: &'a FirstImages,
 }
 
 /// A model that was looked into.
@@ -78,7 +96,7 @@ fn candidates<'a>(
     spec: &'a JobSpec,
     base: &str,
     models: &Models<'_>,
-    shown: &'a FirstImages,
+    looked_at: LookedAt<'a>,
 ) -> Result<Vec<Candidate<'a>>, MembersError> {
     let (mut found, mut errors) = (Vec::new(), Vec::new());
     for (entry, member) in spec.members.iter().enumerate() {
@@ -102,7 +120,29 @@ fn candidates<'a>(
     for ((entry, member, file), (name, mut tags)) in found.into_iter().zip(names.into_iter().zip(tags)) {
         tags.extend(member.tags.clone());
         let Match { uri, stat, .. } = file;
-        candidates.push(Candidate { spec, member, entry, name, tags, uri, stat, shown });
+        let whole = Candidate {
+            spec,
+            member: Cow::Borrowed(member),
+            entry,
+            name,
+            made_for: None,
+            tags,
+            uri,
+            stat,
+            looked_at,
+        };
+        let Some(of) = multiple(member) else {
+            candidates.push(whole);
+            continue;
+        };
+        let sizes = padded_sizes(looked_at.images, of).map_err(|reason| whole.unfit(reason))?;
+        let several = sizes.len() > 1;
+        candidates.extend(sizes.into_iter().map(|size| {
+            let mut member = member.clone();
+            member.window.size = size;
+            let name = if several { format!("{} at {size} px", whole.name) } else { whole.name.clone() };
+            Candidate { member: Cow::Owned(member), name, made_for: Some((of, size)), ..whole.clone() }
+        }));
     }
     Ok(candidates)
 }
@@ -110,8 +150,8 @@ fn candidates<'a>(
 /// Puts a group of one into the group that shares its grid, or at the end.
 fn join(groups: &mut Vec<Group>, lone: Group) {
     let same = |g: &&mut Group| {
-        (g.scaling, g.window, g.importance, &g.views)
-            == (lone.scaling, lone.window, lone.importance, &lone.views)
+        (g.scaling, g.resample, g.window, g.importance, &g.views)
+            == (lone.scaling, lone.resample, lone.window, lone.importance, &lone.views)
     };
     match groups.iter_mut().find(same) {
         Some(group) => group.members.extend(lone.members),
@@ -120,15 +160,18 @@ fn join(groups: &mut Vec<Group>, lone: Group) {
 }
 
 /// One model of one entry.
+#[derive(Clone)]
 struct Candidate<'a> {
     spec: &'a JobSpec,
-    member: &'a MemberSpec,
+    /// For one size of images the window's size is that.
+    member: Cow<'a, MemberSpec>,
     entry: usize,
     name: String,
+    made_for: Option<(u32, Size)>,
     tags: BTreeMap<String, String>,
     uri: String,
     stat: Option<FileStat>,
-    shown: &'a FirstImages,
+    looked_at: LookedAt<'a>,
 }
 
 impl Candidate<'_> {
@@ -164,15 +207,35 @@ impl Candidate<'_> {
         })?);
         let outer = self.member.window.size;
         let (scaling, importance, padding) = match &self.member.window.mode {
-            WindowMode::Whole => (Scaling::Whole, Importance::Constant, (Padding::Reflect, 0.0)),
+            WindowMode::Whole(whole) => {
+                let scaling = match whole.fit {
+                    WholeFit::Stretch => Scaling::Whole(outer),
+                    WholeFit::Longest | WholeFit::Letterbox => Scaling::Inside,
+                    WholeFit::Multiple(_) => Scaling::Factor(1.0),
+                };
+                (scaling, Importance::Constant, (whole.fill.padding, whole.fill.value))
+            }
             WindowMode::Slide(slide) => {
                 let padding = (slide.fill.padding, slide.fill.value);
                 (Scaling::Factor(self.member.scale), slide.importance, padding)
             }
         };
-        let input = self.input(padding);
+        let depths = self.looked_at.depths;
+        let settled = |element: &Element, facts: Option<&ModelFacts>| {
+            let inside = facts.and_then(|facts| facts.image.as_ref()?.scaling.as_ref());
+            settle_scale(&self.member.input, element, inside, depths)
+        };
+        // What the model takes is known once it was tried: where that is another range, it is tried anew.
+        let guess = settled(&Element::F32, None);
+        let mut input = self.input(guess.scale, padding);
+        let mut facts = self.inspect(models, &model, (&input, scaling), outer, threads)?;
+        let element = facts.inputs.first().map_or(Element::F32, |input| input.element.clone());
+        let scale = settled(&element, Some(&facts));
+        if scale.scale != guess.scale {
+            input = self.input(scale.scale, padding);
+            facts = self.inspect(models, &model, (&input, scaling), outer, threads)?;
+        }
         let try_at = |size| self.inspect(models, &model, (&input, scaling), size, threads);
-        let facts = try_at(outer)?;
         let fixed =
             facts.image.as_ref().is_some_and(|i| i.height.fixed().is_some() && i.width.fixed().is_some());
         let views = self.spec.tta.views.resolve(outer, fixed).map_err(|e: ViewError| self.unfit(e))?;
@@ -199,8 +262,24 @@ impl Candidate<'_> {
         let meaning = meaning.map_err(|reason| self.unfit(reason))?;
         let suspicious = meaning.warnings.iter().map(|(c, w)| Warning::new(*c, self.name.clone(), w.clone()));
         warnings.extend(suspicious);
-        let window = self.window(&signatures[0])?;
-        self.check(&signatures, &meaning, &window, &views)?;
+        let fit = self.fit(&facts, &signatures[0])?;
+        let suspicious = [
+            (Concern::Fit, fit.warning),
+            (Concern::Scale, scale.warning),
+            (Concern::Views, self.dropped(&views)),
+        ];
+        warnings.extend(
+            suspicious
+                .into_iter()
+                .filter_map(|(concern, text)| Some(Warning::new(concern, self.name.clone(), text?))),
+        );
+        let mut window = self.window(fit.fit, &signatures[0])?;
+        self.check(fit.fit, &signatures, &meaning, &window, &views)?;
+        if let (Scaling::Whole(_), Fit::Resize) = (scaling, fit.fit) {
+            // Scores stay as coarse as they come until they are brought to the image's pixels.
+            let said = signatures[0].output_size;
+            window = WindowSpec { inner: said, stride: said, ..window };
+        }
         let mut weights = self.member.weights.clone();
         for (class, weight) in weights.iter_mut().enumerate() {
             // What a member does not speak for stays the others' mean.
@@ -219,36 +298,36 @@ impl Candidate<'_> {
             input,
             applied: meaning.applied,
             classes: meaning.classes.clone(),
-            fit: self.member.output.fit,
+            fit: fit.fit,
             signatures,
         };
-        let choices = self.choices(meaning, &member);
-        let group = Group { scaling, window, importance, views, members: vec![member] };
+        let choices = self.choices(meaning, &member, scale.choice, fit.choice);
+        let resample = self.member.window.resample;
+        let group = Group { scaling, resample, window, importance, views, members: vec![member] };
         Ok(Probed { group, warnings, choices })
     }
 
     /// What was settled for the member, in words.
-    fn choices(&self, meaning: Meaning, member: &Member) -> MemberChoices {
-        let (input, output) = (&self.member.input, &self.member.output);
+    fn choices(
+        &self,
+        meaning: Meaning,
+        member: &Member,
+        mut scale: Choice<String>,
+        fit: Choice<String>,
+    ) -> MemberChoices {
+        let input = &self.member.input;
         let signature = &member.signatures[0];
         let choice = |value: String, from| Choice { value, from };
         let sizes = member.signatures.iter().map(|s| s.size.to_string()).collect::<Vec<_>>().join(", ");
-        let fit = match output.fit {
-            _ if signature.output_size == signature.size => {
-                choice("the input's size".into(), Origin::Measured)
-            }
-            Fit::Resize => choice("resize".into(), Origin::Default),
-            Fit::Centre => choice("centre".into(), Origin::Said),
-        };
+        if signature.channels == 1 && member.input.bands.is_none() {
+            scale.value += "; of RGB images their luma (ITU-R 601)";
+        }
         let [head, classes, activation] = meaning.words;
         MemberChoices {
             head,
             classes,
             activation,
-            scale: match input.scale {
-                Some(scale) => choice(scale.to_string(), Origin::Said),
-                None => choice("by the image's depth".into(), Origin::Default),
-            },
+            scale,
             fit,
             sizes: choice(format!("{sizes} px"), Origin::Said),
             layout: choice(
@@ -269,8 +348,9 @@ impl Candidate<'_> {
         let channels = self.member.input.bands.as_ref().map(|b| b.len() as u32);
         let options =
             InspectOptions { size: Some(size), layout: self.layout(), channels, threads: Some(threads) };
-        let windows = |channels, size| self.shown.windows(input, scaling, channels, size);
-        let shown = self.shown.key(input, scaling);
+        let shown = self.looked_at.shown;
+        let windows = |channels, size| shown.windows(input, scaling, channels, size);
+        let shown = shown.key(input, scaling);
         models.facts(model, &options, &shown, &windows).map_err(|e| self.failed(e))
     }
 
@@ -295,12 +375,16 @@ impl Candidate<'_> {
 
     /// The member's windows. What a model with a smaller, central output does not say is margin, as if the job had said
     /// so: overlaps are of the part that is kept, and a stride in pixels is what it is.
-    fn window(&self, signature: &IoContract) -> Result<WindowSpec, MembersError> {
+    fn window(&self, fit: Fit, signature: &IoContract) -> Result<WindowSpec, MembersError> {
         let mut window = self.member.window;
-        if self.member.output.fit == Fit::Resize || signature.output_size == signature.size {
+        if fit != Fit::Centre || signature.output_size == signature.size {
             return Ok(window.layout());
         }
         let (input, output) = (signature.size, signature.output_size);
+        let larger = |i: u32, o: u32| o > i && (o - i).is_multiple_of(2);
+        if larger(input.height, output.height) && larger(input.width, output.width) {
+            return Ok(window.layout());
+        }
         let central = |i: u32, o: u32| i.checked_sub(o).filter(|d| d.is_multiple_of(2)).map(|d| d / 2);
         let margin = central(input.height, output.height).zip(central(input.width, output.width));
         let Some((height, width)) = margin else {
@@ -321,6 +405,7 @@ impl Candidate<'_> {
 
     fn check(
         &self,
+        fit: Fit,
         signatures: &[IoContract],
         meaning: &Meaning,
         window: &WindowSpec,
@@ -338,7 +423,7 @@ impl Candidate<'_> {
         }
         let silent = |class: &u16| !map.speaks_for(usize::from(*class));
         let name = |class: u16| &self.spec.classes[usize::from(class)].name;
-        if let Some(pair) = self.spec.tta.swap.iter().find(|[a, b]| silent(a) != silent(b)) {
+        if let Some(pair) = self.spec.tta.swap.pairs().iter().find(|[a, b]| silent(a) != silent(b)) {
             return Err(self.unfit(format!(
                 "tta.swap: it speaks for one of `{}` and `{}` and not for the other, so they cannot change places",
                 name(pair[0]),
@@ -355,7 +440,15 @@ impl Candidate<'_> {
                  zero: merge in probabilities",
             ));
         }
-        if self.member.output.fit == Fit::Centre && views.iter().any(|v| v.scale != 1.0) {
+        let short =
+            |s: &&IoContract| s.output_size.height < s.size.height || s.output_size.width < s.size.width;
+        if let (Fit::Crop, Some(s)) = (fit, signatures.iter().find(short)) {
+            return Err(self.unfit(format!(
+                "output.fit: an output of {} px leaves out the end of a view of {} px; use another window.size",
+                s.output_size, s.size
+            )));
+        }
+        if fit == Fit::Centre && views.iter().any(|v| v.scale != 1.0) {
             return Err(
                 self.unfit("tta.views: scale() cannot bring back an output that is the centre of its window")
             );
@@ -363,11 +456,34 @@ impl Candidate<'_> {
         Ok(())
     }
 
-    fn input(&self, (padding, padding_value): (Padding, f32)) -> Input {
+    /// What there is to tell of views that a set of them names and this model does not take.
+    fn dropped(&self, views: &[View]) -> Option<String> {
+        let all = self.spec.tta.views.resolve(self.member.window.size, false).ok()?;
+        let gone: Vec<String> =
+            all.iter().filter(|view| !views.contains(view)).map(ToString::to_string).collect();
+        (!gone.is_empty()).then(|| {
+            format!(
+                "tta.views: {} of {} views are left out ({}), since the model takes {} px only",
+                gone.len(),
+                all.len(),
+                gone.join(", "),
+                self.member.window.size
+            )
+        })
+    }
+
+    /// Where the output lies in the window.
+    fn fit(&self, facts: &ModelFacts, signature: &IoContract) -> Result<SettledFit, MembersError> {
+        let head = facts.usable().find(|(head, _)| head.name == signature.head);
+        let scores = head.map(|(_, scores)| scores).filter(|scores| scores.size == signature.output_size);
+        settle_fit(self.member.output.fit, signature.size, scores).map_err(|reason| self.unfit(reason))
+    }
+
+    fn input(&self, scale: Scale, (padding, padding_value): (Padding, f32)) -> Input {
         let input = &self.member.input;
-        let (mean, std, per_image) = match &input.normalise {
-            Normalise::Fixed { mean, std } => (mean.clone(), std.clone(), false),
-            Normalise::Image => (Vec::new(), Vec::new(), true),
+        let (mean, std, measured) = match &input.normalise {
+            Normalise::Fixed { mean, std } => (mean.clone(), std.clone(), None),
+            Normalise::Measured(measured) => (Vec::new(), Vec::new(), Some(*measured)),
         };
         // A member's bands are counted among the job's, those among the file's.
         let bands = match (&self.spec.images.bands, &input.bands) {
@@ -377,16 +493,7 @@ impl Candidate<'_> {
             (Some(bands), None) | (None, Some(bands)) => Some(bands.clone()),
             (None, None) => None,
         };
-        Input {
-            bands,
-            reversed: input.reversed,
-            scale: input.scale,
-            mean,
-            std,
-            per_image,
-            padding,
-            padding_value,
-        }
+        Input { bands, reversed: input.reversed, scale, mean, std, measured, padding, padding_value }
     }
 }
 

@@ -3,6 +3,7 @@
 mod activation;
 mod class_map;
 mod findings;
+mod fit;
 mod folds;
 mod image_files;
 mod images;
@@ -13,8 +14,10 @@ mod members_error;
 mod models;
 mod output_names;
 mod own_outputs;
+mod padded_sizes;
 mod parallel_map;
 mod paths;
+mod scale;
 mod shown;
 
 pub use findings::{Choice, Findings, MemberChoices, MemberKind, Origin, Warning};
@@ -26,16 +29,17 @@ pub use models::{ModelReadError, read_model};
 pub use output_names::OutputNameError;
 pub use paths::PathError;
 
+use crate::planning::padded_sizes::is_made_for;
 use marquetry_ensemble::ScoreSpace;
 use marquetry_failure::{Classify, FailureClass};
-use marquetry_geometry::Reading;
+use marquetry_geometry::{D4, Reading};
 use marquetry_imagery::ImageError;
 use marquetry_job::{Group, Inference, Member, Merge, PLAN_FORMAT, Plan, PlannedImage, hash};
 use marquetry_model::Runtime;
 use marquetry_raster::read::{AlphaUse, Limits};
 use marquetry_spec::{Folds, Images, JobSpec, TilesPer};
 use marquetry_transport::{FileError, Files};
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 
 /// Why a job cannot be planned. Nothing was started.
@@ -127,18 +131,29 @@ pub fn plan(
 ) -> Result<Planned, PlanError> {
     let (found, left_out) = image_files::find(files, &spec.images.from, base)?;
     let said = output_names::check(spec, base, found.iter().map(|image| image.id.as_str()))?;
-    let Probed { images, mut rejected, kinds } = images::probe_images(files, found, limits, &reading(spec))?;
+    let Probed { images, mut rejected, kinds, depths, other_colours } =
+        images::probe_images(files, found, limits, &reading(spec))?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let models = models::Models { files, runtime, facts_cache_dir, cores };
     let shown = shown::FirstImages::open(files, &images, limits, &reading(spec));
-    let (groups, mut findings) = members::groups(spec, base, &models, &shown, each)?;
+    let looked_at = members::LookedAt { images: &images, depths: &depths, shown: &shown };
+    let (groups, made_for, mut findings) = members::groups(spec, base, &models, looked_at, each)?;
     drop(shown);
     findings.notes.extend(left_out.into_iter().map(|words| format!("images.from: {words}")).chain(said));
     let plan = assemble(spec, groups);
+    let is_for = |place, image: &PlannedImage| is_made_for(&made_for, &plan.inference, place, image);
     let images = match spec.folds {
-        Folds::All => images,
+        Folds::All if made_for.is_empty() => images,
+        Folds::All => {
+            let members = plan.inference.members().count() as u32;
+            let scored = |image: PlannedImage| {
+                let places = (0..members).filter(|place| is_for(*place, &image)).collect();
+                image.scored_by(places)
+            };
+            images.into_iter().map(scored).collect()
+        }
         Folds::OutOfFold => {
-            let (images, who) = folds::out_of_fold(images, &plan.inference)?;
+            let (images, who) = folds::out_of_fold(images, &plan.inference, &is_for)?;
             findings.notes.extend(who);
             images
         }
@@ -146,7 +161,7 @@ pub fn plan(
     findings.images = kinds;
     findings.notes.extend(two_spaces(&plan));
     findings.allow(&spec.allow);
-    let (images, unfit) = fitting(images, &plan.inference, &findings.images);
+    let (images, unfit) = fitting(images, &plan.inference, &findings.images, &other_colours);
     rejected.extend(unfit);
     check_weights(&plan, &images)?;
     Ok(Planned { plan, images, rejected, findings })
@@ -185,13 +200,19 @@ fn assemble(spec: &JobSpec, mut groups: Vec<Group>) -> Plan {
         view_merge: spec.tta.merge,
         view_space: spec.tta.space,
         tile_space,
-        mirrored: spec.tta.mirrored(classes.len()),
+        swapped: swapped(spec, classes.len()),
         tile: spec.tiles.dtype,
         block_pixels: (spec.limits.block_bytes() / (4 * classes.len() as u64)).max(1),
         groups,
         classes,
     };
     Plan::new(&spec.name, inference, Merge { space: spec.merge, weights })
+}
+
+/// Where classes change places in a symmetry. A job of which one is unsaid was refused.
+fn swapped(spec: &JobSpec, classes: usize) -> BTreeMap<D4, Vec<u16>> {
+    let order = |d4: D4| spec.tta.swap.order(d4, classes).ok().flatten().map(|order| (d4, order));
+    D4::ALL.into_iter().filter_map(order).collect()
 }
 
 /// What there is to tell of windows that are merged in another space than members.
@@ -228,12 +249,14 @@ fn fitting(
     images: Vec<PlannedImage>,
     inference: &Inference,
     kinds: &[ImageKind],
+    other_colours: &HashSet<String>,
 ) -> (Vec<PlannedImage>, Vec<Rejected>) {
     let (mut fit, mut unfit) = (Vec::new(), Vec::new());
     for image in images {
         let members = inference.members().enumerate().filter(|(place, _)| image.is_scored_by(*place));
         let wrong = members.map(|(_, member)| member).find(|m| {
-            m.signatures.first().is_some_and(|s| m.input.bands_of(image.bands, s.channels).is_none())
+            let rgb = !other_colours.contains(&image.id);
+            m.signatures.first().is_some_and(|s| m.input.channels_of(image.bands, rgb, s.channels).is_none())
         });
         let bytes = serde_json::to_vec(&image).map_or(0, |json| json.len());
         let reason = if let Some(member) = wrong {

@@ -3,7 +3,7 @@
 use marquetry_ensemble::resize_planes;
 use marquetry_geometry::{Reading, Rect, Size};
 use marquetry_imagery::open;
-use marquetry_job::{Input, PlannedImage, Scaling};
+use marquetry_job::{Channels, Input, PlannedImage, Scaling};
 use marquetry_raster::read::{Depth, Image, Limits, Pixels};
 use marquetry_transport::Files;
 
@@ -51,7 +51,7 @@ impl FirstImages {
         for (place, image) in self.images.iter().enumerate() {
             let whole = image.info().size;
             let part = match scaling {
-                Scaling::Whole => whole,
+                Scaling::Whole(_) | Scaling::Inside => whole,
                 Scaling::Factor(factor) => {
                     let side = |window: u32, most: u32| {
                         ((f64::from(window) / factor).round() as u32).clamp(1, most.max(1))
@@ -76,15 +76,23 @@ impl FirstImages {
 /// One window; nothing where it cannot be read, or the bands are not the model's.
 fn window(image: &Image, part: Rect, input: &Input, channels: u32, size: Size) -> Option<Vec<f32>> {
     let info = image.info();
-    let bands = input.bands_of(info.bands, channels)?;
+    let channels = input.channels_of(info.bands, info.rgb, channels)?;
     let mut pixels = Pixels::default();
     image.read(part, &mut pixels).ok()?;
-    let unit = input.scale.unwrap_or(match info.depth {
-        Depth::U8 => 1.0 / 255.0,
-        Depth::U16 => 1.0 / 65_535.0,
-        Depth::F32 => 1.0,
-    });
+    let full = (info.depth != Depth::F32).then(|| ((1_u32 << info.bits) - 1) as f64);
+    let unit = input.scale.factor(full);
     let area = part.size.area() as usize;
+    let bands = match channels {
+        Channels::Bands(bands) => bands,
+        Channels::Luma => {
+            let grey = |at: usize| {
+                let [r, g, b] = [0, 1, 2].map(|band| pixels.data[band * area + at]);
+                0.299 * r + 0.587 * g + 0.114 * b
+            };
+            pixels.data = (0..area).map(grey).collect();
+            vec![0]
+        }
+    };
     let mut planes = Vec::with_capacity(bands.len() * area);
     for (channel, &band) in bands.iter().enumerate() {
         let samples = &pixels.data[usize::from(band) * area..][..area];
@@ -93,7 +101,7 @@ fn window(image: &Image, part: Rect, input: &Input, channels: u32, size: Size) -
             [one] => f64::from(*one),
             many => f64::from(many[channel]),
         };
-        let (mean, std) = if input.per_image {
+        let (mean, std) = if input.measured.is_some() {
             deviation(samples, unit)
         } else {
             (of(&input.mean, 0.0), of(&input.std, 1.0))

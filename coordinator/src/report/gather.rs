@@ -168,8 +168,10 @@ impl Finished<'_> {
 /// A group's grid in words.
 pub fn describe_grid(group: &Group) -> String {
     let window = &group.window;
-    if group.scaling == Scaling::Whole {
-        return format!("whole image at {} px", window.inner);
+    match group.scaling {
+        Scaling::Whole(shown) => return format!("whole image at {shown} px"),
+        Scaling::Inside => return format!("whole image inside {} px", window.inner),
+        Scaling::Factor(_) => {}
     }
     let mut words = format!("{} px, stride {} px", window.outer(), window.stride);
     if window.margin.height + window.margin.width > 0 {

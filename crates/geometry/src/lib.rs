@@ -18,6 +18,7 @@ mod d4;
 mod grid;
 mod padding;
 mod reading;
+mod resample;
 mod sampling;
 mod size;
 
@@ -26,5 +27,6 @@ pub use d4::D4;
 pub use grid::{Edges, Grid, GridError, WindowSpec};
 pub use padding::Padding;
 pub use reading::{Alpha, Nodata, Pages, Reading};
+pub use resample::{Kernel, Resample};
 pub use sampling::{Tap, taps};
 pub use size::{Rect, Size};

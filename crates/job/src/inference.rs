@@ -2,9 +2,9 @@
 //!
 //! How members are merged, decisions and outputs are not part of it: with other ones the same tiles are used again.
 
-use crate::{IoContract, PlannedImage, TileDtype, hash};
+use crate::{IoContract, Measure, Measured, Per, PlannedImage, Scale, TileDtype, hash};
 use marquetry_ensemble::{ClassMap, Importance, Labelling, OutputActivation, ScoreSpace, View, ViewMerge};
-use marquetry_geometry::{Grid, GridError, Padding, Reading, Size, WindowSpec};
+use marquetry_geometry::{D4, Grid, GridError, Padding, Reading, Rect, Resample, Size, WindowSpec};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -28,8 +28,9 @@ pub struct Inference {
     pub view_space: ScoreSpace,
     /// The space in which windows, and the members of a group, are merged, and in which tiles are stored.
     pub tile_space: ScoreSpace,
-    /// Where each class goes in a mirrored view, if left and right are classes.
-    pub mirrored: Option<Vec<u16>>,
+    /// For each symmetry in which classes change places: for each class as the model names it there, the class of the
+    /// image.
+    pub swapped: BTreeMap<D4, Vec<u16>>,
     /// How tiles are stored.
     pub tile: TileDtype,
     /// Most pixels that one block covers (one window may be more).
@@ -44,6 +45,8 @@ pub struct Inference {
 pub struct Group {
     /// How large the image is for these members.
     pub scaling: Scaling,
+    /// How it comes to that.
+    pub resample: Resample,
     /// How windows are laid over it.
     pub window: WindowSpec,
     /// The weight of a pixel by its place in its window.
@@ -60,8 +63,11 @@ pub struct Group {
 pub enum Scaling {
     /// Both sides by this factor; 1 leaves the image as it is.
     Factor(f64),
-    /// To exactly the window's size, whatever the image's shape: one window per image.
-    Whole,
+    /// To exactly this, whatever the image's shape: one window per image. Its scores are as large as the window, which is
+    /// the model's output where that is coarser: they are brought to the image's pixels once, and not twice.
+    Whole(Size),
+    /// Both sides by one factor, so that the image just fits into the window: one window per image.
+    Inside,
 }
 
 /// One model of the ensemble.
@@ -117,14 +123,25 @@ impl Member {
     }
 }
 
-/// What the model's output is when it is smaller than its input.
+/// What the model's output is when it is of another size than its input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Fit {
-    /// The whole window, coarser: it is interpolated back.
+    /// The whole window, coarser or finer: it is interpolated back.
     Resize,
-    /// The central part of the window.
+    /// The central part of the window, px for px; of a larger output the central part is the window.
     Centre,
+    /// The window px for px from the top left; what a larger output says beyond it is cut off.
+    Crop,
+}
+
+/// What of an image a model's channels are shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Channels {
+    /// These bands.
+    Bands(Vec<u16>),
+    /// The luma of red, green and blue.
+    Luma,
 }
 
 /// How pixels become a model's input: as they are stored, in 0 to 1, if nothing is said.
@@ -134,14 +151,14 @@ pub struct Input {
     pub bands: Option<Vec<u16>>,
     /// Whether the order of bands is turned round (BGR).
     pub reversed: bool,
-    /// Factor on sample values; by the image's depth if not given (1/255, 1/65535, 1).
-    pub scale: Option<f64>,
+    /// The range that samples are brought to.
+    pub scale: Scale,
     /// Taken off after scaling, per band, or one for all.
     pub mean: Vec<f32>,
     /// Divided by after that, per band, or one for all.
     pub std: Vec<f32>,
-    /// Whether mean and standard deviation are those of each image instead.
-    pub per_image: bool,
+    /// What is measured of each image or window instead of scale, mean and deviation.
+    pub measured: Option<Measured>,
     /// How windows are filled beyond the image's border.
     pub padding: Padding,
     /// The value of constant padding, in the units of the model's input.
@@ -149,10 +166,24 @@ pub struct Input {
 }
 
 impl Input {
-    /// Which of an image's bands are a model's `channels` channels, in the model's order; `None` if that is not clear.
+    /// What is to be measured of the whole image.
+    pub fn wants(&self) -> Option<Measure> {
+        let measured = self.measured.filter(|measured| measured.per == Per::Image)?;
+        Some(measured.measure(self.bands.as_deref()))
+    }
+
+    /// What of an image a model's `channels` channels are shown, in the model's order; `None` if that is not clear.
     ///
-    /// A grey image is shown to all channels. Other differences must be settled by `bands`.
-    pub fn bands_of(&self, image_bands: u16, channels: u32) -> Option<Vec<u16>> {
+    /// A grey image is shown to all channels, and a model of one channel is shown the luma of one that is `rgb`. Other
+    /// differences must be settled by `bands`.
+    pub fn channels_of(&self, image_bands: u16, rgb: bool, channels: u32) -> Option<Channels> {
+        if self.bands.is_none() && channels == 1 && image_bands == 3 && rgb {
+            return Some(Channels::Luma);
+        }
+        self.bands_of(image_bands, channels).map(Channels::Bands)
+    }
+
+    fn bands_of(&self, image_bands: u16, channels: u32) -> Option<Vec<u16>> {
         let mut bands = match &self.bands {
             Some(bands) => bands.clone(),
             None if image_bands == 1 => vec![0; channels as usize],
@@ -220,7 +251,24 @@ impl Group {
         let by = |side: u32, factor: f64| ((f64::from(side) * factor).round() as u32).max(1);
         match self.scaling {
             Scaling::Factor(factor) => Size::new(by(image.height, factor), by(image.width, factor)),
-            Scaling::Whole => self.window.inner,
+            Scaling::Whole(_) => self.window.inner,
+            Scaling::Inside => inside(image, self.window.inner),
+        }
+    }
+
+    /// What models see of a window, px, and the size of the image that it is a part of.
+    pub fn shown(&self, image: Size, window: Rect) -> (Rect, Size) {
+        match self.scaling {
+            Scaling::Whole(shown) => (Rect::whole(shown), shown),
+            Scaling::Factor(_) | Scaling::Inside => (window.grown(self.window.margin), self.scaled(image)),
+        }
+    }
+
+    /// The size of what models see of a window, px.
+    pub fn shown_size(&self) -> Size {
+        match self.scaling {
+            Scaling::Whole(shown) => shown,
+            Scaling::Factor(_) | Scaling::Inside => self.window.outer(),
         }
     }
 
@@ -231,4 +279,12 @@ impl Group {
     pub fn grid(&self, image: Size) -> Result<Grid, GridError> {
         Grid::new(self.scaled(image), &self.window)
     }
+}
+
+/// The size of an image that just fits into `window` px, rounded to whole px, at least 1.
+fn inside(image: Size, window: Size) -> Size {
+    let factor = |window: u32, side: u32| f64::from(window) / f64::from(side.max(1));
+    let factor = factor(window.height, image.height).min(factor(window.width, image.width));
+    let by = |side: u32, most: u32| ((f64::from(side) * factor).round() as u32).clamp(1, most.max(1));
+    Size::new(by(image.height, window.height), by(image.width, window.width))
 }

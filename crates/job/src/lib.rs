@@ -7,20 +7,24 @@ mod inference;
 mod io_contract;
 pub mod key;
 mod ledger;
+mod measured;
 pub mod message;
 mod plan;
+mod scale;
 mod statistics;
 mod task;
 pub mod tile;
 
 pub use image::PlannedImage;
-pub use inference::{ExternalFile, Fit, Group, Inference, Input, Member, PLAN_FORMAT, Scaling};
+pub use inference::{Channels, ExternalFile, Fit, Group, Inference, Input, Member, PLAN_FORMAT, Scaling};
 pub use io_contract::{Element, IoContract, Layout, OutputForm};
 pub use ledger::{Action, Failed, Ledger, Loss, Progress, TaskPlace};
+pub use measured::{By, Mask, Measure, Measured, Over, Per};
 pub use message::{
     AggregateMessage, DeadLetter, Event, MessageError, ResultMessage, RunId, StageSeconds, TaskMessage,
 };
 pub use plan::{Cost, Merge, Plan, StoredPlanError, hash};
-pub use statistics::{BandStatistics, ImageStatistics, StatisticsError};
+pub use scale::Scale;
+pub use statistics::{BandStatistics, ImageStatistics, MeasuredBands, StatisticsError};
 pub use task::{ImageTasks, TaskId, TaskKind};
 pub use tile::{TileDtype, TileError, TileHeader, TileIndex};

@@ -104,7 +104,9 @@ impl Plan {
     /// Whether some member that scores `image` wants its statistics.
     pub fn wants_statistics(&self, image: &PlannedImage) -> bool {
         let members = self.inference.members().enumerate();
-        members.filter(|(place, _)| image.is_scored_by(*place)).any(|(_, member)| member.input.per_image)
+        members
+            .filter(|(place, _)| image.is_scored_by(*place))
+            .any(|(_, member)| member.input.wants().is_some())
     }
 
     /// Model runs of one window each that a task of `image` takes; 0 if there is no such task.

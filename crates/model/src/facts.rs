@@ -78,8 +78,10 @@ pub enum Relation {
 pub enum Fit {
     /// The output shows the whole window, at another resolution.
     Resize,
-    /// The output shows the middle of the window, px for px.
+    /// The output shows the middle of the window, px for px; or the window lies in the middle of a larger output.
     Centre,
+    /// Px for px from the top left: a larger output goes on beyond the window, a smaller one leaves its end out.
+    Crop,
 }
 
 /// What the graph applies to its scores itself.
@@ -117,6 +119,18 @@ pub enum Batch {
     Broken(String),
 }
 
+/// What a graph does to samples before anything else, in words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InsideScaling {
+    /// It brings samples of 0 to 255 to what the network was trained on.
+    Bytes(String),
+    /// It takes a mean off samples of 0 to 1, or divides by their deviation.
+    Unit(String),
+    /// Nothing that could be read: but what comes out hardly changes for samples of 0 to 1, and does for 0 to 255.
+    Unmoved(String),
+}
+
 /// The image input.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageFacts {
@@ -134,6 +148,8 @@ pub struct ImageFacts {
     pub multiple: Option<u32>,
     /// Batches it takes.
     pub batch: Batch,
+    /// What the graph does to samples itself.
+    pub scaling: Option<InsideScaling>,
 }
 
 /// An output that has a score for each pixel and class.
@@ -149,6 +165,8 @@ pub struct ScoreFacts {
     pub relation: Relation,
     /// How it is laid over the input.
     pub fit: Fit,
+    /// Whether that was seen, rather than guessed from the sizes.
+    pub fit_is_sure: bool,
     /// What the values of all runs look like.
     pub activation: Activation,
     /// Smallest and largest value seen.

@@ -2,7 +2,8 @@
 
 use crate::class_names::class_names_of;
 use crate::facts::{Batch, Dim, Element, HeadFacts, ImageFacts, Layout, ModelFacts, TensorFacts};
-use crate::probe::{Probe, head_facts};
+use crate::input_scaling::inside_scaling;
+use crate::probe::{Probe, head_facts, unmoved};
 use crate::reading::{InputAxes, input_axes};
 use crate::session::{self, SessionOptions};
 use crate::verdict::other_purpose;
@@ -71,7 +72,9 @@ pub fn inspect_with<'a>(
     let mut session = session::open(runtime, model, &session_options, &BTreeMap::new())?;
     let mut facts = declared(&session, model);
     match try_out(&mut session, &facts, options, windows)? {
-        Ok((image, heads)) => {
+        Ok((mut image, heads)) => {
+            let read = facts.inputs.first().and_then(|input| inside_scaling(model.onnx, &input.name));
+            image.scaling = read.or(image.scaling);
             facts.refusal = heads.iter().all(|head| head.scores.is_none()).then(|| {
                 let reasons = heads.iter().map(|head| {
                     format!("output `{}`: {}", head.name, head.reason.as_deref().unwrap_or("no scores"))
@@ -230,6 +233,7 @@ fn try_axes(
                     width: axes.width.clone(),
                     tried: size,
                     multiple,
+                    scaling: unmoved(&trial),
                     batch: match axes.batch.fixed() {
                         Some(n) => Batch::Fixed(n as u32),
                         None => probe.two_at_once(size, &heads, &trial),

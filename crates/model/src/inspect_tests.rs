@@ -156,6 +156,16 @@ fn outputs_of_another_size_are_laid_over_the_input_rightly() {
     );
     let valid = only_head(&facts(&Toy { valid: true, kernel: 9, ..Default::default() }, 64));
     assert_eq!((valid.size, valid.relation, valid.fit), (Size::square(56), Relation::Less(8), Fit::Centre));
+    assert!(strided.fit_is_sure && valid.fit_is_sure);
+    // What a network pads inside and does not cut off again.
+    for (around, fit) in [([0, 6], Fit::Crop), ([3, 3], Fit::Centre)] {
+        let padded = only_head(&facts(&Toy { around, kernel: 5, ..Default::default() }, 122));
+        assert_eq!(
+            (padded.size, padded.fit, padded.fit_is_sure),
+            (Size::square(128), fit, true),
+            "{around:?}"
+        );
+    }
     // Half the size may also be the middle of the window: the trial tells, not the arithmetic.
     let middle = only_head(&facts(&Toy { valid: true, kernel: 33, ..Default::default() }, 64));
     assert_eq!(

@@ -12,6 +12,8 @@ mod error;
 mod external_data;
 mod facts;
 mod file_kind;
+mod fit;
+mod input_scaling;
 mod inspect;
 mod io_request;
 mod network;
@@ -31,8 +33,8 @@ mod verdict;
 pub use error::ModelError;
 pub use external_data::{ExternalData, ModelFiles, ModelRef, external_locations};
 pub use facts::{
-    Activation, Batch, Dim, Element, Fit, HeadFacts, ImageFacts, Layout, ModelFacts, OutputForm, Relation,
-    ScoreFacts, TensorFacts, Values,
+    Activation, Batch, Dim, Element, Fit, HeadFacts, ImageFacts, InsideScaling, Layout, ModelFacts,
+    OutputForm, Relation, ScoreFacts, TensorFacts, Values,
 };
 pub use inspect::{InspectOptions, ShownWindows, inspect, inspect_with, read_model};
 pub use io_request::{IoRequest, ResolvedIo, best_heads, resolve};

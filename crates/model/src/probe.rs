@@ -1,7 +1,10 @@
 //! Trial runs: what a model does with zeros, noise, two images at once, other sizes.
 
 use crate::ModelError;
-use crate::facts::{Activation, Batch, Element, Fit, HeadFacts, Layout, Relation, ScoreFacts, Values};
+use crate::facts::{
+    Activation, Batch, Element, HeadFacts, InsideScaling, Layout, Relation, ScoreFacts, Values,
+};
+use crate::fit::{self, Spots};
 use crate::inspect::element;
 use crate::pack::{FromPixel, pack};
 use crate::reading::{output_axes, relation};
@@ -206,6 +209,24 @@ fn collect(outputs: &SessionOutputs<'_>) -> ort::Result<Vec<Output>> {
     outputs.keys().zip(outputs.values()).map(|(name, value)| one((name, &value))).collect()
 }
 
+/// Whether outputs hardly change between zeros and noise of the spread of normalised pixels, and do for raw pixels: then
+/// the graph divides what it is given, by nodes that are not told here.
+pub(crate) fn unmoved(trial: &[Vec<Output>; 3]) -> Option<InsideScaling> {
+    let moved = |run: usize| {
+        let pairs = trial[0].iter().zip(&trial[run]).flat_map(|(a, b)| a.values.iter().zip(&b.values));
+        pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+    };
+    let all = trial.iter().flatten().flat_map(|output| &output.values);
+    let are_shares = all.clone().all(|v| (-1e-6..=1.001).contains(v));
+    let (little, much) = if are_shares { (0.02, 0.2) } else { (0.1, 1.0) };
+    let (unit, bytes) = (moved(1), moved(2));
+    (unit < little && bytes > much).then(|| {
+        InsideScaling::Unmoved(format!(
+            "its output moves by {unit:.4} between samples of -2 to 2, and by {bytes:.2} between those of 0 to 255"
+        ))
+    })
+}
+
 /// What the trial says of each output.
 pub(crate) fn head_facts(
     probe: &mut Probe<'_>,
@@ -231,9 +252,9 @@ pub(crate) fn head_facts(
         for (index, head) in heads.iter_mut().enumerate() {
             let Some(scores) = head.scores.as_mut() else { continue };
             let moved = |run: &[Output]| centre_of_change(&base[index].values, &run[index].values, scores);
-            if let (Some(near), Some(far)) = (moved(&near), moved(&far)) {
-                scores.fit = fit_of(size, scores.size, far - near);
-            }
+            let shown = spot_rows(size).map(|row| row as f64 - 0.5);
+            let spots = moved(&near).zip(moved(&far)).map(|(near, far)| Spots { shown, seen: [near, far] });
+            (scores.fit, scores.fit_is_sure) = fit::measured(size, scores.size, scores.relation, spots);
         }
     }
     Ok(heads)
@@ -242,6 +263,7 @@ pub(crate) fn head_facts(
 /// Runs on noise, and on the same noise with a spot at a quarter and at three quarters of its height.
 fn spots(probe: &mut Probe<'_>, batch: u32, size: Size) -> Result<[Vec<Output>; 3], ModelError> {
     let (height, width) = (size.height as usize, size.width as usize);
+    let [near, far] = spot_rows(size);
     let base = Noise::fill(3, batch as usize * probe.pixels(size), 0.0, 1.0);
     let with_spot = |row: usize| {
         let mut planes = base.clone();
@@ -256,9 +278,15 @@ fn spots(probe: &mut Probe<'_>, batch: u32, size: Size) -> Result<[Vec<Output>; 
     };
     Ok([
         probe.run(batch, size, &base)?,
-        probe.run(batch, size, &with_spot(height / 4))?,
-        probe.run(batch, size, &with_spot(height / 4 + height / 2))?,
+        probe.run(batch, size, &with_spot(near))?,
+        probe.run(batch, size, &with_spot(far))?,
     ])
+}
+
+/// The rows between whose px the middles of the two spots lie.
+fn spot_rows(size: Size) -> [usize; 2] {
+    let height = size.height as usize;
+    [height / 4, height / 4 + height / 2]
 }
 
 /// The row around which `after` differs from `before`, px of the output; none where it does not.
@@ -274,16 +302,6 @@ fn centre_of_change(before: &[f32], after: &[f32], scores: &ScoreFacts) -> Optio
         moment += change * row as f64;
     }
     (sum.is_finite() && sum > 0.0).then(|| moment / sum)
-}
-
-/// The spots were half the input's height apart; `apart` is their distance in the output, px.
-fn fit_of(input: Size, output: Size, apart: f64) -> Fit {
-    let (centre, resize) = (f64::from(input.height / 2), f64::from(output.height) / 2.0);
-    if output.height <= input.height && (apart - centre).abs() < (apart - resize).abs() {
-        Fit::Centre
-    } else {
-        Fit::Resize
-    }
 }
 
 fn scores(
@@ -311,7 +329,7 @@ fn scores(
         }
     }
     let relation = relation(input, size);
-    let fit = if matches!(relation, Relation::Less(_)) { Fit::Centre } else { Fit::Resize };
+    let (fit, fit_is_sure) = (fit::guess(input, size, relation), relation == Relation::Same);
     let nothing = Values { activation: Activation::None, range: (0.0, 0.0) };
     let mut scores = ScoreFacts {
         form,
@@ -319,6 +337,7 @@ fn scores(
         size,
         relation,
         fit,
+        fit_is_sure,
         activation: nothing.activation,
         range: nothing.range,
         noise: nothing,

@@ -2,7 +2,8 @@
 
 use crate::error::yaml_size;
 use crate::facts::{
-    Activation, Batch, Dim, Fit, HeadFacts, ImageFacts, ModelFacts, Relation, ScoreFacts, TensorFacts,
+    Activation, Batch, Dim, Element, Fit, HeadFacts, ImageFacts, ModelFacts, Relation, ScoreFacts,
+    TensorFacts,
 };
 use std::fmt::Write as _;
 
@@ -59,10 +60,15 @@ impl ModelFacts {
             return String::new();
         };
         let mut text = format!("- onnx: {}\n  window: {{size: {}}}\n", scalar(path), yaml_size(image.tried));
-        // Images have three bands as a rule; for another number of channels the entry says which.
+        // Images have three bands as a rule, and a model of one channel is shown their luma; for another number of channels
+        // the entry says which.
         let bands = (0..image.channels).map(|band| band.to_string()).collect::<Vec<_>>().join(", ");
-        let bands = if image.channels == 3 { String::new() } else { format!(", bands: [{bands}]") };
-        let _ = writeln!(text, "  input: {{layout: {}{bands}}}", image.layout);
+        let bands =
+            if matches!(image.channels, 1 | 3) { String::new() } else { format!(", bands: [{bands}]") };
+        // Said although it is the default: what such a model is shown is not what others are.
+        let integers = self.inputs.first().is_some_and(|input| input.element == Element::U8);
+        let (scale, comment) = if integers { (", scale: auto", "  # integers: 0 to 255") } else { ("", "") };
+        let _ = writeln!(text, "  input: {{layout: {}{bands}{scale}}}{comment}", image.layout);
         let activation = match scores.activation {
             Activation::None => "none",
             Activation::Softmax => "softmax",
@@ -74,6 +80,7 @@ impl ModelFacts {
             (Relation::Same, _) => "",
             (_, Fit::Resize) => ", fit: resize",
             (_, Fit::Centre) => ", fit: centre",
+            (_, Fit::Crop) => ", fit: crop",
         };
         let _ = writeln!(text, "  output: {{head: {}, activation: {activation}{fit}}}", scalar(&head.name));
         text
@@ -158,6 +165,7 @@ fn size_text(scores: &ScoreFacts) -> String {
     let fit = match scores.fit {
         Fit::Resize => "shows the whole window: resize it",
         Fit::Centre => "shows the middle of the window px for px: centre it",
+        Fit::Crop => "shows the window px for px from its top left: crop it",
     };
     format!("{} px, {how}; {fit}", scores.size)
 }

@@ -50,7 +50,7 @@ fn the_member_entry_says_what_the_defaults_do_not() {
     let facts = facts(&toy, Size::new(64, 96));
     assert_eq!(
         facts.member_yaml("models/fold 0.onnx"),
-        "- onnx: \"models/fold 0.onnx\"\n  window: {size: [64, 96]}\n  input: {layout: nchw, bands: [0]}\n  \
+        "- onnx: \"models/fold 0.onnx\"\n  window: {size: [64, 96]}\n  input: {layout: nchw}\n  \
          output: {head: scores, activation: sigmoid, fit: centre}\n"
     );
 }

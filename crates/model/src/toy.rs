@@ -20,10 +20,23 @@ pub enum Weights {
     Seeded(u64),
     /// Class `c` is channel `c`, counted round where there are fewer channels.
     Copy,
+    /// These, `[classes, channels, kernel, kernel]`, in each head.
+    Given(Vec<f32>),
     /// Class `c` is this number everywhere, whatever the image.
     Constant(Vec<f32>),
     /// Class `c` is the sum of all channels, each times its number in row `c`, and the last number of the row.
     Linear(Vec<Vec<f32>>),
+}
+
+/// What the graph of a [`Toy`] does to samples first.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum InputScaling {
+    /// Divides them by this.
+    Div(f32),
+    /// Multiplies them by this.
+    Mul(f32),
+    /// Takes this off.
+    Sub(f32),
 }
 
 /// A model of one convolution, and what real models do around it. The default takes `[N, 3, H, W]` of any size and
@@ -49,6 +62,10 @@ pub struct Toy {
     pub stride: u32,
     /// Whether the convolution pads nothing, so that the output is smaller by `kernel - 1` px.
     pub valid: bool,
+    /// Px that the graph pads with 0 above and left, and below and right: the output is larger by as much.
+    pub around: [u32; 2],
+    /// What the graph does to samples first.
+    pub scaling: Option<InputScaling>,
     /// A coarse path of pooling and enlarging by this factor is added, as in a U-Net: sides must be multiples of it.
     pub coarse: u32,
     /// What the convolution holds.
@@ -93,6 +110,8 @@ impl Default for Toy {
             kernel: 1,
             stride: 1,
             valid: false,
+            around: [0, 0],
+            scaling: None,
             coarse: 1,
             weights: Weights::Copy,
             activation: Activation::None,
@@ -122,6 +141,21 @@ impl Toy {
         }
         if self.layout == Layout::Nhwc {
             x = graph.node("Transpose", &[&x], &[ints("perm", &[0, 3, 1, 2])]);
+        }
+        if let Some(scaling) = self.scaling {
+            let (operator, by) = match scaling {
+                InputScaling::Div(by) => ("Div", by),
+                InputScaling::Mul(by) => ("Mul", by),
+                InputScaling::Sub(by) => ("Sub", by),
+            };
+            let by = graph.tensor(1, &[], &by.to_le_bytes());
+            x = graph.node(operator, &[&x, &by], &[]);
+        }
+        if self.around != [0, 0] {
+            let [before, after] = self.around.map(i64::from);
+            let pads = [0, 0, before, before, 0, 0, after, after].map(i64::to_le_bytes);
+            let pads = graph.tensor(7, &[8], pads.as_flattened());
+            x = graph.node("Pad", &[&x, &pads], &[]);
         }
         if self.coarse > 1 {
             let side = [i64::from(self.coarse); 2];
@@ -246,6 +280,7 @@ impl Toy {
                     biases[c] = row[channels];
                 }
             }
+            Weights::Given(values) => weights.copy_from_slice(values),
             Weights::Constant(values) => biases.iter_mut().zip(values).for_each(|(b, v)| *b = *v),
         }
         let bytes = |numbers: Vec<f32>| numbers.iter().flat_map(|w| w.to_le_bytes()).collect();

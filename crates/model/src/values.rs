@@ -114,6 +114,7 @@ mod tests {
             size: Size::new(1, 2),
             relation: Relation::Same,
             fit: Fit::Resize,
+            fit_is_sure: true,
             activation: Activation::None,
             range: (0.0, 0.0),
             noise: values,

@@ -24,16 +24,25 @@ pub enum Concern {
     Purpose,
     /// Two runs of one input differ.
     Random,
+    /// Samples come in another range than the model, its mean or its deviation is for.
+    Scale,
+    /// An output lies in its window otherwise than the job says, or it cannot be seen how.
+    Fit,
+    /// Views of a set are left out.
+    Views,
 }
 
-const CONCERNS: [(&str, Concern); 7] = [
+const CONCERNS: [(&str, Concern); 10] = [
     ("activation", Concern::Activation),
     ("batch", Concern::Batch),
     ("classes", Concern::Classes),
     ("constant", Concern::Constant),
+    ("fit", Concern::Fit),
     ("head", Concern::Head),
     ("purpose", Concern::Purpose),
     ("random", Concern::Random),
+    ("scale", Concern::Scale),
+    ("views", Concern::Views),
 ];
 
 impl Concern {

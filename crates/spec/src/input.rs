@@ -1,13 +1,13 @@
 //! How pixels become a model's input, and what its output means.
 
-use super::kind::{AutoOr, Double, Flag, Kind, Maybe, ReadKind, Single, Text, Whole, Words};
+use super::kind::{AutoOr, Axes, Double, FLAG, Flag, Kind, Maybe, ReadKind, Single, Text, Whole, Words};
 use super::node::Node;
 use super::read::{At, Fields};
 use super::scope::Scope;
-use super::section::{KeyGroup, SaidByKeys, section};
+use super::section::{KeyGroup, SaidByKeys, Section, section};
 use super::table::{Bounds, CrossCheck, Shape, Word};
 use marquetry_ensemble::{Labelling, OutputActivation};
-use marquetry_job::Fit;
+use marquetry_job::{By, Fit, Mask, Measured, Over, Per};
 
 section! {
     /// How pixels become a model's input.
@@ -16,8 +16,10 @@ section! {
         pub layout: InputLayout = InputLayout::Auto, Words(&LAYOUTS);
         /// The order of bands that the model wants; `bgr` turns them round.
         pub color as reversed: bool = false, Words(&[("rgb", false), ("bgr", true)]);
-        /// Factor on sample values. `auto` hangs on the image's depth: 1/255 for 8 bits, 1/65535 for 16 bits, 1/4095 for 12, 1 for
-        /// floats.
+        /// Factor on sample values. `auto` looks at the model, at `mean` and `std`, and at each image's depth: samples
+        /// become 0 to 1 (1/255 for 8 bits, 1/65535 for 16 bits, 1/4095 for 12), or 0 to 255 (1 for 8 bits, 255/65535 for 16 bits) for a
+        /// model that takes integers and for a mean or std above 1, or stay as they are for a mean or std above 255.
+        /// Floats always stay as they are.
         pub scale: Option<f64> = None, AutoOr(Double(SCALE), "`auto`, or a number above 0");
         /// What follows the scale.
         ..pub normalise: Normalise = Normalise::Fixed { mean: vec![0.0], std: vec![1.0] };
@@ -59,16 +61,16 @@ pub enum Normalise {
         /// Divided by; above 0.
         std: Vec<f32>,
     },
-    /// The same with the mean and standard deviation of each band of each whole image.
-    Image,
+    /// What is measured of each image or window.
+    Measured(Measured),
 }
 
 section! {
     /// The keys that say a [`Normalise`].
     pub(super) struct NormaliseKeys {
         /// `fixed`: `(x − mean) / std` after scaling. `image`: the same with the mean and standard deviation of each
-        /// band over the whole image.
-        normalize: Option<bool> = None, Maybe(Words(&[("fixed", false), ("image", true)]));
+        /// band over the whole image. A map says what is measured, and of what. Where nothing deviates, 0 comes out.
+        normalize: Option<Option<Measured>> = None, Maybe(NormaliseKind);
         /// Taken off after scaling: one value for all bands, or one for each in the order in which the model sees them.
         mean: Option<Vec<f32>> = None, Maybe(OneOrEach(Bounds::any("a number")));
         /// Divided by after that, likewise.
@@ -82,22 +84,123 @@ impl SaidByKeys for Normalise {
     fn to_keys(&self) -> NormaliseKeys {
         match self {
             Self::Fixed { mean, std } => {
-                NormaliseKeys { normalize: Some(false), mean: Some(mean.clone()), std: Some(std.clone()) }
+                NormaliseKeys { normalize: Some(None), mean: Some(mean.clone()), std: Some(std.clone()) }
             }
-            Self::Image => NormaliseKeys { normalize: Some(true), mean: None, std: None },
+            Self::Measured(measured) => {
+                NormaliseKeys { normalize: Some(Some(*measured)), mean: None, std: None }
+            }
         }
     }
 
     fn over(&self, fields: &Fields<'_>, scope: &Scope<'_>) -> Self {
         let given = NormaliseKeys::default().over(fields, scope);
-        if given.normalize.unwrap_or(*self == Self::Image) {
-            return Self::Image;
+        let below = if let Self::Measured(measured) = self { Some(*measured) } else { None };
+        if let Some(measured) = given.normalize.unwrap_or(below) {
+            if measured != Measured::STANDARD {
+                fields.forbid(&["mean", "std"], "not used where normalize measures; leave it out");
+            }
+            return Self::Measured(measured);
         }
         let (mean, std) = match self {
             Self::Fixed { mean, std } => (mean.clone(), std.clone()),
-            Self::Image => (vec![0.0], vec![1.0]),
+            Self::Measured(_) => (vec![0.0], vec![1.0]),
         };
         Self::Fixed { mean: given.mean.unwrap_or(mean), std: given.std.unwrap_or(std) }
+    }
+}
+
+section! {
+    /// What is measured of each image or window, and how samples are brought to it: `(v − offset) / spread`.
+    pub(super) struct MeasuredKeys: "normalize" (_) {
+        /// Of the whole `image`, whatever part of it is shown, or of each `window` as it is shown.
+        per: Per = Per::Image, Words(&[("image", Per::Image), ("window", Per::Window)]);
+        /// Each of the `bands` by itself, or `all` that the model sees together.
+        over: Over = Over::Bands, Words(&[("bands", Over::Bands), ("all", Over::All)]);
+        /// Which samples count: `nodata` leaves missing pixels out; `nonzero` also every 0, which stays 0 (nnU-Net's
+        /// nonzero mask).
+        mask: Mask = Mask::Nodata, Words(&[("nodata", Mask::Nodata), ("nonzero", Mask::Nonzero)]);
+        /// Offset and spread: mean and standard deviation (`meanstd`), 0 and the greatest sample (`max`), the least sample
+        /// and the rest up to the greatest (`minmax`), or the same of two percentiles.
+        by: MeasuredBy = MeasuredBy::MeanStd, Words(&BYS), unset = "`percentiles` if they are given, else `meanstd`";
+        /// The lower and the higher one, 0 to 100: exact, between the two nearest samples in proportion, as NumPy's.
+        percentiles: Option<[f64; 2]> = None, Maybe(Axes { allowed: "a percentile", each: Double(PERCENTILE) });
+        /// Whether what comes out is cut to 0..1.
+        clip: bool = false, FLAG;
+    }
+}
+
+/// The words for an offset and a spread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum MeasuredBy {
+    MeanStd,
+    Max,
+    MinMax,
+    Percentiles,
+}
+
+const BYS: [(&str, MeasuredBy); 4] = [
+    ("meanstd", MeasuredBy::MeanStd),
+    ("max", MeasuredBy::Max),
+    ("minmax", MeasuredBy::MinMax),
+    ("percentiles", MeasuredBy::Percentiles),
+];
+const PERCENTILE: Bounds =
+    Bounds { min: Some(0.0), max: Some(100.0), ..Bounds::any("a percentile from 0 to 100") };
+
+/// `fixed`, `image`, or what is measured.
+struct NormaliseKind;
+
+const NORMALISE: Words<bool> = Words(&[("fixed", false), ("image", true)]);
+
+impl Kind for NormaliseKind {
+    type Value = Option<Measured>;
+
+    fn write(&self, measured: &Option<Measured>, scope: &Scope<'_>) -> Option<Node> {
+        let Some(measured) = measured.filter(|measured| *measured != Measured::STANDARD) else {
+            return NORMALISE.write(&measured.is_some(), scope);
+        };
+        let Measured { per, over, mask, by, clip } = measured;
+        let (by, percentiles) = match by {
+            By::MeanStd => (MeasuredBy::MeanStd, None),
+            By::Max => (MeasuredBy::Max, None),
+            By::MinMax => (MeasuredBy::MinMax, None),
+            By::Percentiles { low, high } => (MeasuredBy::Percentiles, Some([low, high])),
+        };
+        Some(MeasuredKeys { per, over, mask, by, percentiles, clip }.node(scope))
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::AnyOf(vec![NORMALISE.shape(), Shape::Section(MeasuredKeys::table())])
+    }
+}
+
+impl ReadKind for NormaliseKind {
+    fn read(&self, at: &At<'_>, scope: &Scope<'_>) -> Option<Option<Measured>> {
+        if !at.is_map() {
+            return NORMALISE.read(at, scope).map(|measured| measured.then_some(Measured::STANDARD));
+        }
+        let is_said = at.entry("by").is_some();
+        let MeasuredKeys { per, over, mask, by, percentiles, clip } = MeasuredKeys::read(at, scope)?;
+        let by = match (by, percentiles) {
+            (MeasuredBy::Percentiles, None) => {
+                at.conflict("percentiles is missing; needed is two, as percentiles: [1, 99]");
+                return None;
+            }
+            (_, Some([low, high])) if low >= high => {
+                at.conflict(format!("the lower percentile {low} is not below the higher one, {high}"));
+                return None;
+            }
+            (MeasuredBy::Percentiles, Some([low, high])) => By::Percentiles { low, high },
+            (MeasuredBy::MeanStd, Some([low, high])) if !is_said => By::Percentiles { low, high },
+            (_, Some(_)) => {
+                at.conflict("percentiles is for by: percentiles alone; leave one of the two out");
+                return None;
+            }
+            (MeasuredBy::MeanStd, None) => By::MeanStd,
+            (MeasuredBy::Max, None) => By::Max,
+            (MeasuredBy::MinMax, None) => By::MinMax,
+        };
+        Some(Some(Measured { per, over, mask, by, clip }))
     }
 }
 
@@ -112,7 +215,7 @@ impl InputSpec {
         }
         let lengths: &[(&str, usize)] = match &self.normalise {
             Normalise::Fixed { mean, std } => &[("mean", mean.len()), ("std", std.len())],
-            Normalise::Image => &[],
+            Normalise::Measured(_) => &[],
         };
         let bands = self.bands.as_ref().map(|bands| ("bands", bands.len()));
         let mut many = lengths.iter().copied().filter(|(_, n)| *n > 1).chain(bands);
@@ -216,8 +319,11 @@ section! {
         /// of a job.
         pub multilabel as labelling: Labelling = Labelling::Multiclass,
             Flag { no: Labelling::Multiclass, yes: Labelling::Multilabel };
-        /// What an output smaller than the input is: the whole window (`resize`), or its central part (`centre`).
-        pub fit: Fit = Fit::Resize, Words(&FITS);
+        /// What an output of another size than the input is: the whole window at another resolution (`resize`), the
+        /// middle of the window px for px (`centre`; the window is the middle of a larger output), or the window px for px
+        /// from its top left, with what lies beyond it cut off (`crop`). `auto` is what a trial run shows: where two spots
+        /// in the input come out.
+        pub fit: Option<Fit> = None, Words(&FITS);
     }
     checks [
         CrossCheck::Never {
@@ -303,4 +409,10 @@ impl ReadKind for ClassChannels {
     }
 }
 
-const FITS: [(&str, Fit); 3] = [("resize", Fit::Resize), ("centre", Fit::Centre), ("center", Fit::Centre)];
+const FITS: [(&str, Option<Fit>); 5] = [
+    ("auto", None),
+    ("resize", Some(Fit::Resize)),
+    ("centre", Some(Fit::Centre)),
+    ("center", Some(Fit::Centre)),
+    ("crop", Some(Fit::Crop)),
+];

@@ -1,9 +1,9 @@
 use super::super::broken_tests::job;
 use super::*;
-use crate::{ImageSource, Normalise, RleRows, Spacing, WindowMode};
+use crate::{ImageSource, Normalise, RleRows, Spacing, WholeImage, WindowMode};
 use marquetry_ensemble::{Importance, OutputActivation, Rule, Triplet, ViewMerge};
-use marquetry_geometry::{Edges, Padding, Size};
-use marquetry_job::{Fit, TileDtype};
+use marquetry_geometry::{D4, Edges, Padding, Size};
+use marquetry_job::{Measured, TileDtype};
 
 /// The job files that users start from.
 pub(in super::super) const EXAMPLES: [(&str, &str); 6] = [
@@ -28,7 +28,7 @@ fn example(name: &str) -> JobSpec {
 fn slide(spec: &JobSpec, member: usize) -> super::super::Slide {
     match spec.members[member].window.mode {
         WindowMode::Slide(slide) => slide,
-        WindowMode::Whole => panic!("member {member} sees the whole image"),
+        WindowMode::Whole(_) => panic!("member {member} sees the whole image"),
     }
 }
 
@@ -46,9 +46,10 @@ members:
     scale: 1
     batch: auto
     input: {layout: auto, color: rgb, scale: auto, normalize: fixed, mean: [0], std: [1]}
-    output: {head: auto, activation: auto, multilabel: false, fit: resize}
+    output: {head: auto, activation: auto, multilabel: false, fit: auto}
     window:
       size: 512
+      resample: linear
       mode: slide
       overlap: 0.5
       margin: 0
@@ -122,8 +123,14 @@ members:
         (Size::new(100, 64), Spacing::Stride(Size::square(32)))
     );
     assert_eq!(slide(&spec, 1).fill.padding, Padding::Replicate);
-    assert_eq!((c.input.normalise.clone(), c.input.scale), (Normalise::Image, Some(0.5)));
-    assert_eq!((c.window.mode, c.window.size, c.scale), (WindowMode::Whole, Size::square(256), 1.0));
+    assert_eq!(
+        (c.input.normalise.clone(), c.input.scale),
+        (Normalise::Measured(Measured::STANDARD), Some(0.5))
+    );
+    assert_eq!(
+        (c.window.mode, c.window.size, c.scale),
+        (WindowMode::Whole(WholeImage::default()), Size::square(256), 1.0)
+    );
 }
 
 /// A layer in which the whole image is seen says nothing of sliding windows: above it the preset's hold.
@@ -134,7 +141,7 @@ fn windows_that_slide_again_start_from_the_preset() {
 defaults: {window: {mode: whole, size: 64}}
 members: [{onnx: a}, {onnx: b, window: {mode: slide, edges: pad}}]",
     );
-    assert_eq!(spec.members[0].window.mode, WindowMode::Whole);
+    assert_eq!(spec.members[0].window.mode, WindowMode::Whole(WholeImage::default()));
     let s = slide(&spec, 1);
     assert_eq!((s.spacing, s.edges), (Spacing::Overlap([0.25; 2]), Edges::Pad));
     assert_eq!((spec.members[1].window.size, s.fill.padding), (Size::square(64), Padding::Constant));
@@ -277,11 +284,8 @@ fn examples_mean_what_their_comments_say() {
 
     let multilabel = example("multilabel");
     assert_eq!(multilabel.labelling, Labelling::Multilabel);
-    assert_eq!(multilabel.tta.mirrored(4), Some(vec![0, 1, 3, 2]));
-    assert_eq!(
-        (multilabel.members[1].input.reversed, multilabel.members[1].output.fit),
-        (false, Fit::Resize)
-    );
+    assert_eq!(multilabel.tta.swap.order(D4::HFLIP, 4), Ok(Some(vec![0, 1, 3, 2])));
+    assert_eq!((multilabel.members[1].input.reversed, multilabel.members[1].output.fit), (false, None));
     assert_eq!(multilabel.decide.background, None);
 }
 

@@ -134,7 +134,7 @@ fn member(
     member.input.check(fields.get("input").unwrap_or(at), image_bands);
     member.output.check_contradictions(fields.get("output").unwrap_or(at), scope);
     member.window.check(fields.get("window").unwrap_or(at));
-    if member.window.mode == WindowMode::Whole {
+    if matches!(member.window.mode, WindowMode::Whole(_)) {
         fields.forbid(
             &["scale"],
             "not used with window.mode: whole, which resizes the image to the window's size",
@@ -171,7 +171,7 @@ fn check(at: &At<'_>, members: &[MemberSpec], scope: &Scope<'_>) {
 impl MemberSpec {
     /// The member as it is printed: what sees the whole image has no scale.
     fn printed(&self, scope: &Scope<'_>) -> Node {
-        let whole = self.window.mode == WindowMode::Whole;
+        let whole = matches!(self.window.mode, WindowMode::Whole(_));
         let entries = self.entries(scope).into_iter().filter(|(key, _)| !(whole && *key == "scale"));
         Node::map(entries.map(|(key, node)| (key, Some(node))))
     }

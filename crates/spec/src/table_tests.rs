@@ -145,7 +145,7 @@ images: {from: x, bands: [0, 1], page: 2, nodata: -9999}
 classes: [background, {name: a, color: '#010203'}, b]
 members:
   - {onnx: a, name: n, tags: {fold: 1}, input: {bands: [0]}, output: {head: h, classes: {a: 0, b: [1, 2]}, rest: drop}, window: {stride: 9, padding: {constant: 1}}}
-tta: {views: d4, swap: [[a, b]]}
+tta: {views: d4, swap: {hflip: [[a, b]], transpose: []}}
 decide: {thresholds: 0.5}
 outputs:
   - {masks: png}
@@ -160,7 +160,9 @@ outputs:
 version: 1
 images: x
 classes: [background, a]
-members: [{onnx: a, window: {overlap: 0.1}}]
+members:
+  - {onnx: a, input: {normalize: {per: window, percentiles: [1, 99]}}, window: {overlap: 0.1}}
+  - {onnx: b, window: {mode: whole, fit: letterbox}}
 decide: {triplet: {a: {top: 0.7, area_px: 8, bottom: 0.3}}}
 outputs: [{masks: {png: grey}}, {masks: {tiff: grey}}]
 ",

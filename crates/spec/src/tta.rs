@@ -1,13 +1,13 @@
 //! Views at test time, and how their scores are merged.
 
-use super::classes::{CLASS, Classes};
 use super::kind::{FLAG, Kind, ReadKind, Words};
 use super::node::Node;
 use super::read::At;
 use super::scope::Scope;
 use super::section::{Section, section};
+use super::swap::{Swap, SwapKind};
 use super::table::Shape;
-use marquetry_ensemble::{ScoreSpace, View, ViewMerge, Views};
+use marquetry_ensemble::{ScoreSpace, ViewMerge, Views};
 use marquetry_geometry::Size;
 
 section! {
@@ -27,8 +27,13 @@ section! {
         /// The space in which views are merged.
         pub space: ScoreSpace = ScoreSpace::Probabilities, Words(&SPACES),
             unset = "`merge.space`; `probabilities` with `tiles.per: member`; `logits` with `preset: nnunet`";
-        /// Pairs of classes that change places in mirrored views: `[[left, right], …]`.
-        pub swap: Vec<[u16; 2]> = Vec::new(), ClassPairs;
+        /// Classes that change places in some views. A list, `[[left, right], …]`, is for those that are called by the side
+        /// of the image on which they are: they change places in `hflip` and `rot180`, and not in `vflip`. A map says it
+        /// by view, as `{hflip: [[left, right]], vflip: [[top, bottom]]}`: of other views it follows from those of which
+        /// they are made (`rot180` of both flips), but views that turn an image on its side need one of their own
+        /// (`transpose: [[left, top], [right, bottom]]`). Hands, told apart by their shape wherever they are, change places in
+        /// every mirror: the same pairs for `hflip`, `vflip` and `transpose`.
+        pub swap: Swap = Swap::None, SwapKind;
     }
 }
 
@@ -45,15 +50,6 @@ const MERGES: [(&str, ViewMerge); 6] = [
 ];
 
 impl Tta {
-    /// For each of `classes` classes, the one whose scores it takes over in mirrored views; `None` if all stay.
-    pub fn mirrored(&self, classes: usize) -> Option<Vec<u16>> {
-        let mut mirrored: Vec<u16> = (0..classes).map(|class| class as u16).collect();
-        for [left, right] in &self.swap {
-            mirrored.swap(usize::from(*left), usize::from(*right));
-        }
-        (!self.swap.is_empty()).then_some(mirrored)
-    }
-
     /// Whether scores merged over views can still be compared with thresholds.
     pub const fn keeps_probabilities(&self) -> bool {
         self.merge.keeps_probabilities() || matches!(self.space, ScoreSpace::Logits)
@@ -70,9 +66,17 @@ impl Tta {
         if let Err(error) = tta.merge.check(tta.space) {
             fields.get("merge").unwrap_or(at).conflict(error.to_string());
         }
-        let mirrors = |views: &[View]| views.iter().any(|view| view.d4.is_reflection());
-        if !tta.swap.is_empty() && !mirrors(&resolved.unwrap_or_default()) {
-            fields.forbid(&["swap"], "no view is mirrored, so no classes change places; leave it out");
+        let views = resolved.unwrap_or_default();
+        let orders: Result<Vec<_>, _> =
+            views.iter().map(|view| tta.swap.order(view.d4, scope.classes.len())).collect();
+        match orders {
+            Err(unsaid) => {
+                fields.get("swap").or_else(|| fields.get("views")).unwrap_or(at).conflict(unsaid.to_string())
+            }
+            Ok(orders) if tta.swap != Swap::None && orders.iter().all(Option::is_none) => {
+                fields.forbid(&["swap"], "no classes change places in any of the views; leave it out");
+            }
+            Ok(_) => {}
         }
         tta
     }
@@ -114,45 +118,4 @@ impl ReadKind for ViewNames {
         };
         if at.is_list() { at.each("a list of names of views", name) } else { name(at).map(|name| vec![name]) }
     }
-}
-
-/// Pairs of classes, each class once.
-struct ClassPairs;
-
-impl Kind for ClassPairs {
-    type Value = Vec<[u16; 2]>;
-
-    fn write(&self, pairs: &Self::Value, scope: &Scope<'_>) -> Option<Node> {
-        let pair = |pair: &[u16; 2]| scope.classes.names(&pair.map(usize::from));
-        (!pairs.is_empty()).then(|| Node::list(pairs.iter().map(pair)))
-    }
-
-    fn shape(&self) -> Shape {
-        Shape::list(Shape::list_of(CLASS, 2, Some(2)))
-    }
-}
-
-impl ReadKind for ClassPairs {
-    fn read(&self, at: &At<'_>, scope: &Scope<'_>) -> Option<Self::Value> {
-        let mut seen: Vec<usize> = Vec::new();
-        let mut pairs = Vec::new();
-        for item in at.items("a list of pairs of class names: [[left, right], …]")? {
-            let [left, right] = pair(&item, scope.classes)?;
-            for class in [left, right] {
-                if seen.contains(&class) {
-                    item.conflict(format!("class `{}` changes places twice", scope.classes.name(class)));
-                }
-                seen.push(class);
-            }
-            pairs.push([left as u16, right as u16]);
-        }
-        Some(pairs)
-    }
-}
-
-fn pair(at: &At<'_>, classes: &Classes) -> Option<[usize; 2]> {
-    let allowed = "a pair of class names: [left, right]";
-    let pair: Vec<Option<usize>> = at.items(allowed)?.iter().map(|at| classes.find(at)).collect();
-    let [left, right] = pair.as_slice() else { return at.refuse(allowed) };
-    Some([(*left)?, (*right)?])
 }

@@ -7,21 +7,36 @@ use super::scope::Scope;
 use super::section::{KeyGroup, SaidByKeys, Section, names, section};
 use super::table::{Bounds, CrossCheck, Key, Shape, Word};
 use marquetry_ensemble::Importance;
-use marquetry_geometry::{Edges, Padding, Size, WindowSpec};
+use marquetry_geometry::{Edges, Padding, Resample, Size, WindowSpec};
 
 section! {
     /// What a model is shown of an image.
     pub struct Window: "window" (scope) derive [Copy] {
         /// What the model sees at once, px.
         pub size: Size = Size::square(512), Sides::at_least(1);
+        /// How an image becomes larger or smaller, for `mode: whole` and for a member's `scale`: `linear` is OpenCV's
+        /// `INTER_LINEAR` and PyTorch's, without smoothing; `area` OpenCV's `INTER_AREA` (linear where a side grows); `cubic`
+        /// OpenCV's `INTER_CUBIC`; `pillow-linear` and `pillow-cubic` smooth before a side shrinks, as Pillow's `BILINEAR`
+        /// and `BICUBIC` do, and torchvision with `antialias`.
+        pub resample: Resample = Resample::Linear, Words(&RESAMPLES);
         /// How the image becomes that.
         ..pub mode: WindowMode = WindowMode::Slide(scope.slide);
     }
     checks [
         CrossCheck::UnusedIf {
-            keys: names::<Slide>,
+            keys: slide_alone,
             case: ("mode", Word::Text("whole")),
             because: "not used with mode: whole; leave it out, or set mode: slide",
+        },
+        CrossCheck::UnusedIf {
+            keys: || vec!["fit"],
+            case: ("mode", Word::Text("slide")),
+            because: "used with mode: whole alone; leave it out, or set mode: whole",
+        },
+        CrossCheck::UnusedIf {
+            keys: || vec!["padding"],
+            case: ("fit", Word::Text("stretch")),
+            because: "not used with fit: stretch, which leaves nothing to fill; leave it out, or set fit: letterbox",
         },
         CrossCheck::Either { key: "stride", or: "overlap", because: "overlap is given too; keep one of them" },
     ]
@@ -32,8 +47,91 @@ section! {
 pub enum WindowMode {
     /// Windows slide over the image.
     Slide(Slide),
-    /// The whole image is resized to the window's size, and its scores back.
-    Whole,
+    /// The whole image is resized to the window's size or into it, and its scores back.
+    Whole(WholeImage),
+}
+
+/// How the whole image is shown at once.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct WholeImage {
+    /// How it comes to the window's size.
+    pub fit: WholeFit,
+    /// How the rest of the window is filled.
+    pub fill: Fill,
+}
+
+impl Default for WholeImage {
+    fn default() -> Self {
+        Self { fit: WholeFit::Stretch, fill: Fill { padding: Padding::Constant, value: 0.0 } }
+    }
+}
+
+/// How a whole image comes to a window's size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WholeFit {
+    /// Each side by a factor of its own.
+    Stretch,
+    /// Both sides by one factor, so that it just fits; at the top left.
+    Longest,
+    /// Both sides by one factor, so that it just fits; in the middle.
+    Letterbox,
+    /// At its own size, rounded up to a multiple of this, px; at the top left.
+    Multiple(u32),
+}
+
+const WHOLE_FITS: [(&str, WholeFit); 3] =
+    [("stretch", WholeFit::Stretch), ("longest", WholeFit::Longest), ("letterbox", WholeFit::Letterbox)];
+const RESAMPLES: [(&str, Resample); 5] = [
+    ("linear", Resample::Linear),
+    ("area", Resample::Area),
+    ("cubic", Resample::Cubic),
+    ("pillow-linear", Resample::PillowLinear),
+    ("pillow-cubic", Resample::PillowCubic),
+];
+
+/// One of the words, or `multiple(n)`.
+struct WholeFitKind;
+
+const MULTIPLE_MAX: u32 = 1024;
+
+impl Kind for WholeFitKind {
+    type Value = WholeFit;
+
+    fn write(&self, fit: &WholeFit, _: &Scope<'_>) -> Option<Node> {
+        if let WholeFit::Multiple(of) = fit {
+            return Some(format!("multiple({of})").as_str().into());
+        }
+        WHOLE_FITS.iter().find(|(_, of)| of == fit).map(|(word, _)| (*word).into())
+    }
+
+    fn shape(&self) -> Shape {
+        let multiple = Shape::Text {
+            allowed: "multiple(n), as multiple(32)",
+            pattern: Some("^multiple\\(\\s*[0-9]+\\s*\\)$"),
+        };
+        Shape::AnyOf(vec![Words(&WHOLE_FITS).shape(), multiple])
+    }
+}
+
+impl ReadKind for WholeFitKind {
+    fn read(&self, at: &At<'_>, _: &Scope<'_>) -> Option<WholeFit> {
+        let number = |text: &str| text.strip_prefix("multiple(")?.strip_suffix(')')?.trim().parse().ok();
+        let Some(text) = at.as_text() else { return at.refuse(WHOLE_FIT) };
+        if let Some((_, fit)) = WHOLE_FITS.iter().find(|(word, _)| *word == text) {
+            return Some(*fit);
+        }
+        match number(text) {
+            Some(of) if (1..=MULTIPLE_MAX).contains(&of) => Some(WholeFit::Multiple(of)),
+            _ => at.refuse(WHOLE_FIT),
+        }
+    }
+}
+
+const WHOLE_FIT: &str = "stretch, longest, letterbox or multiple(n), as multiple(32), with n from 1 to 1024";
+
+/// The keys that mean something where windows slide and nowhere else.
+fn slide_alone() -> Vec<&'static str> {
+    names::<Slide>().into_iter().filter(|key| *key != "padding").collect()
 }
 
 section! {
@@ -47,7 +145,8 @@ section! {
         /// What happens where the stride does not fit: `shift` puts the last window flush with the border, `spread`
         /// spaces all windows evenly (nnU-Net), `pad` lets the last one reach beyond the border.
         pub edges: Edges = Edges::Shift, Words(&EDGES);
-        /// How windows are filled beyond the image's border; a map gives the value of a constant, which is 0 otherwise.
+        /// How windows are filled beyond the image's border; a map gives the value of a constant, which is 0 otherwise. With
+        /// `mode: whole` the default is `{constant: 0}`.
         pub padding as fill: Fill = Fill { padding: Padding::Reflect, value: 0.0 }, FillKind;
         /// The weight of a pixel by its place in its window: `gaussian` is MONAI's, `gaussian-nnunet` nnU-Net's.
         pub importance: Importance = Importance::Gaussian, Words(&IMPORTANCE);
@@ -152,45 +251,68 @@ impl SaidByKeys for Spacing {
 }
 
 section! {
-    /// The key that says which [`WindowMode`] it is.
-    pub(super) struct ModeKey {
+    /// The keys that say which [`WindowMode`] it is.
+    pub(super) struct ModeKeys {
         /// `slide`: windows slide over the image. `whole`: the image is resized to `size`, and its scores back.
         mode: bool = false, Words(&[("slide", false), ("whole", true)]);
+        /// How a whole image comes to `size`: `stretch`, each side by a factor of its own; `longest`, both by one factor so
+        /// that it just fits, at the top left of the window; `letterbox`, the same in its middle. What is left of the window
+        /// is filled as `padding` says, and its scores are cut off. Scores go back by one resize. `multiple(32)` shows each
+        /// image as it is, with sides that are rounded up to multiples of 32 px below and to the right; `size` is not used
+        /// then, and the model is tried at each size that comes of it.
+        fit: Option<WholeFit> = None, Maybe(WholeFitKind);
     }
 }
 
 impl KeyGroup for WindowMode {
     fn names(keys: &mut Vec<&'static str>) {
-        ModeKey::names(keys);
+        ModeKeys::names(keys);
         Slide::names(keys);
     }
 
     fn keys(&self, scope: &Scope<'_>, keys: &mut Vec<Key>) {
-        ModeKey { mode: *self == Self::Whole }.keys(scope, keys);
+        self.mode_keys().keys(scope, keys);
         self.slide(scope).keys(scope, keys);
     }
 
     fn over(&self, fields: &Fields<'_>, scope: &Scope<'_>) -> Self {
-        let ModeKey { mode: whole } = ModeKey { mode: *self == Self::Whole }.over(fields, scope);
+        let said = self.mode_keys().over(fields, scope);
         // Read in any case: what is wrong with its values is said too.
         let slide = self.slide(scope).over(fields, scope);
-        if whole { Self::Whole } else { Self::Slide(slide) }
+        if !said.mode {
+            return Self::Slide(slide);
+        }
+        let below = if let Self::Whole(whole) = self { *whole } else { WholeImage::default() };
+        let fill = if fields.get("padding").is_some() { slide.fill } else { below.fill };
+        let fit = said.fit.unwrap_or(below.fit);
+        Self::Whole(WholeImage { fit, fill })
     }
 
     fn write(&self, scope: &Scope<'_>, entries: &mut Vec<(&'static str, Node)>) {
-        ModeKey { mode: *self == Self::Whole }.write(scope, entries);
-        if let Self::Slide(slide) = self {
-            slide.write(scope, entries);
+        self.mode_keys().write(scope, entries);
+        match self {
+            Self::Slide(slide) => slide.write(scope, entries),
+            Self::Whole(WholeImage { fit: WholeFit::Stretch, .. }) => {}
+            Self::Whole(whole) => {
+                entries.extend(FillKind.write(&whole.fill, scope).map(|fill| ("padding", fill)))
+            }
         }
     }
 }
 
 impl WindowMode {
+    fn mode_keys(&self) -> ModeKeys {
+        match self {
+            Self::Slide(_) => ModeKeys { mode: false, fit: None },
+            Self::Whole(whole) => ModeKeys { mode: true, fit: Some(whole.fit) },
+        }
+    }
+
     /// How windows slide once they do. A layer with `mode: whole` cannot say how, so above it the job's defaults hold.
     const fn slide(&self, scope: &Scope<'_>) -> Slide {
         match self {
             Self::Slide(slide) => *slide,
-            Self::Whole => scope.slide,
+            Self::Whole(_) => scope.slide,
         }
     }
 }
@@ -200,11 +322,15 @@ impl Window {
     pub fn layout(&self) -> WindowSpec {
         match &self.mode {
             WindowMode::Slide(slide) => slide.layout(self.size),
-            WindowMode::Whole => WindowSpec {
+            WindowMode::Whole(whole) => WindowSpec {
                 inner: self.size,
                 margin: Size::square(0),
                 stride: self.size,
-                edges: Edges::Shift,
+                // An image smaller than its window lies at the top left, or in the middle.
+                edges: match whole.fit {
+                    WholeFit::Longest | WholeFit::Multiple(_) => Edges::Pad,
+                    WholeFit::Stretch | WholeFit::Letterbox => Edges::Shift,
+                },
             },
         }
     }

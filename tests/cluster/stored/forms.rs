@@ -3,7 +3,7 @@
 use crate::{Form, messages, names, plans, tiles};
 use marquetry_aggregator::ImageResult;
 use marquetry_coordinator::Status;
-use marquetry_job::{BandStatistics, ImageStatistics};
+use marquetry_job::{BandStatistics, By, ImageStatistics, Mask, Measured, MeasuredBands, Over};
 
 /// A status, as it lies beside the jobs: written by hand, since only a coordinator at work makes one.
 const STATUS: &str = r#"{
@@ -83,9 +83,26 @@ fn result() -> Form {
 /// Mean and standard deviation of an image's bands, to the last bit.
 fn statistics() -> Form {
     let image = "fedcba9876543210";
-    let band = |mean: f64, std: f64| BandStatistics { mean, std };
-    let statistics =
-        ImageStatistics::new(image, vec![band(127.5, 3.25), band(0.1, 1.0 / 3.0), band(65535.0, 0.0)]);
+    let band = |offset: f64, spread: f64| BandStatistics { offset, spread };
+    let percentiles = Measured {
+        over: Over::All,
+        mask: Mask::Nonzero,
+        by: By::Percentiles { low: 1.0, high: 99.8 },
+        ..Measured::STANDARD
+    };
+    let statistics = ImageStatistics::new(
+        image,
+        vec![
+            MeasuredBands {
+                measure: Measured::STANDARD.measure(None),
+                bands: vec![band(127.5, 3.25), band(0.1, 1.0 / 3.0), band(65535.0, 0.0)],
+            },
+            MeasuredBands {
+                measure: percentiles.measure(Some(&[0, 2])),
+                bands: vec![band(0.1, 1.0 / 3.0); 3],
+            },
+        ],
+    );
     let written = statistics.to_bytes();
     let read = move |bytes: &[u8]| {
         let stored = ImageStatistics::from_bytes(bytes, image).map_err(|error| error.to_string())?;

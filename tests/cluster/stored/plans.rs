@@ -5,7 +5,7 @@ use marquetry_ensemble::{ClassMap, Importance, Labelling, OutputActivation, Scor
 use marquetry_geometry::{D4, Edges, Padding, Reading, Size, WindowSpec};
 use marquetry_job::{
     Element, Fit, Group, Inference, Input, IoContract, Layout, Member, Merge, OutputForm, PLAN_FORMAT, Plan,
-    PlannedImage, Scaling, TileDtype,
+    PlannedImage, Scale, Scaling, TileDtype,
 };
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ pub(crate) fn all() -> Vec<Form> {
 pub(crate) fn plan() -> Plan {
     let groups = vec![
         group(Scaling::Factor(0.5), Importance::Gaussian, vec![member("fold0", 0.25), member("fold1", 0.75)]),
-        group(Scaling::Whole, Importance::Pyramid, vec![member("whole", 1.0)]),
+        group(Scaling::Whole(Size::square(512)), Importance::Pyramid, vec![member("whole", 1.0)]),
     ];
     let inference = Inference {
         format: PLAN_FORMAT,
@@ -33,7 +33,7 @@ pub(crate) fn plan() -> Plan {
         view_merge: ViewMerge::Mean,
         view_space: ScoreSpace::Probabilities,
         tile_space: ScoreSpace::Logits,
-        mirrored: Some(vec![1, 0]),
+        swapped: BTreeMap::from([(D4::HFLIP, vec![1, 0])]),
         tile: TileDtype::F16,
         block_pixels: 1 << 20,
         groups,
@@ -72,6 +72,7 @@ fn group(scaling: Scaling, importance: Importance, members: Vec<Member>) -> Grou
     let (window, stride) = (Size::new(256, 256), Size::new(128, 128));
     Group {
         scaling,
+        resample: marquetry_geometry::Resample::PillowLinear,
         window: WindowSpec { inner: window, margin: Size::square(16), stride, edges: Edges::Shift },
         importance,
         views: vec![View::IDENTITY, View { d4: D4::HFLIP, scale: 0.75, ..View::IDENTITY }],
@@ -91,10 +92,10 @@ fn member(name: &str, weight: f32) -> Member {
         input: Input {
             bands: Some(vec![0, 1, 2]),
             reversed: true,
-            scale: Some(1.0 / 255.0),
+            scale: Scale::Factor(1.0 / 255.0),
             mean: vec![0.485, 0.456, 0.406],
             std: vec![0.229, 0.224, 0.225],
-            per_image: false,
+            measured: None,
             padding: Padding::Reflect,
             padding_value: 0.0,
         },

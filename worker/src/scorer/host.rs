@@ -183,7 +183,7 @@ impl HostScorer {
         let (image, input, channels) = (request.image(), &run.member.input, run.signature.channels);
         let samples = request.samples(window, input.padding)?;
         let started = Instant::now();
-        prepared.normalise(samples, run.group.window.outer(), image, input, channels, &run.group.views)?;
+        prepared.normalise(samples, run.group.shown_size(), image, input, channels, &run.group.views)?;
         *preparation = Some(run.size.preparation);
         seconds.prepare += started.elapsed().as_secs_f64();
         Ok(())
@@ -265,14 +265,36 @@ fn invert_view<'a>(
     let outer = d4.apply_to_size(window.outer());
     let margin = d4.apply_to_size(window.margin);
     let part = Rect::new(i64::from(margin.height), i64::from(margin.width), inner);
-    if signature.output_size == outer {
-        // With `Centre` too: the model leaves nothing out, so the margin is the job's own.
-        (planes.into(), outer, part)
-    } else if member.fit == Fit::Centre {
-        (planes.into(), signature.output_size, Rect::whole(inner))
-    } else if member.applied == OutputActivation::Labels {
-        (resize_labels(planes, signature.output_size, outer).into(), outer, part)
-    } else {
-        (resize_planes(planes, signature.output_size, outer).into(), outer, part)
+    let output = signature.output_size;
+    let resized = |planes: &[f32], from: Size| {
+        if member.applied == OutputActivation::Labels {
+            resize_labels(planes, from, outer)
+        } else {
+            resize_planes(planes, from, outer)
+        }
+    };
+    match member.fit {
+        Fit::Crop if signature.size == outer => (planes.into(), output, part),
+        Fit::Crop => {
+            // A view of another scale: the part that it was shown, brought back to the window's resolution.
+            let shown = crop_planes(planes, output, signature.size);
+            (resized(&shown, signature.size).into(), outer, part)
+        }
+        Fit::Centre if output != outer => {
+            // What the model leaves out, or says too much, is the same on both sides; so is the job's own margin.
+            let beyond = |output: u32, inner: u32| i64::from(output.saturating_sub(inner) / 2);
+            let at = [beyond(output.height, inner.height), beyond(output.width, inner.width)];
+            (planes.into(), output, Rect::new(at[0], at[1], inner))
+        }
+        _ if output == outer => (planes.into(), outer, part),
+        _ => (resized(planes, output).into(), outer, part),
     }
+}
+
+/// The first `to` px of planes of `from` px, which is no smaller.
+fn crop_planes(planes: &[f32], from: Size, to: Size) -> Vec<f32> {
+    let rows = planes.chunks_exact(from.area() as usize).flat_map(|plane| {
+        plane.chunks_exact(from.width as usize).take(to.height as usize).map(|row| &row[..to.width as usize])
+    });
+    rows.flatten().copied().collect()
 }

@@ -4,7 +4,7 @@ use crate::Failure;
 use crate::block::{BlockTask, WorkItem};
 use crate::context::GroupContext;
 use crate::image::OpenImage;
-use crate::read::WindowSamples;
+use crate::read::{Shown, WindowSamples};
 use marquetry_geometry::{Padding, Rect};
 use marquetry_job::{Group, Inference};
 use std::ops::Range;
@@ -62,8 +62,9 @@ impl<'a> ScoreRequest<'a> {
     /// # Errors
     /// When the image cannot be read.
     pub fn samples(&mut self, k: usize, padding: Padding) -> Result<&[f32], Failure> {
-        let rect = self.rect(k).grown(self.group().window.margin);
-        self.samples.get(k, &self.task.image, self.task.grid.image(), rect, padding)
+        let (group, image) = (self.group(), &self.task.image);
+        let (window, scaled) = group.shown(image.image.info().size, self.rect(k));
+        self.samples.get(k, image, Shown { window, scaled, resample: group.resample, padding })
     }
 
     pub(crate) fn image(&self) -> &'a OpenImage {

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use marquetry_failure::chain;
 use marquetry_geometry::{Rect, Size};
 use marquetry_job::tile::{self, Frame};
-use marquetry_job::{ImageStatistics, Member, StageSeconds, TaskKind, TaskMessage, TileHeader, key};
+use marquetry_job::{ImageStatistics, Measure, Member, StageSeconds, TaskKind, TaskMessage, TileHeader, key};
 use marquetry_transport::{ObjectStore, StoreErrorKind};
 use std::sync::Arc;
 use std::time::Instant;
@@ -40,7 +40,9 @@ impl Worker {
             TaskKind::Statistics => {
                 let image = self.open(message, &context).await?;
                 drop(admitted);
-                self.measure(message, &image, store).await.map(Worked::Stored)
+                self.measure(message, &image, measures(context.inference.members()), store)
+                    .await
+                    .map(Worked::Stored)
             }
         }
     }
@@ -79,8 +81,9 @@ impl Worker {
         let started = Instant::now();
         let image = self.open(message, &context).await?;
         let members = &inference.groups[group as usize].members;
-        if members.iter().any(|member| member.input.per_image) {
-            self.fetch_statistics(message, &image, store).await?;
+        let wanted = measures(members);
+        if !wanted.is_empty() {
+            self.fetch_statistics(message, &image, measures(inference.members()), &wanted, store).await?;
         }
         let open_seconds = started.elapsed().as_secs_f64();
 
@@ -122,29 +125,34 @@ impl Worker {
         Ok(Worked::Stored(Done { stored_bytes, forwards, seconds }))
     }
 
-    /// Makes the statistics of an image known to its tasks: those that are stored, or, where there are none that can be
-    /// used, new ones.
+    /// Makes the statistics of an image known to its tasks, where those that are `wanted` are not: those that are stored,
+    /// or, where there are none that can be used, new ones of all that the job measures.
     async fn fetch_statistics(
         &self,
         message: &TaskMessage,
         image: &Arc<OpenImage>,
+        all: Vec<Measure>,
+        wanted: &[Measure],
         store: &dyn ObjectStore,
     ) -> Result<(), Failure> {
-        if image.statistics().is_some() {
+        let known = || wanted.iter().all(|measure| image.statistics(measure).is_some());
+        if known() {
             return Ok(());
         }
         match store.get(&key::statistics(&message.run.job, &message.image.key)).await {
             Ok(bytes) => match ImageStatistics::from_bytes(&bytes, &message.image.key) {
                 Ok(statistics) => {
-                    image.set_statistics(statistics);
-                    return Ok(());
+                    image.set_statistics(&statistics);
+                    if known() {
+                        return Ok(());
+                    }
                 }
                 Err(error) => tracing::warn!("computing statistics again: {}", chain(&error)),
             },
             Err(error) if error.kind == StoreErrorKind::NotFound => {}
             Err(error) => return Err(error.into()),
         }
-        self.measure(message, image, store).await.map(drop)
+        self.measure(message, image, all, store).await.map(drop)
     }
 
     /// Computes and stores the statistics of an image.
@@ -152,18 +160,19 @@ impl Worker {
         &self,
         message: &TaskMessage,
         image: &Arc<OpenImage>,
+        measures: Vec<Measure>,
         store: &dyn ObjectStore,
     ) -> Result<Done, Failure> {
         let started = Instant::now();
         let opened = Arc::clone(image);
-        let bands = blocking(move || opened.measure()).await??;
+        let measured = blocking(move || opened.measure(measures)).await??;
         self.check(message).await?;
         let read = started.elapsed().as_secs_f64();
-        let statistics = ImageStatistics::new(&message.image.key, bands);
+        let statistics = ImageStatistics::new(&message.image.key, measured);
         let bytes = Bytes::from(statistics.to_bytes());
         let stored_bytes = bytes.len() as u64;
         store.put(&key::statistics(&message.run.job, &message.image.key), bytes).await?;
-        image.set_statistics(statistics);
+        image.set_statistics(&statistics);
         let seconds = StageSeconds { read, ..StageSeconds::default() };
         Ok(Done { stored_bytes, forwards: 0, seconds })
     }
@@ -180,6 +189,17 @@ fn covered(extent: Rect, scaled: Size, image: Size) -> Rect {
     let (top, height) = along(extent.top, extent.bottom(), scaled.height, image.height);
     let (left, width) = along(extent.left, extent.right(), scaled.width, image.width);
     Rect::new(top, left, Size::new(height, width))
+}
+
+/// What is to be measured of a whole image for these members, each way once.
+fn measures<'a>(members: impl IntoIterator<Item = &'a Member>) -> Vec<Measure> {
+    let mut measures: Vec<Measure> = Vec::new();
+    for measure in members.into_iter().filter_map(|member| member.input.wants()) {
+        if !measures.contains(&measure) {
+            measures.push(measure);
+        }
+    }
+    measures
 }
 
 /// A block of a plan.

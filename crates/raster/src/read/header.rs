@@ -49,6 +49,8 @@ pub struct ImageInfo {
     /// Bits of an unsigned sample that mean something: the greatest value is `2^bits - 1`. 8 for [`Depth::U8`], 9 to 16 for
     /// [`Depth::U16`]; 0 where the depth says nothing of a greatest value.
     pub bits: u32,
+    /// Whether its bands are red, green and blue, and no others.
+    pub rgb: bool,
     /// The file's format.
     pub format: Format,
     /// What else the file says of itself, and what is done about it.
@@ -84,6 +86,8 @@ pub(super) struct Header {
     pub(super) alpha: Option<u16>,
     pub(super) alpha_use: AlphaUse,
     pub(super) colour: Colour,
+    /// Whether its colours are red, green and blue, or become them.
+    pub(super) rgb: bool,
     /// The value that the file says stands for no data.
     pub(super) nodata: Option<f64>,
     /// Which pixels are none.
@@ -115,6 +119,7 @@ impl Header {
             alpha: (per_pixel > colours).then_some(colours),
             alpha_use: AlphaUse::None,
             colour: Colour::AsStored,
+            rgb: colours >= 3,
             nodata: None,
             missing: MissingRule::default(),
             pages: PageUse::default(),
@@ -171,6 +176,7 @@ impl Header {
             bits,
             size: self.orientation.apply_to_size(self.size),
             bands: self.colour.bands(self.kept.len() as u16),
+            rgb: self.rgb && self.colour.bands(self.kept.len() as u16) == 3,
             depth: match self.sample {
                 _ if matches!(self.colour, Colour::Palette(_)) => Depth::U8,
                 SampleType::U8 => Depth::U8,

@@ -6,8 +6,9 @@ use marquetry_coordinator::outputs_hash;
 use marquetry_ensemble::{ClassMap, Importance, Labelling, OutputActivation, ScoreSpace, View, ViewMerge};
 use marquetry_geometry::{Edges, Reading, Size, WindowSpec};
 use marquetry_job::{
-    BandStatistics, Fit, Group, ImageStatistics, ImageTasks, Inference, Input, Member, Merge, PLAN_FORMAT,
-    Plan, PlannedImage, Scaling, TaskKind, TileDtype, TileHeader, hash, key, tile,
+    BandStatistics, Fit, Group, ImageStatistics, ImageTasks, Inference, Input, Measured, MeasuredBands,
+    Member, Merge, PLAN_FORMAT, Plan, PlannedImage, Scaling, TaskKind, TileDtype, TileHeader, hash, key,
+    tile,
 };
 use marquetry_spec::JobSpec;
 use std::cell::RefCell;
@@ -78,7 +79,7 @@ fn job(groups: Vec<Group>, images: Vec<PlannedImage>) -> JobOf {
         view_merge: ViewMerge::Mean,
         view_space: ScoreSpace::Probabilities,
         tile_space: ScoreSpace::Probabilities,
-        mirrored: None,
+        swapped: std::collections::BTreeMap::new(),
         tile: TileDtype::F16,
         block_pixels: Size::square(WINDOW).area(),
         groups,
@@ -95,6 +96,7 @@ fn group(scale: f64, members: Vec<Member>) -> Group {
     let window = Size::square(WINDOW);
     Group {
         scaling: Scaling::Factor(scale),
+        resample: marquetry_geometry::Resample::Linear,
         window: WindowSpec { inner: window, margin: Size::square(0), stride: window, edges: Edges::Shift },
         importance: Importance::Constant,
         views: vec![View::IDENTITY],
@@ -102,7 +104,7 @@ fn group(scale: f64, members: Vec<Member>) -> Group {
     }
 }
 
-fn member(name: &str, per_image: bool) -> Member {
+fn member(name: &str, measures: bool) -> Member {
     Member {
         name: name.to_owned(),
         onnx: format!("nowhere/{name}.onnx"),
@@ -111,7 +113,7 @@ fn member(name: &str, per_image: bool) -> Member {
         model_bytes: 1,
         tags: BTreeMap::new(),
         weights: vec![1.0; CLASSES as usize],
-        input: Input { per_image, ..Input::default() },
+        input: Input { measured: measures.then_some(Measured::STANDARD), ..Input::default() },
         applied: OutputActivation::None,
         classes: ClassMap::default(),
         fit: Fit::Resize,
@@ -144,7 +146,7 @@ pub(crate) fn blocks_of(plan: &Plan, image: &PlannedImage) -> Vec<TaskKind> {
 pub(crate) fn reads_statistics(plan: &Plan, image: &PlannedImage, task: TaskKind) -> bool {
     let TaskKind::Block { group, .. } = task else { return false };
     let groups = plan.inference.scored_by(image).groups;
-    groups.get(group as usize).is_some_and(|group| group.members.iter().any(|m| m.input.per_image))
+    groups.get(group as usize).is_some_and(|group| group.members.iter().any(|m| m.input.wants().is_some()))
 }
 
 thread_local! {
@@ -166,8 +168,9 @@ pub(crate) fn object_of(plan: &Plan, image: &PlannedImage, task: TaskKind) -> Op
 }
 
 fn statistics_of(image: &PlannedImage) -> Bytes {
-    let bands = vec![BandStatistics { mean: 127.5, std: 3.25 }; usize::from(BANDS)];
-    ImageStatistics::new(&image.key, bands).to_bytes().into()
+    let bands = vec![BandStatistics { offset: 127.5, spread: 3.25 }; usize::from(BANDS)];
+    let measured = vec![MeasuredBands { measure: Measured::STANDARD.measure(None), bands }];
+    ImageStatistics::new(&image.key, measured).to_bytes().into()
 }
 
 fn tile_of(plan: &Plan, image: &PlannedImage, group: u32, block: u32) -> Option<Bytes> {

@@ -220,6 +220,7 @@ impl Tags<'_> {
         header.orientation = orientation(self.number(tag::ORIENTATION, 1)?);
         header.colour = colour;
         header.fewer_bits = self.fewer_bits(sample, bits);
+        header.rgb = matches!(photometric, 2 | 3 | 5 | 6);
         let nodata = self.directory.bytes(self.source, tag::GDAL_NODATA, 64).ok().flatten();
         let nodata = nodata.map(|text| String::from_utf8_lossy(&text).trim_matches(['\0', ' ']).to_owned());
         header.nodata = nodata.and_then(|text| text.parse().ok());
