@@ -135,7 +135,7 @@ fn percentile(percent: f64, count: u64, sample: impl Fn(u64) -> f32) -> f64 {
 }
 
 /// Count, mean and Σ (v − mean)²: each strip by two passes in f64, and strips put together by the parallel rule of Chan,
-/// Golub and LeVeque, so that a great mean takes nothing from a small deviation.
+/// Golub and `LeVeque`, so that a great mean takes nothing from a small deviation.
 #[derive(Debug, Clone, Copy, Default)]
 struct Moments {
     count: f64,
@@ -281,30 +281,30 @@ mod tests {
         let percentiles = By::Percentiles { low: 2.0, high: 97.5 };
         let of = |over, mask, by| strips(Measure { over, mask, by, among: BTreeSet::new() }, &bands);
         let golden: [(Over, Mask, By, usize, f64, f64); 24] = [
-            (Over::Bands, Mask::Nodata, By::MeanStd, 0, 30.02, 29.617217965230967),
-            (Over::Bands, Mask::Nodata, By::MeanStd, 1, 222.2975, 242.04025219217155),
+            (Over::Bands, Mask::Nodata, By::MeanStd, 0, 30.02, 29.617_217_965_230_967),
+            (Over::Bands, Mask::Nodata, By::MeanStd, 1, 222.2975, 242.040_252_192_171_55),
             (Over::Bands, Mask::Nodata, By::Max, 0, 0.0, 80.0),
             (Over::Bands, Mask::Nodata, By::Max, 1, 0.0, 800.0),
             (Over::Bands, Mask::Nodata, By::MinMax, 0, -20.0, 100.0),
             (Over::Bands, Mask::Nodata, By::MinMax, 1, 0.0, 800.0),
             (Over::Bands, Mask::Nodata, percentiles, 0, -18.04, 94.815),
-            (Over::Bands, Mask::Nodata, percentiles, 1, 0.1225, 736.699375),
-            (Over::Bands, Mask::Nonzero, By::MeanStd, 0, 30.632653061224488, 29.602601842040997),
-            (Over::Bands, Mask::Nonzero, By::MeanStd, 1, 226.8341836734694, 242.3839723315285),
+            (Over::Bands, Mask::Nodata, percentiles, 1, 0.1225, 736.699_375),
+            (Over::Bands, Mask::Nonzero, By::MeanStd, 0, 30.632_653_061_224_488, 29.602_601_842_040_997),
+            (Over::Bands, Mask::Nonzero, By::MeanStd, 1, 226.834_183_673_469_4, 242.383_972_331_528_5),
             (Over::Bands, Mask::Nonzero, By::Max, 0, 0.0, 80.0),
             (Over::Bands, Mask::Nonzero, By::Max, 1, 0.0, 800.0),
             (Over::Bands, Mask::Nonzero, By::MinMax, 0, -20.0, 100.0),
             (Over::Bands, Mask::Nonzero, By::MinMax, 1, 0.125, 799.875),
             (Over::Bands, Mask::Nonzero, percentiles, 0, -18.08, 94.88),
-            (Over::Bands, Mask::Nonzero, percentiles, 1, 0.485, 736.8149999999999),
-            (Over::All, Mask::Nodata, By::MeanStd, 1, 126.15875, 197.4157817708288),
+            (Over::Bands, Mask::Nonzero, percentiles, 1, 0.485, 736.814_999_999_999_9),
+            (Over::All, Mask::Nodata, By::MeanStd, 1, 126.15875, 197.415_781_770_828_8),
             (Over::All, Mask::Nodata, By::Max, 1, 0.0, 800.0),
             (Over::All, Mask::Nodata, By::MinMax, 1, -20.0, 820.0),
-            (Over::All, Mask::Nodata, percentiles, 1, -17.02, 721.2074999999996),
-            (Over::All, Mask::Nonzero, By::MeanStd, 1, 128.73341836734693, 198.58729111693353),
+            (Over::All, Mask::Nodata, percentiles, 1, -17.02, 721.207_499_999_999_6),
+            (Over::All, Mask::Nonzero, By::MeanStd, 1, 128.733_418_367_346_93, 198.587_291_116_933_53),
             (Over::All, Mask::Nonzero, By::Max, 1, 0.0, 800.0),
             (Over::All, Mask::Nonzero, By::MinMax, 1, -20.0, 820.0),
-            (Over::All, Mask::Nonzero, percentiles, 1, -17.06, 723.1225000000001),
+            (Over::All, Mask::Nonzero, percentiles, 1, -17.06, 723.122_500_000_000_1),
         ];
         for (over, mask, by, band, offset, spread) in golden {
             close(of(over, mask, by)[band], offset, spread);

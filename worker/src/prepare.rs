@@ -114,12 +114,11 @@ impl Prepared {
         self.zeros.clear();
         let padding = input.padding_value;
         for (channel, &place) in places.iter().enumerate() {
-            let normaliser = match (&input.measured, statistics.get(channel)) {
-                (Some(how), Some(band)) => Normaliser::measured(*band, how, info.depth),
-                _ => {
-                    let (mean, std) = (of(&input.mean, channel, 0.0), of(&input.std, channel, 1.0));
-                    Normaliser::Fixed { factor: (unit / std) as f32, zero: (-mean / std) as f32 }
-                }
+            let normaliser = if let (Some(how), Some(band)) = (&input.measured, statistics.get(channel)) {
+                Normaliser::measured(*band, how, info.depth)
+            } else {
+                let (mean, std) = (of(&input.mean, channel, 0.0), of(&input.std, channel, 1.0));
+                Normaliser::Fixed { factor: (unit / std) as f32, zero: (-mean / std) as f32 }
             };
             self.zeros.push(normaliser.zero());
             let to_input = |&v: &f32| {

@@ -198,18 +198,13 @@ impl Candidate<'_> {
         ))
     }
 
-    /// Reads and tries the model on `threads` threads.
-    fn probe(&self, models: &Models<'_>, threads: usize) -> Result<Probed, MembersError> {
-        let read = read_model(models.files, &self.uri, self.stat.as_ref());
-        let model = PlannedModel::new(read.map_err(|error| match error {
-            ModelReadError::File(error) => MembersError::File { entry: self.entry, error },
-            ModelReadError::Model(error) => self.failed(error),
-        })?);
-        let outer = self.member.window.size;
-        let (scaling, importance, padding) = match &self.member.window.mode {
+    /// How images are resized for the member, the weight of a pixel by its place in its window, and what lies beyond the
+    /// border.
+    fn scaling(&self) -> (Scaling, Importance, (Padding, f32)) {
+        match &self.member.window.mode {
             WindowMode::Whole(whole) => {
                 let scaling = match whole.fit {
-                    WholeFit::Stretch => Scaling::Whole(outer),
+                    WholeFit::Stretch => Scaling::Whole(self.member.window.size),
                     WholeFit::Longest | WholeFit::Letterbox => Scaling::Inside,
                     WholeFit::Multiple(_) => Scaling::Factor(1.0),
                 };
@@ -219,7 +214,18 @@ impl Candidate<'_> {
                 let padding = (slide.fill.padding, slide.fill.value);
                 (Scaling::Factor(self.member.scale), slide.importance, padding)
             }
-        };
+        }
+    }
+
+    /// Reads and tries the model on `threads` threads.
+    fn probe(&self, models: &Models<'_>, threads: usize) -> Result<Probed, MembersError> {
+        let read = read_model(models.files, &self.uri, self.stat.as_ref());
+        let model = PlannedModel::new(read.map_err(|error| match error {
+            ModelReadError::File(error) => MembersError::File { entry: self.entry, error },
+            ModelReadError::Model(error) => self.failed(error),
+        })?);
+        let outer = self.member.window.size;
+        let (scaling, importance, padding) = self.scaling();
         let depths = self.looked_at.depths;
         let settled = |element: &Element, facts: Option<&ModelFacts>| {
             let inside = facts.and_then(|facts| facts.image.as_ref()?.scaling.as_ref());

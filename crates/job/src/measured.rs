@@ -27,7 +27,7 @@ impl Measured {
     pub fn measure(self, bands: Option<&[u16]>) -> Measure {
         let Self { over, mask, by, .. } = self;
         let named = bands.filter(|_| over == Over::All).unwrap_or_default();
-        Measure { over, mask, by, among: BTreeSet::from_iter(named.iter().copied()) }
+        Measure { over, mask, by, among: named.iter().copied().collect() }
     }
 }
 

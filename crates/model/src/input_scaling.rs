@@ -25,14 +25,14 @@ pub(crate) fn inside_scaling(onnx: &[u8], input: &str) -> Option<InsideScaling> 
             "Cast" | "Identity" | "Transpose" | "Pad" | "Dropout" | "Unsqueeze" | "Squeeze" => {}
             "Div" if node.inputs.first() == Some(&name) => {
                 let by = largest(&numbers()?);
-                return said(by >= 100.0, by < 1.0, format!("divides samples by {}", short(by)));
+                return said(by >= 100.0, by < 1.0, &format!("divides samples by {}", short(by)));
             }
             "Mul" => {
                 let by = largest(&numbers()?);
                 return said(
                     by > 0.0 && by <= 0.01,
                     by > 1.0,
-                    format!("multiplies samples by {}", short(by)),
+                    &format!("multiplies samples by {}", short(by)),
                 );
             }
             "Sub" if node.inputs.first() == Some(&name) => {
@@ -40,16 +40,16 @@ pub(crate) fn inside_scaling(onnx: &[u8], input: &str) -> Option<InsideScaling> 
                 return said(
                     mean > 2.0,
                     mean > 0.0 && mean <= 1.0,
-                    format!("takes {} off samples", short(mean)),
+                    &format!("takes {} off samples", short(mean)),
                 );
             }
             "Add" => {
                 let mean = largest(&numbers()?);
-                return said(mean > 2.0, false, format!("takes {} off samples", short(mean)));
+                return said(mean > 2.0, false, &format!("takes {} off samples", short(mean)));
             }
             "BatchNormalization" => {
                 let mean = largest(graph.numbers.get(node.inputs.get(3)?)?);
-                return said(mean > 4.0, false, format!("takes a mean of {} off samples", short(mean)));
+                return said(mean > 4.0, false, &format!("takes a mean of {} off samples", short(mean)));
             }
             _ => return None,
         }
@@ -58,7 +58,7 @@ pub(crate) fn inside_scaling(onnx: &[u8], input: &str) -> Option<InsideScaling> 
     None
 }
 
-fn said(bytes: bool, unit: bool, what: String) -> Option<InsideScaling> {
+fn said(bytes: bool, unit: bool, what: &str) -> Option<InsideScaling> {
     let what = format!("the graph itself {what}");
     if bytes { Some(InsideScaling::Bytes(what)) } else { unit.then_some(InsideScaling::Unit(what)) }
 }

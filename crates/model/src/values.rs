@@ -129,11 +129,11 @@ mod tests {
 
     #[test]
     fn what_noise_suggests_holds_where_images_do_not_contradict_it() {
+        use Activation::{Labels, None, Sigmoid, Softmax};
         let of = |classes, noise, images: &[&[f32]]| {
             let scores = read(classes, noise, images);
             (scores.noise.activation, scores.activation)
         };
-        use Activation::{Labels, None, Sigmoid, Softmax};
         // A head that ends with ReLU, and is quiet on noise.
         let quiet: [&[f32]; 3] = [&[0.0, 0.5], &[0.0, 0.75], &[0.25, 0.0]];
         assert_eq!(of(1, quiet, &[]), (Sigmoid, Sigmoid));

@@ -71,7 +71,7 @@ impl Tta {
             views.iter().map(|view| tta.swap.order(view.d4, scope.classes.len())).collect();
         match orders {
             Err(unsaid) => {
-                fields.get("swap").or_else(|| fields.get("views")).unwrap_or(at).conflict(unsaid.to_string())
+                fields.get("swap").or_else(|| fields.get("views")).unwrap_or(at).conflict(unsaid.to_string());
             }
             Ok(orders) if tta.swap != Swap::None && orders.iter().all(Option::is_none) => {
                 fields.forbid(&["swap"], "no classes change places in any of the views; leave it out");

@@ -294,7 +294,7 @@ impl KeyGroup for WindowMode {
             Self::Slide(slide) => slide.write(scope, entries),
             Self::Whole(WholeImage { fit: WholeFit::Stretch, .. }) => {}
             Self::Whole(whole) => {
-                entries.extend(FillKind.write(&whole.fill, scope).map(|fill| ("padding", fill)))
+                entries.extend(FillKind.write(&whole.fill, scope).map(|fill| ("padding", fill)));
             }
         }
     }
