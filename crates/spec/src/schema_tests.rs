@@ -71,5 +71,5 @@ fn defaults_are_those_of_the_parser() {
             compared += 1;
         }
     }
-    assert_eq!(compared, 37);
+    assert_eq!(compared, 38);
 }
