@@ -182,7 +182,7 @@ mod tests {
             for (input, output) in [(1, 1), (1, 7), (7, 1), (5, 5), (100, 33), (33, 100), (4096, 3), (2, 3)] {
                 let all = how.kernels(input, output, 0, output);
                 for kernel in &all {
-                    let sum: f32 = kernel.shares.iter().sum();
+                    let sum: f64 = kernel.shares.iter().map(|share| f64::from(*share)).sum();
                     assert!(
                         (sum - 1.0).abs() < 1e-5 && kernel.end() <= input,
                         "{how:?} {input} {output} {kernel:?}"
