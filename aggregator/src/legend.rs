@@ -4,17 +4,17 @@ use marquetry_ensemble::Labelling;
 use marquetry_raster::write::{Legend, WriteError, palette};
 use marquetry_spec::JobSpec;
 
-/// The classes of a job with their colours, and the label of pixels without scores.
+/// The classes of a job with their colours and their values in files, and the label of pixels without scores.
 ///
 /// # Errors
-/// When there are more classes than labels can name.
+/// When there are more classes than labels can name, or two of one value.
 pub fn legend(spec: &JobSpec) -> Result<Legend, WriteError> {
     let names = spec.class_names();
     let defaults = palette(&names);
     let colours = spec.classes.iter().zip(defaults).map(|(c, default)| c.colour.unwrap_or(default)).collect();
     let ignore = Some(spec.failures.ignore);
     let legend = match spec.labelling {
-        Labelling::Multiclass => Legend::labels(names, ignore)?,
+        Labelling::Multiclass => Legend::labels(names, ignore)?.with_values(spec.labels.clone())?,
         Labelling::Multilabel => Legend::multilabel(names, ignore)?,
     };
     legend.with_colours(colours)

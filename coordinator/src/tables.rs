@@ -74,10 +74,12 @@ impl Tables {
         for (number, output) in spec.outputs.iter().enumerate() {
             let table = match output {
                 Output::KaggleRle(rle) => run_lengths(spec, rle, number, (files, base), &ids)?,
-                Output::ClassCsv(csv) => class_ids(csv, number, &ids)?,
+                Output::ClassCsv(csv) => class_ids(spec, csv, number, &ids)?,
                 Output::Coco(coco) => {
-                    let named =
-                        |class: u16| (u64::from(class), spec.classes[usize::from(class)].name.clone());
+                    let named = |class: u16| {
+                        let class = usize::from(class);
+                        (u64::from(spec.labels[class]), spec.classes[class].name.clone())
+                    };
                     let categories = legend::objects(spec).into_iter().map(named).collect();
                     Table::Coco { coco: coco.clone(), categories }
                 }
@@ -226,11 +228,13 @@ fn run_lengths(
     Ok(Table::Csv { file: rle.file.clone(), submission, empty })
 }
 
-fn class_ids(csv: &ClassCsv, output: usize, ids: &[String]) -> Result<Table, TableError> {
+fn class_ids(spec: &JobSpec, csv: &ClassCsv, output: usize, ids: &[String]) -> Result<Table, TableError> {
     let columns = SubmissionColumns::default();
     let submission = Submission::plain(SubmissionLayout::Image, &columns, "{image}", ids, &[])
         .map_err(|source| TableError::Layout { output, source })?;
-    let zeros = vec!["0"; csv.size.area() as usize].join(" ");
-    let empty = vec![FragmentText { class: None, text: zeros }];
+    // An image without rows shows nothing but background.
+    let background = spec.labels.get(spec.decide.background.unwrap_or(0)).copied().unwrap_or(0).to_string();
+    let text = vec![background.as_str(); csv.size.area() as usize].join(" ");
+    let empty = vec![FragmentText { class: None, text }];
     Ok(Table::Csv { file: csv.file.clone(), submission, empty })
 }

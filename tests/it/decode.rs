@@ -28,6 +28,13 @@ impl Mask {
         planes(&label).remove(0)
     }
 
+    /// A PNG of grey values.
+    pub(crate) fn from_grey_png(bytes: &[u8]) -> Self {
+        let label = label(bytes);
+        assert_eq!((label.info().bands, label.info().format), (1, Some(Format::Png)));
+        planes(&label).remove(0)
+    }
+
     /// Whether each pixel is `label`, down the columns.
     pub(crate) fn columns(&self, label: u8) -> Vec<bool> {
         let pixel = |at: usize| self.labels[at % self.height * self.width + at / self.height] == label;
@@ -135,6 +142,11 @@ pub(crate) fn zarr(files: &BTreeMap<String, Vec<u8>>, folder: &str) -> (Vec<usiz
         }
     }
     (shape, scores)
+}
+
+/// Red, green and blue of each value of a mask, where it has colours.
+pub(crate) fn palette(bytes: &[u8]) -> Option<Vec<[u8; 3]>> {
+    label(bytes).info().palette.clone()
 }
 
 /// The planes `[C][H, W]` of a TIFF of 8-bit samples.

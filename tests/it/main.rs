@@ -11,6 +11,7 @@ mod commands;
 mod decode;
 mod fixture;
 mod image_kinds;
+mod label_values;
 mod members;
 mod model_files;
 mod names;

@@ -309,12 +309,16 @@ fn wrong_bands(bands: u16, member: &Member, drops_alpha: bool) -> String {
 /// Names how members are merged, the decisions and the outputs of a job: tables and masks made for others are not used.
 pub fn outputs_hash(spec: &JobSpec, merge: &Merge) -> String {
     let spec = serde_json::to_value(spec).unwrap_or_default();
-    let what = serde_json::json!([
+    let mut what = serde_json::json!([
         spec["classes"],
         spec["decide"],
         spec["outputs"],
         spec["failures"]["ignore"],
         merge
     ]);
+    // Where every class has its place there is nothing to tell, and what was made before is still found.
+    if let (Some(labels), Some(what)) = (spec.get("labels"), what.as_array_mut()) {
+        what.push(labels.clone());
+    }
     hash(&[what.to_string().as_bytes()])[..12].to_owned()
 }

@@ -34,7 +34,7 @@ const fn meant(lines: &'static str, errors: &'static str) -> Broken {
 #[rustfmt::skip]
 pub(super) const BROKEN: &[Broken] = &[
     // The whole file.
-    seen("stor: ./out", "line 1: stor: unknown key (did you mean `store`?); allowed are version, name, preset, images, classes, defaults, members, folds, tta, merge, decide, outputs, allow, store, tiles, limits, failures"),
+    seen("stor: ./out", "line 1: stor: unknown key (did you mean `store`?); allowed are version, name, preset, images, classes, labels, defaults, members, folds, tta, merge, decide, outputs, allow, store, tiles, limits, failures"),
     seen("version: 2", "line 1: version: given `2`; allowed is a whole number from 1 to 1"),
     meant("name: a\nname: b", "line 2: name: given twice, first in line 1; keep one of them"),
     seen("name: My Job", "line 1: name: given `My Job`; allowed is 1 to 64 of a-z, 0-9, `-`, `_` and `.`, the first a letter or digit"),
@@ -59,6 +59,17 @@ pub(super) const BROKEN: &[Broken] = &[
     seen("classes: [a, {name: b, color: red}]", "line 1: classes[1].color: given `red`; allowed is \"#rrggbb\", in quotes"),
     seen("classes: [a, 1]", "line 1: classes[1]: given `1`; allowed is a name without line breaks and without spaces around it (in quotes)"),
     meant("classes: [a]", "line 1: classes: one class that excludes all others is everywhere; add a background, or set output.multilabel: true"),
+    // Values of labels.
+    meant("classes: [ground, road, house]\nlabels:\n  raod: 7", "line 3: labels.raod: given class `raod`; allowed is the name of a class (did you mean `road`?)"),
+    meant("classes: [ground, road, house]\nlabels:\n  road: 7\n  house: 7", "line 4: labels.house: 7 is the value of class `road` too; each class has its own"),
+    meant("classes: [ground, road, house]\nlabels: {road: 2}", "line 2: labels.road: 2 is the place of class `house`, which keeps it as its value; name that class too, or take another"),
+    meant("classes: [ground, road, house]\nlabels: {road: 2, house: 0}", "line 2: labels.house: 0 is the place of class `ground`, which keeps it as its value; name that class too, or take another"),
+    meant("labels: {nucleus: 255}", "line 1: labels.nucleus: 255 is failures.ignore, which stands for pixels that could not be computed; give one of the two another value"),
+    meant("labels: {nucleus: 9}\nfailures: {ignore: 9}", "line 1: labels.nucleus: 9 is failures.ignore, which stands for pixels that could not be computed; give one of the two another value"),
+    seen("labels: {nucleus: 65536}", "line 1: labels.nucleus: given `65536`; allowed is a whole number from 0 to 65535"),
+    seen("labels: {nucleus: -1}", "line 1: labels.nucleus: given `-1`; allowed is a whole number from 0 to 65535"),
+    seen("labels: [0, 7]", "line 1: labels: given `[0, 7]`; allowed is a map from class to the value that it has in masks and tables"),
+    meant("labels: {nucleus: 7}\ndefaults: {output: {multilabel: true}}", "line 1: labels: classes do not exclude each other (multilabel: true): each has a mask of its own, in which 1 is the class and 0 is not; leave it out"),
     // Members.
     seen("members: []", "line 1: members: no member; needed is at least one"),
     seen("members: [a.onnx]", "line 1: members[0]: given `a.onnx`; allowed is a map of onnx, name, weight, scale, batch, tags, input, output, window"),

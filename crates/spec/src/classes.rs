@@ -12,7 +12,7 @@ use std::collections::HashMap;
 const CLASSES_MAX: usize = 65_535;
 
 section! {
-    /// One class: its place in the list is its label and the model's channel.
+    /// One class: its place in the list is its label, if `labels` says no other, and the model's channel.
     pub struct Class: "class" (_) derive [Eq] {
         /// Unique in the job.
         pub name: String = String::new(), NAME, required = "the name of the class";

@@ -6,6 +6,7 @@ use super::decide::Decide;
 use super::error::SpecErrors;
 use super::images::{Images, ImagesKind, STORE};
 use super::kind::{Kind, LayerKind, Maybe, ReadKind, Text, Whole, Words};
+use super::labels::{self, LabelValues};
 use super::load::load;
 use super::member::{self, MemberDefaults, MemberList, MemberSpec};
 use super::node::Node;
@@ -37,6 +38,12 @@ section! {
         pub images: Images = Images::standard(scope), ImagesKind, required = "where the images are";
         /// Its classes, in the order of the models' channels: a class's place is its label.
         apart pub classes: Vec<Class> = Vec::new(), ClassList, required = "a list of class names";
+        /// What stands for a class where labels are written as numbers: `{road: 7}`. Classes that are not named keep their
+        /// place, and no two have one value. So it is in masks (with 16 bits where a value is above 255; the colour of a
+        /// class lies at its value), in `class-csv`, as `category_id` in COCO files and as `label` in GeoJSON. What names
+        /// classes, or has them in the order of the list, does not change: `kaggle-rle` with its `{index}`, probabilities,
+        /// the report. With `multilabel: true` each class has a mask of its own, of 0 and 1.
+        apart pub labels: Vec<u16> = Vec::new(), LabelValues, unset = "every class its place";
         /// Whether classes exclude each other.
         field pub labelling: Labelling = scope.labelling;
         /// What holds for every member that does not say otherwise.
@@ -178,12 +185,14 @@ fn read(fields: &Fields<'_>) -> JobSpec {
     spec.tiles.check(fields.get("tiles"), in_tiles);
 
     let scope = Scope { background: decide.background, probabilities: tta.keeps_probabilities(), ..scope };
+    let failures = Failures::read_or_standard(fields.get("failures"), &scope);
     JobSpec {
         labelling,
         members,
         merge,
         outputs: fields.get("outputs").map(|at| output::read(at, &scope)).unwrap_or_default(),
-        failures: Failures::read_or_standard(fields.get("failures"), &scope),
+        labels: labels::read(fields.get("labels"), failures.ignore, &scope),
+        failures,
         tta,
         decide,
         classes: classes.list,

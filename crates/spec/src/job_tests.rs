@@ -88,6 +88,8 @@ fn printed_jobs_read_back_equal() {
         "members: [{onnx: a, output: {classes: {nucleus: [1, 3]}, rest: drop, activation: labels}}, {onnx: b, output: {classes: {background: 2, nucleus: 0}}}]",
         "tta: {views: [rot90, scale( 0.75 )], combine: product, identity: false, merge: tsharpen}",
         "decide: {triplet: {nucleus: {top: 0.7, area_px: 800, bottom: 0.3}}}\npreset: mmseg-slide",
+        "classes: [ground, '1', road]\nlabels: {road: 0, ground: 2, 1: 700}",
+        "labels: {nucleus: 255}\nfailures: {ignore: 254}",
     ];
     let specs = more.iter().map(|lines| parsed(lines)).chain(EXAMPLES.iter().map(|(name, _)| example(name)));
     for spec in specs {
@@ -96,6 +98,28 @@ fn printed_jobs_read_back_equal() {
         let json = serde_json::to_string(&spec).unwrap();
         assert_eq!(JobSpec::parse(&json).unwrap_or_else(|e| panic!("{e}\n{json}")), spec, "{json}");
     }
+}
+
+/// What is printed is what is not in its place: a class may keep its own in words, and two may change theirs.
+#[test]
+fn classes_have_their_places_or_other_values() {
+    let classes = "classes: [ground, road, house]\n";
+    let printed = |lines: &str| {
+        let spec = parsed(&format!("{classes}{lines}"));
+        let yaml = spec.to_yaml();
+        (spec.labels, yaml.lines().find(|line| line.starts_with("labels:")).map(str::to_owned))
+    };
+    assert_eq!(printed("name: a"), (vec![0, 1, 2], None));
+    assert_eq!(printed("labels: {}"), (vec![0, 1, 2], None));
+    assert_eq!(printed("labels: {road: 1}"), (vec![0, 1, 2], None));
+    let road = "labels: {road: 7}";
+    assert_eq!(printed(road), (vec![0, 7, 2], Some(road.to_owned())));
+    assert_eq!(printed("labels: {road: 2, house: 1}").0, [0, 2, 1]);
+    assert_eq!(
+        printed("labels: {house: 300, ground: 0}"),
+        (vec![0, 1, 300], Some("labels: {house: 300}".to_owned()))
+    );
+    assert_eq!(parsed("defaults: {output: {multilabel: true}}").labels, [0, 1]);
 }
 
 #[test]

@@ -18,7 +18,7 @@
 //! ";
 //! let errors = JobSpec::parse(text).unwrap_err();
 //! assert!(errors.to_string().starts_with(
-//!     "line 5: members[0].window.overlp: unknown key (did you mean `overlap`?); allowed are size, mode, overlap"
+//!     "line 5: members[0].window.overlp: unknown key (did you mean `overlap`?); allowed are size, resample, mode"
 //! ));
 //! ```
 
@@ -30,6 +30,7 @@ mod images;
 mod input;
 mod job;
 mod kind;
+mod labels;
 mod load;
 mod manifest;
 mod member;

@@ -134,7 +134,7 @@ section! {
         pub policy: Policy = Policy::Partial, Words(&POLICIES);
         /// How often a task is tried before it is given up.
         pub attempts: u32 = 3, Whole::<u32>::new(1, 100);
-        /// The label of pixels that could not be computed; no label of a class. 65535 by default for more than 255
+        /// The label of pixels that could not be computed; no label of a class, and no place of one either. 65535 by default for more than 255
         /// labels.
         pub ignore: u16 = if scope.labels() > 255 { u16::MAX } else { 255 }, Whole::<u16>::new(0, 65_535);
     }

@@ -31,7 +31,7 @@ section! {
         /// The header: `[id, runs]`, or `[image, class, runs]`.
         pub columns: Vec<String> = vec!["id".to_owned(), "rle".to_owned()], Columns;
         /// What stands in the first column: `{image}` is the image's id, `{class}` the class's name, `{index}` its
-        /// label.
+        /// place in the list of classes.
         apart pub id: String = ID_OF_IMAGE.to_owned(), Id,
             unset = "`{image}_{class}` for rows of a class in two columns, else `{image}`";
     }
@@ -47,7 +47,7 @@ pub enum RleRows {
 }
 
 section! {
-    /// A table with the class id of every pixel of each image, row by row, with columns `image_id,PredictionString`.
+    /// A table with the class id (its place, or what `labels` says) of every pixel of each image, row by row, with columns `image_id,PredictionString`.
     pub struct ClassCsv: "classCsv" (_) derive [Eq] {
         /// Says that it is this table.
         constant submission, Words(&[("class-csv", ())]), required = "class-csv";

@@ -143,6 +143,7 @@ version: 1
 preset: nnunet
 images: {from: x, bands: [0, 1], page: 2, nodata: -9999}
 classes: [background, {name: a, color: '#010203'}, b]
+labels: {b: 9}
 members:
   - {onnx: a, name: n, tags: {fold: 1}, input: {bands: [0]}, output: {head: h, classes: {a: 0, b: [1, 2]}, rest: drop}, window: {stride: 9, padding: {constant: 1}}}
 tta: {views: d4, swap: {hflip: [[a, b]], transpose: []}}

@@ -31,7 +31,7 @@ impl ColumnRuns {
     pub(super) fn new(size: Size, legend: &Legend, classes: &[u16]) -> Result<Self> {
         let targets = legend.targets(classes)?;
         let plane = |plane| {
-            let mut target_of = vec![None; legend.max_value() as usize + 1];
+            let mut target_of = vec![None; legend.max_label() as usize + 1];
             for (index, target) in targets.iter().enumerate().filter(|(_, target)| target.plane == plane) {
                 target_of[target.value as usize] = Some(index);
             }

@@ -125,6 +125,7 @@ pub struct CocoRleSink<W> {
     columns: ColumnRuns,
     image_id: CocoId,
     targets: Vec<Target>,
+    legend: Legend,
     width: usize,
     /// For each target, the sum over its pixels of its class's probability; nothing where none are given.
     sums: Option<Vec<f64>>,
@@ -132,14 +133,15 @@ pub struct CocoRleSink<W> {
 }
 
 impl<W: Write + Send> CocoRleSink<W> {
-    /// For an image of `size` px. The category's number is the class index.
+    /// For an image of `size` px. The category's number is the class's value.
     ///
     /// # Errors
     /// When a class is unknown or given twice.
     pub fn new(out: W, image_id: &str, size: Size, legend: &Legend, classes: &[u16]) -> Result<Self> {
         let columns = ColumnRuns::new(size, legend, classes)?;
         let targets = legend.targets(classes)?;
-        Ok(Self { columns, image_id: image_id.into(), targets, width: size.width as usize, sums: None, out })
+        let (legend, width) = (legend.clone(), size.width as usize);
+        Ok(Self { columns, image_id: image_id.into(), targets, legend, width, sums: None, out })
     }
 }
 
@@ -153,7 +155,7 @@ impl<W: Write + Send> LabelSink for CocoRleSink<W> {
         for (target, (class, mask)) in masks.iter().enumerate().filter(|(_, (_, mask))| !mask.is_empty()) {
             let annotation = CocoAnnotation {
                 image_id: self.image_id.clone(),
-                category_id: u64::from(*class),
+                category_id: u64::from(self.legend.value(*class)),
                 segmentation: CocoSegmentation::Mask(encode_coco(mask)),
                 area: mask.area(),
                 bbox: bounding_box(mask),
@@ -180,7 +182,7 @@ impl<W: Write + Send> ScoredLabelSink for CocoRleSink<W> {
     }
 }
 
-/// Writes the class of every pixel of a shrunken label map, rows first, as the text of a [`Fragment`].
+/// Writes the value of the class of every pixel of a shrunken label map, rows first, as the text of a [`Fragment`].
 ///
 /// The nearest pixel is the one that OpenCV's `INTER_NEAREST` takes, also where its floating-point arithmetic lands one
 /// pixel before the exact quotient. Memory: the text.
@@ -192,6 +194,7 @@ pub struct ClassTextSink<W> {
     source_rows: Vec<u32>,
     written: usize,
     source_columns: Vec<u32>,
+    legend: Legend,
     text: String,
     out: W,
 }
@@ -215,6 +218,7 @@ impl<W: Write + Send> ClassTextSink<W> {
             source_rows: nearest(size.height, target.height),
             written: 0,
             source_columns: nearest(size.width, target.width),
+            legend: legend.clone(),
             text: String::new(),
             out,
         })
@@ -234,7 +238,8 @@ impl<W: Write + Send> LabelSink for ClassTextSink<W> {
         while self.source_rows.get(self.written) == Some(&row) {
             for &column in &self.source_columns {
                 let gap = if self.text.is_empty() { "" } else { " " };
-                write!(self.text, "{gap}{}", values[column as usize]).expect("a string takes any text");
+                let value = self.legend.value(values[column as usize]);
+                write!(self.text, "{gap}{value}").expect("a string takes any text");
             }
             self.written += 1;
         }

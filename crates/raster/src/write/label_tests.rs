@@ -126,6 +126,57 @@ proptest! {
         prop_assert_eq!(&of_geojson(&bytes, size), &wanted);
     }
 
+    /// Files hold the values of classes, made of rows of indices; the ignore value stays.
+    #[test]
+    fn files_hold_the_values_of_classes(
+        width in 1_usize..40,
+        height in 1_usize..40,
+        moved in prop::sample::subsequence((0_u16..255).chain([256, 700, 65_534]).collect::<Vec<_>>(), 4).prop_shuffle(),
+        seed in prop::collection::vec(0_u16..900, 1600),
+    ) {
+        let size = Size::new(height as u32, width as u32);
+        let legend = Legend::labels(names(4), Some(255)).unwrap().with_values(moved.clone()).unwrap();
+        let rows: Vec<u16> = seed[..width * height].iter().map(|s| if s % 11 == 0 { 255 } else { s % 4 }).collect();
+        let value = |row: &u16| if *row == 255 { 255 } else { moved[*row as usize] };
+        let values: Vec<u16> = rows.iter().map(value).collect();
+        let wide = moved.iter().any(|&value| value > 255);
+
+        let out = Shared::default();
+        push(Box::new(MaskPng::new(out.clone(), size, &legend).unwrap()), &rows, height).unwrap();
+        let png = open(out.bytes());
+        prop_assert_eq!(&numbers(&png).values, &values);
+        prop_assert_eq!(png.info().palette.is_some(), !wide);
+        if let Some(palette) = &png.info().palette {
+            for (class, &value) in moved.iter().enumerate() {
+                prop_assert_eq!(palette[value as usize], legend.colours()[class]);
+            }
+        }
+        let out = Shared::default();
+        push(Box::new(MaskPng::grey(out.clone(), size, &legend).unwrap()), &rows, height).unwrap();
+        let grey = open(out.bytes());
+        prop_assert_eq!((&numbers(&grey).values, grey.info().palette.is_some()), (&values, false));
+        let tiff = open(tiff_of(&legend, size, &rows, None, TiffOptions { tile_px: 16 }));
+        prop_assert_eq!((&numbers(&tiff).values, tiff.info().nodata), (&values, Some(255.0)));
+
+        let mut bytes = Vec::new();
+        push(Box::new(ClassTextSink::new(&mut bytes, "7", size, &legend, size).unwrap()), &rows, height).unwrap();
+        let text = Fragment::from_json(&bytes).unwrap().texts.remove(0).text;
+        prop_assert_eq!(text.split(' ').map(|n| n.parse::<u16>().unwrap()).collect::<Vec<_>>(), values.clone());
+
+        // Classes are asked for by index, and told by value; elsewhere is 0.
+        let classes = [1, 2, 3];
+        let wanted: Vec<u16> = rows.iter().map(|row| if classes.contains(row) { value(row) } else { 0 }).collect();
+        let mut lines = Vec::new();
+        push(Box::new(CocoRleSink::new(&mut lines, "7", size, &legend, &classes).unwrap()), &rows, height).unwrap();
+        prop_assert_eq!(&of_coco(lines, size), &wanted);
+        let mut lines = Vec::new();
+        push(Box::new(CocoPolygonSink::new(&mut lines, "7", size, &legend, &classes).unwrap()), &rows, height).unwrap();
+        prop_assert_eq!(&of_coco(lines, size), &wanted);
+        let mut bytes = Vec::new();
+        push(Box::new(GeoJsonSink::new(&mut bytes, "7", size, &legend, &classes, None).unwrap()), &rows, height).unwrap();
+        prop_assert_eq!(&of_geojson(&bytes, size), &wanted);
+    }
+
     #[test]
     fn classes_that_share_pixels_come_back(
         width in 1_usize..40, height in 1_usize..40, classes in 2_usize..4,

@@ -1,12 +1,15 @@
 //! What the numbers of a decided image mean, and how they are coloured.
 
 use super::error::{Result, WriteError};
+use std::collections::HashSet;
 
 /// The classes of an image, their colours, and the one value that means none of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Legend {
     names: Vec<String>,
     colours: Vec<[u8; 3]>,
+    /// What is written for each class.
+    values: Vec<u16>,
     ignore: Option<u16>,
     multilabel: bool,
 }
@@ -38,7 +41,8 @@ impl Legend {
             return fault(format!("the ignore value {value} already has a meaning; use {values} or more"));
         }
         let colours = palette(&names);
-        Ok(Self { names, colours, ignore, multilabel })
+        let values = (0..names.len()).map(|class| class as u16).collect();
+        Ok(Self { names, colours, values, ignore, multilabel })
     }
 
     /// The same legend in other colours: red, green and blue in 0..=255 for each class.
@@ -52,6 +56,32 @@ impl Legend {
             return Err(WriteError::impossible("a legend", found));
         }
         self.colours = colours;
+        Ok(self)
+    }
+
+    /// The legend of a label map in whose files each class has a value of its own, in 0..=65535, in place of its index. Rows
+    /// are of indices all the same.
+    ///
+    /// # Errors
+    /// When the legend is multi-label, there is not one value for each class, two classes have one, or one is the ignore
+    /// value.
+    pub fn with_values(mut self, values: Vec<u16>) -> Result<Self> {
+        let fault = |found| Err(WriteError::impossible("a legend", found));
+        if self.multilabel {
+            return fault("values of classes for planes of 0 and 1".to_owned());
+        }
+        if values.len() != self.names.len() {
+            return fault(format!(
+                "{} values for {} classes; give one for each",
+                values.len(),
+                self.names.len()
+            ));
+        }
+        let mut seen = HashSet::new();
+        if let Some(value) = values.iter().find(|&&value| !seen.insert(value) || Some(value) == self.ignore) {
+            return fault(format!("the value {value} has two meanings; give each class its own"));
+        }
+        self.values = values;
         Ok(self)
     }
 
@@ -80,9 +110,20 @@ impl Legend {
         if self.multilabel { 2 } else { self.names.len() }
     }
 
-    /// The greatest value that may occur.
-    pub fn max_value(&self) -> u16 {
+    /// The greatest value that may occur in a row.
+    pub fn max_label(&self) -> u16 {
         self.ignore.unwrap_or(0).max((self.value_count() - 1) as u16)
+    }
+
+    /// What is written for `label`: the value of that class; the label itself where it is the ignore value, or of a plane.
+    pub fn value(&self, label: u16) -> u16 {
+        self.values.get(usize::from(label)).copied().unwrap_or(label)
+    }
+
+    /// The greatest value that may be written.
+    pub fn max_value(&self) -> u16 {
+        let classes = if self.multilabel { 1 } else { self.values.iter().copied().max().unwrap_or(0) };
+        self.ignore.unwrap_or(0).max(classes)
     }
 
     /// The legend of one plane of a multi-label image, as a label map of two classes: not it, and it.
@@ -94,6 +135,7 @@ impl Legend {
         Self {
             names: vec![format!("not {}", self.names[class]), self.names[class].clone()],
             colours: vec![BACKGROUND, self.colours[class]],
+            values: vec![0, 1],
             ignore: self.ignore.map(|value| value.max(2)),
             multilabel: false,
         }
@@ -122,13 +164,15 @@ impl Legend {
         Ok(targets)
     }
 
-    /// Colours by value, `0..=max_value`; unused values are black, the ignore value is light grey.
+    /// Colours by written value, `0..=max_value`; unused values are black, the ignore value is light grey.
     pub(super) fn colour_table(&self) -> Vec<[u8; 3]> {
         let mut table = vec![BACKGROUND; self.max_value() as usize + 1];
         if self.multilabel {
             table[1] = [255; 3];
         } else {
-            table[..self.names.len()].copy_from_slice(&self.colours);
+            for (value, colour) in self.values.iter().zip(&self.colours) {
+                table[usize::from(*value)] = *colour;
+            }
         }
         if let Some(ignore) = self.ignore {
             table[ignore as usize] = IGNORED;
@@ -241,7 +285,14 @@ mod tests {
         assert!(Legend::multilabel(names(3), Some(1)).is_err());
         assert!(Legend::labels(names(3), Some(3)).unwrap().with_colours(vec![[0; 3]; 2]).is_err());
         let legend = Legend::multilabel(names(3), Some(2)).unwrap();
-        assert_eq!((legend.planes(), legend.max_value()), (3, 2));
+        assert_eq!((legend.planes(), legend.max_label(), legend.max_value()), (3, 2, 2));
+        assert!(legend.clone().with_values(vec![0, 1, 3]).is_err());
+        for values in [vec![0, 1], vec![0, 7, 7], vec![0, 1, 3]] {
+            assert!(Legend::labels(names(3), Some(3)).unwrap().with_values(values).is_err());
+        }
+        let moved = Legend::labels(names(3), Some(255)).unwrap().with_values(vec![2, 0, 700]).unwrap();
+        assert_eq!((moved.max_label(), moved.max_value()), (255, 700));
+        assert_eq!([0, 1, 2, 255].map(|label| moved.value(label)), [2, 0, 700, 255]);
         assert!(legend.targets(&[0, 3]).is_err() && legend.targets(&[1, 1]).is_err());
     }
 }

@@ -11,9 +11,10 @@ const WHAT: &str = "a PNG mask";
 /// Writes a label map as a PNG: with a palette where every value is below 256, else as 16-bit grey. Without a palette it is
 /// 8-bit grey where every value is below 256.
 ///
-/// Pixels are class indices, not colours. Memory: a few rows.
+/// Pixels are the legend's values of classes, not colours. Memory: a few rows.
 pub struct MaskPng<W: Write + Send + 'static> {
     rows: RowGuard,
+    legend: Legend,
     wide: bool,
     bytes: Vec<u8>,
     stream: png::StreamWriter<'static, W>,
@@ -68,7 +69,13 @@ impl<W: Write + Send + 'static> MaskPng<W> {
         // Class indices are no brightnesses: differences between them only hide the runs from the compressor.
         encoder.set_filter(png::Filter::NoFilter);
         let stream = encoder.write_header().and_then(png::Writer::into_stream_writer).map_err(fault)?;
-        Ok(Self { rows: RowGuard::new(size, legend), wide, bytes: Vec::new(), stream })
+        Ok(Self {
+            rows: RowGuard::new(size, legend),
+            legend: legend.clone(),
+            wide,
+            bytes: Vec::new(),
+            stream,
+        })
     }
 }
 
@@ -83,10 +90,11 @@ impl<W: Write + Send + 'static> LabelSink for MaskPng<W> {
     fn row(&mut self, values: &[u16]) -> Result<()> {
         self.rows.admit(values)?;
         self.bytes.clear();
+        let values = values.iter().map(|&label| self.legend.value(label));
         if self.wide {
-            self.bytes.extend(values.iter().flat_map(|value| value.to_be_bytes()));
+            self.bytes.extend(values.flat_map(u16::to_be_bytes));
         } else {
-            self.bytes.extend(values.iter().map(|&value| value as u8));
+            self.bytes.extend(values.map(|value| value as u8));
         }
         self.stream.write_all(&self.bytes).map_err(WriteError::io(WHAT))
     }

@@ -62,14 +62,16 @@ impl<W: Write + Seek + Send> LabelSink for MaskTiff<W> {
     fn row(&mut self, values: &[u16]) -> Result<()> {
         self.rows.admit(values)?;
         let width = values.len() / self.legend.planes();
-        let wide = self.wide;
+        // Planes of a multi-label image hold 0 and 1, which are no classes.
+        let (wide, legend, single) = (self.wide, &self.legend, self.legend.planes() == 1);
         self.tiles.row(|plane, bytes| {
-            let values = &values[plane * width..][..width];
+            let labels = &values[plane * width..][..width];
+            let values = labels.iter().map(|&label| if single { legend.value(label) } else { label });
             if wide {
                 let pairs = bytes.as_chunks_mut::<2>().0;
                 pairs.iter_mut().zip(values).for_each(|(pair, value)| *pair = value.to_le_bytes());
             } else {
-                bytes.iter_mut().zip(values).for_each(|(byte, &value)| *byte = value as u8);
+                bytes.iter_mut().zip(values).for_each(|(byte, value)| *byte = value as u8);
             }
         })
     }

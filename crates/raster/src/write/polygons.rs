@@ -60,7 +60,7 @@ impl Tracers {
     fn new(size: Size, legend: &Legend, classes: &[u16]) -> Result<Self> {
         let targets = legend.targets(classes)?;
         let tracer = |plane| {
-            let mut class_of = vec![None; legend.max_value() as usize + 1];
+            let mut class_of = vec![None; legend.max_label() as usize + 1];
             for target in targets.iter().filter(|target| target.plane == plane) {
                 class_of[target.value as usize] = Some(target.class);
             }
@@ -93,7 +93,8 @@ impl Tracers {
 /// with its holes, in the order in which components end.
 ///
 /// Coordinates are pixel edges, x to the right and y down, or places where a frame is given: longitude and latitude, or the
-/// source's own numbers, whose reference system a `crs` member then names. Shells run counter-clockwise by the numbers. Properties: `class` (name), `label` (index), `area_px`.
+/// source's own numbers, whose reference system a `crs` member then names. Shells run counter-clockwise by the numbers. Properties: `class` (name), `label` (the class's value),
+/// `area_px`.
 /// Memory: the outlines of components that have not ended, and about 40 bytes a column.
 #[derive(Debug)]
 pub struct GeoJsonSink<W> {
@@ -104,7 +105,7 @@ pub struct GeoJsonSink<W> {
 #[derive(Debug)]
 struct Features<W> {
     out: W,
-    names: Vec<String>,
+    legend: Legend,
     frame: Option<MapFrame>,
     some: bool,
 }
@@ -127,7 +128,7 @@ impl<W: Write + Send> GeoJsonSink<W> {
         let system = frame.as_ref().map(MapFrame::member).unwrap_or_default();
         write!(out, "{{\"type\":\"FeatureCollection\",\"name\":{name},{system}\"features\":[")
             .map_err(WriteError::io(GEOJSON))?;
-        let features = Features { out, names: legend.names().to_vec(), frame, some: false };
+        let features = Features { out, legend: legend.clone(), frame, some: false };
         Ok(Self { tracers, features })
     }
 }
@@ -139,7 +140,7 @@ impl<W: Write> Features<W> {
         let rings = rings.collect::<Result<Vec<_>>>()?;
         let feature = serde_json::json!({
             "type": "Feature",
-            "properties": {"class": self.names[*class as usize], "label": class, "area_px": area_px},
+            "properties": {"class": self.legend.names()[*class as usize], "label": self.legend.value(*class), "area_px": area_px},
             "geometry": {"type": "Polygon", "coordinates": rings},
         });
         let gap = if std::mem::replace(&mut self.some, true) { ",\n" } else { "\n" };
@@ -184,18 +185,20 @@ pub struct CocoPolygonSink<W> {
 struct Lines<W> {
     out: W,
     image_id: CocoId,
+    legend: Legend,
     size: Size,
     scored: bool,
 }
 
 impl<W: Write + Send> CocoPolygonSink<W> {
-    /// For an image of `size` px. The category's number is the class index.
+    /// For an image of `size` px. The category's number is the class's value.
     ///
     /// # Errors
     /// When a class is unknown or given twice.
     pub fn new(out: W, image_id: &str, size: Size, legend: &Legend, classes: &[u16]) -> Result<Self> {
         let tracers = Tracers::new(size, legend, classes)?;
-        Ok(Self { tracers, lines: Lines { out, image_id: image_id.into(), size, scored: false } })
+        let (image_id, legend) = (image_id.into(), legend.clone());
+        Ok(Self { tracers, lines: Lines { out, image_id, legend, size, scored: false } })
     }
 }
 
@@ -209,7 +212,7 @@ impl<W: Write> Lines<W> {
         };
         let annotation = CocoAnnotation {
             image_id: self.image_id.clone(),
-            category_id: u64::from(polygon.class),
+            category_id: u64::from(self.legend.value(polygon.class)),
             segmentation,
             area: polygon.area_px,
             bbox: polygon.bounding_box(),

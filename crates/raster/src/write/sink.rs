@@ -6,7 +6,7 @@ use marquetry_geometry::Size;
 
 /// Takes a decided image row by row, from top to bottom.
 ///
-/// A row of a label map is `[W]` class indices. A row of a multi-label image is `[C, W]` values of 0 and 1, one plane
+/// A row of a label map is `[W]` class indices, whatever values the legend has for them in files. A row of a multi-label image is `[C, W]` values of 0 and 1, one plane
 /// for each class. Where the legend declares an ignore value, it may stand at any pixel of either.
 pub trait LabelSink: Send {
     /// Takes the next row.
