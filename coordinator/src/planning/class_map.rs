@@ -226,19 +226,32 @@ impl Job {
         Ok(())
     }
 
+    /// How channels are said to be classes, for a model of `count` channels: which is which nobody knows but the user.
+    fn example(&self, count: usize) -> String {
+        const SHOWN: usize = 3;
+        let pairs =
+            self.names.iter().zip(0..count).take(SHOWN).map(|(name, channel)| format!("{name}: {channel}"));
+        let pairs: Vec<_> = pairs.collect();
+        let more = if self.names.len().min(count) > SHOWN { ", …" } else { "" };
+        format!(
+            "say of which class each channel is, and leave out classes of which the model knows nothing: if they came in the \
+             job's order, output: {{classes: {{{}{more}}}}}",
+            pairs.join(", ")
+        )
+    }
+
     fn unlike(&self, channels: &Channels<'_>) -> String {
         let (count, classes) = (channels.count as usize, self.names.len());
         let exclusive = self.labelling == Labelling::Multiclass;
-        let last = self.names.last().map_or("", String::as_str);
         let advice = match channels.applied {
             OutputActivation::Softmax if count == 1 => {
                 "; a softmax over one channel is 1 everywhere".to_owned()
             }
             _ if exclusive && count + 1 == classes => format!(
-                "; say which channel is which class with output.classes: {{{last}: 0}}; if the background has no channel, \
-                 set output.multilabel: true and name the others only"
+                "; {}; if the background has no channel, set output.multilabel: true and name the others only",
+                self.example(count)
             ),
-            _ => format!("; say which channel is which class with output.classes: {{{last}: 0}}"),
+            _ => format!("; {}", self.example(count)),
         };
         let says =
             format!("it says {} per pixel, and the job names {classes} classes", counted(channels.count));

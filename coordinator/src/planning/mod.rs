@@ -1,6 +1,7 @@
 //! From a job file to a plan: everything is looked at before anything is run.
 
 mod activation;
+mod candidate;
 mod class_map;
 mod findings;
 mod fit;
@@ -136,7 +137,7 @@ pub fn plan(
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let models = models::Models { files, runtime, facts_cache_dir, cores };
     let shown = shown::FirstImages::open(files, &images, limits, &reading(spec));
-    let looked_at = members::LookedAt { images: &images, depths: &depths, shown: &shown };
+    let looked_at = candidate::LookedAt { images: &images, depths: &depths, shown: &shown };
     let (groups, made_for, mut findings) = members::groups(spec, base, &models, looked_at, each)?;
     drop(shown);
     findings.notes.extend(left_out.into_iter().map(|words| format!("images.from: {words}")).chain(said));

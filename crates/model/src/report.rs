@@ -5,6 +5,7 @@ use crate::facts::{
     Activation, Batch, Dim, Element, Fit, HeadFacts, ImageFacts, ModelFacts, Relation, ScoreFacts,
     TensorFacts,
 };
+use crate::io_request::best_heads;
 use std::fmt::Write as _;
 
 impl ModelFacts {
@@ -56,7 +57,11 @@ impl ModelFacts {
         if self.doubt.is_some() {
             return String::new();
         }
-        let (Some(image), Some((head, scores))) = (&self.image, self.usable().next()) else {
+        // Which classes a job has is not known here: of heads that are as good as each other the last, as a job without
+        // `head` would take it.
+        let any: Vec<u32> = self.usable().map(|(_, scores)| scores.classes).collect();
+        let best = best_heads(self, &any).last().copied();
+        let (Some(image), Some((head, scores))) = (&self.image, best) else {
             return String::new();
         };
         let mut text = format!("- onnx: {}\n  window: {{size: {}}}\n", scalar(path), yaml_size(image.tried));
@@ -67,7 +72,11 @@ impl ModelFacts {
             if matches!(image.channels, 1 | 3) { String::new() } else { format!(", bands: [{bands}]") };
         // Said although it is the default: what such a model is shown is not what others are.
         let integers = self.inputs.first().is_some_and(|input| input.element == Element::U8);
-        let (scale, comment) = if integers { (", scale: auto", "  # integers: 0 to 255") } else { ("", "") };
+        let (scale, comment) = if integers {
+            (", scale: auto", "  # integers: 0 to 255")
+        } else {
+            ("", "  # mean and std as in training, if there were any: no model says them")
+        };
         let _ = writeln!(text, "  input: {{layout: {}{bands}{scale}}}{comment}", image.layout);
         let activation = match scores.activation {
             Activation::None => "none",
@@ -82,8 +91,24 @@ impl ModelFacts {
             (_, Fit::Centre) => ", fit: centre",
             (_, Fit::Crop) => ", fit: crop",
         };
-        let _ = writeln!(text, "  output: {{head: {}, activation: {activation}{fit}}}", scalar(&head.name));
+        let _ = writeln!(
+            text,
+            "  output: {{head: {}, activation: {activation}{fit}}}{}",
+            scalar(&head.name),
+            classes_comment(scores)
+        );
         text
+    }
+}
+
+/// What only the user knows of a head's channels.
+fn classes_comment(scores: &ScoreFacts) -> &'static str {
+    match (scores.activation, scores.classes) {
+        (Activation::Labels, _) => {
+            "  # labels 0, 1, … are the job's classes in their order; else say classes"
+        }
+        (_, 1) => "  # the class that is not the background",
+        _ => "  # channels are the job's classes in their order; else say classes: {NAME: CHANNEL}",
     }
 }
 

@@ -50,8 +50,9 @@ fn the_member_entry_says_what_the_defaults_do_not() {
     let facts = facts(&toy, Size::new(64, 96));
     assert_eq!(
         facts.member_yaml("models/fold 0.onnx"),
-        "- onnx: \"models/fold 0.onnx\"\n  window: {size: [64, 96]}\n  input: {layout: nchw}\n  \
-         output: {head: scores, activation: sigmoid, fit: centre}\n"
+        "- onnx: \"models/fold 0.onnx\"\n  window: {size: [64, 96]}\n  input: {layout: nchw}  # mean and std as in \
+         training, if there were any: no model says them\n  output: {head: scores, activation: sigmoid, fit: centre}  # \
+         the class that is not the background\n"
     );
 }
 
