@@ -103,6 +103,11 @@ impl GeoTags {
             .any(|tag| self.doubles(*tag).is_some())
     }
 
+    /// Tie points, each six numbers: more than one without a pixel scale are ground control points.
+    pub(super) fn tie_points(&self) -> usize {
+        self.doubles(tag::TIE_POINTS).map_or(0, |all| all.len() / 6)
+    }
+
     /// Whether the tags say anything of a reference system.
     pub fn names_system(&self) -> bool {
         [1024, 2048, 3072].iter().any(|key| self.key(*key).is_some())

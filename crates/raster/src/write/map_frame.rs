@@ -25,10 +25,10 @@ enum Target {
 
 impl MapFrame {
     /// Longitude and latitude on WGS 84 (RFC 7946) for an image of `size` px, or, where `own` asks for it or the system is
-    /// not known, the image's own numbers. Also what there is to say of that; nothing of either for an image without a map
-    /// to places.
+    /// not known, the image's own numbers. Also what there is to say of that. Nothing of either for an image that has no
+    /// place on a map; for one whose place is no affine map, what outlines lose.
     pub fn new(tags: &GeoTags, size: Size, own: bool) -> (Option<Self>, Option<String>) {
-        let Some(transform) = tags.transform() else { return (None, None) };
+        let Some(transform) = tags.transform() else { return (None, unplaced(tags)) };
         let code = tags.epsg();
         let itself = |reason: Option<String>| {
             let member = code.filter(|code| *code != WGS84);
@@ -84,6 +84,26 @@ impl MapFrame {
         }
         Ok(places)
     }
+}
+
+/// What there is to say of an image that lies somewhere on a map, though no affine map takes its pixels there.
+fn unplaced(tags: &GeoTags) -> Option<String> {
+    let system = match tags.epsg() {
+        Some(code) => format!(" in EPSG:{code}"),
+        None => String::new(),
+    };
+    let found = match tags.tie_points() {
+        0 if tags.is_tied() || tags.names_system() => {
+            format!("it says where it lies{system}, and no usable map takes its pixels there")
+        }
+        0 => return None,
+        1 => format!("one tie point{system} without a usable pixel size is all that places it"),
+        count => format!("{count} ground control points{system} are all that places it"),
+    };
+    Some(format!(
+        "outlines are in pixels, not on a map: {found}; TIFF masks and scores keep what it says, and an image that was warped \
+         (`gdalwarp`) gives outlines on the map"
+    ))
 }
 
 /// The corners of a ring, and points on its long edges. Edges run along rows and columns.

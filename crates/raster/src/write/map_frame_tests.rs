@@ -1,4 +1,4 @@
-use super::super::geo_tests::{doubles, geo_source, shorts};
+use super::super::geo_tests::{Tagged, doubles, geo_source, shorts};
 use super::*;
 
 /// Tags of a north-up image whose pixels have `metres` and whose upper left corner is at `x`, `y`.
@@ -62,6 +62,37 @@ fn systems_that_are_not_known_are_named_or_said() {
     );
     let far = frame(&tags(32633, 10.0, 1e12, 1e12), false).1.unwrap();
     assert!(far.contains("no longitude and latitude"), "{far}");
+}
+
+#[test]
+fn points_without_an_affine_map_are_told() {
+    let points: Vec<f64> = [[0.0, 0.0], [30.0, 0.0], [0.0, 20.0]]
+        .iter()
+        .flat_map(|p| [p[0], p[1], 0.0, p[0], p[1], 0.0])
+        .collect();
+    let keys = (34735, shorts(&[1, 1, 0, 2, 1024, 0, 1, 1, 3072, 0, 1, 32633]));
+    let said = |tags: &[(u16, Tagged)], own: bool| {
+        let tags = geo_source(tags).unwrap().unwrap();
+        let (frame, said) = MapFrame::new(&tags, Size::new(20, 30), own);
+        assert!(frame.is_none());
+        said.unwrap()
+    };
+    for own in [false, true] {
+        let several = said(&[(33922, doubles(&points)), keys.clone()], own);
+        assert!(
+            several.contains("in pixels") && several.contains("3 ground control points in EPSG:32633"),
+            "{several}"
+        );
+    }
+    let unnamed = said(&[(33922, doubles(&points))], false);
+    assert!(unnamed.contains("3 ground control points are"), "{unnamed}");
+    let one = said(&[(33922, doubles(&points[..6])), keys.clone()], false);
+    assert!(one.contains("one tie point in EPSG:32633"), "{one}");
+    let system = said(&[keys], false);
+    assert!(system.contains("where it lies in EPSG:32633"), "{system}");
+    // What has no place on a map loses none.
+    let nowhere = geo_source(&[(34737, (2, b"a note|\0".to_vec()))]).unwrap().unwrap();
+    assert_eq!(MapFrame::new(&nowhere, Size::new(20, 30), false).1, None);
 }
 
 #[test]
