@@ -154,7 +154,7 @@ fn chains_that_lead_back_or_nowhere_end() {
     file[end..].copy_from_slice(&u32::MAX.to_le_bytes());
     assert_eq!(read_with(&file, &Reading::default()).unwrap().0.traits.pages.count, 2);
     // Windows of joined pages are the parts of the whole.
-    let file = book(&[0, 1, 2].map(leaf), IMAGEJ);
+    let file = book(&[0, 1, 2].map(leaf), "");
     let (folder, path) = stored(&file);
     let image =
         Image::open(&path, &roomy(&folder), &Reading { pages: Pages::Bands, ..Reading::default() }).unwrap();
@@ -162,4 +162,55 @@ fn chains_that_lead_back_or_nowhere_end() {
     image.read(Rect::new(1, 2, Size::new(3, 4)), &mut out).unwrap();
     let wanted = planes(Size::new(3, 4), 3, |r, c, page| f32::from(pattern(r + 1, c + 2, page) as u8));
     assert_eq!(out.data, wanted);
+}
+
+/// Stacks behind one directory, cut chains and OME sets in several files: what is there is not the image.
+#[test]
+fn fewer_pages_than_the_metadata_promise_are_refused() {
+    let set = r#"<OME UUID="b"><Image><Pixels DimensionOrder="XYCZT" SizeC="2" SizeZ="1" SizeT="1">
+        <TiffData FirstC="0"><UUID FileName="a.tif">a</UUID></TiffData>
+        <TiffData FirstC="1"><UUID FileName="b.tif">b</UUID></TiffData></Pixels></Image></OME>"#;
+    let whole = r#"<OME><Image><Pixels DimensionOrder="XYCZT" SizeC="3" SizeZ="2" SizeT="1"/></Image></OME>"#;
+    let far = r#"<OME><Image><Pixels DimensionOrder="XYCZT" SizeC="2"><TiffData IFD="0" FirstC="0"/>
+        <TiffData IFD="9" FirstC="1"/></Pixels></Image></OME>"#;
+    let shape = r#"{"shape": [6, 5, 7], "axes": "CYX", "truncated": true}"#;
+    for (text, count, said) in [
+        (IMAGEJ, 1_u16, "ImageJ metadata promise 6 pages, and it has 1 directory"),
+        (IMAGEJ, 5, "ImageJ metadata promise 6 pages, and it has 5 directories"),
+        ("ImageJ=1.54f\nimages=4\nslices=4\n", 1, "promise 4 pages"),
+        (shape, 1, "tifffile metadata promise 6 pages, and it has 1 directory"),
+        (r#"{"shape": [2, 5, 7]}"#, 1, "promise 2 pages"),
+        (whole, 3, "OME metadata promise 6 pages, and it has 3 directories"),
+        (far, 2, "OME metadata promise 10 pages"),
+        (
+            set,
+            1,
+            "OME metadata promise 2 pages, and it has 1 directory of pages; the others lie in other files",
+        ),
+    ] {
+        let file = book(&(0..count).map(leaf).collect::<Vec<_>>(), text);
+        for pages in [Pages::Auto, Pages::Bands] {
+            let error = read_with(&file, &Reading { pages, ..Reading::default() }).unwrap_err();
+            assert!(error.found().contains(said), "{text}: {error}");
+            assert!(error.to_string().contains("tifffile.imwrite("), "{error}");
+        }
+        // The job may say that it wants what is there.
+        let (info, found) = read_with(&file, &Reading { page: Some(0), ..Reading::default() }).unwrap();
+        assert_eq!((info.bands, found), (1, plane(0)), "{text}");
+    }
+}
+
+#[test]
+fn metadata_of_one_page_or_of_another_image_refuse_nothing() {
+    for text in [
+        "ImageJ=1.54f\nunit=um\n",
+        r#"{"shape": [5, 7]}"#,
+        r#"{"shape": [1, 5, 7, 1], "axes": "CYXS"}"#,
+        r#"{"shape": [3, 50, 70], "axes": "CYX"}"#,
+        r#"{"name": "a file"}"#,
+        r#"<OME><Image><Pixels DimensionOrder="XYCZT" SizeC="3" SizeZ="1" SizeT="1"><Channel SamplesPerPixel="3"/></Pixels></Image></OME>"#,
+    ] {
+        let (info, found) = read_with(&book(&[leaf(0)], text), &Reading::default()).unwrap();
+        assert_eq!((info.bands, found), (1, plane(0)), "{text}");
+    }
 }

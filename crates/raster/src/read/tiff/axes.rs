@@ -18,15 +18,13 @@ pub(super) struct Axes {
 impl Axes {
     /// What the description of a file's first page says; `None` if it says nothing of axes.
     pub(super) fn of(first: &Directory, source: &Source) -> Option<Self> {
-        let bytes = first.bytes(source, tag::DESCRIPTION, DESCRIPTION_MAX).ok().flatten()?;
-        let text = String::from_utf8_lossy(&bytes);
-        let text = text.trim_end_matches('\0').trim();
+        let text = description(first, source)?;
         if text.starts_with("ImageJ=") {
-            imagej(text)
+            imagej(&text)
         } else if text.starts_with('{') {
-            shaped(text)
+            shaped(&text)
         } else if text.contains("OME") {
-            ome(text)
+            ome(&text)
         } else {
             None
         }
@@ -54,14 +52,19 @@ impl Axes {
     }
 }
 
+/// The text that a file's first page has, without what fills it up.
+pub(super) fn description(first: &Directory, source: &Source) -> Option<String> {
+    let bytes = first.bytes(source, tag::DESCRIPTION, DESCRIPTION_MAX).ok().flatten()?;
+    Some(String::from_utf8_lossy(&bytes).trim_end_matches('\0').trim().to_owned())
+}
+
 /// Bits of a sample that mean something, as OME-XML says.
 pub(super) fn significant_bits(first: &Directory, source: &Source) -> Option<u32> {
-    let bytes = first.bytes(source, tag::DESCRIPTION, DESCRIPTION_MAX).ok().flatten()?;
-    let text = String::from_utf8_lossy(&bytes);
+    let text = description(first, source)?;
     if !text.contains("SignificantBits") {
         return None;
     }
-    let document = roxmltree::Document::parse(text.trim_end_matches('\0').trim()).ok()?;
+    let document = roxmltree::Document::parse(&text).ok()?;
     let pixels = document.descendants().find(|node| node.tag_name().name() == "Pixels")?;
     pixels.attribute("SignificantBits")?.parse().ok()
 }

@@ -7,6 +7,7 @@ pub(crate) mod directory;
 mod layout;
 mod pages;
 mod places;
+mod promise;
 mod rows;
 
 use super::cache::Chunks;

@@ -3,6 +3,7 @@
 use super::axes::Axes;
 use super::directory::{Directory, tag};
 use super::layout::ChunkLayout;
+use super::promise;
 use crate::read::colour::Colour;
 use crate::read::error::ReadFault;
 use crate::read::file::Source;
@@ -32,7 +33,7 @@ pub(super) struct Selected {
 
 /// The pages that are the image, and its mask.
 pub(super) fn select(source: &Source, reading: &Reading) -> Result<Selected, ReadFault> {
-    let (directories, _) = Directory::all(source, DIRECTORIES_MAX)?;
+    let (directories, has_more) = Directory::all(source, DIRECTORIES_MAX)?;
     let (mut pages, mut masks): (Vec<Option<Directory>>, Vec<Directory>) = (Vec::new(), Vec::new());
     for (place, directory) in directories.into_iter().enumerate() {
         if place == 0 || is_image(&directory, source) {
@@ -45,6 +46,10 @@ pub(super) fn select(source: &Source, reading: &Reading) -> Result<Selected, Rea
     // As GDAL writes one. Of several images it is not sure whose it is.
     let mask = masks.into_iter().next().filter(|_| count == 1 && reading.nodata == Nodata::Auto);
     let axes = pages[0].as_ref().filter(|_| count > 1).and_then(|first| Axes::of(first, source));
+    // Pages that are not looked at may well be there; a page that the job names is the image, whatever else was promised.
+    if let Some(first) = pages[0].as_ref().filter(|_| !has_more && reading.page.is_none()) {
+        promise::check(first, source, count, axes.as_ref())?;
+    }
     let mut take = |page: u32| -> Result<Page, ReadFault> {
         let directory = pages.get_mut(page as usize).and_then(Option::take).ok_or_else(|| {
             let found = format!("page {page} of it is asked for (counted from 0), and it has {count}");
