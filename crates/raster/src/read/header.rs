@@ -90,6 +90,8 @@ pub(super) struct Header {
     pub(super) rgb: bool,
     /// The value that the file says stands for no data.
     pub(super) nodata: Option<f64>,
+    /// What it says in its place that is no number.
+    pub(super) nodata_unread: Option<String>,
     /// Which pixels are none.
     pub(super) missing: MissingRule,
     pub(super) pages: PageUse,
@@ -121,6 +123,7 @@ impl Header {
             colour: Colour::AsStored,
             rgb: colours >= 3,
             nodata: None,
+            nodata_unread: None,
             missing: MissingRule::default(),
             pages: PageUse::default(),
             mask: None,
@@ -152,6 +155,7 @@ impl Header {
             Nodata::None => None,
             Nodata::Value(value) => Some(value),
         };
+        self.nodata_unread = self.nodata_unread.filter(|_| reading.nodata == Nodata::Auto);
         let alpha = self.alpha.filter(|_| self.alpha_use == AlphaUse::Nodata);
         let mask = alpha.or(self.mask.filter(|_| reading.nodata == Nodata::Auto));
         // Only where samples are bands is it known which samples a band comes of.

@@ -49,6 +49,8 @@ pub struct ImageTraits {
     pub alpha: AlphaUse,
     /// The value for no data.
     pub nodata: Option<String>,
+    /// What the file has in its place that is no number.
+    pub nodata_unread: Option<String>,
     /// Whether a mask in the file says which pixels are missing.
     pub mask: bool,
     /// Whether pixels may be missing because they are no number.
@@ -80,6 +82,7 @@ impl ImageTraits {
             pages: header.pages.clone(),
             alpha: header.alpha_use,
             nodata: header.missing.nodata_in_words(),
+            nodata_unread: header.nodata_unread.clone(),
             mask: header.missing.mask.is_some() && header.alpha_use != AlphaUse::Nodata,
             float: header.sample.is_float(),
             crs: header.crs.clone(),
@@ -132,6 +135,9 @@ impl fmt::Display for ImageTraits {
         }
         if self.mask {
             write!(f, ", the file's mask says which pixels are missing")?;
+        }
+        if let Some(text) = &self.nodata_unread {
+            write!(f, ", its nodata {text:?} is NOT UNDERSTOOD (`images: {{nodata: NUMBER}}` says it)")?;
         }
         match (&self.nodata, self.float) {
             (Some(nodata), true) => write!(f, ", nodata {nodata} and NaN are missing pixels"),

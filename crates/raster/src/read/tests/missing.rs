@@ -46,8 +46,24 @@ fn what_is_no_measurement_in_one_band_is_missing_in_all() {
     assert_eq!(read(None, Nodata::Value(-9999.0)), tagged);
     // A 0 in one band may be measured.
     assert_eq!(read(Some("0"), Nodata::Auto), plain);
+    // Of several numbers the first.
+    assert_eq!(read(Some("-9999 -9999 -9999"), Nodata::Auto), tagged);
+    assert_eq!(read(Some("-9999,0"), Nodata::Auto), tagged);
     // ArcGIS writes the least float in its own words.
     assert_eq!(read(Some("-3.4028234663852886e+38"), Nodata::Auto), plain);
+}
+
+#[test]
+fn nodata_that_is_no_number_is_said() {
+    let file = floats(Some("n/a"), &[[1.0, 2.0]]);
+    let (info, found) = read_with(&file, &Reading::default());
+    let line = info.traits.to_string();
+    assert!(line.contains(r#"its nodata "n/a" is NOT UNDERSTOOD"#), "{line}");
+    assert_eq!(found, [1.0, 2.0]);
+    for nodata in [Nodata::None, Nodata::Value(1.0)] {
+        let (info, _) = read_with(&file, &Reading { nodata, ..Reading::default() });
+        assert!(!info.traits.to_string().contains("NOT UNDERSTOOD"), "{}", info.traits);
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ use super::axes;
 use super::codec::Compression;
 use super::crs;
 use super::directory::{Directory, Endian, tag};
+use super::nodata;
 use crate::read::colour::Colour;
 use crate::read::error::ReadFault;
 use crate::read::file::Source;
@@ -221,9 +222,10 @@ impl Tags<'_> {
         header.colour = colour;
         header.fewer_bits = self.fewer_bits(sample, bits);
         header.rgb = matches!(photometric, 2 | 3 | 5 | 6);
-        let nodata = self.directory.bytes(self.source, tag::GDAL_NODATA, 64).ok().flatten();
-        let nodata = nodata.map(|text| String::from_utf8_lossy(&text).trim_matches(['\0', ' ']).to_owned());
-        header.nodata = nodata.and_then(|text| text.parse().ok());
+        match nodata::of(self.directory, self.source, sample.is_float()) {
+            Some(Ok(value)) => header.nodata = Some(value),
+            other => header.nodata_unread = other.and_then(Result::err),
+        }
         header.crs = crs::of(self.directory, self.source);
         Ok(header)
     }

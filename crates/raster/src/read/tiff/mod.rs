@@ -5,6 +5,7 @@ mod codec;
 mod crs;
 pub(crate) mod directory;
 mod layout;
+mod nodata;
 mod pages;
 mod places;
 mod promise;
