@@ -124,6 +124,30 @@ fn names_that_no_file_can_have_are_listed() {
     );
 }
 
+/// What two images would both be called is refused before a model runs, and so by `plan`.
+#[test]
+fn rows_and_files_of_one_name_are_refused_when_a_job_is_planned() {
+    let place = place(&[("images/a.png", 1), ("images/a_b.png", 2), ("images/a.png.d/b.png", 3)]);
+    place.write("images.csv", "image_id,path\na,images/a.png\na.png/b,images/a.png.d/b.png\n");
+    let classes = |text: String| text.replace("[ground, a, b]", "[ground, b_c, c]");
+    let rows = classes(job("images: images/*.png\noutputs: [{submission: kaggle-rle}]\nstore: rows"));
+    let files = job("images: images.csv\noutputs: [{masks: png}]\nstore: files");
+    place.write("rows.yaml", rows.as_str()).write("files.yaml", files.as_str());
+    for command in ["plan", "run"] {
+        let row = ["image `a`, class `b_c` and of image `a_b`, class `c`", "`a_b_c`"];
+        place.marquetry(&[command, "rows.yaml"]).ends_with(65).says(&row);
+        let file =
+            ["images `a` and `a.png/b`", "masks/a.png of the first", "masks/a.png/b.png of the second"];
+        place.marquetry(&[command, "files.yaml"]).ends_with(65).says(&file);
+    }
+    assert!(!place.path("rows/jobs").exists() && !place.path("files/jobs").exists(), "nothing was computed");
+    // As the refusal advises.
+    place.write("rows.yaml", rows.replace("kaggle-rle}", "kaggle-rle, id: '{image}:{class}'}"));
+    place.run("rows.yaml").ends_with(0);
+    let found = ids(&place.outputs("rows")["submission.csv"]);
+    assert_eq!(found, ["a:b_c", "a:c", "a_b:b_c", "a_b:c"]);
+}
+
 /// A world file says where the centre of the first pixel is, and how large pixels are.
 #[test]
 fn world_files_tie_outlines_and_masks_to_places() {

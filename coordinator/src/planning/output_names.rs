@@ -1,10 +1,10 @@
 //! What outputs will be called: looked at before anything is computed.
 
 use marquetry_aggregator::{expected, image_outputs, renamed_outputs};
-use marquetry_spec::{JobSpec, NAME_LIST};
+use marquetry_spec::{JobSpec, NAME_LIST, Output};
 use marquetry_transport::KEY_BYTES_MAX;
 use marquetry_transport::uri::{is_uri, join};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Most bytes of a whole path on most systems, and of a whole key in a bucket.
 const FOLDER_PATH_MAX: usize = 4095;
@@ -42,6 +42,21 @@ pub enum OutputNameError {
         /// The output.
         file: String,
     },
+    /// An output that would have to be a file and a folder.
+    #[error(
+        "images `{first}` and `{second}`: output {file} of the first would be a file where {below} of the second needs a \
+         folder: rename one"
+    )]
+    FileAndFolder {
+        /// The image whose output is a file.
+        first: String,
+        /// The image whose output lies below it.
+        second: String,
+        /// The file, or the array.
+        file: String,
+        /// What would lie below it.
+        below: String,
+    },
 }
 
 /// Looks whether every output of images `ids` has a name that the job's store can hold; gives what there is to say of
@@ -65,6 +80,7 @@ pub(crate) fn check<'a>(
     let mut shown: Vec<(&str, String)> = Vec::new();
     let (mut count, mut letters, mut files) = (0_u64, HashMap::new(), HashMap::new());
     let mut alike = None;
+    let ids_again = ids.clone();
     for id in ids {
         for file in expected(spec, id) {
             let array = if file.ends_with(".zarray") { CHUNK_BYTES } else { 0 };
@@ -90,6 +106,7 @@ pub(crate) fn check<'a>(
             }
         }
     }
+    files_are_no_folders(spec, ids_again)?;
     let mut notes = Vec::new();
     if let Some((id, file)) = shown.first() {
         let (noun, them) = if count == 1 { ("image has an id", "it") } else { ("images have ids", "them") };
@@ -105,6 +122,49 @@ pub(crate) fn check<'a>(
         ));
     }
     Ok(notes)
+}
+
+/// Whether no output of an image has the name of a folder that holds outputs of another: `masks/a.png` and
+/// `masks/a.png/b.png`, of images `a` and `a.png/b`. An array is one thing, though it is a folder.
+fn files_are_no_folders<'a>(
+    spec: &JobSpec,
+    ids: impl Iterator<Item = &'a str> + Clone,
+) -> Result<(), OutputNameError> {
+    let patterns: Vec<String> = spec.outputs.iter().map(Output::path_pattern).collect();
+    let endings: HashSet<&str> =
+        patterns.iter().filter_map(|pattern| pattern.split_once('*')).map(|(_, ending)| ending).collect();
+    // Folders that are called as a file is are rare, so they are what is kept.
+    let mut folders: HashMap<String, (&str, String)> = HashMap::new();
+    for id in ids.clone().filter(|id| id.contains('/')) {
+        for path in outputs_of(spec, id) {
+            for (end, _) in path.match_indices('/') {
+                let folder = &path[..end];
+                if endings.iter().any(|ending| folder.ends_with(ending)) && !folders.contains_key(folder) {
+                    folders.insert(folder.to_owned(), (id, path.clone()));
+                }
+            }
+        }
+    }
+    if folders.is_empty() {
+        return Ok(());
+    }
+    for id in ids {
+        for file in outputs_of(spec, id) {
+            if let Some((second, below)) = folders.remove(&file) {
+                let (first, second) = (id.to_owned(), second.to_owned());
+                return Err(OutputNameError::FileAndFolder { first, second, file, below });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The files and arrays that are made of an image.
+fn outputs_of(spec: &JobSpec, id: &str) -> impl Iterator<Item = String> {
+    expected(spec, id).into_iter().map(|mut path| {
+        path.truncate(path.strip_suffix("/.zarray").map_or(path.len(), str::len));
+        path
+    })
 }
 
 #[cfg(test)]
@@ -146,6 +206,47 @@ mod tests {
             check(&table, &deep, &["a", &"folder/".repeat(95), "A"]).unwrap(),
             none,
             "no file has their names"
+        );
+    }
+
+    #[test]
+    fn a_file_of_one_image_is_no_folder_of_another() {
+        let check = |spec: &JobSpec, base: &str, ids: &[&str]| {
+            super::check(spec, base, ids.iter().copied()).map_err(|error| error.to_string())
+        };
+        let none: [String; 0] = [];
+        for (outputs, below, file) in [
+            ("{masks: png}", "a.png/b", "masks/a.png "),
+            ("{masks: tiff}", "a.tiff/deep/b", "masks/a.tiff "),
+            ("{probabilities: zarr}", "a.zarr/0", "probabilities/a.zarr "),
+            ("{masks: png}, {polygons: geojson}", "a.geojson/b", "polygons/a.geojson "),
+        ] {
+            let job = spec(outputs, "out");
+            for ids in [["a", "x", below], [below, "x", "a"]] {
+                for base in ["", "s3://bucket/"] {
+                    let message = check(&job, base, &ids).unwrap_err();
+                    let both = message.contains(&format!("images `a` and `{below}`"));
+                    assert!(both && message.contains(file), "{message}");
+                }
+            }
+            assert_eq!(check(&job, "", &["x", below]).unwrap(), none, "its folder is no one's file");
+        }
+        assert_eq!(
+            check(&spec("{masks: png}", "out"), "", &["a", "a/b", "a.tiff/b", "b.png"]).unwrap(),
+            none
+        );
+        assert_eq!(check(&spec("{submission: kaggle-rle}", "out"), "", &["a", "a.png/b"]).unwrap(), none);
+        // Masks by class lie in the image's folder.
+        let shared = JobSpec::parse(
+            "version: 1\nimages: nowhere\nclasses: [p, q]\ndefaults: {output: {multilabel: true}}\nmembers: [{onnx: none.onnx}]\noutputs: \
+             [{masks: png}]\n",
+        );
+        let shared = shared.unwrap_or_else(|errors| panic!("{errors}"));
+        assert_eq!(check(&shared, "", &["a", "a.png/b", "a/b", "a/p"]).unwrap(), none);
+        let message = check(&shared, "", &["a", "a/p.png"]).unwrap_err();
+        assert!(
+            message.contains("masks/a/p.png of the first") && message.contains("masks/a/p.png/"),
+            "{message}"
         );
     }
 }

@@ -1,7 +1,7 @@
 //! How a sample submission is understood: which column is which, and what each row speaks of.
 
 use super::error::{Result, WriteError};
-use super::submission::{SubmissionClass, SubmissionColumns};
+use super::submission::{SubmissionClass, SubmissionColumns, called};
 use std::collections::HashMap;
 
 pub(super) const SAMPLE: &str = "the sample submission";
@@ -38,14 +38,12 @@ impl<'a> ImagesById<'a> {
     pub(super) fn new(ids: HashMap<&'a str, usize>, id: &str, classes: &[SubmissionClass]) -> Self {
         let mut said = HashMap::new();
         for (image, &place) in ids.iter().filter(|_| id != "{image}") {
-            let of_image = id.replace("{image}", image);
             if !id.contains("{class}") && !id.contains("{index}") {
-                said.insert(of_image, (place, None));
+                said.insert(called(id, image, None), (place, None));
                 continue;
             }
-            for SubmissionClass { class, name } in classes {
-                let row = of_image.replace("{class}", name).replace("{index}", &class.to_string());
-                said.insert(row, (place, Some(*class)));
+            for class in classes {
+                said.insert(called(id, image, Some(class)), (place, Some(class.class)));
             }
         }
         let mut stems: HashMap<&str, Option<usize>> = HashMap::new();

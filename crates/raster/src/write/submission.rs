@@ -76,7 +76,7 @@ impl Submission {
     /// which `{image}` is the image's id, `{class}` the class's name and `{index}` its index.
     ///
     /// # Errors
-    /// When an image is there twice, or rows for images alone have more than one class.
+    /// When an image is there twice, rows for images alone have more than one class, or two rows would be called the same.
     pub fn plain(
         layout: SubmissionLayout,
         columns: &SubmissionColumns,
@@ -102,21 +102,52 @@ impl Submission {
         names.push(header(&columns.text, if classes.is_empty() { "PredictionString" } else { "rle" }));
         let mut rows = Vec::new();
         for (image, image_id) in images.iter().enumerate() {
-            let of_image = id.replace("{image}", image_id);
             if classes.is_empty() {
-                rows.push(Row { cells: vec![of_image.clone(), String::new()], image, class: None });
+                let first = called(id, image_id, None);
+                rows.push(Row { cells: vec![first, String::new()], image, class: None });
             }
-            for SubmissionClass { class, name } in classes {
-                let first = of_image.replace("{class}", name).replace("{index}", &class.to_string());
+            for class in classes {
+                let first = called(id, image_id, Some(class));
                 let mut cells = match layout {
                     SubmissionLayout::Image | SubmissionLayout::Joined => vec![first],
-                    SubmissionLayout::ImageAndClass => vec![first, name.clone()],
+                    SubmissionLayout::ImageAndClass => vec![first, class.name.clone()],
                 };
                 cells.push(String::new());
-                rows.push(Row { cells, image, class: Some(*class) });
+                rows.push(Row { cells, image, class: Some(class.class) });
             }
         }
-        Ok(Self { text_column: names.len() - 1, header: names, images: images.to_vec(), rows })
+        let submission = Self { text_column: names.len() - 1, header: names, images: images.to_vec(), rows };
+        submission.told_apart(id, classes)?;
+        Ok(submission)
+    }
+
+    /// No two rows are called the same: `a` with class `b_c` and `a_b` with class `c` would both be `a_b_c`.
+    fn told_apart(&self, id: &str, classes: &[SubmissionClass]) -> Result<()> {
+        let mut seen: HashMap<&[String], usize> = HashMap::with_capacity(self.rows.len());
+        for (place, row) in self.rows.iter().enumerate() {
+            let key = &row.cells[..self.text_column];
+            let Some(first) = seen.insert(key, place) else { continue };
+            let speaks_of = |row: &Row| {
+                let image = &self.images[row.image];
+                let class = classes.iter().find(|class| Some(class.class) == row.class);
+                class.map_or_else(
+                    || format!("image `{image}`"),
+                    |c| format!("image `{image}`, class `{}`", c.name),
+                )
+            };
+            return Err(WriteError::impossible(
+                WHAT,
+                format!(
+                    "its rows of {} and of {} would both be called `{}` (`id: \"{id}\"`): give it an `id` that tells \
+                     them apart, such as `id: \"{{image}}:{{class}}\"`, or a column for the class with three `columns`, or \
+                     name images or classes otherwise",
+                    speaks_of(&self.rows[first]),
+                    speaks_of(row),
+                    key.join(",")
+                ),
+            ));
+        }
+        Ok(())
     }
 
     /// The rows, their order and all cells but the text are those of a sample submission.
@@ -298,6 +329,18 @@ impl Submission {
         }
         Ok(writer.flush().map_err(WriteError::io(WHAT))?)
     }
+}
+
+/// What a row is called as `id` says: names are filled in once, also where they hold `{class}` themselves.
+pub(super) fn called(id: &str, image: &str, class: Option<&SubmissionClass>) -> String {
+    let filled = |part: &str| match class {
+        Some(SubmissionClass { class, name }) => {
+            let named = part.split("{class}").map(|part| part.replace("{index}", &class.to_string()));
+            named.collect::<Vec<_>>().join(name)
+        }
+        None => part.to_owned(),
+    };
+    id.split("{image}").map(filled).collect::<Vec<_>>().join(image)
 }
 
 /// The positions of the images' ids, which must differ.

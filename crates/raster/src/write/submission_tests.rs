@@ -79,6 +79,41 @@ fn one_row_for_each_image_and_class() {
 }
 
 #[test]
+fn rows_that_would_be_called_the_same_are_refused() {
+    let (images, some) = (texts(&["a", "x", "a_b"]), classes(&[(1, "b_c"), (2, "c")]));
+    let columns = SubmissionColumns::default();
+    let plain = |layout, id: &str| Submission::plain(layout, &columns, id, &images, &some);
+    let error = plain(SubmissionLayout::Joined, "{image}_{class}").unwrap_err().to_string();
+    for words in [
+        "image `a`, class `b_c`",
+        "image `a_b`, class `c`",
+        "`a_b_c`",
+        "`id: \"{image}_{class}\"`",
+        "columns",
+    ] {
+        assert!(error.contains(words), "{error}");
+    }
+    let keys = |submission: Submission| {
+        let (csv, _) = filled(&submission, &[Some(1), Some(2)]);
+        csv.lines().skip(1).map(|line| line.rsplit_once(',').unwrap().0.to_owned()).collect::<Vec<_>>()
+    };
+    let apart = plain(SubmissionLayout::Joined, "{image}:{class}").unwrap();
+    assert_eq!(keys(apart), ["a:b_c", "a:c", "x:b_c", "x:c", "a_b:b_c", "a_b:c"]);
+    let columned = plain(SubmissionLayout::ImageAndClass, "{image}").unwrap();
+    assert_eq!(keys(columned), ["a,b_c", "a,c", "x,b_c", "x,c", "a_b,b_c", "a_b,c"]);
+    let numbered = plain(SubmissionLayout::Joined, "{image}_{index}").unwrap();
+    assert_eq!(keys(numbered), ["a_1", "a_2", "x_1", "x_2", "a_b_1", "a_b_2"]);
+    let error = plain(SubmissionLayout::Joined, "{image}").unwrap_err().to_string();
+    assert!(error.contains("image `a`, class `b_c` and of image `a`, class `c`"), "{error}");
+    // A name is no pattern.
+    let strange = (texts(&["{class}", "c"]), classes(&[(1, "c"), (2, "{index}")]));
+    let strange =
+        Submission::plain(SubmissionLayout::Joined, &columns, "{image}/{class}", &strange.0, &strange.1)
+            .unwrap();
+    assert_eq!(keys(strange), ["{class}/c", "{class}/{index}", "c/c", "c/{index}"]);
+}
+
+#[test]
 fn columns_by_name() {
     let columns = SubmissionColumns {
         id: Some("image".to_owned()),
