@@ -351,3 +351,51 @@ fn the_entry_that_inspect_prints_runs_as_it_is() {
         vec![1.0 - p, p]
     });
 }
+
+/// What is called background is it, wherever it stands and though the job does not say so.
+#[test]
+fn a_class_called_background_is_the_background_wherever_it_stands() {
+    let place = place();
+    let one = &ROWS[..1];
+    place.model("one.onnx", &Toy { activation: Activation::Sigmoid, ..linear(one) });
+    let members = "[{onnx: one.onnx}]";
+    let ran = comes_to(&place, "last", "[building, background]", members, "", |at| {
+        let p = sigmoid(logits(one, at)[0]);
+        vec![p, 1.0 - p]
+    });
+    ran.says(&["its one channel is `building`"]);
+}
+
+/// As many means as channels, or one: anything else was cut off, or ended in a panic.
+#[test]
+fn a_mean_that_is_not_of_the_models_channels_is_refused() {
+    let place = place();
+    place.model("three.onnx", &linear(&ROWS[..3]));
+    for (input, words) in [
+        ("mean: [0.1, 0.5]", "input.mean: it has 2 values, and the model has 3 channels"),
+        ("std: [0.1, 0.5, 0.2, 0.9]", "input.std: it has 4 values, and the model has 3 channels"),
+    ] {
+        let member = format!("[{{onnx: three.onnx, input: {{{input}}}}}]");
+        place.write("job.yaml", job("mean", "[a, b, c]", &member, ""));
+        place.run("job.yaml").ends_with(65).says(&[words]);
+    }
+}
+
+/// Softmax does not heed a constant that is added to all logits, and the mean of members must not either.
+#[test]
+fn weights_that_differ_by_class_are_no_weights_of_raw_logits() {
+    let place = place();
+    place.model("a.onnx", &linear(&ROWS[..3]));
+    let raised: Vec<[f32; 4]> = ROWS[..3].iter().map(|row| [row[0], row[1], row[2], row[3] + 5.0]).collect();
+    place.model("b.onnx", &linear(&raised));
+    let members = "[{onnx: a.onnx, weight: {a: 0.25}}, {onnx: b.onnx}]";
+    place.write("job.yaml", job("raw", "[a, b, c]", members, "merge: {space: logits}"));
+    place
+        .run("job.yaml")
+        .ends_with(65)
+        .says(&["hang on the zero of each model's logits", "tiles: {per: member}"]);
+    place.write("job.yaml", job("raw", "[a, b, c]", members, "merge: {space: logits}\ntiles: {per: member}"));
+    place.run("job.yaml").ends_with(0);
+    // Both say the same of probabilities, so whatever they weigh the mean is that too.
+    is_greatest(&place, "raw", |at| softmax(&logits(&ROWS[..3], at)));
+}

@@ -8,7 +8,9 @@ use crate::planning::members_error::MembersError;
 use crate::planning::models::{ModelReadError, Models, PlannedModel, read_model};
 use crate::planning::scale::settle_scale;
 use crate::planning::shown::FirstImages;
-use marquetry_ensemble::{Importance, ScoreSpace, ScoreTransform, View, ViewError};
+use marquetry_ensemble::{
+    Importance, Labelling, OutputActivation, ScoreSpace, ScoreTransform, View, ViewError,
+};
 use marquetry_geometry::{Grid, GridError, Padding, Size, WindowSpec};
 use marquetry_job::{Element, Fit, Group, Input, IoContract, Member, PlannedImage, Scale, Scaling};
 use marquetry_model::{InspectOptions, IoRequest, ModelError, ModelFacts, resolve};
@@ -289,6 +291,21 @@ impl Candidate<'_> {
         Ok(window.layout())
     }
 
+    /// One mean and deviation for all channels, or one for each.
+    fn check_input(&self, channels: usize) -> Result<(), MembersError> {
+        let Normalise::Fixed { mean, std } = &self.member.input.normalise else { return Ok(()) };
+        for (key, list) in [("mean", mean), ("std", std)] {
+            if list.len() > 1 && list.len() != channels {
+                return Err(self.unfit(format!(
+                    "input.{key}: it has {} values, and the model has {}: give one for all, or one for each",
+                    list.len(),
+                    counted(channels as u32)
+                )));
+            }
+        }
+        Ok(())
+    }
+
     fn check(
         &self,
         fit: Fit,
@@ -326,6 +343,21 @@ impl Candidate<'_> {
                  zero: merge in probabilities",
             ));
         }
+        // Softmax heeds no constant that a model adds to all of its logits; weights that differ by class would.
+        let weights = &self.member.weights;
+        let by_class = weights.windows(2).any(|pair| pair[0] != pair[1]);
+        let raw = meaning.applied == OutputActivation::None && labelling == Labelling::Multiclass;
+        if by_class
+            && raw
+            && merged == ScoreSpace::Logits
+            && self.spec.members.iter().any(|m| m.weights != *weights)
+        {
+            return Err(self.unfit(
+                "weight: members that weigh differently by class, merged in logits as they come, would hang on the zero of \
+                 each model's logits, which means nothing: merge in probabilities, or set tiles: {per: member}",
+            ));
+        }
+        self.check_input(signatures[0].channels as usize)?;
         let short =
             |s: &&IoContract| s.output_size.height < s.size.height || s.output_size.width < s.size.width;
         if let (Fit::Crop, Some(s)) = (fit, signatures.iter().find(short)) {

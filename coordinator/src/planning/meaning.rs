@@ -66,6 +66,21 @@ pub(crate) fn meaning(
         warnings.push((Concern::Head, text));
     }
     warnings.extend(activation.warning.map(|text| (Concern::Activation, text)));
+    if let (None, Some(names)) = (&output.classes, facts.unfit_class_names(&signature.head)) {
+        // One name of the object, for its one channel or its two, says no order.
+        if names.len() > 1 || signature.classes > 2 {
+            let text = format!(
+                "its own metadata names {} classes ({}) and `{}` has {}, so the names are not used and {}: say which are \
+                 which with output.classes if that is not so",
+                names.len(),
+                names.join(", "),
+                signature.head,
+                counted(signature.classes),
+                classes.choice.value,
+            );
+            warnings.push((Concern::Classes, text));
+        }
+    }
     warnings.extend(classes.warning.map(|text| (Concern::Classes, text)));
     Ok(Meaning {
         applied: activation.applied,

@@ -99,7 +99,7 @@ fn window(image: &Image, part: Rect, input: &Input, channels: u32, size: Size) -
         let of = |list: &[f32], default: f64| match list {
             [] => default,
             [one] => f64::from(*one),
-            many => f64::from(many[channel]),
+            many => many.get(channel).map_or(default, |one| f64::from(*one)),
         };
         let (mean, std) = if input.measured.is_some() {
             deviation(samples, unit)

@@ -347,6 +347,8 @@ fn route(
     match map.rest {
         // Each channel by itself: what is left of 1 is all that is known of a background without a channel.
         Rest::Class(class) if exclusive && alone && !has_own(class) => complement = Some(class),
+        // Its own channel says what it is; what independent channels of other things say does not add up.
+        Rest::Class(_) if exclusive && alone => {}
         Rest::Class(class) if exclusive => {
             own.get_mut(usize::from(class))?.extend(map.unnamed(channels));
         }

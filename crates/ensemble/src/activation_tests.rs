@@ -202,6 +202,22 @@ fn one_channel_may_speak_of_any_class_and_the_rest_is_the_background_s() {
     assert_eq!(of(&map(&[&[], &[0], &[]], Rest::Dropped), 3), [0.0, 0.0, 0.25, 0.75, 0.0, 0.0]);
 }
 
+/// Twenty channels of 0.06 each are no background of 1.
+#[test]
+fn the_rest_of_independent_channels_is_not_summed_into_a_background_with_a_channel() {
+    let mut p = vec![0.06; 21];
+    p[15] = 0.95;
+    let new = ScoreTransform::new(
+        OutputActivation::Sigmoid,
+        Labelling::Multiclass,
+        21,
+        2,
+        &map(&[&[0], &[15]], Rest::Class(0)),
+        ScoreSpace::Probabilities,
+    );
+    assert_eq!(apply(&new.unwrap(), &p, 1), [0.06, 0.95]);
+}
+
 #[test]
 fn independent_probabilities_sum_to_1_at_most() {
     let union = map(&[&[0, 1], &[2]], Rest::Dropped);

@@ -248,6 +248,13 @@ impl ModelFacts {
         self.heads.iter().map(one).collect()
     }
 
+    /// The names that its metadata has for classes, where there are not as many as `head` has channels: they cannot be
+    /// those of its channels.
+    pub fn unfit_class_names(&self, head: &str) -> Option<&[String]> {
+        let only = (self.class_names.len() == 1).then(|| self.class_names[0].as_slice())?;
+        self.class_names_of(head).is_none().then_some(only)
+    }
+
     /// The names that the model itself gives the channels (or labels) of a head, where its metadata has as many.
     pub fn class_names_of(&self, head: &str) -> Option<&[String]> {
         let (place, head) = self.heads.iter().enumerate().find(|(_, other)| other.name == head)?;

@@ -120,6 +120,15 @@ impl Classes {
         self.list.len()
     }
 
+    /// The class of pixels that are nothing else, where the job does not say it: what is called so is it, wherever it
+    /// stands in the list; else the first.
+    pub(super) fn background(&self) -> usize {
+        const WORDS: [&str; 4] = ["background", "bg", "_background_", "__background__"];
+        let is_called_so =
+            |class: &Class| WORDS.iter().any(|word| class.name.trim().eq_ignore_ascii_case(word));
+        self.list.iter().position(is_called_so).unwrap_or(0)
+    }
+
     pub(super) fn name(&self, class: usize) -> &str {
         &self.list[class].name
     }

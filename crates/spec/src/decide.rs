@@ -18,7 +18,7 @@ section! {
         /// The rule, with a value for every class; the background's own is never used.
         ..pub rule: Rule = implied(false, false, scope);
         /// The class of pixels that are nothing else; there is none where classes do not exclude each other.
-        apart pub background: Option<usize> = scope.background, BackgroundClass, unset = "the first class";
+        apart pub background: Option<usize> = scope.background, BackgroundClass, unset = "the class called `background` or `bg`, else the first";
         /// Regions of fewer pixels are taken out, px: one number, or one per class by name; 0 keeps all.
         pub min_area as min_area_px: Vec<u64> = vec![0; scope.classes.len()], Areas;
         /// Whether holes in regions are filled: for all classes, or for those named.
@@ -95,7 +95,8 @@ impl Decide {
     /// What `at` says, over the defaults.
     pub(super) fn read_or_standard(at: Option<&At<'_>>, scope: &Scope<'_>) -> Self {
         let multilabel = scope.labelling == Labelling::Multilabel;
-        let scope = Scope { background: (!multilabel).then_some(0), ..*scope };
+        let unsaid = scope.classes.background();
+        let scope = Scope { background: (!multilabel).then_some(unsaid), ..*scope };
         let standard = Self::standard(&scope);
         let Some(fields) = at.map(Self::fields) else { return standard };
         if multilabel {
@@ -105,7 +106,7 @@ impl Decide {
             );
         }
         // Values per class leave the background out, so it must be known before them.
-        let named = fields.get("background").and_then(|at| scope.classes.find(at)).unwrap_or(0);
+        let named = fields.get("background").and_then(|at| scope.classes.find(at)).unwrap_or(unsaid);
         let background = (!multilabel).then_some(named);
         let scope = Scope { background, ..scope };
         let decide = Self { background, ..standard }.over_fields(&fields, &scope);

@@ -304,7 +304,7 @@ section! {
         /// to 1, labels where they are whole numbers in one channel, else none.
         pub activation: Option<OutputActivation> = None, Words(&ACTIVATIONS);
         /// Which channels (labels, of a model that says labels) are which class: `{person: 15, road: [1, 3]}`, counted
-        /// from 0; the probabilities of several are summed, after a softmax over all channels. A class that is not named
+        /// from 0; the probabilities of several are summed, after a softmax over all channels (those of a sigmoid come to 1 at most). A class that is not named
         /// keeps the mean of the other members. Without it the class names in the model's own metadata are used where
         /// they are the job's, some of them, or more; else channels are classes, one for one, and one channel of two
         /// classes is the one that is not the background.
