@@ -75,6 +75,11 @@ impl Tiff<'_> {
     }
 }
 
+/// A TIFF of float samples `[H, W, S]`.
+pub(crate) fn float_tiff([height, width]: [usize; 2], samples: usize, values: Vec<f32>) -> Vec<u8> {
+    Tiff { height, width, samples, float: true, extra: None, description: "", nodata: "" }.bytes(&[values])
+}
+
 const SIDES: (usize, usize) = (70, 90);
 
 fn noise(seed: usize) -> impl Fn(usize) -> f32 {

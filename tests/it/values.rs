@@ -2,6 +2,7 @@
 
 use crate::decode::{Mask, zarr};
 use crate::fixture::Place;
+use crate::image_kinds::float_tiff;
 use crate::pictures::{bmp, scene};
 use marquetry_geometry::Size;
 use marquetry_model::Element;
@@ -293,4 +294,89 @@ fn scores_of_a_coarse_output_go_back_to_the_image_by_one_resize() {
         wrong += usize::from(best - scores[usize::from(*label)] > 1e-5);
     }
     assert!(wrong == 0, "{wrong} of {} labels", mask.labels.len());
+}
+
+/// What is warned of where `auto` and the images do not go together: by plan and run, until the job says a scale or allows it.
+#[track_caller]
+fn is_told(
+    toy: &Toy,
+    (name, image): (&str, Vec<u8>),
+    numbers: &str,
+    says: &[&str],
+    scale: &str,
+    wanted: &[u8],
+) {
+    let place = Place::new();
+    place.write(&format!("images/{name}"), image).model("m.onnx", toy);
+    let silent = |more: &str, input: &str| {
+        place.write("job.yaml", format!("{}{more}", job(input)));
+        let plan = place.marquetry(&["plan", "job.yaml"]).ends_with(0);
+        assert!(!plan.stderr.contains("input.scale"), "{}", plan.stderr);
+        plan.stdout
+    };
+    place.write("job.yaml", job(&format!("{{{numbers}}}")));
+    for command in ["plan", "run"] {
+        place
+            .marquetry(&[command, "job.yaml"])
+            .ends_with(0)
+            .says(says)
+            .says(&[&format!("{{scale: {scale}}}")]);
+    }
+    let plan = silent("allow: [scale]\n", &format!("{{{numbers}}}"));
+    assert_eq!(plan.contains("as they are (floats)"), name == "a.tif", "{plan}");
+    // What the advice says is silent, and right.
+    let comma = if numbers.is_empty() { "" } else { ", " };
+    let advised = format!("{{{numbers}{comma}scale: {scale}}}");
+    silent("", &advised);
+    is_mask(&place, &advised, wanted);
+    silent("", "{normalize: image}");
+}
+
+#[test]
+fn floats_of_0_to_255_with_a_mean_of_0_to_1_are_told() {
+    let image = scene(SIDES[0], SIDES[1], 3).iter().map(|v| f32::from(*v)).collect();
+    let wanted = greatest([123.675, 116.28, 103.53], [58.395, 57.12, 57.375]);
+    is_told(
+        &Toy { classes: 3, ..Toy::default() },
+        ("a.tif", float_tiff(SIDES, 3, image)),
+        "mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225]",
+        &["hold floats", "to 255, which stay as they are", "a mean of 0.485", "samples of 0 to 1"],
+        "0.00392156862745",
+        &wanted,
+    );
+}
+
+#[test]
+fn floats_of_0_to_1_for_samples_of_0_to_255_are_told() {
+    let image: Vec<f32> = scene(SIDES[0], SIDES[1], 3).iter().map(|v| f32::from(*v) / 255.0).collect();
+    let plain = greatest([0.0; 3], [1.0; 3]);
+    let dividing = Toy { classes: 3, scaling: Some(InputScaling::Div(255.0)), ..Toy::default() };
+    let says = ["hold floats", "to 1, which stay as they are", "0 to 255"];
+    let file = || ("a.tif", float_tiff(SIDES, 3, image.clone()));
+    is_told(&dividing, file(), "", &[&says[..], &["a graph that divides"]].concat(), "255", &plain);
+    let wanted = greatest([123.675, 116.28, 103.53], [58.395, 57.12, 57.375]);
+    let numbers = "mean: [123.675, 116.28, 103.53], std: [58.395, 57.12, 57.375]";
+    is_told(&Toy { classes: 3, ..Toy::default() }, file(), numbers, &says, "255", &wanted);
+}
+
+#[test]
+fn images_of_16_bits_that_use_12_are_told() {
+    let mut file = Vec::new();
+    let mut encoder = png::Encoder::new(&mut file, SIDES[1] as u32, SIDES[0] as u32);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_depth(png::BitDepth::Sixteen);
+    let samples: Vec<u8> =
+        scene(SIDES[0], SIDES[1], 3).iter().flat_map(|v| (u16::from(*v) * 16).to_be_bytes()).collect();
+    let mut writer = encoder.write_header().expect("a header");
+    writer.write_image_data(&samples).expect("pixels");
+    writer.finish().expect("an end");
+    let wanted = greatest([0.485, 0.456, 0.406].map(|m| m * 4095.0 / 16.0), [0.229, 0.224, 0.225]);
+    is_told(
+        &Toy { classes: 3, ..Toy::default() },
+        ("a.png", file),
+        "mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225]",
+        &["reach 4080 of 65535", "almost black"],
+        "0.0002442002442",
+        &wanted,
+    );
 }

@@ -7,6 +7,7 @@ use crate::planning::meaning::{Meaning, channels_out, meaning};
 use crate::planning::members_error::MembersError;
 use crate::planning::models::{ModelReadError, Models, PlannedModel, read_model};
 use crate::planning::scale::settle_scale;
+use crate::planning::seen_range::contradicts;
 use crate::planning::shown::FirstImages;
 use marquetry_ensemble::{
     Importance, Labelling, OutputActivation, ScoreSpace, ScoreTransform, View, ViewError,
@@ -151,9 +152,13 @@ impl Candidate<'_> {
         let suspicious = meaning.warnings.iter().map(|(c, w)| Warning::new(*c, self.name.clone(), w.clone()));
         warnings.extend(suspicious);
         let fit = self.fit(&facts, &signatures[0])?;
+        let unlike = scale.expected.as_ref().and_then(|expected| {
+            contradicts(expected, self.looked_at.shown.ranges(), self.member.input.bands.as_deref())
+        });
         let suspicious = [
             (Concern::Fit, fit.warning),
             (Concern::Scale, scale.warning),
+            (Concern::Scale, unlike),
             (Concern::Views, self.dropped(&views)),
         ];
         warnings.extend(

@@ -19,6 +19,7 @@ mod padded_sizes;
 mod parallel_map;
 mod paths;
 mod scale;
+mod seen_range;
 mod shown;
 
 pub use findings::{Choice, Findings, MemberChoices, MemberKind, Origin, Warning};

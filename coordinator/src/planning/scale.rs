@@ -1,6 +1,7 @@
 //! Which range samples are brought to: what mean, standard deviation and the model's own input say of it.
 
 use crate::planning::findings::{Choice, Origin};
+use crate::planning::seen_range::Expected;
 use marquetry_job::{Element, Scale};
 use marquetry_model::InsideScaling;
 use marquetry_raster::read::Depth;
@@ -21,6 +22,8 @@ pub(crate) struct SettledScale {
     pub(crate) choice: Choice<String>,
     /// What the job says and what contradicts it.
     pub(crate) warning: Option<String>,
+    /// What images are to hold: nothing where the job says the factor, or where the range does not matter.
+    pub(crate) expected: Option<Expected>,
 }
 
 /// Settles the range for a model that takes `element`, whose graph scales samples itself as `inside` says, and images of these depths.
@@ -35,7 +38,8 @@ pub(crate) fn settle_scale(
     let scale = Scale::Factor(factor);
     let warning =
         depths.iter().find_map(|&depth| wanted.contradicts(factor, depth)).or_else(|| wanted.twice());
-    SettledScale { scale, choice: Choice { value: factor.to_string(), from: Origin::Said }, warning }
+    let choice = Choice { value: factor.to_string(), from: Origin::Said };
+    SettledScale { scale, choice, warning, expected: None }
 }
 
 /// What the model and its mean and deviation say of the range of samples.
@@ -91,16 +95,12 @@ impl<'a> Wanted<'a> {
 
     fn auto(&self, depths: &[Depth]) -> SettledScale {
         let settled = |scale, because: Option<(String, Origin)>, warning| {
-            let range = match scale {
-                Scale::Unit => "0 to 1 by depth",
-                Scale::Bytes => "0 to 255 by depth",
-                Scale::Factor(_) => "as stored",
-            };
+            let range = range_in_words(scale, depths);
             let choice = match because {
-                None => Choice { value: range.to_owned(), from: Origin::Default },
+                None => Choice { value: range, from: Origin::Default },
                 Some((because, from)) => Choice { value: format!("{range}, since {because}"), from },
             };
-            SettledScale { scale, choice, warning }
+            SettledScale { scale, choice, warning, expected: self.expected(scale) }
         };
         if self.measured && !self.integers {
             return settled(Scale::Unit, None, None);
@@ -140,6 +140,32 @@ impl<'a> Wanted<'a> {
                 settled(Scale::Unit, None, Some(warning))
             }
             (None, _) => settled(Scale::Unit, None, self.twice().or_else(|| self.still())),
+        }
+    }
+
+    /// What images are to hold that come with this scale.
+    fn expected(&self, scale: Scale) -> Option<Expected> {
+        if self.measured {
+            return None;
+        }
+        let since = |more: Option<&str>| match (self.fixed, more) {
+            (Some(_), _) => Some(self.numbers()),
+            (None, Some(inside)) => {
+                let does = inside.strip_prefix("the graph itself ").unwrap_or(inside);
+                Some(format!("a graph that {does} itself"))
+            }
+            (None, None) => None,
+        };
+        match scale {
+            Scale::Factor(_) => None,
+            Scale::Unit if self.bytes_inside.is_some() => None,
+            Scale::Unit => Some(Expected { full: 1.0, since: since(self.unit_inside) }),
+            Scale::Bytes if self.integers => {
+                Some(Expected { full: 255.0, since: Some("a model that takes integers".to_owned()) })
+            }
+            // Of such a mean it is told already that it could be of either range.
+            Scale::Bytes if (1.0..UNSURE).contains(&self.peak()) => None,
+            Scale::Bytes => Some(Expected { full: 255.0, since: since(self.bytes_inside) }),
         }
     }
 
@@ -236,6 +262,20 @@ impl<'a> Wanted<'a> {
             format!("a mean of {}", number(mean))
         } else {
             format!("a mean of {} and a std of {}", number(mean), number(std))
+        }
+    }
+}
+
+/// What becomes of samples of images of these depths.
+fn range_in_words(scale: Scale, depths: &[Depth]) -> String {
+    let floats = depths.contains(&Depth::F32);
+    let all_floats = floats && depths.iter().all(|depth| *depth == Depth::F32);
+    match scale {
+        Scale::Factor(_) => "as stored".to_owned(),
+        Scale::Unit | Scale::Bytes if all_floats => "as they are (floats)".to_owned(),
+        Scale::Unit | Scale::Bytes => {
+            let full = if scale == Scale::Unit { 1 } else { 255 };
+            format!("0 to {full} by depth{}", if floats { ", floats as they are" } else { "" })
         }
     }
 }

@@ -1,11 +1,13 @@
 //! Windows of a job's first images, as a member would be shown them: models are tried on them beside noise.
 
+use crate::planning::seen_range::SeenRange;
 use marquetry_ensemble::resize_planes;
 use marquetry_geometry::{Reading, Rect, Size};
 use marquetry_imagery::open;
 use marquetry_job::{Channels, Input, PlannedImage, Scaling};
 use marquetry_raster::read::{Depth, Image, Limits, Pixels};
 use marquetry_transport::Files;
+use std::sync::OnceLock;
 
 /// Images that are looked at.
 const IMAGES: usize = 2;
@@ -17,6 +19,8 @@ pub(crate) struct FirstImages {
     images: Vec<Image>,
     /// Their keys.
     keys: Vec<String>,
+    /// What their samples reach, once somebody asks.
+    ranges: OnceLock<Vec<SeenRange>>,
 }
 
 impl FirstImages {
@@ -29,7 +33,12 @@ impl FirstImages {
             is_planned.then(|| (image, planned.key.clone()))
         });
         let (images, keys) = opened.unzip();
-        Self { images, keys }
+        Self { images, keys, ranges: OnceLock::new() }
+    }
+
+    /// What samples of each reach.
+    pub(crate) fn ranges(&self) -> &[SeenRange] {
+        self.ranges.get_or_init(|| self.images.iter().filter_map(SeenRange::of).collect())
     }
 
     /// Names what windows hang on, beside their size.

@@ -1,0 +1,192 @@
+//! What samples of a job's first images really reach, where their depth alone says too little of it.
+
+use marquetry_geometry::{Rect, Size};
+use marquetry_raster::read::{Depth, Image, Pixels};
+
+/// Samples that are looked at in an image, all bands together.
+const SAMPLES_MAX: u32 = 1 << 22;
+/// An image of 16 bits that stays below this share of 65535 is one of fewer bits, most likely.
+const DARK: f64 = 1.0 / 8.0;
+/// Floats up to this may be of 0 to 1, resampled.
+const UNIT_MAX: f64 = 1.5;
+/// Floats above this are not of 0 to 1.
+const BEYOND_UNIT: f64 = 2.0;
+/// Floats above this are not of 0 to 255.
+const BEYOND_BYTES: f64 = 2.0 * 255.0;
+/// Ranges that images often have.
+const USUAL: [f64; 5] = [255.0, 1023.0, 4095.0, 10_000.0, 65_535.0];
+
+/// The least and greatest sample of each band of one image, as stored.
+#[derive(Debug, Clone)]
+pub(crate) struct SeenRange {
+    pub(crate) depth: Depth,
+    /// As the file says them; 16 for [`Depth::U16`] where it says nothing.
+    pub(crate) bits: u32,
+    /// Nothing for a band without a value.
+    pub(crate) bands: Vec<Option<(f64, f64)>>,
+}
+
+impl SeenRange {
+    /// Of the image's middle; nothing where it cannot be read.
+    pub(crate) fn of(image: &Image) -> Option<Self> {
+        let info = image.info();
+        let side = (SAMPLES_MAX / u32::from(info.bands.max(1))).isqrt().max(1);
+        let part = Size::new(side.min(info.size.height), side.min(info.size.width));
+        let (top, left) = ((info.size.height - part.height) / 2, (info.size.width - part.width) / 2);
+        let mut pixels = Pixels::default();
+        image.read(Rect::new(i64::from(top), i64::from(left), part), &mut pixels).ok()?;
+        let bands = pixels.data.chunks_exact((part.area() as usize).max(1)).map(|plane| {
+            let values = plane.iter().filter(|v| v.is_finite()).map(|v| f64::from(*v));
+            values.fold(None, |range: Option<(f64, f64)>, v| {
+                Some(range.map_or((v, v), |(low, high)| (low.min(v), high.max(v))))
+            })
+        });
+        Some(Self { depth: info.depth, bits: info.bits, bands: bands.collect() })
+    }
+}
+
+/// The range that a member expects of samples, and what shows it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Expected {
+    /// 1 or 255.
+    pub(crate) full: f64,
+    /// Why, in words that go before "is for samples of …"; nothing where it is the default alone.
+    pub(crate) since: Option<String>,
+}
+
+/// What there is to tell of images whose samples cannot be what the member expects; `bands` are those that it sees.
+pub(crate) fn contradicts(expected: &Expected, seen: &[SeenRange], bands: Option<&[u16]>) -> Option<String> {
+    let range = |of: &dyn Fn(&SeenRange) -> bool| {
+        let sees = |band: usize| bands.is_none_or(|bands| bands.contains(&(band as u16)));
+        let ranges = seen.iter().filter(|image| of(image)).flat_map(|image| {
+            image.bands.iter().enumerate().filter(|(band, _)| sees(*band)).filter_map(|(_, range)| *range)
+        });
+        ranges.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
+    };
+    let floats = range(&|image| image.depth == Depth::F32);
+    let words = range(&|image| image.depth == Depth::U16 && image.bits == 16);
+    floats
+        .and_then(|range| of_floats(expected, range))
+        .or_else(|| words.and_then(|(_, high)| of_words(expected, high)))
+}
+
+fn of_floats(expected: &Expected, (low, high): (f64, f64)) -> Option<String> {
+    let since = expected.since.as_ref()?;
+    let told = |advice: String| {
+        format!(
+            "input.scale: the first images hold floats (or such integers) of {} to {}, which stay as they are, and \
+             {since} is for samples of 0 to {}: say input: {{scale: {advice}",
+            round(low),
+            round(high),
+            expected.full
+        )
+    };
+    let too_great = high > if expected.full == 1.0 { BEYOND_UNIT } else { BEYOND_BYTES };
+    if too_great {
+        let usual = usual(high);
+        return Some(told(format!(
+            "{}}} if theirs is 0 to {usual}, else the number that makes 0 to {} of them",
+            factor(expected.full, usual),
+            expected.full
+        )));
+    }
+    (expected.full > 1.0 && low >= 0.0 && high > 0.0 && high <= UNIT_MAX).then(|| told("255}".to_owned()))
+}
+
+fn of_words(expected: &Expected, high: f64) -> Option<String> {
+    (high > 0.0 && high < DARK * 65_535.0).then(|| {
+        let usual = usual(high);
+        format!(
+            "input.scale: the first images are of 16 bits and reach {high} of 65535, as images of fewer bits do; of 0 to \
+             {full} the model would see 0 to {}, almost black: say input: {{scale: {}}} if theirs is 0 to {usual}, else \
+             the number that makes 0 to {full} of them",
+            round(high * expected.full / 65_535.0),
+            factor(expected.full, usual),
+            full = expected.full,
+        )
+    })
+}
+
+/// The usual range that holds `high`, or `high` itself.
+fn usual(high: f64) -> f64 {
+    // A sample of 255.3 comes of resampling.
+    USUAL.into_iter().find(|usual| high <= usual * 1.01).unwrap_or_else(|| high.ceil())
+}
+
+/// A factor as a job file takes it: 12 digits that count.
+fn factor(full: f64, of: f64) -> String {
+    let factor = full / of;
+    let digits = (11 - factor.log10().floor() as i32).max(0) as usize;
+    let text = format!("{factor:.digits$}");
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
+/// Three places after the point at most.
+fn round(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(full: f64, since: Option<&str>, depth: Depth, bits: u32, ranges: &[(f64, f64)]) -> String {
+        let expected = Expected { full, since: since.map(str::to_owned) };
+        let bands = ranges.iter().map(|range| Some(*range)).collect();
+        contradicts(&expected, &[SeenRange { depth, bits, bands }], None).unwrap_or_default()
+    }
+
+    #[test]
+    fn floats_of_another_range_are_told_with_the_factor() {
+        let mean = Some("a mean of 0.485");
+        let text = told(1.0, mean, Depth::F32, 0, &[(0.0, 1.0), (3.5, 254.25)]);
+        for word in
+            ["of 0 to 254.25", "a mean of 0.485 is for samples of 0 to 1", "{scale: 0.00392156862745}"]
+        {
+            assert!(text.contains(word), "{text}");
+        }
+        assert!(told(1.0, mean, Depth::F32, 0, &[(0.0, 9000.0)]).contains("{scale: 0.0001}"));
+        assert!(told(1.0, mean, Depth::F32, 0, &[(0.0, 3e5)]).contains("0 to 300000"));
+        let text = told(255.0, Some("a model that takes integers"), Depth::F32, 0, &[(0.0, 1.0)]);
+        assert!(text.contains("{scale: 255}") && text.contains("of 0 to 1, which stay"), "{text}");
+        assert!(told(255.0, mean, Depth::F32, 0, &[(0.0, 4000.0)]).contains("{scale: 0.0622710622711}"));
+        for (full, since, range) in [
+            (1.0, mean, (0.0, 1.9)),
+            (1.0, mean, (-3.0, 1.0)),
+            (1.0, None, (0.0, 255.0)),
+            (255.0, mean, (0.0, 255.0)),
+            (255.0, mean, (0.0, 0.0)),
+            (255.0, mean, (-1.0, 1.0)),
+        ] {
+            assert_eq!(told(full, since, Depth::F32, 0, &[range]), "", "{full} {since:?} {range:?}");
+        }
+    }
+
+    #[test]
+    fn dark_images_of_16_bits_are_told_with_the_factor() {
+        for (full, high, scale) in [
+            (1.0, 255.0, "0.00392156862745"),
+            (1.0, 4000.0, "0.0002442002442"),
+            (255.0, 255.0, "1"),
+            (255.0, 4095.0, "0.0622710622711"),
+        ] {
+            let text = told(full, None, Depth::U16, 16, &[(0.0, high)]);
+            assert!(text.contains(&format!("reach {high} of 65535")), "{text}");
+            assert!(text.contains(&format!("{{scale: {scale}}}")), "{text}");
+        }
+        for (depth, bits, high) in
+            [(Depth::U16, 16, 8192.0), (Depth::U16, 16, 0.0), (Depth::U16, 12, 255.0), (Depth::U8, 8, 20.0)]
+        {
+            assert_eq!(told(1.0, None, depth, bits, &[(0.0, high)]), "", "{depth:?} {bits} {high}");
+        }
+    }
+
+    #[test]
+    fn only_bands_that_the_member_sees_count() {
+        let expected = Expected { full: 1.0, since: Some("a mean of 0.5".to_owned()) };
+        let bands = vec![Some((0.0, 1.0)), Some((0.0, 800.0)), None];
+        let seen = [SeenRange { depth: Depth::F32, bits: 0, bands }];
+        assert!(contradicts(&expected, &seen, Some(&[0, 2])).is_none());
+        assert!(contradicts(&expected, &seen, Some(&[0, 1])).is_some());
+    }
+}
