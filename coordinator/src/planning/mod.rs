@@ -301,6 +301,10 @@ fn wrong_bands(bands: u16, member: &Member, drops_alpha: bool) -> String {
             "the bands that are chosen for member {name} are not the {channels} channels that it takes: name {channels} in \
              images.bands or input.bands, counted from 0"
         ),
+        None if bands == 1 => format!(
+            "it has 1 band{alpha}, and member {name} takes {channels}: if its pages are bands, say `images: {{from: …, pages: \
+             bands}}`; to show one band several times, name it for each channel in input.bands, as [0, 0, …]"
+        ),
         None => format!(
             "it has {bands} band{plural}{alpha}, and member {name} takes {channels}: choose {channels} of them with `images: \
              {{from: …, bands: […]}}`, counted from 0"

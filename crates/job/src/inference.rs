@@ -174,7 +174,7 @@ impl Input {
 
     /// What of an image a model's `channels` channels are shown, in the model's order; `None` if that is not clear.
     ///
-    /// A grey image is shown to all channels, and a model of one channel is shown the luma of one that is `rgb`. Other
+    /// A grey image is shown to all three channels of a model of colours, and a model of one channel is shown the luma of one that is `rgb`. Other
     /// differences must be settled by `bands`.
     pub fn channels_of(&self, image_bands: u16, rgb: bool, channels: u32) -> Option<Channels> {
         if self.bands.is_none() && channels == 1 && image_bands == 3 && rgb {
@@ -186,7 +186,7 @@ impl Input {
     fn bands_of(&self, image_bands: u16, channels: u32) -> Option<Vec<u16>> {
         let mut bands = match &self.bands {
             Some(bands) => bands.clone(),
-            None if image_bands == 1 => vec![0; channels as usize],
+            None if image_bands == 1 && channels == COLOURS => vec![0; channels as usize],
             None => (0..image_bands).collect(),
         };
         if self.reversed {
@@ -196,6 +196,9 @@ impl Input {
         fits.then_some(bands)
     }
 }
+
+/// Channels of a model that sees colours.
+const COLOURS: u32 = 3;
 
 impl Inference {
     /// SHA-256 of all that scores in tiles hang on; 16 hexadecimal digits. Where models lie is not among it: what is in
