@@ -191,11 +191,17 @@ impl RequestError {
 /// `EIO`, `ENFILE` and `EMFILE` have no [`ErrorKind`], and these numbers on every Unix.
 const BROKEN_DISK_OR_NO_HANDLES: [i32; 3] = [5, 23, 24];
 
+/// Whether a link leads onto itself, alone or by others: `ELOOP`, whose [`ErrorKind`] has no stable name.
+pub(crate) fn is_link_loop(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(if cfg!(target_os = "linux") { 40 } else { 62 })
+}
+
 /// What kind of failure of a disk this is, and whom it blames: what another machine may have to offer is this one's
 /// fault, what a network drive may be over in a moment passes.
 fn of_disk(error: &io::Error) -> (StoreErrorKind, FailureClass) {
     use StoreErrorKind as Kind;
     match error.kind() {
+        _ if is_link_loop(error) => (Kind::NotFound, FailureClass::Input),
         ErrorKind::NotFound | ErrorKind::NotADirectory => (Kind::NotFound, FailureClass::Input),
         ErrorKind::UnexpectedEof => (Kind::TooShort, FailureClass::Input),
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
@@ -235,6 +241,7 @@ mod tests {
             ("ENOSPC", 28, Kind::Full, FailureClass::Worker),
             ("EROFS", 30, Kind::Denied, FailureClass::Worker),
             ("ENAMETOOLONG", 36, Kind::BadKey, FailureClass::Config),
+            ("ELOOP", 40, Kind::NotFound, FailureClass::Input),
             ("ETIMEDOUT", 110, Kind::Unavailable, FailureClass::Passing),
             ("ESTALE", 116, Kind::Unavailable, FailureClass::Passing),
             ("EDQUOT", 122, Kind::Full, FailureClass::Worker),

@@ -2,6 +2,7 @@
 
 use super::Listed;
 use crate::FileError;
+use crate::error::is_link_loop;
 use std::io;
 use std::path::Path;
 use walkdir::WalkDir;
@@ -9,7 +10,7 @@ use walkdir::WalkDir;
 /// All files below `root`, ascending, without those whose name, or folder's name, begins with a dot.
 ///
 /// Links to folders are followed, but not one that leads back to a folder above it: what lies there was listed already.
-/// A link that leads nowhere is a file, so that whoever reads it says so.
+/// A link that leads nowhere, or onto itself, is a file, so that whoever reads it says so.
 pub(super) fn list_folder(root: &Path) -> Result<Vec<Listed>, FileError> {
     // A job file named without a folder lies in the working folder, whose path is empty.
     let root = if root.as_os_str().is_empty() { Path::new(".") } else { root };
@@ -29,7 +30,7 @@ pub(super) fn list_folder(root: &Path) -> Result<Vec<Listed>, FileError> {
             Err(error) => {
                 let path = error.path().unwrap_or(root).to_owned();
                 let error = error.into_io_error().unwrap_or_else(|| io::ErrorKind::Other.into());
-                if error.kind() != io::ErrorKind::NotFound {
+                if error.kind() != io::ErrorKind::NotFound && !is_link_loop(&error) {
                     return Err(failed(&path, error));
                 }
                 // Anything else that is not there any more was removed while this was looking.
@@ -92,6 +93,18 @@ mod tests {
         assert_eq!(names(&root), ["a.png", "b.png", "one/deep/a.png", "two/deep/a.png"]);
         symlink(&root, folder.path().join("root")).unwrap();
         assert_eq!(names(&folder.path().join("root")).len(), 4, "the folder itself may be a link");
+    }
+
+    #[test]
+    fn a_link_onto_itself_is_a_file_that_cannot_be_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        std::fs::write(root.join("a.png"), b"").unwrap();
+        symlink("self.png", root.join("self.png")).unwrap();
+        symlink("two.png", root.join("one.png")).unwrap();
+        symlink("one.png", root.join("two.png")).unwrap();
+        symlink(".self.png", root.join(".self.png")).unwrap();
+        assert_eq!(names(root), ["a.png", "one.png", "self.png", "two.png"]);
     }
 
     #[test]
