@@ -381,21 +381,21 @@ fn a_mean_that_is_not_of_the_models_channels_is_refused() {
     }
 }
 
-/// Softmax does not heed a constant that is added to all logits, and the mean of members must not either.
+/// Softmax does not heed a constant that is added to all logits, and weights by class of raw logits do.
 #[test]
-fn weights_that_differ_by_class_are_no_weights_of_raw_logits() {
+fn weights_that_differ_by_class_of_raw_logits_are_told() {
     let place = place();
     place.model("a.onnx", &linear(&ROWS[..3]));
     let raised: Vec<[f32; 4]> = ROWS[..3].iter().map(|row| [row[0], row[1], row[2], row[3] + 5.0]).collect();
     place.model("b.onnx", &linear(&raised));
     let members = "[{onnx: a.onnx, weight: {a: 0.25}}, {onnx: b.onnx}]";
     place.write("job.yaml", job("raw", "[a, b, c]", members, "merge: {space: logits}"));
-    place
-        .run("job.yaml")
-        .ends_with(65)
-        .says(&["hang on the zero of each model's logits", "tiles: {per: member}"]);
-    place.write("job.yaml", job("raw", "[a, b, c]", members, "merge: {space: logits}\ntiles: {per: member}"));
+    place.run("job.yaml").ends_with(0).says(&["it weighs differently by class", "tiles: {per: member}"]);
+    place.write(
+        "job.yaml",
+        job("apart", "[a, b, c]", members, "merge: {space: logits}\ntiles: {per: member}"),
+    );
     place.run("job.yaml").ends_with(0);
     // Both say the same of probabilities, so whatever they weigh the mean is that too.
-    is_greatest(&place, "raw", |at| softmax(&logits(&ROWS[..3], at)));
+    is_greatest(&place, "apart", |at| softmax(&logits(&ROWS[..3], at)));
 }

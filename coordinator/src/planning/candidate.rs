@@ -160,6 +160,7 @@ impl Candidate<'_> {
             (Concern::Scale, scale.warning),
             (Concern::Scale, unlike),
             (Concern::Views, self.dropped(&views)),
+            (Concern::Weights, self.weighted_logits(meaning.applied)),
         ];
         warnings.extend(
             suspicious
@@ -296,6 +297,20 @@ impl Candidate<'_> {
         Ok(window.layout())
     }
 
+    /// Softmax heeds no constant that a model adds to all of its logits; weights that differ by class do.
+    fn weighted_logits(&self, applied: OutputActivation) -> Option<String> {
+        let (spec, weights) = (self.spec, &self.member.weights);
+        let by_class = weights.windows(2).any(|pair| pair[0] != pair[1]);
+        let raw = applied == OutputActivation::None && spec.labelling == Labelling::Multiclass;
+        let together = spec.merge == ScoreSpace::Logits && spec.tiles.per == TilesPer::Group;
+        let others = spec.members.iter().any(|member| member.weights != *weights);
+        (by_class && raw && together && others).then(|| {
+            "it weighs differently by class and is merged in logits as they come, so labels hang on the zero of its logits, \
+             which softmax does not heed: merge in probabilities, or set tiles: {per: member}"
+                .to_owned()
+        })
+    }
+
     /// One mean and deviation for all channels, or one for each.
     fn check_input(&self, channels: usize) -> Result<(), MembersError> {
         let Normalise::Fixed { mean, std } = &self.member.input.normalise else { return Ok(()) };
@@ -346,20 +361,6 @@ impl Candidate<'_> {
             return Err(self.unfit(
                 "merge.space: it does not speak for all classes, and logits that only some members say have no common \
                  zero: merge in probabilities",
-            ));
-        }
-        // Softmax heeds no constant that a model adds to all of its logits; weights that differ by class would.
-        let weights = &self.member.weights;
-        let by_class = weights.windows(2).any(|pair| pair[0] != pair[1]);
-        let raw = meaning.applied == OutputActivation::None && labelling == Labelling::Multiclass;
-        if by_class
-            && raw
-            && merged == ScoreSpace::Logits
-            && self.spec.members.iter().any(|m| m.weights != *weights)
-        {
-            return Err(self.unfit(
-                "weight: members that weigh differently by class, merged in logits as they come, would hang on the zero of \
-                 each model's logits, which means nothing: merge in probabilities, or set tiles: {per: member}",
             ));
         }
         self.check_input(signatures[0].channels as usize)?;

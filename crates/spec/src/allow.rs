@@ -30,9 +30,11 @@ pub enum Concern {
     Fit,
     /// Views of a set are left out.
     Views,
+    /// Weights that differ by class, of logits that have no common zero.
+    Weights,
 }
 
-const CONCERNS: [(&str, Concern); 10] = [
+const CONCERNS: [(&str, Concern); 11] = [
     ("activation", Concern::Activation),
     ("batch", Concern::Batch),
     ("classes", Concern::Classes),
@@ -43,6 +45,7 @@ const CONCERNS: [(&str, Concern); 10] = [
     ("random", Concern::Random),
     ("scale", Concern::Scale),
     ("views", Concern::Views),
+    ("weights", Concern::Weights),
 ];
 
 impl Concern {
