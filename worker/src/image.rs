@@ -1,12 +1,12 @@
 //! Opened images, shared by all lanes.
 
 use crate::Failure;
-use crate::luma::luma_of;
 use crate::measure::Measurement;
 use marquetry_geometry::{Reading, Rect, Size};
 use marquetry_imagery::PlannedVersion;
 use marquetry_job::tile::MissingPixels;
 use marquetry_job::{BandStatistics, ImageStatistics, Measure, MeasuredBands, PlannedImage};
+use marquetry_raster::read::luma_of;
 use marquetry_raster::read::{Depth, Image, Limits, Pixels};
 use marquetry_transport::Files;
 use std::collections::HashMap;

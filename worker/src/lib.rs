@@ -14,7 +14,6 @@ mod failure;
 mod health;
 mod image;
 mod lane;
-mod luma;
 mod measure;
 mod network;
 mod ordered;

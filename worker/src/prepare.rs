@@ -2,12 +2,12 @@
 
 use crate::Failure;
 use crate::image::OpenImage;
-use crate::luma::luma_of;
 use crate::measure::{counts, measured};
 use marquetry_ensemble::{View, resize_planes};
 use marquetry_geometry::{D4, Size};
 use marquetry_job::{BandStatistics, Channels, Input, Mask, Measured, Over};
 use marquetry_raster::read::Depth;
+use marquetry_raster::read::luma_of;
 
 /// How one channel's samples become what the model sees.
 #[derive(Debug, Clone, Copy)]

@@ -14,12 +14,31 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::path::PathBuf;
 
-/// Feeds final labels to an encoder that writes texts for one of the job's tables.
-struct TableRows {
-    encoder: Box<dyn LabelSink>,
+/// The texts that an image adds to one of the job's tables, in a file of their own until it is finished.
+struct RowTexts {
     /// The output's number among the job's outputs.
     output: usize,
     path: PathBuf,
+}
+
+impl RowTexts {
+    /// None yet, for output `output`; and where they are written.
+    fn create(context: &SinkContext<'_>, output: usize) -> Result<(Self, BufWriter<File>), SinkError> {
+        let path = context.folder.join(format!("rows-{output}"));
+        let file = BufWriter::new(File::create(&path)?);
+        Ok((Self { output, path }, file))
+    }
+
+    fn finish(self, image: &mut FinishedImage) -> Result<(), SinkError> {
+        image.result.table_rows.insert(self.output, std::fs::read_to_string(self.path)?);
+        Ok(())
+    }
+}
+
+/// Feeds final labels to an encoder that writes texts for one of the job's tables.
+struct TableRows {
+    encoder: Box<dyn LabelSink>,
+    texts: RowTexts,
 }
 
 impl TableRows {
@@ -29,9 +48,8 @@ impl TableRows {
         number: usize,
         encoder: impl FnOnce(BufWriter<File>) -> Result<E, SinkError>,
     ) -> Result<Box<dyn RowSink>, SinkError> {
-        let path = context.folder.join(format!("rows-{number}"));
-        let out = BufWriter::new(File::create(&path)?);
-        Ok(Box::new(Self { encoder: Box::new(encoder(out)?), output: number, path }))
+        let (texts, out) = RowTexts::create(context, number)?;
+        Ok(Box::new(Self { encoder: Box::new(encoder(out)?), texts }))
     }
 }
 
@@ -43,8 +61,7 @@ impl RowSink for TableRows {
 
     fn finish(self: Box<Self>, image: &mut FinishedImage) -> Result<(), SinkError> {
         self.encoder.finish()?;
-        image.result.table_rows.insert(self.output, std::fs::read_to_string(self.path)?);
-        Ok(())
+        self.texts.finish(image)
     }
 }
 
@@ -106,9 +123,7 @@ pub(crate) fn annotations(
 /// Feeds final labels and probabilities together to an encoder that writes texts for one of the job's tables.
 struct ScoredRows {
     encoder: Box<dyn ScoredLabelSink>,
-    /// The output's number among the job's outputs.
-    output: usize,
-    path: PathBuf,
+    texts: RowTexts,
 }
 
 impl ScoredRows {
@@ -117,9 +132,8 @@ impl ScoredRows {
         number: usize,
         encoder: impl FnOnce(BufWriter<File>) -> Result<E, SinkError>,
     ) -> Result<Box<dyn RowSink>, SinkError> {
-        let path = context.folder.join(format!("rows-{number}"));
-        let out = BufWriter::new(File::create(&path)?);
-        Ok(Box::new(Self { encoder: Box::new(encoder(out)?), output: number, path }))
+        let (texts, out) = RowTexts::create(context, number)?;
+        Ok(Box::new(Self { encoder: Box::new(encoder(out)?), texts }))
     }
 }
 
@@ -135,8 +149,7 @@ impl RowSink for ScoredRows {
 
     fn finish(self: Box<Self>, image: &mut FinishedImage) -> Result<(), SinkError> {
         self.encoder.finish()?;
-        image.result.table_rows.insert(self.output, std::fs::read_to_string(self.path)?);
-        Ok(())
+        self.texts.finish(image)
     }
 }
 

@@ -5,7 +5,7 @@ use marquetry_ensemble::resize_planes;
 use marquetry_geometry::{Reading, Rect, Size};
 use marquetry_imagery::open;
 use marquetry_job::{Channels, Input, PlannedImage, Scaling};
-use marquetry_raster::read::{Depth, Image, Limits, Pixels};
+use marquetry_raster::read::{Depth, Image, Limits, Pixels, luma_of};
 use marquetry_transport::Files;
 use std::sync::OnceLock;
 
@@ -94,11 +94,9 @@ fn window(image: &Image, part: Rect, input: &Input, channels: u32, size: Size) -
     let bands = match channels {
         Channels::Bands(bands) => bands,
         Channels::Luma => {
-            let grey = |at: usize| {
-                let [r, g, b] = [0, 1, 2].map(|band| pixels.data[band * area + at]);
-                0.299 * r + 0.587 * g + 0.114 * b
-            };
-            pixels.data = (0..area).map(grey).collect();
+            let mut grey = Vec::new();
+            luma_of(&pixels.data, area, info.depth, &mut grey);
+            pixels.data = grey;
             vec![0]
         }
     };

@@ -1,10 +1,13 @@
 //! What a model of one channel is shown of a colour image.
 
-use marquetry_raster::read::Depth;
+use super::Depth;
 
-/// The luma of ITU-R 601 of planes `[3, area]`: 0.299 R + 0.587 G + 0.114 B. Of whole 8-bit samples it is the whole number
+/// Puts into `out`, `[area]`, the luma of ITU-R 601 of `planes`, `[3, area]`: 0.299 R + 0.587 G + 0.114 B. Of whole 8-bit samples it is the whole number
 /// that Pillow's `convert("L")` comes to.
-pub(crate) fn luma_of(planes: &[f32], area: usize, depth: Depth, out: &mut Vec<f32>) {
+///
+/// # Panics
+/// When there are fewer than two planes.
+pub fn luma_of(planes: &[f32], area: usize, depth: Depth, out: &mut Vec<f32>) {
     out.clear();
     let (red, rest) = planes.split_at(area);
     let (green, blue) = rest.split_at(area);
