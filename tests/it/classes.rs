@@ -99,11 +99,11 @@ fn the_activation_is_measured() {
     }
     let members = "[{onnx: none.onnx}, {onnx: softmax.onnx, weight: 2}]";
     let ran = comes_to(&place, "auto", "[a, b, c]", members, "", |at| softmax(&logits(&ROWS[..3], at)));
-    ran.says(&["activation none, seen", "activation softmax, seen"]);
+    ran.says(&["activation none, as values lie beyond", "activation softmax, as values"]);
     let ran = comes_to(&place, "single", "[a, b, c]", "[{onnx: sigmoid.onnx}]", "", |at| {
         logits(&ROWS[..3], at).into_iter().map(sigmoid).collect()
     });
-    ran.says(&["activation sigmoid, seen 0."]);
+    ran.says(&["activation sigmoid, as values lie in 0 to 1"]);
     place.model("one.onnx", &Toy { activation: Activation::Sigmoid, ..linear(&ROWS[..1]) });
     comes_to(&place, "binary", "[background, object]", "[{onnx: one.onnx}]", "", |at| {
         let p = sigmoid(logits(&ROWS[..1], at)[0]);
@@ -398,4 +398,16 @@ fn weights_that_differ_by_class_of_raw_logits_are_told() {
     place.run("job.yaml").ends_with(0);
     // Both say the same of probabilities, so whatever they weigh the mean is that too.
     is_greatest(&place, "apart", |at| softmax(&logits(&ROWS[..3], at)));
+}
+
+/// However many members there are, and whatever numbers each of them says: one line for each kind.
+#[test]
+fn members_of_one_kind_share_a_line() {
+    let place = place();
+    let louder: Vec<[f32; 4]> = ROWS[..3].iter().map(|row| row.map(|w| w * 3.0)).collect();
+    place.model("a.onnx", &linear(&ROWS[..3]));
+    place.model("b.onnx", &linear(&louder));
+    place.model("c.onnx", &Toy { activation: Activation::Softmax, ..linear(&ROWS[..3]) });
+    place.write("job.yaml", job("kinds", "[a, b, c]", "[{onnx: \"{a,b,c}.onnx\"}]", ""));
+    place.run("job.yaml").ends_with(0).says(&["member 2 alike: a, b: head", "member c: head"]);
 }

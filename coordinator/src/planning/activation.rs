@@ -59,10 +59,14 @@ fn auto(measured: OutputActivation, scores: &ScoreFacts, labelling: Labelling) -
             tried_on(scores)
         ));
     }
-    let mut value = format!("{}, seen {}", word(measured), range(scores.range));
-    if measured == OutputActivation::Labels {
-        value += ", votes: probabilities are shares of votes";
-    }
+    // No numbers: those of a hundred members differ, and members that are alike share a line.
+    let value = match measured {
+        OutputActivation::None => "none, as values lie beyond 0 to 1",
+        OutputActivation::Softmax => "softmax, as values of a pixel sum to 1",
+        OutputActivation::Sigmoid => "sigmoid, as values lie in 0 to 1 and sum to anything",
+        OutputActivation::Labels => "labels, votes: probabilities are shares of votes",
+    };
+    let value = value.to_owned();
     SettledActivation { applied, choice: Choice { value, from: Origin::Measured }, warning }
 }
 
