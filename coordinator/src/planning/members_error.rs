@@ -98,7 +98,7 @@ impl MembersError {
 }
 
 /// Errors that are written out where several members are wrong, and bytes of each.
-const ERRORS_SHOWN: usize = 10;
+const ERRORS_SHOWN: usize = 100;
 const ERROR_BYTES: usize = 600;
 
 fn one_a_line(errors: &[MembersError]) -> String {

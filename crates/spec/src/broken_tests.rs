@@ -114,6 +114,7 @@ pub(super) const BROKEN: &[Broken] = &[
     meant("defaults: {window: {fit: letterbox}}", "line 1: defaults.window.fit: used with mode: whole alone; leave it out, or set mode: whole"),
     meant("defaults: {window: {mode: whole, padding: reflect}}", "line 1: defaults.window.padding: not used with fit: stretch, which leaves nothing to fill; leave it out, or set fit: letterbox"),
     meant("defaults: {input: {normalize: {by: max, percentiles: [1, 99]}}}", "line 1: defaults.input.normalize: percentiles is for by: percentiles alone; leave one of the two out"),
+    seen("defaults: {input: {normalize: {percentiles: 99}}}", "line 1: defaults.input.normalize.percentiles: given `99`; allowed is two percentiles from 0 to 100: [low, high]"),
     meant("defaults: {input: {normalize: {percentiles: [99, 1]}}}", "line 1: defaults.input.normalize: the lower percentile 99 is not below the higher one, 1"),
     meant("defaults: {input: {normalize: {over: all}, mean: 3}}", "line 1: defaults.input.mean: not used where normalize measures; leave it out"),
     seen("defaults: {window: {mode: whole, overlap: 0.5}}", "line 1: defaults.window.overlap: not used with mode: whole; leave it out, or set mode: slide"),

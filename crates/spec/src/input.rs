@@ -1,6 +1,6 @@
 //! How pixels become a model's input, and what its output means.
 
-use super::kind::{AutoOr, Axes, Double, FLAG, Flag, Kind, Maybe, ReadKind, Single, Text, Whole, Words};
+use super::kind::{AutoOr, Double, FLAG, Flag, Kind, Maybe, ReadKind, Single, Text, Whole, Words};
 use super::node::Node;
 use super::read::{At, Fields};
 use super::scope::Scope;
@@ -117,14 +117,14 @@ section! {
         per: Per = Per::Image, Words(&[("image", Per::Image), ("window", Per::Window)]);
         /// Each of the `bands` by itself, or `all` that the model sees together.
         over: Over = Over::Bands, Words(&[("bands", Over::Bands), ("all", Over::All)]);
-        /// Which samples count: `nodata` leaves missing pixels out; `nonzero` also every 0, which stays 0 (nnU-Net's
-        /// nonzero mask).
+        /// Which samples count: `nodata` leaves missing pixels out; `nonzero` also every 0 of each band, which stays 0.
+        /// nnU-Net's mask leaves out pixels that are 0 in all bands: of one band that is the same.
         mask: Mask = Mask::Nodata, Words(&[("nodata", Mask::Nodata), ("nonzero", Mask::Nonzero)]);
         /// Offset and spread: mean and standard deviation (`meanstd`), 0 and the greatest sample (`max`), the least sample
         /// and the rest up to the greatest (`minmax`), or the same of two percentiles.
         by: MeasuredBy = MeasuredBy::MeanStd, Words(&BYS), unset = "`percentiles` if they are given, else `meanstd`";
         /// The lower and the higher one, 0 to 100: exact, between the two nearest samples in proportion, as NumPy's.
-        percentiles: Option<[f64; 2]> = None, Maybe(Axes { allowed: "a percentile", each: Double(PERCENTILE) });
+        percentiles: Option<[f64; 2]> = None, Maybe(LowHigh);
         /// Whether what comes out is cut to 0..1.
         clip: bool = false, FLAG;
     }
@@ -172,6 +172,31 @@ impl Kind for NormaliseKind {
 
     fn shape(&self) -> Shape {
         Shape::AnyOf(vec![NORMALISE.shape(), Shape::Section(MeasuredKeys::table())])
+    }
+}
+
+/// Two percentiles.
+struct LowHigh;
+
+const PERCENTILES: &str = "two percentiles from 0 to 100: [low, high]";
+
+impl Kind for LowHigh {
+    type Value = [f64; 2];
+
+    fn write(&self, pair: &[f64; 2], _: &Scope<'_>) -> Option<Node> {
+        Some(Node::list(*pair))
+    }
+
+    fn shape(&self) -> Shape {
+        let item = Box::new(Double(PERCENTILE).shape());
+        Shape::Described(PERCENTILES, Box::new(Shape::List { item, min: 2, max: Some(2), unique: false }))
+    }
+}
+
+impl ReadKind for LowHigh {
+    fn read(&self, at: &At<'_>, scope: &Scope<'_>) -> Option<[f64; 2]> {
+        let numbers = at.each(PERCENTILES, |at| Double(PERCENTILE).read(at, scope))?;
+        <[f64; 2]>::try_from(numbers).ok().or_else(|| at.refuse(PERCENTILES))
     }
 }
 

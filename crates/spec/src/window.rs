@@ -253,7 +253,8 @@ impl SaidByKeys for Spacing {
 section! {
     /// The keys that say which [`WindowMode`] it is.
     pub(super) struct ModeKeys {
-        /// `slide`: windows slide over the image. `whole`: the image is resized to `size`, and its scores back.
+        /// `slide`: windows slide over the image. `whole`: the image is resized to `size`, and its scores back, in the
+        /// space in which they are merged (of logits and of probabilities that is not the same).
         mode: bool = false, Words(&[("slide", false), ("whole", true)]);
         /// How a whole image comes to `size`: `stretch`, each side by a factor of its own; `longest`, both by one factor so
         /// that it just fits, at the top left of the window; `letterbox`, the same in its middle. What is left of the window
