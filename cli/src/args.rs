@@ -242,6 +242,7 @@ fn parse_size(text: &str) -> Result<Size, String> {
 
 /// Parses the command line, runs the command, prints an error if there is one.
 pub(crate) fn run() -> ExitCode {
+    keep_decoders_quiet();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -285,4 +286,14 @@ pub(crate) fn run() -> ExitCode {
             exit.into()
         }
     }
+}
+
+/// A decoder that panics on a damaged file makes that file a failure with its reason; its own words would only confuse.
+fn keep_decoders_quiet() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !marquetry_raster::read::is_decoder_panic(panic) {
+            report(panic);
+        }
+    }));
 }

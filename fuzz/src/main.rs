@@ -32,6 +32,13 @@ fn start() {
         exit(0);
     }
     TARGET.get_or_init(|| target);
+    // libFuzzer's hook ends the process. A third party's decoder may panic: its reader says that the file is damaged.
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !marquetry_raster::read::is_decoder_panic(panic) {
+            report(panic);
+        }
+    }));
 }
 
 libfuzzer_sys::fuzz_target!(init: start(), |bytes: &[u8]| {

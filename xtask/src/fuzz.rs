@@ -64,7 +64,7 @@ impl Fuzz {
                 let done = log.lines().rev().find(|line| line.starts_with("Done ")).unwrap_or("no summary");
                 eprintln!("{name}: {done}");
                 if !status.success() {
-                    broken.push(format!("{name} ({status}):\n{}", tail(&log, 30)));
+                    broken.push(format!("{name} ({status}):\n{}", reason(&log)));
                 }
             }
         }
@@ -121,9 +121,12 @@ fn log(name: &str) -> PathBuf {
     folder(&format!("{name}.log"))
 }
 
-fn tail(text: &str, lines: usize) -> String {
-    let all: Vec<_> = text.lines().collect();
-    all[all.len().saturating_sub(lines)..].join("\n")
+/// The end of a log, from the panic on if there was one: libFuzzer says little of it, and says it last.
+fn reason(log: &str) -> String {
+    let lines: Vec<_> = log.lines().collect();
+    let panic = lines.iter().rposition(|line| line.contains("panicked at"));
+    let from = panic.unwrap_or_else(|| lines.len().saturating_sub(30));
+    lines[from..].iter().take(60).copied().collect::<Vec<_>>().join("\n")
 }
 
 /// The targets' names, as the program says them.

@@ -139,10 +139,3 @@ impl ReadFault {
         self
     }
 }
-
-/// Runs a third party's decoder. One that panics on a damaged file makes it unreadable, no more than that.
-pub(super) fn guarded<T>(decode: impl FnOnce() -> Result<T, ReadFault>) -> Result<T, ReadFault> {
-    // Nothing the closure touched is used after a panic: it is dropped together with the failed image or chunk.
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(decode))
-        .unwrap_or_else(|_| Err(ReadFault::unreadable("its content made the decoder fail")))
-}

@@ -1,6 +1,7 @@
 //! Positioned reads of one file by any number of threads.
 
-use super::error::{ReadFault, guarded};
+use super::error::ReadFault;
+use super::guarded::guarded;
 use std::cell::OnceCell;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};

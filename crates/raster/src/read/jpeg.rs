@@ -7,8 +7,9 @@
 //! jpeg-decoder, comes to 3, 3 and 4 (0.06, 0.22, 0.12); none is exact. Whoever needs the very samples saves PNG or TIFF.
 
 use super::colour::Colour;
-use super::error::{ReadFault, guarded};
+use super::error::ReadFault;
 use super::file::{Source, Stream};
+use super::guarded::guarded;
 use super::header::{Format, Header, Limits, exif_orientation};
 use super::samples::SampleType;
 use super::whole::Whole;

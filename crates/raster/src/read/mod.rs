@@ -10,6 +10,7 @@ mod cache;
 mod colour;
 pub(crate) mod error;
 pub(crate) mod file;
+mod guarded;
 mod header;
 mod image;
 mod jpeg;
@@ -30,6 +31,7 @@ mod tests;
 
 pub use error::{ReadError, ReadErrorKind};
 pub use file::ReadAt;
+pub use guarded::is_decoder_panic;
 pub use header::{Depth, Format, ImageInfo, Limits};
 pub use image::{Image, probe, probe_from};
 pub(crate) use kinds::detect;

@@ -1,6 +1,7 @@
 //! The compressions of TIFF chunks.
 
-use crate::read::error::{ReadFault, guarded};
+use crate::read::error::ReadFault;
+use crate::read::guarded::guarded;
 use crate::read::jpeg::{self, IoRequest};
 use marquetry_geometry::Size;
 use std::io::Read;
