@@ -3,7 +3,7 @@
 use crate::scene::{DatasetSpec, write_dataset};
 use crate::{cache, root, run};
 use anyhow::{Context, Result, bail};
-use marquetry_ensemble::Confusion;
+use marquetry_evaluation::Confusion;
 use marquetry_geometry::Size;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -138,7 +138,7 @@ impl Table<'_> {
         let mut confusion = Confusion::new(CLASSES);
         for name in names(&masks)? {
             let truth = labels(&self.pictures.small.join("masks").join(format!("{name}.png")))?;
-            confusion.add(&truth, &labels(&masks.join(format!("{name}.png")))?, None);
+            confusion.add(&truth, &labels(&masks.join(format!("{name}.png")))?);
         }
         Ok(confusion.mean_iou())
     }

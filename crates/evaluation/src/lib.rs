@@ -1,0 +1,30 @@
+//! How well label maps agree with the truth: numbers from labels.
+//!
+//! Counts are the statistic. Of every image come 64-bit counts ([`Confusion`], [`ClassCounts`], [`BoundaryCounts`],
+//! [`KindCounts`], [`SizeCounts`], [`PanopticCounts`]) that add over images, in any order; every metric follows from
+//! them. Labels are canonical: `0..classes`, [`LEFT_OUT`] where the truth says nothing, [`NO_CLASS`] where a prediction
+//! names no class.
+//!
+//! This crate must not know: files, models, jobs, threads, time.
+
+mod bootstrap;
+mod boundary;
+mod components;
+mod confusion;
+mod counts;
+mod kinds;
+mod mean_iou;
+mod overlaps;
+mod pair;
+mod panoptic;
+mod sizes;
+
+pub use bootstrap::{Difference, paired_bootstrap};
+pub use boundary::{BoundaryCounts, boundary_px};
+pub use confusion::Confusion;
+pub use counts::{ClassCounts, DiceMeans, dice_means};
+pub use kinds::{ErrorKind, KindCounts};
+pub use mean_iou::{MeanIous, mean_ious};
+pub use pair::{ImageCounts, LEFT_OUT, LabelPair, NO_CLASS};
+pub use panoptic::PanopticCounts;
+pub use sizes::{SizeCounts, Stratum};

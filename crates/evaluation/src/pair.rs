@@ -1,0 +1,94 @@
+//! A truth and a prediction of one image, and all that is counted of them.
+
+use crate::boundary::{self, BoundaryCounts, Edge};
+use crate::components::Segments;
+use crate::confusion::Confusion;
+use crate::kinds::{self, KindCounts};
+use crate::overlaps::Regions;
+use crate::panoptic::{self, PanopticCounts};
+use crate::sizes::SizeCounts;
+
+/// The truth says nothing of this pixel: it takes no part in anything.
+pub const LEFT_OUT: u16 = u16::MAX;
+/// The prediction names no class: an error of the true class.
+pub const NO_CLASS: u16 = u16::MAX - 1;
+
+/// Labels of one image, row by row: classes as `0..classes`, and [`LEFT_OUT`] and [`NO_CLASS`].
+#[derive(Debug, Clone, Copy)]
+pub struct LabelPair<'a> {
+    /// Columns, px.
+    pub width: u32,
+    /// `[height, width]`.
+    pub truth: &'a [u16],
+    /// Of the same shape.
+    pub predicted: &'a [u16],
+}
+
+/// What is counted of one image. All of it adds over images.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ImageCounts {
+    /// Pixels by true and predicted class.
+    pub confusion: Confusion,
+    /// Pixels of the bands, for each class.
+    pub boundary: Vec<BoundaryCounts>,
+    /// Wrong pixels by kind of error.
+    pub kinds: KindCounts,
+    /// Components by their size.
+    pub sizes: SizeCounts,
+    /// Components as segments of panoptic quality, for each class.
+    pub panoptic: Vec<PanopticCounts>,
+    /// Pixels that the truth leaves out.
+    pub left_out: u64,
+}
+
+impl ImageCounts {
+    /// Nothing, for `classes` classes.
+    pub fn new(classes: usize) -> Self {
+        Self {
+            confusion: Confusion::new(classes),
+            boundary: vec![BoundaryCounts::default(); classes],
+            kinds: KindCounts::default(),
+            sizes: SizeCounts::default(),
+            panoptic: vec![PanopticCounts::default(); classes],
+            left_out: 0,
+        }
+    }
+
+    /// Adds another image's counts.
+    pub fn merge(&mut self, other: &Self) {
+        self.confusion.merge(&other.confusion);
+        self.boundary.iter_mut().zip(&other.boundary).for_each(|(sum, n)| sum.add(n));
+        self.kinds.merge(&other.kinds);
+        self.sizes.merge(&other.sizes);
+        self.panoptic.iter_mut().zip(&other.panoptic).for_each(|(sum, n)| sum.add(n));
+        self.left_out += other.left_out;
+    }
+}
+
+impl LabelPair<'_> {
+    /// Counts everything. `background` is the class that has no objects, if there is one; boundaries are `boundary_px`
+    /// wide. Memory: about 5 bytes a pixel, and 40 for each piece of a row in which neither side changes.
+    pub fn count(&self, classes: usize, background: Option<u16>, boundary_px: u32) -> ImageCounts {
+        let segments = Segments::new(self);
+        let mut counts = ImageCounts::new(classes);
+        for segment in segments.list() {
+            counts.confusion.add_run(segment.truth, segment.predicted, segment.pixels());
+            counts.left_out += if segment.truth == LEFT_OUT { segment.pixels() } else { 0 };
+        }
+        let d = boundary_px as usize;
+        counts.boundary = boundary::counts(self, classes, d);
+        let regions = Regions::new(&segments);
+        let matches = panoptic::matches(&regions);
+        counts.panoptic = panoptic::counts(&regions, &matches, classes);
+        counts.sizes = SizeCounts::new(&regions, &matches, classes);
+        if counts.confusion.right() < counts.confusion.pixels() {
+            let near = boundary::bands(self.width as usize, self.truth, d, Edge::Open);
+            counts.kinds = kinds::counts(&segments, &regions, &near, self.width, classes, background);
+        }
+        counts
+    }
+}
+
+#[cfg(test)]
+#[path = "pair_tests.rs"]
+mod tests;
