@@ -10,7 +10,7 @@ use crate::write::CocoId;
 use marquetry_geometry::Size;
 use serde::Deserialize;
 use std::cmp::Reverse;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// An image that a COCO file names.
@@ -123,6 +123,15 @@ impl CocoFile {
         firsts.map(|(_, annotation)| &annotation.image_id)
     }
 
+    /// How many annotations each category has, whether the file names it or not.
+    pub fn category_counts(&self) -> BTreeMap<u64, u64> {
+        let mut counts = BTreeMap::new();
+        for annotation in &self.annotations {
+            *counts.entry(annotation.category_id).or_default() += 1;
+        }
+        counts
+    }
+
     /// The annotations of `image`, which has `size` px as the file means it, in their order.
     ///
     /// # Errors
@@ -159,9 +168,22 @@ impl CocoFile {
         background: u16,
         value_of: impl Fn(&CocoObject) -> Option<u16>,
     ) -> Result<LabelReader, ReadError> {
-        let objects = self.objects(image, size)?.into_iter();
+        self.paint(size, background, self.objects(image, size)?, value_of)
+    }
+
+    /// [`label`](Self::label) of objects that are read already.
+    ///
+    /// # Errors
+    /// When one is of another size.
+    pub fn paint(
+        &self,
+        size: Size,
+        background: u16,
+        objects: Vec<CocoObject>,
+        value_of: impl Fn(&CocoObject) -> Option<u16>,
+    ) -> Result<LabelReader, ReadError> {
         let mut masks: Vec<(u16, Runs)> =
-            objects.filter_map(|object| Some((value_of(&object)?, object.mask))).collect();
+            objects.into_iter().filter_map(|object| Some((value_of(&object)?, object.mask))).collect();
         masks.sort_by_key(|(_, mask)| Reverse(mask.area()));
         LabelReader::painted(&self.name, size, background, masks)
     }

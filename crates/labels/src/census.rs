@@ -1,0 +1,242 @@
+//! What there is in the labels of a source.
+
+use crate::raw::{RawLabel, Value};
+use std::collections::BTreeMap;
+
+/// More different values than this are no labels.
+const VALUES_MAX: usize = 4096;
+/// So many different palettes are kept.
+const PALETTES_MAX: usize = 64;
+/// The least and the greatest number that a lossy mask of black and white should not have.
+const BETWEEN: std::ops::RangeInclusive<u32> = 16..=239;
+
+/// Facts of any number of labels. They add, and the first file is the one of the least number, whatever the order.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Census {
+    /// Labels read.
+    pub files: u64,
+    /// Pixels read.
+    pub pixels: u64,
+    /// How many files of each kind there are, and the first.
+    pub kinds: BTreeMap<String, Files>,
+    /// How many files of each size (height, width) there are, and the first.
+    pub sizes: BTreeMap<(u32, u32), Files>,
+    /// Every value of files that keep them, and where.
+    pub values: BTreeMap<Value, ValueFacts>,
+    /// Whether there are more values than labels have; `values` is then cut short.
+    pub too_many_values: bool,
+    /// The different palettes, and how many files have each.
+    pub palettes: BTreeMap<Vec<[u8; 3]>, Files>,
+    /// Files that do not keep their numbers.
+    pub lossy: Files,
+    /// Of their pixels: those of 128 and more, and those that are neither nearly black nor nearly white.
+    pub lossy_high: u64,
+    /// Pixels of 16 to 239 among those of lossy files.
+    pub lossy_between: u64,
+    /// Files with an alpha channel that says something nobody has explained.
+    pub alpha: Files,
+    /// Pixels without a number, and how many files have any.
+    pub missing_pixels: u64,
+    /// Files with a number for no data, by that number.
+    pub nodata: BTreeMap<i64, Files>,
+    /// Pixels that objects of two values share.
+    pub contested: u64,
+}
+
+/// How many files, and the number of the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Files {
+    /// How many.
+    pub count: u64,
+    /// The first of them, where there is one.
+    pub first: usize,
+}
+
+/// How often a value occurs, and where first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ValueFacts {
+    /// Pixels that have it.
+    pub pixels: u64,
+    /// Files that have it.
+    pub files: Files,
+    /// Row of the first pixel in the first file.
+    pub row: u32,
+    /// Its column.
+    pub column: u32,
+}
+
+impl Files {
+    const fn one(first: usize) -> Self {
+        Self { count: 1, first }
+    }
+
+    fn add(&mut self, more: Self) {
+        self.first = match (self.count, more.count) {
+            (0, _) => more.first,
+            (_, 0) => self.first,
+            _ => self.first.min(more.first),
+        };
+        self.count += more.count;
+    }
+}
+
+impl Census {
+    /// The census of one label, which is number `file` of its source.
+    pub fn of(file: usize, label: &RawLabel) -> Self {
+        let own = Files::one(file);
+        let facts = &label.facts;
+        let mut census = Self {
+            files: 1,
+            pixels: label.values.len() as u64,
+            kinds: [(facts.kind.clone(), own)].into(),
+            sizes: [((label.size.height, label.size.width), own)].into(),
+            contested: facts.contested,
+            ..Self::default()
+        };
+        census.missing_pixels = label.missing.iter().filter(|&&missing| missing).count() as u64;
+        if let Some(palette) = &facts.palette {
+            census.palettes.insert(palette.clone(), own);
+        }
+        if facts.alpha_varies {
+            census.alpha = own;
+        }
+        if let Some(nodata) = facts.nodata {
+            census.nodata.insert(nodata as i64, own);
+        }
+        if facts.lossy {
+            census.lossy = own;
+            for &value in &label.values {
+                let value = level(value, facts.coloured);
+                census.lossy_high += u64::from(value >= 128);
+                census.lossy_between += u64::from(BETWEEN.contains(&value));
+            }
+        } else {
+            census.count_values(own, label);
+        }
+        census
+    }
+
+    fn count_values(&mut self, own: Files, label: &RawLabel) {
+        let width = label.size.width.max(1) as usize;
+        let mut at = 0;
+        for run in label.values.chunk_by(|a, b| a == b) {
+            let flags = &label.missing[at..at + run.len()];
+            if let Some(first) = flags.iter().position(|&missing| !missing) {
+                let place = at + first;
+                let value = label.facts.value(run[0]);
+                if self.values.len() >= VALUES_MAX && !self.values.contains_key(&value) {
+                    self.too_many_values = true;
+                } else {
+                    let found = self.values.entry(value).or_insert(ValueFacts {
+                        pixels: 0,
+                        files: own,
+                        row: (place / width) as u32,
+                        column: (place % width) as u32,
+                    });
+                    found.pixels += flags.iter().filter(|&&missing| !missing).count() as u64;
+                }
+            }
+            at += run.len();
+        }
+    }
+
+    /// Adds the census of other files.
+    pub fn merge(&mut self, other: Self) {
+        self.files += other.files;
+        self.pixels += other.pixels;
+        merge_files(&mut self.kinds, other.kinds, usize::MAX);
+        merge_files(&mut self.sizes, other.sizes, usize::MAX);
+        merge_files(&mut self.palettes, other.palettes, PALETTES_MAX);
+        merge_files(&mut self.nodata, other.nodata, usize::MAX);
+        self.too_many_values |= other.too_many_values;
+        for (value, more) in other.values {
+            if self.values.len() >= VALUES_MAX && !self.values.contains_key(&value) {
+                self.too_many_values = true;
+                continue;
+            }
+            let own = self.values.entry(value).or_insert(ValueFacts {
+                pixels: 0,
+                files: Files { count: 0, first: more.files.first },
+                ..more
+            });
+            if more.files.first < own.files.first {
+                (own.row, own.column) = (more.row, more.column);
+            }
+            own.pixels += more.pixels;
+            own.files.add(more.files);
+        }
+        self.lossy.add(other.lossy);
+        self.lossy_high += other.lossy_high;
+        self.lossy_between += other.lossy_between;
+        self.alpha.add(other.alpha);
+        self.missing_pixels += other.missing_pixels;
+        self.contested += other.contested;
+    }
+}
+
+fn merge_files<K: Ord>(own: &mut BTreeMap<K, Files>, other: BTreeMap<K, Files>, max: usize) {
+    for (key, more) in other {
+        if own.len() < max || own.contains_key(&key) {
+            own.entry(key).or_default().add(more);
+        }
+    }
+}
+
+/// How bright a value is, 0 to 255 for files of eight bits.
+pub(crate) const fn level(value: u32, coloured: bool) -> u32 {
+    if coloured {
+        let [_, red, green, blue] = value.to_be_bytes();
+        (red as u32 + green as u32 + blue as u32) / 3
+    } else {
+        value
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::raw::LabelFacts;
+    use marquetry_geometry::Size;
+
+    fn label(values: &[u32], missing: &[usize]) -> RawLabel {
+        let flags = (0..values.len()).map(|at| missing.contains(&at)).collect();
+        let facts = LabelFacts { kind: "PNG, grey".into(), ..LabelFacts::default() };
+        RawLabel {
+            size: Size::new(values.len() as u32 / 4, 4),
+            values: values.to_vec(),
+            missing: flags,
+            facts,
+        }
+    }
+
+    #[test]
+    fn the_first_place_is_of_the_first_file_whatever_the_order() {
+        let a = Census::of(0, &label(&[0, 0, 0, 0, 0, 7, 7, 1], &[5]));
+        let b = Census::of(1, &label(&[7, 7, 7, 0], &[]));
+        let mut forth = a.clone();
+        forth.merge(b.clone());
+        let mut back = b;
+        back.merge(a);
+        assert_eq!(forth, back);
+        assert_eq!((forth.files, forth.pixels, forth.missing_pixels), (2, 12, 1));
+        let files = Files { count: 2, first: 0 };
+        assert_eq!(forth.values[&Value::Number(7)], ValueFacts { pixels: 4, files, row: 1, column: 2 });
+        assert_eq!(forth.values[&Value::Number(1)].files, Files::one(0));
+        assert_eq!(forth.sizes.len(), 2);
+    }
+
+    #[test]
+    fn photographs_are_found_out() {
+        let many: Vec<u32> = (0..8000).collect();
+        let census = Census::of(0, &label(&many, &[]));
+        assert!(census.too_many_values && census.values.len() == VALUES_MAX);
+    }
+
+    #[test]
+    fn lossy_files_are_counted_by_brightness() {
+        let mut lossy = label(&[0, 3, 120, 128, 200, 240, 255, 16], &[]);
+        lossy.facts.lossy = true;
+        let census = Census::of(0, &lossy);
+        assert_eq!((census.lossy_high, census.lossy_between, census.values.len()), (4, 4, 0));
+    }
+}

@@ -1,0 +1,67 @@
+use super::*;
+use serde_json::{Value, json};
+
+fn open(document: &Value) -> Result<CocoSource, LabelError> {
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = folder.path().join("train.json");
+    std::fs::write(&path, document.to_string()).unwrap();
+    let limits = Limits { pixels_max: 1 << 20, memory_bytes: 1 << 20, scratch_dir: folder.path().to_owned() };
+    CocoSource::open(&path, &limits)
+}
+
+fn document() -> Value {
+    let square = |x: u32, y: u32, side: u32| json!([[x, y, x + side, y, x + side, y + side, x, y + side]]);
+    json!({
+        "images": [
+            {"id": "a", "file_name": ".\\n\\1.png", "height": 4, "width": 6},
+            {"id": 7, "file_name": "s/1.png", "height": 4, "width": 6},
+        ],
+        "categories": [{"id": 0, "name": "things"}, {"id": 5, "name": "boat"}, {"id": 9, "name": "buoy"}],
+        "annotations": [
+            {"id": 1, "image_id": "a", "category_id": 5, "segmentation": square(0, 0, 4)},
+            {"id": 2, "image_id": "a", "category_id": 9, "segmentation": square(1, 1, 2), "iscrowd": 1},
+            {"id": 3, "image_id": "7", "category_id": 9, "segmentation": square(1, 1, 2)},
+        ],
+    })
+}
+
+#[test]
+fn categories_are_numbered_and_named_and_the_smaller_is_on_top() {
+    let source = open(&document()).unwrap();
+    let names: Vec<&str> = source.value_names().unwrap().iter().map(|(_, name)| name.as_str()).collect();
+    assert_eq!(names, ["background", "things", "boat", "buoy"]);
+    assert_eq!(source.entries()[0].path, "./n/1.png");
+    let mut label = RawLabel::default();
+    source.read(0, None, &mut label).unwrap();
+    assert_eq!(
+        label.values,
+        [[2, 2, 2, 2, 0, 0], [2, 3, 3, 2, 0, 0], [2, 3, 3, 2, 0, 0], [2, 2, 2, 2, 0, 0]].concat()
+    );
+    assert_eq!((label.facts.contested, label.facts.kind.as_str()), (4, "COCO, outlines"));
+    source.read(1, None, &mut label).unwrap();
+    assert!(label.values.iter().all(|&value| value == 0));
+}
+
+#[test]
+fn what_is_odd_is_told() {
+    let notes = open(&document()).unwrap().notes().join("\n");
+    assert!(notes.contains("1 image without annotations: all background"), "{notes}");
+    assert!(notes.contains("such as \"7\" (an image has the same id, once as a number"), "{notes}");
+    assert!(notes.contains("categories without an annotation: things"), "{notes}");
+}
+
+#[test]
+fn files_that_are_no_truth_are_refused() {
+    let mut undeclared = document();
+    undeclared["annotations"][0]["category_id"] = json!(3);
+    let error = open(&undeclared).unwrap_err().to_string();
+    assert!(error.contains("1 of its annotations have the category 3"), "{error}");
+    assert!(open(&json!([])).unwrap_err().to_string().contains("no images"));
+    let mut sizeless = document();
+    sizeless["images"][0] = json!({"id": "a", "file_name": "1.png"});
+    let source = open(&sizeless).unwrap();
+    let mut label = RawLabel::default();
+    assert!(source.read(0, None, &mut label).unwrap_err().to_string().contains("no height and width"));
+    source.read(0, Some(Size::new(4, 6)), &mut label).unwrap();
+    assert_eq!(label.values[0], 2);
+}

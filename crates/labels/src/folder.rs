@@ -1,0 +1,93 @@
+//! A folder of label images.
+
+use crate::error::LabelError;
+use crate::file::LabelFile;
+use crate::raw::RawLabel;
+use crate::rules::{AlphaRule, LabelRules};
+use crate::source::{LabelEntry, LabelSource};
+use marquetry_geometry::{Reading, Size};
+use marquetry_raster::read::{Limits, probe};
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+/// Names that end like this are looked at.
+const EXTENSIONS: [&str; 7] = ["png", "tif", "tiff", "bmp", "jpg", "jpeg", "webp"];
+
+/// The label images in a folder and the folders in it, in the order of their paths.
+#[derive(Debug)]
+pub struct FolderSource {
+    root: PathBuf,
+    entries: Vec<LabelEntry>,
+    as_colours: bool,
+    alpha: AlphaRule,
+    limits: Limits,
+}
+
+impl FolderSource {
+    /// Lists `root`.
+    ///
+    /// # Errors
+    /// When it cannot be read or has no label image.
+    pub fn open(root: &Path, rules: &LabelRules, limits: &Limits) -> Result<Self, LabelError> {
+        let mut entries = Vec::new();
+        walk(root, "", &mut HashSet::new(), &mut entries)?;
+        if entries.is_empty() {
+            let found = format!("no label image is in it ({})", EXTENSIONS.join(", "));
+            return Err(LabelError::meaning(&root.display(), found));
+        }
+        entries.sort_by(|a, b| a.path.cmp(&b.path));
+        let (as_colours, alpha) = (rules.colours.is_some(), rules.alpha);
+        Ok(Self { root: root.to_owned(), entries, as_colours, alpha, limits: limits.clone() })
+    }
+
+    fn path(&self, entry: usize) -> PathBuf {
+        self.root.join(&self.entries[entry].path)
+    }
+}
+
+fn walk(
+    folder: &Path,
+    prefix: &str,
+    seen: &mut HashSet<PathBuf>,
+    entries: &mut Vec<LabelEntry>,
+) -> Result<(), LabelError> {
+    let failed = |source| LabelError::Io { path: folder.to_owned(), doing: "listing the folder", source };
+    // A link may lead back to where it lies.
+    if !seen.insert(folder.canonicalize().map_err(failed)?) {
+        return Ok(());
+    }
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with('.') {
+            continue;
+        }
+        let (path, own) = (entry.path(), format!("{prefix}{name}"));
+        if path.is_dir() {
+            walk(&path, &format!("{own}/"), seen, entries)?;
+        } else if EXTENSIONS.iter().any(|known| name.to_lowercase().ends_with(&format!(".{known}"))) {
+            entries.push(LabelEntry { path: own });
+        }
+    }
+    Ok(())
+}
+
+impl LabelSource for FolderSource {
+    fn name(&self) -> String {
+        self.root.display().to_string()
+    }
+
+    fn entries(&self) -> &[LabelEntry] {
+        &self.entries
+    }
+
+    fn size(&self, entry: usize) -> Result<Option<Size>, LabelError> {
+        Ok(Some(probe(&self.path(entry), &self.limits, &Reading::default())?.size))
+    }
+
+    fn read(&self, entry: usize, image: Option<Size>, out: &mut RawLabel) -> Result<(), LabelError> {
+        let file =
+            LabelFile { path: &self.path(entry), as_colours: self.as_colours, alpha: self.alpha, image };
+        file.read(&self.limits, out)
+    }
+}

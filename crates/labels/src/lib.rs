@@ -1,0 +1,35 @@
+//! Labels as people have them, as classes.
+//!
+//! A [`LabelSource`] gives labels by key, each as the numbers that stand in it ([`RawLabel`]). A [`Census`] counts what
+//! numbers there are, in which files, and what kinds of files these are. [`settle`] decides what each number means, by
+//! what is said ([`LabelRules`]) and what the census shows; what it cannot know it asks for, all at once. A [`Mapping`]
+//! then makes classes of numbers. [`pair`] finds which label of one source belongs to which of another.
+//!
+//! This crate must not know: jobs, models, queues, metrics.
+
+mod census;
+mod classes;
+mod coco;
+mod colours;
+mod error;
+mod file;
+mod folder;
+mod mapping;
+mod pairing;
+mod raw;
+mod rules;
+mod settle;
+mod source;
+
+pub use census::{Census, ValueFacts};
+pub use classes::ClassList;
+pub use coco::CocoSource;
+pub use colours::ColourTable;
+pub use error::LabelError;
+pub use folder::FolderSource;
+pub use mapping::{LEFT_OUT, Mapping, NO_CLASS};
+pub use pairing::{Pairing, pair};
+pub use raw::{LabelFacts, RawLabel, Value};
+pub use rules::{AlphaRule, IgnoreRule, LabelRules, MapEntry, Others, Target};
+pub use settle::{Settlement, Side, settle};
+pub use source::{LabelEntry, LabelSource, open};
