@@ -110,13 +110,17 @@ impl ImageJob<'_> {
 
     /// Whether the image's result is stored, and complete.
     fn is_whole(&self, planned: &PlannedImage) -> Result<bool, AggregateError> {
-        let is_there = |key: String| match self.runtime.block_on(self.store.head(&key)) {
+        let (job, image) = (&self.plan.job, &planned.key);
+        let gaps = key::gaps(job, self.outputs, image);
+        Ok(self.is_there(&key::part(job, self.outputs, image))? && !self.is_there(&gaps)?)
+    }
+
+    fn is_there(&self, key: &str) -> Result<bool, AggregateError> {
+        match self.runtime.block_on(self.store.head(key)) {
             Ok(_) => Ok(true),
             Err(error) if error.kind == StoreErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error),
-        };
-        let (job, image) = (&self.plan.job, &planned.key);
-        Ok(is_there(key::part(job, self.outputs, image))? && !is_there(key::gaps(job, self.outputs, image))?)
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// That an image is incomplete is written before its result, and taken back after a complete one: who dies in between
@@ -128,7 +132,8 @@ impl ImageJob<'_> {
         }
         let key = key::part(&self.plan.job, self.outputs, &planned.key);
         self.runtime.block_on(self.store.put(&key, result.to_bytes().into()))?;
-        if !self.partial {
+        // Looked for first: whoever may not delete has mostly nothing to delete here.
+        if !self.partial && self.is_there(&incomplete)? {
             self.runtime.block_on(self.store.delete(&incomplete))?;
         }
         Ok(())

@@ -5,7 +5,8 @@ use crate::coordination::unavailable;
 use crate::exit::{Exit, Fatal};
 use crate::process::{Process, ProcessArgs};
 use crate::say;
-use marquetry_coordinator::{JobState, Status, cancel, retry, unix_now};
+use marquetry_coordinator::{JobState, LossShown, Status, cancel, retry, unix_now};
+use marquetry_failure::gist;
 use marquetry_transport::{ObjectStore, StoreErrorKind};
 use std::time::Duration;
 
@@ -145,6 +146,13 @@ fn text(status: &Status) -> String {
     if is_at_work(status) {
         let eta = status.eta_seconds.map_or_else(|| "unknown".into(), say::seconds);
         rows.push(("rate", format!("{:.1} forwards/s, eta {eta}", status.forwards_per_second)));
+        if let Some(seconds) = status.silent_seconds {
+            let silence = say::seconds(seconds as f64);
+            rows.push((
+                "silence",
+                format!("nobody has answered for {silence}: are workers and aggregators there?"),
+            ));
+        }
         let names: Vec<String> = status.workers.iter().map(|(name, n)| format!("{name} ({n})")).collect();
         rows.push(("last seen", if names.is_empty() { "no worker yet".into() } else { names.join(", ") }));
     }
@@ -161,9 +169,29 @@ fn text(status: &Status) -> String {
         rows.push(("dead-lettered", format!("{} blocks or images", say::count(status.losses))));
     }
     let mut text: String = rows.iter().map(|(name, value)| format!("{name:<13}  {value}\n")).collect();
-    for loss in &status.losses_shown {
-        text +=
-            &format!("  image {}, {}: {} ({} tries)\n", loss.image, loss.what, loss.reason, loss.attempts);
-    }
+    text += &losses(&status.losses_shown);
     text
+}
+
+/// What was given up: each reason once, with the first images that it hit. What only follows from these is left out.
+fn losses(shown: &[LossShown]) -> String {
+    let mut kinds: Vec<(String, Vec<&LossShown>)> = Vec::new();
+    for loss in shown.iter().filter(|loss| loss.attempts > 0) {
+        let gist = gist(&loss.reason);
+        match kinds.iter_mut().find(|(known, _)| *known == gist) {
+            Some((_, of_kind)) => of_kind.push(loss),
+            None => kinds.push((gist, vec![loss])),
+        }
+    }
+    let line = |(_, losses): (String, Vec<&LossShown>)| {
+        let LossShown { image, what, attempts, reason, from } = losses[0];
+        let tries = if *attempts == 1 { "1 try".to_owned() } else { format!("{attempts} tries") };
+        let from = if from.is_empty() { String::new() } else { format!(", last on {from}") };
+        let more = match losses.len() {
+            1 => String::new(),
+            n => format!("; {} more like this", say::count(n as u64 - 1)),
+        };
+        format!("  image {image}, {what}: {reason} ({tries}{from}{more})\n")
+    };
+    kinds.into_iter().map(line).collect()
 }

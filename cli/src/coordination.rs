@@ -215,6 +215,7 @@ fn ended_early(error: RunError) -> Fatal {
         RunError::Queue(error) => lost_queue(error),
         RunError::Stopped(stopped) => Fatal::new(Exit::TryAgain, stopped),
         RunError::AllFail(ref all) => Fatal::new(Exit::from(all.class), &error),
+        RunError::NothingDone { .. } => Fatal::new(Exit::Failed, error),
     }
 }
 

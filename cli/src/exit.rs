@@ -12,7 +12,7 @@ pub(crate) enum Exit {
     Done = 0,
     /// Done, but some images failed; they are listed.
     Partial = 1,
-    /// It ended at a failure, as its policy asks: nothing is handed back.
+    /// Nothing is handed back: no image could be finished, or a failure ended it, as its policy asks.
     Failed = 2,
     /// The command line makes no sense.
     Usage = 64,
@@ -33,7 +33,7 @@ pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
    0  done
    1  done, but some images failed (they are listed)
-   2  ended at a failure, as `failures.policy: fail` asks; nothing is handed back
+   2  nothing is handed back: no image could be finished, or `failures.policy: fail` met a failure
   64  the command line makes no sense
   65  the job file, an image list or a model is not right; nothing was started, or nothing could be done
   69  a service, a library, a device or a disk is not there, fails or has no room
@@ -84,12 +84,20 @@ impl Fatal {
         Self::new(exit, message)
     }
 
+    /// An error of a store that is opened for the first time: one that is not there has the wrong name.
+    pub(crate) fn of_named_store(error: &StoreError) -> Self {
+        if error.kind == StoreErrorKind::NoStore {
+            Self::new(Exit::BadJob, error)
+        } else {
+            Self::of_store(error)
+        }
+    }
+
     /// An error of the store that the job is kept in.
     pub(crate) fn of_store(error: &StoreError) -> Self {
         let exit = match error.kind {
-            // A bad key: a store that no build knows, or a job that no store can have.
-            StoreErrorKind::BadKey | StoreErrorKind::Refused => Exit::BadConfig,
-            StoreErrorKind::NoStore => Exit::BadJob,
+            // A bad key: a store that no build knows, or a job that no store can have. No bucket: it is gone.
+            StoreErrorKind::BadKey | StoreErrorKind::Refused | StoreErrorKind::NoStore => Exit::BadConfig,
             StoreErrorKind::Denied if is_uri(&error.store) => Exit::BadConfig,
             _ => Exit::Unavailable,
         };

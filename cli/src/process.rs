@@ -1,6 +1,5 @@
 //! What every long-lived role has: threads, a folder for unfinished files, stores.
 
-use crate::coordination::unavailable;
 use crate::exit::{Exit, Fatal};
 use crate::job::start_tokio;
 use crate::storage::{Storage, StorageArgs};
@@ -124,7 +123,8 @@ impl Process {
 
     /// The store at `uri`.
     pub(crate) fn store(&self, uri: &str) -> Result<Arc<dyn ObjectStore>, Fatal> {
-        self.tokio.block_on(self.storage.stores.open_now(uri)).map_err(unavailable)
+        let opened = self.tokio.block_on(self.storage.stores.open_now(uri));
+        opened.map_err(|error| Fatal::of_named_store(&error))
     }
 
     /// Waits until someone has read the metrics as they are at the end, where they are served: but not for longer than

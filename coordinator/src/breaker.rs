@@ -7,11 +7,11 @@ use std::collections::HashSet;
 /// Failures in the same way, with nothing done, after which a job stops.
 const FAILURES_MAX: usize = 100;
 
-/// A job of which nothing was done and everything failed alike.
+/// A job of which nothing succeeds and everything fails alike.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the first {failures} failures are all alike and nothing was done: {reason}")]
+#[error("all {failures} failures are alike, and nothing succeeds: {reason}")]
 pub struct AllFail {
-    /// Failures so far.
+    /// Failures that are alike.
     pub failures: usize,
     /// Who is to blame.
     pub class: FailureClass,
@@ -39,6 +39,7 @@ impl JobBreaker {
         let (image, class, reason) = match event {
             Event::TaskFailed { task, class, reason, .. } => (&task.image, *class, reason),
             Event::ImageFailed { image, class, reason, .. } => (image, *class, reason),
+            Event::TaskBegun { .. } => return None,
             Event::TaskDone { .. } | Event::Image { .. } => {
                 *self = Self { closed_for_good: true, ..Self::default() };
                 return None;

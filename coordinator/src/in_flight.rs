@@ -1,10 +1,13 @@
 //! Tasks and images that are in flight: sent, and neither done nor given up.
 
+use crate::breaker::AllFail;
+use crate::lag::Lag;
 use crate::least_loaded::LeastLoadedPartitions;
+use crate::starts::{Starts, Verdict};
 use crate::worker_health::{SickWorker, WorkerHealth};
 use marquetry_failure::FailureClass;
 use marquetry_job::{Action, TaskPlace};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -14,6 +17,8 @@ const REMEMBERED: usize = 256;
 const FACTOR: u32 = 4;
 /// Most things that are sent again at once.
 const AT_ONCE: usize = 32;
+/// Whoever was not heard of for so long is taken to be gone.
+const GONE_AFTER: Duration = Duration::from_mins(5);
 
 /// A block or an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -59,7 +64,7 @@ struct Sent {
     tries: Vec<Try>,
     /// How often it was sent again for being late.
     again: u32,
-    failed: FailedBefore,
+    history: History,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -68,11 +73,13 @@ struct Try {
     partition: u32,
 }
 
-/// Where something has failed: its next try goes elsewhere.
+/// What is known of something from its tries so far.
 #[derive(Debug, Default)]
-struct FailedBefore {
+struct History {
+    /// Where it has failed: its next try goes elsewhere.
     partitions: Vec<u32>,
     workers: Vec<String>,
+    starts: Starts,
 }
 
 /// The partitions of one topic, and who was heard of to read each.
@@ -80,12 +87,15 @@ struct FailedBefore {
 struct Consumers {
     partitions: LeastLoadedPartitions,
     workers: Vec<Option<String>>,
+    /// When each was heard of last.
+    heard_at: BTreeMap<String, Instant>,
 }
 
 impl Consumers {
     fn new(partitions: u32) -> Self {
         let workers = vec![None; partitions.max(1) as usize];
-        Self { partitions: LeastLoadedPartitions::new(partitions), workers }
+        let partitions = LeastLoadedPartitions::new(partitions);
+        Self { partitions, workers, heard_at: BTreeMap::new() }
     }
 
     /// Something that was sent to `partition` was answered by `from`.
@@ -94,6 +104,13 @@ impl Consumers {
             && worker.as_deref() != Some(from)
         {
             *worker = Some(from.to_owned());
+        }
+    }
+
+    fn note(&mut self, from: &str, now: Instant) {
+        match self.heard_at.get_mut(from) {
+            Some(at) => *at = now,
+            None => drop(self.heard_at.insert(from.to_owned(), now)),
         }
     }
 }
@@ -118,8 +135,8 @@ impl Topics {
 #[derive(Debug)]
 pub(crate) struct InFlight {
     out: HashMap<InFlightKey, Sent>,
-    /// What has failed and is not sent again yet.
-    failed: HashMap<InFlightKey, FailedBefore>,
+    /// Of what was sent before and is not out now.
+    histories: HashMap<InFlightKey, History>,
     topics: Topics,
     health: WorkerHealth,
     tasks: usize,
@@ -134,7 +151,7 @@ impl InFlight {
         let [tasks, images] = partitions.map(Consumers::new);
         Self {
             out: HashMap::new(),
-            failed: HashMap::new(),
+            histories: HashMap::new(),
             topics: Topics { tasks, images },
             health: WorkerHealth::default(),
             tasks: 0,
@@ -146,6 +163,22 @@ impl InFlight {
     /// Blocks that are out.
     pub(crate) const fn tasks(&self) -> usize {
         self.tasks
+    }
+
+    /// Images that are out.
+    pub(crate) fn images(&self) -> usize {
+        self.out.len() - self.tasks
+    }
+
+    /// Whether somebody is known to be at work on a task.
+    pub(crate) fn is_any_begun(&self) -> bool {
+        self.out.values().any(|sent| sent.history.starts.is_begun())
+    }
+
+    /// Whether `key` is to be worked on alone.
+    pub(crate) fn is_alone(&self, key: InFlightKey) -> bool {
+        let history = self.out.get(&key).map(|sent| &sent.history).or_else(|| self.histories.get(&key));
+        history.is_some_and(|history| history.starts.is_alone())
     }
 
     /// Where the last try of `key` is out.
@@ -165,35 +198,87 @@ impl InFlight {
     /// an elsewhere: not to a worker that failed it, and not to the partition that was last.
     pub(crate) fn on_sent(&mut self, action: Action, now: Instant) -> Option<u32> {
         let (key, attempt) = InFlightKey::of(&action).zip(attempt(&action))?;
-        let (mut tries, again, failed) = match self.out.remove(&key) {
-            Some(Sent { tries, again, failed, .. }) => (tries, again, failed),
-            None => (Vec::new(), 0, self.failed.remove(&key).unwrap_or_default()),
+        let (mut tries, again, history) = match self.out.remove(&key) {
+            Some(Sent { tries, again, history, .. }) => (tries, again, history),
+            None => (Vec::new(), 0, self.histories.remove(&key).unwrap_or_default()),
         };
         self.tasks += usize::from(tries.is_empty() && matches!(key, InFlightKey::Task(_)));
-        let last = tries.last().map(|t| t.partition).or_else(|| failed.partitions.last().copied());
+        let last = tries.last().map(|t| t.partition).or_else(|| history.partitions.last().copied());
         let health = &self.health;
-        let Consumers { partitions, workers } = self.topics.of(key);
+        let Consumers { partitions, workers, .. } = self.topics.of(key);
         let rank = |partition: u32| {
             let worker = workers.get(partition as usize).and_then(Option::as_deref);
             if worker.is_some_and(|worker| health.is_sick(worker, now)) {
                 return 3;
             }
-            let met = worker.is_some_and(|worker| failed.workers.iter().any(|met| met == worker));
-            if Some(partition) == last { 2 } else { u8::from(met || failed.partitions.contains(&partition)) }
+            let met = worker.is_some_and(|worker| history.workers.iter().any(|met| met == worker));
+            if Some(partition) == last { 2 } else { u8::from(met || history.partitions.contains(&partition)) }
         };
         let partition = partitions.choose(rank);
         if let Some(Some(worker)) = workers.get(partition as usize) {
             self.health.on_sent(worker, now);
         }
         tries.push(Try { attempt, partition });
-        self.out.insert(key, Sent { action, at: now, tries, again, failed });
+        self.out.insert(key, Sent { action, at: now, tries, again, history });
         Some(partition)
+    }
+
+    /// Notes that `from` begins with something; what its starts say of it.
+    pub(crate) fn on_begun(
+        &mut self,
+        key: InFlightKey,
+        attempt: u32,
+        (from, deaths_max): (&str, u32),
+        now: Instant,
+    ) -> Verdict {
+        self.topics.of(key).note(from, now);
+        let Some(sent) = self.out.get_mut(&key) else { return Verdict::Fine };
+        let Some(Try { partition, .. }) = sent.tries.iter().find(|t| t.attempt == attempt).copied() else {
+            return Verdict::Fine;
+        };
+        let verdict = sent.history.starts.note(attempt, from, deaths_max);
+        self.topics.of(key).heard(partition, from);
+        verdict
+    }
+
+    /// The starts of what is out.
+    pub(crate) fn starts(&self, key: InFlightKey) -> Option<&Starts> {
+        self.out.get(&key).map(|sent| &sent.history.starts)
+    }
+
+    /// Takes back all that is out, since none of its messages counts any more; it is to be sent anew. With `suspects`, all
+    /// that somebody began and nobody ended is to be worked on alone from now on.
+    pub(crate) fn recall(&mut self, suspects: bool) -> Vec<Action> {
+        let mut keys: Vec<InFlightKey> = self.out.keys().copied().collect();
+        keys.sort_unstable();
+        let mut actions = Vec::new();
+        for key in keys {
+            let Some(Sent { action, mut history, .. }) = self.remove(key) else { continue };
+            if suspects && history.starts.deaths() > 0 {
+                history.starts.isolate();
+            } else {
+                history.starts.renew();
+            }
+            self.histories.insert(key, history);
+            actions.push(action);
+        }
+        actions
+    }
+
+    /// Whether a service refuses everyone who is there: then no other worker is better.
+    pub(crate) fn refused_to_all(&mut self, now: Instant) -> Option<AllFail> {
+        let Topics { tasks, images } = &mut self.topics;
+        [tasks, images].into_iter().find_map(|consumers| {
+            consumers.heard_at.retain(|_, at| now.duration_since(*at) < GONE_AFTER);
+            self.health.refused_to_all(consumers.heard_at.keys().map(String::as_str), now)
+        })
     }
 
     /// Notes that `from` has done something.
     pub(crate) fn on_done(&mut self, key: InFlightKey, from: &str, now: Instant) {
         self.health.on_done(from);
-        self.failed.remove(&key);
+        self.topics.of(key).note(from, now);
+        self.histories.remove(&key);
         let Some(sent) = self.remove(key) else { return };
         // Of several tries nobody knows which one this was.
         if let [Try { partition, .. }] = sent.tries[..] {
@@ -209,6 +294,7 @@ impl InFlight {
     pub(crate) fn on_failed(&mut self, failure: &FailedTry<'_>, now: Instant) {
         let FailedTry { key, attempt, from, class, reason, counts } = *failure;
         self.health.on_failed(from, class, reason, now);
+        self.topics.of(key).note(from, now);
         if let Some(sent) = self.out.get(&key)
             && let Some(Try { partition, .. }) = sent.tries.iter().find(|t| t.attempt == attempt).copied()
         {
@@ -218,16 +304,18 @@ impl InFlight {
             return;
         }
         let Some(mut sent) = self.remove(key) else { return };
-        sent.failed.partitions.extend(sent.tries.iter().map(|t| t.partition));
-        if !sent.failed.workers.iter().any(|worker| worker == from) {
-            sent.failed.workers.push(from.to_owned());
+        sent.history.partitions.extend(sent.tries.iter().map(|t| t.partition));
+        if !sent.history.workers.iter().any(|worker| worker == from) {
+            sent.history.workers.push(from.to_owned());
         }
-        self.failed.insert(key, sent.failed);
+        // Whoever tells of its failure has survived it.
+        sent.history.starts = Starts::default();
+        self.histories.insert(key, sent.history);
     }
 
     /// Notes that something is given up.
     pub(crate) fn on_given_up(&mut self, key: InFlightKey) {
-        self.failed.remove(&key);
+        self.histories.remove(&key);
         self.remove(key);
     }
 
@@ -240,13 +328,23 @@ impl InFlight {
 
     /// What has been out for too long, oldest first. Each time that it is sent again it may take twice as long.
     ///
-    /// The measure is what is usual in this job, waiting in the queue and all: while nothing comes back, nothing is late.
-    pub(crate) fn overdue(&mut self, now: Instant) -> Vec<Action> {
-        let Some(usual) = self.usual() else { return Vec::new() };
-        let limit = (usual * FACTOR).max(self.overdue_after);
-        let late = |sent: &Sent| now.duration_since(sent.at) > limit * 2_u32.pow(sent.again.min(16));
+    /// The measure is what is usual in this job, waiting in the queue and all. While nothing has come back, only what was
+    /// lost on its way is late: nobody has begun with it, and less waits in the queue than is out.
+    pub(crate) fn overdue(&mut self, now: Instant, waiting: Option<Lag>) -> Vec<Action> {
+        let usual = self.usual();
+        let limit = usual.map_or(Duration::ZERO, |usual| usual * FACTOR).max(self.overdue_after);
+        let tasks = self.tasks as u64;
+        let is_lost = |key: &InFlightKey, sent: &Sent| {
+            // What was sent after the look into the queue says nothing.
+            let seen = waiting.is_none_or(|lag| lag.messages < tasks && lag.at > sent.at);
+            matches!(key, InFlightKey::Task(_)) && !sent.history.starts.is_begun() && seen
+        };
+        let late = |(key, sent): &(&InFlightKey, &Sent)| {
+            let patience = limit * 2_u32.pow(sent.again.min(16));
+            now.saturating_duration_since(sent.at) > patience && (usual.is_some() || is_lost(key, sent))
+        };
         let mut found: Vec<(Instant, InFlightKey)> =
-            self.out.iter().filter(|(_, sent)| late(sent)).map(|(key, sent)| (sent.at, *key)).collect();
+            self.out.iter().filter(late).map(|(key, sent)| (sent.at, *key)).collect();
         found.sort_unstable();
         found.truncate(AT_ONCE);
         let mut actions = Vec::new();

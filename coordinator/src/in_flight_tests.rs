@@ -8,6 +8,59 @@ fn key(block: u32) -> InFlightKey {
     InFlightKey::Task(TaskPlace { image: 0, place: block })
 }
 
+/// So many messages wait in the queue, seen a moment ago.
+fn waiting(messages: u64) -> Lag {
+    Lag { messages, at: Instant::now() + Duration::from_hours(24) }
+}
+
+#[test]
+fn what_was_lost_on_its_way_is_late_though_nothing_ever_came_back() {
+    let start = Instant::now();
+    let at = |seconds: u64| start + Duration::from_secs(seconds);
+    let mut out = InFlight::new(Duration::from_secs(5), [4, 4]);
+    for block in 0..3 {
+        out.on_sent(action(block), start);
+    }
+    assert!(out.overdue(at(60), Some(waiting(3))).is_empty(), "all of it waits in the queue");
+    assert!(out.overdue(at(5), Some(waiting(0))).is_empty(), "it is too early");
+    let look = |at| Some(Lag { messages: 0, at });
+    assert!(out.overdue(at(60), look(start)).is_empty(), "nobody has looked since it was sent");
+    assert_eq!(out.on_begun(key(1), 1, ("w", 3), at(1)), Verdict::Fine);
+    assert_eq!(
+        out.overdue(at(6), look(at(2))),
+        [action(0), action(2)],
+        "somebody is at work on the other one"
+    );
+    assert!(out.is_any_begun());
+    let mut unknown = InFlight::new(Duration::from_secs(5), [4, 4]);
+    unknown.on_sent(action(0), start);
+    assert_eq!(unknown.overdue(at(6), None), [action(0)], "a queue that does not tell is not trusted");
+}
+
+#[test]
+fn what_was_begun_again_and_again_is_sent_to_be_worked_on_alone() {
+    let start = Instant::now();
+    let mut out = InFlight::new(Duration::from_secs(5), [4, 4]);
+    for block in 0..3 {
+        out.on_sent(action(block), start);
+    }
+    let begin = |out: &mut InFlight, block, from| out.on_begun(key(block), 1, (from, 3), start);
+    begin(&mut out, 0, "a");
+    begin(&mut out, 1, "a");
+    begin(&mut out, 1, "b");
+    begin(&mut out, 2, "b");
+    assert_eq!(begin(&mut out, 1, "c"), Verdict::Suspect);
+    assert_eq!(out.recall(true), [action(0), action(1), action(2)]);
+    assert_eq!(out.tasks(), 0);
+    for block in 0..3 {
+        out.on_sent(action(block), start);
+    }
+    assert_eq!([0, 1, 2].map(|block| out.is_alone(key(block))), [false, true, false]);
+    begin(&mut out, 1, "d");
+    out.on_done(key(1), "d", start);
+    assert!(!out.is_alone(key(1)) && out.tasks() == 2);
+}
+
 #[test]
 fn what_takes_far_longer_than_usual_is_late_and_then_twice_as_patient() {
     let start = Instant::now();
@@ -16,19 +69,22 @@ fn what_takes_far_longer_than_usual_is_late_and_then_twice_as_patient() {
     for block in 0..21 {
         out.on_sent(action(block), start);
     }
-    assert!(out.overdue(at(1000)).is_empty(), "nothing has come back: the workers may not be there yet");
+    assert!(
+        out.overdue(at(1000), Some(waiting(1000))).is_empty(),
+        "nothing has come back: the workers may not be there yet"
+    );
     for block in 0..20 {
         out.on_done(key(block), "w", at(10));
     }
     assert_eq!(out.tasks(), 1);
-    assert!(out.overdue(at(40)).is_empty());
-    assert_eq!(out.overdue(at(41)), [action(20)]);
+    assert!(out.overdue(at(40), Some(waiting(1000))).is_empty());
+    assert_eq!(out.overdue(at(41), Some(waiting(1000))), [action(20)]);
     // Sent again at 41 s: patient for 80 s from then on.
     out.on_sent(action(20), at(41));
-    assert!(out.overdue(at(120)).is_empty());
-    assert_eq!(out.overdue(at(122)), [action(20)]);
+    assert!(out.overdue(at(120), Some(waiting(1000))).is_empty());
+    assert_eq!(out.overdue(at(122), Some(waiting(1000))), [action(20)]);
     out.on_done(key(20), "w", at(123));
-    assert!(out.overdue(at(100_000)).is_empty());
+    assert!(out.overdue(at(100_000), Some(waiting(1000))).is_empty());
 }
 
 #[test]
@@ -60,8 +116,8 @@ fn short_tasks_are_not_late_at_once() {
     out.on_sent(action(0), start);
     out.on_sent(action(1), start);
     out.on_done(key(0), "w", start + Duration::from_millis(1));
-    assert!(out.overdue(start + Duration::from_secs(59)).is_empty());
-    assert_eq!(out.overdue(start + Duration::from_secs(61)).len(), 1);
+    assert!(out.overdue(start + Duration::from_secs(59), Some(waiting(1000))).is_empty());
+    assert_eq!(out.overdue(start + Duration::from_secs(61), Some(waiting(1000))).len(), 1);
 }
 
 fn failed_by(from: &str, block: u32, attempt: u32) -> FailedTry<'_> {
@@ -91,7 +147,7 @@ fn what_failed_goes_to_no_partition_of_the_worker_that_failed_it() {
     assert_eq!(names[next as usize], "well", "though partition 0 was just vacated");
     out.on_failed(&failed_by("well", block, 2), start);
     out.on_given_up(key(block));
-    assert!(out.failed.is_empty());
+    assert!(out.histories.is_empty());
 }
 
 #[test]

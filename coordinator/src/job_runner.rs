@@ -1,14 +1,17 @@
 //! The main loop of a job: publishes the plan's tasks and takes in what becomes of them.
 
+mod deadly;
 mod events;
 
 use crate::breaker::{AllFail, JobBreaker};
 use crate::ended_run::EndedRun;
 use crate::in_flight::{InFlight, InFlightKey};
-use crate::job_runner::events::{apply, back_off, count, describe, note_in_flight};
+use crate::job_runner::events::{apply, back_off, count, describe, note_begun, note_in_flight};
 use crate::job_tasks::JobTasks;
+use crate::lag::Lag;
 use crate::losses::{Losses, Lost};
 use crate::run_lease::{RunLease, Stopped};
+use crate::silence::Silence;
 use crate::status::{JobState, RateTracker, Seen};
 use bytes::Bytes;
 use marquetry_failure::{Classify, FailureClass};
@@ -53,13 +56,24 @@ pub enum RunError {
     /// Everything fails alike.
     #[error("the job was stopped: {0}")]
     AllFail(AllFail),
+    /// Nothing came of any image, for several reasons.
+    #[error("no image could be finished, for {reasons} different reasons; the most frequent: {reason}")]
+    NothingDone {
+        /// Different reasons.
+        reasons: usize,
+        /// The one that came up most.
+        reason: String,
+    },
 }
 
 impl Classify for RunError {
     fn class(&self) -> FailureClass {
         match self {
-            Self::Queue(_) | Self::Store(_) | Self::Stopped(_) => FailureClass::Passing,
+            Self::Queue(error) => error.class(),
+            Self::Store(error) => error.class(),
+            Self::Stopped(_) => FailureClass::Passing,
             Self::AllFail(all) => all.class,
+            Self::NothingDone { .. } => FailureClass::Input,
         }
     }
 }
@@ -124,6 +138,9 @@ pub struct JobRunner<'a> {
 
 /// What changes while a job runs.
 struct RunState<'a> {
+    /// The name under which messages count now.
+    run: RunId,
+    renewed: u32,
     tasks: JobTasks<'a>,
     /// The hash of the plan.
     plan: String,
@@ -136,6 +153,7 @@ struct RunState<'a> {
     /// Dead letters on their way: the job does not end before they are safe.
     letters: JoinSet<Result<(), QueueError>>,
     breaker: JobBreaker,
+    silence: Silence,
 }
 
 /// What was heard, and from whom.
@@ -161,7 +179,7 @@ impl<'a> JobRunner<'a> {
         // Listening begins before looking, so that nothing that is announced in between is missed.
         let mut results = self.queue.follow(Topic::Results).await?;
         let mut lease = RunLease::acquire(Arc::clone(&self.store), self.run.clone()).await?;
-        let _lag = crate::lag::watch(Arc::clone(&self.queue), self.metrics.clone());
+        let lag = crate::lag::watch(Arc::clone(&self.queue), self.metrics.clone());
         let mut state = self.begin(&lease).await?;
         each(&state.tally);
         let mut tick = tokio::time::interval(TICK);
@@ -172,11 +190,11 @@ impl<'a> JobRunner<'a> {
                 // In this order, so that a seed of a schedule gives the same run again; what is heard comes last, for
                 // it is the one that need not end.
                 biased;
-                stopped = lease.lost() => {
-                    if stopped == Stopped::Cancelled {
+                lost = lease.lost() => {
+                    if matches!(lost, RunError::Stopped(Stopped::Cancelled)) {
                         lease.note_cancelled().await?;
                     }
-                    return Err(stopped.into());
+                    return Err(lost);
                 }
                 Some(published) = state.publishing.join_next() => {
                     published.unwrap_or(Err(QueueError::Closed))?;
@@ -186,11 +204,20 @@ impl<'a> JobRunner<'a> {
                     }
                 }
                 _ = tick.tick() => {
-                    self.send_overdue(&mut state);
-                    lease.publish_status(self.status(&mut state));
+                    self.send_overdue(lag.tasks(), &mut state);
+                    let silent = state.silence.look(&state.in_flight, lag.tasks(), Instant::now());
+                    lease.publish_status(self.status(&mut state, silent));
+                    if let Some(all) = state.in_flight.refused_to_all(Instant::now()) {
+                        return Err(self.stop(all, lease, state).await);
+                    }
                 }
-                heard = self.hear(&mut *results, &mut state.rate) => {
+                heard = self.hear(&mut *results, &state.run, &mut state.rate) => {
                     let heard = heard?;
+                    state.silence.heard(Instant::now());
+                    if let Some((task, verdict)) = note_begun(&heard, self.attempts_max, &mut state) {
+                        self.judge(task, verdict, &lease, &mut state).await?;
+                        continue;
+                    }
                     if self.take_in(&heard, &mut state) {
                         each(&state.tally);
                     }
@@ -208,6 +235,12 @@ impl<'a> JobRunner<'a> {
         while let Some(published) = state.letters.join_next().await {
             published.unwrap_or(Err(QueueError::Closed))?;
         }
+        if let Some(error) = self.came_to_nothing(&state) {
+            return Err(match error {
+                RunError::AllFail(all) => self.stop(all, lease, state).await,
+                error => self.fail(error, lease, state).await,
+            });
+        }
         // The first of each was told when it came up.
         for loss in state.tally.losses.by_reason().iter().filter(|loss| loss.count > 1) {
             tracing::warn!(count = loss.count, class = %loss.class, "gave up in all: {}", loss.reason);
@@ -216,18 +249,37 @@ impl<'a> JobRunner<'a> {
         let images = self.images.iter().zip(0..);
         let unfinished = images.filter(|(_, place)| state.ledger.has_loss(*place));
         let unfinished = unfinished.map(|(image, _)| image.key.clone()).collect();
-        lease.publish_status(self.status(&mut state));
+        lease.publish_status(self.status(&mut state, None));
         Ok(EndedRun { tally: state.tally, lease, unfinished, deletes_tiles })
     }
 
     /// Ends a job in which everything fails alike.
-    async fn stop(&self, all: AllFail, lease: RunLease, mut state: RunState<'_>) -> RunError {
+    async fn stop(&self, all: AllFail, lease: RunLease, state: RunState<'_>) -> RunError {
         tracing::error!(class = %all.class, "{all}");
-        lease.publish_status(self.status(&mut state));
-        if let Err(error) = lease.release(JobState::Failed, Some(all.to_string())).await {
+        self.fail(RunError::AllFail(all), lease, state).await
+    }
+
+    /// Writes down that a job has failed.
+    async fn fail(&self, why: RunError, lease: RunLease, mut state: RunState<'_>) -> RunError {
+        lease.publish_status(self.status(&mut state, None));
+        if let Err(error) = lease.release(JobState::Failed, Some(why.to_string())).await {
             tracing::warn!(%error, "the end of the job was not written down");
         }
-        RunError::AllFail(all)
+        why
+    }
+
+    /// Why nothing is handed back, where all was given up: however few it were, one cause is told as one.
+    fn came_to_nothing(&self, state: &RunState<'_>) -> Option<RunError> {
+        let (progress, losses) = (state.ledger.progress(), &state.tally.losses);
+        if self.stop_at_loss || progress.images == 0 || progress.images_done > 0 {
+            return None;
+        }
+        let most = losses.by_reason().iter().max_by_key(|loss| loss.count)?;
+        let (class, reason) = (most.class, most.reason.clone());
+        Some(match losses.by_reason().len() {
+            1 => RunError::AllFail(AllFail { failures: most.count as usize, class, reason }),
+            reasons => RunError::NothingDone { reasons, reason },
+        })
     }
 
     async fn begin(&self, lease: &RunLease) -> Result<RunState<'a>, RunError> {
@@ -241,6 +293,8 @@ impl<'a> JobRunner<'a> {
         let partitions =
             [self.queue.partitions(Topic::Tasks).await?, self.queue.partitions(Topic::Aggregate).await?];
         Ok(RunState {
+            run: self.run.clone(),
+            renewed: 0,
             tasks,
             plan: self.plan.hash(),
             ledger,
@@ -250,16 +304,18 @@ impl<'a> JobRunner<'a> {
             publishing: JoinSet::new(),
             letters: JoinSet::new(),
             breaker: JobBreaker::default(),
+            silence: Silence::new(self.overdue_after, Instant::now()),
         })
     }
 
-    fn status(&self, state: &mut RunState<'_>) -> crate::Status {
+    fn status(&self, state: &mut RunState<'_>, silent_seconds: Option<u64>) -> crate::Status {
         let seen = Seen {
             tally: &state.tally,
             in_flight: state.in_flight.tasks() as u64,
             sick_workers: state.in_flight.sick_workers(),
+            silent_seconds,
         };
-        state.rate.status(self.run, self.spec, self.outputs, seen)
+        state.rate.status(&state.run, self.spec, self.outputs, seen)
     }
 
     /// Sends tasks until enough are out for the workers that are there.
@@ -285,14 +341,26 @@ impl<'a> JobRunner<'a> {
 
     /// The next event of this job. A task counts whichever run asked for it: what is stored is stored, and if it is not,
     /// that is found out. All else is of this run's own messages, its plan, its decisions and its tries.
-    async fn hear(&self, results: &mut dyn Feed, rate: &mut RateTracker) -> Result<Heard, QueueError> {
+    async fn hear(
+        &self,
+        results: &mut dyn Feed,
+        current: &RunId,
+        rate: &mut RateTracker,
+    ) -> Result<Heard, QueueError> {
         loop {
             match message::decode::<ResultMessage>(&results.next().await?) {
                 Ok(ResultMessage { run, from, event }) => {
                     let of_job = run.job == self.run.job && run.store == self.run.store;
-                    if run == *self.run || of_job && matches!(event, Event::TaskDone { .. }) {
+                    let counts = match event {
+                        _ if run == *current => true,
+                        Event::TaskDone { .. } => of_job,
+                        Event::Retry => of_job && current.is_life_of(&run.run),
+                        _ => false,
+                    };
+                    if counts {
                         if event != Event::Retry {
-                            rate.heard(&from, Instant::now());
+                            let ended = !matches!(event, Event::TaskBegun { .. });
+                            rate.heard(&from, ended, Instant::now());
                         }
                         return Ok(Heard { from, event });
                     }
@@ -331,24 +399,34 @@ impl<'a> JobRunner<'a> {
         changed
     }
 
-    fn send_overdue(&self, state: &mut RunState<'_>) {
-        for late in state.in_flight.overdue(Instant::now()) {
+    fn send_overdue(&self, waiting: Option<Lag>, state: &mut RunState<'_>) {
+        let (mut sent, mut first) = (0, None);
+        for late in state.in_flight.overdue(Instant::now(), waiting) {
             if let Some(action) = state.ledger.resend(&late) {
-                tracing::warn!("{} has been out for long; sending it again", describe(&action, &state.tasks));
+                sent += 1;
+                first.get_or_insert_with(|| describe(&action, &state.tasks));
                 state.tally.resent += 1;
                 self.metrics.retries.of(RetryReason::Overdue).increment();
                 self.carry_out(action, Duration::ZERO, state);
             }
         }
+        match (first, sent) {
+            (Some(first), 1) => tracing::warn!("{first} has been out for long; sending it again"),
+            (Some(first), n) => {
+                tracing::warn!("{n} tasks or images have been out for long ({first}, …); sending them again");
+            }
+            (None, _) => {}
+        }
     }
 
     fn carry_out(&self, action: Action, pause: Duration, state: &mut RunState<'_>) {
-        let run = self.run.clone();
+        let run = state.run.clone();
+        let alone = InFlightKey::of(&action).is_some_and(|key| state.in_flight.is_alone(key));
         let (topic, bytes) = match &action {
             Action::Compute { task, attempt, replace } => {
                 let (plan, image) = (state.plan.clone(), state.tasks.image(task.image).clone());
                 let (kind, attempt, replace) = (state.tasks.id(*task).kind, *attempt, *replace);
-                let message = TaskMessage { run, plan, image, task: kind, attempt, replace };
+                let message = TaskMessage { run, plan, image, task: kind, attempt, replace, alone };
                 (Topic::Tasks, message::encode(&message))
             }
             Action::Aggregate { image, attempt, partial } => {
@@ -380,16 +458,23 @@ impl<'a> JobRunner<'a> {
         let task = loss.task.map(|place| TaskPlace { image: loss.image, place });
         state.in_flight.on_given_up(task.map_or(InFlightKey::Image(loss.image), InFlightKey::Task));
         let task = task.map(|task| state.tasks.id(task).kind);
-        let reason = loss.reason.clone();
-        let lost = Lost { image: image.id.clone(), task, attempts, class, reason: reason.clone() };
+        let (reason, from) = (loss.reason.clone(), loss.from.clone());
+        let lost = Lost {
+            image: image.id.clone(),
+            task,
+            attempts,
+            class,
+            reason: reason.clone(),
+            from: from.clone(),
+        };
         // Told once for each reason; how many there were is told at the end.
         if state.tally.losses.add(&lost) {
-            tracing::error!(image = %image.id, attempts, %class, "gave up: {reason}");
+            tracing::error!(image = %image.id, attempts, %class, from, "gave up: {reason}");
         }
         let kind = if task.is_some() { DeadLetterKind::Task } else { DeadLetterKind::Image };
         self.metrics.dead_letters.of(kind).increment();
         let (image_id, image) = (short_reason(&image.id), image.key.clone());
-        DeadLetter { run, image_id, image, task, attempts, class, reason }
+        DeadLetter { run, image_id, image, task, attempts, class, reason, from }
     }
 }
 

@@ -19,6 +19,8 @@ mod planning;
 mod recovery;
 pub mod report;
 mod run_lease;
+mod silence;
+mod starts;
 mod status;
 mod tables;
 #[cfg(test)]

@@ -16,12 +16,14 @@ pub struct Lost {
     pub image: String,
     /// The task, unless the whole image is lost.
     pub task: Option<TaskKind>,
-    /// Attempts made.
+    /// Attempts made; 0 where it only follows from other losses, which are listed themselves.
     pub attempts: u32,
     /// Who is to blame.
     pub class: FailureClass,
     /// Why the last one failed; where machines are to blame, what each of them said.
     pub reason: String,
+    /// The worker or aggregator that said so last; empty where it only follows from other losses.
+    pub from: String,
 }
 
 impl Lost {
@@ -56,11 +58,14 @@ pub struct Losses {
 }
 
 impl Losses {
-    /// Takes a loss in; whether it is the first for its reason.
+    /// Takes a loss in; whether it is the first for its reason. What only follows from other losses has none of its own.
     pub(crate) fn add(&mut self, loss: &Lost) -> bool {
         self.total += 1;
         if self.sample.len() < SAMPLE_MAX {
             self.sample.push(loss.clone());
+        }
+        if loss.attempts == 0 {
+            return false;
         }
         let gist = gist(&loss.reason);
         if let Some(known) = self.by_reason.iter_mut().find(|r| r.class == loss.class && r.gist == gist) {
@@ -117,6 +122,7 @@ mod tests {
                 attempts: 1,
                 class: FailureClass::Input,
                 reason,
+                from: "w".into(),
             };
             assert_eq!(losses.add(&loss), image < 2);
         }

@@ -3,9 +3,10 @@
 use crate::Finished;
 use bytes::Bytes;
 use marquetry_aggregator::{expected, renamed_outputs};
+use marquetry_failure::{Classify, FailureClass};
 use marquetry_job::{PlannedImage, key};
 use marquetry_spec::{NAME_LIST, STALE_LIST};
-use marquetry_transport::{ObjectStore, StoreError};
+use marquetry_transport::{ObjectMeta, ObjectStore, StoreError};
 use std::collections::HashSet;
 
 /// Ends the folder of an array, all files of which are one output.
@@ -38,10 +39,21 @@ impl OutputLists {
             renamed_outputs(finished.spec, &image.id).into_iter().map(|path| [image.id.clone(), path])
         });
         let renamed: Vec<[String; 2]> = renamed.collect();
-        let stale = self::stale(store, finished, &images).await?;
+        let folder = key::out(job, "");
+        let listed = store.list(&folder).await?;
+        let stale = self::stale(&listed, &folder, finished, &images);
+        let is_there = |name: &str| listed.iter().any(|object| object.key == key::out(job, name));
         let rows = stale.iter().map(|file| [file.as_str()]);
-        put(store, job, NAME_LIST, &["image_id", "file"], renamed.iter()).await?;
-        put(store, job, STALE_LIST, &["file"], rows).await?;
+        for (name, table) in
+            [(NAME_LIST, table(&["image_id", "file"], renamed.iter())), (STALE_LIST, table(&["file"], rows))]
+        {
+            let place = key::out(job, name);
+            match table {
+                Some(bytes) => store.put(&place, bytes).await?,
+                None if is_there(name) => forget(store, &place).await?,
+                None => {}
+            }
+        }
         Ok(Self { renamed: renamed.len(), stale })
     }
 
@@ -52,24 +64,23 @@ impl OutputLists {
     }
 }
 
-async fn stale(
-    store: &dyn ObjectStore,
+fn stale(
+    listed: &[ObjectMeta],
+    folder: &str,
     finished: &Finished<'_>,
     images: &[&PlannedImage],
-) -> Result<Vec<String>, StoreError> {
-    let folder = key::out(&finished.plan.job, "");
+) -> Vec<String> {
     let mut own: HashSet<String> = [NAME_LIST, STALE_LIST].map(str::to_owned).into();
     own.extend(finished.spec.outputs.iter().map(marquetry_spec::Output::path_pattern));
     for image in images {
         // Of an array the one file stands for all.
         own.extend(expected(finished.spec, &image.id).into_iter().map(|file| unit(&file).to_owned()));
     }
-    let listed = store.list(&folder).await?;
-    let files = listed.iter().filter_map(|object| object.key.strip_prefix(&folder));
+    let files = listed.iter().filter_map(|object| object.key.strip_prefix(folder));
     let mut stale: Vec<String> =
         files.map(unit).filter(|file| !own.contains(*file) && !is_hidden(file)).map(str::to_owned).collect();
     stale.dedup();
-    Ok(stale)
+    stale
 }
 
 /// The output that a file is, or is a part of.
@@ -83,14 +94,11 @@ fn is_hidden(file: &str) -> bool {
     file.rsplit('/').next().is_some_and(|name| name.starts_with('.'))
 }
 
-/// Writes a table; without rows, there is none.
-async fn put<const N: usize>(
-    store: &dyn ObjectStore,
-    job: &str,
-    name: &str,
+/// A table of these rows; without rows, there is none.
+fn table<const N: usize>(
     header: &[&str; N],
     rows: impl Iterator<Item = impl IntoIterator<Item = impl AsRef<[u8]>>>,
-) -> Result<(), StoreError> {
+) -> Option<Bytes> {
     let mut table = csv::Writer::from_writer(Vec::new());
     let (mut some, written) = (false, "a table in memory takes any row");
     table.write_record(header).expect(written);
@@ -98,9 +106,16 @@ async fn put<const N: usize>(
         some = true;
         table.write_record(row).expect(written);
     }
-    let place = key::out(job, name);
-    match table.into_inner() {
-        Ok(bytes) if some => store.put(&place, Bytes::from(bytes)).await,
-        _ => store.delete(&place).await,
+    table.into_inner().ok().filter(|_| some).map(Bytes::from)
+}
+
+/// Takes an older list away. A store that does not let us is warned about: outputs are not withheld for it.
+async fn forget(store: &dyn ObjectStore, place: &str) -> Result<(), StoreError> {
+    match store.delete(place).await {
+        Err(error) if error.class() == FailureClass::Config => {
+            tracing::warn!(%error, "a list of an earlier run is left behind, and is not of this one");
+            Ok(())
+        }
+        deleted => deleted,
     }
 }

@@ -6,6 +6,7 @@ use crate::job_tasks::JobTasks;
 use crate::run_lease::RunLease;
 use futures_util::future::try_join_all;
 use marquetry_aggregator::expected;
+use marquetry_failure::{Classify, FailureClass};
 use marquetry_job::{Ledger, Plan, PlannedImage, TaskId, TaskPlace, key};
 use marquetry_transport::{ObjectMeta, ObjectStore, StoreError};
 use std::collections::HashSet;
@@ -74,14 +75,23 @@ impl JobRunner<'_> {
             let files = expected(self.spec, &tasks.image(image).id);
             files.iter().all(|file| written.contains(key::out(job, file).as_str()))
         };
-        let mut finished = HashSet::new();
+        let (mut finished, mut stays) = (HashSet::new(), None);
         for part in parts {
             let name = key::image_of_part(&part.key).filter(|name| !with_gaps.contains(name));
             let image = name.and_then(|name| tasks.image_place(name));
             match image.filter(|image| part.key.starts_with(&own) && is_whole(*image)) {
                 Some(image) => drop(finished.insert(image)),
-                None => self.store.delete(&part.key).await?,
+                None => match self.store.delete(&part.key).await {
+                    // Those of other outputs are read by nobody; one of these outputs would be believed.
+                    Err(error) if error.class() == FailureClass::Config && !part.key.starts_with(&own) => {
+                        stays.get_or_insert(error);
+                    }
+                    deleted => deleted?,
+                },
             }
+        }
+        if let Some(error) = stays {
+            tracing::warn!(%error, "results of earlier runs are left behind: the store does not delete them");
         }
         Ok(finished)
     }

@@ -8,6 +8,7 @@ use crate::job_runner::RunError;
 use crate::leased_store::LeasedStore;
 use crate::status::{JobState, Status, unix_now};
 use bytes::Bytes;
+use marquetry_failure::{Classify, FailureClass};
 use marquetry_job::{RunId, key};
 use marquetry_transport::{Condition, ObjectStore, StoreError, StoreErrorKind};
 use std::sync::Arc;
@@ -23,6 +24,9 @@ pub(crate) const CANCELLED: &str = "cancelled";
 fn ended(run: &RunId) -> String {
     format!("ended {}", run.run)
 }
+
+/// Heartbeats that a store may refuse for good, one after the other, before the run ends: rights may be on their way.
+const REFUSALS_MAX: u32 = 3;
 
 /// Someone wants this coordinator to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -43,8 +47,16 @@ pub(crate) struct RunLease {
     store: Arc<dyn ObjectStore>,
     run: RunId,
     status: watch::Sender<Option<Status>>,
-    stopped: watch::Receiver<Option<Stopped>>,
+    lost: watch::Receiver<Option<Lost>>,
     heartbeat: JoinHandle<()>,
+}
+
+/// Why a lease is lost.
+#[derive(Debug, Clone)]
+enum Lost {
+    Stopped(Stopped),
+    /// The store refuses for good.
+    Refused(StoreError),
 }
 
 impl RunLease {
@@ -52,9 +64,17 @@ impl RunLease {
     pub(crate) async fn acquire(store: Arc<dyn ObjectStore>, run: RunId) -> Result<Self, StoreError> {
         store.put(&key::run(&run.job), Bytes::from(run.run.clone())).await?;
         let (status, shown) = watch::channel(None);
-        let (stop, stopped) = watch::channel(None);
-        let heartbeat = tokio::spawn(beat(Arc::clone(&store), run.clone(), shown, stop));
-        Ok(Self { store, run, status, stopped, heartbeat })
+        let (lose, lost) = watch::channel(None);
+        let heartbeat = tokio::spawn(beat(Arc::clone(&store), run.clone(), shown, lose));
+        Ok(Self { store, run, status, lost, heartbeat })
+    }
+
+    /// Lets the job go on under another name of this life: what was sent before is dropped by whoever receives it.
+    pub(crate) async fn renew(&self, run: &RunId) -> Result<(), RunError> {
+        match put_while_ours(&*self.store, &self.run, Bytes::from(run.run.clone())).await? {
+            Some(stopped) => Err(stopped.into()),
+            None => Ok(()),
+        }
     }
 
     /// Has this written with the next heartbeat.
@@ -71,12 +91,14 @@ impl RunLease {
         });
     }
 
-    /// Ends when the run does not count any more.
-    pub(crate) async fn lost(&mut self) -> Stopped {
-        match self.stopped.wait_for(Option::is_some).await {
-            Ok(stopped) => stopped.unwrap_or(Stopped::Replaced),
+    /// Ends when the run does not count any more, or the store lets it in no longer.
+    pub(crate) async fn lost(&mut self) -> RunError {
+        let lost = self.lost.wait_for(Option::is_some).await.ok().and_then(|lost| lost.clone());
+        match lost {
+            Some(Lost::Stopped(stopped)) => stopped.into(),
+            Some(Lost::Refused(error)) => error.into(),
             // The heartbeat never ends by itself; if it did, nothing would say that this run does not count.
-            Err(_) => std::future::pending().await,
+            None => std::future::pending().await,
         }
     }
 
@@ -133,7 +155,7 @@ pub(crate) async fn stopped(store: &dyn ObjectStore, run: &RunId) -> Result<Opti
 
 /// Why `run` does not count where `name` stands.
 fn other_name(name: &[u8], run: &RunId) -> Option<Stopped> {
-    if name == run.run.as_bytes() {
+    if std::str::from_utf8(name).is_ok_and(|name| run.is_life_of(name)) {
         None
     } else if name == CANCELLED.as_bytes() {
         Some(Stopped::Cancelled)
@@ -174,16 +196,22 @@ async fn beat(
     store: Arc<dyn ObjectStore>,
     run: RunId,
     mut shown: watch::Receiver<Option<Status>>,
-    stop: watch::Sender<Option<Stopped>>,
+    lose: watch::Sender<Option<Lost>>,
 ) {
+    let mut refusals = 0;
     loop {
         tokio::time::sleep(HEARTBEAT).await;
         match stopped(&*store, &run).await {
-            Ok(None) => {}
+            Ok(None) => refusals = 0,
             Ok(Some(stopped)) => {
-                stop.send_replace(Some(stopped));
+                lose.send_replace(Some(Lost::Stopped(stopped)));
                 return;
             }
+            Err(error) if error.class() == FailureClass::Config && refusals + 1 >= REFUSALS_MAX => {
+                lose.send_replace(Some(Lost::Refused(error)));
+                return;
+            }
+            Err(error) if error.class() == FailureClass::Config => refusals += 1,
             Err(error) => tracing::warn!(%error, "could not see whether the job still counts"),
         }
         let status = shown.borrow_and_update().clone();
@@ -231,12 +259,26 @@ mod tests {
         assert_eq!(named(&*store).await, "ended new");
     }
 
+    #[tokio::test]
+    async fn another_name_of_the_same_life_keeps_the_lease() {
+        let folder = tempfile::tempdir().unwrap();
+        let store: Arc<dyn ObjectStore> = Arc::new(FolderStore::open(folder.path()).unwrap());
+        let lease = RunLease::acquire(Arc::clone(&store), run("one")).await.unwrap();
+        lease.renew(&run("one").renewed(1)).await.unwrap();
+        assert_eq!(named(&*store).await, "one.1");
+        lease.check().await.unwrap();
+        let other = RunLease::acquire(Arc::clone(&store), run("two")).await.unwrap();
+        assert!(lease.renew(&run("one").renewed(2)).await.is_err());
+        assert_eq!(named(&*store).await, "two");
+        drop(other);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_cancelled_job_is_noticed_by_the_heartbeat() {
         let folder = tempfile::tempdir().unwrap();
         let store: Arc<dyn ObjectStore> = Arc::new(FolderStore::open(folder.path()).unwrap());
         let mut lease = RunLease::acquire(Arc::clone(&store), run("r")).await.unwrap();
         store.put(&key::run("job-1"), Bytes::from_static(CANCELLED.as_bytes())).await.unwrap();
-        assert_eq!(lease.lost().await, Stopped::Cancelled);
+        assert!(matches!(lease.lost().await, RunError::Stopped(Stopped::Cancelled)));
     }
 }

@@ -45,10 +45,13 @@ pub struct LossShown {
     pub image: String,
     /// `whole image` or `block 3 of group 0`.
     pub what: String,
-    /// Tries made.
+    /// Tries made; 0 where it only follows from other losses.
     pub attempts: u32,
     /// Why the last one failed.
     pub reason: String,
+    /// The worker or aggregator that said so last.
+    #[serde(default)]
+    pub from: String,
 }
 
 /// How far a job is.
@@ -91,6 +94,9 @@ pub struct Status {
     pub losses: u64,
     /// The first of them.
     pub losses_shown: Vec<LossShown>,
+    /// For how long nobody has answered, s, where that is long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent_seconds: Option<u64>,
     /// Workers that only fail what they are sent.
     #[serde(default)]
     pub sick_workers: Vec<SickWorker>,
@@ -155,6 +161,7 @@ pub(crate) struct Seen<'a> {
     /// Blocks that are out.
     pub(crate) in_flight: u64,
     pub(crate) sick_workers: Vec<SickWorker>,
+    pub(crate) silent_seconds: Option<u64>,
 }
 
 /// Who was heard of lately, and how fast the job goes.
@@ -172,11 +179,11 @@ impl RateTracker {
         Self { started: unix_now(), forwards, seen: BTreeMap::new(), past: VecDeque::new() }
     }
 
-    /// Someone said something.
-    pub(crate) fn heard(&mut self, from: &str, now: Instant) {
+    /// Someone said something; `ended`: that something is done or has failed.
+    pub(crate) fn heard(&mut self, from: &str, ended: bool, now: Instant) {
         match self.seen.get_mut(from) {
-            Some(seen) => *seen = (now, seen.1 + 1),
-            None => drop(self.seen.insert(from.to_owned(), (now, 1))),
+            Some(seen) => *seen = (now, seen.1 + u64::from(ended)),
+            None => drop(self.seen.insert(from.to_owned(), (now, u64::from(ended)))),
         }
     }
 
@@ -197,7 +204,7 @@ impl RateTracker {
     }
 
     pub(crate) fn status(&mut self, run: &RunId, spec: &JobSpec, outputs: &str, seen: Seen<'_>) -> Status {
-        let Seen { tally, in_flight, sick_workers } = seen;
+        let Seen { tally, in_flight, sick_workers, silent_seconds } = seen;
         let now = Instant::now();
         let done = tally.forwards + tally.forwards_found;
         let rate = self.rate(done, now);
@@ -208,6 +215,7 @@ impl RateTracker {
             what: loss.what(),
             attempts: loss.attempts,
             reason: loss.reason.clone(),
+            from: loss.from.clone(),
         });
         Status {
             version: VERSION,
@@ -228,6 +236,7 @@ impl RateTracker {
             resent: tally.resent,
             losses: tally.losses.total(),
             losses_shown: shown.collect(),
+            silent_seconds,
             sick_workers,
             reason: None,
         }

@@ -1,5 +1,6 @@
 //! Which workers do their tasks, and which only fail them.
 
+use crate::breaker::AllFail;
 use marquetry_failure::{FailureClass, gist};
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
@@ -11,6 +12,8 @@ const SICK_AFTER: u32 = 3;
 /// A sick worker is given one more task after this long, and if it is still sick, after twice as long.
 const PAUSE: Duration = Duration::from_mins(1);
 const PAUSE_MAX: Duration = Duration::from_mins(16);
+/// A service that refuses everyone for so long refuses for good: others who may be let in had time to come.
+const REFUSED_FOR: Duration = Duration::from_secs(5);
 /// Kinds of failure that are remembered as told.
 const TOLD_MAX: usize = 1000;
 
@@ -28,7 +31,10 @@ pub struct SickWorker {
 #[derive(Debug)]
 struct Sickness {
     failures: u32,
+    class: FailureClass,
     reason: String,
+    /// The first of these failures.
+    since: Instant,
     /// No tasks until then.
     until: Instant,
     pause: Duration,
@@ -62,11 +68,14 @@ impl WorkerHealth {
         }
         let sickness = self.failing.entry(from.to_owned()).or_insert_with(|| Sickness {
             failures: 0,
+            class,
             reason: String::new(),
+            since: now,
             until: now,
             pause: PAUSE,
         });
         sickness.failures += 1;
+        sickness.class = class;
         reason.clone_into(&mut sickness.reason);
         if sickness.failures == SICK_AFTER {
             sickness.until = now + sickness.pause;
@@ -92,6 +101,24 @@ impl WorkerHealth {
         self.failing.get(worker).is_some_and(|sickness| sickness.until > now)
     }
 
+    /// Whether all of these workers fail since a service refuses, and have done nothing else for a while.
+    pub(crate) fn refused_to_all<'a>(
+        &self,
+        workers: impl Iterator<Item = &'a str>,
+        now: Instant,
+    ) -> Option<AllFail> {
+        let (mut failures, mut since, mut reason) = (0, now, None);
+        for worker in workers {
+            let sickness = self.failing.get(worker).filter(|s| s.class == FailureClass::Config)?;
+            failures += sickness.failures as usize;
+            since = since.min(sickness.since);
+            reason = Some(format!("{worker}: {}", sickness.reason));
+        }
+        let is_sure = failures >= SICK_AFTER as usize && now.duration_since(since) >= REFUSED_FOR;
+        let reason = reason.filter(|_| is_sure)?;
+        Some(AllFail { failures, class: FailureClass::Config, reason })
+    }
+
     /// All workers that have failed several times in a row and done nothing since, by name.
     pub(crate) fn sick(&self) -> Vec<SickWorker> {
         let sick = self.failing.iter().filter(|(_, sickness)| sickness.failures >= SICK_AFTER);
@@ -110,6 +137,26 @@ impl WorkerHealth {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_service_refuses_to_all_who_are_there_stops_a_job() {
+        let start = Instant::now();
+        let mut health = WorkerHealth::default();
+        let all = ["a", "b"];
+        for _ in 0..3 {
+            health.on_failed("a", FailureClass::Config, "not allowed", start);
+        }
+        let later = start + REFUSED_FOR;
+        assert!(health.refused_to_all(all.into_iter(), later).is_none(), "b may be let in");
+        health.on_failed("b", FailureClass::Config, "not allowed", later);
+        assert!(health.refused_to_all(all.into_iter(), start).is_none(), "it is too early");
+        let all_fail = health.refused_to_all(all.into_iter(), later).expect("nobody is let in");
+        assert_eq!((all_fail.failures, all_fail.class), (4, FailureClass::Config));
+        assert!(all_fail.reason.contains("not allowed"), "{all_fail}");
+        health.on_done("b");
+        assert!(health.refused_to_all(all.into_iter(), later).is_none());
+        assert!(health.refused_to_all([].into_iter(), later).is_none());
+    }
 
     #[test]
     fn three_in_a_row_make_a_worker_sick_until_it_is_tried_again() {

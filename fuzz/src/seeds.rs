@@ -141,8 +141,15 @@ pub(crate) fn messages() -> Vec<Vec<u8>> {
         members: Some(vec![0, 2]),
     };
     let block = TaskKind::Block { group: 1, block: 4_000_000_000 };
-    let task =
-        TaskMessage { run: run.clone(), plan: "p".into(), image, task: block, attempt: 2, replace: false };
+    let task = TaskMessage {
+        run: run.clone(),
+        plan: "p".into(),
+        image,
+        task: block,
+        attempt: 2,
+        replace: false,
+        alone: true,
+    };
     let result = ResultMessage { run, from: "w".into(), event: Event::Retry };
     vec![encode(&task), encode(&result), ImageStatistics::new("fuzz", Vec::new()).to_bytes()]
 }

@@ -11,7 +11,7 @@ use crate::{Failure, Images};
 use bytes::Bytes;
 use marquetry_failure::{Classify, FailureClass, chain};
 use marquetry_job::message::short_reason;
-use marquetry_job::{Event, ResultMessage, StageSeconds, TaskKind, TaskMessage, key, message};
+use marquetry_job::{Event, ResultMessage, RunId, StageSeconds, TaskKind, TaskMessage, key, message};
 use marquetry_telemetry::{Metrics, Stage, TaskOutcome, TileOutcome};
 use marquetry_transport::{CachedObject, Drain, QueueError, Stores, TaskQueue, Topic, consume};
 use std::sync::Arc;
@@ -213,15 +213,26 @@ impl Worker {
                 Event::TaskFailed { task: id, attempt, reason: short_reason(&reason), class }
             }
         };
-        let said = ResultMessage { run: task.run, from: self.name.clone(), event };
+        self.announce(task.run, &image, event).await
+    }
+
+    /// Says what happened to a task of an image; whether it is safe that the coordinator will hear it.
+    async fn announce(&self, run: RunId, image: &str, event: Event) -> bool {
+        let said = ResultMessage { run, from: self.name.clone(), event };
         let payload = Bytes::from(message::encode(&said));
-        match self.queue.publish(Topic::Results, &image, payload).await {
+        match self.queue.publish(Topic::Results, image, payload).await {
             Ok(()) => true,
             Err(error) => {
                 tracing::debug!(%error, "could not announce a task");
                 false
             }
         }
+    }
+
+    /// Says that a task begins. To be waited for before anything of the image is looked at.
+    async fn begin(&self, task: &TaskMessage) -> bool {
+        let event = Event::TaskBegun { task: task.id(), attempt: task.attempt };
+        self.announce(task.run.clone(), &task.image.key, event).await
     }
 
     fn count(&self, kind: TaskKind, worked: &Result<Worked, Failure>, took: Duration) {
@@ -252,7 +263,9 @@ impl Worker {
 
     /// What comes of a task.
     async fn work_on(&self, task: &TaskMessage, admitted: OwnedSemaphorePermit) -> Result<Worked, Failure> {
-        let _in_hand = self.in_hand.acquire().await.map_err(|e| Failure::passing(e.to_string()))?;
+        // All of the room for one that is to be alone.
+        let room = if task.alone { TASKS_MAX as u32 } else { 1 };
+        let _in_hand = self.in_hand.acquire_many(room).await.map_err(|e| Failure::passing(e.to_string()))?;
         let store = self.stores.open(&task.run.store)?;
         if !self.runs.matches(&*store, &key::run(&task.run.job), task.run.run.as_bytes()).await? {
             return Ok(Worked::LeftOver);
@@ -277,6 +290,6 @@ enum Worked {
     Found(Done),
     /// Nothing: its run does not count any more.
     LeftOver,
-    /// Nothing, since the lanes do not come back. It is for another worker.
+    /// Nothing, since the lanes do not come back, or nobody can be told of it. It is for another worker.
     NotBegun,
 }

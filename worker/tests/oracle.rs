@@ -196,7 +196,7 @@ fn task_message(plan: &Job, store: &Path, task: TaskKind) -> TaskMessage {
     let store = store.to_string_lossy().into_owned();
     let run = RunId { job: plan.job.clone(), store, run: RUN.into() };
     let (hash, image) = (plan.hash(), plan.image.clone());
-    TaskMessage { run, plan: hash, image, task, attempt: 1, replace: false }
+    TaskMessage { run, plan: hash, image, task, attempt: 1, replace: false, alone: false }
 }
 
 /// Runs every task of the plan; what was announced.
@@ -263,10 +263,18 @@ async fn send_to(
     let stores = Stores::new(S3::new(S3Options::default()), Metrics::new());
     let worker = Worker::start("oracle", stores, Arc::new(queue.clone()), &scorers, &options).unwrap();
     let running = tokio::spawn(async move { Arc::new(worker).run(&Drain::never()).await });
-    let mut events = Vec::new();
+    let (mut events, mut begun) = (Vec::new(), std::collections::HashSet::new());
     while events.len() < answers {
         let said: ResultMessage = message::decode(&results.next().await.unwrap()).unwrap();
         assert_eq!((said.from.as_str(), said.run.run.as_str()), ("oracle", RUN));
+        // That a task begins is said before all else of it.
+        if let Event::TaskBegun { task, .. } = said.event {
+            begun.insert(task);
+            continue;
+        }
+        if let Event::TaskFailed { task, .. } | Event::TaskDone { task, .. } = &said.event {
+            assert!(begun.contains(task), "{task} ends, and was not begun");
+        }
         events.push(said.event);
     }
     queue.close();

@@ -3,6 +3,7 @@
 use super::{BACK_OFF, BACK_OFF_MAX, Heard, RunState, Tally};
 use crate::in_flight::{FailedTry, InFlightKey};
 use crate::job_tasks::JobTasks;
+use crate::starts::Verdict;
 use marquetry_job::{Action, Event, Failed, TaskPlace};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -31,6 +32,7 @@ pub(super) fn apply(heard: &Heard, state: &mut RunState<'_>) -> Vec<Action> {
             let place = tasks.image_place(image);
             place.map_or_else(Vec::new, |place| ledger.image_failed(place, &failed, &damaged))
         }
+        Event::TaskBegun { .. } => Vec::new(),
         Event::Retry => ledger.reopen(),
     }
 }
@@ -46,7 +48,8 @@ pub(super) fn note_in_flight(heard: &Heard, changed: bool, state: &mut RunState<
         Event::Image { image, .. } | Event::ImageFailed { image, .. } => {
             tasks.image_place(image).map(InFlightKey::Image)
         }
-        Event::Retry => None,
+        // That it was begun is noted for itself.
+        Event::TaskBegun { .. } | Event::Retry => None,
     };
     let Some(key) = key else { return };
     match &heard.event {
@@ -57,8 +60,20 @@ pub(super) fn note_in_flight(heard: &Heard, changed: bool, state: &mut RunState<
             let (attempt, class) = (*attempt, *class);
             in_flight.on_failed(&FailedTry { key, attempt, from, class, reason, counts: changed }, now);
         }
-        Event::Image { .. } | Event::Retry => {}
+        Event::Image { .. } | Event::TaskBegun { .. } | Event::Retry => {}
     }
+}
+
+/// Notes that somebody begins with a task; what is to be thought of it now, if it is one of this run's.
+pub(super) fn note_begun(
+    heard: &Heard,
+    deaths_max: u32,
+    state: &mut RunState<'_>,
+) -> Option<(TaskPlace, Verdict)> {
+    let Event::TaskBegun { task, attempt } = &heard.event else { return None };
+    let place = state.tasks.place(task)?;
+    let (key, from) = (InFlightKey::Task(place), (heard.from.as_str(), deaths_max));
+    Some((place, state.in_flight.on_begun(key, *attempt, from, Instant::now())))
 }
 
 /// How long something waits before its next try.
@@ -89,6 +104,6 @@ pub(super) fn count(event: &Event, tally: &mut Tally) {
             tally.seconds += *seconds;
         }
         Event::Image { seconds, .. } => tally.aggregate_seconds += seconds,
-        Event::TaskFailed { .. } | Event::ImageFailed { .. } | Event::Retry => {}
+        Event::TaskBegun { .. } | Event::TaskFailed { .. } | Event::ImageFailed { .. } | Event::Retry => {}
     }
 }

@@ -55,12 +55,21 @@ pub struct Loss {
     pub image: u32,
     /// Place of the task, unless the whole image is lost.
     pub task: Option<u32>,
-    /// Attempts made.
+    /// Attempts made; 0 where it only follows from other losses, which are listed themselves.
     pub attempts: u32,
     /// Who is to blame.
     pub class: FailureClass,
     /// Why the last one failed; where machines are to blame, what each of them said.
     pub reason: String,
+    /// Who said so last; empty where it only follows from other losses.
+    pub from: String,
+}
+
+impl Loss {
+    /// Whether it only follows from other losses, which are listed themselves.
+    pub const fn is_consequence(&self) -> bool {
+        self.attempts == 0
+    }
 }
 
 /// A task that was tried more than once.
@@ -233,10 +242,33 @@ impl Ledger {
             return vec![self.compute_again(task, false)];
         }
         let (attempts, reason) = (tries.failures.all(), tries.failures.reason(failure));
-        let class = failure.class;
+        let (class, from) = (failure.class, failure.from.to_owned());
+        self.lose_task(
+            Loss { image: task.image, task: Some(task.place), attempts, class, reason, from },
+            task,
+        )
+    }
+
+    /// Gives up a task that nobody says anything of any more: whoever begins it ends with it. `attempts`: how often it was
+    /// begun.
+    pub fn give_up(&mut self, task: TaskPlace, attempts: u32, from: &str, reason: &str) -> Vec<Action> {
+        let Some(state) = self.state_of(task) else { return Vec::new() };
+        if state.done[task.place as usize] || state.phase != Phase::Computing {
+            return Vec::new();
+        }
+        let (class, reason, from) = (FailureClass::Input, reason.to_owned(), from.to_owned());
+        let attempts = attempts.max(1);
+        self.lose_task(
+            Loss { image: task.image, task: Some(task.place), attempts, class, reason, from },
+            task,
+        )
+    }
+
+    /// What follows when a task is given up.
+    fn lose_task(&mut self, loss: Loss, task: TaskPlace) -> Vec<Action> {
+        let class = loss.class;
         self.mark(task);
         self.lost.insert(task, class);
-        let loss = Loss { image: task.image, task: Some(task.place), attempts, class, reason };
         let mut actions = vec![Action::GiveUp(loss)];
         let state = &mut self.images[task.image as usize];
         if state.is_of_last_stage(task.place) {
@@ -245,7 +277,7 @@ impl Ledger {
             actions.extend(self.proceed(task.image));
         } else {
             let reason = "what its other tasks wait for was given up, for the reason that is listed with it";
-            actions.push(self.lose_image(task.image, attempts, class, reason.to_owned()));
+            actions.push(self.lose_image(task.image, class, reason));
         }
         actions
     }
@@ -277,8 +309,10 @@ impl Ledger {
         let state = &mut self.images[image as usize];
         let failures = state.failures.get_or_insert_default();
         if !failures.note(failure, attempts_max, excused) {
-            let reason = failures.reason(failure);
-            return vec![self.lose_image(image, failure.attempt, failure.class, reason)];
+            let (attempts, reason) = (failures.all().max(1), failures.reason(failure));
+            let (class, from) = (failure.class, failure.from.to_owned());
+            self.close_image(image);
+            return vec![Action::GiveUp(Loss { image, task: None, attempts, class, reason, from })];
         }
         state.attempt += 1;
         state.phase = Phase::Computing;
@@ -383,12 +417,18 @@ impl Ledger {
         Action::Compute { task, attempt: tries.attempt, replace }
     }
 
-    fn lose_image(&mut self, image: u32, attempts: u32, class: FailureClass, reason: String) -> Action {
+    /// Gives an image up that its tasks leave nothing of.
+    fn lose_image(&mut self, image: u32, class: FailureClass, reason: &str) -> Action {
+        self.close_image(image);
+        let (reason, from) = (reason.to_owned(), String::new());
+        Action::GiveUp(Loss { image, task: None, attempts: 0, class, reason, from })
+    }
+
+    fn close_image(&mut self, image: u32) {
         let state = &mut self.images[image as usize];
         state.phase = Phase::Lost;
         self.progress.tasks_done += u64::from(state.open);
         self.progress.images_failed += u64::from(state.gaps == 0);
-        Action::GiveUp(Loss { image, task: None, attempts, class, reason })
     }
 
     fn aggregate_if_ready(&mut self, image: u32) -> Option<Action> {
@@ -399,8 +439,8 @@ impl Ledger {
         if state.gaps > 0 && state.gaps == state.last_stage_len() {
             let tasks = TaskPlace { image, place: 0 }..;
             let class = self.lost.range(tasks).next().map_or(FailureClass::Bug, |(_, class)| *class);
-            let reason = "every block of it failed, for the reasons that are listed with them".to_owned();
-            return Some(self.lose_image(image, self.attempts_max, class, reason));
+            let reason = "every block of it failed, for the reasons that are listed with them";
+            return Some(self.lose_image(image, class, reason));
         }
         Some(aggregate(image, state))
     }

@@ -38,6 +38,28 @@ pub struct TaskMessage {
     pub attempt: u32,
     /// Whether what is stored is to be replaced, because it was found damaged.
     pub replace: bool,
+    /// Whether a worker is to have nothing else in hand meanwhile, because those that began it ended without a word: what
+    /// was in hand with it would be blamed too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub alone: bool,
+}
+
+impl RunId {
+    /// The same life of a coordinator under another name, from which on no message counts that was sent before.
+    #[must_use]
+    pub fn renewed(&self, times: u32) -> Self {
+        Self { run: format!("{}.{times}", self.life()), ..self.clone() }
+    }
+
+    /// What all names of one life of a coordinator begin with.
+    fn life(&self) -> &str {
+        self.run.split('.').next().unwrap_or(&self.run)
+    }
+
+    /// Whether `run` names this life of a coordinator, under this name or another.
+    pub fn is_life_of(&self, run: &str) -> bool {
+        run.strip_prefix(self.life()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    }
 }
 
 impl TaskMessage {
@@ -85,6 +107,9 @@ pub struct DeadLetter {
     pub class: FailureClass,
     /// Why the last one failed.
     pub reason: String,
+    /// The worker or aggregator that said so last; empty where it only follows from other losses.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub from: String,
 }
 
 /// Seconds that one task spent in each stage, summed over threads.
@@ -129,6 +154,14 @@ pub struct ResultMessage {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
+    /// A worker begins with a task: whether it comes to an end is not known yet. Said before anything of the image is
+    /// read, so that what ends the process has a name.
+    TaskBegun {
+        /// The task.
+        task: TaskId,
+        /// The attempt that begins.
+        attempt: u32,
+    },
     /// What a task computes is stored.
     TaskDone {
         /// The task.
@@ -275,6 +308,7 @@ mod tests {
             task: block,
             attempt: 2,
             replace: false,
+            alone: false,
         };
         let golden = r#"{"v":2,"job":"nuclei-01234567","store":"s3://b/p","run":"r1","plan":"p","image":{"id":"a","uri":"s3://b/a.png","key":"0123456789abcdef","size":{"height":20,"width":30},"bands":3},"task":{"kind":"block","group":1,"block":4000000000},"attempt":2,"replace":false}"#;
         assert_eq!(String::from_utf8(encode(&task)).unwrap(), golden);
@@ -292,6 +326,15 @@ mod tests {
         let golden = r#"{"v":2,"job":"nuclei-01234567","store":"s3://b/p","run":"r1","from":"w","event":"task-failed","task":{"image":"0123456789abcdef","kind":"block","group":1,"block":4000000000},"attempt":1,"reason":"no","class":"worker"}"#;
         assert_eq!(String::from_utf8(encode(&result)).unwrap(), golden);
         assert_eq!(decode::<ResultMessage>(golden.as_bytes()).unwrap(), result);
+    }
+
+    #[test]
+    fn a_life_of_a_coordinator_has_many_names() {
+        let first = run();
+        let second = first.renewed(1);
+        assert_eq!((second.run.as_str(), second.renewed(2).run.as_str()), ("r1.1", "r1.2"));
+        assert!(first.is_life_of("r1.1") && second.is_life_of("r1") && second.is_life_of("r1.2"));
+        assert!(!first.is_life_of("r10") && !first.is_life_of("cancelled") && !second.is_life_of("ended r1"));
     }
 
     #[test]

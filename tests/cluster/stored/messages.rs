@@ -19,6 +19,7 @@ pub(crate) fn all() -> Vec<Form> {
     let mut forms = vec![
         form("task-block", task(scored_by_some(), BLOCK)),
         form("task-statistics", task(tagged(), TaskKind::Statistics)),
+        form("task-alone", TaskMessage { alone: true, ..task(tagged(), BLOCK) }),
         form(
             "aggregate",
             AggregateMessage {
@@ -42,7 +43,15 @@ pub(crate) fn all() -> Vec<Form> {
 }
 
 fn task(image: PlannedImage, task: TaskKind) -> TaskMessage {
-    TaskMessage { run: run(), plan: "0123456789abcdef".into(), image, task, attempt: 2, replace: true }
+    TaskMessage {
+        run: run(),
+        plan: "0123456789abcdef".into(),
+        image,
+        task,
+        attempt: 2,
+        replace: true,
+        alone: false,
+    }
 }
 
 fn dead_letter(task: Option<TaskKind>) -> DeadLetter {
@@ -54,6 +63,7 @@ fn dead_letter(task: Option<TaskKind>) -> DeadLetter {
         attempts: 3,
         class: FailureClass::Input,
         reason: "the image is cut off".into(),
+        from: if task.is_some() { "gpu-1".into() } else { String::new() },
     }
 }
 
@@ -83,7 +93,7 @@ fn run() -> RunId {
     }
 }
 
-fn events() -> [(&'static str, Event); 6] {
+fn events() -> [(&'static str, Event); 7] {
     let seconds = StageSeconds { read: 0.5, prepare: 0.25, infer: 4.0, stitch: 1.5, store: 0.125 };
     let image = "fedcba9876543210".to_owned();
     let of = |kind| TaskId { image: "fedcba9876543210".to_owned(), kind };
@@ -96,6 +106,7 @@ fn events() -> [(&'static str, Event); 6] {
         class: FailureClass::Worker,
     };
     [
+        ("task-begun", Event::TaskBegun { task: of(BLOCK), attempt: 2 }),
         ("block-done", Event::TaskDone { task: of(BLOCK), stored_bytes: 123_456, forwards: 40, seconds }),
         (
             "statistics-done",

@@ -24,13 +24,20 @@ impl Worker {
         store: &dyn ObjectStore,
         admitted: OwnedSemaphorePermit,
     ) -> Result<Worked, Failure> {
-        let context = self.plans.get(message, store).await?;
         let key = message.task.produces(&message.run.job, &message.image.key);
-        if !message.replace
-            && let Some(stored_bytes) = stored(store, &key).await?
-        {
+        let known = async {
+            let context = self.plans.get(message, store).await?;
+            let found = if message.replace { None } else { stored(store, &key).await? };
+            Ok::<_, Failure>((context, found))
+        };
+        let (begun, known) = tokio::join!(self.begin(message), known);
+        let (context, found) = known?;
+        if let Some(stored_bytes) = found {
             // Someone else was faster, or another run: nothing is left to do but to say so.
             return Ok(Worked::Found(Done { stored_bytes, ..Done::default() }));
+        }
+        if !begun {
+            return Ok(Worked::NotBegun);
         }
         match message.task {
             TaskKind::Block { group, block } => {

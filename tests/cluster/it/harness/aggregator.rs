@@ -84,7 +84,7 @@ impl Aggregator {
                 self.store.put(&gaps, bytes::Bytes::new()).await.ok()?;
             }
             self.store.put(&part, ImageResult::new(&image.id).to_bytes().into()).await.ok()?;
-            if !wanted.partial {
+            if !wanted.partial && self.store.head(&gaps).await.is_ok() {
                 self.store.delete(&gaps).await.ok()?;
             }
         }

@@ -25,6 +25,8 @@ enum Poison {
     Statistics,
     /// This block of every group.
     Block(u32),
+    /// The same, and who begins with it ends.
+    DeadlyBlock(u32),
 }
 
 pub(crate) struct Cluster {
@@ -108,6 +110,30 @@ impl Cluster {
         self.poisoned().insert((image.to_owned(), Poison::Block(block)));
     }
 
+    /// From now on every worker that begins with this block of this image ends.
+    pub(crate) fn make_deadly(&self, image: &str, block: u32) {
+        self.poisoned().insert((image.to_owned(), Poison::DeadlyBlock(block)));
+    }
+
+    /// Whether whoever begins with this task of this image ends.
+    pub(crate) fn is_deadly(&self, image: &str, task: TaskKind) -> bool {
+        let TaskKind::Block { block, .. } = task else { return false };
+        self.poisoned().contains(&(image.to_owned(), Poison::DeadlyBlock(block)))
+    }
+
+    /// Starts a worker that is started again a second after it has ended.
+    pub(crate) fn supervised_worker(self: &Arc<Self>, name: &str, script: Script) {
+        let (cluster, name) = (Arc::clone(self), name.to_owned());
+        tokio::spawn(async move {
+            for life in 0.. {
+                let store = retrying(cluster.view(&name));
+                let name = format!("{name}-{life}");
+                Worker::new(&name, script.clone(), Arc::clone(&cluster), store).run().await;
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        });
+    }
+
     /// From now on no worker can compute the statistics of this image.
     pub(crate) fn poison_statistics(&self, image: &str) {
         self.poisoned().insert((image.to_owned(), Poison::Statistics));
@@ -124,7 +150,7 @@ impl Cluster {
             TaskKind::Statistics => Poison::Statistics,
             TaskKind::Block { block, .. } => Poison::Block(block),
         };
-        self.poisoned().contains(&(image.to_owned(), poison))
+        self.is_deadly(image, task) || self.poisoned().contains(&(image.to_owned(), poison))
     }
 
     fn poisoned(&self) -> MutexGuard<'_, BTreeSet<(String, Poison)>> {

@@ -6,6 +6,7 @@ use marquetry_coordinator::{
     CollectedResults, EndedRun, Findings, Finished, JobRunner, JobState, RunError, Stopped, TableError,
     Tables, Tally, new_run,
 };
+use marquetry_failure::{Classify, FailureClass};
 use marquetry_job::{Progress, RunId, TaskId, key};
 use marquetry_telemetry::Metrics;
 use marquetry_transport::{Files, ObjectStore, StoreError, TaskQueue};
@@ -52,6 +53,8 @@ pub(crate) enum End {
     /// It found out that it does not count any more.
     Replaced,
     Cancelled,
+    /// The job cannot be done: who is to blame, and why.
+    Failed(FailureClass, String),
     /// It is lost, or dead.
     Broken(String),
 }
@@ -178,7 +181,10 @@ impl End {
         match error {
             RunError::Stopped(Stopped::Replaced) => Self::Replaced,
             RunError::Stopped(Stopped::Cancelled) => Self::Cancelled,
-            error => Self::Broken(error.to_string()),
+            error => match error.class() {
+                FailureClass::Bug => Self::Broken(error.to_string()),
+                class => Self::Failed(class, error.to_string()),
+            },
         }
     }
 }

@@ -17,6 +17,11 @@ pub(crate) fn aggregate(payload: &[u8]) -> Option<AggregateMessage> {
     message::decode(payload).ok()
 }
 
+/// That a worker begins with a task.
+pub(crate) fn task_begun(task: TaskId, attempt: u32) -> Event {
+    Event::TaskBegun { task, attempt }
+}
+
 /// That what a task computes is stored.
 pub(crate) fn task_done(task: TaskId) -> Event {
     Event::TaskDone { task, stored_bytes: 1, forwards: 1, seconds: StageSeconds::default() }

@@ -49,6 +49,19 @@ impl PartitionedQueue {
         self.duplicates_percent.store(percent, Ordering::Relaxed);
     }
 
+    /// Loses all tasks that no worker has finished, as a broker does whose retention is over. Nobody may be reading.
+    pub(crate) async fn lose_tasks(&self) -> Result<u64, QueueError> {
+        let mut lost = 0;
+        for queue in self.partitions.get(&Topic::Tasks).into_iter().flatten() {
+            let mut reader = queue.subscribe(Topic::Tasks, "workers").await?;
+            while let Ok(delivery) = tokio::time::timeout(Duration::ZERO, reader.receive()).await {
+                reader.acknowledge(delivery?.token).await?;
+                lost += 1;
+            }
+        }
+        Ok(lost)
+    }
+
     fn group(&self, topic: Topic, group: &str) -> Group {
         let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
         let group = groups.entry((topic, group.to_owned()));

@@ -2,8 +2,8 @@
 
 use super::cluster::Cluster;
 use super::plans::{object_of, reads_statistics};
-use super::protocol::{self, announce, task_done, task_failed};
-use marquetry_failure::FailureClass;
+use super::protocol::{self, announce, task_begun, task_done, task_failed};
+use marquetry_failure::{Classify, FailureClass};
 use marquetry_job::{Event, Plan, PlannedImage, RunId, TaskId, TaskKind, TaskMessage, key};
 use marquetry_transport::{ObjectStore, StoreErrorKind, TaskQueue, Topic};
 use std::collections::HashMap;
@@ -34,6 +34,8 @@ pub(crate) enum Script {
     Hasty,
     /// Takes so long for its first task.
     LateOnce(Duration),
+    /// What it should, with two tasks in hand at a time.
+    InPairs,
 }
 
 /// Why a worker fails every task.
@@ -66,6 +68,7 @@ pub(crate) struct Worker {
     /// By hash.
     plans: HashMap<String, Arc<Plan>>,
     tasks: u32,
+    is_dead: bool,
 }
 
 impl Worker {
@@ -75,11 +78,22 @@ impl Worker {
         cluster: Arc<Cluster>,
         store: Arc<dyn ObjectStore>,
     ) -> Self {
-        Self { name: name.to_owned(), script, cluster, store, plans: HashMap::new(), tasks: 0 }
+        Self {
+            name: name.to_owned(),
+            script,
+            cluster,
+            store,
+            plans: HashMap::new(),
+            tasks: 0,
+            is_dead: false,
+        }
     }
 
     /// Works until the queue is closed, or its script ends.
     pub(crate) async fn run(mut self) {
+        if self.script == Script::InPairs {
+            return self.run_in_pairs().await;
+        }
         let queue = Arc::clone(&self.cluster.queue);
         let Ok(mut subscription) = queue.subscribe(Topic::Tasks, "workers").await else { return };
         while let Ok(delivery) = subscription.receive().await {
@@ -88,17 +102,72 @@ impl Worker {
                 Script::Hangs(after) if self.tasks >= after => std::future::pending().await,
                 _ => self.handle(&delivery.payload).await,
             }
+            if self.is_dead {
+                return;
+            }
             let _ = subscription.acknowledge(delivery.token).await;
+        }
+    }
+
+    /// Works with two tasks in hand, where there are two and none is to be alone.
+    pub(crate) async fn run_in_pairs(mut self) {
+        let queue = Arc::clone(&self.cluster.queue);
+        let Ok(mut subscription) = queue.subscribe(Topic::Tasks, "workers").await else { return };
+        let mut next = None;
+        loop {
+            let first = match next.take() {
+                Some(delivery) => delivery,
+                None => match subscription.receive().await {
+                    Ok(delivery) => delivery,
+                    Err(_) => return,
+                },
+            };
+            let second = tokio::time::timeout(Duration::from_millis(20), subscription.receive()).await;
+            let mut both = vec![first];
+            let alone = |payload: &[u8]| protocol::task(payload).is_none_or(|task| task.alone);
+            match second {
+                Ok(Ok(second)) if !alone(&second.payload) && !alone(&both[0].payload) => both.push(second),
+                Ok(Ok(second)) => next = Some(second),
+                _ => {}
+            }
+            for delivery in &both {
+                if let Some(task) = protocol::task(&delivery.payload) {
+                    self.begin(&task).await;
+                }
+            }
+            if self.is_dead {
+                return;
+            }
+            for delivery in both {
+                self.handle(&delivery.payload).await;
+                let _ = subscription.acknowledge(delivery.token).await;
+            }
         }
     }
 
     /// Does one task and says what came of it, if its run counts.
     pub(crate) async fn handle(&mut self, payload: &[u8]) {
         let Some(task) = protocol::task(payload) else { return };
-        if counts(&*self.store, &task.run).await {
+        if self.script != Script::InPairs {
+            self.begin(&task).await;
+        }
+        if !self.is_dead && counts(&*self.store, &task.run).await {
             self.cluster.journal.note(&self.name, format!("has {} attempt {}", task.id(), task.attempt));
             self.tasks += 1;
             self.work_on(&task).await;
+        }
+    }
+
+    /// Says that it begins with a task, if its run counts; some end it.
+    async fn begin(&mut self, task: &TaskMessage) {
+        if !counts(&*self.store, &task.run).await {
+            return;
+        }
+        let begun = task_begun(task.id(), task.attempt);
+        announce(&*self.cluster.queue, &task.run, &self.name, begun).await;
+        if self.cluster.is_deadly(&task.image.id, task.task) {
+            self.cluster.journal.note(&self.name, format!("is killed by {}", task.id()));
+            self.is_dead = true;
         }
     }
 
@@ -113,7 +182,8 @@ impl Worker {
         announce(&*self.cluster.queue, &task.run, &self.name, event).await;
         if early {
             self.pause().await;
-            self.put_object(task).await;
+            // It was said to be stored; what becomes of it is for the aggregator to find out.
+            let _ = self.put_object(task).await;
         }
     }
 
@@ -148,30 +218,30 @@ impl Worker {
             Script::Hasty => return task_done(task.id()),
             _ => self.pause().await,
         }
-        if self.put_object(task).await {
-            task_done(task.id())
-        } else {
-            failed(FailureClass::Passing, "the store does not take what was computed")
+        match self.put_object(task).await {
+            Ok(()) => task_done(task.id()),
+            Err(class) => failed(class, "the store does not take what was computed"),
         }
     }
 
     /// Stores what a task computes, and first the statistics that it reads, if there are none.
-    async fn put_object(&mut self, task: &TaskMessage) -> bool {
-        let Some(plan) = self.plan(&task.run, &task.plan).await else { return false };
+    async fn put_object(&mut self, task: &TaskMessage) -> Result<(), FailureClass> {
+        let Some(plan) = self.plan(&task.run, &task.plan).await else { return Err(FailureClass::Passing) };
         let statistics = TaskKind::Statistics;
         if reads_statistics(&plan, &task.image, task.task) {
             let key = statistics.produces(&plan.job, &task.image.key);
             let is_there = self.store.head(&key).await.is_ok();
-            if !is_there && !self.put(&plan, &task.image, statistics).await {
-                return false;
+            if !is_there {
+                self.put(&plan, &task.image, statistics).await?;
             }
         }
         self.put(&plan, &task.image, task.task).await
     }
 
-    async fn put(&self, plan: &Plan, image: &PlannedImage, task: TaskKind) -> bool {
-        let Some(object) = object_of(plan, image, task) else { return false };
-        self.store.put(&task.produces(&plan.job, &image.key), object).await.is_ok()
+    async fn put(&self, plan: &Plan, image: &PlannedImage, task: TaskKind) -> Result<(), FailureClass> {
+        let object = object_of(plan, image, task).ok_or(FailureClass::Input)?;
+        let put = self.store.put(&task.produces(&plan.job, &image.key), object).await;
+        put.map_err(|error| error.class())
     }
 
     async fn pause(&self) {
@@ -222,6 +292,7 @@ pub(crate) async fn read_plan(store: &dyn ObjectStore, run: &RunId, hash: &str) 
 /// What is said, in few words.
 pub(crate) fn describe(event: &Event) -> String {
     match event {
+        Event::TaskBegun { task, attempt } => format!("that {task} attempt {attempt} begins"),
         Event::TaskDone { task, .. } => format!("that {task} is stored"),
         Event::TaskFailed { task, attempt, reason, .. } => {
             format!("that {task} attempt {attempt} failed: {reason}")

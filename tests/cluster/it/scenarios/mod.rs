@@ -1,9 +1,11 @@
 //! What is told of a cluster.
 
 mod changed_plan;
+mod deadly;
 mod determinism;
 mod ends;
 mod handover;
+mod refusals;
 mod sick;
 mod stages;
 mod storms;

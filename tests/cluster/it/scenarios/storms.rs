@@ -191,7 +191,7 @@ fn storms_of_takeovers() {
         for (replaced, ended) in before.into_iter().zip(ended) {
             match replaced.end().await {
                 End::Done(_) if !ended => return Err("two have seen the end of the job as its owner".into()),
-                End::Broken(reason) => return Err(reason),
+                End::Broken(reason) | End::Failed(_, reason) => return Err(reason),
                 End::Done(_) | End::Replaced | End::Cancelled => {}
             }
         }

@@ -1,0 +1,127 @@
+//! How often a task was begun, and what it means when it never ends.
+//!
+//! A worker says when it begins with a task. When the same message is begun again, whoever had it before has ended without
+//! a word, or has lost its partition. That is no proof against the task: machines die by themselves, and what else was in
+//! hand was begun again too. So a task that outlives its workers is sent once more to be worked on *alone*; if that is not
+//! survived either, it is the task.
+
+/// Workers whose names are kept.
+const NAMES_MAX: usize = 4;
+
+/// The starts of one task.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Starts {
+    /// Attempts that were begun since the task is alone, or at all, and how often each.
+    begun: Vec<(u32, u32)>,
+    /// Starts, and those that were not survived, from before it was alone.
+    before: (u32, u32),
+    alone: bool,
+    /// Who began it last, the last one at the end.
+    names: Vec<String>,
+}
+
+/// What the starts of a task say of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Nothing.
+    Fine,
+    /// It may be what ends workers.
+    Suspect,
+    /// It is.
+    Guilty,
+}
+
+impl Starts {
+    /// `from` begins with `attempt`; what the starts say now. `deaths_max`: how many workers it may end.
+    pub(crate) fn note(&mut self, attempt: u32, from: &str, deaths_max: u32) -> Verdict {
+        match self.begun.iter_mut().find(|(begun, _)| *begun == attempt) {
+            Some((_, times)) => *times += 1,
+            None => self.begun.push((attempt, 1)),
+        }
+        self.names.retain(|name| name != from);
+        if self.names.len() == NAMES_MAX {
+            self.names.remove(0);
+        }
+        self.names.push(from.to_owned());
+        match (self.alone, self.deaths()) {
+            (true, deaths) if deaths > self.before.1 && deaths >= deaths_max => Verdict::Guilty,
+            (false, deaths) if deaths >= deaths_max.saturating_sub(1).max(1) => Verdict::Suspect,
+            _ => Verdict::Fine,
+        }
+    }
+
+    /// Starts in all.
+    pub(crate) fn count(&self) -> u32 {
+        self.before.0 + self.begun.iter().map(|(_, times)| times).sum::<u32>()
+    }
+
+    /// Starts that came to no end: all but the last one of each attempt.
+    pub(crate) fn deaths(&self) -> u32 {
+        self.before.1 + self.begun.iter().map(|(_, times)| times - 1).sum::<u32>()
+    }
+
+    /// Whether it is under way now, as far as is known.
+    pub(crate) const fn is_begun(&self) -> bool {
+        !self.begun.is_empty()
+    }
+
+    /// From now on it is sent to be worked on alone.
+    pub(crate) fn isolate(&mut self) {
+        self.before = (self.count(), self.deaths());
+        self.begun.clear();
+        self.alone = true;
+    }
+
+    /// It was sent anew, and what was sent before counts no more.
+    pub(crate) fn renew(&mut self) {
+        self.before = (self.count(), self.deaths());
+        self.begun.clear();
+    }
+
+    /// Whether it is to be worked on alone.
+    pub(crate) const fn is_alone(&self) -> bool {
+        self.alone
+    }
+
+    /// The reason to give it up for.
+    pub(crate) fn reason(&self) -> String {
+        format!(
+            "started {} times, and no worker survived it (the last: {}): it needs more memory than a worker has, or a \
+             library crashes on it; the logs of these workers and of their systems say what ended them",
+            self.count(),
+            self.names.join(", ")
+        )
+    }
+
+    /// Who began it last.
+    pub(crate) fn last(&self) -> &str {
+        self.names.last().map_or("", String::as_str)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_worker_survives_alone_is_to_blame() {
+        let mut starts = Starts::default();
+        let said: Vec<Verdict> = ["a", "b", "c"].map(|name| starts.note(1, name, 3)).into();
+        assert_eq!(said, [Verdict::Fine, Verdict::Fine, Verdict::Suspect]);
+        starts.isolate();
+        assert_eq!(starts.note(2, "d", 3), Verdict::Fine, "it may be done well alone");
+        assert_eq!(starts.note(2, "e", 3), Verdict::Guilty);
+        let reason = starts.reason();
+        assert!(reason.contains("started 5 times") && reason.contains("b, c, d, e"), "{reason}");
+        assert_eq!((starts.last(), starts.deaths()), ("e", 3));
+    }
+
+    #[test]
+    fn tries_side_by_side_are_no_deaths() {
+        let mut starts = Starts::default();
+        assert!((1..20).all(|attempt| starts.note(attempt, "slow", 3) == Verdict::Fine));
+        let mut once = Starts::default();
+        assert_eq!(once.note(1, "a", 1), Verdict::Fine);
+        assert_eq!(once.note(1, "b", 1), Verdict::Suspect, "with one attempt it is suspected at once");
+    }
+}
