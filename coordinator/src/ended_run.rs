@@ -1,19 +1,15 @@
 //! The end of a run: its tasks are over, its outputs are not written yet.
 
 use crate::job_runner::{RunError, Tally};
-use crate::recovery::stored_tasks;
+use crate::recovery::TaskFolders;
 use crate::run_lease::{RunLease, Stopped};
 use crate::status::JobState;
-use futures_util::{StreamExt, stream};
+use crate::tile_deletion::TileDeletion;
+use futures_util::StreamExt;
 use marquetry_job::{Plan, PlannedImage, TaskId};
 use marquetry_transport::ObjectStore;
 use std::collections::HashSet;
 use std::sync::Arc;
-
-/// Objects that are deleted between two looks at whether the run still has the job.
-const BATCH: usize = 512;
-/// Deletions that are on their way at once.
-const AT_ONCE: usize = 32;
 
 /// A run whose tasks are all done or given up. It holds the job until it is released, so that nobody else begins while
 /// outputs are written; when it is dropped, the job is there for the next one.
@@ -50,17 +46,25 @@ impl EndedRun {
             return Ok(());
         }
         self.lease.enter(JobState::Cleaning);
-        let stored = match stored_tasks(store, plan, images).await {
-            Ok(stored) => stored,
-            Err(error) => {
-                tracing::warn!(%error, "tiles are left behind");
-                return Ok(());
-            }
-        };
         let own: HashSet<&str> = images.iter().map(|image| image.key.as_str()).collect();
         let is_done = |task: &TaskId| own.contains(&*task.image) && !self.unfinished.contains(&task.image);
-        let keys = stored.into_iter().filter(|(_, task)| is_done(task)).map(|(key, _)| key).collect();
-        delete_objects(store, &self.lease, keys).await
+        let mut deletion = TileDeletion::new(store, &self.lease);
+        let folders = TaskFolders::of(plan, images);
+        let mut pages = folders.stored(store);
+        while let Some(page) = pages.next().await {
+            match page {
+                Ok(page) => {
+                    let done = page.into_iter().filter(|(_, task)| is_done(task));
+                    deletion.add(done.map(|(key, _)| key)).await?;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "tiles are left behind");
+                    break;
+                }
+            }
+        }
+        drop(pages);
+        deletion.finish().await
     }
 
     /// Gives the job back, in its last state and with the reason if it failed.
@@ -83,34 +87,4 @@ impl EndedRun {
         }
         checked
     }
-}
-
-/// Deletes tiles and statistics, some at a time, as long as the lease is held. A store that refuses or is away is warned
-/// about: what is left behind costs room alone.
-pub(crate) async fn delete_objects(
-    store: &dyn ObjectStore,
-    lease: &RunLease,
-    keys: Vec<String>,
-) -> Result<(), RunError> {
-    let mut refused = (0_u64, None);
-    for batch in keys.chunks(BATCH) {
-        match lease.check().await {
-            Err(RunError::Store(error)) => {
-                tracing::warn!(%error, "tiles are left behind");
-                return Ok(());
-            }
-            checked => checked?,
-        }
-        let mut deleted = stream::iter(batch).map(|key| store.delete(key)).buffer_unordered(AT_ONCE);
-        while let Some(deleted) = deleted.next().await {
-            if let Err(error) = deleted {
-                refused.0 += 1;
-                refused.1.get_or_insert(error);
-            }
-        }
-    }
-    if let (tiles, Some(error)) = refused {
-        tracing::warn!(tiles, %error, "tiles are left behind: the store does not delete them");
-    }
-    Ok(())
 }

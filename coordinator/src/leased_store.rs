@@ -4,7 +4,7 @@ use crate::run_lease::stopped;
 use async_trait::async_trait;
 use bytes::Bytes;
 use marquetry_job::{RunId, key};
-use marquetry_transport::{Condition, ObjectMeta, ObjectStore, StoreError, StoreErrorKind, Version};
+use marquetry_transport::{Condition, ObjectMeta, ObjectStore, Pages, StoreError, StoreErrorKind, Version};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -67,6 +67,10 @@ impl ObjectStore for LeasedStore {
         self.inner.head(key).await
     }
 
+    fn pages<'a>(&'a self, prefix: &'a str) -> Pages<'a> {
+        self.inner.pages(prefix)
+    }
+
     async fn list(&self, prefix: &str) -> Result<Vec<ObjectMeta>, StoreError> {
         self.inner.list(prefix).await
     }
@@ -74,5 +78,11 @@ impl ObjectStore for LeasedStore {
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
         self.check("delete", key).await?;
         self.inner.delete(key).await
+    }
+
+    async fn delete_many(&self, keys: &[String]) -> Result<(), StoreError> {
+        let Some(first) = keys.first() else { return Ok(()) };
+        self.check("delete", first).await?;
+        self.inner.delete_many(keys).await
     }
 }

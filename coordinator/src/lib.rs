@@ -25,6 +25,7 @@ mod status;
 mod tables;
 #[cfg(test)]
 mod test_plans;
+mod tile_deletion;
 mod worker_health;
 
 pub use breaker::AllFail;

@@ -1,10 +1,10 @@
 //! What earlier runs of a job left in the store: all that a coordinator must know when it starts.
 
-use crate::ended_run::delete_objects;
 use crate::job_runner::{JobRunner, RunError, Tally};
 use crate::job_tasks::JobTasks;
 use crate::run_lease::RunLease;
-use futures_util::future::try_join_all;
+use crate::tile_deletion::TileDeletion;
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use marquetry_aggregator::expected;
 use marquetry_failure::{Classify, FailureClass};
 use marquetry_job::{Ledger, Plan, PlannedImage, TaskId, TaskPlace, key};
@@ -13,6 +13,8 @@ use std::collections::HashSet;
 
 /// So many tiles are listed folder by folder.
 const MANY: u64 = 10_000;
+/// Folders that are listed side by side.
+const AT_ONCE: usize = 64;
 
 impl JobRunner<'_> {
     /// Notes in the ledger which images are finished and what tasks have stored, and clears away what nobody needs any
@@ -35,25 +37,31 @@ impl JobRunner<'_> {
             tally.forwards_found += places.map(|place| tasks.forwards(place)).sum::<u64>();
         }
         tally.images_found = ledger.progress().images_done;
-        let mut left_behind = Vec::new();
-        for (key, task) in stored_tasks(&*self.store, self.plan, self.images).await? {
-            let Some(image) = tasks.image_place(&task.image) else { continue };
-            if finished.contains(&image) {
-                left_behind.push(key);
-                continue;
+        let mut deletion = TileDeletion::new(&*self.store, lease);
+        let folders = TaskFolders::of(self.plan, self.images);
+        let mut pages = folders.stored(&*self.store);
+        while let Some(page) = pages.try_next().await? {
+            let mut left_behind = Vec::new();
+            for (key, task) in page {
+                let Some(image) = tasks.image_place(&task.image) else { continue };
+                if finished.contains(&image) {
+                    left_behind.push(key);
+                    continue;
+                }
+                let Some(place) = tasks.place(&task) else { continue };
+                let before = ledger.progress().tasks_done;
+                ledger.found_task(place);
+                if ledger.progress().tasks_done > before {
+                    tally.tasks_found += 1;
+                    tally.forwards_found += tasks.forwards(place);
+                }
             }
-            let Some(place) = tasks.place(&task) else { continue };
-            let before = ledger.progress().tasks_done;
-            ledger.found_task(place);
-            if ledger.progress().tasks_done > before {
-                tally.tasks_found += 1;
-                tally.forwards_found += tasks.forwards(place);
+            if !self.keep_tiles {
+                deletion.add(left_behind).await?;
             }
         }
-        if !self.keep_tiles {
-            delete_objects(&*self.store, lease, left_behind).await?;
-        }
-        Ok(())
+        drop(pages);
+        deletion.finish().await
     }
 
     /// The images that are finished: their part is stored, nothing is missing in it, and all of their files are there.
@@ -97,23 +105,31 @@ impl JobRunner<'_> {
     }
 }
 
-/// What tasks have stored, of whichever images: the keys of objects, and the tasks that they are of.
+/// The folders below which a job's tasks store what they make.
 ///
 /// A list of many tiles takes one request for each thousand, one after the other; so each of the folders they are spread
-/// over is listed for itself, side by side.
-pub(crate) async fn stored_tasks(
-    store: &dyn ObjectStore,
-    plan: &Plan,
-    images: &[PlannedImage],
-) -> Result<Vec<(String, TaskId)>, StoreError> {
-    let mut folders = vec![key::all_statistics(&plan.job)];
-    if plan.cost(images).tasks < MANY {
-        folders.push(key::tiles(&plan.job));
-    } else {
-        folders.extend(key::tile_folders(&plan.job));
+/// over is listed for itself, some side by side.
+pub(crate) struct TaskFolders(Vec<String>);
+
+impl TaskFolders {
+    pub(crate) fn of(plan: &Plan, images: &[PlannedImage]) -> Self {
+        let mut folders = vec![key::all_statistics(&plan.job)];
+        if plan.cost(images).tasks < MANY {
+            folders.push(key::tiles(&plan.job));
+        } else {
+            folders.extend(key::tile_folders(&plan.job));
+        }
+        Self(folders)
     }
-    let lists = try_join_all(folders.iter().map(|folder| store.list(folder))).await?;
-    let stored =
-        lists.into_iter().flatten().filter_map(|object| Some((key::task_of(&object.key)?, object.key)));
-    Ok(stored.map(|(task, key)| (key, task)).collect())
+
+    /// What tasks have stored, of whichever images, a page at a time: the keys of objects, and the tasks that they are of.
+    /// A page may come again when the store was away in between.
+    pub(crate) fn stored<'a>(
+        &'a self,
+        store: &'a dyn ObjectStore,
+    ) -> impl Stream<Item = Result<Vec<(String, TaskId)>, StoreError>> + Send + Unpin + 'a {
+        let task = |object: ObjectMeta| key::task_of(&object.key).map(|task| (object.key, task));
+        let pages = stream::iter(&self.0).map(|folder| store.pages(folder)).flatten_unordered(AT_ONCE);
+        pages.map_ok(move |page| page.into_iter().filter_map(task).collect())
+    }
 }

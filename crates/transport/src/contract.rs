@@ -2,6 +2,7 @@
 
 use crate::{Condition, ObjectStore, StoreErrorKind, TaskQueue, Topic};
 use bytes::Bytes;
+use futures_util::StreamExt;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -175,6 +176,7 @@ pub async fn store(store: &dyn ObjectStore) {
     for key in ["", "../up", "a//b", "/a", "a/./b", "a\nb", "a\\b", "a\u{ffff}"] {
         assert_eq!(store.put(key, Bytes::new()).await.expect_err(key).kind, StoreErrorKind::BadKey, "{key}");
     }
+    many_keys_are_removed_at_once(store).await;
     keys_are_kept_as_they_are(store).await;
     a_prefix_ends_at_a_slash(store).await;
     a_key_that_is_a_prefix_of_another_harms_nothing(store).await;
@@ -201,9 +203,42 @@ pub async fn store_of_many_objects(store: &dyn ObjectStore) {
     );
     let listed: Vec<String> = listed.into_iter().map(|meta| meta.key).collect();
     assert!(listed == keys, "{} of {} keys are listed, or not in order", listed.len(), keys.len());
+    let mut paged = Vec::new();
+    let mut pages = store.pages("tiles/");
+    while let Some(page) = pages.next().await {
+        let page = page.expect("a page");
+        assert!(page.len() < keys.len(), "a page is not the whole list");
+        paged.extend(page.into_iter().map(|meta| meta.key));
+    }
+    drop(pages);
+    paged.sort();
+    paged.dedup();
+    assert!(paged == keys, "{} of {} keys came in pages", paged.len(), keys.len());
+    let first = store.pages("tiles/").next().await.expect("a page").expect("a page");
+    assert!(!first.is_empty(), "a list may be left after its first page");
     let of_one: Vec<&String> = keys.iter().filter(|key| key.starts_with("tiles/0a/")).collect();
     let listed = store.list("tiles/0a/").await.expect("list");
     assert!(listed.iter().map(|meta| &meta.key).eq(of_one), "those below one prefix");
+    let (last, most) = keys.split_last().expect("keys");
+    store.delete_many(most).await.expect("delete");
+    let left = store.list("tiles/").await.expect("list");
+    assert_eq!(left.iter().map(|meta| &meta.key).collect::<Vec<_>>(), [last]);
+}
+
+async fn many_keys_are_removed_at_once(store: &dyn ObjectStore) {
+    store.delete_many(&[]).await.expect("nothing to remove is no error");
+    for key in ["many/1", "many/2/3", "many/2/4", "many/a & <b>", "many/stays"] {
+        store.put(key, Bytes::new()).await.expect("put");
+    }
+    // One of them twice, one that is a folder of others to some stores, and one that is not there.
+    let keys = ["many/1", "many/2/3", "many/2", "many/none", "many/1", "many/a & <b>"].map(str::to_owned);
+    store.delete_many(&keys).await.expect("delete");
+    let left = store.list("many/").await.expect("list");
+    assert_eq!(left.iter().map(|meta| meta.key.as_str()).collect::<Vec<_>>(), ["many/2/4", "many/stays"]);
+    let keys = ["../up", "many/stays", "many/2/4"].map(str::to_owned);
+    let error = store.delete_many(&keys).await.expect_err("a bad key");
+    assert_eq!((error.kind, error.key.as_str()), (StoreErrorKind::BadKey, "../up"));
+    assert!(store.list("many/").await.expect("list").is_empty(), "the others are tried all the same");
 }
 
 /// Names of people's files: nothing in them is written in another way, or read as one.

@@ -1,12 +1,14 @@
 //! The store of a single machine: a folder, whose files are the objects.
 
+mod list;
 mod write;
 
 use crate::error::RequestError;
-use crate::store::is_safe_key;
-use crate::{Condition, ObjectMeta, ObjectStore, StoreError, StoreErrorKind, Version};
+use crate::store::{Deletions, failed_pages, is_safe_key};
+use crate::{Condition, ObjectMeta, ObjectStore, Pages, StoreError, StoreErrorKind, Version};
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::StreamExt;
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -103,30 +105,6 @@ impl FolderStore {
     }
 }
 
-fn collect(folder: &Path, key: &str, found: &mut Vec<ObjectMeta>) -> std::io::Result<()> {
-    let entries = match std::fs::read_dir(folder) {
-        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(()),
-        other => other?,
-    };
-    for entry in entries {
-        let entry = entry?;
-        let name = entry.file_name();
-        let Some(name) = name.to_str().filter(|n| !(key.is_empty() && *n == UNFINISHED)) else { continue };
-        let key = format!("{key}{name}");
-        let meta = match entry.metadata() {
-            // Somebody has deleted it since: tiles go while others look at what there is.
-            Err(e) if e.kind() == ErrorKind::NotFound => continue,
-            other => other?,
-        };
-        if meta.is_dir() {
-            collect(&entry.path(), &format!("{key}/"), found)?;
-        } else if is_safe_key(&key) {
-            found.push(ObjectMeta { key, size_bytes: meta.len() });
-        }
-    }
-    Ok(())
-}
-
 #[async_trait]
 impl ObjectStore for FolderStore {
     fn name(&self) -> String {
@@ -207,34 +185,52 @@ impl ObjectStore for FolderStore {
         .await
     }
 
-    async fn list(&self, prefix: &str) -> Result<Vec<ObjectMeta>, StoreError> {
-        let folder = if prefix.is_empty() {
-            self.root.to_path_buf()
-        } else {
-            self.checked("list", prefix.trim_end_matches('/'))?
+    fn pages<'a>(&'a self, prefix: &'a str) -> Pages<'a> {
+        let folder = match prefix {
+            "" => Ok(self.root.to_path_buf()),
+            prefix => self.checked("list", prefix.trim_end_matches('/')),
         };
-        let key = prefix.to_owned();
-        let listed = tokio::task::spawn_blocking(move || {
-            let mut found = Vec::new();
-            collect(&folder, &key, &mut found).map(|()| found)
-        })
-        .await;
-        let mut found = match listed {
-            Ok(result) => result.map_err(|e| self.error("list", prefix, e))?,
-            Err(lost) => return Err(self.failed("list", prefix, RequestError::lost(lost))),
-        };
-        found.sort_by(|a, b| a.key.cmp(&b.key));
-        Ok(found)
+        match folder {
+            Ok(folder) => list::pages(folder, prefix)
+                .map(move |page| page.map_err(|error| self.error("list", prefix, error)))
+                .boxed(),
+            Err(error) => failed_pages(error),
+        }
     }
 
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
-        self.blocking("delete", key, |path, _| match std::fs::remove_file(&path) {
-            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(()),
-            // Objects lie below it, and none is it.
-            Err(_) if path.is_dir() => Ok(()),
-            other => other,
-        })
-        .await
+        self.blocking("delete", key, |path, _| remove(&path)).await
+    }
+
+    async fn delete_many(&self, keys: &[String]) -> Result<(), StoreError> {
+        let mut deletions = Deletions::default();
+        let mut places = Vec::new();
+        for key in keys {
+            match self.checked("delete", key) {
+                Ok(path) => places.push((key.clone(), path)),
+                Err(error) => deletions.note(Err(error)),
+            }
+        }
+        let removed = tokio::task::spawn_blocking(move || {
+            let removed = places.into_iter().filter_map(|(key, path)| Some((key, remove(&path).err()?)));
+            removed.collect::<Vec<_>>()
+        });
+        match removed.await {
+            Ok(refused) => refused
+                .into_iter()
+                .for_each(|(key, error)| deletions.note(Err(self.error("delete", &key, error)))),
+            Err(lost) => deletions.note(Err(self.failed("delete", "", RequestError::lost(lost)))),
+        }
+        deletions.result(keys.len())
+    }
+}
+
+/// Removes an object's file. Where there is none, objects may lie below it, and none is it.
+fn remove(path: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(()),
+        Err(_) if path.is_dir() => Ok(()),
+        other => other,
     }
 }
 
@@ -269,6 +265,8 @@ mod tests {
     #[test]
     fn what_is_deleted_while_a_folder_is_listed_is_no_failure() {
         let folder = tempfile::tempdir().unwrap();
+        let store = FolderStore::open(folder.path()).unwrap();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
         let tiles = folder.path().join("tiles");
         std::fs::create_dir(&tiles).unwrap();
         let done = std::sync::atomic::AtomicBool::new(false);
@@ -286,9 +284,10 @@ mod tests {
             let (mut failed, mut seen) = (None, 0);
             // Each list that finds something has looked while files come and go.
             while failed.is_none() && seen < 500 {
-                let mut found = Vec::new();
-                failed = collect(&tiles, "tiles/", &mut found).err();
-                seen += usize::from(!found.is_empty());
+                match runtime.block_on(store.list("tiles/")) {
+                    Ok(found) => seen += usize::from(!found.is_empty()),
+                    Err(error) => failed = Some(error),
+                }
             }
             done.store(true, std::sync::atomic::Ordering::Relaxed);
             assert!(failed.is_none(), "{failed:?}");

@@ -21,6 +21,7 @@ mod memory_store;
 mod metered;
 mod queue;
 mod retry;
+mod retrying_pages;
 mod retrying_store;
 #[cfg(feature = "s3")]
 mod s3;
@@ -49,5 +50,5 @@ pub use s3::S3;
 #[cfg(feature = "s3")]
 pub use s3::S3Store;
 pub use s3_options::{S3_LOG_FILTER, S3Credentials, S3Options};
-pub use store::{Condition, KEY_BYTES_MAX, ObjectMeta, ObjectStore, Version};
+pub use store::{Condition, KEY_BYTES_MAX, ObjectMeta, ObjectStore, Pages, Version};
 pub use stores::Stores;

@@ -1,14 +1,18 @@
 //! The store of a single process.
 
 use crate::error::RequestError;
-use crate::store::is_safe_key;
-use crate::{Condition, ObjectMeta, ObjectStore, StoreError, StoreErrorKind, Version};
+use crate::store::{failed_pages, is_safe_key};
+use crate::{Condition, ObjectMeta, ObjectStore, Pages, StoreError, StoreErrorKind, Version};
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::{StreamExt, stream};
 use std::collections::BTreeMap;
 use std::ops::{Bound, Range};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Objects on a page of a list.
+const PAGE: usize = 1000;
 
 /// A store in memory; lost with its last clone. Clones are the same store.
 ///
@@ -125,14 +129,17 @@ impl ObjectStore for MemoryStore {
         Ok(ObjectMeta { key: key.to_owned(), size_bytes: value.len() as u64 })
     }
 
-    async fn list(&self, prefix: &str) -> Result<Vec<ObjectMeta>, StoreError> {
-        if !prefix.is_empty() {
-            self.check("list", prefix.trim_end_matches('/'))?;
+    fn pages<'a>(&'a self, prefix: &'a str) -> Pages<'a> {
+        if !prefix.is_empty()
+            && let Err(error) = self.check("list", prefix.trim_end_matches('/'))
+        {
+            return failed_pages(error);
         }
-        let objects = self.objects();
         let meta =
             |(key, value): (&String, &Bytes)| ObjectMeta { key: key.clone(), size_bytes: value.len() as u64 };
-        Ok(below(&objects, prefix).map(meta).collect())
+        let found: Vec<ObjectMeta> = below(&self.objects(), prefix).map(meta).collect();
+        let pages: Vec<_> = found.chunks(PAGE).map(|page| Ok(page.to_vec())).collect();
+        stream::iter(pages).boxed()
     }
 
     async fn delete(&self, key: &str) -> Result<(), StoreError> {

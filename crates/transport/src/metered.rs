@@ -1,8 +1,9 @@
 //! A store that counts what is asked of the one behind it.
 
-use crate::{Condition, ObjectMeta, ObjectStore, StoreError, StoreErrorKind, Version};
+use crate::{Condition, ObjectMeta, ObjectStore, Pages, StoreError, StoreErrorKind, Version};
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::{StreamExt, stream};
 use marquetry_telemetry::{Direction, Metrics, Operation, RequestOutcome};
 use std::future::Future;
 use std::ops::Range;
@@ -105,12 +106,24 @@ impl ObjectStore for MeteredStore {
         self.count(Operation::Head, self.inner.head(key)).await
     }
 
+    fn pages<'a>(&'a self, prefix: &'a str) -> Pages<'a> {
+        let pages = stream::unfold(self.inner.pages(prefix), move |mut pages| async move {
+            let page = self.count(Operation::List, async { pages.next().await.transpose() }).await;
+            Some((page.transpose()?, pages))
+        });
+        pages.boxed()
+    }
+
     async fn list(&self, prefix: &str) -> Result<Vec<ObjectMeta>, StoreError> {
         self.count(Operation::List, self.inner.list(prefix)).await
     }
 
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
         self.count(Operation::Delete, self.inner.delete(key)).await
+    }
+
+    async fn delete_many(&self, keys: &[String]) -> Result<(), StoreError> {
+        self.count(Operation::Delete, self.inner.delete_many(keys)).await
     }
 }
 

@@ -1,7 +1,8 @@
 //! A store that waits for the one behind it.
 
 use crate::retry::{Tries, growing_pauses};
-use crate::{Condition, ObjectMeta, ObjectStore, StoreError, Version};
+use crate::retrying_pages::RetryingPages;
+use crate::{Condition, ObjectMeta, ObjectStore, Pages, StoreError, Version};
 use async_trait::async_trait;
 use backon::Retryable;
 use bytes::Bytes;
@@ -27,6 +28,18 @@ impl RetryingStore {
         Self { inner, retry_timeout, is_away: AtomicBool::new(false) }
     }
 
+    pub(crate) fn note_failure(&self, error: &StoreError) {
+        if !self.is_away.swap(true, Ordering::Relaxed) {
+            tracing::warn!("{error}; trying again until the store is back");
+        }
+    }
+
+    pub(crate) fn note_answer(&self) {
+        if self.is_away.swap(false, Ordering::Relaxed) {
+            tracing::warn!("{} is back", self.inner.name());
+        }
+    }
+
     async fn retry<T, F>(&self, request: impl FnMut() -> F + Send) -> Result<T, StoreError>
     where
         F: Future<Output = Result<T, StoreError>> + Send,
@@ -35,17 +48,11 @@ impl RetryingStore {
         let result = request
             .retry(growing_pauses())
             .when(|error: &StoreError| tries.go_on_after(error.kind))
-            .notify(|error, _| {
-                if !self.is_away.swap(true, Ordering::Relaxed) {
-                    tracing::warn!("{error}; trying again until the store is back");
-                }
-            })
+            .notify(|error, _| self.note_failure(error))
             .await;
         match result {
             Ok(answer) => {
-                if self.is_away.swap(false, Ordering::Relaxed) {
-                    tracing::warn!("{} is back", self.inner.name());
-                }
+                self.note_answer();
                 Ok(answer)
             }
             Err(mut error) => {
@@ -91,12 +98,20 @@ impl ObjectStore for RetryingStore {
         self.retry(|| self.inner.head(key)).await
     }
 
+    fn pages<'a>(&'a self, prefix: &'a str) -> Pages<'a> {
+        RetryingPages::new(&*self.inner, prefix, self.retry_timeout).stream(self)
+    }
+
     async fn list(&self, prefix: &str) -> Result<Vec<ObjectMeta>, StoreError> {
         self.retry(|| self.inner.list(prefix)).await
     }
 
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
         self.retry(|| self.inner.delete(key)).await
+    }
+
+    async fn delete_many(&self, keys: &[String]) -> Result<(), StoreError> {
+        self.retry(|| self.inner.delete_many(keys)).await
     }
 }
 
@@ -156,13 +171,16 @@ mod tests {
             self.fails()?;
             self.0.head(key).await
         }
-        async fn list(&self, prefix: &str) -> Result<Vec<ObjectMeta>, StoreError> {
-            self.fails()?;
-            self.0.list(prefix).await
+        fn pages<'a>(&'a self, prefix: &'a str) -> Pages<'a> {
+            self.fails().map_or_else(crate::store::failed_pages, |()| self.0.pages(prefix))
         }
         async fn delete(&self, key: &str) -> Result<(), StoreError> {
             self.fails()?;
             self.0.delete(key).await
+        }
+        async fn delete_many(&self, keys: &[String]) -> Result<(), StoreError> {
+            self.fails()?;
+            self.0.delete_many(keys).await
         }
     }
 

@@ -3,6 +3,8 @@
 use crate::StoreError;
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt, TryStreamExt};
 use sha2::{Digest, Sha256};
 use std::ops::Range;
 use std::path::Path;
@@ -79,7 +81,10 @@ impl Condition {
 ///   ignore that; there what was read just before decides. So a condition is an extra guard, never the only one.
 ///   Writes without a condition heed nobody's. Equal bytes that are already there may count as written, so those who
 ///   race must write different ones.
-/// - `list` gives all keys that start with `prefix` (which ends in `/` or is empty), in ascending order.
+/// - `list` gives all keys that start with `prefix` (which ends in `/` or is empty), in ascending order. `pages` gives the
+///   same ones a page at a time, so that a list of millions need not be held; in what order is the store's affair, and
+///   pages may come again when the store was away in between.
+/// - `delete_many` tries each key, whatever became of the others.
 #[async_trait]
 pub trait ObjectStore: Send + Sync {
     /// Its name for messages: a path or a URI.
@@ -127,17 +132,76 @@ pub trait ObjectStore: Send + Sync {
     /// When there is none, or the store is absent.
     async fn head(&self, key: &str) -> Result<ObjectMeta, StoreError>;
 
+    /// All objects whose keys start with `prefix`, some at a time, in any order; the stream ends after an error.
+    ///
+    /// # Errors
+    /// When the store is absent.
+    fn pages<'a>(&'a self, prefix: &'a str) -> Pages<'a>;
+
     /// All objects whose keys start with `prefix`, ascending.
     ///
     /// # Errors
     /// When the store is absent.
-    async fn list(&self, prefix: &str) -> Result<Vec<ObjectMeta>, StoreError>;
+    async fn list(&self, prefix: &str) -> Result<Vec<ObjectMeta>, StoreError> {
+        let pages: Vec<Vec<ObjectMeta>> = self.pages(prefix).try_collect().await?;
+        let mut found = pages.concat();
+        // Some stores list in the order of their folders.
+        found.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        found.dedup_by(|a, b| a.key == b.key);
+        Ok(found)
+    }
 
     /// Removes an object; one that is not there is no error.
     ///
     /// # Errors
     /// When the store is absent or refuses.
     async fn delete(&self, key: &str) -> Result<(), StoreError>;
+
+    /// Removes objects, in as few requests as the store allows; those that are not there are no error.
+    ///
+    /// # Errors
+    /// Of the first that could not be removed, with the number of all of these.
+    async fn delete_many(&self, keys: &[String]) -> Result<(), StoreError> {
+        let mut deletions = Deletions::default();
+        for key in keys {
+            deletions.note(self.delete(key).await);
+        }
+        deletions.result(keys.len())
+    }
+}
+
+/// What a store lists, a page at a time.
+pub type Pages<'a> = BoxStream<'a, Result<Vec<ObjectMeta>, StoreError>>;
+
+/// What became of several deletions.
+#[derive(Debug, Default)]
+pub(crate) struct Deletions {
+    left: usize,
+    first: Option<StoreError>,
+}
+
+impl Deletions {
+    /// Notes one of them.
+    pub(crate) fn note(&mut self, deleted: Result<(), StoreError>) {
+        if let Err(error) = deleted {
+            self.left += 1;
+            self.first.get_or_insert(error);
+        }
+    }
+
+    /// The first failure of `all` deletions, which says how many more there were.
+    pub(crate) fn result(self, all: usize) -> Result<(), StoreError> {
+        let Some(mut error) = self.first else { return Ok(()) };
+        if self.left > 1 {
+            error.reason += &format!("; {} of {all} objects are left", self.left);
+        }
+        Err(error)
+    }
+}
+
+/// Nothing but an error.
+pub(crate) fn failed_pages<'a>(error: StoreError) -> Pages<'a> {
+    futures_util::stream::once(std::future::ready(Err(error))).boxed()
 }
 
 /// Most bytes of a key, which leaves a bucket's folder some of the 1024 of a whole one.

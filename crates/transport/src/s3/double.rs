@@ -22,6 +22,8 @@ pub(crate) enum Fault {
     IgnoreRange,
     /// Writes whatever the conditions of the request.
     IgnoreConditions,
+    /// Says that this key may not be removed, among many that are.
+    Keep(&'static str),
     /// Does what was asked, and ends the connection without an answer.
     LoseAnswer,
 }
@@ -145,7 +147,8 @@ impl Double {
         if matches!(fault, Some(Fault::IgnoreRange)) {
             asked.headers.remove("range");
         }
-        let (status, headers, body) = inside.act(&asked);
+        let kept = if let Some(Fault::Keep(key)) = fault { Some(key) } else { None };
+        let (status, headers, body) = inside.act(&asked, kept);
         if asked.method == "GET" {
             inside.bytes_sent += body.len();
         }
@@ -169,7 +172,7 @@ fn error_xml(code: &str) -> String {
 }
 
 impl Inside {
-    fn act(&mut self, asked: &Asked) -> Answer {
+    fn act(&mut self, asked: &Asked, kept: Option<&str>) -> Answer {
         let (bucket, key) = asked.key.split_once('/').unwrap_or((&asked.key, ""));
         if bucket != BUCKET {
             return refuse(404, "NoSuchBucket");
@@ -204,6 +207,7 @@ impl Inside {
                 self.objects.insert(key, asked.body.clone());
                 (200, vec![("ETag", tag)], Vec::new())
             }
+            ("POST", None) if key.is_empty() => self.remove_many(asked, kept),
             ("POST", None) => {
                 let id = format!("upload-{}", self.log.len());
                 self.uploads.insert(id.clone(), BTreeMap::new());
@@ -228,6 +232,22 @@ impl Inside {
             }
             _ => refuse(400, "InvalidRequest"),
         }
+    }
+
+    fn remove_many(&mut self, asked: &Asked, kept: Option<&str>) -> Answer {
+        let body = String::from_utf8(asked.body.clone()).unwrap();
+        let mut xml = "<DeleteResult>".to_owned();
+        for key in body.split("<Key>").skip(1).map(|rest| rest.split("</Key>").next().unwrap()) {
+            let name = key.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"");
+            let name = name.replace("&#39;", "'").replace("&apos;", "'").replace("&amp;", "&");
+            if kept.is_some_and(|kept| name.ends_with(kept)) {
+                xml +=
+                    &format!("<Error><Key>{key}</Key><Code>AccessDenied</Code><Message>no</Message></Error>");
+            } else {
+                self.objects.remove(&name);
+            }
+        }
+        (200, Vec::new(), (xml + "</DeleteResult>").into_bytes())
     }
 
     fn read(&self, asked: &Asked, key: &str) -> Answer {

@@ -48,7 +48,8 @@ fn not_sent(endpoint: &str, error: &(dyn Error + 'static)) -> RequestError {
     )
 }
 
-fn refused(
+/// Reads what a store said: a status, and a code and words if there were any.
+pub(super) fn refused(
     endpoint: &str,
     place: &S3Uri,
     status: u16,

@@ -1,14 +1,14 @@
 //! S3 and whatever speaks like it. The only place that knows a client library for it.
 //!
 //! What third-party stores get wrong is avoided rather than handled: nothing but a lease hangs on a conditional write, no trailing checksums (every
-//! request is signed with the hash of its body, so that damage on the way is noticed all the same), no batch deletes,
-//! no keys that are prefixes of others.
+//! request is signed with the hash of its body, so that damage on the way is noticed all the same), no keys that are prefixes of others.
 
 mod connect;
 #[cfg(test)]
 pub(crate) mod double;
 mod error;
 mod read;
+mod remove;
 mod store;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -20,6 +20,7 @@ pub use store::S3Store;
 use crate::S3Options;
 use aws_sdk_s3::Client;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 
 /// A client. Cheap to make and to clone; it looks for credentials and connects when it is first used.
@@ -33,6 +34,8 @@ struct Shared {
     options: S3Options,
     connected: OnceCell<Connected>,
     in_flight: Semaphore,
+    /// Until a store has refused it.
+    removes_many: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -46,7 +49,14 @@ impl S3 {
     /// A client with these options.
     pub fn new(options: S3Options) -> Self {
         let in_flight = Semaphore::new(options.parallel.max(1));
-        Self { shared: Arc::new(Shared { options, connected: OnceCell::new(), in_flight }) }
+        Self {
+            shared: Arc::new(Shared {
+                options,
+                connected: OnceCell::new(),
+                in_flight,
+                removes_many: AtomicBool::new(true),
+            }),
+        }
     }
 
     async fn connected(&self) -> &Connected {

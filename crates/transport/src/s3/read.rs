@@ -171,42 +171,58 @@ impl S3 {
 
     /// All objects whose keys start with `place.key`, in ascending order of keys.
     pub(crate) async fn list(&self, place: &S3Uri) -> Result<Vec<(String, ObjectFacts)>, RequestError> {
-        let connected = self.connected().await;
-        let mut found = Vec::new();
-        let mut token: Option<String> = None;
-        loop {
-            let permit = self.permit().await;
-            let request = connected
-                .client
-                .list_objects_v2()
-                .bucket(&place.bucket)
-                .prefix(&place.key)
-                .set_continuation_token(token.clone());
-            let page =
-                request.send().await.map_err(|error| request_error(&connected.endpoint, place, error))?;
-            drop(permit);
-            found.extend(page.contents.unwrap_or_default().into_iter().filter_map(|object| {
-                let facts = ObjectFacts {
-                    size_bytes: object.size.and_then(|n| u64::try_from(n).ok()).unwrap_or(0),
-                    etag: object.e_tag.as_deref().map(unquoted),
-                    modified_seconds: object.last_modified.map_or(0, |t| t.secs()),
-                };
-                Some((object.key?, facts))
-            }));
-            match page.next_continuation_token {
-                Some(next) if page.is_truncated == Some(true) && token.as_ref() != Some(&next) => {
-                    token = Some(next);
-                }
-                Some(_) | None if page.is_truncated == Some(true) => {
-                    let reason = format!("{} breaks off its list and does not go on", connected.endpoint);
-                    return Err(RequestError::new(Kind::Unavailable, reason));
-                }
-                _ => break,
-            }
-        }
+        let mut found: Vec<_> = self.pages(place.clone()).try_collect::<Vec<_>>().await?.concat();
         // Some stores list in the order of their folders.
         found.sort_by(|a, b| a.0.cmp(&b.0));
         Ok(found)
+    }
+
+    /// All objects whose keys start with `place.key`, a page at a time.
+    pub(super) fn pages(
+        &self,
+        place: S3Uri,
+    ) -> impl Stream<Item = Result<Vec<(String, ObjectFacts)>, RequestError>> + Send + use<'_> {
+        let first = Some(None);
+        futures_util::stream::try_unfold(first, move |token: Option<Option<String>>| {
+            let place = place.clone();
+            async move {
+                let Some(token) = token else { return Ok(None) };
+                let (page, next) = self.page(&place, token).await?;
+                Ok(Some((page, next.map(Some))))
+            }
+        })
+    }
+
+    /// One page of a list, and where the next one begins if there is one.
+    async fn page(
+        &self,
+        place: &S3Uri,
+        token: Option<String>,
+    ) -> Result<(Vec<(String, ObjectFacts)>, Option<String>), RequestError> {
+        let connected = self.connected().await;
+        let _permit = self.permit().await;
+        let request = connected.client.list_objects_v2().bucket(&place.bucket).prefix(&place.key);
+        let request = request.set_continuation_token(token.clone());
+        let page = request.send().await.map_err(|error| request_error(&connected.endpoint, place, error))?;
+        let found = page.contents.unwrap_or_default().into_iter().filter_map(|object| {
+            let facts = ObjectFacts {
+                size_bytes: object.size.and_then(|n| u64::try_from(n).ok()).unwrap_or(0),
+                etag: object.e_tag.as_deref().map(unquoted),
+                modified_seconds: object.last_modified.map_or(0, |t| t.secs()),
+            };
+            Some((object.key?, facts))
+        });
+        let found = found.collect();
+        if page.is_truncated != Some(true) {
+            return Ok((found, None));
+        }
+        match page.next_continuation_token {
+            Some(next) if token.as_ref() != Some(&next) => Ok((found, Some(next))),
+            _ => {
+                let reason = format!("{} breaks off its list and does not go on", connected.endpoint);
+                Err(RequestError::new(Kind::Unavailable, reason))
+            }
+        }
     }
 
     /// Whether the bucket can be reached and looked into.

@@ -1,13 +1,15 @@
 //! A bucket, or a part of one, as a store.
 
+use super::ObjectFacts;
 use super::S3;
 use super::upload::{Content, version};
 use crate::error::RequestError;
-use crate::store::is_safe_key;
+use crate::store::{Deletions, failed_pages, is_safe_key};
 use crate::uri::S3Uri;
-use crate::{Condition, ObjectMeta, ObjectStore, StoreError, StoreErrorKind, Version};
+use crate::{Condition, ObjectMeta, ObjectStore, Pages, StoreError, StoreErrorKind, Version};
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt};
 use std::ops::Range;
 use std::path::Path;
 
@@ -113,25 +115,40 @@ impl ObjectStore for S3Store {
         Ok(ObjectMeta { key: key.to_owned(), size_bytes: found.size_bytes })
     }
 
-    async fn list(&self, prefix: &str) -> Result<Vec<ObjectMeta>, StoreError> {
-        let place = match prefix {
-            "" => self.uri(""),
-            prefix => {
-                self.checked("list", prefix.trim_end_matches('/'))?;
-                self.uri(prefix)
-            }
-        };
-        let found = self.s3.list(&place).await.map_err(|error| self.error("list", prefix, error))?;
+    fn pages<'a>(&'a self, prefix: &'a str) -> Pages<'a> {
+        if !prefix.is_empty()
+            && let Err(error) = self.checked("list", prefix.trim_end_matches('/'))
+        {
+            return failed_pages(error);
+        }
         // What others keep under the same prefix is not ours.
-        let ours = found.into_iter().filter_map(|(key, facts)| {
+        let own = |(key, facts): (String, ObjectFacts)| {
             let key = key.strip_prefix(&self.prefix)?;
             is_safe_key(key).then(|| ObjectMeta { key: key.to_owned(), size_bytes: facts.size_bytes })
-        });
-        Ok(ours.collect())
+        };
+        let pages = self.s3.pages(self.uri(prefix));
+        let pages = pages.map_ok(move |page| page.into_iter().filter_map(own).collect());
+        pages.map_err(move |error| self.error("list", prefix, error)).boxed()
     }
 
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
         let place = self.checked("delete", key)?;
         self.s3.remove(&place).await.map_err(|error| self.error("delete", key, error))
+    }
+
+    async fn delete_many(&self, keys: &[String]) -> Result<(), StoreError> {
+        let mut deletions = Deletions::default();
+        let mut places = Vec::new();
+        for key in keys {
+            match self.checked("delete", key) {
+                Ok(place) => places.push(place.key),
+                Err(error) => deletions.note(Err(error)),
+            }
+        }
+        for (key, error) in self.s3.remove_many(&self.bucket, places).await {
+            let key = key.strip_prefix(&self.prefix).unwrap_or(&key);
+            deletions.note(Err(self.error("delete", key, error)));
+        }
+        deletions.result(keys.len())
     }
 }

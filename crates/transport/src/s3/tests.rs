@@ -166,6 +166,60 @@ async fn a_real_server_notices_a_replaced_object() {
     assert_eq!(error.kind, Kind::Changed, "{error:?}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn many_objects_go_with_one_request() {
+    let double = Double::start();
+    let store = store(&double);
+    let keys: Vec<String> = (0..5).map(|i| format!("tiles/{i} & <{i}>")).collect();
+    for key in &keys {
+        store.put(key, Bytes::new()).await.unwrap();
+    }
+    double.forget_log();
+    let with_others = [&keys[..], &["tiles/none".to_owned()]].concat();
+    store.delete_many(&with_others).await.unwrap();
+    assert_eq!(double.log(), ["POST bucket?delete"]);
+    assert!(store.list("tiles/").await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_not_be_removed_is_named_and_the_rest_goes() {
+    let double = Double::start();
+    let store = store(&double);
+    let keys: Vec<String> = (0..5).map(|i| format!("tiles/{i}")).collect();
+    for key in &keys {
+        store.put(key, Bytes::new()).await.unwrap();
+    }
+    double.misbehave(|asked: &Asked, _| asked.query.contains("delete").then_some(Fault::Keep("tiles/3")));
+    let error = store.delete_many(&keys).await.unwrap_err();
+    assert_eq!((error.kind, error.key.as_str()), (Kind::Denied, "tiles/3"), "{error}");
+    let left: Vec<_> = store.list("tiles/").await.unwrap().into_iter().map(|meta| meta.key).collect();
+    assert_eq!(left, ["tiles/3"]);
+    double.misbehave(|asked: &Asked, _| {
+        asked.query.contains("delete").then_some(Fault::Refuse(403, "AccessDenied"))
+    });
+    let error = store.delete_many(&keys).await.unwrap_err();
+    assert_eq!(error.kind, Kind::Denied);
+    assert!(error.reason.ends_with("5 of 5 objects are left"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_removes_one_at_a_time_is_asked_once() {
+    for fault in [Fault::Refuse(501, "NotImplemented"), Fault::Refuse(400, "MissingContentMD5")] {
+        let double = Double::start();
+        double.misbehave(move |asked: &Asked, _| asked.query.contains("delete").then_some(fault));
+        let store = store(&double);
+        for round in 0..2 {
+            let keys: Vec<String> = (0..4).map(|i| format!("tiles/{round}/{i}")).collect();
+            for key in &keys {
+                store.put(key, Bytes::new()).await.unwrap();
+            }
+            store.delete_many(&keys).await.unwrap();
+            assert!(store.list("tiles/").await.unwrap().is_empty());
+        }
+        assert_eq!(double.log().iter().filter(|line| line.starts_with("POST")).count(), 1);
+    }
+}
+
 /// A store that ignores conditions, or refuses them, keeps the contract as long as nobody races.
 #[tokio::test(flavor = "multi_thread")]
 async fn stores_without_conditions_look_before_they_write() {

@@ -128,16 +128,6 @@ impl S3 {
         }
     }
 
-    pub(super) async fn remove(&self, place: &S3Uri) -> Result<(), RequestError> {
-        let connected = self.connected().await;
-        let _permit = self.permit().await;
-        let request = connected.client.delete_object().bucket(&place.bucket).key(&place.key);
-        match request.send().await.map_err(|error| request_error(&connected.endpoint, place, error)) {
-            Err(error) if error.kind == Kind::NotFound => Ok(()),
-            other => other.map(|_| ()),
-        }
-    }
-
     async fn write_in_parts(&self, place: &S3Uri, content: Content) -> Result<(), RequestError> {
         let connected = self.connected().await;
         let begun = {

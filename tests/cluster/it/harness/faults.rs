@@ -3,7 +3,8 @@
 use super::journal::Journal;
 use async_trait::async_trait;
 use bytes::Bytes;
-use marquetry_transport::{Condition, ObjectMeta, ObjectStore, StoreError, StoreErrorKind, Version};
+use futures_util::{FutureExt, StreamExt, TryStreamExt};
+use marquetry_transport::{Condition, ObjectMeta, ObjectStore, Pages, StoreError, StoreErrorKind, Version};
 use std::future::Future;
 use std::ops::Range;
 use std::path::Path;
@@ -207,11 +208,25 @@ impl ObjectStore for FaultyStore {
         self.ask(Verb::Head, key, self.inner.head(key)).await
     }
 
+    fn pages<'a>(&'a self, prefix: &'a str) -> Pages<'a> {
+        let pages = async move { self.ask(Verb::List, prefix, async { Ok(self.inner.pages(prefix)) }).await };
+        pages.into_stream().try_flatten().boxed()
+    }
+
     async fn list(&self, prefix: &str) -> Result<Vec<ObjectMeta>, StoreError> {
         self.ask(Verb::List, prefix, self.inner.list(prefix)).await
     }
 
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
         self.ask(Verb::Delete, key, self.inner.delete(key)).await
+    }
+
+    /// As many requests, so that a fault can strike each of them.
+    async fn delete_many(&self, keys: &[String]) -> Result<(), StoreError> {
+        let mut deleted = Ok(());
+        for key in keys {
+            deleted = deleted.and(self.delete(key).await);
+        }
+        deleted
     }
 }
