@@ -44,6 +44,8 @@ enum Command {
     Plan(PlanArgs),
     /// Say what an ONNX model takes and gives, and print a member entry for a job file.
     Inspect(InspectArgs),
+    /// Say how well labels agree with the truth: masks of any program, of any kind that is named in the options.
+    Evaluate(Box<crate::evaluate::EvaluateArgs>),
     /// Print the JSON Schema of job files.
     Schema,
 }
@@ -274,6 +276,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Retry(args) => crate::control::run_retry(&args),
         Command::Plan(args) => crate::plan::run(&args),
         Command::Inspect(args) => crate::inspect::run(&args),
+        Command::Evaluate(args) => crate::evaluate::run(&args),
         Command::Schema => {
             say::data(&serde_json::to_string_pretty(&marquetry_spec::schema()).unwrap_or_default());
             Ok(Exit::Done)

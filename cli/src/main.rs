@@ -6,6 +6,7 @@ mod broker;
 mod control;
 mod coordinate;
 mod coordination;
+mod evaluate;
 mod exit;
 mod inspect;
 mod job;

@@ -9,6 +9,7 @@ mod classes;
 mod cluster;
 mod commands;
 mod decode;
+mod evaluate;
 mod fixture;
 mod image_kinds;
 mod label_values;

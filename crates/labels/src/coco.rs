@@ -26,8 +26,7 @@ impl CocoSource {
     /// Opens a file and looks whether it holds together.
     ///
     /// # Errors
-    /// When it cannot be read, is no data set with images and categories, or an annotation has a category that the file
-    /// does not declare.
+    /// When it cannot be read or is no data set with images and categories.
     pub fn open(path: &Path, limits: &Limits) -> Result<Self, LabelError> {
         let file = CocoFile::open(path, limits)?;
         let fault = |found: &str| Err(LabelError::meaning(&path.display(), found));
@@ -36,7 +35,7 @@ impl CocoSource {
                 "it names no images or no categories; a truth is a whole data set, as instances_train.json",
             );
         }
-        if file.categories().len() > 60_000 {
+        if file.categories().len() + file.category_counts().len() > 60_000 {
             return fault("it has more than 60000 categories");
         }
         let mut names = vec![(0, "background".to_owned())];
@@ -45,12 +44,12 @@ impl CocoSource {
             numbers.insert(category.id, number);
             names.push((u32::from(number), category.name.clone()));
         }
-        let undeclared: BTreeMap<u64, u64> =
-            file.category_counts().into_iter().filter(|(id, _)| !numbers.contains_key(id)).collect();
-        if let Some((id, count)) = undeclared.first_key_value() {
-            return fault(&format!(
-                "{count} of its annotations have the category {id}, which it does not declare"
-            ));
+        // A category that nobody declared has no name to be known by, but may be mapped or left to the others.
+        let undeclared = file.category_counts().into_keys().filter(|id| !numbers.contains_key(id));
+        for id in undeclared.collect::<Vec<_>>() {
+            let number = names.len() as u16;
+            numbers.insert(id, number);
+            names.push((u32::from(number), format!("category {id}, undeclared")));
         }
         let entry = |image: &marquetry_raster::read::labels::CocoImage| LabelEntry {
             path: image.file_name.clone().unwrap_or_else(|| image.id.to_string()).replace('\\', "/"),

@@ -1,0 +1,226 @@
+//! `marquetry evaluate`: how well labels agree with the truth.
+
+use crate::args::Format;
+use crate::exit::{Exit, Fatal};
+use crate::say;
+use clap::{Args, ValueEnum};
+use marquetry_evaluator::{
+    Document, EvaluateError, Evaluation, Found, Request, SideRequest, census_lines, compare, comparison_text,
+    evaluate, evaluation_text, write_results,
+};
+use marquetry_failure::Classify;
+use marquetry_labels::{
+    AlphaRule, ClassList, ColourTable, IgnoreRule, LabelError, LabelRules, MapEntry, Others,
+};
+use marquetry_raster::read::Limits;
+use std::path::{Path, PathBuf};
+
+#[derive(Args)]
+pub(crate) struct EvaluateArgs {
+    /// The labels to judge: a folder of label images, or a COCO file (.json).
+    #[arg(long, value_name = "DIR|FILE")]
+    pred: PathBuf,
+    /// The labels that are right: the same.
+    #[arg(long, value_name = "DIR|FILE")]
+    truth: PathBuf,
+    /// The classes' names, in the order of their values.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', required = true)]
+    classes: Vec<String>,
+    /// The value that is left out, or none [default: 255, where it is no class and does not stand beside 0 alone for
+    /// the second of two classes].
+    #[arg(long, value_name = "VALUE", value_parser = parse_ignore)]
+    ignore: Option<IgnoreRule>,
+    /// What values mean on both sides, as in 7=road,8=1,water=ignore: a number or the name of a category or colour, and
+    /// a class or `ignore`. Where numbers are mapped, no other number is a class.
+    #[arg(long, value_name = "MAP", value_delimiter = ',')]
+    map: Vec<String>,
+    /// The same for the truth alone, in place of --map.
+    #[arg(long, value_name = "MAP", value_delimiter = ',')]
+    truth_map: Vec<String>,
+    /// The same for the predictions alone, in place of --map.
+    #[arg(long, value_name = "MAP", value_delimiter = ',')]
+    pred_map: Vec<String>,
+    /// What becomes of values that mean nothing, on both sides. A prediction that is to be ignored is wrong where the
+    /// truth has a class.
+    #[arg(long, value_enum, default_value = "refuse")]
+    others: OthersWord,
+    /// The same for the truth alone.
+    #[arg(long, value_enum)]
+    truth_others: Option<OthersWord>,
+    /// The same for the predictions alone.
+    #[arg(long, value_enum)]
+    pred_others: Option<OthersWord>,
+    /// A table of colours, on both sides: a JSON object of "name": [r, g, b], or lines name:r,g,b (CVAT's labelmap.txt).
+    /// Labels are then read for their colours.
+    #[arg(long, value_name = "FILE")]
+    colours: Option<PathBuf>,
+    /// The same for the truth alone.
+    #[arg(long, value_name = "FILE")]
+    truth_colours: Option<PathBuf>,
+    /// The same for the predictions alone.
+    #[arg(long, value_name = "FILE")]
+    pred_colours: Option<PathBuf>,
+    /// What an alpha channel means that is not opaque.
+    #[arg(long, value_enum, default_value = "refuse")]
+    alpha: AlphaWord,
+    /// Whether the number that a TIFF gives for no data is a value, where it is also that of a class.
+    #[arg(long, value_enum)]
+    nodata: Option<NodataWord>,
+    /// What file names of the truth have before their extension, such as _mask; others are passed over.
+    #[arg(long, value_name = "SUFFIX", default_value = "")]
+    truth_suffix: String,
+    /// The same of the predictions.
+    #[arg(long, value_name = "SUFFIX", default_value = "")]
+    pred_suffix: String,
+    /// Bring a prediction of another size, but the same aspect, to the size of its truth.
+    #[arg(long, value_enum)]
+    resize: Option<ResizeWord>,
+    /// How wide boundaries are, px [default: 2 % of the diagonal of the middle one of all images by size].
+    #[arg(long, value_name = "PX", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    boundary_px: Option<u32>,
+    /// Another prediction of the same images: how much better is this one, and is that more than chance?
+    #[arg(long, value_name = "DIR|FILE")]
+    against: Option<PathBuf>,
+    /// Write evaluation.json and images.csv into this folder.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Images worked on side by side [default: one for each core].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: Option<u16>,
+    /// Most MB that images in hand take together.
+    #[arg(long, value_name = "MB", default_value_t = 4096, value_parser = clap::value_parser!(u64).range(1..))]
+    memory_mb: u64,
+    /// How results are printed.
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum OthersWord {
+    /// They are an error.
+    Refuse,
+    /// They are left out.
+    Ignore,
+    /// They are background.
+    Background,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum AlphaWord {
+    /// It must be said.
+    Refuse,
+    /// Nothing.
+    Drop,
+    /// Where it is 0 there is no label.
+    Missing,
+    /// It is the label.
+    Label,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum NodataWord {
+    /// It is a value like any other.
+    Value,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ResizeWord {
+    /// By the nearest pixel, half-pixel centres.
+    Nearest,
+}
+
+fn parse_ignore(text: &str) -> Result<IgnoreRule, String> {
+    match text {
+        "none" => Ok(IgnoreRule::Nothing),
+        number => {
+            number.parse().map(IgnoreRule::Value).map_err(|_| "a value is a whole number, or none".into())
+        }
+    }
+}
+
+pub(crate) fn run(args: &EvaluateArgs) -> Result<Exit, Fatal> {
+    let scratch = tempfile::Builder::new()
+        .prefix("marquetry-")
+        .tempdir()
+        .map_err(|e| Fatal::new(Exit::Unavailable, format!("cannot make a temporary folder: {e}")))?;
+    let request = request(args, scratch.path()).map_err(|error| Fatal::new(error.class().into(), error))?;
+    let (found, evaluation) = judged(&request, "")?;
+    let mut document = Document::new(&found, &evaluation);
+    let mut compared = String::new();
+    if let Some(path) = &args.against {
+        let predicted = SideRequest { path: path.clone(), ..request.predicted.clone() };
+        let (_, other) = judged(&Request { predicted, ..request }, "the prediction it is compared with: ")?;
+        let comparison = compare(&evaluation, &other);
+        let source = path.display().to_string();
+        compared = comparison_text(&source, &other, &comparison);
+        document = document.against(source, &other, &comparison);
+    }
+    if let Some(out) = &args.out {
+        write_results(out, &document, &evaluation).map_err(|error| fatal(&error))?;
+        say::note(&format!("evaluation.json and images.csv are in {}", out.display()));
+    }
+    match args.format {
+        Format::Json => say::data(&serde_json::to_string_pretty(&document).unwrap_or_default()),
+        Format::Text => say::data(&(evaluation_text(&document) + &compared)),
+    }
+    Ok(Exit::Done)
+}
+
+/// Evaluates, and says what the labels hold before anything else.
+fn judged(request: &Request, whose: &str) -> Result<(Found, Evaluation), Fatal> {
+    let (found, evaluation) = evaluate(request).map_err(|error| fatal(&error))?;
+    census_lines(&found).iter().for_each(|line| say::note(line));
+    found.notes.iter().for_each(|note| say::note(&format!("note: {whose}{note}")));
+    found.warnings.iter().for_each(|warning| say::note(&format!("warning: {whose}{warning}")));
+    let evaluation = evaluation.map_err(|error| fatal(&error))?;
+    Ok((found, evaluation))
+}
+
+fn fatal(error: &EvaluateError) -> Fatal {
+    Fatal::new(error.class().into(), marquetry_failure::chain(error))
+}
+
+fn request(args: &EvaluateArgs, scratch: &Path) -> Result<Request, LabelError> {
+    let classes = ClassList::new(args.classes.iter().map(|name| name.trim().to_owned()).collect())?;
+    let rules = |map: &[String], others: Option<OthersWord>, colours: Option<&PathBuf>| {
+        let map = if map.is_empty() { &args.map } else { map };
+        let colours = colours.or(args.colours.as_ref());
+        Ok::<_, LabelError>(LabelRules {
+            ignore: args.ignore.unwrap_or_default(),
+            map: map.iter().map(|text| MapEntry::parse(text, &classes)).collect::<Result<_, _>>()?,
+            others: match others.unwrap_or(args.others) {
+                OthersWord::Refuse => Others::Refuse,
+                OthersWord::Ignore => Others::Ignore,
+                OthersWord::Background => Others::Background,
+            },
+            colours: colours.map(|path| ColourTable::open(path)).transpose()?,
+            alpha: match args.alpha {
+                AlphaWord::Refuse => AlphaRule::Refuse,
+                AlphaWord::Drop => AlphaRule::Drop,
+                AlphaWord::Missing => AlphaRule::Missing,
+                AlphaWord::Label => AlphaRule::Label,
+            },
+            nodata_is_value: args.nodata.is_some(),
+        })
+    };
+    let side = |path: &Path, suffix: &str, rules: LabelRules| SideRequest {
+        path: path.to_owned(),
+        suffix: suffix.to_owned(),
+        rules,
+    };
+    let truth = rules(&args.truth_map, args.truth_others, args.truth_colours.as_ref())?;
+    let predicted = rules(&args.pred_map, args.pred_others, args.pred_colours.as_ref())?;
+    let memory_bytes = args.memory_mb * 1_000_000;
+    Ok(Request {
+        truth: side(&args.truth, &args.truth_suffix, truth),
+        predicted: side(&args.pred, &args.pred_suffix, predicted),
+        classes,
+        resize: args.resize.is_some(),
+        boundary_px: args.boundary_px,
+        threads: args
+            .threads
+            .map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from),
+        memory_bytes,
+        limits: Limits { pixels_max: u64::MAX, memory_bytes, scratch_dir: scratch.to_owned() },
+    })
+}

@@ -1,0 +1,225 @@
+use super::*;
+use crate::compare::compare;
+use crate::document::Document;
+use crate::image_table::image_table;
+use crate::request::SideRequest;
+use marquetry_labels::{LabelRules, MapEntry};
+use marquetry_raster::read::Limits;
+use std::path::Path;
+use tempfile::TempDir;
+
+/// Writes a grey PNG.
+fn write(folder: &Path, name: &str, width: u32, values: &[u8]) {
+    let path = folder.join(name);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let file = std::fs::File::create(path).unwrap();
+    let mut encoder = png::Encoder::new(file, width, values.len() as u32 / width);
+    encoder.set_color(png::ColorType::Grayscale);
+    encoder.write_header().unwrap().write_image_data(values).unwrap();
+}
+
+fn request(root: &Path, classes: &[&str]) -> Request {
+    let side = |name: &str| SideRequest {
+        path: root.join(name),
+        suffix: String::new(),
+        rules: LabelRules::default(),
+    };
+    Request {
+        truth: side("truth"),
+        predicted: side("pred"),
+        classes: ClassList::new(classes.iter().map(ToString::to_string).collect()).unwrap(),
+        resize: false,
+        boundary_px: None,
+        threads: 2,
+        memory_bytes: 1 << 30,
+        limits: Limits { pixels_max: 1 << 30, memory_bytes: 1 << 30, scratch_dir: root.to_owned() },
+    }
+}
+
+const CLASSES: [&str; 4] = ["background", "b", "c", "d"];
+
+/// Three images of 3 × 4 px, with ignored pixels, a prediction of the ignore value and a class that truth never has.
+fn toy() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    let truth: [[u8; 12]; 3] =
+        [[0, 0, 1, 1, 0, 0, 1, 255, 2, 2, 255, 255], [0; 12], [0, 1, 1, 0, 0, 1, 1, 0, 0, 0, 0, 0]];
+    let predicted: [[u8; 12]; 3] = [
+        [0, 1, 1, 1, 0, 0, 1, 2, 2, 0, 2, 3],
+        [0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0],
+        [0, 1, 1, 255, 0, 1, 0, 0, 0, 0, 0, 0],
+    ];
+    for (at, (truth, predicted)) in truth.iter().zip(&predicted).enumerate() {
+        write(folder.path(), &format!("truth/{at}.png"), 4, truth);
+        write(folder.path(), &format!("pred/{at}.png"), 4, predicted);
+    }
+    folder
+}
+
+fn run(request: &Request) -> (Found, Evaluation) {
+    let (found, evaluation) = evaluate(request).unwrap();
+    (found, evaluation.unwrap())
+}
+
+fn refusal(request: &Request) -> String {
+    evaluate(request).map_or_else(|error| error.to_string(), |(_, made)| made.unwrap_err().to_string())
+}
+
+/// By NumPy, written apart.
+#[test]
+fn ignored_by_truth_alone_and_foreign_predictions_are_wrong() {
+    let folder = toy();
+    let (found, evaluation) = run(&request(folder.path(), &CLASSES));
+    let document = Document::new(&found, &evaluation);
+    let close = |value: Option<f64>, right: f64| assert!((value.unwrap() - right).abs() < 5e-7, "{value:?}");
+    close(document.mean_iou.dataset, 0.630_342);
+    close(document.mean_iou.dataset_absent_zero, 0.472_756);
+    close(document.mean_iou.dataset_absent_one, 0.722_756);
+    close(document.classes[2].dice, 0.5);
+    close(document.classes[2].dice_of_images.empty_one, 0.555_556);
+    assert_eq!((document.pixels.counted, document.pixels.left_out, document.pixels.no_class), (33, 3, 1));
+    let counts = |class: usize| {
+        let class = &document.classes[class];
+        (class.true_positives, class.false_positives, class.false_negatives)
+    };
+    assert_eq!([0, 1, 2, 3].map(counts), [(21, 2, 3), (6, 1, 1), (1, 1, 1), (0, 0, 0)]);
+    assert!(found.warnings.iter().any(|warning| warning.starts_with("1 px of predictions")), "{found:?}");
+    assert_eq!(document.confusion[0], [21, 1, 1, 0, 1]);
+    // Where what is confused comes from: rows by image.
+    assert_eq!(evaluation.cells[&(0, 4)].images, [(1, 2)]);
+    let mut table = Vec::new();
+    image_table(&evaluation, &mut table).unwrap();
+    let table = String::from_utf8(table).unwrap();
+    let lines: Vec<&str> = table.lines().collect();
+    assert!(
+        lines[0].starts_with("image,truth,height,width,pixels,left_out,pixel_accuracy,mean_iou,no_class_px")
+    );
+    assert!(lines[2].starts_with("1.png,1.png,3,4,12,0,0.916667,0.458333,0,"), "{}", lines[2]);
+}
+
+#[test]
+fn any_number_of_threads_and_a_tight_memory_give_the_same() {
+    let folder = TempDir::new().unwrap();
+    for at in 0..40_u32 {
+        let values =
+            |salt: u32| -> Vec<u8> { (0..63).map(|i| ((i * 7 + at * salt) / 5 % 3) as u8).collect() };
+        write(folder.path(), &format!("truth/{at}.png"), 7, &values(3));
+        write(folder.path(), &format!("pred/{at}.png"), 7, &values(5));
+    }
+    let mut request = request(folder.path(), &["background", "b", "c"]);
+    let text = |request: &Request| {
+        let (found, evaluation) = run(request);
+        serde_json::to_string(&Document::new(&found, &evaluation)).unwrap()
+    };
+    request.threads = 1;
+    let alone = text(&request);
+    request.threads = 7;
+    assert_eq!(text(&request), alone);
+    request.memory_bytes = 63 * 24;
+    assert_eq!(text(&request), alone);
+    request.memory_bytes = 63 * 24 - 1;
+    assert!(refusal(&request).contains("raise the memory limit"));
+}
+
+/// The first labels say one thing, the last another: what counts is all of them.
+#[test]
+fn what_values_mean_is_settled_by_all_labels() {
+    let folder = TempDir::new().unwrap();
+    for at in 0..20 {
+        let truth = if at == 19 { [0, 255, 255, 0] } else { [0; 4] };
+        write(folder.path(), &format!("truth/{at:02}.png"), 2, &truth);
+        write(folder.path(), &format!("pred/{at:02}.png"), 2, &[0, 1, 0, 0]);
+    }
+    let (found, evaluation) = run(&request(folder.path(), &["background", "nucleus"]));
+    assert_eq!(evaluation.counts.confusion.count(1, Some(1)), 1);
+    assert_eq!((evaluation.counts.left_out, evaluation.rows.len()), (0, 20));
+    assert!(found.notes.iter().any(|note| note.contains("stands beside 0 alone")), "{:?}", found.notes);
+    // One more value, and 255 is no class.
+    write(folder.path(), "truth/18.png", 2, &[1, 0, 0, 0]);
+    let (_, evaluation) = run(&request(folder.path(), &["background", "nucleus"]));
+    assert_eq!((evaluation.counts.left_out, evaluation.counts.confusion.count(1, Some(1))), (2, 0));
+}
+
+#[test]
+fn everything_that_is_wrong_is_told_at_once() {
+    let folder = toy();
+    write(folder.path(), "truth/3.png", 4, &[9; 12]);
+    write(folder.path(), "pred/3.png", 3, &[0; 12]);
+    write(folder.path(), "truth/4.png", 4, &[0; 12]);
+    std::fs::write(folder.path().join("pred/4.png"), "no image").unwrap();
+    let refused = refusal(&request(folder.path(), &CLASSES));
+    for part in [
+        "value 9 (12 px in 1 file, first in 3.png",
+        "3.png is 4 × 3 px, its truth 3.png 3 × 4 px",
+        "turned",
+        "4.png",
+    ] {
+        assert!(refused.contains(part), "{part} in {refused}");
+    }
+}
+
+#[test]
+fn another_size_is_refused_until_it_is_said() {
+    let folder = TempDir::new().unwrap();
+    write(folder.path(), "truth/a.png", 4, &[0, 0, 1, 1, 0, 0, 1, 1]);
+    write(folder.path(), "pred/a.png", 2, &[0, 1]);
+    let mut request = request(folder.path(), &["background", "b"]);
+    assert!(refusal(&request).contains("a.png is 1 × 2 px, its truth a.png 2 × 4 px; with `resize`"));
+    request.resize = true;
+    let (found, evaluation) = run(&request);
+    assert_eq!((evaluation.counts.confusion.mean_iou(), evaluation.resized), (1.0, 1));
+    assert!(found.notes.iter().any(|note| note.contains("1 prediction brought")), "{:?}", found.notes);
+    write(folder.path(), "pred/a.png", 5, &[0, 1, 1, 1, 0]);
+    assert!(refusal(&request).contains("another aspect"));
+}
+
+#[test]
+fn pairs_are_by_name_and_what_is_alone_is_listed() {
+    let folder = TempDir::new().unwrap();
+    write(folder.path(), "truth/x/a_mask.png", 1, &[1]);
+    write(folder.path(), "truth/x/b_mask.png", 1, &[0]);
+    write(folder.path(), "truth/x/b.png", 1, &[77]);
+    write(folder.path(), "pred/a.png", 1, &[1]);
+    write(folder.path(), "pred/c.png", 1, &[1]);
+    let mut request = request(folder.path(), &["background", "b"]);
+    request.truth.suffix = "_mask".into();
+    let (found, evaluation) = run(&request);
+    assert_eq!(evaluation.rows.len(), 1);
+    assert_eq!(
+        (&evaluation.predicted_alone[..], &evaluation.truth_alone[..]),
+        (&["c.png".to_owned()][..], &["x/b_mask.png".to_owned()][..])
+    );
+    let warned = found.warnings.join("\n");
+    assert!(warned.contains("1 prediction without a truth, not evaluated: c.png"), "{warned}");
+    assert!(warned.contains("1 truth without a prediction, not evaluated: x/b_mask.png"), "{warned}");
+    request.predicted.suffix = "_no".into();
+    assert!(refusal(&request).contains("no label of"), "{}", refusal(&request));
+}
+
+/// A prediction under the training's numbers and a truth under the data set's own.
+#[test]
+fn each_side_has_its_own_map() {
+    let folder = TempDir::new().unwrap();
+    write(folder.path(), "truth/a.png", 4, &[7, 26, 3, 7]);
+    write(folder.path(), "pred/a.png", 4, &[0, 1, 1, 0]);
+    let mut request = request(folder.path(), &["road", "car"]);
+    let map = ["7=road", "26=car", "3=ignore"].map(|text| MapEntry::parse(text, &request.classes).unwrap());
+    request.truth.rules.map = map.to_vec();
+    let (_, evaluation) = run(&request);
+    assert_eq!((evaluation.counts.confusion.mean_iou(), evaluation.counts.left_out), (1.0, 1));
+}
+
+#[test]
+fn two_predictions_are_compared_over_what_both_have() {
+    let folder = toy();
+    let request = request(folder.path(), &CLASSES);
+    let (_, first) = run(&request);
+    let truth = folder.path().join("truth");
+    let perfect = Request { predicted: SideRequest { path: truth, ..request.predicted.clone() }, ..request };
+    let (_, second) = run(&perfect);
+    let comparison = compare(&second, &first);
+    let difference = comparison.difference.unwrap();
+    let right = second.counts.confusion.mean_iou() - first.counts.confusion.mean_iou();
+    assert!((difference.difference - right).abs() < 1e-12 && difference.low <= right);
+    assert_eq!((difference.images, comparison.alone, comparison.classes[3]), (3, 0, None));
+    assert_eq!(compare(&first, &first).difference.unwrap().high, 0.0);
+}

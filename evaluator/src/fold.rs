@@ -1,0 +1,97 @@
+//! What is kept of all images.
+
+use marquetry_evaluation::{ClassCounts, ErrorKind, ImageCounts};
+use marquetry_geometry::Size;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+/// So many images are kept of a cell of the confusion.
+const CELL_IMAGES: usize = 24;
+
+/// What is kept of one image: some 50 bytes and 26 for each class in it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ImageRow {
+    /// The prediction's path.
+    pub name: String,
+    /// The truth's path.
+    pub truth: String,
+    /// Its size, px.
+    pub size: Size,
+    /// The classes that truth or prediction have.
+    pub classes: Vec<(u16, ClassCounts)>,
+    /// Pixels that count.
+    pub pixels: u64,
+    /// Those that are right.
+    pub right: u64,
+    /// Pixels that the truth leaves out.
+    pub left_out: u64,
+    /// Wrong pixels by kind, in the order of [`ErrorKind::ALL`].
+    pub kinds: [u64; 8],
+}
+
+impl ImageRow {
+    pub(crate) fn new(name: String, truth: String, size: Size, counts: &ImageCounts) -> Self {
+        let classes = counts.confusion.class_counts().into_iter().enumerate();
+        let classes = classes.filter(|(_, counts)| counts.union() > 0);
+        Self {
+            name,
+            truth,
+            size,
+            classes: classes.map(|(class, counts)| (class as u16, counts)).collect(),
+            pixels: counts.confusion.pixels(),
+            right: counts.confusion.right(),
+            left_out: counts.left_out,
+            kinds: ErrorKind::ALL.map(|kind| counts.kinds.pixels(kind)),
+        }
+    }
+
+    /// The mean IoU over the classes in it; none where nothing counts.
+    pub fn mean_iou(&self) -> Option<f64> {
+        let known: Vec<f64> = self.classes.iter().filter_map(|(_, counts)| counts.iou()).collect();
+        (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)
+    }
+
+    /// Share of the pixels that count which are right.
+    pub fn pixel_accuracy(&self) -> Option<f64> {
+        (self.pixels > 0).then(|| self.right as f64 / self.pixels as f64)
+    }
+}
+
+/// A cell of the confusion, and where most of it comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Cell {
+    /// Pixels and image (by its place among the rows), most pixels first.
+    pub images: Vec<(u64, usize)>,
+}
+
+/// The sums of all images so far.
+#[derive(Debug)]
+pub(crate) struct Fold {
+    pub(crate) counts: ImageCounts,
+    pub(crate) rows: Vec<ImageRow>,
+    /// By true and predicted class; what is no class is the number of classes.
+    pub(crate) cells: BTreeMap<(u16, u16), Cell>,
+}
+
+impl Fold {
+    pub(crate) fn new(classes: usize) -> Self {
+        Self { counts: ImageCounts::new(classes), rows: Vec::new(), cells: BTreeMap::new() }
+    }
+
+    /// Takes the next image.
+    pub(crate) fn add(&mut self, row: ImageRow, counts: &ImageCounts) {
+        let classes = counts.confusion.classes();
+        for (truth, predicted, pixels) in counts.confusion.cells() {
+            if predicted == Some(truth) {
+                continue;
+            }
+            let key = (truth as u16, predicted.unwrap_or(classes) as u16);
+            let images = &mut self.cells.entry(key).or_default().images;
+            images.push((pixels, self.rows.len()));
+            images.sort_by_key(|&(pixels, row)| (Reverse(pixels), row));
+            images.truncate(CELL_IMAGES);
+        }
+        self.counts.merge(counts);
+        self.rows.push(row);
+    }
+}

@@ -1,0 +1,124 @@
+//! Both sources, open, and which of their labels belong together.
+
+use crate::error::EvaluateError;
+use crate::request::Request;
+use marquetry_evaluation::boundary_px;
+use marquetry_geometry::Size;
+use marquetry_labels::{LabelSource, Pairing, open, pair};
+
+/// So many names are shown of a list.
+const SHOWN: usize = 10;
+
+/// What is compared.
+pub(crate) struct Sources {
+    pub(crate) truth: Box<dyn LabelSource>,
+    pub(crate) predicted: Box<dyn LabelSource>,
+    /// Predictions first.
+    pub(crate) pairing: Pairing,
+    /// The size of each pair's truth, px, or of its prediction, where it can be told without reading it.
+    pub(crate) sizes: Vec<Option<Size>>,
+}
+
+impl Sources {
+    pub(crate) fn open(request: &Request) -> Result<Self, EvaluateError> {
+        let truth = open(&request.truth.path, &request.truth.rules, &request.limits)?;
+        let predicted = open(&request.predicted.path, &request.predicted.rules, &request.limits)?;
+        let pairing = pair(
+            &paths(predicted.as_ref()),
+            &request.predicted.suffix,
+            &paths(truth.as_ref()),
+            &request.truth.suffix,
+        );
+        if !pairing.problems.is_empty() {
+            return Err(EvaluateError::Refused(pairing.problems));
+        }
+        if pairing.pairs.is_empty() {
+            return Err(EvaluateError::Nothing {
+                predicted: predicted.name(),
+                truth: truth.name(),
+                example: format!(
+                    "paths must be equal but for the extension, as {} and {} are not; name what one side adds as its suffix",
+                    predicted.entries().first().map_or("nothing", |entry| &entry.path),
+                    truth.entries().first().map_or("nothing", |entry| &entry.path)
+                ),
+            });
+        }
+        // A file that cannot be looked at is found out when it is read.
+        let size = |&(p, t): &(usize, usize)| {
+            truth.size(t).ok().flatten().or_else(|| predicted.size(p).ok().flatten())
+        };
+        let sizes = pairing.pairs.iter().map(size).collect();
+        Ok(Self { truth, predicted, pairing, sizes })
+    }
+
+    /// Cheng's width for the middle one of all sizes.
+    pub(crate) fn boundary_px(&self) -> u32 {
+        let widths = self.sizes.iter().flatten().map(|size| boundary_px(size.height, size.width));
+        let mut widths: Vec<u32> = widths.collect();
+        widths.sort_unstable();
+        widths.get(widths.len().saturating_sub(1) / 2).copied().unwrap_or(1)
+    }
+
+    /// What there is to tell of the pairing.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        let pairing = &self.pairing;
+        let mut notes = Vec::new();
+        if pairing.by_tail > 0 {
+            notes.push(format!(
+                "{} of {} pairs are of one name in different folders",
+                pairing.by_tail,
+                pairing.pairs.len()
+            ));
+        }
+        for (source, other) in [(&self.predicted, &pairing.first_other), (&self.truth, &pairing.second_other)]
+        {
+            if !other.is_empty() {
+                notes.push(format!(
+                    "{}: {} without the suffix passed over",
+                    source.name(),
+                    listed(source.as_ref(), other)
+                ));
+            }
+        }
+        notes
+    }
+
+    /// What is on one side alone.
+    pub(crate) fn unmatched(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if !self.pairing.first_alone.is_empty() {
+            warnings.push(format!(
+                "{} without a truth, not evaluated: {}",
+                counted(self.pairing.first_alone.len(), "prediction"),
+                listed(self.predicted.as_ref(), &self.pairing.first_alone)
+            ));
+        }
+        if !self.pairing.second_alone.is_empty() {
+            warnings.push(format!(
+                "{} without a prediction, not evaluated: {}",
+                counted(self.pairing.second_alone.len(), "truth"),
+                listed(self.truth.as_ref(), &self.pairing.second_alone)
+            ));
+        }
+        warnings
+    }
+}
+
+fn paths(source: &dyn LabelSource) -> Vec<&str> {
+    source.entries().iter().map(|entry| entry.path.as_str()).collect()
+}
+
+fn listed(source: &dyn LabelSource, entries: &[usize]) -> String {
+    let mut names: Vec<&str> =
+        entries.iter().take(SHOWN).map(|&at| source.entries()[at].path.as_str()).collect();
+    let more = entries.len().saturating_sub(SHOWN);
+    let rest = format!("{more} more");
+    if more > 0 {
+        names.push(&rest);
+    }
+    names.join(", ")
+}
+
+pub(crate) fn counted(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
