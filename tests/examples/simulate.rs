@@ -6,6 +6,8 @@
 
 #![expect(clippy::print_stdout, reason = "this program talks to people on a terminal")]
 
+#[path = "simulate/bucket.rs"]
+mod bucket;
 #[path = "simulate/dispatch.rs"]
 mod dispatch;
 #[path = "simulate/measure.rs"]
@@ -47,6 +49,14 @@ struct Args {
     /// What a worker pretends to need for one block, ms; each block differs by up to a half.
     #[arg(long, default_value_t = 200)]
     task_ms: u64,
+    /// Tiles that are left in a bucket for a coordinator to find and to delete.
+    #[arg(long, default_value_t = 100_000)]
+    bucket_tiles: u64,
+    /// A bucket to leave them in, at the endpoint that the environment names.
+    #[arg(long, env = "MARQUETRY_TEST_BUCKET")]
+    bucket: Option<String>,
+    #[arg(long, env = "MARQUETRY_TEST_S3")]
+    endpoint: Option<String>,
     /// Kafka brokers.
     #[arg(long, env = "MARQUETRY_TEST_KAFKA")]
     brokers: String,
@@ -105,6 +115,16 @@ async fn coordinate(args: &Args) -> Result<()> {
     restart::leave_tiles(folder.path(), &plan, &images)?;
     let (took, found) = restart::measure(&runner).await?;
     println!("restart:     {:.1} s until the {found} tiles of a folder are known", took.as_secs_f64());
+
+    if let (Some(bucket), 1..) = (&args.bucket, args.bucket_tiles) {
+        let options = S3Options { endpoint: args.endpoint.clone(), ..S3Options::default() };
+        let uri = format!("s3://{bucket}/{prefix}");
+        let store = Stores::new(S3::new(options), Metrics::new()).open_now(&uri).await?;
+        let images = &images[..images.len().min(args.bucket_tiles.div_ceil(BLOCKS) as usize)];
+        store.put(&key::plan(&plan.job, &plan.hash()), Bytes::from(plan.to_bytes())).await?;
+        let runner = JobRunner { store, images, run: &new_run(&plan.job, &uri), ..runner };
+        bucket::measure(&runner, plan.cost(images).tasks).await?;
+    }
     Ok(())
 }
 

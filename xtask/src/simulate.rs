@@ -16,6 +16,9 @@ pub(crate) struct Simulate {
     /// What a worker pretends to need for one block, on average, ms.
     #[arg(long, default_value_t = 200)]
     task_ms: u64,
+    /// Tiles that are left in a bucket for a coordinator to find and to delete.
+    #[arg(long, default_value_t = 100_000)]
+    bucket_tiles: u64,
 }
 
 impl Simulate {
@@ -34,6 +37,8 @@ impl Simulate {
             &self.workers.to_string(),
             "--task-ms",
             &self.task_ms.to_string(),
+            "--bucket-tiles",
+            &self.bucket_tiles.to_string(),
         ]);
         run(services.give_to(&mut simulate))
     }

@@ -31,7 +31,7 @@ pub(crate) async fn rate(
             let image = images[task.image as usize].clone();
             let kind = tasks[task.image as usize].at(task.place);
             let (run, plan) = (run.clone(), hash.clone());
-            let message = TaskMessage { run, plan, image, task: kind, attempt, replace };
+            let message = TaskMessage { run, plan, image, task: kind, attempt, replace, alone: false };
             let (queue, payload) = (Arc::clone(queue), Bytes::from(message::encode(&message)));
             let partition = sent % partitions;
             publishing.spawn(async move { queue.publish_to(Topic::Tasks, partition, payload).await });
