@@ -5,8 +5,8 @@ use crate::exit::{Exit, Fatal};
 use crate::say;
 use clap::{Args, ValueEnum};
 use marquetry_evaluator::{
-    Document, EvaluateError, Evaluation, Found, Request, SideRequest, census_lines, compare, comparison_text,
-    evaluate, evaluation_text, write_results,
+    Document, EvaluateError, Evaluation, Found, PictureRequest, Request, SideRequest, census_lines, compare,
+    comparison_text, evaluate, evaluation_text, write_results,
 };
 use marquetry_failure::Classify;
 use marquetry_labels::{
@@ -81,9 +81,12 @@ pub(crate) struct EvaluateArgs {
     /// Another prediction of the same images: how much better is this one, and is that more than chance?
     #[arg(long, value_name = "DIR|FILE")]
     against: Option<PathBuf>,
-    /// Write evaluation.json and images.csv into this folder.
+    /// Write a page (index.html), evaluation.json and images.csv into this folder, and a small picture of each pair.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// The images, to be shown on the page beside their labels; they are found by the predictions' names.
+    #[arg(long, value_name = "DIR", requires = "out")]
+    images: Option<PathBuf>,
     /// Images worked on side by side [default: one for each core].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
@@ -149,7 +152,10 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<Exit, Fatal> {
     let mut compared = String::new();
     if let Some(path) = &args.against {
         let predicted = SideRequest { path: path.clone(), ..request.predicted.clone() };
-        let (_, other) = judged(&Request { predicted, ..request }, "the prediction it is compared with: ")?;
+        let (_, other) = judged(
+            &Request { predicted, pictures: None, ..request },
+            "the prediction it is compared with: ",
+        )?;
         let comparison = compare(&evaluation, &other);
         let source = path.display().to_string();
         compared = comparison_text(&source, &other, &comparison);
@@ -157,7 +163,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<Exit, Fatal> {
     }
     if let Some(out) = &args.out {
         write_results(out, &document, &evaluation).map_err(|error| fatal(&error))?;
-        say::note(&format!("evaluation.json and images.csv are in {}", out.display()));
+        say::note(&format!("the page is {}", out.join("index.html").display()));
     }
     match args.format {
         Format::Json => say::data(&serde_json::to_string_pretty(&document).unwrap_or_default()),
@@ -221,6 +227,10 @@ fn request(args: &EvaluateArgs, scratch: &Path) -> Result<Request, LabelError> {
             .threads
             .map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from),
         memory_bytes,
+        pictures: args
+            .out
+            .as_ref()
+            .map(|out| PictureRequest { folder: out.join("pictures"), images: args.images.clone() }),
         limits: Limits { pixels_max: u64::MAX, memory_bytes, scratch_dir: scratch.to_owned() },
     })
 }

@@ -152,7 +152,7 @@ pub struct LabelSummary {
     /// Files of each kind.
     pub kinds: BTreeMap<String, u64>,
     /// Different sizes.
-    pub sizes: usize,
+    pub sizes: u64,
     /// Different palettes.
     pub palettes: usize,
     /// Pixels without a number.
@@ -306,7 +306,7 @@ fn side(name: &'static str, (source, census, settlement): &(String, Census, Sett
         source: source.clone(),
         files: census.files,
         kinds: census.kinds.iter().map(|(kind, files)| (kind.clone(), files.count)).collect(),
-        sizes: census.sizes.len(),
+        sizes: census.sizes.len() as u64,
         palettes: census.palettes.len(),
         missing_pixels: census.missing_pixels,
         contested_pixels: census.contested,

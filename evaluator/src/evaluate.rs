@@ -3,6 +3,7 @@
 use crate::error::EvaluateError;
 use crate::fold::{Cell, ImageRow};
 use crate::pass::{Pass, Passed};
+use crate::pictures::Pictures;
 use crate::request::Request;
 use crate::sources::{Sources, counted};
 use marquetry_evaluation::{Confusion, ErrorKind, ImageCounts, MeanIous, mean_ious};
@@ -44,6 +45,10 @@ pub struct Evaluation {
     pub predicted_alone: Vec<String>,
     /// Truths without a prediction.
     pub truth_alone: Vec<String>,
+    /// What stands side by side in each picture; nothing where none were asked for.
+    pub panels: Vec<&'static str>,
+    /// The colour of each class in pictures; nothing where none were asked for.
+    pub colours: Vec<[u8; 3]>,
 }
 
 /// Compares two sources. The first result is what was found in them, which is there even where they cannot be compared.
@@ -66,9 +71,12 @@ pub fn evaluate(request: &Request) -> Result<(Found, Result<Evaluation, Evaluate
             ),
         )
     };
+    let pictures =
+        request.pictures.as_ref().map(|wanted| Pictures::open(wanted, request, &sources)).transpose()?;
     let pass = |(truth, predicted): &(Settlement, Settlement), counts: bool, number: usize| {
         let (truth, predicted) = (&truth.mapping, &predicted.mapping);
-        Pass { request, sources: &sources, truth, predicted, boundary_px, counts }.run(number)
+        let pictures = pictures.as_ref();
+        Pass { request, sources: &sources, truth, predicted, boundary_px, counts, pictures }.run(number)
     };
     let all = sources.pairing.pairs.len();
     let open = settled(&Census::default(), &Census::default());
@@ -88,7 +96,10 @@ pub fn evaluate(request: &Request) -> Result<(Found, Result<Evaluation, Evaluate
         passed = pass(&meanings, true, all);
     }
     let faults = faults(&passed, &meanings);
-    let found = found(&sources, &passed, meanings);
+    let mut found = found(&sources, &passed, meanings);
+    if let Some(pictures) = &pictures {
+        found.warnings.extend(pictures.warning());
+    }
     let evaluation = if faults.is_empty() {
         let path = |source: &dyn marquetry_labels::LabelSource, list: &[usize]| {
             list.iter().map(|&at| source.entries()[at].path.clone()).collect()
@@ -102,8 +113,13 @@ pub fn evaluate(request: &Request) -> Result<(Found, Result<Evaluation, Evaluate
             resized: passed.resized,
             predicted_alone: path(sources.predicted.as_ref(), &sources.pairing.first_alone),
             truth_alone: path(sources.truth.as_ref(), &sources.pairing.second_alone),
+            panels: pictures.as_ref().map_or(&[][..], |pictures| pictures.panels()).to_vec(),
+            colours: pictures.map(Pictures::into_colours).unwrap_or_default(),
         })
     } else {
+        if let Some(pictures) = &pictures {
+            pictures.remove(all);
+        }
         Err(EvaluateError::Refused(faults))
     };
     Ok((found, evaluation))

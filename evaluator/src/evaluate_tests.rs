@@ -33,6 +33,7 @@ fn request(root: &Path, classes: &[&str]) -> Request {
         threads: 2,
         memory_bytes: 1 << 30,
         limits: Limits { pixels_max: 1 << 30, memory_bytes: 1 << 30, scratch_dir: root.to_owned() },
+        pictures: None,
     }
 }
 
@@ -222,4 +223,52 @@ fn two_predictions_are_compared_over_what_both_have() {
     assert!((difference.difference - right).abs() < 1e-12 && difference.low <= right);
     assert_eq!((difference.images, comparison.alone, comparison.classes[3]), (3, 0, None));
     assert_eq!(compare(&first, &first).difference.unwrap().high, 0.0);
+}
+
+/// The pixels of a picture: width, and red, green and blue.
+fn pixels(path: &Path) -> (u32, Vec<[u8; 3]>) {
+    let file = std::io::BufReader::new(std::fs::File::open(path).unwrap());
+    let mut reader = png::Decoder::new(file).read_info().unwrap();
+    let mut bytes = vec![0; reader.output_buffer_size().unwrap()];
+    let info = reader.next_frame(&mut bytes).unwrap();
+    (info.width, bytes.chunks_exact(3).map(|rgb| rgb.try_into().unwrap()).collect())
+}
+
+#[test]
+fn the_page_has_its_numbers_and_pictures_beside_it() {
+    let folder = toy();
+    for at in 0..2 {
+        write(folder.path(), &format!("images/{at}.png"), 4, &[50 + at as u8; 12]);
+    }
+    let mut request = request(folder.path(), &CLASSES);
+    let out = folder.path().join("out");
+    let images = Some(folder.path().join("images"));
+    request.pictures = Some(crate::request::PictureRequest { folder: out.join("pictures"), images });
+    let (found, evaluation) = run(&request);
+    assert!(found.warnings.iter().any(|w| w == "1 prediction without an image of that name to show"));
+    crate::results::write_results(&out, &Document::new(&found, &evaluation), &evaluation).unwrap();
+    let page = std::fs::read_to_string(out.join("index.html")).unwrap();
+    for part in ["0.6303", "<bdi>background</bdi>", "data-cell=\"0,4\"", "+0.2308", "images.js"] {
+        assert!(page.contains(part), "{part}");
+    }
+    let script = std::fs::read_to_string(out.join("images.js")).unwrap();
+    let json = script.strip_prefix("window.EVALUATION = ").unwrap().trim_end().strip_suffix(';').unwrap();
+    let data: serde_json::Value = serde_json::from_str(json).unwrap();
+    assert_eq!(data["panels"], serde_json::json!(["image", "truth", "prediction", "errors"]));
+    assert_eq!((&data["images"][1][0], &data["images"][1][3]), (&"1.png".into(), &4.into()));
+    assert_eq!(data["cells"][2], serde_json::json!(["0,4", [[1, 2]]]));
+    // Image, truth, prediction and errors of the first row of the first image.
+    let (width, shown) = pixels(&out.join("pictures/000000.png"));
+    let colours = &evaluation.colours;
+    assert_eq!((width, shown[0]), (16, [50; 3]));
+    assert_eq!(shown[4..8], [colours[0], colours[0], colours[1], colours[1]]);
+    assert_eq!(shown[8..12], [colours[0], colours[1], colours[1], colours[1]]);
+    let (right, extra) = (crate::pictures::RIGHT, crate::pictures::EXTRA);
+    assert_eq!(shown[12..16], [right, extra, right, right]);
+    assert_eq!(shown[16 + 15], crate::pictures::UNKNOWN, "left out");
+    assert_eq!(shown[32 + 13], crate::pictures::MISSED);
+    // Of what is refused nothing is left.
+    write(folder.path(), "truth/2.png", 4, &[9; 12]);
+    assert!(refusal(&request).contains("value 9"));
+    assert!(!out.join("pictures").exists());
 }

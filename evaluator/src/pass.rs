@@ -2,6 +2,7 @@
 
 use crate::budget::Budget;
 use crate::fold::{Fold, ImageRow};
+use crate::pictures::Pictures;
 use crate::request::Request;
 use crate::resize::{nearest, same_aspect};
 use crate::sources::Sources;
@@ -43,6 +44,8 @@ pub(crate) struct Pass<'a> {
     pub(crate) boundary_px: u32,
     /// Whether pairs are counted, or only looked at.
     pub(crate) counts: bool,
+    /// Pictures of those that are counted.
+    pub(crate) pictures: Option<&'a Pictures>,
 }
 
 /// What one pair came to.
@@ -175,6 +178,11 @@ impl Pass<'_> {
         let labels = LabelPair { width: size.width, truth: &hand.truth, predicted: &hand.predicted };
         let classes = &self.request.classes;
         let counts = labels.count(classes.len(), classes.background(), self.boundary_px);
+        if let Some(pictures) = self.pictures {
+            pictures
+                .write(at, size, &hand.truth, &hand.predicted)
+                .map_err(|error| format!("{name}: {error}"))?;
+        }
         let row = ImageRow::new(name.clone(), truth.entries()[t].path.clone(), size, &counts);
         Ok(Some((row, counts)))
     }

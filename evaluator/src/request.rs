@@ -23,6 +23,17 @@ pub struct Request {
     pub memory_bytes: u64,
     /// What reading one label may cost.
     pub limits: Limits,
+    /// Small pictures of every pair, where they are wanted.
+    pub pictures: Option<PictureRequest>,
+}
+
+/// Pictures of every pair.
+#[derive(Debug, Clone)]
+pub struct PictureRequest {
+    /// The folder they are written to, as `000000.png` and so on, in the order of predictions.
+    pub folder: PathBuf,
+    /// Where the images lie, if they are to be shown.
+    pub images: Option<PathBuf>,
 }
 
 /// One source of labels.

@@ -152,7 +152,7 @@ pub fn comparison_text(source: &str, other: &Evaluation, comparison: &Comparison
         "\nagainst {source} (mean IoU {}): {:+.4}, 95 % of {} resamples of {} images between {:+.4} and {:+.4}: {verdict}\n",
         number(other.mean_ious().dataset),
         difference.difference,
-        count(u64::from(difference.resamples)),
+        count(difference.resamples),
         count(difference.images),
         difference.low,
         difference.high

@@ -36,6 +36,8 @@ fn masks_of_any_program_are_judged() {
     assert_eq!(json["classes"][1]["recall"], json!(1.0));
     assert_eq!(json["confusion"], json!([[7, 1, 0], [0, 1, 0]]));
     let files = place.files("found");
+    let names: Vec<&str> = files.keys().map(String::as_str).collect();
+    assert_eq!(names, ["evaluation.json", "images.csv", "images.js", "index.html", "pictures/000000.png"]);
     let written: serde_json::Value = serde_json::from_slice(&files["evaluation.json"]).expect("JSON");
     assert_eq!(written, json);
     let table = String::from_utf8_lossy(&files["images.csv"]).into_owned();

@@ -28,13 +28,14 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
 
 #[test]
 fn crates_know_only_what_they_may() {
-    let allowed: [(&str, &[&str]); 19] = [
+    let allowed: [(&str, &[&str]); 20] = [
         ("marquetry-failure", &[]),
         ("marquetry-geometry", &[]),
         ("marquetry-ensemble", &["geometry"]),
         ("marquetry-evaluation", &[]),
         ("marquetry-job", &["geometry", "ensemble"]),
         ("marquetry-spec", &["failure", "geometry", "ensemble", "job"]),
+        ("marquetry-page", &[]),
         ("marquetry-raster", &["geometry"]),
         ("marquetry-labels", &["geometry", "raster"]),
         ("marquetry-model", &["geometry", "job"]),
@@ -54,6 +55,7 @@ fn crates_know_only_what_they_may() {
                 "spec",
                 "raster",
                 "model",
+                "page",
                 "transport",
                 "imagery",
                 "telemetry",
@@ -64,7 +66,7 @@ fn crates_know_only_what_they_may() {
             "marquetry-aggregator",
             &["geometry", "ensemble", "job", "spec", "raster", "transport", "imagery", "telemetry"],
         ),
-        ("marquetry-evaluator", &["geometry", "evaluation", "labels", "raster"]),
+        ("marquetry-evaluator", &["geometry", "evaluation", "labels", "page", "raster"]),
         (
             "marquetry-cli",
             &[

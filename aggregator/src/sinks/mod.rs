@@ -8,7 +8,6 @@ pub(crate) mod pictures;
 pub(crate) mod polygons;
 pub(crate) mod probabilities;
 pub(crate) mod table_rows;
-mod thumbnail;
 
 use crate::sink::OutputFile;
 use marquetry_job::PlannedImage;

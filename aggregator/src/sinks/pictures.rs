@@ -1,9 +1,10 @@
 //! The report's small pictures of an image, its mask and its confidence.
 
-use super::thumbnail::Thumbnail;
 use crate::row::Row;
 use crate::sink::{FinishedImage, RowSink, SinkError};
 use crate::source_image::SourceImage;
+use marquetry_imagery::ImageError;
+use marquetry_raster::thumbnail::Thumbnail;
 
 /// Samples labels and confidence as they come, and reads the image itself again at the end.
 pub(crate) struct Pictures {
@@ -52,10 +53,11 @@ impl RowSink for Pictures {
     }
 
     fn finish(self: Box<Self>, image: &mut FinishedImage) -> Result<(), SinkError> {
-        let shown = self.thumbnail.image(&self.source.open()?)?;
-        let mask = self.thumbnail.mask(&self.labels, &self.colours)?;
-        let confidence = self.thumbnail.confidence(&self.confidence)?;
-        image.result.set_pictures(&[shown, mask, confidence]);
+        let shown = self.thumbnail.image(&self.source.open()?).map_err(ImageError::Read)?;
+        let mask = self.thumbnail.mask(&self.labels, &self.colours);
+        let confidence = self.thumbnail.confidence(&self.confidence);
+        let [shown, mask, confidence] = [shown, mask, confidence].map(|rgb| self.thumbnail.png(&rgb));
+        image.result.set_pictures(&[shown?, mask?, confidence?]);
         Ok(())
     }
 }

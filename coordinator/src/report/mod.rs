@@ -5,7 +5,6 @@
 
 mod data;
 mod gather;
-mod human;
 mod page;
 mod parts;
 

@@ -3,8 +3,8 @@
 use askama::Template;
 
 use super::data::{Report, ReportImage};
-use super::human;
 use super::parts::{self, Card, Histogram, Number, Stages, Warnings};
+use marquetry_page::human;
 
 /// Rows of the images table that are laid out together: the browser skips those out of sight.
 const ROWS_TOGETHER: usize = 100;

@@ -6,7 +6,7 @@ use base64::display::Base64Display;
 use base64::engine::general_purpose::{GeneralPurpose, STANDARD};
 
 use super::data::{Report, ReportImage};
-use super::human;
+use marquetry_page::human;
 
 /// Shares below this are narrower than a line on the page and left out of bars, never out of numbers.
 const SHARE_DRAWN_MIN: f64 = 0.002;

@@ -14,7 +14,7 @@ pub struct Difference {
     /// Share of the resamples in which the first is greater; ties count half.
     pub share_better: f64,
     /// How many resamples were drawn.
-    pub resamples: u32,
+    pub resamples: u64,
     /// Images in each.
     pub images: u64,
 }
@@ -60,7 +60,7 @@ pub fn paired_bootstrap(
         low: at(0.025),
         high: at(0.975),
         share_better: (better + equal / 2.0) / resamples as f64,
-        resamples,
+        resamples: u64::from(resamples),
         images: pairs.len() as u64,
     })
 }

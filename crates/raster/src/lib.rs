@@ -4,4 +4,5 @@
 
 pub mod read;
 pub mod rle;
+pub mod thumbnail;
 pub mod write;

@@ -1,13 +1,13 @@
 //! Numbers as people read them. Every function is total: what is not a number becomes a dash.
 
 /// What stands for a number that is not there.
-pub(super) const DASH: &str = "–";
+pub const DASH: &str = "–";
 
 /// Between a number and its unit, and inside compound times: a space that does not break.
 const SPACE: char = '\u{a0}';
 
 /// `1234567` as `1,234,567`.
-pub(super) fn count(value: u64) -> String {
+pub fn count(value: u64) -> String {
     let digits = value.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (place, digit) in digits.chars().enumerate() {
@@ -20,7 +20,7 @@ pub(super) fn count(value: u64) -> String {
 }
 
 /// A count that fits a headline: whole below ten million, three digits and a word from there.
-pub(super) fn headline(value: u64) -> String {
+pub fn headline(value: u64) -> String {
     if value < 10_000_000 {
         return count(value);
     }
@@ -28,17 +28,17 @@ pub(super) fn headline(value: u64) -> String {
 }
 
 /// `count` and its noun: `1 image`, `2,000 images`.
-pub(super) fn counted(value: u64, one: &str, many: &str) -> String {
+pub fn counted(value: u64, one: &str, many: &str) -> String {
     format!("{}{SPACE}{}", count(value), if value == 1 { one } else { many })
 }
 
 /// Bytes in decimal units: `512 B`, `1.23 MB`, `48.1 GB`.
-pub(super) fn bytes(value: u64) -> String {
+pub fn bytes(value: u64) -> String {
     scaled(value as f64, 1000.0, &["B", "kB", "MB", "GB", "TB", "PB", "EB"])
 }
 
 /// Seconds: `430 ms`, `4.2 s`, `42 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`.
-pub(super) fn seconds(value: f64) -> String {
+pub fn seconds(value: f64) -> String {
     if !value.is_finite() || value < 0.0 {
         return DASH.to_owned();
     }
@@ -71,7 +71,7 @@ fn pair(large: u64, large_unit: &str, small: u64, small_unit: &str) -> String {
 }
 
 /// How many in a second: three digits, and a dash when nothing was done or no time passed.
-pub(super) fn rate(done: u64, seconds: f64) -> String {
+pub fn rate(done: u64, seconds: f64) -> String {
     let rate = done as f64 / seconds;
     if done == 0 || !rate.is_finite() || rate < 0.0 {
         return DASH.to_owned();
@@ -80,13 +80,13 @@ pub(super) fn rate(done: u64, seconds: f64) -> String {
 }
 
 /// How many times `whole` goes into `part`, in three digits; a dash when it cannot be said.
-pub(super) fn ratio(part: f64, whole: f64) -> String {
+pub fn ratio(part: f64, whole: f64) -> String {
     let ratio = part / whole;
     if ratio.is_finite() && ratio >= 0.0 { digits(ratio) } else { DASH.to_owned() }
 }
 
 /// A share from 0 to 1 as per cent. Only nothing is `0 %` and only everything is `100 %`.
-pub(super) fn percent(share: f64) -> String {
+pub fn percent(share: f64) -> String {
     if !share.is_finite() {
         return DASH.to_owned();
     }
@@ -104,12 +104,12 @@ pub(super) fn percent(share: f64) -> String {
 }
 
 /// A mean probability with three decimals.
-pub(super) fn probability(value: f64) -> String {
+pub fn probability(value: f64) -> String {
     if value.is_finite() { format!("{value:.3}") } else { DASH.to_owned() }
 }
 
 /// A length on the page, per cent of its frame, with a tenth's precision and no more digits than it needs.
-pub(super) fn width(share: f64) -> String {
+pub fn width(share: f64) -> String {
     let tenths = if share.is_finite() { (share.clamp(0.0, 1.0) * 1000.0).round() as u32 } else { 0 };
     if tenths.is_multiple_of(10) {
         format!("{}%", tenths / 10)

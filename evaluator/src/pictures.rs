@@ -1,0 +1,158 @@
+//! A small picture of each pair: the image, the truth, the prediction, and where they differ, side by side.
+
+use crate::error::EvaluateError;
+use crate::request::{PictureRequest, Request};
+use crate::sources::{Sources, counted};
+use marquetry_geometry::{Reading, Size};
+use marquetry_labels::{FolderSource, LEFT_OUT, LabelSource, pair};
+use marquetry_raster::read::{Image, Limits};
+use marquetry_raster::thumbnail::Thumbnail;
+use marquetry_raster::write::palette;
+use std::path::PathBuf;
+
+/// What differs is coloured by whether it is missed, false, or taken for another class.
+pub(crate) const MISSED: [u8; 3] = [214, 64, 48];
+/// Objects that are not there.
+pub(crate) const EXTRA: [u8; 3] = [58, 110, 196];
+/// One class for another.
+pub(crate) const SWAPPED: [u8; 3] = [232, 168, 48];
+/// What is right.
+pub(crate) const RIGHT: [u8; 3] = [236, 232, 224];
+/// What the truth leaves out.
+pub(crate) const UNKNOWN: [u8; 3] = [128, 128, 128];
+
+/// The panels with and without an image.
+const PANELS: [&str; 4] = ["image", "truth", "prediction", "errors"];
+
+/// Writes pictures.
+#[derive(Debug)]
+pub(crate) struct Pictures {
+    folder: PathBuf,
+    colours: Vec<[u8; 3]>,
+    background: Option<u16>,
+    /// For each pair its image, where the images lie somewhere.
+    images: Option<Vec<Option<PathBuf>>>,
+    limits: Limits,
+}
+
+impl Pictures {
+    /// Makes the folder, and finds the image of each pair.
+    pub(crate) fn open(
+        wanted: &PictureRequest,
+        request: &Request,
+        sources: &Sources,
+    ) -> Result<Self, EvaluateError> {
+        std::fs::create_dir_all(&wanted.folder)
+            .map_err(|source| EvaluateError::Write { path: wanted.folder.clone(), source })?;
+        let images = wanted.images.as_ref().map(|folder| {
+            let images = FolderSource::open(folder, &request.truth.rules, &request.limits)?;
+            let name = |&(p, _): &(usize, usize)| sources.predicted.entries()[p].path.as_str();
+            let names: Vec<&str> = sources.pairing.pairs.iter().map(name).collect();
+            let paths: Vec<&str> = images.entries().iter().map(|entry| entry.path.as_str()).collect();
+            let mut found = vec![None; names.len()];
+            for (at, image) in pair(&names, &request.predicted.suffix, &paths, "").pairs {
+                found[at] = Some(folder.join(paths[image]));
+            }
+            Ok::<_, EvaluateError>(found)
+        });
+        Ok(Self {
+            folder: wanted.folder.clone(),
+            colours: palette(request.classes.names()),
+            background: request.classes.background(),
+            images: images.transpose()?,
+            limits: request.limits.clone(),
+        })
+    }
+
+    /// What stands in a picture, left to right.
+    pub(crate) fn panels(&self) -> &'static [&'static str] {
+        if self.images.is_some() { &PANELS } else { &PANELS[1..] }
+    }
+
+    pub(crate) fn into_colours(self) -> Vec<[u8; 3]> {
+        self.colours
+    }
+
+    /// What there is to tell of the images.
+    pub(crate) fn warning(&self) -> Option<String> {
+        let absent = self.images.as_ref()?.iter().filter(|image| image.is_none()).count();
+        (absent > 0)
+            .then(|| format!("{} without an image of that name to show", counted(absent, "prediction")))
+    }
+
+    /// Takes back the pictures of the first `number` pairs: there is nothing to show.
+    pub(crate) fn remove(&self, number: usize) {
+        // What is not there need not be taken back, and a folder with other files in it stays.
+        (0..number).for_each(|at| drop(std::fs::remove_file(self.folder.join(name(at)))));
+        let _ = std::fs::remove_dir(&self.folder);
+    }
+
+    /// Writes the picture of pair `at`.
+    pub(crate) fn write(
+        &self,
+        at: usize,
+        size: Size,
+        truth: &[u16],
+        predicted: &[u16],
+    ) -> Result<(), String> {
+        let thumbnail = Thumbnail::new(size);
+        let mut panels = Vec::new();
+        if let Some(images) = &self.images {
+            panels.push(self.image(images[at].as_ref(), size, thumbnail));
+        }
+        for labels in [truth, predicted] {
+            let rows = labels.chunks_exact(size.width.max(1) as usize);
+            let rows = rows.zip(0..).filter(|&(_, y)| thumbnail.has_row(y));
+            let shown: Vec<u16> = rows.flat_map(|(row, _)| thumbnail.of(row)).collect();
+            panels.push(thumbnail.mask(&shown, &self.colours));
+        }
+        panels.push(self.errors(size, thumbnail, truth, predicted));
+        let path = self.folder.join(name(at));
+        let bytes =
+            thumbnail.strip(&panels).map_err(|error| format!("its picture cannot be made: {error}"))?;
+        std::fs::write(&path, bytes).map_err(|error| format!("{}: writing failed: {error}", path.display()))
+    }
+
+    /// The image, or grey where there is none of that size.
+    fn image(&self, path: Option<&PathBuf>, size: Size, thumbnail: Thumbnail) -> Vec<u8> {
+        let read = || {
+            let image = Image::open(path?, &self.limits, &Reading::default()).ok()?;
+            if image.info().size == size { thumbnail.image(&image).ok() } else { None }
+        };
+        read().unwrap_or_else(|| vec![200; thumbnail.size().area() as usize * 3])
+    }
+
+    /// Every wrong pixel shows, however small the picture.
+    fn errors(&self, size: Size, thumbnail: Thumbnail, truth: &[u16], predicted: &[u16]) -> Vec<u8> {
+        let (step, width) = (thumbnail.step(), thumbnail.size().width as usize);
+        let mut shown = vec![RIGHT; thumbnail.size().area() as usize];
+        let lines = size.width.max(1) as usize;
+        for (y, (t_row, p_row)) in truth.chunks_exact(lines).zip(predicted.chunks_exact(lines)).enumerate() {
+            let row = &mut shown[y / step as usize * width..][..width];
+            for (x, (&t, &p)) in t_row.iter().zip(p_row).enumerate().filter(|(_, (t, p))| t != p) {
+                let pixel = &mut row[x / step as usize];
+                if t != LEFT_OUT {
+                    *pixel = self.error(t, p);
+                } else if *pixel == RIGHT {
+                    *pixel = UNKNOWN;
+                }
+            }
+        }
+        shown.concat()
+    }
+
+    fn error(&self, truth: u16, predicted: u16) -> [u8; 3] {
+        if Some(truth) == self.background {
+            EXTRA
+        } else if Some(predicted) == self.background || usize::from(predicted) >= self.colours.len() {
+            MISSED
+        } else {
+            SWAPPED
+        }
+    }
+}
+
+/// What the picture of pair `at` is called.
+pub(crate) fn name(at: usize) -> String {
+    format!("{at:06}.png")
+}
