@@ -10,14 +10,15 @@ use marquetry_evaluator::{
 };
 use marquetry_failure::Classify;
 use marquetry_labels::{
-    AlphaRule, ClassList, ColourTable, IgnoreRule, LabelError, LabelRules, MapEntry, Others,
+    AlphaRule, ClassList, ColourTable, IgnoreRule, LabelError, LabelRules, MapEntry, Others, RunOrder,
+    RunStart,
 };
 use marquetry_raster::read::Limits;
 use std::path::{Path, PathBuf};
 
 #[derive(Args)]
 pub(crate) struct EvaluateArgs {
-    /// The labels to judge: a folder of label images, or a COCO file (.json).
+    /// The labels to judge: a folder of label images, a COCO file (.json), or a table of run lengths (.csv).
     #[arg(long, value_name = "DIR|FILE")]
     pred: PathBuf,
     /// The labels that are right: the same.
@@ -66,6 +67,12 @@ pub(crate) struct EvaluateArgs {
     /// Whether the number that a TIFF gives for no data is a value, where it is also that of a class.
     #[arg(long, value_enum)]
     nodata: Option<NodataWord>,
+    /// How pixels are numbered in a table of run lengths.
+    #[arg(long, value_enum, default_value = "columns")]
+    run_order: RunOrderWord,
+    /// From where a run's start is counted there.
+    #[arg(long, value_enum, default_value = "one")]
+    run_start: RunStartWord,
     /// What file names of the truth have before their extension, such as _mask; others are passed over.
     #[arg(long, value_name = "SUFFIX", default_value = "")]
     truth_suffix: String,
@@ -124,6 +131,24 @@ enum AlphaWord {
 enum NodataWord {
     /// It is a value like any other.
     Value,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum RunOrderWord {
+    /// Down the columns.
+    Columns,
+    /// Along the rows.
+    Rows,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum RunStartWord {
+    /// The first pixel is number 1.
+    One,
+    /// The first pixel is number 0.
+    Zero,
+    /// The end of the run before.
+    Relative,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -207,6 +232,15 @@ fn request(args: &EvaluateArgs, scratch: &Path) -> Result<Request, LabelError> {
                 AlphaWord::Label => AlphaRule::Label,
             },
             nodata_is_value: args.nodata.is_some(),
+            run_order: match args.run_order {
+                RunOrderWord::Columns => RunOrder::Columns,
+                RunOrderWord::Rows => RunOrder::Rows,
+            },
+            run_start: match args.run_start {
+                RunStartWord::One => RunStart::One,
+                RunStartWord::Zero => RunStart::Zero,
+                RunStartWord::Relative => RunStart::Relative,
+            },
         })
     };
     let side = |path: &Path, suffix: &str, rules: LabelRules| SideRequest {

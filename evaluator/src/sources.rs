@@ -21,8 +21,9 @@ pub(crate) struct Sources {
 
 impl Sources {
     pub(crate) fn open(request: &Request) -> Result<Self, EvaluateError> {
-        let truth = open(&request.truth.path, &request.truth.rules, &request.limits)?;
-        let predicted = open(&request.predicted.path, &request.predicted.rules, &request.limits)?;
+        let truth = open(&request.truth.path, &request.truth.rules, &request.classes, &request.limits)?;
+        let predicted =
+            open(&request.predicted.path, &request.predicted.rules, &request.classes, &request.limits)?;
         let pairing = pair(
             &paths(predicted.as_ref()),
             &request.predicted.suffix,

@@ -41,6 +41,8 @@ pub struct Census {
     pub nodata: BTreeMap<i64, Files>,
     /// Pixels that objects of two values share.
     pub contested: u64,
+    /// How often neighbours differ, of run lengths: in the order that is said, and in the other one.
+    pub seams: [u64; 2],
 }
 
 /// How many files, and the number of the first.
@@ -91,6 +93,7 @@ impl Census {
             kinds: [(facts.kind.clone(), own)].into(),
             sizes: [((label.size.height, label.size.width), own)].into(),
             contested: facts.contested,
+            seams: facts.seams,
             ..Self::default()
         };
         census.missing_pixels = label.missing.iter().filter(|&&missing| missing).count() as u64;
@@ -118,26 +121,40 @@ impl Census {
 
     fn count_values(&mut self, own: Files, label: &RawLabel) {
         let width = label.size.width.max(1) as usize;
+        // Most numbers are small, and most labels have all of their pixels: these are counted without a search.
+        let mut small: [Option<(u64, usize)>; 256] = [None; 256];
         let mut at = 0;
         for run in label.values.chunk_by(|a, b| a == b) {
-            let flags = &label.missing[at..at + run.len()];
-            if let Some(first) = flags.iter().position(|&missing| !missing) {
-                let place = at + first;
-                let value = label.facts.value(run[0]);
-                if self.values.len() >= VALUES_MAX && !self.values.contains_key(&value) {
-                    self.too_many_values = true;
-                } else {
-                    let found = self.values.entry(value).or_insert(ValueFacts {
-                        pixels: 0,
-                        files: own,
-                        row: (place / width) as u32,
-                        column: (place % width) as u32,
-                    });
-                    found.pixels += flags.iter().filter(|&&missing| !missing).count() as u64;
-                }
-            }
+            let start = at;
             at += run.len();
+            let (first, pixels) = if self.missing_pixels == 0 {
+                (start, run.len() as u64)
+            } else {
+                let flags = &label.missing[start..at];
+                let Some(first) = flags.iter().position(|&missing| !missing) else { continue };
+                (start + first, flags.iter().filter(|&&missing| !missing).count() as u64)
+            };
+            match small.get_mut(run[0] as usize) {
+                Some(counted) => counted.get_or_insert((0, first)).0 += pixels,
+                None => self.count_value(own, label.facts.value(run[0]), pixels, (first, width)),
+            }
         }
+        for (number, counted) in small.iter().enumerate() {
+            if let &Some((pixels, first)) = counted {
+                self.count_value(own, label.facts.value(number as u32), pixels, (first, width));
+            }
+        }
+    }
+
+    /// `place` is that of the first pixel, and the length of a row.
+    fn count_value(&mut self, own: Files, value: Value, pixels: u64, (place, width): (usize, usize)) {
+        if self.values.len() >= VALUES_MAX && !self.values.contains_key(&value) {
+            self.too_many_values = true;
+            return;
+        }
+        let (row, column) = ((place / width) as u32, (place % width) as u32);
+        self.values.entry(value).or_insert(ValueFacts { pixels: 0, files: own, row, column }).pixels +=
+            pixels;
     }
 
     /// Adds the census of other files.
@@ -171,6 +188,7 @@ impl Census {
         self.alpha.add(other.alpha);
         self.missing_pixels += other.missing_pixels;
         self.contested += other.contested;
+        self.seams.iter_mut().zip(other.seams).for_each(|(sum, n)| *sum += n);
     }
 }
 

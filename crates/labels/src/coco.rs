@@ -49,7 +49,7 @@ impl CocoSource {
         for id in undeclared.collect::<Vec<_>>() {
             let number = names.len() as u16;
             numbers.insert(id, number);
-            names.push((u32::from(number), format!("category {id}, undeclared")));
+            names.push((u32::from(number), format!("category {id}")));
         }
         let entry = |image: &marquetry_raster::read::labels::CocoImage| LabelEntry {
             path: image.file_name.clone().unwrap_or_else(|| image.id.to_string()).replace('\\', "/"),

@@ -55,7 +55,7 @@ fn files_that_are_no_truth_are_refused() {
     let mut undeclared = document();
     undeclared["annotations"][0]["category_id"] = json!(3);
     let names = open(&undeclared).unwrap().value_names().unwrap().to_vec();
-    assert_eq!(names[4], (4, "category 3, undeclared".to_owned()), "known, but as no class");
+    assert_eq!(names[4], (4, "category 3".to_owned()), "known, but as no class");
     assert!(open(&json!([])).unwrap_err().to_string().contains("no images"));
     let mut sizeless = document();
     sizeless["images"][0] = json!({"id": "a", "file_name": "1.png"});

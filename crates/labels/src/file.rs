@@ -51,6 +51,7 @@ impl LabelFile<'_> {
             alpha_varies: false,
             nodata: info.nodata,
             contested: 0,
+            seams: [0; 2],
         };
         let mut labels = Labels::default();
         let rows = (STEP / u64::from(info.size.width.max(1)) / u64::from(info.bands.max(1))).max(1) as u32;

@@ -18,6 +18,9 @@ mod mapping;
 mod pairing;
 mod raw;
 mod rules;
+mod run_columns;
+mod run_table;
+mod run_text;
 mod settle;
 mod source;
 
@@ -30,6 +33,7 @@ pub use folder::FolderSource;
 pub use mapping::{LEFT_OUT, Mapping, NO_CLASS};
 pub use pairing::{Pairing, pair};
 pub use raw::{LabelFacts, RawLabel, Value};
-pub use rules::{AlphaRule, IgnoreRule, LabelRules, MapEntry, Others, Target};
+pub use rules::{AlphaRule, IgnoreRule, LabelRules, MapEntry, Others, RunOrder, RunStart, Target};
+pub use run_table::RunTable;
 pub use settle::{Settlement, Side, settle};
 pub use source::{LabelEntry, LabelSource, open};

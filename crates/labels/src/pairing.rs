@@ -2,6 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+/// What ends a file name; anything else after a dot is part of an id.
+const EXTENSIONS: [&str; 12] =
+    ["png", "tif", "tiff", "bmp", "jpg", "jpeg", "webp", "gif", "jp2", "npy", "json", "dcm"];
+
 /// What belongs together.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Pairing {
@@ -60,7 +64,10 @@ fn keys(
         let path = path.replace('\\', "/");
         let path = path.trim_start_matches("./");
         let (folder, name) = path.rsplit_once('/').map_or(("", path), |(folder, name)| (folder, name));
-        let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+        let stem = match name.rsplit_once('.') {
+            Some((stem, extension)) if EXTENSIONS.contains(&extension.to_lowercase().as_str()) => stem,
+            _ => name,
+        };
         let Some(stem) = stem.strip_suffix(suffix).filter(|stem| !stem.is_empty()) else {
             other.push(at);
             continue;

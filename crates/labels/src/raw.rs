@@ -40,6 +40,8 @@ pub struct LabelFacts {
     pub nodata: Option<f64>,
     /// Pixels that objects of two values share.
     pub contested: u64,
+    /// How often neighbours differ, of run lengths in an oblong image: in the order that is said, and in the other one.
+    pub seams: [u64; 2],
 }
 
 /// A value of a label: a number, or a colour.

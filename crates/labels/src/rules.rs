@@ -19,6 +19,32 @@ pub struct LabelRules {
     pub alpha: AlphaRule,
     /// Whether the number that a file gives for no data is a value like any other.
     pub nodata_is_value: bool,
+    /// How pixels are numbered in tables of run lengths.
+    pub run_order: RunOrder,
+    /// From where starts are counted there.
+    pub run_start: RunStart,
+}
+
+/// How the pixels of an image are numbered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RunOrder {
+    /// Down the columns: most competitions.
+    #[default]
+    Columns,
+    /// Along the rows.
+    Rows,
+}
+
+/// From where the start of a run is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RunStart {
+    /// The first pixel is number 1: most competitions.
+    #[default]
+    One,
+    /// The first pixel is number 0.
+    Zero,
+    /// The end of the run before: SIIM-ACR Pneumothorax.
+    Relative,
 }
 
 /// Which value is left out.

@@ -349,6 +349,15 @@ value or left out",
                 ));
             }
         }
+        if let [said, other] = self.census.seams
+            && 2 * said > 3 * other
+            && said > 0
+        {
+            settlement.problems.push(format!(
+                "{from}: its masks fall to pieces: {said} px have another neighbour, {other} if pixels are numbered the other \
+way; say the run `order`: columns or rows"
+            ));
+        }
         if self.census.contested > 0 {
             settlement.notes.push(format!(
                 "{from}: {} px are claimed by objects of two classes; the smaller object has them",

@@ -213,6 +213,11 @@ fn what_files_say_besides_is_asked_about() {
     nodata.facts.nodata = Some(-9999.0);
     assert_eq!(case.classes_of(Side::Truth, &nodata), [I, 1]);
     assert_eq!(case.classes_of(Side::Prediction, &nodata), [N, 1]);
+    let mut runs = label(&[0, 1]);
+    runs.facts.seams = [82, 28];
+    assert!(case.refused(std::slice::from_ref(&runs)).contains("order`: columns or rows"));
+    runs.facts.seams = [28, 82];
+    assert_eq!(case.refused(&[runs]), "");
     let mut alpha = label(&[0, 1]);
     alpha.facts.alpha_varies = true;
     assert!(case.refused(&[alpha]).contains("alpha"));

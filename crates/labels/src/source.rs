@@ -1,10 +1,12 @@
 //! Where labels come from.
 
+use crate::classes::ClassList;
 use crate::coco::CocoSource;
 use crate::error::LabelError;
 use crate::folder::FolderSource;
 use crate::raw::RawLabel;
 use crate::rules::LabelRules;
+use crate::run_table::RunTable;
 use marquetry_geometry::Size;
 use marquetry_raster::read::Limits;
 use std::path::Path;
@@ -48,11 +50,16 @@ pub trait LabelSource: Send + Sync {
     }
 }
 
-/// Opens what lies at `path`: a folder of label images, or a COCO file.
+/// Opens what lies at `path`: a folder of label images, a COCO file, or a table of run lengths.
 ///
 /// # Errors
 /// When there is nothing, or nothing that holds labels.
-pub fn open(path: &Path, rules: &LabelRules, limits: &Limits) -> Result<Box<dyn LabelSource>, LabelError> {
+pub fn open(
+    path: &Path,
+    rules: &LabelRules,
+    classes: &ClassList,
+    limits: &Limits,
+) -> Result<Box<dyn LabelSource>, LabelError> {
     if path.is_dir() {
         return Ok(Box::new(FolderSource::open(path, rules, limits)?));
     }
@@ -60,8 +67,11 @@ pub fn open(path: &Path, rules: &LabelRules, limits: &Limits) -> Result<Box<dyn 
     if extension.as_deref() == Some("json") {
         return Ok(Box::new(CocoSource::open(path, limits)?));
     }
+    if extension.as_deref() == Some("csv") && path.exists() {
+        return Ok(Box::new(RunTable::open(path, rules, classes, limits)?));
+    }
     let found = if path.exists() {
-        "it is neither a folder of label images nor a COCO file (.json)"
+        "it is neither a folder of label images nor a COCO file (.json) nor a table of run lengths (.csv)"
     } else {
         "there is no such folder or file"
     };

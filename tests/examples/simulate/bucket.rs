@@ -22,7 +22,9 @@ pub(crate) async fn measure(runner: &JobRunner<'_>, tasks: u64) -> Result<()> {
     });
     write(store, tiles).await?;
     let seconds = started.elapsed().as_secs_f64();
-    println!("bucket:      {tasks} tiles of 1 byte written in {seconds:.1} s by {AT_ONCE} requests at a time");
+    println!(
+        "bucket:      {tasks} tiles of 1 byte written in {seconds:.1} s by {AT_ONCE} requests at a time"
+    );
 
     let (took, found) = restart::measure(runner).await?;
     ensure!(found == tasks, "{found} of {tasks} tiles were found");
@@ -45,6 +47,7 @@ pub(crate) async fn measure(runner: &JobRunner<'_>, tasks: u64) -> Result<()> {
 }
 
 async fn write(store: &dyn ObjectStore, keys: impl Iterator<Item = String>) -> Result<()> {
-    let written = stream::iter(keys).map(|key| async move { store.put(&key, Bytes::from_static(b"x")).await });
+    let written =
+        stream::iter(keys).map(|key| async move { store.put(&key, Bytes::from_static(b"x")).await });
     Ok(written.buffer_unordered(AT_ONCE).try_collect().await?)
 }

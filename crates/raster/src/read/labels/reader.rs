@@ -193,19 +193,28 @@ impl Labels {
     /// Makes whole numbers of the samples that were read from `rect`.
     fn take_numbers(&mut self, rect: Rect, nodata: Option<f64>) -> Result<(), ReadFault> {
         // Samples come as f32, which holds every number of 16 bits; what was wider is rounded alike on both sides.
-        let nodata = nodata.map(|value| value as f32);
-        self.values.clear();
-        self.missing.clear();
-        for (at, &sample) in self.pixels.data.iter().enumerate() {
-            let missing = sample.is_nan() || Some(sample) == nodata;
-            let whole = sample.fract() == 0.0 && (0.0..=65535.0).contains(&sample);
-            if !whole && !missing {
-                return Err(no_number(rect, at, sample));
-            }
-            self.values.push(if whole { sample as u16 } else { 0 });
-            self.missing.push(missing);
+        let nodata = nodata.map_or(f32::NAN, |value| value as f32);
+        self.values.resize(self.pixels.data.len(), 0);
+        self.missing.resize(self.pixels.data.len(), false);
+        let mut bad = false;
+        // Without a branch, so that many samples are looked at together. What is no number of 16 bits does not come back.
+        let numbers = self.values.iter_mut().zip(&mut self.missing).zip(&self.pixels.data);
+        for ((value, missing), &sample) in numbers {
+            let number = sample as u16;
+            let whole = f32::from(number) == sample;
+            *missing = sample.is_nan() || sample == nodata;
+            *value = if whole { number } else { 0 };
+            bad |= !(whole || *missing);
         }
-        Ok(())
+        let is_bad = |&at: &usize| {
+            let sample = self.pixels.data[at];
+            !self.missing[at] && f32::from(sample as u16) != sample
+        };
+        let first = if bad { (0..self.pixels.data.len()).find(is_bad) } else { None };
+        match first {
+            Some(at) => Err(no_number(rect, at, self.pixels.data[at])),
+            None => Ok(()),
+        }
     }
 
     /// Makes room for a window of one band without missing numbers.
