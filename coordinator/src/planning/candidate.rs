@@ -283,7 +283,9 @@ impl Candidate<'_> {
         let margin = central(input.height, output.height).zip(central(input.width, output.width));
         let Some((height, width)) = margin else {
             return Err(self.unfit(format!(
-                "output.fit: an output of {output} px is not the centre of a window of {input} px; use fit: resize"
+                "output.fit: an output of {output} px cannot be the middle of a window of {input} px, since what is left out does \
+                 not halve into whole px: try a window.size that is 1 px larger or smaller, or export the model so that it \
+                 leaves out an even number of px in both directions"
             )));
         };
         let WindowMode::Slide(slide) = &mut window.mode else {

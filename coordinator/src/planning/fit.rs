@@ -45,7 +45,9 @@ pub(crate) fn settle_fit(
     if said.unwrap_or(seen) == Fit::Crop && smaller {
         return Err(format!(
             "output.fit: the output's {output} px are the first of the window's {input} px, px for px, and the rest of \
-             the window gets no scores: use a window.size of {output} px or another size that comes back whole"
+             the window gets no scores: try another window.size, or export the model so that it pads its input and gives scores \
+             for all of it; if the output is in truth the middle of the window, or all of it made smaller, say output.fit: \
+             centre or resize"
         ));
     }
     match said {

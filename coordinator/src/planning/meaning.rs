@@ -5,7 +5,7 @@ use crate::planning::class_map::{Channels, settle_classes};
 use crate::planning::findings::{Choice, Origin};
 use marquetry_ensemble::{ClassMap, Labelling, OutputActivation};
 use marquetry_job::IoContract;
-use marquetry_model::{ModelFacts, ScoreFacts, best_heads};
+use marquetry_model::{ModelFacts, ScoreFacts, rival_heads};
 use marquetry_spec::{Concern, JobSpec, OutputSpec};
 
 /// What the numbers of a member's output mean.
@@ -42,8 +42,8 @@ pub(crate) fn meaning(
         let others = format!("; its outputs are {}", heads.join(", "));
         format!("{reason}{}", if heads.len() > 1 { &others } else { "" })
     })?;
-    let equal = best_heads(facts, &channels_out(spec, output, facts));
-    let several = output.head.is_none() && equal.len() > 1;
+    let rivals = rival_heads(facts, &channels_out(spec, output, facts), &signature.head);
+    let several = output.head.is_none() && rivals.len() > 1;
     let head = Choice {
         value: if labels {
             format!("`{}` of labels", signature.head)
@@ -58,11 +58,14 @@ pub(crate) fn meaning(
     };
     let mut warnings = suspicions(scores);
     if several {
-        let equal = equal.iter().map(|(head, _)| head.name.as_str()).collect::<Vec<_>>().join("`, `");
-        let text = format!(
-            "the outputs `{equal}` are as good as each other, and `{}` is used: say output.head if it is another",
+        let mut text = format!(
+            "the outputs `{}` all go with the job's classes, and `{}` is used: say output.head if it is another",
+            rivals.join("`, `"),
             signature.head
         );
+        if rivals.len() > 2 {
+            text += ", which in models with several is often the first (in U²-Net it joins the others)";
+        }
         warnings.push((Concern::Head, text));
     }
     warnings.extend(activation.warning.map(|text| (Concern::Activation, text)));

@@ -4,9 +4,9 @@ use crate::facts::{Fit, Relation};
 use marquetry_geometry::Size;
 
 /// Sides that real networks round a window up to, px.
-const ROUNDED_TO: [u32; 8] = [2, 4, 8, 14, 16, 28, 32, 64];
+pub(crate) const ROUNDED_TO: [u32; 8] = [2, 4, 8, 14, 16, 28, 32, 64];
 
-/// Where the spots were in the input and in the output, rows in px; half apart at least.
+/// Where the spots were in the input and in the output, rows in px.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Spots {
     pub(crate) shown: [f64; 2],
@@ -44,6 +44,10 @@ pub(crate) fn measured(input: Size, output: Size, relation: Relation, spots: Opt
         .collect();
     found.sort_by(|(a, _), (b, _)| a.total_cmp(b));
     let (best, fit) = found[0];
+    // Far from all answers: what was seen is the edge of an output that does not show the spots.
+    if best > 1.0 + to / 12.0 {
+        return (arithmetic, false);
+    }
     match found.get(1) {
         // A coarse output places a spot by the middle of its cells, which is near to several answers.
         Some((second, _)) if second - best < 1.0 || best > second / 2.0 => {
@@ -55,7 +59,7 @@ pub(crate) fn measured(input: Size, output: Size, relation: Relation, spots: Opt
 }
 
 /// Whether each side of `output` is that of `input`, rounded up to a multiple.
-fn is_rounded_up(input: Size, output: Size) -> bool {
+pub(crate) fn is_rounded_up(input: Size, output: Size) -> bool {
     input != output
         && ROUNDED_TO.iter().any(|m| {
             [(input.height, output.height), (input.width, output.width)]
@@ -84,6 +88,19 @@ mod tests {
         assert_eq!(fit(122, 128, [32.0, 96.0]), (Fit::Resize, true));
         assert_eq!(fit(64, 16, [16.0 / 4.0, 12.0]), (Fit::Resize, true));
         assert_eq!(fit(100, 96, [25.0, 75.0]), (Fit::Crop, true), "the last px of the window are left out");
+    }
+
+    /// Where an output is a small part of its window, spots are shown near the middle.
+    #[test]
+    fn small_middles_are_told_from_small_pictures_of_the_whole() {
+        let (input, output) = (Size::square(64), Size::square(16));
+        let fit = |shown: [f64; 2], seen: [f64; 2]| {
+            measured(input, output, relation(input, output), Some(Spots { shown, seen }))
+        };
+        // At quarters of the window they are beyond the middle, whose edges are what moves.
+        assert_eq!(fit([15.5, 47.5], [0.3, 14.7]), (Fit::Resize, false));
+        assert_eq!(fit([27.5, 35.5], [3.5, 11.5]), (Fit::Centre, true));
+        assert_eq!(fit([27.5, 35.5], [6.5, 8.5]), (Fit::Resize, true));
     }
 
     #[test]

@@ -170,7 +170,18 @@ fn outputs_of_another_size_are_laid_over_the_input_rightly() {
     let middle = only_head(&facts(&Toy { valid: true, kernel: 33, ..Default::default() }, 64));
     assert_eq!(
         (middle.size, middle.relation, middle.fit),
-        (Size::square(32), Relation::Down(2), Fit::Centre)
+        (Size::square(32), Relation::Less(32), Fit::Centre)
+    );
+    // A quarter of it too.
+    let quarter = only_head(&facts(&Toy { valid: true, kernel: 49, ..Default::default() }, 64));
+    assert_eq!(
+        (quarter.size, quarter.relation, quarter.fit, quarter.fit_is_sure),
+        (Size::square(16), Relation::Less(48), Fit::Centre, true)
+    );
+    let coarse = only_head(&facts(&Toy { stride: 4, kernel: 5, ..Default::default() }, 64));
+    assert_eq!(
+        (coarse.size, coarse.relation, coarse.fit, coarse.fit_is_sure),
+        (Size::square(16), Relation::Down(4), Fit::Resize, true)
     );
 }
 

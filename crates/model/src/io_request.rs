@@ -105,14 +105,15 @@ type Respect<'a> = &'a dyn Fn(&HeadFacts, &ScoreFacts) -> bool;
 /// The heads that are as good as each other for a job whose classes go with these numbers of channels, in the order of
 /// the outputs; the last of them is used. What is worse in one respect is left out, one respect after the other.
 ///
-/// A head with the right number of channels is a head of scores and not of features; scores are better than labels; a
-/// head that is as large as the input is the final one of several with deep supervision, and one that is called
-/// auxiliary is not.
+/// A head with the right number of channels is a head of scores and not of features; scores are better than labels; one
+/// that is called as what models learn beside classes is none of them; a head that is as large as the input is the final
+/// one of several with deep supervision, and one that is called auxiliary is not.
 pub fn best_heads<'a>(facts: &'a ModelFacts, channels: &[u32]) -> Vec<(&'a HeadFacts, &'a ScoreFacts)> {
     let mut heads: Vec<_> = facts.usable().collect();
-    let respects: [Respect<'_>; 4] = [
+    let respects: [Respect<'_>; 5] = [
         &|_, scores| channels.contains(&scores.classes) || scores.activation == Activation::Labels,
         &|_, scores| scores.activation != Activation::Labels,
+        &|head, _| !is_side_product(&head.name),
         &|_, scores| scores.relation == Relation::Same,
         &|head, _| !head.name.to_ascii_lowercase().contains("aux"),
     ];
@@ -122,6 +123,49 @@ pub fn best_heads<'a>(facts: &'a ModelFacts, channels: &[u32]) -> Vec<(&'a HeadF
         }
     }
     heads
+}
+
+/// The heads without labels that go with these numbers of channels, are as large as the one that is `used` and are not called
+/// auxiliary: each may be meant, whatever their names say.
+pub fn rival_heads<'a>(facts: &'a ModelFacts, channels: &[u32], used: &str) -> Vec<&'a str> {
+    let Some((_, chosen)) = facts.usable().find(|(head, _)| head.name == used) else { return Vec::new() };
+    let is_rival = |head: &HeadFacts, scores: &ScoreFacts| {
+        let is_meant = channels.contains(&scores.classes) && scores.activation != Activation::Labels;
+        let is_aux = head.name.to_ascii_lowercase().contains("aux");
+        head.name == used || (is_meant && scores.size.area() >= chosen.size.area() && !is_aux)
+    };
+    let heads = facts.usable().filter(|(head, scores)| is_rival(head, scores));
+    heads.map(|(head, _)| head.name.as_str()).collect()
+}
+
+/// Whether a head is called as what models learn beside classes, or as one of deep supervision.
+fn is_side_product(name: &str) -> bool {
+    const WORDS: [&str; 22] = [
+        "edge",
+        "edges",
+        "boundary",
+        "boundaries",
+        "contour",
+        "contours",
+        "flow",
+        "flows",
+        "normal",
+        "normals",
+        "depth",
+        "dist",
+        "distance",
+        "offset",
+        "offsets",
+        "feat",
+        "feature",
+        "features",
+        "embedding",
+        "embeddings",
+        "ds",
+        "dsv",
+    ];
+    let name = name.to_ascii_lowercase();
+    name.split(|letter: char| !letter.is_ascii_alphabetic()).any(|word| WORDS.contains(&word))
 }
 
 fn check_size(image: &ImageFacts, wanted: Size) -> Result<(), ModelError> {

@@ -113,6 +113,16 @@ fn the_head_with_the_right_channels_is_used() {
     };
     assert_eq!(heads(["f0", "seg", "f1"], [8, 4, 8], &[4]), "seg");
     assert_eq!(heads(["mask", "aux_mask", "f"], [4, 4, 16], &[4]), "mask");
+    assert_eq!(heads(["seg", "edge", "ds1"], [2, 2, 2], &[2, 1]), "seg");
+    assert_eq!(heads(["out", "flow_pred", "normals"], [3, 3, 3], &[3]), "out");
+    assert_eq!(heads(["a_normalized", "edges", "ds_2"], [3, 3, 3], &[3]), "a_normalized");
+    // Whoever chose by a name is told of the others.
+    let toy = Toy {
+        heads: ["seg", "edge", "aux", "small"].map(str::to_owned).to_vec(),
+        head_classes: vec![2, 2, 2, 5],
+        ..Default::default()
+    };
+    assert_eq!(rival_heads(&facts(&toy, Size::square(32)), &[2, 1], "seg"), ["seg", "edge"]);
     assert_eq!(heads(["a", "b", "c"], [8, 1, 8], &[2, 1]), "b");
     assert_eq!(heads(["a", "b", "c"], [8, 9, 8], &[4]), "c", "none of them has the right number");
 }

@@ -37,7 +37,7 @@ pub use facts::{
     OutputForm, Relation, ScoreFacts, TensorFacts, Values,
 };
 pub use inspect::{InspectOptions, ShownWindows, inspect, inspect_with, read_model};
-pub use io_request::{IoRequest, ResolvedIo, best_heads, resolve};
+pub use io_request::{IoRequest, ResolvedIo, best_heads, resolve, rival_heads};
 pub use marquetry_job::IoContract;
 pub use network::{Network, OrtNetwork};
 pub use runtime::Runtime;

@@ -2,12 +2,12 @@
 
 use crate::ModelError;
 use crate::facts::{
-    Activation, Batch, Element, HeadFacts, InsideScaling, Layout, Relation, ScoreFacts, Values,
+    Activation, Batch, Element, Fit, HeadFacts, InsideScaling, Layout, Relation, ScoreFacts, Values,
 };
 use crate::fit::{self, Spots};
 use crate::inspect::element;
 use crate::pack::{FromPixel, pack};
-use crate::reading::{output_axes, relation};
+use crate::reading::{less, output_axes, relation};
 use half::f16;
 use marquetry_geometry::Size;
 use ort::session::{RunOptions, Session, SessionOutputs};
@@ -248,22 +248,59 @@ pub(crate) fn head_facts(
         heads.push(HeadFacts { name, element, seen, scores, reason });
     }
     if heads.iter().filter_map(|head| head.scores.as_ref()).any(|scores| scores.relation != Relation::Same) {
-        let [base, near, far] = spots(probe, batch, size)?;
-        for (index, head) in heads.iter_mut().enumerate() {
-            let Some(scores) = head.scores.as_mut() else { continue };
-            let moved = |run: &[Output]| centre_of_change(&base[index].values, &run[index].values, scores);
-            let shown = spot_rows(size).map(|row| row as f64 - 0.5);
-            let spots = moved(&near).zip(moved(&far)).map(|(near, far)| Spots { shown, seen: [near, far] });
-            (scores.fit, scores.fit_is_sure) = fit::measured(size, scores.size, scores.relation, spots);
-        }
+        fit_heads(probe, &mut heads, batch, size)?;
     }
     Ok(heads)
 }
 
-/// Runs on noise, and on the same noise with a spot at a quarter and at three quarters of its height.
-fn spots(probe: &mut Probe<'_>, batch: u32, size: Size) -> Result<[Vec<Output>; 3], ModelError> {
+/// Measures where outputs of other sizes than the window lie in it. Spots at quarters of the window tell most; an output
+/// that may be a small part of its middle does not show them, and is shown others.
+fn fit_heads(
+    probe: &mut Probe<'_>,
+    heads: &mut [HeadFacts],
+    batch: u32,
+    size: Size,
+) -> Result<(), ModelError> {
+    let middle = size.height as usize / 2;
+    let mut distances = vec![size.height as usize / 4];
+    let smaller = heads.iter().filter_map(|head| head.scores.as_ref()).map(|scores| scores.size.height);
+    for height in smaller.filter(|height| *height < size.height / 4 * 3 && *height >= 8) {
+        distances.push(height as usize / 4);
+    }
+    distances[1..].sort_unstable_by(|a, b| b.cmp(a));
+    distances.dedup();
+    for distance in distances {
+        let unclear = |head: &HeadFacts| {
+            let scores = head.scores.as_ref();
+            scores.is_some_and(|scores| scores.relation != Relation::Same && !scores.fit_is_sure)
+        };
+        if !heads.iter().any(unclear) {
+            break;
+        }
+        let rows = [middle - distance, middle + distance];
+        let [base, near, far] = spots(probe, batch, size, rows)?;
+        let shown = rows.map(|row| row as f64 - 0.5);
+        for (index, head) in heads.iter_mut().enumerate().filter(|(_, head)| unclear(head)) {
+            let Some(scores) = head.scores.as_mut() else { continue };
+            let moved = |run: &[Output]| centre_of_change(&base[index].values, &run[index].values, scores);
+            let spots = moved(&near).zip(moved(&far)).map(|(near, far)| Spots { shown, seen: [near, far] });
+            (scores.fit, scores.fit_is_sure) = fit::measured(size, scores.size, scores.relation, spots);
+            if scores.fit == Fit::Centre && scores.fit_is_sure {
+                scores.relation = less(size, scores.size).unwrap_or(scores.relation);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Runs on noise, and on the same noise with a spot before each of `rows`.
+fn spots(
+    probe: &mut Probe<'_>,
+    batch: u32,
+    size: Size,
+    [near, far]: [usize; 2],
+) -> Result<[Vec<Output>; 3], ModelError> {
     let (height, width) = (size.height as usize, size.width as usize);
-    let [near, far] = spot_rows(size);
     let base = Noise::fill(3, batch as usize * probe.pixels(size), 0.0, 1.0);
     let with_spot = |row: usize| {
         let mut planes = base.clone();
@@ -281,12 +318,6 @@ fn spots(probe: &mut Probe<'_>, batch: u32, size: Size) -> Result<[Vec<Output>; 
         probe.run(batch, size, &with_spot(near))?,
         probe.run(batch, size, &with_spot(far))?,
     ])
-}
-
-/// The rows between whose px the middles of the two spots lie.
-fn spot_rows(size: Size) -> [usize; 2] {
-    let height = size.height as usize;
-    [height / 4, height / 4 + height / 2]
 }
 
 /// The row around which `after` differs from `before`, px of the output; none where it does not.

@@ -1,6 +1,7 @@
 //! Reading meaning into dimensions: which axis is which.
 
 use crate::facts::{Dim, Layout, OutputForm, Relation, TensorFacts};
+use crate::fit::{ROUNDED_TO, is_rounded_up};
 use marquetry_geometry::Size;
 
 /// The image input's axes as declared, before anything was run.
@@ -68,8 +69,10 @@ pub(crate) fn output_axes(
         return Err(format!("it came with dimensions {text}"));
     }
     let dims: Vec<u32> = without_idle_axes(dims).iter().map(|&dim| dim as u32).collect();
-    let like =
-        |h: u32, w: u32| relation(input, Size::new(h, w)) != Relation::Unclear || proportional(input, h, w);
+    let like = |h: u32, w: u32| {
+        let size = Size::new(h, w);
+        relation(input, size) != Relation::Unclear || proportional(input, h, w) || is_rounded_up(input, size)
+    };
     let (form, classes, size) = match *dims.as_slice() {
         [n, ..] if dims.len() == 4 && n != batch => {
             return Err(format!("it came with dimensions {text} for a batch of {batch}"));
@@ -117,11 +120,23 @@ fn without_idle_axes(dims: &[u64]) -> Vec<u64> {
 /// Steps of outputs that list their pixels. Coarser ones are not believed: they may be what a transformer hands on.
 const FLAT_STEPS: [u32; 3] = [1, 2, 4];
 
-/// The size of an output that lists `pixels` pixels row after row.
+/// The size of an output that lists `pixels` pixels row after row: the window's, one that is coarser, or the window without
+/// as many px on all sides, or rounded up.
 fn flat(input: Size, pixels: u32) -> Option<Size> {
     let divides = |step: &u32| input.height.is_multiple_of(*step) && input.width.is_multiple_of(*step);
     let steps = FLAT_STEPS.into_iter().filter(divides);
-    let mut sizes = steps.map(|step| Size::new(input.height / step, input.width / step));
+    let coarser = steps.map(|step| Size::new(input.height / step, input.width / step));
+    let fewer = (2..input.height.min(input.width))
+        .step_by(2)
+        .map(|less| Size::new(input.height - less, input.width - less));
+    let fewer = fewer.take_while(|size| size.height >= input.height / 3);
+    let rounded = ROUNDED_TO.into_iter().filter_map(|multiple| {
+        Some(Size::new(
+            input.height.checked_next_multiple_of(multiple)?,
+            input.width.checked_next_multiple_of(multiple)?,
+        ))
+    });
+    let mut sizes = coarser.chain(fewer).chain(rounded);
     sizes.find(|size| size.area() == u64::from(pixels) && size.area() > 1)
 }
 
@@ -158,13 +173,14 @@ pub(crate) fn relation(input: Size, output: Size) -> Relation {
     if let Some(factor) = factor(output, input) {
         return Relation::Up(factor);
     }
-    match (input.height.checked_sub(output.height), input.width.checked_sub(output.width)) {
-        // Convolutions that pad nothing leave a good part of a window; less than a third is some other arithmetic.
-        (Some(less), Some(wide)) if less == wide && less % 2 == 0 && output.height >= input.height / 3 => {
-            Relation::Less(less)
-        }
-        _ => Relation::Unclear,
-    }
+    // Convolutions that pad nothing leave a good part of a window; less than a third is some other arithmetic.
+    less(input, output).filter(|_| output.height >= input.height / 3).unwrap_or(Relation::Unclear)
+}
+
+/// The relation of an output that is smaller than its input by as many px, an even number of them, in both directions.
+pub(crate) fn less(input: Size, output: Size) -> Option<Relation> {
+    let less = input.height.checked_sub(output.height).filter(|less| less % 2 == 0)?;
+    (input.width.checked_sub(output.width) == Some(less)).then_some(Relation::Less(less))
 }
 
 impl Relation {

@@ -52,6 +52,10 @@ fn outputs_are_read_by_the_size_they_follow() {
     // Eighths, rounded up.
     assert_eq!(read(&[1, 3, 63, 47], nchw, 1, Size::new(500, 375)), (OutputForm::Nchw, 3, Size::new(63, 47)));
     assert_eq!(read(&[1, 3, 128, 192], nchw, 1, wide), (OutputForm::Nchw, 3, Size::new(128, 192)));
+    // Sides rounded up to a multiple, which need not be alike in shape.
+    let long = Size::new(100, 300);
+    assert_eq!(read(&[1, 3, 128, 320], nchw, 1, long), (OutputForm::Nchw, 3, Size::new(128, 320)));
+    assert_eq!(read(&[1, 128, 320, 3], nchw, 1, long), (OutputForm::Nhwc, 3, Size::new(128, 320)));
 }
 
 #[test]
@@ -66,6 +70,10 @@ fn pixels_may_be_listed_and_axes_of_length_one_say_nothing() {
     assert_eq!(read(&[2, 1, 5, 64, 96], 2, wide), (OutputForm::Nchw, 5, wide));
     assert_eq!(read(&[2, 5, 64, 96, 1], 2, wide), (OutputForm::Nchw, 5, wide));
     assert_eq!(read(&[2, 64, 96, 1, 5], 2, wide), (OutputForm::Nhwc, 5, wide));
+    // The middle of the window, and the window rounded up.
+    assert_eq!(read(&[1, 3_108, 5], 1, wide), (OutputForm::FlatInterleaved, 5, Size::new(42, 74)));
+    let odd = Size::new(50, 90);
+    assert_eq!(read(&[1, 5, 64 * 96], 1, odd), (OutputForm::Flat, 5, Size::new(64, 96)));
     // What a transformer hands on from patches of 16 px is no score.
     assert!(output_axes(&[1, 16, 768], Layout::Nchw, 1, size).is_err());
 }
