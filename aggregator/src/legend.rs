@@ -12,9 +12,11 @@ pub fn legend(spec: &JobSpec) -> Result<Legend, WriteError> {
     let names = spec.class_names();
     let defaults = palette(&names);
     let colours = spec.classes.iter().zip(defaults).map(|(c, default)| c.colour.unwrap_or(default)).collect();
-    let ignore = Some(spec.failures.ignore);
+    let ignore = Some(spec.missing_label());
     let legend = match spec.labelling {
-        Labelling::Multiclass => Legend::labels(names, ignore)?.with_values(spec.labels.clone())?,
+        Labelling::Multiclass => {
+            Legend::labels(names, ignore)?.with_values(spec.labels.clone(), spec.failures.ignore)?
+        }
         Labelling::Multilabel => Legend::multilabel(names, ignore)?,
     };
     legend.with_colours(colours)

@@ -21,7 +21,7 @@ pub(crate) struct RowPasses<'a> {
     pub(crate) classes: usize,
     pub(crate) labelling: Labelling,
     pub(crate) decide: &'a Decide,
-    /// The label of missing pixels.
+    /// The label of missing pixels in rows.
     pub(crate) ignore: u16,
     /// Most bytes of scores that are worked on at a time.
     pub(crate) band_bytes: u64,
@@ -37,7 +37,7 @@ impl<'a> RowPasses<'a> {
             classes: spec.classes.len(),
             labelling: spec.labelling,
             decide: &spec.decide,
-            ignore: spec.failures.ignore,
+            ignore: spec.missing_label(),
             band_bytes: spec.limits.band_bytes(),
             scratch,
         }

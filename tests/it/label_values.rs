@@ -2,6 +2,7 @@
 
 use crate::decode::{Mask, csv, palette, tiff_planes};
 use crate::fixture::Place;
+use crate::image_kinds::float_tiff;
 use crate::pictures::bmp;
 use marquetry_model::toy::{Toy, Weights};
 use serde_json::{Value, json};
@@ -129,4 +130,31 @@ fn files_have_the_values_and_no_model_runs_for_them() {
     let (summary, back) = run(OUTPUTS[0], "");
     assert_eq!(summary["tally"]["forwards"], 0, "{summary}");
     assert!(plain.iter().all(|(name, bytes)| back[name] == *bytes));
+}
+
+/// The value for no class may be a class's place, where that class has another value.
+#[test]
+fn missing_pixels_may_be_0_among_classes_from_1_on() {
+    let place = Place::new();
+    let [height, width] = [40, 56];
+    let is_missing = |at: usize| at % width < 9;
+    let sample = |at: usize| if is_missing(at / 3) { f32::NAN } else { (at * 7919 % 251) as f32 };
+    place
+        .write("images/a.tif", float_tiff([height, width], 3, (0..height * width * 3).map(sample).collect()));
+    place.model("m.onnx", &Toy { classes: 3, kernel: 5, weights: Weights::Seeded(5), ..Toy::default() });
+    let masks = |more: &str| {
+        let outputs = "outputs: [{masks: png}, {masks: {tiff: grey}}, {submission: class-csv, file: ids.csv, size: [40, 56]}]\n";
+        place.write("job.yaml", format!("{JOB}{outputs}{more}"));
+        place.run("job.yaml").ends_with(0);
+        place.outputs("store")
+    };
+    let plain = Mask::from_png(&masks("")["masks/a.png"]).labels;
+    assert!(plain.iter().enumerate().all(|(at, label)| (*label == 255) == is_missing(at)));
+    let moved = masks("labels: {ground: 1, a: 2, b: 255}\nfailures: {ignore: 0}\n");
+    let wanted: Vec<u8> =
+        plain.iter().map(|label| [1, 2, 255].get(usize::from(*label)).map_or(0, |v| *v)).collect();
+    assert!(Mask::from_png(&moved["masks/a.png"]).labels == wanted);
+    assert!(tiff_planes(&moved["masks/a.tiff"], 1)[0].labels == wanted);
+    let row = csv(&moved["ids.csv"])[1][1].clone();
+    assert!(row.split(' ').eq(wanted.iter().map(u8::to_string)));
 }

@@ -50,7 +50,6 @@ pub(super) const BROKEN: &[Broken] = &[
     seen("images: s3:///x", "line 1: images: given `s3:///x`; allowed is a glob, a folder, a CSV file, or s3://bucket/prefix"),
     meant("images: 'a/{b/*.png'", "line 1: images: given `\"a/{b/*.png\"`; allowed is a pattern in which every `{` has its `}` (position 3)"),
     seen("images: {from: x, bands: [0, 1, 0]}", "line 1: images.bands: band 0 is named twice"),
-    seen("images: {from: x, page: 1, pages: bands}", "line 1: images.page: with pages: bands all pages are the image; leave one of the two out"),
     seen("images: {from: x, nodata: maybe}", "line 1: images.nodata: given `maybe`; allowed is `auto`, `none` or a number"),
     seen("images: {from: x, bands: [0, -1]}", "line 1: images.bands[1]: given `-1`; allowed is a whole number from 0 to 65534"),
     seen("classes: []", "line 1: classes: 0 classes; allowed are 1 to 65535"),
@@ -180,7 +179,8 @@ pub(super) const BROKEN: &[Broken] = &[
     seen("limits: {block_mb: 0.5}", "line 1: limits.block_mb: given `0.5`; allowed is a whole number from 1 to 1000000"),
     seen("limits: {image_pixels: 0}", "line 1: limits.image_pixels: given `0`; allowed is a whole number from 1 to 1000000000000000"),
     seen("failures: {policy: ignore}", "line 1: failures.policy: given `ignore`; allowed is partial or fail"),
-    meant("failures: {ignore: 1}", "line 1: failures.ignore: 1 is the label of a class; allowed is 2 to 65535"),
+    meant("failures: {ignore: 1}", "line 1: failures.ignore: 1 is the value of class `nucleus`; take one that no class has, or give that class another in labels"),
+    meant("labels: {background: 7}\nfailures: {ignore: 1}", "line 2: failures.ignore: 1 is the value of class `nucleus`; take one that no class has, or give that class another in labels"),
     seen("failures: {ignore: 65536}", "line 1: failures.ignore: given `65536`; allowed is a whole number from 0 to 65535"),
     // Several at once, in the order of their lines.
     seen("tta: {views: d5}\ndefaults: {wndow: {}, scale: big}\nversion: '1'", "line 1: tta.views: `d5` is no view: allowed are d4, flips, identity, hflip, vflip, rot90, rot180, rot270, transpose, antitranspose, scale(f), brightness(f) and contrast(f) with 0.1 ≤ f ≤ 10\nline 2: defaults.wndow: unknown key (did you mean `window`?); allowed are input, output, window, scale, weight\nline 2: defaults.scale: given `big`; allowed is a factor from 0.01 to 100\nline 3: version: given `\"1\"`; allowed is a whole number from 1 to 1"),

@@ -134,6 +134,17 @@ impl JobSpec {
         self.classes.iter().map(|class| class.name.clone()).collect()
     }
 
+    /// The label of pixels without scores in rows of labels, which name classes by their place: none of those. What stands
+    /// for them in files is `failures.ignore`, which may well be a place.
+    pub fn missing_label(&self) -> u16 {
+        let labels = if self.labelling == Labelling::Multilabel { 2 } else { self.classes.len() };
+        match self.failures.ignore {
+            ignore if usize::from(ignore) >= labels => ignore,
+            _ if labels <= 255 => 255,
+            _ => u16::MAX,
+        }
+    }
+
     fn document(&self) -> Node {
         let classes = Classes::from(self.classes.as_slice());
         self.node(&Scope { background: self.decide.background, ..Scope::of(&classes) })
@@ -191,7 +202,7 @@ fn read(fields: &Fields<'_>) -> JobSpec {
         members,
         merge,
         outputs: fields.get("outputs").map(|at| output::read(at, &scope)).unwrap_or_default(),
-        labels: labels::read(fields.get("labels"), failures.ignore, &scope),
+        labels: labels::read(fields.get("labels"), failures.ignore, fields.get("failures"), &scope),
         failures,
         tta,
         decide,

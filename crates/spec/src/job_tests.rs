@@ -90,6 +90,7 @@ fn printed_jobs_read_back_equal() {
         "decide: {triplet: {nucleus: {top: 0.7, area_px: 800, bottom: 0.3}}}\npreset: mmseg-slide",
         "classes: [ground, '1', road]\nlabels: {road: 0, ground: 2, 1: 700}",
         "labels: {nucleus: 255}\nfailures: {ignore: 254}",
+        "labels: {background: 1, nucleus: 2}\nfailures: {ignore: 0}",
     ];
     let specs = more.iter().map(|lines| parsed(lines)).chain(EXAMPLES.iter().map(|(name, _)| example(name)));
     for spec in specs {

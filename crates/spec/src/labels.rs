@@ -27,10 +27,28 @@ impl Kind for LabelValues {
     }
 }
 
-/// The value of each class: what `at` says of it, else its place. `ignore` stands for pixels of no class.
-pub(super) fn read(at: Option<&At<'_>>, ignore: u16, scope: &Scope<'_>) -> Vec<u16> {
+/// The value of each class: what `at` says of it, else its place. `ignore` stands for pixels of no class; where it is said
+/// and the place of a class that keeps it, that is noted at `failures`.
+pub(super) fn read(
+    at: Option<&At<'_>>,
+    ignore: u16,
+    failures: Option<&At<'_>>,
+    scope: &Scope<'_>,
+) -> Vec<u16> {
     let places = (0..scope.classes.len()).map(|place| place as u16).collect::<Vec<_>>();
-    let Some(at) = at else { return places };
+    let keeps_ignore = |class: usize| {
+        let ignored = failures.and_then(|at| at.entry("ignore"));
+        if let Some(at) = ignored.filter(|_| scope.labelling == Labelling::Multiclass) {
+            at.conflict(format!(
+                "{ignore} is the value of class `{}`; take one that no class has, or give that class another in labels",
+                scope.classes.name(class)
+            ));
+        }
+    };
+    let Some(at) = at else {
+        places.iter().position(|place| *place == ignore).map(keeps_ignore);
+        return places;
+    };
     if scope.labelling == Labelling::Multilabel {
         at.conflict(
             "classes do not exclude each other (multilabel: true): each has a mask of its own, in which 1 is the class and 0 \
@@ -41,6 +59,8 @@ pub(super) fn read(at: Option<&At<'_>>, ignore: u16, scope: &Scope<'_>) -> Vec<u
     let allowed = "a map from class to the value that it has in masks and tables";
     let Some(given) = scope.classes.values(at, allowed, |at| VALUE.read(at, scope)) else { return places };
     let values = places.iter().zip(&given).map(|(place, value)| value.unwrap_or(*place)).collect::<Vec<_>>();
+    let keeps = |class: &usize| given[*class].is_none() && places[*class] == ignore;
+    (0..places.len()).find(keeps).map(keeps_ignore);
     for (class, value) in given.iter().enumerate() {
         if let (Some(value), Some(at)) = (value, at.entry(scope.classes.name(class))) {
             check(&at, (class, *value), ignore, (&values, &given), scope.classes);

@@ -2,12 +2,12 @@
 
 use super::kind::{FLAG, Kind, LayerKind, Whole, Words};
 use super::node::Node;
-use super::read::{At, Fields};
+use super::read::At;
 use super::scope::Scope;
 use super::section::{Section, section};
 use super::table::Shape;
 use super::tta::SPACES;
-use marquetry_ensemble::ScoreSpace;
+use marquetry_ensemble::{Labelling, ScoreSpace};
 use marquetry_job::TileDtype;
 
 section! {
@@ -134,8 +134,8 @@ section! {
         pub policy: Policy = Policy::Partial, Words(&POLICIES);
         /// How often a task is tried before it is given up.
         pub attempts: u32 = 3, Whole::<u32>::new(1, 100);
-        /// The label of pixels that could not be computed; no label of a class, and no place of one either. 65535 by default for more than 255
-        /// labels.
+        /// The value of pixels that could not be computed, or are missing, in masks; none that a class has. 65535 by default
+        /// for more than 255 labels.
         pub ignore: u16 = if scope.labels() > 255 { u16::MAX } else { 255 }, Whole::<u16>::new(0, 65_535);
     }
 }
@@ -157,14 +157,10 @@ impl Failures {
         let standard = Self::standard(scope);
         let Some(fields) = at.map(Self::fields) else { return standard };
         let failures = standard.over_fields(&fields, scope);
-        failures.check(&fields, scope.labels());
-        failures
-    }
-
-    fn check(self, fields: &Fields<'_>, labels: usize) {
-        if usize::from(self.ignore) < labels {
-            let message = format!("{} is the label of a class; allowed is {labels} to 65535", self.ignore);
+        if scope.labelling == Labelling::Multilabel && failures.ignore < 2 {
+            let message = format!("{} says whether a class is there; allowed is 2 to 65535", failures.ignore);
             fields.forbid(&["ignore"], &message);
         }
+        failures
     }
 }

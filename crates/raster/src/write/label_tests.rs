@@ -135,7 +135,7 @@ proptest! {
         seed in prop::collection::vec(0_u16..900, 1600),
     ) {
         let size = Size::new(height as u32, width as u32);
-        let legend = Legend::labels(names(4), Some(255)).unwrap().with_values(moved.clone()).unwrap();
+        let legend = Legend::labels(names(4), Some(255)).unwrap().with_values(moved.clone(), 255).unwrap();
         let rows: Vec<u16> = seed[..width * height].iter().map(|s| if s % 11 == 0 { 255 } else { s % 4 }).collect();
         let value = |row: &u16| if *row == 255 { 255 } else { moved[*row as usize] };
         let values: Vec<u16> = rows.iter().map(value).collect();

@@ -10,7 +10,10 @@ pub struct Legend {
     colours: Vec<[u8; 3]>,
     /// What is written for each class.
     values: Vec<u16>,
+    /// The label of pixels of no class, in rows.
     ignore: Option<u16>,
+    /// What is written for it.
+    ignore_value: Option<u16>,
     multilabel: bool,
 }
 
@@ -42,7 +45,7 @@ impl Legend {
         }
         let colours = palette(&names);
         let values = (0..names.len()).map(|class| class as u16).collect();
-        Ok(Self { names, colours, values, ignore, multilabel })
+        Ok(Self { names, colours, values, ignore, ignore_value: ignore, multilabel })
     }
 
     /// The same legend in other colours: red, green and blue in 0..=255 for each class.
@@ -59,13 +62,13 @@ impl Legend {
         Ok(self)
     }
 
-    /// The legend of a label map in whose files each class has a value of its own, in 0..=65535, in place of its index. Rows
-    /// are of indices all the same.
+    /// The legend of a label map in whose files each class has a value of its own, in 0..=65535, in place of its index, and
+    /// pixels of no class have `ignore`, if there may be any. Rows are of indices, and of the ignore label, all the same.
     ///
     /// # Errors
     /// When the legend is multi-label, there is not one value for each class, two classes have one, or one is the ignore
     /// value.
-    pub fn with_values(mut self, values: Vec<u16>) -> Result<Self> {
+    pub fn with_values(mut self, values: Vec<u16>, ignore: u16) -> Result<Self> {
         let fault = |found| Err(WriteError::impossible("a legend", found));
         if self.multilabel {
             return fault("values of classes for planes of 0 and 1".to_owned());
@@ -77,11 +80,12 @@ impl Legend {
                 self.names.len()
             ));
         }
-        let mut seen = HashSet::new();
-        if let Some(value) = values.iter().find(|&&value| !seen.insert(value) || Some(value) == self.ignore) {
+        let ignore_value = self.ignore.map(|_| ignore);
+        let mut seen: HashSet<u16> = HashSet::from_iter(ignore_value);
+        if let Some(value) = values.iter().find(|&&value| !seen.insert(value)) {
             return fault(format!("the value {value} has two meanings; give each class its own"));
         }
-        self.values = values;
+        (self.values, self.ignore_value) = (values, ignore_value);
         Ok(self)
     }
 
@@ -95,9 +99,14 @@ impl Legend {
         &self.colours
     }
 
-    /// The value that means no class: not decided, not to be counted.
+    /// The label that means no class in rows: not decided, not to be counted.
     pub const fn ignore(&self) -> Option<u16> {
         self.ignore
+    }
+
+    /// What is written for that label.
+    pub const fn ignore_value(&self) -> Option<u16> {
+        self.ignore_value
     }
 
     /// Planes in a row: 1 for a label map, else the number of classes.
@@ -115,15 +124,16 @@ impl Legend {
         self.ignore.unwrap_or(0).max((self.value_count() - 1) as u16)
     }
 
-    /// What is written for `label`: the value of that class; the label itself where it is the ignore value, or of a plane.
+    /// What is written for `label`: the value of that class, or of none; the label itself where it is of a plane.
     pub fn value(&self, label: u16) -> u16 {
-        self.values.get(usize::from(label)).copied().unwrap_or(label)
+        let known = self.values.get(usize::from(label)).copied();
+        known.or(self.ignore_value.filter(|_| self.ignore == Some(label))).unwrap_or(label)
     }
 
     /// The greatest value that may be written.
     pub fn max_value(&self) -> u16 {
         let classes = if self.multilabel { 1 } else { self.values.iter().copied().max().unwrap_or(0) };
-        self.ignore.unwrap_or(0).max(classes)
+        self.ignore_value.unwrap_or(0).max(classes)
     }
 
     /// The legend of one plane of a multi-label image, as a label map of two classes: not it, and it.
@@ -136,7 +146,8 @@ impl Legend {
             names: vec![format!("not {}", self.names[class]), self.names[class].clone()],
             colours: vec![BACKGROUND, self.colours[class]],
             values: vec![0, 1],
-            ignore: self.ignore.map(|value| value.max(2)),
+            ignore: self.ignore,
+            ignore_value: self.ignore_value,
             multilabel: false,
         }
     }
@@ -174,7 +185,7 @@ impl Legend {
                 table[usize::from(*value)] = *colour;
             }
         }
-        if let Some(ignore) = self.ignore {
+        if let Some(ignore) = self.ignore_value {
             table[ignore as usize] = IGNORED;
         }
         table
@@ -286,13 +297,18 @@ mod tests {
         assert!(Legend::labels(names(3), Some(3)).unwrap().with_colours(vec![[0; 3]; 2]).is_err());
         let legend = Legend::multilabel(names(3), Some(2)).unwrap();
         assert_eq!((legend.planes(), legend.max_label(), legend.max_value()), (3, 2, 2));
-        assert!(legend.clone().with_values(vec![0, 1, 3]).is_err());
+        assert!(legend.clone().with_values(vec![0, 1, 3], 2).is_err());
         for values in [vec![0, 1], vec![0, 7, 7], vec![0, 1, 3]] {
-            assert!(Legend::labels(names(3), Some(3)).unwrap().with_values(values).is_err());
+            assert!(Legend::labels(names(3), Some(3)).unwrap().with_values(values, 3).is_err());
         }
-        let moved = Legend::labels(names(3), Some(255)).unwrap().with_values(vec![2, 0, 700]).unwrap();
+        let moved = Legend::labels(names(3), Some(255)).unwrap().with_values(vec![2, 0, 700], 255).unwrap();
         assert_eq!((moved.max_label(), moved.max_value()), (255, 700));
         assert_eq!([0, 1, 2, 255].map(|label| moved.value(label)), [2, 0, 700, 255]);
+        // The label in rows and the value in files are two things.
+        let masked = Legend::labels(names(2), Some(255)).unwrap().with_values(vec![1, 255], 0).unwrap();
+        assert_eq!((masked.ignore(), masked.ignore_value(), masked.max_value()), (Some(255), Some(0), 255));
+        assert_eq!([0, 1, 255].map(|label| masked.value(label)), [1, 255, 0]);
+        assert_eq!((masked.colour_table()[0], masked.colour_table()[1]), (IGNORED, masked.colours()[0]));
         assert!(legend.targets(&[0, 3]).is_err() && legend.targets(&[1, 1]).is_err());
     }
 }

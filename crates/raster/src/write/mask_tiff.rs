@@ -88,7 +88,7 @@ impl<W: Write + Seek + Send> LabelSink for MaskTiff<W> {
             tags.push((262, Values::Short(vec![3])));
             tags.push((320, Values::Short(colour_map(&self.legend, self.wide))));
         }
-        if let Some(ignore) = self.legend.ignore() {
+        if let Some(ignore) = self.legend.ignore_value() {
             tags.push((42113, Values::Ascii(ignore.to_string().into_bytes())));
         }
         self.tiles.finish(tags, self.geo.as_ref())
