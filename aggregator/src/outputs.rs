@@ -34,8 +34,7 @@ impl Outputs {
         let wants_geo =
             |o: &Output| matches!(o, Output::Masks(_) | Output::Probabilities(_) | Output::Polygons(_));
         let geo = if spec.outputs.iter().any(wants_geo) {
-            let found = source.georeference().and_then(|tags| source.with_world_file(tags));
-            found.unwrap_or_else(|error| {
+            source.georeference().unwrap_or_else(|error| {
                 let warning = format!("no georeference: {}", chain(&error));
                 warnings.push(warning);
                 None
@@ -54,7 +53,7 @@ impl Outputs {
                 Output::KaggleRle(rle) => table_rows::run_lengths(&context, at, rle)?,
                 Output::ClassCsv(csv) => table_rows::class_ids(&context, at, csv)?,
                 Output::Coco(coco) => table_rows::annotations(&context, at, coco)?,
-                Output::Polygons(form) => polygons::open(&context, at, output, *form, &mut warnings)?,
+                Output::Polygons(form) => polygons::open(&context, at, output, *form)?,
                 Output::Report if picture => {
                     let pictures = Pictures::new(source.clone(), context.legend.colours(), exclusive);
                     Box::new(Optional::new("no picture", Box::new(pictures)))

@@ -84,6 +84,7 @@ impl TestImage {
             view_merge: ViewMerge::Mean,
             view_space: ScoreSpace::Probabilities,
             tile_space: ScoreSpace::Probabilities,
+            centred: false,
             swapped: std::collections::BTreeMap::new(),
             tile: TileDtype::F32,
             block_pixels: 2600,
@@ -93,6 +94,7 @@ impl TestImage {
         let image = PlannedImage {
             id: "plate/1".into(),
             uri: folder.path().join("image").to_string_lossy().into_owned(),
+            sidecars: Vec::new(),
             key: "0123456789abcdef".into(),
             size: SIZE,
             bands: 3,

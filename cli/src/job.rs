@@ -2,7 +2,8 @@
 
 use crate::exit::{Exit, Fatal};
 use crate::say;
-use marquetry_coordinator::{Planned, TableError, Tables, plan};
+use marquetry_coordinator::{Planned, Rejected, TableError, Tables, plan};
+use marquetry_failure::gist;
 use marquetry_model::{Runtime, RuntimeSearch};
 use marquetry_raster::read::Limits;
 use marquetry_spec::JobSpec;
@@ -83,14 +84,37 @@ impl JobFile {
         for warning in &planned.findings.warnings {
             say::note(&format!("warning: {warning}"));
         }
-        for image in &planned.rejected {
-            say::note(&format!("warning: image {} is left out: {}", image.id, image.reason));
+        for line in left_out(&planned.rejected) {
+            say::note(&format!("warning: {line}"));
         }
         if planned.images.is_empty() {
             return Err(Fatal::new(Exit::BadJob, "no image of the job can be used; the reasons stand above"));
         }
         Ok(planned)
     }
+}
+
+/// What there is to say of images that are left out: one line for each kind of reason, with that of the first image.
+fn left_out(rejected: &[Rejected]) -> Vec<String> {
+    const NAMED: usize = 10;
+    let mut kinds: Vec<(String, Vec<&Rejected>)> = Vec::new();
+    for image in rejected {
+        let gist = gist(&image.reason);
+        match kinds.iter_mut().find(|(known, _)| *known == gist) {
+            Some((_, images)) => images.push(image),
+            None => kinds.push((gist, vec![image])),
+        }
+    }
+    let line = |(_, images): &(String, Vec<&Rejected>)| {
+        let (first, count) = (images[0], images.len());
+        let named = images.iter().take(NAMED).map(|image| image.id.as_str()).collect::<Vec<_>>().join(", ");
+        if count == 1 {
+            return format!("image {named} is left out: {}", first.reason);
+        }
+        let more = if count > NAMED { ", …" } else { "" };
+        format!("{count} images are left out ({named}{more}): {}", first.reason)
+    };
+    kinds.iter().map(line).collect()
 }
 
 /// Finds and loads ONNX Runtime.

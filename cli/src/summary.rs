@@ -63,9 +63,15 @@ fn text(finished: &Finished<'_>, facts: &RunFacts) -> String {
     let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     let mut text: String = rows.iter().map(|(name, value)| format!("{name:<width$}  {value}\n")).collect();
     text += &losses(finished);
-    for image in finished.rejected {
-        text += &format!("failed: image {}: {}\n", image.id, image.reason);
-    }
+    text += &match finished.rejected.len() as u64 {
+        0 => String::new(),
+        1 => "failed: 1 image that was left out when the job was planned, for the reason told then\n"
+            .to_owned(),
+        n => format!(
+            "failed: {} images that were left out when the job was planned, for the reasons told then\n",
+            say::count(n)
+        ),
+    };
     text
 }
 

@@ -46,6 +46,7 @@ pub(crate) fn inference(groups: Vec<Vec<Member>>) -> Inference {
         view_merge: ViewMerge::Mean,
         view_space: ScoreSpace::Probabilities,
         tile_space: ScoreSpace::Probabilities,
+        centred: false,
         swapped: std::collections::BTreeMap::new(),
         tile: TileDtype::F16,
         block_pixels: u64::from(SIDE * SIDE),
@@ -63,6 +64,7 @@ pub(crate) fn image(id: &str) -> PlannedImage {
     PlannedImage {
         id: id.into(),
         uri: format!("{id}.png"),
+        sidecars: Vec::new(),
         key: PlannedImage::key_of(id, id, "", None),
         size: Size::square(SIDE),
         bands: 3,

@@ -1,7 +1,7 @@
 //! Images of each format.
 
 use marquetry_geometry::{Reading, Rect, Size};
-use marquetry_raster::read::{Image, Limits, Pixels, ReadAt};
+use marquetry_raster::read::{Beside, Image, Limits, Pixels, ReadAt};
 use std::io;
 use std::path::Path;
 
@@ -39,11 +39,10 @@ pub(crate) fn windows(size: Size) -> [Rect; 3] {
 
 /// Opens and reads it. What is read twice must be the same, and a part the same as that part of the whole.
 fn read(bytes: &[u8]) {
-    let Ok(image) =
-        Image::open_from(Box::new(Bytes(bytes.to_vec())), Path::new("fuzz"), &limits(), &Reading::default())
-    else {
-        return;
-    };
+    let (name, reading) = (Path::new("fuzz"), Reading::default());
+    let opened =
+        Image::open_from(Box::new(Bytes(bytes.to_vec())), name, &limits(), &reading, Beside::default());
+    let Ok(image) = opened else { return };
     let info = image.info().clone();
     let (mut whole, mut part) = (Pixels::default(), Pixels::default());
     if image.read(Rect::whole(info.size), &mut whole).is_err() {

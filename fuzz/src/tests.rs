@@ -51,10 +51,11 @@ fn every_target_survives_its_seeds_changed() {
 fn seeds_are_accepted() {
     use crate::image::{Bytes, limits};
     use marquetry_geometry::Reading;
-    use marquetry_raster::read::{Image, probe_from};
+    use marquetry_raster::read::{Beside, Image, probe_from};
     for seed in [seeds::tiff(), seeds::png(), seeds::jpeg(), seeds::other_images()].concat() {
-        probe_from(Box::new(Bytes(seed.clone())), Path::new("seed"), &limits(), &Reading::default()).unwrap();
-        Image::open_from(Box::new(Bytes(seed)), Path::new("seed"), &limits(), &Reading::default()).unwrap();
+        let (name, reading, alone) = (Path::new("seed"), Reading::default(), Beside::default());
+        probe_from(Box::new(Bytes(seed.clone())), name, &limits(), &reading, &alone).unwrap();
+        Image::open_from(Box::new(Bytes(seed)), name, &limits(), &reading, alone).unwrap();
     }
     for job in seeds::job_files().iter().take(7) {
         marquetry_spec::JobSpec::parse(std::str::from_utf8(job).unwrap()).unwrap();

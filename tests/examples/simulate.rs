@@ -202,6 +202,7 @@ fn plan() -> Plan {
         view_merge: ViewMerge::Mean,
         view_space: ScoreSpace::Probabilities,
         tile_space: ScoreSpace::Probabilities,
+        centred: false,
         swapped: std::collections::BTreeMap::new(),
         tile: TileDtype::F16,
         block_pixels: window.area(),
@@ -216,6 +217,7 @@ fn images_of(count: u32) -> Vec<PlannedImage> {
     let image = |n: u32| PlannedImage {
         id: format!("image-{n:07}"),
         uri: format!("s3://bucket/images/image-{n:07}.tif"),
+        sidecars: Vec::new(),
         key: format!("{n:016x}"),
         size: Size::new(5 * 512, BLOCKS as u32 / 5 * 512),
         bands: 3,

@@ -22,5 +22,6 @@ mod plain_reference;
 mod plain_views;
 mod repeats;
 mod s3;
+mod sidecars;
 mod values;
 mod walls;

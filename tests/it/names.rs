@@ -155,10 +155,11 @@ fn world_files_tie_outlines_and_masks_to_places() {
     place.write("images/tied.pgw", "10\n0\n0\n-10\n500005\n4649771\n").write("images/damaged.wld", "10 0 0");
     let outputs = "[{polygons: geojson}, {masks: {tiff: grey}}, {report: html}]";
     place.write("job.yaml", job(&format!("images: images\noutputs: {outputs}\nstore: store")));
-    place
-        .run("job.yaml")
-        .ends_with(0)
-        .says(&["nothing names its reference system", "damaged.wld: it has 3 numbers"]);
+    place.run("job.yaml").ends_with(0).says(&[
+        "image damaged: PNG, 3 bands, 8-bit, its world file is NOT READ (it has 3 numbers",
+        "image tied: PNG, 3 bands, 8-bit, georeference without a named system (by its world file)",
+        "nothing names its reference system",
+    ]);
     let files = place.outputs("store");
     let rings = |name: &str| -> Vec<Vec<[f64; 2]>> {
         let list: serde_json::Value =

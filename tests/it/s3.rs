@@ -269,11 +269,12 @@ fn a_tiff_is_read_by_ranges() {
     let files = Files::new(bucket.s3.clone(), cache, runtime, Duration::ZERO, Metrics::new());
     let limits = Limits { pixels_max: 1 << 30, memory_bytes: 1 << 24, scratch_dir: place.path("") };
     let uri = format!("{}/large.tif", bucket.uri);
-    let info = marquetry_imagery::probe(&files, &uri, None, &limits, &Reading::default()).expect("a header");
+    let image = marquetry_imagery::ImageFiles { uri: &uri, stat: None, sidecars: &[] };
+    let info = marquetry_imagery::probe(&files, &image, &limits, &Reading::default()).expect("a header");
     assert_eq!(info.size, Size::new(2048, 2048));
     assert!(files.fetched_bytes() <= 64 << 10, "{} bytes for a header", files.fetched_bytes());
 
-    let there = marquetry_imagery::open(&files, &uri, None, &limits, &Reading::default()).expect("a TIFF");
+    let there = marquetry_imagery::open(&files, &image, &limits, &Reading::default()).expect("a TIFF");
     let here = Image::open(&place.path("large.tif"), &limits, &Reading::default()).expect("a TIFF");
     let (mut a, mut b) = (Pixels::default(), Pixels::default());
     for (top, left) in [(900, 1500), (1020, 1400), (2000, 2000)] {

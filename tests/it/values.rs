@@ -380,3 +380,42 @@ fn images_of_16_bits_that_use_12_are_told() {
         &wanted,
     );
 }
+
+/// What all logits of a pixel share means nothing, and takes no digits of half precision from what differs.
+#[test]
+fn logits_that_share_a_large_number_keep_their_probabilities() {
+    let row = |class: usize| {
+        (0..4).map(move |k| if k == 3 { 1000.0 } else { f32::from(u8::from(k == class)) * 4.0 })
+    };
+    let weights = Weights::Linear((0..3).map(|class| row(class).collect()).collect());
+    let place = place(&Toy { classes: 3, weights, ..Toy::default() });
+    let job = |more: &str| {
+        format!(
+            "version: 1\nimages: images\nclasses: [r, g, b]\nmembers: [{{onnx: m.onnx, window: {{size: 64}}}}]\n\
+             outputs: [{{masks: png}}, {{probabilities: zarr}}]\nstore: store\n{more}\n"
+        )
+    };
+    let exact: Vec<[f64; 3]> = scene(SIDES[0], SIDES[1], 3)
+        .chunks_exact(3)
+        .map(|pixel| {
+            let shares = [0, 1, 2].map(|c| (4.0 * f64::from(pixel[c]) / 255.0).exp());
+            shares.map(|share| share / shares.iter().sum::<f64>())
+        })
+        .collect();
+    for more in [
+        "merge: {space: logits}",
+        "tta: {space: logits}\ntiles: {per: member}",
+        "merge: {space: probabilities}",
+    ] {
+        let _ = std::fs::remove_dir_all(place.path("store"));
+        place.write("job.yaml", job(more));
+        place.run("job.yaml").ends_with(0);
+        let files = place.outputs("store");
+        let (shape, found) = zarr(&files, "probabilities/a.zarr");
+        assert_eq!(shape, [3, SIDES[0], SIDES[1]]);
+        let area = SIDES[0] * SIDES[1];
+        let off = (0..3 * area).map(|at| (f64::from(found[at]) - exact[at % area][at / area]).abs());
+        let most = off.fold(0.0, f64::max);
+        assert!(most < 2e-3, "{more}: off by {most}");
+    }
+}

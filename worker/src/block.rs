@@ -6,7 +6,7 @@ use crate::image::OpenImage;
 use crate::ordered::{OrderedAccumulator, Ticket};
 use crate::scorer::PendingSums;
 use crate::tile_builder::{Outcome, TileBuilder};
-use marquetry_ensemble::{Band, Canvas};
+use marquetry_ensemble::{Band, Canvas, take_off_greatest};
 use marquetry_geometry::{Block, Grid, Rect};
 use marquetry_job::{Group, StageSeconds, tile};
 use std::ops::Range;
@@ -238,7 +238,11 @@ impl BlockTask {
         let started = Instant::now();
         let index = band.index;
         let importance = self.group_context().importance.sum_over(&self.grid, &self.block, band.part);
-        let mean = band.into_mean(&importance, &self.group_context().weights);
+        let width = band.part.size.width as usize;
+        let mut mean = band.into_mean(&importance, &self.group_context().weights);
+        if self.context.inference.centred {
+            take_off_greatest(&mut mean, self.classes(), width);
+        }
         match tile::encode_rows(&mean, self.context.inference.tile) {
             Ok(frame) => {
                 let store = started.elapsed().as_secs_f64();

@@ -217,6 +217,7 @@ pub(crate) mod tests {
             view_merge: ViewMerge::Mean,
             view_space: ScoreSpace::Logits,
             tile_space: ScoreSpace::Logits,
+            centred: false,
             swapped: std::collections::BTreeMap::new(),
             tile: TileDtype::F32,
             block_pixels: 1 << 20,

@@ -98,6 +98,7 @@ impl Images {
     ) -> T {
         read(PlannedVersion {
             uri: &planned.uri,
+            sidecars: &planned.sidecars,
             size: planned.size,
             bands: planned.bands,
             reading,

@@ -85,6 +85,7 @@ fn block(folder: &Path, name: &str, spoil: impl FnOnce(&mut PlanContext)) -> Blo
     let image = PlannedImage {
         id: "i".into(),
         uri: path.to_string_lossy().into_owned(),
+        sidecars: Vec::new(),
         key: "0123456789abcdef".into(),
         size: IMAGE,
         bands: CLASSES as u16,

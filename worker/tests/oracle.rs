@@ -152,6 +152,7 @@ fn plan(path: &Path, window: WindowSpec, views: &[View], batch: u32) -> Job {
         view_merge: ViewMerge::Mean,
         view_space: ScoreSpace::Logits,
         tile_space: ScoreSpace::Logits,
+        centred: false,
         swapped: std::collections::BTreeMap::new(),
         tile: TileDtype::F32,
         block_pixels: 40 * 40,
@@ -160,6 +161,7 @@ fn plan(path: &Path, window: WindowSpec, views: &[View], batch: u32) -> Job {
     let image = PlannedImage {
         id: "i".into(),
         uri: path.to_string_lossy().into_owned(),
+        sidecars: Vec::new(),
         key: "0123456789abcdef".into(),
         size: IMAGE,
         bands: BANDS as u16,

@@ -14,14 +14,13 @@ pub(crate) fn open(
     number: usize,
     output: &Output,
     polygons: Polygons,
-    warnings: &mut Vec<String>,
 ) -> Result<Box<dyn RowSink>, SinkError> {
     let image = context.image;
     let (file, out) =
         context.new_file(output_path(output, &image.id, None), &format!("polygons-{number}"))?;
     let own = polygons.crs == PolygonCrs::Source;
-    let (frame, said) = context.geo.as_ref().map_or((None, None), |geo| MapFrame::new(geo, image.size, own));
-    warnings.extend(said);
+    // What there is to say of its place was said when it was planned.
+    let frame = context.geo.as_ref().and_then(|geo| MapFrame::new(geo, image.size, own).0);
     let classes = legend::objects(context.spec);
     let encoder = GeoJsonSink::new(out, &image.id, image.size, &context.legend, &classes, frame)?;
     Ok(Box::new(LabelFiles { encoder: Box::new(encoder), files: vec![file] }))

@@ -27,7 +27,7 @@ fn spec(classes: &str, multilabel: bool, outputs: &str) -> JobSpec {
 fn image() -> PlannedImage {
     let (id, uri, key) = ("x/1".to_owned(), "nowhere".to_owned(), "0".repeat(16));
     let tags = std::collections::BTreeMap::new();
-    PlannedImage { id, uri, key, size: SIZE, bands: 3, tags, members: None }
+    PlannedImage { id, uri, sidecars: Vec::new(), key, size: SIZE, bands: 3, tags, members: None }
 }
 
 fn open(spec: &JobSpec, folder: &TempDir) -> Box<dyn RowSink> {
@@ -41,7 +41,7 @@ fn open(spec: &JobSpec, folder: &TempDir) -> Box<dyn RowSink> {
         Output::KaggleRle(rle) => table_rows::run_lengths(&context, 0, rle),
         Output::ClassCsv(csv) => table_rows::class_ids(&context, 0, csv),
         Output::Coco(coco) => table_rows::annotations(&context, 0, coco),
-        Output::Polygons(form) => polygons::open(&context, 0, output, *form, &mut Vec::new()),
+        Output::Polygons(form) => polygons::open(&context, 0, output, *form),
         Output::Report => panic!("it has no sink of its own"),
     }
     .unwrap()

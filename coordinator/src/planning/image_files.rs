@@ -1,7 +1,7 @@
 //! The files that are a job's images: found, and given ids.
 
 use crate::planning::images::{Found, ImagesError};
-use crate::planning::own_outputs::without_outputs;
+use crate::planning::own_outputs::{is_of_store, without_outputs};
 use crate::planning::paths::{Match, PathError, expand_saying};
 use marquetry_transport::uri::{is_uri, join, parent};
 use marquetry_transport::{FileError, Files};
@@ -11,9 +11,9 @@ use std::path::Path;
 /// Endings of the formats that can be read; what else lies in a folder is not an image.
 pub(crate) const ENDINGS: [&str; 8] = ["png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff", "btf"];
 /// Endings of what often lies beside images and is none: lists, metadata, world files, overviews.
-const SIDECARS: [&str; 23] = [
+const SIDECARS: [&str; 29] = [
     "txt", "csv", "json", "geojson", "xml", "yaml", "yml", "md", "html", "log", "prj", "ovr", "msk", "onnx",
-    "py", "ini", "db", "pgw", "pngw", "jgw", "tfw", "wld", "sh",
+    "py", "ini", "db", "pgw", "pngw", "jgw", "jpgw", "tfw", "tifw", "bpw", "wpw", "wld", "tab", "data", "sh",
 ];
 
 /// The images that `from` names, relative to `base`, in the order of the list or by name; and what there is to say of
@@ -63,7 +63,8 @@ fn in_folder(files: &Files, folder: &str, notes: &mut Vec<String>) -> Result<Vec
     let listed = files.list(folder)?;
     let (images, others): (Vec<_>, Vec<_>) =
         listed.into_iter().partition(|listed| ENDINGS.contains(&&*ending(&listed.relative)));
-    notes.extend(unread(others.iter().map(|listed| listed.relative.as_str())));
+    let others = others.iter().map(|listed| listed.relative.as_str());
+    notes.extend(unread(others.filter(|name| !is_of_store(name))));
     let matches = images.into_iter().map(|listed| {
         let uri = join(folder, &listed.relative);
         Match { uri, relative: listed.relative, stat: listed.stat }
@@ -161,6 +162,10 @@ mod tests {
             notes[0].starts_with("4 files") && notes[0].ends_with("2 .svs, 1 without an ending, 1 .dcm"),
             "{notes:?}"
         );
+        // What a store among them holds is no image that someone forgot.
+        std::fs::create_dir_all(folder.path().join("jobs/t-7193b9eb/parts")).unwrap();
+        std::fs::write(folder.path().join("jobs/t-7193b9eb/parts/x.part"), b"x").unwrap();
+        assert_eq!(find(&files, "", &base).unwrap().1, notes);
         std::fs::remove_file(folder.path().join("a.png")).unwrap();
         let message = find(&files, "", &base).unwrap_err().to_string();
         assert!(message.contains("looked for png") && message.contains("2 .svs"), "{message}");

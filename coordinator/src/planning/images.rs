@@ -1,15 +1,15 @@
 //! The images of a job, looked at.
 
+use crate::planning::image_facts::ImageLooker;
 use crate::planning::image_files::ENDINGS;
 use crate::planning::parallel_map::parallel_map;
 use crate::planning::paths::PathError;
 use marquetry_failure::{Classify, FailureClass};
-use marquetry_geometry::Reading;
-use marquetry_imagery::{ImageError, probe};
+use marquetry_imagery::ImageError;
 use marquetry_job::PlannedImage;
-use marquetry_raster::read::{Depth, ImageInfo, ImageTraits, Limits};
+use marquetry_raster::read::{Depth, ImageInfo, ImageTraits};
 use marquetry_transport::uri::is_uri;
-use marquetry_transport::{FileError, FileStat, Files};
+use marquetry_transport::{FileError, FileStat};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -124,17 +124,10 @@ pub(crate) struct Probed {
 ///
 /// # Errors
 /// When their store is away or refuses.
-pub(crate) fn probe_images(
-    files: &Files,
-    found: Vec<Found>,
-    limits: &Limits,
-    reading: &Reading,
-) -> Result<Probed, ImagesError> {
+pub(crate) fn probe_images(looker: &ImageLooker<'_>, found: Vec<Found>) -> Result<Probed, ImagesError> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = if found.iter().any(|f| is_uri(&f.uri)) { REMOTE_THREADS } else { cores };
-    let probed = |found: &Found| {
-        plan(files, found, limits, reading).map_err(|error| (is_the_stores(found, &error), error))
-    };
+    let probed = |found: &Found| looker.look(found).map_err(|error| (is_the_stores(found, &error), error));
     let probed = parallel_map(&found, threads, probed, |result| matches!(result, Err((true, _))));
     let (mut images, mut depths, mut rejected) = (Vec::new(), Vec::new(), Vec::new());
     let mut other_colours = HashSet::new();
@@ -176,36 +169,14 @@ fn is_the_stores(found: &Found, error: &ImageError) -> bool {
     is_uri(&found.uri) && error.class() != FailureClass::Input
 }
 
-fn plan(
-    files: &Files,
-    found: &Found,
-    limits: &Limits,
-    reading: &Reading,
-) -> Result<(PlannedImage, ImageInfo), ImageError> {
-    let stat = match &found.stat {
-        Some(stat) => Some(stat.clone()),
-        None if is_uri(&found.uri) => Some(files.stat(&found.uri)?),
-        // What is wrong with it the reader says better.
-        None => files.stat(&found.uri).ok(),
-    };
-    let info = probe(files, &found.uri, stat.as_ref(), limits, reading)?;
-    let fingerprint = stat.map_or_else(String::new, |stat| stat.fingerprint());
-    let image = PlannedImage {
-        id: found.id.clone(),
-        key: PlannedImage::key_of(&found.id, &found.uri, &fingerprint, None),
-        uri: found.uri.clone(),
-        size: info.size,
-        bands: info.bands,
-        tags: found.tags.clone(),
-        members: None,
-    };
-    Ok((image, info))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::planning::image_files::find;
+    use marquetry_geometry::Reading;
+    use marquetry_raster::read::Limits;
+    use marquetry_spec::JobSpec;
+    use marquetry_transport::Files;
 
     #[test]
     fn what_is_no_image_is_set_aside() {
@@ -214,8 +185,12 @@ mod tests {
         let (files, base) = (Files::local_only(), folder.path().display().to_string());
         let limits =
             Limits { pixels_max: 1 << 30, memory_bytes: 1 << 20, scratch_dir: folder.path().to_path_buf() };
+        let job =
+            "version: 1\nimages: x\nclasses: [a, b]\nmembers: [{onnx: m.onnx}]\noutputs: [{masks: png}]\n";
+        let (spec, reading) = (JobSpec::parse(job).unwrap(), Reading::default());
+        let looker = ImageLooker::new(&files, &limits, &reading, &spec);
         let Probed { images, rejected, .. } =
-            probe_images(&files, find(&files, "", &base).unwrap().0, &limits, &Reading::default()).unwrap();
+            probe_images(&looker, find(&files, "", &base).unwrap().0).unwrap();
         assert!(images.is_empty());
         assert!(rejected[0].id == "a" && rejected[0].reason.contains("a.png"), "{rejected:?}");
     }

@@ -6,6 +6,7 @@ mod class_map;
 mod findings;
 mod fit;
 mod folds;
+mod image_facts;
 mod image_files;
 mod images;
 mod meaning;
@@ -32,11 +33,11 @@ pub use output_names::OutputNameError;
 pub use paths::PathError;
 
 use crate::planning::padded_sizes::is_made_for;
-use marquetry_ensemble::ScoreSpace;
+use marquetry_ensemble::{Labelling, ScoreSpace};
 use marquetry_failure::{Classify, FailureClass};
 use marquetry_geometry::{D4, Reading};
 use marquetry_imagery::ImageError;
-use marquetry_job::{Group, Inference, Member, Merge, PLAN_FORMAT, Plan, PlannedImage, hash};
+use marquetry_job::{Group, Inference, Member, Merge, PLAN_FORMAT, Plan, PlannedImage, TileDtype, hash};
 use marquetry_model::Runtime;
 use marquetry_raster::read::{AlphaUse, Limits};
 use marquetry_spec::{Folds, Images, JobSpec, TilesPer};
@@ -133,11 +134,12 @@ pub fn plan(
 ) -> Result<Planned, PlanError> {
     let (found, left_out) = image_files::find(files, &spec.images.from, base)?;
     let said = output_names::check(spec, base, found.iter().map(|image| image.id.as_str()))?;
-    let Probed { images, mut rejected, kinds, depths, other_colours } =
-        images::probe_images(files, found, limits, &reading(spec))?;
+    let reading_as = reading(spec);
+    let looker = image_facts::ImageLooker::new(files, limits, &reading_as, spec);
+    let Probed { images, mut rejected, kinds, depths, other_colours } = images::probe_images(&looker, found)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let models = models::Models { files, runtime, facts_cache_dir, cores };
-    let shown = shown::FirstImages::open(files, &images, limits, &reading(spec));
+    let shown = shown::FirstImages::open(files, &images, limits, &reading_as);
     let looked_at = candidate::LookedAt { images: &images, depths: &depths, shown: &shown };
     let (groups, made_for, mut findings) = members::groups(spec, base, &models, looked_at, each)?;
     drop(shown);
@@ -184,7 +186,7 @@ fn reading(spec: &JobSpec) -> Reading {
 /// The plan of `spec` for members in `groups`, whose weights are those of the job.
 fn assemble(spec: &JobSpec, mut groups: Vec<Group>) -> Plan {
     let classes = spec.class_names();
-    let weights = groups.iter().flat_map(|g| &g.members).map(|m| m.weights.clone()).collect();
+    let weights: Vec<Vec<f32>> = groups.iter().flat_map(|g| &g.members).map(|m| m.weights.clone()).collect();
     let tile_space = match spec.tiles.per {
         TilesPer::Group => spec.merge,
         TilesPer::Member => {
@@ -195,6 +197,11 @@ fn assemble(spec: &JobSpec, mut groups: Vec<Group>) -> Plan {
             spec.tta.space
         }
     };
+    let by_class = weights.iter().any(|weights| weights.windows(2).any(|pair| pair[0] != pair[1]));
+    let centred = tile_space == ScoreSpace::Logits
+        && spec.labelling == Labelling::Multiclass
+        && spec.tiles.dtype == TileDtype::F16
+        && !by_class;
     let inference = Inference {
         format: PLAN_FORMAT,
         reading: reading(spec),
@@ -202,6 +209,7 @@ fn assemble(spec: &JobSpec, mut groups: Vec<Group>) -> Plan {
         view_merge: spec.tta.merge,
         view_space: spec.tta.space,
         tile_space,
+        centred,
         swapped: swapped(spec, classes.len()),
         tile: spec.tiles.dtype,
         block_pixels: (spec.limits.block_bytes() / (4 * classes.len() as u64)).max(1),

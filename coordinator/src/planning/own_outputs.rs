@@ -37,12 +37,20 @@ pub(crate) fn without_outputs(found: Vec<Match>, notes: &mut Vec<String>) -> Vec
 
 /// Whether a path goes through the outputs of a job: `…/jobs/<name>-<hash>/out/…`.
 fn is_output(path: &str) -> bool {
-    let is_job = |name: &str| {
-        let hash = name.rsplit_once('-').map_or("", |(_, hash)| hash);
-        hash.len() == 8 && hash.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase())
-    };
     let parts: Vec<&str> = path.split('/').collect();
     parts.windows(4).any(|w| w[0] == "jobs" && is_job(w[1]) && w[2] == "out")
+}
+
+/// Whether a path goes through the folder that a job keeps in its store: plans, tiles and results lie there too.
+pub(crate) fn is_of_store(path: &str) -> bool {
+    let parts: Vec<&str> = path.split('/').collect();
+    parts.windows(3).any(|w| w[0] == "jobs" && is_job(w[1]))
+}
+
+/// Whether a folder is called as a job: `<name>-<hash>`.
+fn is_job(name: &str) -> bool {
+    let hash = name.rsplit_once('-').map_or("", |(_, hash)| hash);
+    hash.len() == 8 && hash.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase())
 }
 
 /// The folders of this machine in which files were found, and where they really are.

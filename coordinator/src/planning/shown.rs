@@ -3,7 +3,7 @@
 use crate::planning::seen_range::SeenRange;
 use marquetry_ensemble::resize_planes;
 use marquetry_geometry::{Reading, Rect, Size};
-use marquetry_imagery::open;
+use marquetry_imagery::{ImageFiles, open};
 use marquetry_job::{Channels, Input, PlannedImage, Scaling};
 use marquetry_raster::read::{Depth, Image, Limits, Pixels, luma_of};
 use marquetry_transport::Files;
@@ -28,7 +28,8 @@ impl FirstImages {
     pub(crate) fn open(files: &Files, images: &[PlannedImage], limits: &Limits, reading: &Reading) -> Self {
         let small = images.iter().filter(|image| image.size.area() <= PIXELS_MAX);
         let opened = small.take(IMAGES).filter_map(|planned| {
-            let image = open(files, &planned.uri, None, limits, reading).ok()?;
+            let of = ImageFiles { uri: &planned.uri, stat: None, sidecars: &planned.sidecars };
+            let image = open(files, &of, limits, reading).ok()?;
             let is_planned = (image.info().size, image.info().bands) == (planned.size, planned.bands);
             is_planned.then(|| (image, planned.key.clone()))
         });

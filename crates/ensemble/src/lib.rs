@@ -9,6 +9,7 @@ pub mod components;
 
 mod activation;
 mod canvas;
+mod centred;
 mod class_map;
 mod decide;
 mod exp;
@@ -23,6 +24,7 @@ mod window;
 
 pub use activation::{BadScore, ScoreTransform};
 pub use canvas::{Band, Canvas};
+pub use centred::take_off_greatest;
 pub use class_map::{ClassMap, Rest};
 pub use decide::{Decision, Rule, Triplet};
 pub use importance::{Importance, ImportanceMap};

@@ -7,15 +7,17 @@
 
 mod error;
 mod planned;
+mod sidecars;
 #[cfg(test)]
 mod tests;
 
 pub use error::ImageError;
 pub use planned::PlannedVersion;
+pub use sidecars::{Georeference, ImageFiles, find_sidecars, georeference, georeference_told};
 
 use marquetry_geometry::Reading;
-use marquetry_raster::read::{Image, ImageInfo, Limits, ReadAt, probe_from};
-use marquetry_transport::{FileError, FileStat, Files, LocalFile, RemoteFile};
+use marquetry_raster::read::{Beside, Image, ImageInfo, Limits, ReadAt, probe_from};
+use marquetry_transport::{FileError, Files, LocalFile, RemoteFile};
 use std::fs::File;
 use std::io;
 use std::path::Path;
@@ -27,62 +29,95 @@ const HEADER_BLOCK_BYTES: u64 = 64 << 10;
 /// Endings of what can be read by ranges. A wrong ending costs time, not correctness.
 const ENDINGS: [&str; 5] = ["tif", "tiff", "btf", "tf8", "gtiff"];
 
-/// Reads the header of the image at `uri`. `stat` is its version, if it is known already; `reading` says which part of the
-/// file is the image.
+/// Reads the header of an image, and what files beside it say. `reading` says which part of the file is the image.
 ///
 /// # Errors
-/// When the file cannot be had or its header is not right.
+/// When a file cannot be had or its header is not right.
 pub fn probe(
     files: &Files,
-    uri: &str,
-    stat: Option<&FileStat>,
+    image: &ImageFiles<'_>,
     limits: &Limits,
     reading: &Reading,
 ) -> Result<ImageInfo, ImageError> {
-    let name = Path::new(uri);
-    match object(files, uri, stat, HEADER_BLOCK_BYTES)? {
-        Some(object) => Ok(probe_from(Box::new(object), name, limits, reading)?),
-        None => Ok(marquetry_raster::read::probe(name, limits, reading)?),
+    let (beside, remarks) = image.pixels_beside(files, limits, reading)?;
+    let mut info = own_header(files, image, limits, reading, &beside)?;
+    info.traits.remarks.extend(remarks);
+    if image.has_place_beside() {
+        let place = georeference_told(files, image, limits, reading)?;
+        info.traits.crs = place.in_words().or(info.traits.crs);
+        info.traits.remarks.extend(place.remarks);
+    }
+    Ok(info)
+}
+
+/// The header of the image's own file.
+fn own_header(
+    files: &Files,
+    image: &ImageFiles<'_>,
+    limits: &Limits,
+    reading: &Reading,
+    beside: &Beside,
+) -> Result<ImageInfo, ImageError> {
+    let name = Path::new(image.uri);
+    if let Some(object) = object(files, image, HEADER_BLOCK_BYTES)? {
+        return Ok(probe_from(Box::new(object), name, limits, reading, beside)?);
+    }
+    match File::open(name) {
+        Ok(file) => Ok(probe_from(Box::new(file), name, limits, reading, beside)?),
+        // What cannot be opened is described by the reader itself.
+        Err(_) => Ok(marquetry_raster::read::probe(name, limits, reading)?),
     }
 }
 
-/// Opens the image at `uri`. `stat` is the version that is wanted; the one that is there now, if not given. `reading` says
-/// which part of the file is the image.
+/// Opens an image. `reading` says which part of the file is the image.
 ///
 /// # Errors
-/// When the file cannot be had, is not the version that is wanted, or is damaged.
+/// When a file cannot be had, is not the version that is wanted, or is damaged.
 pub fn open(
     files: &Files,
-    uri: &str,
-    stat: Option<&FileStat>,
+    image: &ImageFiles<'_>,
     limits: &Limits,
     reading: &Reading,
 ) -> Result<Image, ImageError> {
-    let name = Path::new(uri);
-    if is_read_by_range(uri)
-        && let Some(object) = object(files, uri, stat, BLOCK_BYTES)?
+    let name = Path::new(image.uri);
+    let (beside, _) = image.pixels_beside(files, limits, reading)?;
+    if is_read_by_range(image.uri)
+        && let Some(object) = object(files, image, BLOCK_BYTES)?
     {
-        return Ok(Image::open_from(Box::new(object), name, limits, reading)?);
+        return Ok(Image::open_from(Box::new(object), name, limits, reading, beside)?);
     }
-    let file = HeldFile::open(files.local(uri, stat, None)?);
-    match file {
-        Ok(file) => Ok(Image::open_from(Box::new(file), name, limits, reading)?),
+    match HeldFile::open(files.local(image.uri, image.stat, None)?) {
+        Ok(file) => Ok(Image::open_from(Box::new(file), name, limits, reading, beside)?),
         // What cannot be opened is described by the reader itself.
         Err(_) => Ok(Image::open(name, limits, reading)?),
     }
 }
 
-/// The bytes of the image at `uri`, whatever its format, to be read in a few small places. `stat` is the version that is
-/// wanted; the one that is there now, if not given.
+/// The bytes of an image, whatever its format, to be read in a few small places.
 ///
 /// # Errors
 /// When the file cannot be had.
-pub fn bytes(files: &Files, uri: &str, stat: Option<&FileStat>) -> Result<Box<dyn ReadAt>, ImageError> {
-    if let Some(object) = object(files, uri, stat, HEADER_BLOCK_BYTES)? {
+pub fn bytes(files: &Files, image: &ImageFiles<'_>) -> Result<Box<dyn ReadAt>, ImageError> {
+    if let Some(object) = object(files, image, HEADER_BLOCK_BYTES)? {
         return Ok(Box::new(object));
     }
-    let file = File::open(uri).map_err(|error| FileError::of_disk("read", uri, error))?;
+    let file = File::open(image.uri).map_err(|error| FileError::of_disk("read", image.uri, error))?;
     Ok(Box::new(file))
+}
+
+/// Names the content of an image and of the files beside it that speak of it: what is made of it hangs on all of them.
+///
+/// # Errors
+/// When one of them cannot be looked at.
+pub fn fingerprint(files: &Files, image: &ImageFiles<'_>) -> Result<String, ImageError> {
+    let mut text = String::new();
+    for (place, uri) in image.uris().enumerate() {
+        if place > 0 {
+            text += &format!("\n{}\n", image.sidecars[place - 1]);
+        }
+        text += &image.identity(files, &uri)?;
+    }
+    Ok(text)
 }
 
 fn is_read_by_range(uri: &str) -> bool {
@@ -91,16 +126,12 @@ fn is_read_by_range(uri: &str) -> bool {
 }
 
 /// The image's object, to be read by ranges; nothing for a file of this machine.
-fn object(
-    files: &Files,
-    uri: &str,
-    stat: Option<&FileStat>,
-    block_bytes: u64,
-) -> Result<Option<RangeSource>, FileError> {
+fn object(files: &Files, image: &ImageFiles<'_>, block_bytes: u64) -> Result<Option<RangeSource>, FileError> {
+    let uri = image.uri;
     if !marquetry_transport::uri::is_uri(uri) {
         return Ok(None);
     }
-    let stat = match stat {
+    let stat = match image.stat {
         Some(stat) => stat.clone(),
         None => files.stat(uri)?,
     };

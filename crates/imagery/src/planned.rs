@@ -1,25 +1,27 @@
 //! Images in the version that a job was planned with: other pixels of the same size would pass for it.
 
-use crate::ImageError;
+use crate::{Georeference, ImageError, ImageFiles};
 use marquetry_geometry::{Reading, Size};
-use marquetry_raster::read::{Image, Limits, ReadAt};
+use marquetry_raster::read::{Image, Limits};
 use marquetry_transport::uri::is_uri;
-use marquetry_transport::{FileStat, Files};
+use marquetry_transport::{FileStat, Files, StoreErrorKind};
 
 /// An image as it was when its job was planned.
 #[derive(Clone, Copy)]
 pub struct PlannedVersion<'a> {
     /// Where it lies.
     pub uri: &'a str,
+    /// The names of the files in its folder that speak of it too.
+    pub sidecars: &'a [String],
     /// Its size, px, after any rotation that its metadata asks for.
     pub size: Size,
     /// Number of bands.
     pub bands: u16,
     /// Which part of the file is the image.
     pub reading: &'a Reading,
-    /// Whether a file with this [fingerprint](FileStat::fingerprint) is the planned one. Asked of objects always, of files
-    /// of a machine only where they were planned: they are told apart by when they were written, which is another time on
-    /// each machine.
+    /// Whether what has this [fingerprint](crate::fingerprint) is the planned one. Asked of objects always, of files of a
+    /// machine only where they were planned: they are told apart by when they were written too, which is another time on each
+    /// machine.
     pub is_planned: &'a dyn Fn(&str) -> bool,
     /// Whether files of this machine were planned on it.
     pub planned_here: bool,
@@ -37,10 +39,18 @@ impl PlannedVersion<'_> {
             return Ok(None);
         }
         let stat = files.stat(self.uri)?;
-        if !(self.is_planned)(&stat.fingerprint()) {
-            return Err(ImageError::Replaced { uri: self.uri.to_owned() });
+        let replaced = || ImageError::Replaced { uri: self.uri.to_owned() };
+        match crate::fingerprint(files, &self.files(Some(&stat))) {
+            Ok(fingerprint) if (self.is_planned)(&fingerprint) => Ok(is_object.then_some(stat)),
+            // A file beside it is gone.
+            Err(ImageError::File(error)) if error.kind == StoreErrorKind::NotFound => Err(replaced()),
+            Ok(_) => Err(replaced()),
+            Err(error) => Err(error),
         }
-        Ok(is_object.then_some(stat))
+    }
+
+    fn files<'s>(&'s self, stat: Option<&'s FileStat>) -> ImageFiles<'s> {
+        ImageFiles { uri: self.uri, stat, sidecars: self.sidecars }
     }
 
     /// Opens the image.
@@ -49,7 +59,7 @@ impl PlannedVersion<'_> {
     /// When the file cannot be had or is damaged, was replaced, or has another size or other bands than were planned.
     pub fn open(&self, files: &Files, limits: &Limits) -> Result<Image, ImageError> {
         let stat = self.stat(files)?;
-        let image = crate::open(files, self.uri, stat.as_ref(), limits, self.reading)?;
+        let image = crate::open(files, &self.files(stat.as_ref()), limits, self.reading)?;
         let info = image.info();
         if (info.size, info.bands) != (self.size, self.bands) {
             let shape = |size: Size, bands: u16| format!("{size} px and {bands} bands");
@@ -62,11 +72,12 @@ impl PlannedVersion<'_> {
         Ok(image)
     }
 
-    /// The bytes of the image's file, whatever its format.
+    /// Where the image lies on a map.
     ///
     /// # Errors
-    /// When the file cannot be had or was replaced.
-    pub fn bytes(&self, files: &Files) -> Result<Box<dyn ReadAt>, ImageError> {
-        crate::bytes(files, self.uri, self.stat(files)?.as_ref())
+    /// When a file cannot be had or was replaced.
+    pub fn georeference(&self, files: &Files, limits: &Limits) -> Result<Georeference, ImageError> {
+        let stat = self.stat(files)?;
+        crate::georeference(files, &self.files(stat.as_ref()), limits, self.reading)
     }
 }

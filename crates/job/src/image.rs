@@ -14,6 +14,9 @@ pub struct PlannedImage {
     pub uri: String,
     /// Names the image, its content and who scores it: 16 hexadecimal digits. Unique in the job.
     pub key: String,
+    /// The names of the files in its folder that speak of it too: world files, masks, `x.tif.aux.xml`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sidecars: Vec<String>,
     /// Its size, px, after any rotation that its metadata asks for.
     pub size: Size,
     /// Number of bands.
@@ -70,6 +73,7 @@ mod tests {
             let all = PlannedImage {
                 id: "a".into(),
                 uri: "a.png".into(),
+                sidecars: Vec::new(),
                 key: PlannedImage::key_of("a", "a.png", "12", None),
                 size: Size::new(1, 2),
                 bands: 3,

@@ -28,6 +28,11 @@ pub struct Inference {
     pub view_space: ScoreSpace,
     /// The space in which windows, and the members of a group, are merged, and in which tiles are stored.
     pub tile_space: ScoreSpace,
+    /// Whether tiles hold logits without the greatest of each pixel, which changes no probability and keeps the digits of
+    /// half precision for what differs. Only where no member weighs differently by class: what all classes share would
+    /// weigh then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub centred: bool,
     /// For each symmetry in which classes change places: for each class as the model names it there, the class of the
     /// image.
     pub swapped: BTreeMap<D4, Vec<u16>>,

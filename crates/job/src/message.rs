@@ -289,6 +289,7 @@ mod tests {
         PlannedImage {
             id: "a".into(),
             uri: "s3://b/a.png".into(),
+            sidecars: Vec::new(),
             key: "0123456789abcdef".into(),
             size: Size::new(20, 30),
             bands: 3,

@@ -7,7 +7,7 @@ use super::pattern::{GlobPattern, expand_braces, is_glob};
 use super::read::At;
 use super::scope::Scope;
 use super::section::{Section, section};
-use super::table::{Bounds, CrossCheck, Shape, Word};
+use super::table::{Bounds, Shape};
 use marquetry_geometry::{Alpha, Nodata, Pages};
 
 section! {
@@ -20,24 +20,19 @@ section! {
         /// The page of each file that is the image, counted from 0: for stacks. Previews and masks in a file are no pages.
         pub page: Option<u32> = None, Maybe(Whole::<u32>::new(0, 65_534));
         /// What the pages of a TIFF are. `auto`: bands, where its metadata (`ImageJ`, OME, tifffile) says that they are
-        /// channels; else other images, of which the first is used, and the plan says which are left out. `bands`: bands.
+        /// channels; else other images, of which the first is used, and the plan says which are left out. `bands`: bands; with
+        /// `page`, that page and those that its metadata calls the other channels of the same place (a slice of z, a time).
         pub pages: Pages = Pages::Auto, Words(&PAGES);
         /// What an alpha band is. `auto`: a band where `bands` names it, else dropped. `band`: a band, `drop`: nothing,
         /// `nodata`: pixels where it is 0 are missing.
         pub alpha: Alpha = Alpha::Auto, Words(&ALPHA);
-        /// The sample value that stands for no data: `auto` is what each file names, and its mask if it has one. Pixels that have it are missing, as
+        /// The sample value that stands for no data: `auto` is what each file names, or a file `x.tif.aux.xml`
+        /// beside it, and its mask, in it or beside it (`x.tif.msk`). Pixels that have it are missing, as
         /// those are that are NaN: a model sees its mean in their place (0 after normalisation), and they get the ignore
         /// label. A value that may also be measured (0, or any of unsigned samples) must stand in all bands that the job
         /// uses, others (-9999) in one of them.
         pub nodata: Nodata = Nodata::Auto, NodataKind;
     }
-    checks [
-        CrossCheck::UnusedIf {
-            keys: || vec!["page"],
-            case: ("pages", Word::Text("bands")),
-            because: "with pages: bands all pages are the image; leave one of the two out",
-        },
-    ]
 }
 
 /// What `images.from` names.

@@ -33,6 +33,7 @@ pub(crate) fn plan() -> Plan {
         view_merge: ViewMerge::Mean,
         view_space: ScoreSpace::Probabilities,
         tile_space: ScoreSpace::Logits,
+        centred: false,
         swapped: BTreeMap::from([(D4::HFLIP, vec![1, 0])]),
         tile: TileDtype::F16,
         block_pixels: 1 << 20,
@@ -56,10 +57,17 @@ pub(crate) fn scored_by_some() -> PlannedImage {
     image("b", "s3://bucket/b.tif").scored_by(vec![2, 1])
 }
 
+/// An image beside which files speak of it.
+pub(crate) fn with_sidecars() -> PlannedImage {
+    let sidecars = vec!["b.tif.msk".into(), "b.tif.aux.xml".into(), "b.tfw".into()];
+    PlannedImage { sidecars, ..image("b", "s3://bucket/b.tif") }
+}
+
 fn image(id: &str, uri: &str) -> PlannedImage {
     PlannedImage {
         id: id.to_owned(),
         uri: uri.to_owned(),
+        sidecars: Vec::new(),
         key: PlannedImage::key_of(id, uri, "12 bytes, 2024-01-01", None),
         size: Size::new(600, 800),
         bands: 3,

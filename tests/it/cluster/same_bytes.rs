@@ -2,6 +2,11 @@
 
 use crate::cluster::job::IMAGES;
 use crate::cluster::setup::{Cluster, Kept, tally};
+use crate::cluster::view;
+use crate::fixture::same_files;
+use crate::image_kinds::float_tiff;
+use crate::pictures::png;
+use marquetry_model::toy::{Toy, Weights};
 
 fn a_cluster_makes_the_same_bytes(kept: Kept) {
     let Some(mut cluster) = Cluster::start(kept) else { return };
@@ -24,4 +29,73 @@ fn a_cluster_on_a_folder_makes_the_same_bytes() {
 #[test]
 fn a_cluster_on_s3_makes_the_same_bytes() {
     a_cluster_makes_the_same_bytes(Kept::InBucket);
+}
+
+/// Missing pixels, files beside images, values of classes, outlines on a map, weights beside a model: all of it comes through
+/// messages and stores as it is.
+const ODD: &str = "
+version: 1
+classes: [ground, a, b]
+labels: {ground: 1, a: 2, b: 3}
+failures: {ignore: 0}
+defaults: {window: {size: 48}}
+members: [{onnx: models/odd.onnx}, {onnx: models/plain.onnx, weight: 0.5}]
+merge: {space: logits}
+outputs: [{masks: tiff}, {polygons: geojson}, {submission: class-csv, size: [40, 56]}, {probabilities: zarr}, {report: html}]
+";
+
+fn odd_files() -> Vec<(String, Vec<u8>)> {
+    let (height, width) = (90, 130);
+    let sample = |at: usize| if at % (3 * width) < 21 { f32::NAN } else { (at * 7919 % 251) as f32 };
+    let tied = "10\n0\n0\n-10\n500005\n4649771\n";
+    let system = r#"PROJCS["WGS_1984_UTM_Zone_33N",GEOGCS["GCS_WGS_1984"]]"#;
+    let nodata = "<PAMDataset><PAMRasterBand><NoDataValue>7</NoDataValue></PAMRasterBand></PAMDataset>";
+    [
+        ("floats.tif", float_tiff([height, width], 3, (0..height * width * 3).map(sample).collect())),
+        ("floats.tfw", tied.into()),
+        ("floats.prj", system.into()),
+        ("masked.png", png(height, width, 3, 5)),
+        ("masked.png.msk", png(height, width, 1, 6)),
+        ("masked.png.aux.xml", nodata.into()),
+    ]
+    .map(|(name, bytes)| (name.to_owned(), bytes))
+    .into()
+}
+
+fn odd_images_and_models_make_the_same_bytes(kept: Kept) {
+    let Some(mut cluster) = Cluster::start(kept) else { return };
+    let toy = |seed| Toy { classes: 3, kernel: 5, weights: Weights::Seeded(seed), ..Toy::default() };
+    let split = toy(1).with_external_data(&["odd.onnx.data"]);
+    cluster.place.write("models/odd.onnx", &split.onnx).model("models/plain.onnx", &toy(2));
+    for file in &split.external {
+        cluster.place.write(&format!("models/{}", file.location), &file.bytes);
+    }
+    let from = if kept == Kept::InBucket { format!("{}/odd/", cluster.uri) } else { "odd".to_owned() };
+    for (name, bytes) in odd_files() {
+        cluster.place.write(&format!("odd/{name}"), &bytes);
+        if kept == Kept::InBucket {
+            view::wait(cluster.store().put(&format!("odd/{name}"), bytes.into())).expect("stored");
+        }
+    }
+    cluster.place.write("alone.yaml", format!("{ODD}images: odd\nstore: alone\n"));
+    cluster.place.write("odd.yaml", format!("{ODD}images: {{from: '{from}'}}\nstore: {}\n", cluster.uri));
+    let said =
+        ["EPSG:32633 (by its world file and .prj)", "the mask beside it (.msk)", "nodata by its .aux.xml"];
+    cluster.place.run("alone.yaml").ends_with(0).says(&said);
+    let alone = cluster.place.outputs("alone");
+    let outlines = String::from_utf8_lossy(&alone["polygons/floats.geojson"]);
+    assert!(outlines.contains("[15.0"), "they are in longitude and latitude");
+    let _roles = [cluster.worker(), cluster.worker(), cluster.aggregator()];
+    cluster.coordinate("odd.yaml").ends_with(0).says(&said);
+    same_files(&alone, &cluster.outputs());
+}
+
+#[test]
+fn odd_images_and_models_make_the_same_bytes_on_a_folder() {
+    odd_images_and_models_make_the_same_bytes(Kept::InFolder);
+}
+
+#[test]
+fn odd_images_and_models_make_the_same_bytes_on_s3() {
+    odd_images_and_models_make_the_same_bytes(Kept::InBucket);
 }

@@ -102,6 +102,9 @@ impl ReadFault {
     pub(crate) fn io(error: std::io::Error) -> Self {
         use std::io::ErrorKind as Os;
         match error.kind() {
+            _ if is_link_loop(&error) => {
+                Self::damaged(error).advise("mend the link, which leads onto itself")
+            }
             Os::NotFound
             | Os::IsADirectory
             | Os::NotADirectory
@@ -138,4 +141,9 @@ impl ReadFault {
         self.cause = Some(Arc::new(cause));
         self
     }
+}
+
+/// Whether a link leads onto itself, alone or by others: `ELOOP`, whose kind has no stable name.
+fn is_link_loop(error: &std::io::Error) -> bool {
+    error.raw_os_error() == Some(if cfg!(target_os = "linux") { 40 } else { 62 })
 }

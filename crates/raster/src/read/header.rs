@@ -1,5 +1,6 @@
 //! What a file says of its image before any pixel is decoded.
 
+use super::beside::Beside;
 use super::colour::Colour;
 use super::error::ReadFault;
 use super::missing::MissingRule;
@@ -53,6 +54,8 @@ pub struct ImageInfo {
     pub rgb: bool,
     /// The file's format.
     pub format: Format,
+    /// The symmetry that shows it as its metadata asks for: what is stored has the size before it.
+    pub turn: D4,
     /// What else the file says of itself, and what is done about it.
     pub traits: ImageTraits,
 }
@@ -99,6 +102,8 @@ pub(super) struct Header {
     pub(super) mask: Option<u16>,
     /// The reference system of a georeference.
     pub(super) crs: Option<String>,
+    /// What else there is to tell of the file.
+    pub(super) remarks: Vec<String>,
 }
 
 impl Header {
@@ -128,11 +133,13 @@ impl Header {
             pages: PageUse::default(),
             mask: None,
             crs: None,
+            remarks: Vec::new(),
         }
     }
 
-    /// Settles what the job says of alpha and of missing pixels.
-    pub(super) fn read_as(mut self, reading: &Reading) -> Self {
+    /// Settles what the job, and files beside the image's own, say of alpha and of missing pixels.
+    pub(super) fn read_as(mut self, reading: &Reading, beside: &Beside) -> Result<Self, ReadFault> {
+        beside.settle(&mut self, reading)?;
         let named = reading.bands.iter().flatten().max();
         let bands = self.colour.bands(self.kept.len() as u16);
         let wants_alpha = match reading.alpha {
@@ -161,7 +168,7 @@ impl Header {
         // Only where samples are bands is it known which samples a band comes of.
         let bands = reading.bands.as_deref().filter(|_| self.colour.keeps_bands());
         self.missing = MissingRule::new(self.sample, nodata, mask, bands);
-        self
+        Ok(self)
     }
 
     /// The samples to be read: the bands, and what says which pixels are missing.
@@ -188,6 +195,7 @@ impl Header {
                 _ => Depth::F32,
             },
             format: self.format,
+            turn: self.orientation,
             traits: ImageTraits::of(self),
         }
     }

@@ -1,5 +1,6 @@
 //! Opening images of any format, and reading windows of them as they are shown.
 
+use super::beside::Beside;
 use super::error::{ReadError, ReadFault};
 use super::file::{ReadAt, Source};
 use super::header::{Format, Header, ImageInfo, Limits};
@@ -18,10 +19,10 @@ use std::path::{Path, PathBuf};
 /// If the file cannot be read, is of an unknown kind, is damaged where it was looked at, or goes over a limit that
 /// opening it would go over too.
 pub fn probe(path: &Path, limits: &Limits, reading: &Reading) -> Result<ImageInfo, ReadError> {
-    header(Source::open(path), path, limits, reading)
+    header(Source::open(path), path, limits, reading, &Beside::default())
 }
 
-/// [`probe`] of what is no file. `name` is what messages call it.
+/// [`probe`] of what is no file, with what is said beside it. `name` is what messages call it.
 ///
 /// # Errors
 /// As [`probe`].
@@ -30,8 +31,9 @@ pub fn probe_from(
     name: &Path,
     limits: &Limits,
     reading: &Reading,
+    beside: &Beside,
 ) -> Result<ImageInfo, ReadError> {
-    header(Source::of(bytes), name, limits, reading)
+    header(Source::of(bytes), name, limits, reading, beside)
 }
 
 fn header(
@@ -39,6 +41,7 @@ fn header(
     name: &Path,
     limits: &Limits,
     reading: &Reading,
+    beside: &Beside,
 ) -> Result<ImageInfo, ReadError> {
     let header = source.and_then(|source| {
         let header = match detect(&source)? {
@@ -47,7 +50,7 @@ fn header(
             Format::Tiff => tiff::header(&source, limits, reading),
             format @ (Format::WebP | Format::Bmp) => other::header(format, &source, limits),
         };
-        Ok(check_page(header?, reading)?.read_as(reading))
+        check_page(header?, reading)?.read_as(reading, beside)
     });
     Ok(header.map_err(|fault| ReadError::new(name, "reading the header of the image", fault))?.info())
 }
@@ -73,6 +76,8 @@ pub struct Image {
     pub(super) info: ImageInfo,
     pub(super) header: Header,
     pub(super) content: Content,
+    /// The mask that lies beside it.
+    pub(super) mask: Option<Box<Image>>,
 }
 
 #[derive(Debug)]
@@ -87,10 +92,10 @@ impl Image {
     /// # Errors
     /// As [`probe`], and if the pixels of a file that is decoded whole are damaged, or the scratch folder has no room.
     pub fn open(path: &Path, limits: &Limits, reading: &Reading) -> Result<Self, ReadError> {
-        Self::load(Source::open(path), path, limits, reading, PngSamples::Colours)
+        Self::load(Source::open(path), path, limits, reading, Beside::default(), PngSamples::Colours)
     }
 
-    /// [`open`](Self::open) of what is no file. `name` is what messages call it.
+    /// [`open`](Self::open) of what is no file, with what is said beside it. `name` is what messages call it.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -99,8 +104,9 @@ impl Image {
         name: &Path,
         limits: &Limits,
         reading: &Reading,
+        beside: Beside,
     ) -> Result<Self, ReadError> {
-        Self::load(Source::of(bytes), name, limits, reading, PngSamples::Colours)
+        Self::load(Source::of(bytes), name, limits, reading, beside, PngSamples::Colours)
     }
 
     pub(super) fn load(
@@ -108,29 +114,29 @@ impl Image {
         name: &Path,
         limits: &Limits,
         reading: &Reading,
+        beside: Beside,
         samples: PngSamples,
     ) -> Result<Self, ReadError> {
         let open = || -> Result<(Header, Content), ReadFault> {
             let source = source?;
             let format = detect(&source)?;
             if format == Format::Tiff {
-                let (header, tiff) = Tiff::open(source, limits, reading)?;
-                return Ok((header.read_as(reading), Content::Tiff(Box::new(tiff))));
+                let (header, mut tiff) = Tiff::open(source, limits, reading)?;
+                if let Some(Ok(nodata)) = &beside.nodata {
+                    tiff.fill_with(*nodata);
+                }
+                return Ok((header.read_as(reading, &beside)?, Content::Tiff(Box::new(tiff))));
             }
             let (header, whole) = match format {
                 Format::Png => png::load(&source, limits, samples)?,
                 Format::Jpeg => jpeg::load(&source, limits)?,
                 _ => other::load(format, &source, limits)?,
             };
-            Ok((check_page(header, reading)?.read_as(reading), Content::Whole(whole)))
+            Ok((check_page(header, reading)?.read_as(reading, &beside)?, Content::Whole(whole)))
         };
         let (header, content) = open().map_err(|fault| ReadError::new(name, "opening the image", fault))?;
-        Ok(Self { path: name.to_owned(), info: header.info(), header, content })
-    }
-
-    /// Whether it is shown otherwise than it is stored: turned or mirrored, as its metadata says.
-    pub fn is_turned(&self) -> bool {
-        self.header.orientation != marquetry_geometry::D4::IDENTITY
+        let mask = beside.into_mask(reading);
+        Ok(Self { path: name.to_owned(), info: header.info(), header, content, mask })
     }
 
     /// What its header says.
@@ -149,7 +155,7 @@ impl Image {
 
     /// Whether pixels of it may be missing.
     pub const fn may_miss(&self) -> bool {
-        self.header.missing.may_miss()
+        self.header.missing.may_miss() || self.mask.is_some()
     }
 
     /// Reads the window `rect`, in pixels of the image as shown, into `out`. A missing pixel is NaN in every band; all other
@@ -159,8 +165,11 @@ impl Image {
     /// If the window is not inside the image, or the file is damaged there or cannot be read. `out` is then in no meaningful
     /// state.
     pub fn read(&self, rect: Rect, out: &mut Pixels) -> Result<(), ReadError> {
-        self.shown(rect, out)
-            .map_err(|fault| ReadError::new(&self.path, "reading a window of the image", fault))
+        self.shown(rect, out).map_err(|fault| {
+            let Rect { top, left, size } = rect;
+            let part = format!("{size} px at row {top}, column {left}");
+            ReadError::new(&self.path, "reading a window of the image", fault.at(&part))
+        })
     }
 
     /// [`read`](Self::read), with an error that does not name the image yet.
@@ -192,13 +201,14 @@ impl Image {
         Rect::new(i64::from(top), i64::from(left), size)
     }
 
-    fn stored(&self, rect: Rect, out: &mut Pixels) -> Result<(), ReadFault> {
+    pub(super) fn stored(&self, rect: Rect, out: &mut Pixels) -> Result<(), ReadFault> {
         let samples = self.header.read_samples();
         match &self.content {
             Content::Whole(whole) => whole.read(&self.header, &samples, rect, out)?,
             Content::Tiff(tiff) => tiff.read(&samples, rect, out)?,
         }
-        let missing = self.header.missing.take(out);
+        let mut missing = self.header.missing.take(out);
+        self.mark_masked(rect, &mut missing)?;
         self.header.colour.apply(out);
         if let Some(missing) = missing {
             for plane in out.data.chunks_exact_mut(missing.len()) {

@@ -6,6 +6,8 @@
 //! is read by the chunks that a window touches; a PNG too large for memory is decoded to disk; anything else that is
 //! too large, damaged or not understood is a [`ReadError`] that says what was found and what to do.
 
+mod aux_xml;
+mod beside;
 mod cache;
 mod colour;
 pub(crate) mod error;
@@ -25,10 +27,13 @@ mod samples;
 pub(crate) mod tiff;
 mod traits;
 mod whole;
+mod wkt;
 
 #[cfg(test)]
 mod tests;
 
+pub use aux_xml::AuxXml;
+pub use beside::Beside;
 pub use error::{ReadError, ReadErrorKind};
 pub use file::ReadAt;
 pub use guarded::is_decoder_panic;
@@ -38,3 +43,4 @@ pub(crate) use kinds::detect;
 pub use luma::luma_of;
 pub use pixels::Pixels;
 pub use traits::{AlphaUse, ImageTraits, PageUse};
+pub use wkt::EpsgSystem;

@@ -59,6 +59,8 @@ pub struct ImageTraits {
     pub crs: Option<String>,
     /// How it is turned to be shown.
     pub turn: Option<String>,
+    /// What else there is to know, each in some words.
+    pub remarks: Vec<String>,
 }
 
 impl ImageTraits {
@@ -87,6 +89,7 @@ impl ImageTraits {
             float: header.sample.is_float(),
             crs: header.crs.clone(),
             turn: turn(header.orientation),
+            remarks: header.remarks.clone(),
         }
     }
 }
@@ -106,7 +109,8 @@ impl fmt::Display for PageUse {
             used if used.len() == *count as usize => write!(f, "{count} pages as bands{axes}"),
             used => write!(
                 f,
-                "{} pages as bands{axes}; the other {} of {count} are LEFT OUT (`images: {{page: N}}` chooses)",
+                "{} pages as bands{axes}; the other {} of {count} are LEFT OUT (`images: {{page: N, pages: bands}}` has the \
+                 channels beside page N)",
                 used.len(),
                 *count as usize - used.len()
             ),
@@ -144,6 +148,7 @@ impl fmt::Display for ImageTraits {
             (Some(nodata), false) => write!(f, ", nodata {nodata} is missing pixels"),
             (None, true) => write!(f, ", NaN is missing pixels"),
             (None, false) => Ok(()),
-        }
+        }?;
+        self.remarks.iter().try_for_each(|remark| write!(f, ", {remark}"))
     }
 }

@@ -4,9 +4,9 @@ use super::geo::GeoTags;
 use super::raster_tests::tiff_of;
 use super::rle_tests::names;
 use super::{Legend, TiffOptions};
-use crate::read::{ReadError, ReadErrorKind};
+use crate::read::{EpsgSystem, ReadError, ReadErrorKind};
 use marquetry_failure::{Classify, FailureClass};
-use marquetry_geometry::Size;
+use marquetry_geometry::{D4, Size};
 use std::error::Error;
 use std::io::Cursor;
 use std::path::Path;
@@ -93,7 +93,7 @@ fn geo_tags_are_carried_over() {
     assert!(transform.mirrors());
     let point = read(&foreign_source(1, 2)).unwrap().unwrap().transform().unwrap();
     assert_eq!(point.to_map(1.5, 1.5), [500.0, 900.0]);
-    assert_eq!(read(&foreign_source(6, 1)).unwrap(), None);
+    assert_eq!(read(&foreign_source(6, 1)).unwrap(), Some(geo.clone()), "as it is stored");
 
     let legend = Legend::labels(names(2), None).unwrap();
     let bytes = tiff_of(&legend, Size::new(2, 2), &[0, 1, 1, 0], Some(geo.clone()), TiffOptions::default());
@@ -180,4 +180,64 @@ fn two_tie_points_and_letters_beyond_ascii() {
     let bytes = tiff_of(&legend, Size::new(2, 2), &[0, 1, 1, 0], Some(geo.clone()), TiffOptions::default());
     assert_eq!(read(&bytes).unwrap(), Some(geo));
     assert!(bytes.windows(latin.len()).any(|found| found == latin));
+}
+
+/// A pixel that is shown elsewhere than it is stored lies where it lay.
+#[test]
+fn the_map_turns_with_the_image() {
+    let stored = Size::new(3, 5);
+    let scale = (33550, doubles(&[2.0, 4.0, 0.0]));
+    let tie = (33922, doubles(&[1.0, 1.0, 0.0, 500.0, 900.0, 0.0]));
+    let ties: Vec<f64> = [[0.0, 0.0], [5.0, 0.0], [5.0, 3.0]]
+        .iter()
+        .flat_map(|p| [p[0], p[1], 0.0, p[0], p[1], 0.0])
+        .collect();
+    for point in [1, 2] {
+        let keys = (34735, shorts(&[1, 1, 0, 1, 1025, 0, 1, point]));
+        let tags = geo_source(&[scale.clone(), tie.clone(), keys.clone()]).unwrap().unwrap();
+        let points = geo_source(&[(33922, doubles(&ties)), keys]).unwrap().unwrap();
+        let before = tags.transform().unwrap();
+        for turn in D4::ALL {
+            let shown = turn.apply_to_size(stored);
+            let turned = tags.clone().turned(turn, stored);
+            let after = turned.transform().unwrap();
+            for (row, col) in (0..shown.height).flat_map(|row| (0..shown.width).map(move |col| (row, col))) {
+                let (from_row, from_col) = turn.source(stored, row, col);
+                let middle = |row: u32, col: u32| (f64::from(col) + 0.5, f64::from(row) + 0.5);
+                let ((x, y), (from_x, from_y)) = (middle(row, col), middle(from_row, from_col));
+                assert_eq!(
+                    after.to_map(x, y),
+                    before.to_map(from_x, from_y),
+                    "{turn}, {point}: {row}, {col}"
+                );
+            }
+            assert_eq!(turned.turned(turn.inverse(), shown).transform(), Some(before), "{turn}");
+            // A point of the outer corner stays one: of the whole image, or of its outermost pixel's centre.
+            let back = points.clone().turned(turn, stored).turned(turn.inverse(), shown);
+            assert_eq!(back, points, "{turn}");
+        }
+        let quarter = points.turned(D4::ROT270, stored);
+        let legend = Legend::labels(names(2), None).unwrap();
+        let bytes = tiff_of(&legend, Size::new(2, 2), &[0; 4], Some(quarter), TiffOptions::default());
+        let mut decoder = Decoder::new(Cursor::new(&bytes)).unwrap();
+        let found = decoder.get_tag_f64_vec(Tag::ModelTiepointTag).unwrap();
+        // Turned clockwise the first column is the last.
+        let last = if point == 2 { 2.0 } else { 3.0 };
+        assert_eq!(found[..6], [last, 0.0, 0.0, 0.0, 0.0, 0.0]);
+    }
+}
+
+/// What files beside an image say comes out as GeoTIFF has it.
+#[test]
+fn a_system_and_a_map_from_elsewhere() {
+    let system = EpsgSystem { code: 32633, projected: true };
+    let tags = GeoTags::with_system(None, system);
+    let tags = GeoTags::with_affine(Some(tags), [2.0, 0.0, 100.0, 0.0, -4.0, 900.0]);
+    assert_eq!((tags.epsg(), tags.transform().unwrap().to_map(1.0, 1.0)), (Some(32633), [102.0, 896.0]));
+    let degrees = GeoTags::with_system(Some(tags), EpsgSystem { code: 4326, projected: false });
+    assert_eq!((degrees.epsg(), degrees.transform().unwrap().to_map(1.0, 1.0)), (Some(4326), [102.0, 896.0]));
+    // Pixels whose centres are tied stay where they are.
+    let point = read(&foreign_source(1, 2)).unwrap().unwrap();
+    let place = point.transform();
+    assert_eq!(GeoTags::with_system(Some(point), system).transform(), place);
 }

@@ -44,9 +44,20 @@ impl MapFrame {
             return itself(None);
         }
         match code {
-            Some(WGS84) => itself(None),
+            Some(WGS84) => {
+                let longitudes = corners(size).map(|(x, y)| transform.to_map(x, y)[0]);
+                // Some count them from 0 to 360.
+                let middle = longitudes.iter().sum::<f64>() / 4.0;
+                let turns = (middle.abs() / 360.0 - 0.5).ceil().max(0.0).copysign(middle);
+                let moved = if turns.is_finite() && turns != 0.0 { -360.0 * turns } else { 0.0 };
+                let transform = if moved == 0.0 { transform } else { transform.moved(moved) };
+                let said = crosses(longitudes.map(|longitude| longitude + moved));
+                (Some(Self { transform, to: Target::Own(None) }), said)
+            }
             Some(code) => match LonLat::of_epsg(code, &transform, size) {
-                Ok(lon_lat) => (Some(Self { transform, to: Target::LonLat(Box::new(lon_lat)) }), None),
+                Ok((lon_lat, said)) => {
+                    (Some(Self { transform, to: Target::LonLat(Box::new(lon_lat)) }), said)
+                }
                 Err(reason) => itself(Some(reason)),
             },
             None if tags.names_system() => itself(Some("its reference system has no EPSG code".to_owned())),
@@ -126,15 +137,34 @@ fn pieces(ring: impl Iterator<Item = (u32, u32)>) -> Vec<(u32, u32)> {
 /// EPSG's code of longitude and latitude on WGS 84.
 const WGS84: u16 = 4326;
 
+/// The corners of an image of `size` px, in pixel-edge coordinates.
+fn corners(size: Size) -> [(f64, f64); 4] {
+    let (width, height) = (f64::from(size.width), f64::from(size.height));
+    [(0.0, 0.0), (width, 0.0), (0.0, height), (width, height)]
+}
+
+/// What there is to say of an image whose corners have these longitudes, where it lies on both sides of the antimeridian.
+fn crosses(longitudes: [f64; 4]) -> Option<String> {
+    let most = longitudes.into_iter().map(f64::abs).fold(0.0, f64::max);
+    (most > 180.0).then(|| {
+        "it lies across the antimeridian: longitudes of its outlines go on beyond 180°, where RFC 7946 would have them cut in \
+         two"
+            .to_owned()
+    })
+}
+
 /// From a reference system to longitude and latitude.
 #[derive(Debug, Clone)]
 struct LonLat {
     from: Proj,
     to: Proj,
+    /// Longitudes are told within half a turn of this one, so that no outline jumps round the earth.
+    middle: f64,
 }
 
 impl LonLat {
-    fn of_epsg(code: u16, transform: &GeoTransform, size: Size) -> Result<Self, String> {
+    /// Also what there is to say of the image's place.
+    fn of_epsg(code: u16, transform: &GeoTransform, size: Size) -> Result<(Self, Option<String>), String> {
         let known =
             crs_definitions::from_code(code).ok_or_else(|| format!("EPSG:{code} is not known here"))?;
         // Shifts by tables need files that are not here, and are metres.
@@ -144,13 +174,19 @@ impl LonLat {
         let wrong = |error: proj4rs::errors::Error| format!("EPSG:{code} cannot be converted ({error})");
         let from = Proj::from_proj_string(known.proj4).map_err(wrong)?;
         let to = Proj::from_proj_string("+proj=longlat +datum=WGS84 +no_defs").map_err(wrong)?;
-        let lon_lat = Self { from, to };
-        let (width, height) = (f64::from(size.width), f64::from(size.height));
-        for (x, y) in [(0.0, 0.0), (width, 0.0), (0.0, height), (width, height), (width / 2.0, height / 2.0)]
-        {
-            lon_lat.of(transform.to_map(x, y)).map_err(|error| format!("EPSG:{code}: {error}"))?;
+        let mut lon_lat = Self { from, to, middle: 0.0 };
+        // Without the numbers: what is said of many images is said once.
+        let at = |lon_lat: &Self, (x, y): (f64, f64)| {
+            let place = lon_lat.of(transform.to_map(x, y));
+            place.map_err(|_| format!("a corner of it has no longitude and latitude in EPSG:{code}"))
+        };
+        let middle = (f64::from(size.width) / 2.0, f64::from(size.height) / 2.0);
+        lon_lat.middle = at(&lon_lat, middle)?[0];
+        let mut longitudes = [0.0; 4];
+        for (longitude, corner) in longitudes.iter_mut().zip(corners(size)) {
+            *longitude = at(&lon_lat, corner)?[0];
         }
-        Ok(lon_lat)
+        Ok((lon_lat, crosses(longitudes)))
     }
 
     /// Longitude and latitude, degrees, of a place in the reference system.
@@ -159,7 +195,10 @@ impl LonLat {
         let mut point = if degrees { (x.to_radians(), y.to_radians(), 0.0) } else { (x, y, 0.0) };
         proj4rs::transform::transform(&self.from, &self.to, &mut point)
             .map_err(|error| format!("({x}, {y}) has no longitude and latitude ({error})"))?;
-        let rounded = [point.0, point.1].map(|angle| (angle.to_degrees() * DECIMALS).round() / DECIMALS);
+        let [longitude, latitude] = [point.0, point.1].map(f64::to_degrees);
+        let turns = ((longitude - self.middle) / 360.0).round();
+        let rounded =
+            [longitude - 360.0 * turns, latitude].map(|angle| (angle * DECIMALS).round() / DECIMALS);
         if rounded.iter().all(|angle| angle.is_finite()) {
             Ok(rounded)
         } else {

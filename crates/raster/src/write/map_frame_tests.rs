@@ -121,3 +121,30 @@ fn world_files_speak_of_pixel_centres() {
     let point = GeoTags::with_world_file(keys, "2 0 0 -2 11 19").unwrap();
     assert_eq!(point.transform().unwrap().to_map(0.0, 0.0), [10.0, 20.0]);
 }
+
+/// Longitudes by PROJ 9 (`cs2cs`): easting 700,000 of zone 60 lies at 180.1475…, which it calls -179.85.
+#[test]
+fn outlines_do_not_jump_round_the_earth() {
+    let size = Size::new(20, 30);
+    let east = tags(32660, 2000.0, 640_000.0, 6_000_000.0);
+    let (found, said) = frame(&east, false);
+    assert!(said.unwrap().contains("across the antimeridian"));
+    let ring = found.ring(&[(0, 0), (30, 0), (30, 20), (0, 20)]).unwrap();
+    let longitudes: Vec<f64> = ring.iter().map(|at| at[0]).collect();
+    assert!(longitudes.iter().all(|lon| (178.9..180.5).contains(lon)), "{longitudes:?}");
+    assert!(longitudes.iter().any(|lon| *lon > 180.0) && longitudes.iter().any(|lon| *lon < 180.0));
+    // What lies on one side of it stays between -180 and 180, also where it was counted from 0 to 360.
+    let degrees = |west: f64| {
+        let (found, said) = MapFrame::new(&tags(WGS84, 0.5, west, 20.0), size, false);
+        (found.unwrap().ring(&[(1, 1)]).unwrap()[0], said.is_some())
+    };
+    assert_eq!(degrees(190.0), ([-169.5, 19.5], false));
+    assert_eq!(degrees(-180.0), ([-179.5, 19.5], false));
+    assert_eq!(degrees(165.0), ([165.5, 19.5], false));
+    let grid = MapFrame::new(&tags(WGS84, 12.0, 0.0, 90.0), size, false);
+    assert_eq!((grid.0.unwrap().ring(&[(0, 0)]).unwrap()[0][0], grid.1.is_some()), (0.0, true));
+    assert_eq!(degrees(170.0), ([170.5, 19.5], true));
+    assert_eq!(degrees(-185.0), ([-184.5, 19.5], true));
+    let west = frame(&tags(32601, 10.0, 500_000.0, 6_000_000.0), false);
+    assert_eq!((west.1, west.0.ring(&[(0, 0)]).unwrap()[0][0]), (None, -177.0));
+}

@@ -3,6 +3,7 @@
 mod blocking;
 mod disk_cache;
 mod fetch;
+mod identity;
 mod remote_file;
 mod stat;
 mod walk;
@@ -136,6 +137,42 @@ impl Files {
             shown.then(|| Listed { relative: relative.to_owned(), stat: Some(FileStat::of_object(facts)) })
         });
         Ok(listed.collect())
+    }
+
+    /// The names of the files whose URI begins with `prefix`, in the folder that this leads to and in none below it.
+    ///
+    /// # Errors
+    /// When the folder cannot be listed.
+    pub fn names(&self, prefix: &str) -> Result<Vec<String>, FileError> {
+        let (folder, start) = prefix.rsplit_once('/').map_or(("", prefix), |(folder, start)| (folder, start));
+        match self.source("list", prefix)? {
+            Source::Local(_) => {
+                let folder = match (folder, prefix.starts_with('/')) {
+                    ("", true) => "/",
+                    ("", false) => ".",
+                    (folder, _) => folder,
+                };
+                let failed = |error| FileError::of_disk("list", folder, error);
+                let mut names = Vec::new();
+                for entry in std::fs::read_dir(folder).map_err(failed)? {
+                    let name = entry.map_err(failed)?.file_name().to_string_lossy().into_owned();
+                    names.extend(Some(name).filter(|name| name.starts_with(start)));
+                }
+                names.sort_unstable();
+                Ok(names)
+            }
+            Source::S3(fetcher, place) => {
+                let below = place.key.rfind('/').map_or(0, |slash| slash + 1);
+                let (s3, wanted) = (fetcher.s3.clone(), place.clone());
+                let request = || {
+                    let (s3, wanted) = (s3.clone(), wanted.clone());
+                    fetcher.blocking.wait(async move { s3.list(&wanted).await })
+                };
+                let found = fetcher.blocking.retry(request).map_err(|error| error.of_file("list", prefix))?;
+                let names = found.into_iter().filter_map(|(key, _)| key.get(below..).map(str::to_owned));
+                Ok(names.filter(|name| !name.contains('/')).collect())
+            }
+        }
     }
 
     /// The whole content of a file that is small, or needed once.

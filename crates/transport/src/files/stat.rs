@@ -15,7 +15,7 @@ pub struct FileStat {
 }
 
 impl FileStat {
-    /// Length and version in one text.
+    /// Length and version in one text. [`Files::fingerprint`](super::Files::fingerprint) looks at the content too.
     pub fn fingerprint(&self) -> String {
         format!("{}-{}", self.size_bytes, self.version)
     }

@@ -47,7 +47,16 @@ pub(crate) fn image_of(id: &str, blocks: u32, version: &str) -> PlannedImage {
     let uri = format!("nowhere/{id}.png");
     let key = PlannedImage::key_of(id, &uri, &format!("{version} of {blocks} blocks"), None);
     let size = Size::new(WINDOW, blocks * WINDOW);
-    PlannedImage { id: id.to_owned(), uri, key, size, bands: BANDS, tags: BTreeMap::new(), members: None }
+    PlannedImage {
+        id: id.to_owned(),
+        uri,
+        sidecars: Vec::new(),
+        key,
+        size,
+        bands: BANDS,
+        tags: BTreeMap::new(),
+        members: None,
+    }
 }
 
 /// A job of these images: always the same job, whatever they are. `scales` has the scale of each group, of which each has
@@ -79,6 +88,7 @@ fn job(groups: Vec<Group>, images: Vec<PlannedImage>) -> JobOf {
         view_merge: ViewMerge::Mean,
         view_space: ScoreSpace::Probabilities,
         tile_space: ScoreSpace::Probabilities,
+        centred: false,
         swapped: std::collections::BTreeMap::new(),
         tile: TileDtype::F16,
         block_pixels: Size::square(WINDOW).area(),

@@ -1,6 +1,7 @@
 //! The numbers of a label by windows, wherever they come from.
 
 use super::painted::Painted;
+use crate::read::beside::Beside;
 use crate::read::colour::Colour;
 use crate::read::error::{ReadError, ReadFault};
 use crate::read::file::{ReadAt, Source};
@@ -78,7 +79,14 @@ impl LabelReader {
     pub fn open(path: &Path, limits: &Limits) -> Result<Self, ReadError> {
         Ok(Self::of_image(
             path,
-            Image::load(Source::open(path), path, limits, &Reading::default(), PngSamples::Numbers)?,
+            Image::load(
+                Source::open(path),
+                path,
+                limits,
+                &Reading::default(),
+                Beside::default(),
+                PngSamples::Numbers,
+            )?,
         ))
     }
 
@@ -89,7 +97,14 @@ impl LabelReader {
     pub fn open_from(bytes: Box<dyn ReadAt>, name: &Path, limits: &Limits) -> Result<Self, ReadError> {
         Ok(Self::of_image(
             name,
-            Image::load(Source::of(bytes), name, limits, &Reading::default(), PngSamples::Numbers)?,
+            Image::load(
+                Source::of(bytes),
+                name,
+                limits,
+                &Reading::default(),
+                Beside::default(),
+                PngSamples::Numbers,
+            )?,
         ))
     }
 

@@ -98,3 +98,15 @@ fn left_over_and_absent_tags() {
         }
     }
 }
+
+/// As libtiff, which warns of it.
+#[test]
+fn of_a_tag_that_stands_twice_the_first_counts() {
+    let mut file = TiffFile::new(9, 13, 1);
+    file.tags = vec![(274, vec![1]), (274, vec![3])];
+    let bytes = file.bytes(&pattern);
+    let (info, _) = read_all(&bytes).unwrap();
+    assert_eq!(values(&bytes), wanted(&file));
+    let line = info.traits.to_string();
+    assert!(line.ends_with("tag 274 stands in it twice and the first one counts"), "{line}");
+}

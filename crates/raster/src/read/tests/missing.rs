@@ -1,7 +1,9 @@
 //! Pixels that are none: NaN, values for no data, alpha 0.
 
 use super::*;
+use crate::read::{Beside, probe_from};
 use marquetry_geometry::{Alpha, Nodata};
+use std::path::Path;
 
 /// The whole image as `reading` has it, NaN written as -1.
 fn read_with(bytes: &[u8], reading: &Reading) -> (ImageInfo, Vec<f32>) {
@@ -51,6 +53,54 @@ fn what_is_no_measurement_in_one_band_is_missing_in_all() {
     assert_eq!(read(Some("-9999,0"), Nodata::Auto), tagged);
     // ArcGIS writes the least float in its own words.
     assert_eq!(read(Some("-3.4028234663852886e+38"), Nodata::Auto), plain);
+}
+
+/// As GDAL writes them: `x.tif.msk`, and the value in `x.tif.aux.xml`, which counts before the file's own.
+#[test]
+fn files_beside_an_image_say_what_is_missing() {
+    let size = Size::new(3, 4);
+    let is_masked = |row: u32, col: u32| (row, col) == (0, 1) || row == 2;
+    let mask = TiffFile::new(3, 4, 1).bytes(&|row, col, _| 255 * u64::from(!is_masked(row, col)));
+    let data = interleaved(size, 1, |row, col, _| u64::from(row * 4 + col));
+    let open = |file: &[u8], mask: &[u8], nodata: Option<f64>, reading: &Reading| {
+        let folder = tempfile::tempdir().unwrap();
+        let limits = roomy(&folder);
+        let mask = Image::open_from(
+            Box::new(mask.to_vec()),
+            Path::new("a.msk"),
+            &limits,
+            &Reading::default(),
+            Beside::default(),
+        );
+        let beside = Beside { nodata: nodata.map(Ok), mask: Some(mask.unwrap()) };
+        let header = probe_from(Box::new(file.to_vec()), Path::new("a"), &limits, reading, &beside);
+        let image = Image::open_from(Box::new(file.to_vec()), Path::new("a"), &limits, reading, beside)?;
+        assert_eq!(&header.unwrap(), image.info());
+        let mut out = Pixels::default();
+        image.read(Rect::whole(image.info().size), &mut out)?;
+        let seen: Vec<f32> = out.data.iter().map(|v| if v.is_nan() { -1.0 } else { *v }).collect();
+        Ok::<_, ReadError>((image.may_miss(), seen))
+    };
+    let all: Vec<f32> = (0..12).map(|at| at as f32).collect();
+    let masked: Vec<f32> =
+        all.iter().map(|&v| if is_masked(v as u32 / 4, v as u32 % 4) { -1.0 } else { v }).collect();
+    for (orientation, format) in [(None, Format::Tiff), (None, Format::Png), (Some(3), Format::Png)] {
+        let file = encoded(format, size, &data, orientation);
+        let mut wanted = masked.clone();
+        if orientation.is_some() {
+            wanted.reverse();
+        }
+        assert_eq!(open(&file, &mask, None, &Reading::default()).unwrap(), (true, wanted.clone()));
+        let wanted: Vec<f32> = wanted.into_iter().map(|v| if v == 7.0 { -1.0 } else { v }).collect();
+        assert_eq!(open(&file, &mask, Some(7.0), &Reading::default()).unwrap(), (true, wanted));
+    }
+    let file = encoded(Format::Png, size, &data, None);
+    // A job that says what is missing says all of it.
+    let none = Reading { nodata: Nodata::None, ..Reading::default() };
+    assert_eq!(open(&file, &mask, Some(7.0), &none).unwrap(), (false, all));
+    let other = TiffFile::new(3, 5, 1).bytes(&|_, _, _| 255);
+    let error = open(&file, &other, None, &Reading::default()).unwrap_err();
+    assert!(error.found().contains("the mask beside it has 3 × 5 px"), "{error}");
 }
 
 #[test]

@@ -85,6 +85,35 @@ fn channels_are_bands() {
     let (info, found) = read_with(&stack, &Reading { page: Some(4), ..Reading::default() }).unwrap();
     assert_eq!((info.bands, found), (1, plane(4)));
     assert!(info.traits.to_string().contains("page 4 of 6"), "{}", info.traits);
+    // The channels beside a page: those of its slice.
+    let beside = |file: &[u8], page| {
+        let reading = Reading { page: Some(page), pages: Pages::Bands, ..Reading::default() };
+        read_with(file, &reading).map(|(info, found)| (info.traits.pages.used, found))
+    };
+    for page in 3..6 {
+        assert_eq!(beside(&stack, page).unwrap(), (vec![3, 4, 5], [3, 4, 5].map(plane).concat()));
+    }
+    let zcyx = book(&[0, 1, 2, 3, 4, 5].map(leaf), r#"{"shape": [3, 2, 5, 7], "axes": "CZYX"}"#);
+    assert_eq!(beside(&zcyx, 1).unwrap(), (vec![1, 3, 5], [1, 3, 5].map(plane).concat()));
+    let text = r#"<OME><Image><Pixels DimensionOrder="XYCZT" SizeC="2" SizeZ="2" SizeT="1"><TiffData IFD="3" FirstC="0"/>
+        <TiffData IFD="1" FirstC="1"/><TiffData IFD="0" FirstC="0" FirstZ="1"/><TiffData IFD="2" FirstC="1" FirstZ="1"/>
+        </Pixels></Image></OME>"#;
+    let named = book(&[0, 1, 2, 3].map(leaf), text);
+    assert_eq!(beside(&named, 2).unwrap(), (vec![0, 2], [0, 2].map(plane).concat()));
+    let error = beside(&book(&[0, 1].map(leaf), ""), 1).unwrap_err();
+    assert!(error.found().contains("does not say which of its 2 pages"), "{error}");
+    assert!(beside(&stack, 6).unwrap_err().found().contains("page 6 of it is asked for"));
+}
+
+#[test]
+fn metadata_in_another_file_are_told() {
+    let text =
+        r#"<OME UUID="urn:uuid:1"><BinaryOnly MetadataFile="plate.companion.ome" UUID="urn:uuid:2"/></OME>"#;
+    for pages in [1, 2] {
+        let leaves: Vec<Leaf> = (0..pages).map(leaf).collect();
+        let line = read_with(&book(&leaves, text), &Reading::default()).unwrap().0.traits.to_string();
+        assert!(line.contains("stands in another file (.ome), which is NOT READ"), "{line}");
+    }
 }
 
 #[test]

@@ -2,15 +2,27 @@
 
 use super::directory::{Directory, tag};
 use crate::read::file::Source;
+use std::collections::BTreeMap;
 
 /// Longest description that is looked at, bytes.
 const DESCRIPTION_MAX: u64 = 16 << 20;
+
+/// Which pages are the channels of one place along all other axes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Others {
+    /// Channels follow each other by so many pages, and are so many.
+    Every(u32, u32),
+    /// The pages of each place, by channel.
+    Named(Vec<Vec<u32>>),
+}
 
 /// The axes along which pages are counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Axes {
     /// The page of each channel, at the first place of all other axes.
     pub(super) channels: Vec<u32>,
+    /// Where the channels of other places are.
+    others: Others,
     /// `channels 3, z 5`.
     pub(super) in_words: String,
 }
@@ -30,13 +42,25 @@ impl Axes {
         }
     }
 
+    /// The channels of the place of `page`, itself among them; `None` where nothing is said of it.
+    pub(super) fn channels_beside(&self, page: u32) -> Option<Vec<u32>> {
+        match &self.others {
+            &Others::Every(step, length) => {
+                let first = page - page / step % length * step;
+                (0..length).map(|channel| first.checked_add(channel.checked_mul(step)?)).collect()
+            }
+            Others::Named(places) => places.iter().find(|pages| pages.contains(&page)).cloned(),
+        }
+    }
+
     /// Of axes in the order of the pages, the fastest first: letter and length.
     fn ordered(axes: &[(char, u32)]) -> Option<Self> {
         let mut step = 1_u32;
-        let mut channels = vec![0];
+        let (mut channels, mut others) = (vec![0], Others::Every(1, 1));
         for &(axis, length) in axes {
             if axis == 'C' {
                 channels = (0..length).map(|channel| channel.checked_mul(step)).collect::<Option<_>>()?;
+                others = Others::Every(step.max(1), length.max(1));
             }
             step = step.checked_mul(length.max(1))?;
         }
@@ -48,7 +72,7 @@ impl Axes {
         };
         let long = axes.iter().filter(|(_, length)| *length > 1);
         let words: Vec<String> = long.map(|&(axis, length)| format!("{} {length}", name(axis))).collect();
-        (!words.is_empty()).then(|| Self { channels, in_words: words.join(", ") })
+        (!words.is_empty()).then(|| Self { channels, others, in_words: words.join(", ") })
     }
 }
 
@@ -67,6 +91,21 @@ pub(super) fn significant_bits(first: &Directory, source: &Source) -> Option<u32
     let document = roxmltree::Document::parse(&text).ok()?;
     let pixels = document.descendants().find(|node| node.tag_name().name() == "Pixels")?;
     pixels.attribute("SignificantBits")?.parse().ok()
+}
+
+/// What there is to tell of an OME-TIFF whose metadata lie in another file.
+pub(super) fn elsewhere(directory: &Directory, source: &Source) -> Option<String> {
+    let text = description(directory, source).filter(|text| text.contains("BinaryOnly"))?;
+    let document = roxmltree::Document::parse(&text).ok()?;
+    let only = document.descendants().find(|node| node.tag_name().name() == "BinaryOnly")?;
+    let file = only.attribute("MetadataFile").map_or_else(String::new, |file| {
+        let ending = file.rsplit_once('.').map_or(file, |(_, ending)| ending);
+        format!(" (.{ending})")
+    });
+    Some(format!(
+        "what its pages and channels are stands in another file{file}, which is NOT READ: `images: {{page: N}}` or `{{pages: \
+         bands}}` say it"
+    ))
 }
 
 /// Lines `channels=3`; pages are counted by channel, then slice, then frame.
@@ -113,22 +152,21 @@ fn ome(text: &str) -> Option<Axes> {
     let planes = pixels.children().filter(named("TiffData"));
     let single = |data: roxmltree::Node<'_, '_>| {
         let first = |axis: &str| number(data, axis).unwrap_or(0);
-        let is_first = first("FirstZ") == 0 && first("FirstT") == 0;
+        let place = (first("FirstT"), first("FirstZ"));
         let alone = number(data, "PlaneCount").is_none_or(|count| count == 1);
-        (number(data, "IFD").is_some() && alone).then(|| (is_first, first("FirstC"), first("IFD")))
+        (number(data, "IFD").is_some() && alone).then(|| (place, first("FirstC"), first("IFD")))
     };
     let planes: Vec<_> = planes.map(single).collect();
     if planes.len() > 1 && planes.iter().all(Option::is_some) {
-        let mut named: Vec<(u32, u32)> = planes
-            .into_iter()
-            .flatten()
-            .filter(|(is_first, ..)| *is_first)
-            .map(|(_, c, ifd)| (c, ifd))
-            .collect();
-        named.sort_unstable();
-        if !named.is_empty() {
-            found.channels = named.into_iter().map(|(_, ifd)| ifd).collect();
+        let mut places: BTreeMap<(u32, u32), BTreeMap<u32, u32>> = BTreeMap::new();
+        for (place, channel, page) in planes.into_iter().flatten() {
+            places.entry(place).or_default().insert(channel, page);
         }
+        let pages = |channels: &BTreeMap<u32, u32>| channels.values().copied().collect::<Vec<_>>();
+        if let Some(first) = places.get(&(0, 0)) {
+            found.channels = pages(first);
+        }
+        found.others = Others::Named(places.values().map(pages).collect());
     }
     Some(found)
 }

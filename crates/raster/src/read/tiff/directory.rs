@@ -2,6 +2,7 @@
 
 use crate::read::error::ReadFault;
 use crate::read::file::Source;
+use std::collections::btree_map::Entry as MapEntry;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The tags that are looked at.
@@ -111,6 +112,8 @@ impl Form {
 pub(crate) struct Directory {
     pub(crate) endian: Endian,
     entries: BTreeMap<u16, Entry>,
+    /// Tags that it has more than once. As in libtiff, the first of each counts.
+    pub(crate) repeated: BTreeSet<u16>,
 }
 
 impl Directory {
@@ -154,7 +157,7 @@ impl Directory {
             }
             Err(_) => (source.bytes(first + number, table_bytes)?, 0),
         };
-        let mut entries = BTreeMap::new();
+        let (mut entries, mut repeated) = (BTreeMap::new(), BTreeSet::new());
         for (index, bytes) in table.chunks_exact(entry_bytes as usize).enumerate() {
             let (head, value) = bytes.split_at(4 + word as usize);
             let kind = endian.number(&head[2..4]) as u16;
@@ -163,9 +166,13 @@ impl Directory {
             // Values that fit stand in the entry itself.
             let inside = first + number + index as u64 * entry_bytes + 4 + word;
             entry.at = if fits { inside } else { endian.number(value) };
-            entries.insert(endian.number(&head[..2]) as u16, entry);
+            let tag = endian.number(&head[..2]) as u16;
+            match entries.entry(tag) {
+                MapEntry::Vacant(place) => drop(place.insert(entry)),
+                MapEntry::Occupied(_) => drop(repeated.insert(tag)),
+            }
         }
-        Ok((Self { endian, entries }, next))
+        Ok((Self { endian, entries, repeated }, next))
     }
 
     pub(crate) fn has(&self, tag: u16) -> bool {
@@ -209,7 +216,8 @@ impl Directory {
     pub(crate) fn first_integers(&self, source: &Source, tag: u16, max: u64) -> Result<Vec<u64>, ReadFault> {
         let Some(&entry) = self.entries.get(&tag) else { return Ok(Vec::new()) };
         let first = Entry { count: entry.count.min(max), ..entry };
-        let shortened = Self { endian: self.endian, entries: BTreeMap::from([(tag, first)]) };
+        let entries = BTreeMap::from([(tag, first)]);
+        let shortened = Self { endian: self.endian, entries, repeated: BTreeSet::new() };
         Ok(shortened.integers(source, tag, max)?.unwrap_or_default())
     }
 

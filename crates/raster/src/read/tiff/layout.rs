@@ -227,6 +227,10 @@ impl Tags<'_> {
             other => header.nodata_unread = other.and_then(Result::err),
         }
         header.crs = crs::of(self.directory, self.source);
+        let repeated = self.directory.repeated.iter();
+        header.remarks =
+            repeated.map(|tag| format!("tag {tag} stands in it twice and the first one counts")).collect();
+        header.remarks.extend(axes::elsewhere(self.directory, self.source));
         Ok(header)
     }
 

@@ -109,6 +109,11 @@ impl Tiff {
         Ok((header, Self { source, pages, chunks }))
     }
 
+    /// What stands where the file leaves a strip or tile out: its nodata, if that is said elsewhere.
+    pub(super) fn fill_with(&mut self, nodata: f64) {
+        self.pages.iter_mut().for_each(|page| page.fill = nodata as f32);
+    }
+
     /// Whether pixels come back only nearly as they were.
     pub(super) fn is_lossy(&self) -> bool {
         self.pages.iter().any(|page| matches!(page.layout.compression, codec::Compression::Jpeg { .. }))

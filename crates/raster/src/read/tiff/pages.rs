@@ -60,7 +60,8 @@ pub(super) fn select(source: &Source, reading: &Reading) -> Result<Selected, Rea
         Ok(Page { directory, layout })
     };
     let used = match (reading.page, reading.pages, &axes) {
-        (Some(page), ..) => vec![page],
+        (Some(page), Pages::Auto, _) => vec![page],
+        (Some(page), Pages::Bands, axes) => channels_beside(page, count, axes.as_ref())?,
         (None, Pages::Bands, _) => (0..count).collect(),
         (None, Pages::Auto, Some(axes)) if axes.channels.iter().all(|&page| page < count) => {
             axes.channels.clone()
@@ -92,6 +93,18 @@ pub(super) fn select(source: &Source, reading: &Reading) -> Result<Selected, Rea
         (mask.size, mask.per_pixel) == (image.size, 1)
     });
     Ok(Selected { pages: read, mask, page_use: page_use(count, used, axes) })
+}
+
+/// The pages that are the channels of the place of `page` along all other axes.
+fn channels_beside(page: u32, count: u32, axes: Option<&Axes>) -> Result<Vec<u32>, ReadFault> {
+    match axes.and_then(|axes| axes.channels_beside(page)) {
+        Some(channels) if channels.iter().all(|&page| page < count) => Ok(channels),
+        _ if page >= count => Ok(vec![page]),
+        _ => Err(ReadFault::unsupported(format!(
+            "the channels beside page {page} are asked for, and its metadata does not say which of its {count} pages they are"
+        ))
+        .advise("leave `images.pages` out to have this page alone, or `images.page` to have all pages as bands")),
+    }
 }
 
 fn page_use(count: u32, used: Vec<u32>, axes: Option<Axes>) -> PageUse {
