@@ -7,8 +7,8 @@ use marquetry_job::PlannedImage;
 use marquetry_raster::read::{ImageInfo, Limits};
 use marquetry_raster::write::MapFrame;
 use marquetry_spec::{JobSpec, Output, PolygonCrs};
-use marquetry_transport::Files;
 use marquetry_transport::uri::is_uri;
+use marquetry_transport::{Files, StoreErrorKind};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -73,7 +73,14 @@ impl<'a> ImageLooker<'a> {
             // All of them begin as the image does; a bucket's folder may hold millions of others.
             let (folder, name) = uri.rsplit_once('/').unwrap_or(("", uri));
             let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
-            let names = self.files.names(&format!("{folder}/{stem}."))?;
+            let names = match self.files.names(&format!("{folder}/{stem}.")) {
+                // Who may read an image that is named need not be allowed to list its bucket.
+                Err(error) if error.kind == StoreErrorKind::Denied => {
+                    let said = "what lies beside it may not be listed here, and is NOT READ";
+                    return Ok((Vec::new(), vec![said.to_owned()]));
+                }
+                names => names?,
+            };
             return find_sidecars(self.files, uri, names.iter().map(String::as_str));
         }
         let folder = uri.rfind('/').map_or("", |slash| &uri[..=slash]);

@@ -321,8 +321,9 @@ impl ReadKind for Bands {
 section! {
     /// What a model's output means.
     pub struct OutputSpec: "headOutput" (_) {
-        /// Name of the output to use. `auto` is the one with the job's number of channels, then the one as large as the
-        /// input, then the last that is not called auxiliary.
+        /// Name of the output to use. `auto` is the one with the job's number of channels, then one that is not called as what
+        /// models learn beside classes (`edge`, `flow`, `normals`, `ds1`, …), then the one as large as the input, then the last
+        /// that is not called auxiliary.
         pub head: Option<String> = None, AutoOr(HEAD, "`auto`, or the name of an output of the model");
         /// What the graph already applies to its scores; `labels` is a decision (`ArgMax` inside), of which each pixel is
         /// a vote: probabilities are shares of votes then. `auto` looks at the values of a trial run, on windows of the
