@@ -23,6 +23,9 @@ pub(crate) enum AggregateError {
     /// The temporary folder is in trouble.
     #[error("the temporary folder: {0}")]
     Scratch(#[from] std::io::Error),
+    /// The store is none of those that this process was started for.
+    #[error("{0}")]
+    Foreign(String),
     /// The stored plan is no plan.
     #[error("the plan of job {job} cannot be read")]
     Plan {
@@ -69,7 +72,9 @@ impl Classify for AggregateError {
             Self::Sink(error) => error.class(),
             Self::Store(error) => class_of_store(error),
             Self::Scratch(_) => FailureClass::Worker,
-            Self::Plan { .. } | Self::SpecText { .. } | Self::Spec { .. } => FailureClass::Input,
+            Self::Plan { .. } | Self::SpecText { .. } | Self::Spec { .. } | Self::Foreign(_) => {
+                FailureClass::Input
+            }
             Self::Panic(_) => FailureClass::Bug,
         }
     }

@@ -3,6 +3,7 @@
 use crate::score_error::{ScoreError, TileFault};
 use marquetry_ensemble::{BadScore, ImportanceMap, ScoreTransform, blend, normalise};
 use marquetry_geometry::{Block, Blocks, Grid, Rect, Size};
+use marquetry_job::TileError;
 use marquetry_job::tile::MissingPixels;
 use marquetry_job::{Plan, PlannedImage, TaskId, TaskKind, TileHeader, TileIndex, key, tile};
 use marquetry_transport::{ObjectStore, StoreError, StoreErrorKind};
@@ -179,7 +180,7 @@ impl GroupTiles {
                 let bytes = self.source.runtime.block_on(self.source.store.get_range(&tile.key, range));
                 let bytes = bytes.map_err(|error| unreadable(&task, error))?;
                 let scores = tile.index.decode_rows(&tile.header, k, &bytes);
-                tile.frames.insert(k, scores.map_err(|error| damaged(&task, error))?);
+                tile.frames.insert(k, scores.map_err(|error| unusable(&task, error))?);
             }
         }
         Ok(())
@@ -206,9 +207,9 @@ impl GroupTiles {
             |range| runtime.block_on(store.get_range(&key, range)).map_err(|error| unreadable(&task, error));
         let tail = tile::index_bytes(extent.size.height);
         let index = TileIndex::parse(&read(bytes.saturating_sub(tail)..bytes)?, bytes)
-            .map_err(|error| damaged(&task, error))?;
+            .map_err(|error| unusable(&task, error))?;
         let header =
-            index.decode_header(&read(index.header_range())?).map_err(|error| damaged(&task, error))?;
+            index.decode_header(&read(index.header_range())?).map_err(|error| unusable(&task, error))?;
         let same = (&header.inference, &header.image, header.group, header.block, header.extent)
             == (&self.inference, &self.image_key, self.group, block, extent);
         if !same || header.classes as usize != self.classes {
@@ -218,7 +219,7 @@ impl GroupTiles {
             None => None,
             Some(range) => {
                 let missing = index.decode_missing(&header, &read(range)?);
-                missing.map_err(|error| damaged(&task, error))?
+                missing.map_err(|error| unusable(&task, error))?
             }
         };
         Ok(Some(OpenTile { key, index, header, frames: HashMap::new(), missing }))
@@ -241,6 +242,14 @@ fn unreadable(task: &TaskId, error: StoreError) -> ScoreError {
     match error.kind {
         StoreErrorKind::NotFound | StoreErrorKind::TooShort => damaged(task, error),
         _ => ScoreError::Store(error),
+    }
+}
+
+/// A tile that is not what was stored is damaged; one for which there is no memory may be sound.
+fn unusable(task: &TaskId, fault: TileError) -> ScoreError {
+    match fault {
+        fault @ TileError::Memory(_) => ScoreError::Memory { task: task.clone(), fault },
+        fault => damaged(task, fault),
     }
 }
 

@@ -30,7 +30,7 @@ use lru::LruCache;
 use marquetry_failure::{Classify, chain};
 use marquetry_job::message::short_reason;
 use marquetry_job::{
-    AggregateMessage, Event, ImageTasks, Plan, PlannedImage, ResultMessage, RunId, key, message,
+    AggregateMessage, Event, ImageTasks, MessageError, Plan, PlannedImage, ResultMessage, RunId, key, message,
 };
 use marquetry_spec::JobSpec;
 use marquetry_telemetry::{ImageOutcome, Metrics, TileOutcome};
@@ -116,7 +116,9 @@ impl Aggregator {
             Ok(wanted) => wanted,
             Err(error) => {
                 tracing::error!(%error, "dropped a message on the aggregate topic");
-                return true;
+                let is_sound = matches!(error, MessageError::Version { .. });
+                // Kept among what was given up: it is of another version, and not wrong.
+                return !is_sound || self.queue.publish(Topic::Dead, "", payload).await.is_ok();
             }
         };
         let started = Instant::now();
@@ -166,6 +168,7 @@ impl Aggregator {
 
     /// Puts an image together; `None` when its run does not count any more.
     async fn work_on(self: Arc<Self>, wanted: AggregateMessage) -> Result<Option<Done>, AggregateError> {
+        self.stores.trusts(&wanted.run.store).map_err(AggregateError::Foreign)?;
         let store = self.stores.open(&wanted.run.store)?;
         if !self.runs.matches(&*store, &key::run(&wanted.run.job), wanted.run.run.as_bytes()).await? {
             return Ok(None);

@@ -20,6 +20,15 @@ pub enum ScoreError {
         #[source]
         fault: Box<TileFault>,
     },
+    /// There is not enough memory for a tile, which may be sound.
+    #[error("the tile of {task} cannot be read here")]
+    Memory {
+        /// The task that made it.
+        task: TaskId,
+        /// What was found.
+        #[source]
+        fault: TileError,
+    },
     /// The store is in trouble.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -61,6 +70,7 @@ impl Classify for ScoreError {
         match self {
             // It is computed again, and then put together again.
             Self::Damaged { .. } => FailureClass::Passing,
+            Self::Memory { .. } => FailureClass::Worker,
             Self::Store(error) => class_of_store(error),
             Self::BadScore(_) => FailureClass::Input,
             Self::NoMember(_) | Self::NoSuchRows { .. } => FailureClass::Bug,

@@ -5,6 +5,7 @@ use crate::broker::lost_queue;
 use crate::exit::{Exit, Fatal};
 use crate::process::{Process, RETRY_TIMEOUT};
 use crate::say;
+use crate::self_test::{require, self_test, trusted_stores};
 use marquetry_aggregator::{Aggregator, AggregatorOptions};
 use std::sync::Arc;
 
@@ -17,7 +18,8 @@ pub(crate) fn run(args: &AggregateArgs) -> Result<Exit, Fatal> {
         planned_here: false,
         metrics: process.metrics().clone(),
     };
-    let (name, stores) = (process.name().to_owned(), process.stores().clone());
+    let (name, stores) = (process.name().to_owned(), trusted_stores(&process, &args.trust)?);
+    require(&self_test(&process, &args.trust, &stores))?;
     let ready = process.readiness();
     process.block_on(async {
         let queue = args.broker.connect().await?;

@@ -148,6 +148,8 @@ pub(crate) struct WorkerArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) onnxruntime: Option<PathBuf>,
     #[command(flatten)]
+    pub(crate) trust: TrustArgs,
+    #[command(flatten)]
     pub(crate) broker: Broker,
     #[command(flatten)]
     pub(crate) storage: StorageArgs,
@@ -157,11 +159,22 @@ pub(crate) struct WorkerArgs {
     pub(crate) drain: DrainArgs,
 }
 
+/// Which stores a role opens that is told by messages where to work.
+#[derive(Args)]
+pub(crate) struct TrustArgs {
+    /// Open only this store and those below it: a folder or `s3://bucket/prefix`; may be given several times. They are
+    /// tried before any work is taken [default: any store that a message names, if it is there].
+    #[arg(long = "store", value_name = "STORE", env = "MARQUETRY_STORES", value_delimiter = ',')]
+    pub(crate) stores: Vec<String>,
+}
+
 #[derive(Args)]
 pub(crate) struct AggregateArgs {
     /// Images put together at the same time; each holds one band of rows.
     #[arg(long, value_name = "N", env = "MARQUETRY_IMAGES", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) images: u16,
+    #[command(flatten)]
+    pub(crate) trust: TrustArgs,
     #[command(flatten)]
     pub(crate) broker: Broker,
     #[command(flatten)]

@@ -16,6 +16,7 @@ mod progress;
 mod run;
 mod run_folder;
 mod say;
+mod self_test;
 mod storage;
 mod summary;
 mod threads;

@@ -60,6 +60,7 @@ pub(crate) struct Process {
 pub(crate) const RETRY_TIMEOUT: Duration = Duration::from_mins(30);
 /// What a role waits for before it can work.
 const QUEUE: &str = "Kafka";
+const SELF: &str = "self-test";
 
 impl Process {
     /// Starts what a role needs. Files in a bucket that is away are waited for as long as `retry_timeout`.
@@ -71,6 +72,7 @@ impl Process {
         let tokio = start_tokio()?;
         let (metrics, health) = (Metrics::new(), Health::new());
         health.set(QUEUE, Err("waiting for Kafka".into()));
+        health.set(SELF, Err("trying what it needs".into()));
         let server = match &args.metrics {
             Some(address) => {
                 let serving = serve(address, metrics.clone(), health.clone());
@@ -99,11 +101,19 @@ impl Process {
     /// Says that the role can work.
     pub(crate) fn readiness(&self) -> impl FnOnce() + use<> {
         let health = self.health.clone();
-        move || health.set(QUEUE, Ok(()))
+        move || {
+            health.set(SELF, Ok(()));
+            health.set(QUEUE, Ok(()));
+        }
     }
 
     pub(crate) const fn stores(&self) -> &Stores {
         &self.storage.stores
+    }
+
+    /// The threads that requests run on.
+    pub(crate) fn runtime(&self) -> tokio::runtime::Handle {
+        self.tokio.handle().clone()
     }
 
     /// Where images, models and job files are read from.

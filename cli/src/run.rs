@@ -15,7 +15,7 @@ use marquetry_model::{Device, Runtime, SessionOptions};
 use marquetry_spec::JobSpec;
 use marquetry_telemetry::Metrics;
 use marquetry_transport::{Drain, MemoryQueue, TaskQueue};
-use marquetry_worker::{HostScorers, ImageOptions, OrtSource, ScorerSource, Worker, WorkerOptions};
+use marquetry_worker::{HostScorers, ImageOptions, OrtSource, ScorerSource, SelfTest, Worker, WorkerOptions};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -121,6 +121,7 @@ impl InProcessCluster {
                 planned_here: true,
             },
             deadline: None,
+            self_test: SelfTest::new(),
             metrics: Metrics::new(),
         };
         Worker::start(NAME, self.storage.stores.clone(), Arc::clone(queue), &scorers, &options)

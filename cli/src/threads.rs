@@ -1,7 +1,39 @@
 //! How the cores are used.
 
+use crate::exit::{Exit, Fatal};
+use std::io;
+use std::sync::Mutex;
+
 /// Lanes beyond this many seldom help, and each keeps sessions of its own.
 const LANES_MAX: usize = 8;
+
+/// Threads that a role needs beside one for each core twice over: for files, messages and what waits.
+const THREADS_MORE: usize = 12;
+
+/// Makes sure that as many threads can be started as a role needs at least: libraries panic when they get none.
+///
+/// # Errors
+/// When the system does not let this process have so many.
+pub(crate) fn require() -> Result<(), Fatal> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let wanted = cores * 2 + THREADS_MORE;
+    let gate = Mutex::new(());
+    let started = std::thread::scope(|scope| {
+        let held = gate.lock();
+        let wait = || drop(gate.lock());
+        let started: io::Result<Vec<_>> =
+            (0..wanted).map(|_| std::thread::Builder::new().spawn_scoped(scope, wait)).collect();
+        drop(held);
+        started.map(drop)
+    });
+    started.map_err(|error| {
+        let reason = format!(
+            "cannot start {wanted} threads ({error}): raise the limit on processes and threads (ulimit -u, pids of the \
+             container)"
+        );
+        Fatal::new(Exit::Unavailable, reason)
+    })
+}
 
 /// Threads that compute side by side, and threads inside each session.
 #[derive(Debug, Clone, Copy)]

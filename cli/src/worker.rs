@@ -6,10 +6,11 @@ use crate::exit::{Exit, Fatal};
 use crate::job::load_runtime;
 use crate::process::{Process, RETRY_TIMEOUT};
 use crate::say;
+use crate::self_test::{require, self_test, trusted_stores};
 use crate::threads::Threads;
 use marquetry_model::SessionOptions;
 use marquetry_worker::{
-    HostScorers, ImageOptions, OrtSource, ScorerSource, Worker, WorkerError, WorkerOptions,
+    HostScorers, ImageOptions, OrtSource, ScorerSource, Worker, WorkerError, WorkerOptions, try_device,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +24,11 @@ pub(crate) fn run(args: &WorkerArgs) -> Result<Exit, Fatal> {
     let session = SessionOptions { intra_threads: threads.each, device: args.device };
     let files = process.files().clone();
     let metrics = process.metrics();
+    let stores = trusted_stores(&process, &args.trust)?;
+    let tried = runtime.clone();
+    let self_test =
+        self_test(&process, &args.trust, &stores).and("the device", move || try_device(&tried, &session));
+    require(&self_test)?;
     let networks = OrtSource::new(runtime.clone(), session, files.clone(), metrics.clone());
     let scorers: Arc<dyn ScorerSource> = Arc::new(HostScorers::new(Arc::new(networks), metrics.clone()));
     let options = WorkerOptions {
@@ -37,9 +43,10 @@ pub(crate) fn run(args: &WorkerArgs) -> Result<Exit, Fatal> {
             planned_here: false,
         },
         deadline: Some(Duration::from_secs(args.deadline_seconds)),
+        self_test,
         metrics: process.metrics().clone(),
     };
-    let (name, stores) = (process.name().to_owned(), process.stores().clone());
+    let name = process.name().to_owned();
     let ready = process.readiness();
     process.block_on(async {
         let queue = args.broker.connect().await?;

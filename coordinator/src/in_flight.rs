@@ -15,6 +15,8 @@ use tokio::time::Instant;
 const REMEMBERED: usize = 256;
 /// Something is out too long after this many times the round trip that one in twenty is slower than.
 const FACTOR: u32 = 4;
+/// What was begun is taken for lost after so many times the patience for what was not.
+const BEGUN_FACTOR: u32 = 10;
 /// Most things that are sent again at once.
 const AT_ONCE: usize = 32;
 /// Whoever was not heard of for so long is taken to be gone.
@@ -241,6 +243,13 @@ impl InFlight {
         verdict
     }
 
+    /// Notes that a task is given back by whoever had begun with it.
+    pub(crate) fn on_left(&mut self, key: InFlightKey, attempt: u32) {
+        if let Some(sent) = self.out.get_mut(&key) {
+            sent.history.starts.leave(attempt);
+        }
+    }
+
     /// The starts of what is out.
     pub(crate) fn starts(&self, key: InFlightKey) -> Option<&Starts> {
         self.out.get(&key).map(|sent| &sent.history.starts)
@@ -301,6 +310,10 @@ impl InFlight {
             self.topics.of(key).heard(partition, from);
         }
         if !counts {
+            // Another try is out; whoever tells of the end of this one has survived it.
+            if let Some(sent) = self.out.get_mut(&key) {
+                sent.history.starts.end(attempt);
+            }
             return;
         }
         let Some(mut sent) = self.remove(key) else { return };
@@ -329,7 +342,7 @@ impl InFlight {
     /// What has been out for too long, oldest first. Each time that it is sent again it may take twice as long.
     ///
     /// The measure is what is usual in this job, waiting in the queue and all. While nothing has come back, only what was
-    /// lost on its way is late: nobody has begun with it, and less waits in the queue than is out.
+    /// lost on its way is late: less waits in the queue than is out.
     pub(crate) fn overdue(&mut self, now: Instant, waiting: Option<Lag>) -> Vec<Action> {
         let usual = self.usual();
         let limit = usual.map_or(Duration::ZERO, |usual| usual * FACTOR).max(self.overdue_after);
@@ -337,10 +350,14 @@ impl InFlight {
         let is_lost = |key: &InFlightKey, sent: &Sent| {
             // What was sent after the look into the queue says nothing.
             let seen = waiting.is_none_or(|lag| lag.messages < tasks && lag.at > sent.at);
-            matches!(key, InFlightKey::Task(_)) && !sent.history.starts.is_begun() && seen
+            matches!(key, InFlightKey::Task(_)) && seen
         };
         let late = |(key, sent): &(&InFlightKey, &Sent)| {
-            let patience = limit * 2_u32.pow(sent.again.min(16));
+            let mut patience = limit * 2_u32.pow(sent.again.min(16));
+            if usual.is_none() && sent.history.starts.is_begun() {
+                // Who has begun may be at it still, with a queue that has forgotten.
+                patience *= BEGUN_FACTOR;
+            }
             now.saturating_duration_since(sent.at) > patience && (usual.is_some() || is_lost(key, sent))
         };
         let mut found: Vec<(Instant, InFlightKey)> =

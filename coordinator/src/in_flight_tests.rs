@@ -32,6 +32,11 @@ fn what_was_lost_on_its_way_is_late_though_nothing_ever_came_back() {
         "somebody is at work on the other one"
     );
     assert!(out.is_any_begun());
+    for block in [0, 2] {
+        out.on_given_up(key(block));
+    }
+    assert!(out.overdue(at(50), look(at(2))).is_empty());
+    assert_eq!(out.overdue(at(51), look(at(2))), [action(1)], "whoever was at work on it is gone too");
     let mut unknown = InFlight::new(Duration::from_secs(5), [4, 4]);
     unknown.on_sent(action(0), start);
     assert_eq!(unknown.overdue(at(6), None), [action(0)], "a queue that does not tell is not trusted");

@@ -6,7 +6,7 @@ mod events;
 use crate::breaker::{AllFail, JobBreaker};
 use crate::ended_run::EndedRun;
 use crate::in_flight::{InFlight, InFlightKey};
-use crate::job_runner::events::{apply, back_off, count, describe, note_begun, note_in_flight};
+use crate::job_runner::events::{apply, back_off, count, describe, note_in_flight, note_start};
 use crate::job_tasks::JobTasks;
 use crate::lag::Lag;
 use crate::losses::{Losses, Lost};
@@ -154,6 +154,8 @@ struct RunState<'a> {
     letters: JoinSet<Result<(), QueueError>>,
     breaker: JobBreaker,
     silence: Silence,
+    /// Whether it was told that somebody says what is not understood.
+    has_told_unread: bool,
 }
 
 /// What was heard, and from whom.
@@ -211,10 +213,10 @@ impl<'a> JobRunner<'a> {
                         return Err(self.stop(all, lease, state).await);
                     }
                 }
-                heard = self.hear(&mut *results, &state.run, &mut state.rate) => {
+                heard = self.hear(&mut *results, &state.run, (&mut state.rate, &mut state.has_told_unread)) => {
                     let heard = heard?;
                     state.silence.heard(Instant::now());
-                    if let Some((task, verdict)) = note_begun(&heard, self.attempts_max, &mut state) {
+                    if let Some((task, verdict)) = note_start(&heard, self.attempts_max, &mut state) {
                         self.judge(task, verdict, &lease, &mut state).await?;
                         continue;
                     }
@@ -305,6 +307,7 @@ impl<'a> JobRunner<'a> {
             letters: JoinSet::new(),
             breaker: JobBreaker::default(),
             silence: Silence::new(self.overdue_after, Instant::now()),
+            has_told_unread: false,
         })
     }
 
@@ -340,32 +343,36 @@ impl<'a> JobRunner<'a> {
     }
 
     /// The next event of this job. A task counts whichever run asked for it: what is stored is stored, and if it is not,
-    /// that is found out. All else is of this run's own messages, its plan, its decisions and its tries.
+    /// that is found out. All else is of this run's own messages, its plan, its decisions and its tries, under whichever of
+    /// its names.
     async fn hear(
         &self,
         results: &mut dyn Feed,
         current: &RunId,
-        rate: &mut RateTracker,
+        (rate, told): (&mut RateTracker, &mut bool),
     ) -> Result<Heard, QueueError> {
         loop {
             match message::decode::<ResultMessage>(&results.next().await?) {
                 Ok(ResultMessage { run, from, event }) => {
                     let of_job = run.job == self.run.job && run.store == self.run.store;
                     let counts = match event {
-                        _ if run == *current => true,
                         Event::TaskDone { .. } => of_job,
-                        Event::Retry => of_job && current.is_life_of(&run.run),
-                        _ => false,
+                        // Under another name it is the start of a message that has been sent anew.
+                        Event::TaskBegun { .. } | Event::TaskLeft { .. } => run == *current,
+                        _ => of_job && current.is_life_of(&run.run),
                     };
                     if counts {
                         if event != Event::Retry {
-                            let ended = !matches!(event, Event::TaskBegun { .. });
+                            let ended = !matches!(event, Event::TaskBegun { .. } | Event::TaskLeft { .. });
                             rate.heard(&from, ended, Instant::now());
                         }
                         return Ok(Heard { from, event });
                     }
                 }
-                Err(error) => tracing::error!(%error, "dropped a message on the results topic"),
+                Err(error) if !std::mem::replace(told, true) => {
+                    tracing::error!(%error, "dropped a message on the results topic");
+                }
+                Err(_) => {}
             }
         }
     }

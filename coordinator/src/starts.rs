@@ -5,6 +5,8 @@
 //! hand was begun again too. So a task that outlives its workers is sent once more to be worked on *alone*; if that is not
 //! survived either, it is the task.
 
+/// Deaths that are nobody's fault: machines go, and what they had in hand is begun again.
+const SUSPECT_AFTER: u32 = 2;
 /// Workers whose names are kept.
 const NAMES_MAX: usize = 4;
 
@@ -13,9 +15,10 @@ const NAMES_MAX: usize = 4;
 pub(crate) struct Starts {
     /// Attempts that were begun since the task is alone, or at all, and how often each.
     begun: Vec<(u32, u32)>,
-    /// Starts, and those that were not survived, from before it was alone.
+    /// Starts, and those that were not survived, of tries that are over.
     before: (u32, u32),
-    alone: bool,
+    /// Deaths before it was alone, if it is.
+    alone_after: Option<u32>,
     /// Who began it last, the last one at the end.
     names: Vec<String>,
 }
@@ -43,11 +46,24 @@ impl Starts {
             self.names.remove(0);
         }
         self.names.push(from.to_owned());
-        match (self.alone, self.deaths()) {
-            (true, deaths) if deaths > self.before.1 && deaths >= deaths_max => Verdict::Guilty,
-            (false, deaths) if deaths >= deaths_max.saturating_sub(1).max(1) => Verdict::Suspect,
+        match (self.alone_after, self.deaths()) {
+            (Some(before), deaths) if deaths > before && deaths >= deaths_max => Verdict::Guilty,
+            (None, deaths) if deaths >= deaths_max.saturating_sub(1).max(SUSPECT_AFTER) => Verdict::Suspect,
             _ => Verdict::Fine,
         }
+    }
+
+    /// Whoever had begun with `attempt` gives it back, as if it had not been begun.
+    pub(crate) fn leave(&mut self, attempt: u32) {
+        self.begun.iter_mut().filter(|(begun, _)| *begun == attempt).for_each(|(_, times)| *times -= 1);
+        self.begun.retain(|(_, times)| *times > 0);
+    }
+
+    /// `attempt` has ended, and somebody has lived to tell of it.
+    pub(crate) fn end(&mut self, attempt: u32) {
+        let times = self.begun.iter().find(|(begun, _)| *begun == attempt).map_or(0, |(_, times)| *times);
+        self.begun.retain(|(begun, _)| *begun != attempt);
+        self.before = (self.before.0 + times, self.before.1 + times.saturating_sub(1));
     }
 
     /// Starts in all.
@@ -67,9 +83,8 @@ impl Starts {
 
     /// From now on it is sent to be worked on alone.
     pub(crate) fn isolate(&mut self) {
-        self.before = (self.count(), self.deaths());
-        self.begun.clear();
-        self.alone = true;
+        self.renew();
+        self.alone_after = Some(self.before.1);
     }
 
     /// It was sent anew, and what was sent before counts no more.
@@ -80,7 +95,7 @@ impl Starts {
 
     /// Whether it is to be worked on alone.
     pub(crate) const fn is_alone(&self) -> bool {
-        self.alone
+        self.alone_after.is_some()
     }
 
     /// The reason to give it up for.
@@ -117,11 +132,27 @@ mod tests {
     }
 
     #[test]
+    fn what_is_given_back_or_told_of_is_no_death() {
+        let mut starts = Starts::default();
+        for worker in ["a", "b", "c", "d"] {
+            assert_eq!(starts.note(1, worker, 3), Verdict::Fine);
+            starts.leave(1);
+        }
+        assert_eq!((starts.count(), starts.is_begun()), (0, false));
+        for attempt in 1..10 {
+            assert_eq!(starts.note(attempt, "hangs", 3), Verdict::Fine);
+            starts.end(attempt);
+        }
+        assert_eq!((starts.count(), starts.deaths()), (9, 0));
+    }
+
+    #[test]
     fn tries_side_by_side_are_no_deaths() {
         let mut starts = Starts::default();
         assert!((1..20).all(|attempt| starts.note(attempt, "slow", 3) == Verdict::Fine));
         let mut once = Starts::default();
         assert_eq!(once.note(1, "a", 1), Verdict::Fine);
-        assert_eq!(once.note(1, "b", 1), Verdict::Suspect, "with one attempt it is suspected at once");
+        assert_eq!(once.note(1, "b", 1), Verdict::Fine, "one death is nobody's fault, whatever the job says");
+        assert_eq!(once.note(1, "c", 1), Verdict::Suspect);
     }
 }

@@ -249,7 +249,7 @@ impl BlockTask {
                 self.spend(StageSeconds { store, ..StageSeconds::default() });
                 self.tile.insert(index, frame);
             }
-            Err(error) => self.fail(AFTER_ALL_ITEMS, Failure::reject(error.to_string())),
+            Err(error) => self.fail(AFTER_ALL_ITEMS, error.into()),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use marquetry_failure::{Classify, FailureClass};
 use marquetry_imagery::ImageError;
+use marquetry_job::TileError;
 use marquetry_model::ModelError;
 use marquetry_raster::read::ReadError;
 use marquetry_transport::{FileError, StoreError};
@@ -55,6 +56,12 @@ impl Classify for Failure {
 
 impl From<ReadError> for Failure {
     fn from(error: ReadError) -> Self {
+        Self::of(error.class(), error)
+    }
+}
+
+impl From<TileError> for Failure {
+    fn from(error: TileError) -> Self {
         Self::of(error.class(), error)
     }
 }

@@ -45,6 +45,12 @@ impl Health {
         first
     }
 
+    /// Whether something like this was not told before.
+    pub(crate) fn is_news(&self, words: &str) -> bool {
+        let mut state = self.state();
+        state.told.len() < TOLD_MAX && state.told.insert((FailureClass::Input, gist(words)))
+    }
+
     /// Cancelled when the worker is to stop.
     pub(crate) fn sick(&self) -> CancellationToken {
         self.sick.clone()

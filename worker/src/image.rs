@@ -71,6 +71,18 @@ impl Images {
     /// The image, opened now or shared with another task. Takes as long as fetching and decoding do; others that want
     /// the same image wait, so that no two tasks decode one image twice.
     pub(crate) fn open(&self, planned: &PlannedImage, reading: &Reading) -> Result<Arc<OpenImage>, Failure> {
+        let (pixels, max) = (planned.size.area(), self.limits.pixels_max);
+        if pixels > max {
+            let reason = format!(
+                "image {} has {} million pixels, and this worker takes at most {} (--image-megapixels); the job's own \
+                 limit (limits.image_pixels) is greater",
+                planned.id,
+                pixels.div_ceil(1_000_000),
+                max / 1_000_000
+            );
+            // Another worker may take more; this one is not sick for it.
+            return Err(Failure::passing(reason));
+        }
         // Two jobs may read one file in two ways.
         let shared = self.shared(&format!("{} {reading:?}", planned.key));
         let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);

@@ -22,6 +22,7 @@ mod plans;
 mod prepare;
 mod read;
 mod scorer;
+mod self_test;
 mod task_loop;
 mod tile_builder;
 
@@ -29,4 +30,5 @@ pub use failure::Failure;
 pub use image::{ImageOptions, Images};
 pub use network::{NetworkSource, OrtSource};
 pub use scorer::{HostScorers, ScoreRequest, ScoreSink, Scorer, ScorerSource};
+pub use self_test::{SelfTest, try_device};
 pub use task_loop::{Worker, WorkerError, WorkerOptions};

@@ -21,6 +21,14 @@ pub trait NetworkSource: Send + Sync {
     /// When the model is not there, is not the one that was planned, or does not run.
     fn open(&self, member: &Member, signature: &IoContract) -> Result<Box<dyn Network>, Failure>;
 
+    /// Has the files of `member`'s model on this machine, so that opening it later takes no longer than reading them.
+    ///
+    /// # Errors
+    /// When they cannot be had.
+    fn fetch(&self, _member: &Member) -> Result<(), Failure> {
+        Ok(())
+    }
+
     /// About how many bytes of memory one network of `member` keeps.
     fn bytes(&self, member: &Member) -> u64;
 }
@@ -47,6 +55,10 @@ impl NetworkSource for OrtSource {
         self.metrics.model_load_duration.observe_duration(started.elapsed());
         tracing::debug!(member = %member.name, input = %signature.size, "opened a session");
         Ok(Box::new(network))
+    }
+
+    fn fetch(&self, member: &Member) -> Result<(), Failure> {
+        self.models.fetch(member)
     }
 
     fn bytes(&self, member: &Member) -> u64 {

@@ -5,13 +5,14 @@ use marquetry_job::{Member, hash};
 use marquetry_model::{ExternalData, ModelFiles, read_model};
 use marquetry_transport::Files;
 use marquetry_transport::uri::{join, parent};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// Reads models. Lanes open the same model one after the other, so the last one is shared for as long as one has it.
 pub(crate) struct PlannedModels {
     files: Files,
     read: Mutex<Read>,
+    fetched: Fetched,
 }
 
 #[derive(Default)]
@@ -21,9 +22,29 @@ struct Read {
     lengths: HashMap<String, u64>,
 }
 
+/// Models whose files are on this machine, by the hash of their content. Those that the cache has let go since are
+/// fetched when they are read.
+type Fetched = Mutex<HashSet<String>>;
+
 impl PlannedModels {
     pub(crate) fn new(files: Files) -> Self {
-        Self { files, read: Mutex::default() }
+        Self { files, read: Mutex::default(), fetched: Fetched::default() }
+    }
+
+    /// Has all files of a model on this machine.
+    pub(crate) fn fetch(&self, member: &Member) -> Result<(), Failure> {
+        let content = member.content_hash();
+        let fetched = || self.fetched.lock().unwrap_or_else(PoisonError::into_inner);
+        if fetched().contains(&content) {
+            return Ok(());
+        }
+        self.files.local(&member.onnx, None, Some(&member.sha256))?;
+        for file in &member.external {
+            let uri = join(&parent(&member.onnx), &file.location);
+            self.files.local(&uri, None, Some(&file.sha256))?;
+        }
+        fetched().insert(content);
+        Ok(())
     }
 
     /// All files of a model, as they were when the job was planned. They go when the last one who asked has let go.

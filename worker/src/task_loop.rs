@@ -7,11 +7,14 @@ use crate::image::ImageOptions;
 use crate::lane::Lanes;
 use crate::plans::Plans;
 use crate::scorer::ScorerSource;
+use crate::self_test::SelfTest;
 use crate::{Failure, Images};
 use bytes::Bytes;
 use marquetry_failure::{Classify, FailureClass, chain};
 use marquetry_job::message::short_reason;
-use marquetry_job::{Event, ResultMessage, RunId, StageSeconds, TaskKind, TaskMessage, key, message};
+use marquetry_job::{
+    Event, MessageError, ResultMessage, RunId, StageSeconds, TaskKind, TaskMessage, key, message,
+};
 use marquetry_telemetry::{Metrics, Stage, TaskOutcome, TileOutcome};
 use marquetry_transport::{CachedObject, Drain, QueueError, Stores, TaskQueue, Topic, consume};
 use std::sync::Arc;
@@ -42,6 +45,8 @@ pub struct WorkerOptions {
     pub images: ImageOptions,
     /// How long the lanes may take for one task; for ever if not given.
     pub deadline: Option<Duration>,
+    /// What a worker looks at once more before it stops for failures of its own.
+    pub self_test: SelfTest,
     /// What is counted.
     pub metrics: Metrics,
 }
@@ -58,10 +63,12 @@ pub enum WorkerError {
     )]
     Stuck(u64),
     /// Whatever it is sent fails, for reasons of this machine or of its rights.
-    #[error("this worker has failed {failures} times in a row and stops: {reason}")]
+    #[error("this worker has failed {failures} times in a row and stops: {reason}; {tested}")]
     Sick {
         /// Failures in a row.
         failures: u32,
+        /// What came of its test of itself.
+        tested: String,
         /// Who is to blame.
         class: FailureClass,
         /// Why the last task failed.
@@ -85,6 +92,7 @@ pub struct Worker {
     name: String,
     stores: Stores,
     queue: Arc<dyn TaskQueue>,
+    scorers: Arc<dyn ScorerSource>,
     lanes: Lanes,
     images: Arc<Images>,
     plans: Plans,
@@ -97,6 +105,7 @@ pub struct Worker {
     /// Cancelled when a lane does not come back.
     stuck: CancellationToken,
     health: Health,
+    self_test: SelfTest,
     metrics: Metrics,
 }
 
@@ -116,6 +125,7 @@ impl Worker {
         let canvas_kib = u32::try_from(options.canvas_bytes / KIB).unwrap_or(u32::MAX).max(1);
         Ok(Self {
             name: name.to_owned(),
+            scorers: Arc::clone(scorers),
             lanes: Lanes::start(lanes, scorers, options.model_bytes / lanes as u64)?,
             images: Arc::new(Images::new(&options.images)),
             plans: Plans::default(),
@@ -126,6 +136,7 @@ impl Worker {
             deadline: options.deadline,
             stuck: CancellationToken::new(),
             health: Health::default(),
+            self_test: options.self_test.clone(),
             metrics: options.metrics.clone(),
             stores,
             queue,
@@ -165,7 +176,12 @@ impl Worker {
             return Err(WorkerError::Stuck(STUCK.as_secs()));
         }
         if let Some((failures, class, reason)) = self.health.diagnosis() {
-            let error = WorkerError::Sick { failures, class, reason };
+            let self_test = self.self_test.clone();
+            let (class, tested) = match tokio::task::spawn_blocking(move || self_test.run()).await {
+                Ok(Err(found)) => (found.class, format!("its test of itself finds: {found}")),
+                _ => (class, "its test of itself finds nothing else wrong".to_owned()),
+            };
+            let error = WorkerError::Sick { failures, tested, class, reason };
             tracing::error!(%class, "{error}");
             return Err(error);
         }
@@ -177,8 +193,11 @@ impl Worker {
         let task: TaskMessage = match message::decode(&payload) {
             Ok(task) => task,
             Err(error) => {
-                tracing::error!(%error, "dropped a message on the task topic");
-                return true;
+                if self.health.is_news(&error.to_string()) {
+                    tracing::error!(%error, "dropped a message on the task topic");
+                }
+                let is_sound = matches!(error, MessageError::Version { .. });
+                return !is_sound || self.return_unread(payload, &error).await;
             }
         };
         let (kind, attempt) = (task.task, task.attempt);
@@ -198,7 +217,11 @@ impl Worker {
                 let Done { stored_bytes, forwards, seconds } = done;
                 Event::TaskDone { task: id, stored_bytes, forwards, seconds }
             }
-            Ok(Worked::NotBegun) => return false,
+            Ok(Worked::NotBegun) => {
+                // It comes to another worker, whether or not this is heard.
+                self.announce(task.run, &image, Event::TaskLeft { task: id, attempt }).await;
+                return false;
+            }
             Ok(Worked::LeftOver) => {
                 tracing::debug!("left over from a run that has ended");
                 return true;
@@ -227,6 +250,15 @@ impl Worker {
                 false
             }
         }
+    }
+
+    /// Keeps a message of another version where given up things go, and says so to whoever has sent it: what is written
+    /// of another version is not understood there, but which version it is.
+    async fn return_unread(&self, payload: Bytes, error: &MessageError) -> bool {
+        let (job, store, run) = (String::new(), String::new(), String::new());
+        let event = Event::Unread { reason: short_reason(&error.to_string()) };
+        self.queue.publish(Topic::Dead, "", payload).await.is_ok()
+            && self.announce(RunId { job, store, run }, "", event).await
     }
 
     /// Says that a task begins. To be waited for before anything of the image is looked at.
@@ -266,6 +298,8 @@ impl Worker {
         // All of the room for one that is to be alone.
         let room = if task.alone { TASKS_MAX as u32 } else { 1 };
         let _in_hand = self.in_hand.acquire_many(room).await.map_err(|e| Failure::passing(e.to_string()))?;
+        // Whoever names a foreign store makes no worker sick.
+        self.stores.trusts(&task.run.store).map_err(Failure::reject)?;
         let store = self.stores.open(&task.run.store)?;
         if !self.runs.matches(&*store, &key::run(&task.run.job), task.run.run.as_bytes()).await? {
             return Ok(Worked::LeftOver);

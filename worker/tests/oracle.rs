@@ -19,7 +19,8 @@ use marquetry_transport::{
     Drain, Files, FolderStore, MemoryQueue, ObjectStore, S3, S3Options, Stores, TaskQueue, Topic,
 };
 use marquetry_worker::{
-    Failure, HostScorers, ImageOptions, NetworkSource, ScorerSource, Worker, WorkerError, WorkerOptions,
+    Failure, HostScorers, ImageOptions, NetworkSource, ScorerSource, SelfTest, Worker, WorkerError,
+    WorkerOptions,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -260,6 +261,7 @@ async fn send_to(
             planned_here: false,
         },
         deadline: (kind == Oracle::Hangs).then_some(std::time::Duration::from_millis(200)),
+        self_test: SelfTest::new(),
         metrics: Metrics::new(),
     };
     let stores = Stores::new(S3::new(S3Options::default()), Metrics::new());

@@ -52,10 +52,9 @@ impl JobRunner<'_> {
         let run = self.run.renewed(state.renewed);
         lease.renew(&run).await?;
         state.run = run;
+        // The same attempts: what is told of those that are under way counts.
         for action in state.in_flight.recall(suspects) {
-            if let Some(action) = state.ledger.resend(&action) {
-                self.carry_out(action, Duration::ZERO, state);
-            }
+            self.carry_out(action, Duration::ZERO, state);
         }
         Ok(())
     }

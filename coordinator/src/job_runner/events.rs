@@ -32,7 +32,7 @@ pub(super) fn apply(heard: &Heard, state: &mut RunState<'_>) -> Vec<Action> {
             let place = tasks.image_place(image);
             place.map_or_else(Vec::new, |place| ledger.image_failed(place, &failed, &damaged))
         }
-        Event::TaskBegun { .. } => Vec::new(),
+        Event::TaskBegun { .. } | Event::TaskLeft { .. } | Event::Unread { .. } => Vec::new(),
         Event::Retry => ledger.reopen(),
     }
 }
@@ -49,7 +49,7 @@ pub(super) fn note_in_flight(heard: &Heard, changed: bool, state: &mut RunState<
             tasks.image_place(image).map(InFlightKey::Image)
         }
         // That it was begun is noted for itself.
-        Event::TaskBegun { .. } | Event::Retry => None,
+        Event::TaskBegun { .. } | Event::TaskLeft { .. } | Event::Unread { .. } | Event::Retry => None,
     };
     let Some(key) = key else { return };
     match &heard.event {
@@ -60,20 +60,34 @@ pub(super) fn note_in_flight(heard: &Heard, changed: bool, state: &mut RunState<
             let (attempt, class) = (*attempt, *class);
             in_flight.on_failed(&FailedTry { key, attempt, from, class, reason, counts: changed }, now);
         }
-        Event::Image { .. } | Event::TaskBegun { .. } | Event::Retry => {}
+        Event::Image { .. }
+        | Event::TaskBegun { .. }
+        | Event::TaskLeft { .. }
+        | Event::Unread { .. }
+        | Event::Retry => {}
     }
 }
 
-/// Notes that somebody begins with a task; what is to be thought of it now, if it is one of this run's.
-pub(super) fn note_begun(
+/// Notes that somebody begins with a task, or gives one back; what is to be thought of it now, if it is one of this run's.
+pub(super) fn note_start(
     heard: &Heard,
     deaths_max: u32,
     state: &mut RunState<'_>,
 ) -> Option<(TaskPlace, Verdict)> {
-    let Event::TaskBegun { task, attempt } = &heard.event else { return None };
-    let place = state.tasks.place(task)?;
-    let (key, from) = (InFlightKey::Task(place), (heard.from.as_str(), deaths_max));
-    Some((place, state.in_flight.on_begun(key, *attempt, from, Instant::now())))
+    let from = heard.from.as_str();
+    match &heard.event {
+        Event::TaskBegun { task, attempt } => {
+            let place = state.tasks.place(task)?;
+            let key = InFlightKey::Task(place);
+            Some((place, state.in_flight.on_begun(key, *attempt, (from, deaths_max), Instant::now())))
+        }
+        Event::TaskLeft { task, attempt } => {
+            let place = state.tasks.place(task)?;
+            state.in_flight.on_left(InFlightKey::Task(place), *attempt);
+            Some((place, Verdict::Fine))
+        }
+        _ => None,
+    }
 }
 
 /// How long something waits before its next try.
@@ -104,6 +118,11 @@ pub(super) fn count(event: &Event, tally: &mut Tally) {
             tally.seconds += *seconds;
         }
         Event::Image { seconds, .. } => tally.aggregate_seconds += seconds,
-        Event::TaskBegun { .. } | Event::TaskFailed { .. } | Event::ImageFailed { .. } | Event::Retry => {}
+        Event::TaskBegun { .. }
+        | Event::TaskLeft { .. }
+        | Event::Unread { .. }
+        | Event::TaskFailed { .. }
+        | Event::ImageFailed { .. }
+        | Event::Retry => {}
     }
 }

@@ -162,6 +162,13 @@ pub enum Event {
         /// The attempt that begins.
         attempt: u32,
     },
+    /// A worker gives a task back that it has begun with, and is well enough to say so: it is for another one.
+    TaskLeft {
+        /// The task.
+        task: TaskId,
+        /// The attempt that had begun.
+        attempt: u32,
+    },
     /// What a task computes is stored.
     TaskDone {
         /// The task.
@@ -206,6 +213,11 @@ pub enum Event {
         /// Who is to blame.
         class: FailureClass,
     },
+    /// A message was not understood and is kept among the dead letters. Of no run: who has sent it cannot be told.
+    Unread {
+        /// Why, in one line.
+        reason: String,
+    },
     /// A person asks for another try of everything that was given up.
     Retry,
 }
@@ -227,6 +239,9 @@ pub(crate) fn shortened(text: &str, bytes_max: usize) -> String {
     format!("{} …", &text[..end])
 }
 
+/// The longest message that is read, bytes: others are refused unseen. Brackets nest 128 deep at most, as the parser has it.
+pub const MESSAGE_BYTES_MAX: usize = 64 << 10;
+
 /// A message that is not one of ours.
 #[derive(Debug, thiserror::Error)]
 pub enum MessageError {
@@ -238,6 +253,12 @@ pub enum MessageError {
     Version {
         /// The version that it says.
         found: u32,
+    },
+    /// It is longer than any message.
+    #[error("the message has {bytes} bytes, and at most {MESSAGE_BYTES_MAX} are read")]
+    TooLong {
+        /// Its length, bytes.
+        bytes: usize,
     },
     /// It is no JSON, or of another shape.
     #[error("the message is not one that Marquetry understands")]
@@ -267,6 +288,9 @@ pub fn decode<T: for<'de> Deserialize<'de>>(bytes: &[u8]) -> Result<T, MessageEr
     #[derive(Deserialize)]
     struct Version {
         v: u32,
+    }
+    if bytes.len() > MESSAGE_BYTES_MAX {
+        return Err(MessageError::TooLong { bytes: bytes.len() });
     }
     // The version first: one of another version may well have another shape.
     let found = serde_json::from_slice::<Version>(bytes)?.v;
@@ -346,6 +370,10 @@ mod tests {
         assert!(decode::<ResultMessage>(good.as_bytes()).is_ok());
         assert!(decode::<ResultMessage>(good.replace("retry", "party").as_bytes()).is_err());
         assert!(decode::<TaskMessage>(b"\xff").is_err());
+        let long = vec![b' '; MESSAGE_BYTES_MAX + 1];
+        assert!(matches!(decode::<TaskMessage>(&long), Err(MessageError::TooLong { .. })));
+        let deep = format!("{{\"v\":2,\"job\":{}", "[".repeat(20_000));
+        assert!(decode::<TaskMessage>(deep.as_bytes()).is_err());
         let old = br#"{"v":1,"job":"nuclei-01234567","store":"s3://b/p","run":"r1","task":{"image":7,"group":1,"block":0},"attempt":2,"replace":false}"#;
         let error = decode::<TaskMessage>(old).unwrap_err();
         assert!(matches!(error, MessageError::Version { found: 1 }), "{error}");

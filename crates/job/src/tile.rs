@@ -11,6 +11,7 @@
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 use marquetry_ensemble::ScoreSpace;
+use marquetry_failure::{Classify, FailureClass};
 use marquetry_geometry::Rect;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -152,6 +153,18 @@ pub enum TileError {
     /// Not a whole, unchanged tile.
     #[error("the tile is damaged: {0}")]
     Damaged(String),
+    /// There is not enough memory to make it smaller, or to read it.
+    #[error("there is no memory for the tile: {0}")]
+    Memory(String),
+}
+
+impl Classify for TileError {
+    fn class(&self) -> FailureClass {
+        match self {
+            Self::Overflow(_) | Self::NonFinite | Self::Damaged(_) => FailureClass::Input,
+            Self::Memory(_) => FailureClass::Worker,
+        }
+    }
 }
 
 fn damaged(what: impl std::fmt::Display) -> TileError {
@@ -211,10 +224,19 @@ pub fn encode(header: &TileHeader, scores: &[f32]) -> Result<Vec<u8>, TileError>
     assemble(header, &frames.collect::<Result<Vec<_>, _>>()?)
 }
 
+/// Why bytes cannot be decompressed. zstd tells by words alone that memory ran out.
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
+fn not_decompressed(error: std::io::Error) -> TileError {
+    let said = error.to_string();
+    if said.contains("not enough memory") { TileError::Memory(said) } else { TileError::Damaged(said) }
+}
+
 fn frame(plain: &[u8]) -> Result<Frame, TileError> {
-    let mut compressor = zstd::bulk::Compressor::new(LEVEL).map_err(damaged)?;
-    compressor.include_checksum(true).map_err(damaged)?;
-    let bytes = compressor.compress(plain).map_err(damaged)?;
+    // Any bytes can be compressed: what fails here is this machine.
+    let no_memory = |error: std::io::Error| TileError::Memory(error.to_string());
+    let mut compressor = zstd::bulk::Compressor::new(LEVEL).map_err(no_memory)?;
+    compressor.include_checksum(true).map_err(no_memory)?;
+    let bytes = compressor.compress(plain).map_err(no_memory)?;
     Ok(Frame { bytes, plain_bytes: plain.len() as u32 })
 }
 
@@ -357,7 +379,7 @@ impl TileIndex {
     /// # Errors
     /// When it is damaged or of another format.
     pub fn decode_header(&self, bytes: &[u8]) -> Result<TileHeader, TileError> {
-        let plain = zstd::bulk::decompress(bytes, self.frames[0].1 as usize).map_err(damaged)?;
+        let plain = zstd::bulk::decompress(bytes, self.frames[0].1 as usize).map_err(not_decompressed)?;
         let json: serde_json::Value =
             serde_json::from_slice(plain.get(8..).unwrap_or_default()).map_err(damaged)?;
         let text = |name: &str| json["__metadata__"][name].as_str().unwrap_or_default();
@@ -386,7 +408,7 @@ impl TileIndex {
     ) -> Result<Option<MissingPixels>, TileError> {
         let Some(rect) = header.missing else { return Ok(None) };
         let length = row_bytes(rect) * rect.size.height as usize;
-        let bits = zstd::bulk::decompress(bytes, length).map_err(damaged)?;
+        let bits = zstd::bulk::decompress(bytes, length).map_err(not_decompressed)?;
         if bits.len() == length {
             Ok(Some(MissingPixels { rect, bits }))
         } else {
@@ -402,7 +424,8 @@ impl TileIndex {
         let size = header.extent.size;
         let rows = ROWS_PER_FRAME.min(size.height.saturating_sub(k as u32 * ROWS_PER_FRAME)) as usize;
         let scores = rows * header.classes as usize * size.width as usize;
-        let plain = zstd::bulk::decompress(bytes, scores * header.dtype.bytes() as usize).map_err(damaged)?;
+        let plain = zstd::bulk::decompress(bytes, scores * header.dtype.bytes() as usize)
+            .map_err(not_decompressed)?;
         if plain.len() as u64 != scores as u64 * header.dtype.bytes() {
             return Err(damaged(format!("{} bytes where {scores} scores should be", plain.len())));
         }

@@ -139,3 +139,10 @@ fn no_tile_holds_what_is_not_finite() {
         }
     }
 }
+
+#[test]
+fn no_memory_is_this_machines_fault_and_no_damage() {
+    let of = |words: &str| super::not_decompressed(std::io::Error::other(words));
+    assert_eq!(of("Allocation error : not enough memory").class(), FailureClass::Worker);
+    assert_eq!(of("Restored data doesn't match checksum").class(), FailureClass::Input);
+}

@@ -18,13 +18,49 @@ const RETRY_TIMEOUT: std::time::Duration = std::time::Duration::from_mins(30);
 pub struct Stores {
     s3: S3,
     metrics: Metrics,
+    trusted: Trusted,
     open: Arc<Mutex<HashMap<String, Arc<dyn ObjectStore>>>>,
+}
+
+/// Which stores are opened.
+#[derive(Debug, Clone)]
+enum Trusted {
+    /// Any; folders are made.
+    Any,
+    /// Any that is there: others name them, and no folder is made for a name.
+    Existing,
+    /// Those at these places and below.
+    Below(Arc<[Location]>),
 }
 
 impl Stores {
     /// No store opened yet; those in buckets will be reached through `s3`.
     pub fn new(s3: S3, metrics: Metrics) -> Self {
-        Self { s3, metrics, open: Arc::default() }
+        Self { s3, metrics, trusted: Trusted::Any, open: Arc::default() }
+    }
+
+    /// The same, for whoever is told by others which stores to open: those at one of these `places` and below. Without
+    /// places, all that are there.
+    ///
+    /// # Errors
+    /// When a place is none.
+    pub fn trusting(self, places: &[String]) -> Result<Self, StoreError> {
+        let places: Vec<Location> = places.iter().map(|place| location(place)).collect::<Result<_, _>>()?;
+        let trusted = if places.is_empty() { Trusted::Existing } else { Trusted::Below(places.into()) };
+        Ok(Self { trusted, open: Arc::default(), ..self })
+    }
+
+    /// Why `uri` is not opened, if it is not one of those that are trusted.
+    ///
+    /// # Errors
+    /// The reason.
+    pub fn trusts(&self, uri: &str) -> Result<(), String> {
+        let Trusted::Below(places) = &self.trusted else { return Ok(()) };
+        let found = Location::parse(uri)?;
+        if places.iter().any(|place| place.holds(&found)) {
+            return Ok(());
+        }
+        Err(format!("{uri} lies below no store that this process was started for (--store)"))
     }
 
     /// The store that `uri` names: `s3://bucket/prefix`, or a folder, which is made when it is not there. Nothing is
@@ -37,7 +73,13 @@ impl Stores {
         if let Some(store) = open.get(uri) {
             return Ok(Arc::clone(store));
         }
+        let refused = |kind, reason: String| StoreError::new(kind, "open", "", uri, reason);
+        self.trusts(uri).map_err(|reason| refused(StoreErrorKind::Refused, reason))?;
         let store: Arc<dyn ObjectStore> = match location(uri)? {
+            Location::Local(folder) if matches!(self.trusted, Trusted::Existing) && !folder.is_dir() => {
+                let reason = "there is no such folder on this machine; mount it, or name it with --store, and it is made";
+                return Err(refused(StoreErrorKind::NoStore, reason.to_owned()));
+            }
             Location::Local(folder) => self.metered(FolderStore::open(&folder)?),
             #[cfg(feature = "s3")]
             Location::S3(place) => {
@@ -90,5 +132,34 @@ mod tests {
         assert!(Arc::ptr_eq(&one, &two));
         let error = stores.open("gs://bucket/x").err().unwrap();
         assert!(error.to_string().contains("`gs://`"), "{error}");
+    }
+
+    #[test]
+    fn what_others_name_is_opened_only_where_it_is_trusted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let stores = || Stores::new(S3::new(S3Options::default()), Metrics::new());
+        let existing = stores().trusting(&[]).unwrap();
+        assert!(existing.open(&path("")).is_ok());
+        let error = existing.open(&path("evil/deep")).err().unwrap();
+        assert!(error.kind == StoreErrorKind::NoStore && !folder.path().join("evil").exists(), "{error}");
+
+        let some = stores().trusting(&[path("jobs"), "s3://data/jobs/".to_owned()]).unwrap();
+        assert!(some.open(&path("jobs")).is_ok() && some.open(&path("jobs/a/b")).is_ok());
+        for foreign in [path("jobs2"), path(""), path("jobs/../evil"), "jobs".to_owned()] {
+            let error = some.open(&foreign).err().unwrap();
+            assert!(error.to_string().contains("--store"), "{error}");
+        }
+        assert!(!folder.path().join("evil").exists());
+        for (uri, trusted) in [
+            ("s3://data/jobs", true),
+            ("s3://data/jobs/a", true),
+            ("s3://data/jobs2", false),
+            ("s3://data", false),
+            ("s3://data/jobs/../x", false),
+            ("s3://other/jobs", false),
+        ] {
+            assert_eq!(some.trusts(uri).is_ok(), trusted, "{uri}");
+        }
     }
 }

@@ -52,6 +52,31 @@ impl Location {
     }
 }
 
+impl Location {
+    /// Whether `other` is this place or lies below it. What climbs by `..` lies nowhere.
+    pub fn holds(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Local(place), Self::Local(other)) => {
+                let climbs = other.components().any(|part| part == std::path::Component::ParentDir);
+                let lies_below =
+                    |place: &Path| std::path::absolute(other).is_ok_and(|other| other.starts_with(place));
+                // A store is named by its whole path, in which links are resolved.
+                let whole = [std::path::absolute(place), place.canonicalize()];
+                !climbs && whole.iter().flatten().any(|place| lies_below(place))
+            }
+            (Self::S3(place), Self::S3(other)) => {
+                let parts = |key: &str| -> Vec<String> {
+                    key.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect()
+                };
+                let (place_parts, other_parts) = (parts(&place.key), parts(&other.key));
+                let climbs = other_parts.iter().any(|part| part == "." || part == "..");
+                !climbs && place.bucket == other.bucket && other_parts.starts_with(&place_parts)
+            }
+            _ => false,
+        }
+    }
+}
+
 /// Whether a text is a URI rather than a path of this machine.
 pub fn is_uri(text: &str) -> bool {
     text.contains("://")

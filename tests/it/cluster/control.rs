@@ -68,11 +68,14 @@ fn dead_letters_say_why_and_are_tried_again() {
     for _ in 0..status["losses"].as_u64().expect("a number") {
         let letter: DeadLetter = message::decode(&wait(letters.next()).expect("a letter")).expect("a letter");
         assert_eq!((letter.attempts, letter.image.len()), (3, 16), "{letter:?}");
+        assert!(letter.from.starts_with("worker-"), "{letter:?}");
         assert!(letter.task.is_some() && letter.reason.contains("two.onnx"), "{letter:?}");
     }
     let text = cluster.control(&["status", &id]).ends_with(0).stdout;
     assert!(
-        text.contains("dead-lettered") && text.contains("two.onnx") && text.contains("(3 tries)"),
+        text.contains("dead-lettered")
+            && text.contains("two.onnx")
+            && text.contains("(3 tries, last on worker-"),
         "{text}"
     );
 

@@ -35,6 +35,13 @@ impl Listener {
         self.heard.lock().expect("no test panics here").iter().filter(|said| such(said)).count()
     }
 
+    /// What `find` finds in the first event in which it finds something.
+    #[track_caller]
+    pub(crate) fn first<T>(&self, find: impl Fn(&Event) -> Option<T>) -> T {
+        let heard = self.heard.lock().expect("no test panics here");
+        heard.iter().find_map(|said| find(&said.event)).expect("it was heard")
+    }
+
     /// Tiles that `role` has announced.
     pub(crate) fn tiles_of(&self, role: &str) -> usize {
         self.count(|said| said.from == role && matches!(said.event, Event::TaskDone { .. }))

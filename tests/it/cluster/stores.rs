@@ -2,7 +2,8 @@
 
 use crate::cluster::listen::Listener;
 use crate::cluster::own_s3::OwnS3;
-use crate::cluster::proxies::{Flaky, Toxic};
+use crate::cluster::proxies::Toxic;
+use crate::cluster::ruled_s3::{Rule, RuledS3};
 use crate::cluster::services::{free_port, host};
 use crate::cluster::setup::{Cluster, Kept, tally};
 
@@ -31,7 +32,8 @@ fn a_store_that_is_killed_is_waited_for() {
 #[test]
 fn a_store_that_refuses_each_tenth_request_loses_nothing() {
     let Some(mut cluster) = Cluster::start(Kept::InBucket) else { return };
-    let flaky = Flaky::new(&cluster.services.s3);
+    let slow_down = Rule::refuse("", "", 503, "SlowDown").every(10);
+    let flaky = RuledS3::new(&cluster.services.s3, vec![slow_down]);
     cluster.s3.clone_from(&flaky.url);
     let _roles = [cluster.worker(), cluster.worker(), cluster.aggregator()];
     let summary = cluster.coordinate("job.yaml").ends_with(0).json();

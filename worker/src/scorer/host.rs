@@ -38,6 +38,10 @@ impl ScorerSource for HostScorers {
         }))
     }
 
+    fn fetch(&self, members: &[Member]) -> Result<(), Failure> {
+        members.iter().try_for_each(|member| self.networks.fetch(member))
+    }
+
     /// As many as fill the plan's batch with their views: with fewer every run would be filled up with nothing, and with
     /// more there is nothing to gain.
     fn windows_together(&self, group: &Group) -> u64 {

@@ -30,7 +30,7 @@ pub(crate) use sink::PendingSums;
 pub use sink::ScoreSink;
 
 use crate::Failure;
-use marquetry_job::{Group, StageSeconds};
+use marquetry_job::{Group, Member, StageSeconds};
 
 /// Computes the scores of windows. Each lane owns one, and drops it when it panics.
 pub trait Scorer: Send {
@@ -54,6 +54,15 @@ pub trait ScorerSource: Send + Sync {
     /// # Errors
     /// When the device does not let itself be used. The lane's task fails with that, and its next one asks again.
     fn open(&self, model_bytes: u64) -> Result<Box<dyn Scorer>, Failure>;
+
+    /// Has all that the members need on this machine, so that computing begins with computing. May take long, and is no part
+    /// of any deadline.
+    ///
+    /// # Errors
+    /// When it cannot be had.
+    fn fetch(&self, _members: &[Member]) -> Result<(), Failure> {
+        Ok(())
+    }
 
     /// How many windows of `group` are best scored together, at least 1. Sums of so many windows wait in memory, for
     /// each lane; no byte of a tile hangs on it.

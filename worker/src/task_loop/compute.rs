@@ -106,6 +106,9 @@ impl Worker {
             models: members.iter().map(Member::content_hash).collect(),
             missing: None,
         };
+        // Before the deadline begins: a model may take longer to fetch than a task to compute.
+        let (scorers, wanted) = (Arc::clone(&self.scorers), Arc::clone(&context));
+        blocking(move || scorers.fetch(&wanted.inference.groups[group as usize].members)).await??;
         let part = covered(extent, grid.image(), planned.size);
         let source = Arc::clone(&image);
         let span = tracing::debug_span!("task", image = %planned.id, group, block = block.index);
@@ -122,7 +125,7 @@ impl Worker {
         let started = Instant::now();
         if let Some(missing) = blocking(move || source.missing(part)).await?? {
             header.missing = Some(missing.rect());
-            frames.push(tile::encode_missing(&missing).map_err(|e| Failure::reject(e.to_string()))?);
+            frames.push(tile::encode_missing(&missing)?);
         }
         seconds.read += open_seconds + started.elapsed().as_secs_f64();
         self.check(message).await?;
@@ -265,7 +268,7 @@ async fn store_tile(
 ) -> Result<u64, Failure> {
     let started = Instant::now();
     let tile = blocking(move || tile::assemble(&header, &frames)).await?;
-    let tile = tile.map_err(|e| Failure::reject(e.to_string()))?;
+    let tile = tile?;
     let tile_bytes = tile.len() as u64;
     store.put(key, Bytes::from(tile)).await?;
     seconds.store += started.elapsed().as_secs_f64();

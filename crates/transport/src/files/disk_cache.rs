@@ -3,7 +3,7 @@
 //! ```text
 //! <folder>/content/<xx>/<sha256>     what was fetched
 //! <folder>/names/<hash>              the hash of the content that a URI had in one version
-//! <folder>/unfinished/…              what is being fetched
+//! <folder>/unfinished/…              what is being fetched; `.part` is gone on with by the next who wants it
 //! <folder>/lock                      held shared to take or add, alone to remove
 //! ```
 //! Several processes may share the folder. Whoever uses a file holds a lock on it; whoever makes room takes away the
@@ -11,11 +11,11 @@
 
 use sha2::{Digest, Sha256};
 use std::fs::{File, TryLockError};
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempPath};
 
 /// What others add is only seen when the folder is looked through; that happens after so large a part of the limit.
 const RESCAN_AFTER: u64 = 16;
@@ -49,6 +49,13 @@ impl LocalFile {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// A file that is being fetched.
+#[derive(Debug)]
+pub(super) struct Unfinished {
+    pub(super) file: File,
+    path: TempPath,
 }
 
 /// A folder of copies.
@@ -90,33 +97,75 @@ impl DiskCache {
         is_hash(&hash).then_some(hash)
     }
 
-    /// A file to fetch something into.
-    pub(super) fn unfinished(&self) -> io::Result<NamedTempFile> {
+    /// A file to fetch something into, gone when it is not kept.
+    pub(super) fn unfinished(&self) -> io::Result<Unfinished> {
+        let (file, path) = NamedTempFile::new_in(self.scratch()?)?.into_parts();
+        Ok(Unfinished { file, path })
+    }
+
+    /// The file into which the content called `name` is fetched, with what is there of it already: it stays until it is
+    /// kept or abandoned for a day. A file of its own where another process has that one in hand.
+    pub(super) fn part(&self, name: &str) -> io::Result<Unfinished> {
+        let path = self.scratch()?.join(format!("{name}.part"));
+        let file = File::options().create(true).truncate(false).read(true).write(true).open(&path)?;
+        match file.try_lock() {
+            // Whoever had it may have finished it in between; then this is another's content by now.
+            Ok(()) if is_same_file(&file, &path) => {
+                let mut path = TempPath::try_from_path(path)?;
+                path.disable_cleanup(true);
+                Ok(Unfinished { file, path })
+            }
+            Ok(()) | Err(TryLockError::WouldBlock) => self.unfinished(),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    fn scratch(&self) -> io::Result<PathBuf> {
         let folder = self.options.folder.join("unfinished");
         std::fs::create_dir_all(&folder)?;
-        NamedTempFile::new_in(folder)
+        Ok(folder)
+    }
+
+    /// Writes some bytes to the disk, reads them back and removes them.
+    pub(super) fn test(&self) -> io::Result<()> {
+        const BYTES: usize = 64 << 10;
+        let mut test = self.unfinished()?;
+        let written: Vec<u8> = (0..BYTES).map(|at| (at % 251) as u8).collect();
+        test.file.write_all(&written)?;
+        test.file.sync_data()?;
+        test.file.rewind()?;
+        let mut read = Vec::with_capacity(BYTES);
+        test.file.read_to_end(&mut read)?;
+        let _lock = self.lock_folder(false)?;
+        if read == written {
+            Ok(())
+        } else {
+            Err(io::Error::other("it gives back other bytes than were written"))
+        }
     }
 
     /// Keeps a fetched file whose content has this hash, under `name`.
-    pub(super) fn insert(&self, file: NamedTempFile, sha256: &str, name: &str) -> io::Result<LocalFile> {
-        self.make_room(file.as_file().metadata()?.len())?;
+    pub(super) fn insert(&self, fetched: Unfinished, sha256: &str, name: &str) -> io::Result<LocalFile> {
+        let Unfinished { file, path: unfinished } = fetched;
+        self.make_room(file.metadata()?.len())?;
         let _lock = self.lock_folder(false)?;
         let path = self.path(sha256);
         std::fs::create_dir_all(path.parent().unwrap_or(&self.options.folder))?;
-        file.as_file().lock_shared()?;
-        let kept = match file.persist_noclobber(&path) {
-            Ok(held) => LocalFile { path, _held: Some(held) },
+        file.lock_shared()?;
+        let kept = match unfinished.persist_noclobber(&path) {
+            Ok(()) => LocalFile { path, _held: Some(file) },
             // Another was quicker, with the same content. Its file may be in use by its path and must stay.
             Err(error) if error.error.kind() == ErrorKind::AlreadyExists => {
+                let _ = std::fs::remove_file(&error.path);
                 self.lock_content(sha256)?.ok_or(ErrorKind::NotFound)?
             }
             Err(error) => return Err(error.error),
         };
         let mut note = self.unfinished()?;
-        io::Write::write_all(&mut note, sha256.as_bytes())?;
+        note.file.write_all(sha256.as_bytes())?;
         let name = self.name(name);
         std::fs::create_dir_all(name.parent().unwrap_or(&self.options.folder))?;
-        note.persist(name).map_err(|e| e.error)?;
+        note.path.persist(name).map_err(|e| e.error)?;
         Ok(kept)
     }
 
@@ -244,6 +293,20 @@ fn remove_unused(path: &Path) -> io::Result<bool> {
     }
 }
 
+/// Whether `path` still leads to this open file.
+#[cfg(unix)]
+fn is_same_file(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let name = |meta: std::fs::Metadata| (meta.dev(), meta.ino());
+    file.metadata().map(name).ok() == path.metadata().map(name).ok()
+}
+
+/// Where it cannot be told, no file is shared.
+#[cfg(not(unix))]
+fn is_same_file(_: &File, _: &Path) -> bool {
+    false
+}
+
 fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
     match std::fs::read_dir(folder) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
@@ -271,12 +334,11 @@ pub(super) fn hash_file(path: &Path) -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
 
     fn add(cache: &DiskCache, content: &[u8], name: &str) -> (String, LocalFile) {
         let mut file = cache.unfinished().unwrap();
-        file.write_all(content).unwrap();
-        let hash = hash_file(file.path()).unwrap();
+        file.file.write_all(content).unwrap();
+        let hash = hash_file(&file.path).unwrap();
         let kept = cache.insert(file, &hash, name).unwrap();
         // File systems tell times of a few milliseconds apart.
         std::thread::sleep(Duration::from_millis(15));
@@ -321,6 +383,27 @@ mod tests {
         drop(held);
         let _ = add(&two, &[7; 300], "w");
         assert!(one.content(&hash).unwrap().is_none());
+    }
+
+    #[test]
+    fn what_was_left_unfinished_is_gone_on_with_by_one_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, two) = (cache(folder.path(), 1000), cache(folder.path(), 1000));
+        let mut first = one.part("x").unwrap();
+        first.file.write_all(b"half ").unwrap();
+        let mut meanwhile = two.part("x").unwrap();
+        assert_eq!(meanwhile.file.read_to_end(&mut Vec::new()).unwrap(), 0, "another is at it");
+        drop(first);
+        let mut second = two.part("x").unwrap();
+        let mut had = Vec::new();
+        second.file.read_to_end(&mut had).unwrap();
+        assert_eq!(had, b"half ");
+        second.file.write_all(b"and half").unwrap();
+        let hash = hash_file(&second.path).unwrap();
+        let kept = two.insert(second, &hash, "x").unwrap();
+        assert_eq!(std::fs::read(kept.path()).unwrap(), b"half and half");
+        assert_eq!(one.part("x").unwrap().file.metadata().unwrap().len(), 0, "the next one begins anew");
+        one.test().unwrap();
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::FileStat;
 use super::blocking::Blocking;
-use super::disk_cache::{DiskCache, LocalFile, hash_file};
+use super::disk_cache::{DiskCache, LocalFile, Unfinished, hash_file};
 use crate::error::RequestError;
 use crate::s3::S3;
 use crate::uri::S3Uri;
@@ -11,11 +11,15 @@ use futures_util::StreamExt;
 use marquetry_telemetry::{CacheOutcome, Metrics};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use tempfile::NamedTempFile;
+use std::time::{Duration, Instant};
+
+/// Between two lines that say how far a long fetch is.
+const SAY_EVERY: Duration = Duration::from_secs(20);
+const MB: u64 = 1_000_000;
 
 /// How objects are reached, and where copies of them are kept.
 #[derive(Debug)]
@@ -51,14 +55,19 @@ impl Fetcher {
             return Ok(file);
         }
         self.metrics.cache_requests.of(CacheOutcome::Miss).increment();
-        // A piece that fails has spoilt the file; the next try begins a new one.
-        let request = || {
-            let file = self.cache.unfinished().map_err(RequestError::disk)?;
-            self.fetch(place, stat, file)
-        };
-        let (file, hash) = self.blocking.retry(request).map_err(|error| error.of_file("read", &uri))?;
-        fetched.fetch_add(stat.size_bytes, Ordering::Relaxed);
+        let fetch =
+            || self.blocking.retry(|| self.fetch(place, stat, sha256.map(|_| name.as_str()), fetched));
+        let mut found = fetch().map_err(|error| error.of_file("read", &uri))?;
+        if sha256.is_some_and(|wanted| wanted != found.hash) && found.had_bytes > 0 {
+            // What was there of it was damaged, as after a power cut.
+            found.into.file.set_len(0).map_err(|error| self.disk_error(&uri, error))?;
+            drop(found);
+            found = fetch().map_err(|error| error.of_file("read", &uri))?;
+        }
+        let Fetched { into: file, hash, .. } = found;
         if let Some(wanted) = sha256.filter(|wanted| *wanted != hash) {
+            // It would be gone on with.
+            file.file.set_len(0).map_err(|error| self.disk_error(&uri, error))?;
             let reason = format!("its content has the SHA-256 {hash}, not {wanted}: it was replaced");
             return Err(RequestError::new(StoreErrorKind::Changed, reason).of_file("read", &uri));
         }
@@ -100,6 +109,11 @@ impl Fetcher {
         Ok(None)
     }
 
+    /// Whether the folder of copies can be written and read.
+    pub(super) fn test(&self) -> Result<(), FileError> {
+        self.cache.test().map_err(|error| self.disk_error("what is fetched", error))
+    }
+
     fn disk_error(&self, uri: &str, error: io::Error) -> FileError {
         let folder = self.cache.folder().display();
         let reason = format!("the cache folder {folder}: {error}; make room there, or choose another");
@@ -125,29 +139,81 @@ impl Fetcher {
         Arc::clone(locks.entry(name.to_owned()).or_default())
     }
 
-    /// Fetches an object into a file, several pieces at a time; the hash of its content.
+    /// Fetches an object into a file, several pieces at a time. With a `name`, what an earlier try under that name has
+    /// fetched is not fetched again: only for what is known by its hash, since nothing else shows whether it is sound.
     fn fetch(
         &self,
         place: &S3Uri,
         stat: &FileStat,
-        file: NamedTempFile,
-    ) -> Result<(NamedTempFile, String), RequestError> {
-        let spans = self.s3.spans(place, 0..stat.size_bytes, stat.etag.as_deref());
-        self.blocking.wait(async move {
-            let mut spans = pin!(spans);
-            let mut written = (file, Sha256::new());
+        name: Option<&str>,
+        fetched: &AtomicU64,
+    ) -> Result<Fetched, RequestError> {
+        let opened = match name {
+            Some(name) => self.cache.part(name),
+            None => self.cache.unfinished(),
+        };
+        let (into, sha, had_bytes) =
+            opened.and_then(|into| resume(into, stat.size_bytes)).map_err(RequestError::disk)?;
+        if had_bytes > 0 {
+            tracing::warn!("going on with {place} after {} of {} MB", had_bytes / MB, stat.size_bytes / MB);
+        }
+        let spans = self.s3.spans(place, had_bytes..stat.size_bytes, stat.etag.as_deref());
+        let (place, size_bytes) = (place.clone(), stat.size_bytes);
+        let found = self.blocking.wait(async move {
+            let (mut spans, mut said) = (pin!(spans), Instant::now());
+            let (mut written, mut bytes_written) = ((into, sha), had_bytes);
             while let Some(bytes) = spans.next().await {
                 let bytes = bytes?;
-                let (mut file, mut sha) = written;
-                let write = move || -> io::Result<(NamedTempFile, Sha256)> {
-                    file.write_all(&bytes)?;
+                bytes_written += bytes.len() as u64;
+                let (mut into, mut sha) = written;
+                let write = move || -> io::Result<(Unfinished, Sha256)> {
+                    into.file.write_all(&bytes)?;
                     sha.update(&bytes);
-                    Ok((file, sha))
+                    Ok((into, sha))
                 };
                 let wrote = tokio::task::spawn_blocking(write).await;
                 written = wrote.map_err(RequestError::lost)?.map_err(RequestError::disk)?;
+                if said.elapsed() > SAY_EVERY {
+                    said = Instant::now();
+                    tracing::warn!(
+                        "still fetching {place}: {} of {} MB",
+                        bytes_written / MB,
+                        size_bytes / MB
+                    );
+                }
             }
-            Ok((written.0, hex::encode(written.1.finalize())))
-        })
+            Ok(Fetched { into: written.0, hash: hex::encode(written.1.finalize()), had_bytes })
+        })?;
+        fetched.fetch_add(size_bytes - found.had_bytes, Ordering::Relaxed);
+        Ok(found)
     }
+}
+
+/// An object that was fetched whole.
+struct Fetched {
+    into: Unfinished,
+    /// SHA-256 of its content.
+    hash: String,
+    /// Of these bytes an earlier try had fetched so many.
+    had_bytes: u64,
+}
+
+/// What an earlier try has left in a file for an object of `size_bytes`: the sum over it, and how many bytes. The file is
+/// written on from there.
+fn resume(mut into: Unfinished, size_bytes: u64) -> io::Result<(Unfinished, Sha256, u64)> {
+    let (mut sha, mut had, mut buffer) = (Sha256::new(), 0, vec![0; 1 << 20]);
+    if into.file.metadata()?.len() > size_bytes {
+        into.file.set_len(0)?;
+    }
+    loop {
+        match into.file.read(&mut buffer)? {
+            0 => break,
+            n => {
+                sha.update(&buffer[..n]);
+                had += n as u64;
+            }
+        }
+    }
+    into.file.seek(SeekFrom::Start(had))?;
+    Ok((into, sha, had))
 }

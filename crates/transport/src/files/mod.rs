@@ -72,6 +72,14 @@ impl Files {
         self.shared.fetched.load(Ordering::Relaxed)
     }
 
+    /// Whether copies can be kept: writes to the cache folder, reads it back and removes it.
+    ///
+    /// # Errors
+    /// When the folder cannot be made, has no room, or does not give back what was written.
+    pub fn test_cache(&self) -> Result<(), FileError> {
+        self.shared.fetcher.as_ref().map_or(Ok(()), Fetcher::test)
+    }
+
     /// Length and version of a file.
     ///
     /// # Errors

@@ -1,5 +1,5 @@
 use super::*;
-use crate::s3::double::{BUCKET, Double, Fault};
+use crate::s3::double::{Asked, BUCKET, Double, Fault};
 use crate::s3::tests::{noise, options};
 use marquetry_failure::{Classify, FailureClass};
 use sha2::{Digest, Sha256};
@@ -96,6 +96,47 @@ async fn other_content_than_was_asked_for_is_refused() {
     double.put("m.onnx", b"a third model");
     let error = files.local(&uri("m.onnx"), Some(&stat), None).unwrap_err();
     assert_eq!(error.kind, StoreErrorKind::Changed, "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_broke_off_is_gone_on_with_by_the_next_process() {
+    let Setup { double, files, folder } = setup(1 << 30);
+    let content = noise(40_000_003);
+    double.put("m", &content);
+    let beyond = |asked: &Asked| {
+        let range = asked.headers.get("range").and_then(|range| range.strip_prefix("bytes="));
+        let start = range.and_then(|range| range.split('-').next()?.parse::<u64>().ok());
+        start.is_some_and(|start| start >= 16 << 20)
+    };
+    double.misbehave(move |asked, _| beyond(asked).then_some(Fault::Refuse(403, "AccessDenied")));
+    let wanted = hash(&content);
+    files.local(&uri("m"), None, Some(&wanted)).unwrap_err();
+    double.misbehave(|_, _| None);
+    let cache = || CacheOptions { folder: folder.path().join("cache"), bytes_max: 1 << 30 };
+    let next = || {
+        Files::new(S3::new(options(&double.url)), cache(), Handle::current(), Duration::ZERO, Metrics::new())
+    };
+    let sent = double.bytes_sent();
+    let file = next().local(&uri("m"), None, Some(&wanted)).unwrap();
+    assert!(std::fs::read(file.path()).unwrap() == content);
+    let more = double.bytes_sent() - sent;
+    assert!(more < content.len() - (15 << 20), "{more} bytes were fetched again");
+
+    // What was left is damaged, as after a power cut: it is noticed, and all of it is fetched.
+    double.put("n", &content[1..]);
+    let wanted = hash(&content[1..]);
+    double.misbehave(move |asked, _| beyond(asked).then_some(Fault::Refuse(403, "AccessDenied")));
+    next().local(&uri("n"), None, Some(&wanted)).unwrap_err();
+    double.misbehave(|_, _| None);
+    let left = std::fs::read_dir(folder.path().join("cache/unfinished")).unwrap();
+    let part = left
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.extension().is_some_and(|end| end == "part"));
+    let part = part.expect("what was fetched of it is kept");
+    let length = part.metadata().unwrap().len();
+    std::fs::write(&part, vec![0; length as usize]).unwrap();
+    let file = next().local(&uri("n"), None, Some(&wanted)).unwrap();
+    assert!(std::fs::read(file.path()).unwrap() == content[1..]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -34,7 +34,7 @@ pub(super) async fn wait_for_broker(
     let limit = Duration::from_secs(options.connect_seconds);
     let ask = || async {
         let answer = tokio::select! {
-            answer = metadata(producer) => answer,
+            answer = metadata(producer, limit.saturating_sub(started.elapsed())) => answer,
             denial = health.locked_out() => return Err(NoBroker::Denied(denial)),
         };
         let metadata = answer.map_err(|error| NoBroker::Silent(Some(error)))?;
@@ -45,18 +45,27 @@ pub(super) async fn wait_for_broker(
         .when(|error| matches!(error, NoBroker::Silent(_)) && started.elapsed() < limit)
         .notify(|error, _| {
             if let NoBroker::Silent(Some(error)) = error {
-                tracing::warn!(%error, "no Kafka broker answers at {}; trying again", options.brokers);
+                let why = health.obstacle().unwrap_or_else(|| error.to_string());
+                tracing::warn!("no Kafka broker answers at {} ({why}); trying again", options.brokers);
             }
         })
         .await;
     found.map_err(|error| match (error, health.denied()) {
         (NoBroker::Denied(denial), _) | (NoBroker::Silent(_), Some(denial)) => denied(options, &denial),
-        (NoBroker::Silent(error), None) => silent(options, started.elapsed().as_secs(), error),
+        (NoBroker::Silent(error), None) => {
+            silent(options, started.elapsed().as_secs(), error, health.obstacle())
+        }
     })
 }
 
-fn silent(options: &KafkaOptions, seconds: u64, error: Option<KafkaError>) -> QueueError {
-    let said = error.as_ref().map_or_else(|| "it names none".to_owned(), ToString::to_string);
+fn silent(
+    options: &KafkaOptions,
+    seconds: u64,
+    error: Option<KafkaError>,
+    obstacle: Option<String>,
+) -> QueueError {
+    let said = obstacle.or_else(|| error.as_ref().map(ToString::to_string));
+    let said = said.unwrap_or_else(|| "it names none".to_owned());
     QueueError::Refused {
         doing: "connect to",
         queue: format!("Kafka at {}", options.brokers),
@@ -77,9 +86,9 @@ fn denied(options: &KafkaOptions, denial: &Denial) -> QueueError {
 }
 
 /// What the brokers say of themselves and their topics.
-async fn metadata(producer: &FutureProducer<Context>) -> Result<Metadata, KafkaError> {
-    let producer = producer.clone();
-    let asked = tokio::task::spawn_blocking(move || producer.client().fetch_metadata(None, REQUEST)).await;
+async fn metadata(producer: &FutureProducer<Context>, patience: Duration) -> Result<Metadata, KafkaError> {
+    let (producer, patience) = (producer.clone(), patience.clamp(PAUSE, REQUEST));
+    let asked = tokio::task::spawn_blocking(move || producer.client().fetch_metadata(None, patience)).await;
     asked.unwrap_or(Err(KafkaError::Canceled))
 }
 
@@ -108,9 +117,10 @@ pub(super) async fn make_topics(
             Err((topic, code)) => Some((format!("topic {topic}: {code}"), Arc::new(code) as Cause)),
         }),
     };
+    warn_of_few_partitions(producer, options).await;
     let Some((problem, cause)) = problem else { return Ok(()) };
     // Someone who may not make topics may still use those that are there.
-    let known = metadata(producer).await;
+    let known = metadata(producer, REQUEST).await;
     let is_there = |name: &String| {
         known
             .as_ref()
@@ -129,6 +139,24 @@ pub(super) async fn make_topics(
         class: FailureClass::Config,
         source: Some(cause),
     })
+}
+
+/// Says it when a topic that was there has fewer partitions than are wanted: those who find none to read idle.
+async fn warn_of_few_partitions(producer: &FutureProducer<Context>, options: &KafkaOptions) {
+    let Ok(known) = metadata(producer, REQUEST).await else { return };
+    for topic in [Topic::Tasks, Topic::Aggregate].map(|topic| name(options, topic)) {
+        let found =
+            known.topics().iter().find(|known| known.name() == topic).map_or(0, |t| t.partitions().len());
+        if (1..options.partitions as usize).contains(&found) {
+            tracing::warn!(
+                "topic {topic} has {found} partitions, fewer than --partitions {}: so many processes at most have work \
+                 at a time; `kafka-topics --alter --topic {topic} --partitions {}` adds some, and a coordinator that \
+                 starts after that uses them",
+                options.partitions,
+                options.partitions
+            );
+        }
+    }
 }
 
 /// Whether the broker assigns partitions itself (KIP-848). One that does not say is taken not to.

@@ -6,14 +6,16 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{TopicPartitionList, TopicPartitionListElem};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
 /// Whether the broker is there, so that it is said once when it goes and once when it comes back.
 pub(super) struct Health {
     brokers: String,
     away: AtomicBool,
+    /// What the client library said last of a connection that failed.
+    said: Mutex<Option<String>>,
     denied: watch::Sender<Option<Denial>>,
 }
 
@@ -27,7 +29,17 @@ pub(super) struct Denial {
 
 impl Health {
     pub(super) fn new(brokers: &str) -> Self {
-        Self { brokers: brokers.to_owned(), away: AtomicBool::new(false), denied: watch::Sender::new(None) }
+        let (away, said) = (AtomicBool::new(false), Mutex::default());
+        Self { brokers: brokers.to_owned(), away, said, denied: watch::Sender::new(None) }
+    }
+
+    /// Why no connection comes about, as far as the client library has said, and what to look at.
+    pub(super) fn obstacle(&self) -> Option<String> {
+        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+        Some(match advice(&said) {
+            Some(advice) => format!("{said}: {advice}"),
+            None => said,
+        })
     }
 
     /// Why a broker that is there has not let us in, if that is so.
@@ -62,6 +74,33 @@ impl Health {
     }
 }
 
+/// What to look at when a connection fails like this.
+fn advice(said: &str) -> Option<&'static str> {
+    let said = said.to_ascii_lowercase();
+    let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
+    if has(&["resolve", "not known", "name resolution"]) {
+        Some(
+            "the name of the broker is not known here; look at its spelling, DNS, and what brokers call themselves (advertised.listeners)",
+        )
+    } else if has(&[
+        "ssl handshake",
+        "ssl listener",
+        "security.protocol",
+        "wrong version number",
+        "certificate",
+    ]) {
+        Some(
+            "one side speaks TLS and the other does not, or the certificate is not trusted; look at security.protocol and ssl.*",
+        )
+    } else if has(&["refused"]) {
+        Some("nobody listens there; look at the port, and whether the broker runs")
+    } else if has(&["timed out", "timeout"]) {
+        Some("nobody answers there; look at the address and at firewalls")
+    } else {
+        None
+    }
+}
+
 /// Hears what librdkafka has to say.
 pub(super) struct Context {
     pub(super) health: Arc<Health>,
@@ -80,6 +119,10 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        use RDKafkaErrorCode::{BrokerTransportFailure, OperationTimedOut, Resolve, SSL};
+        if let Some(Resolve | BrokerTransportFailure | OperationTimedOut | SSL) = error.rdkafka_error_code() {
+            *self.health.said.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+        }
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::AllBrokersDown) => self.health.is_away(reason),
             Some(code @ (RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL)) => {
@@ -110,4 +153,39 @@ impl ConsumerContext for Context {
 
 fn numbers(partitions: &TopicPartitionList) -> Vec<i32> {
     partitions.elements().iter().map(TopicPartitionListElem::partition).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::advice;
+
+    /// What librdkafka 2 says, word for word.
+    #[test]
+    fn names_tls_and_ports_are_told_apart() {
+        for (said, word) in [
+            (
+                "nohost:9092/bootstrap: Failed to resolve 'nohost:9092': Name or service not known (after 3ms in state CONNECT)",
+                "DNS",
+            ),
+            (
+                "127.0.0.1:1/bootstrap: Connect to ipv4#127.0.0.1:1 failed: Connection refused (after 0ms in state CONNECT)",
+                "listens",
+            ),
+            (
+                "ssl://127.0.0.1:9092/bootstrap: SSL handshake failed: error:0A00010B:SSL routines::wrong version number: connecting to a PLAINTEXT broker listener? (after 2ms in state SSL_HANDSHAKE)",
+                "TLS",
+            ),
+            (
+                "127.0.0.1:9093/bootstrap: Disconnected (after 1ms in state APIVERSION_QUERY, might be caused by incorrect security.protocol configuration (connecting to a SSL listener?))",
+                "TLS",
+            ),
+            (
+                "10.1.1.1:9092/bootstrap: Connection setup timed out in state CONNECT (after 30028ms in state CONNECT)",
+                "firewalls",
+            ),
+        ] {
+            assert!(advice(said).is_some_and(|advice| advice.contains(word)), "{said}");
+        }
+        assert_eq!(advice("something else"), None);
+    }
 }

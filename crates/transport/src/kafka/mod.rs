@@ -9,6 +9,7 @@
 mod admin;
 mod backlog;
 mod context;
+mod feed;
 mod options;
 mod subscription;
 mod tracker;
@@ -21,14 +22,14 @@ use backlog::Backlog;
 use backon::{BlockingRetryable, Retryable};
 use bytes::Bytes;
 use context::{Context, Health};
+use feed::KafkaFeed;
 use marquetry_failure::FailureClass;
 pub use options::{GroupProtocol, KafkaOptions};
 use rdkafka::admin::AdminClient;
 use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, StreamConsumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::Message;
-use rdkafka::metadata::MetadataPartition;
+use rdkafka::metadata::{Metadata, MetadataPartition};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::util::Timeout;
@@ -220,8 +221,11 @@ impl TaskQueue for KafkaQueue {
     }
 
     async fn partitions(&self, topic: Topic) -> Result<u32, QueueError> {
-        let count =
-            self.ask("partitions", topic, |consumer, name| Ok(numbers(consumer, name)?.len())).await?;
+        let count = self
+            .ask("partitions", topic, |consumer, name| {
+                Ok(numbers(&consumer.fetch_metadata(Some(name), REQUEST)?)?.len())
+            })
+            .await?;
         Ok(u32::try_from(count).unwrap_or(1))
     }
 
@@ -264,7 +268,7 @@ impl TaskQueue for KafkaQueue {
         let consumer: StreamConsumer<Context> =
             create(&config, Context::new(&self.health)).map_err(failed)?;
         consumer.assign(&assignment).map_err(failed)?;
-        Ok(Box::new(KafkaFeed { consumer, topic: name, health: Arc::clone(&self.health) }))
+        Ok(Box::new(KafkaFeed::start(consumer, assignment, name, Arc::clone(&self.health))))
     }
 
     async fn lag(&self, topic: Topic, group: &str) -> Result<u64, QueueError> {
@@ -291,9 +295,8 @@ impl TaskQueue for KafkaQueue {
     }
 }
 
-/// The numbers of all partitions of a topic.
-fn numbers(consumer: &BaseConsumer<Context>, topic: &str) -> Result<Vec<i32>, KafkaError> {
-    let metadata = consumer.fetch_metadata(Some(topic), REQUEST)?;
+/// The numbers of all partitions of a topic, of which alone `metadata` speaks.
+fn numbers(metadata: &Metadata) -> Result<Vec<i32>, KafkaError> {
     let partitions = metadata.topics().first().map_or(&[][..], |t| t.partitions());
     if partitions.is_empty() {
         return Err(KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition));
@@ -304,36 +307,11 @@ fn numbers(consumer: &BaseConsumer<Context>, topic: &str) -> Result<Vec<i32>, Ka
 /// The end of every partition of a topic.
 fn ends(consumer: &BaseConsumer<Context>, topic: &str) -> Result<TopicPartitionList, KafkaError> {
     let mut ends = TopicPartitionList::new();
-    for partition in numbers(consumer, topic)? {
+    for partition in numbers(&consumer.fetch_metadata(Some(topic), REQUEST)?)? {
         let (_, end) = consumer.fetch_watermarks(topic, partition, REQUEST)?;
         ends.add_partition_offset(topic, partition, Offset::Offset(end))?;
     }
     Ok(ends)
-}
-
-struct KafkaFeed {
-    consumer: StreamConsumer<Context>,
-    topic: String,
-    health: Arc<Health>,
-}
-
-#[async_trait]
-impl Feed for KafkaFeed {
-    async fn next(&mut self) -> Result<Bytes, QueueError> {
-        let receive = || async {
-            let message = self.consumer.recv().await?;
-            Ok(Bytes::copy_from_slice(message.payload().unwrap_or_default()))
-        };
-        let received = receive
-            .retry(even_pauses(PAUSE))
-            .when(may_pass)
-            .notify(|error, _| tracing::debug!(%error, topic = self.topic, "receiving again"))
-            .await;
-        let payload =
-            received.map_err(|error| refused("read from", &format!("topic {}", self.topic), error))?;
-        self.health.is_well();
-        Ok(payload)
-    }
 }
 
 #[cfg(test)]
@@ -398,10 +376,44 @@ mod tests {
         assert_eq!(queue.lag(Topic::Tasks, "workers").await.expect("lag"), 0);
     }
 
+    /// A topic may be given more partitions while it is listened to.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_feed_follows_partitions_that_are_added() {
+        let Some(queue) = queue(GroupProtocol::Auto).await else { return };
+        let mut feed = queue.follow(Topic::Results).await.expect("a feed");
+        let publish = async |partition, text: &'static str| {
+            let payload = Bytes::from_static(text.as_bytes());
+            queue.publish_to(Topic::Results, partition, payload).await.expect("published");
+        };
+        publish(0, "before").await;
+        assert_eq!(feed.next().await.expect("a message"), "before");
+        let before = queue.partitions(Topic::Results).await.expect("partitions");
+        let admin: AdminClient<Context> =
+            create(&base(&queue.options), Context::new(&queue.health)).expect("a client");
+        let (topic, after) = (queue.topic(Topic::Results), before as usize + 4);
+        let more = rdkafka::admin::NewPartitions::new(&topic, after);
+        admin
+            .create_partitions([&more], &rdkafka::admin::AdminOptions::new())
+            .await
+            .expect("partitions are added");
+        // By a client that has never seen the topic with fewer.
+        let fresh = KafkaQueue::connect(KafkaOptions::clone(&queue.options)).await.expect("a broker");
+        let payload = Bytes::from_static(b"after");
+        fresh.publish_to(Topic::Results, before + 3, payload).await.expect("published");
+        let heard = tokio::time::timeout(Duration::from_mins(2), feed.next()).await.expect("it is heard of");
+        assert_eq!(heard.expect("a message"), "after");
+        publish(0, "the old ones too").await;
+        assert_eq!(feed.next().await.expect("a message"), "the old ones too");
+    }
+
     #[tokio::test(flavor = "multi_thread")]
     async fn an_absent_broker_is_named() {
         let options = KafkaOptions { connect_seconds: 1, ..KafkaOptions::new("127.0.0.1:1") };
         let error = KafkaQueue::connect(options).await.err().expect("nobody listens there").to_string();
         assert!(error.contains("127.0.0.1:1") && error.contains("--brokers"), "{error}");
+        assert!(error.contains("nobody listens there"), "{error}");
+        let options = KafkaOptions { connect_seconds: 2, ..KafkaOptions::new("no-such-host.invalid:9092") };
+        let error = KafkaQueue::connect(options).await.err().expect("there is no such name").to_string();
+        assert!(error.contains("DNS"), "{error}");
     }
 }

@@ -17,6 +17,9 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+/// After so long without a partition it is said.
+const IDLE: Duration = Duration::from_secs(30);
+
 /// Polls for as long as the subscription lives.
 ///
 /// The member itself must be polled all the time, or it is taken for dead and the whole group stops; messages must not
@@ -32,13 +35,24 @@ struct Poll {
 impl Poll {
     async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut readers = HashMap::new();
+        let mut has_had_some = false;
+        let mut idle = std::pin::pin!(tokio::time::sleep(IDLE));
         loop {
             for change in self.backlog.changes() {
+                has_had_some |= matches!(change, PartitionChange::Assigned { .. });
                 self.change_reader(change, &mut readers).await;
             }
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = self.backlog.partitions_changed.notified() => {}
+                () = &mut idle, if !has_had_some => {
+                    has_had_some = true;
+                    tracing::warn!(
+                        "no partition of topic {} is left for this process, and it has nothing to do: each is read by one \
+                         process of a kind; stop some, or make more (`kafka-topics --alter --topic {} --partitions …`)",
+                        self.topic, self.topic
+                    );
+                }
                 // It came before its partition had a reader.
                 message = self.consumer.recv() => match message {
                     Ok(message) => {

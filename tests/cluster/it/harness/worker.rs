@@ -293,6 +293,7 @@ pub(crate) async fn read_plan(store: &dyn ObjectStore, run: &RunId, hash: &str) 
 pub(crate) fn describe(event: &Event) -> String {
     match event {
         Event::TaskBegun { task, attempt } => format!("that {task} attempt {attempt} begins"),
+        Event::TaskLeft { task, attempt } => format!("that {task} attempt {attempt} is for another"),
         Event::TaskDone { task, .. } => format!("that {task} is stored"),
         Event::TaskFailed { task, attempt, reason, .. } => {
             format!("that {task} attempt {attempt} failed: {reason}")
@@ -301,6 +302,7 @@ pub(crate) fn describe(event: &Event) -> String {
         Event::ImageFailed { image, attempt, reason, .. } => {
             format!("that image {image} attempt {attempt} failed: {reason}")
         }
+        Event::Unread { reason } => format!("that it has not understood: {reason}"),
         Event::Retry => "that all is to be tried again".to_owned(),
     }
 }

@@ -3,6 +3,7 @@
 use crate::harness::{
     Cluster, Effect, End, Fault, Made, Options, Script, Seeds, Verb, check, image, job_of, schedules,
 };
+use marquetry_coordinator::Status;
 use marquetry_failure::FailureClass;
 use marquetry_transport::StoreErrorKind;
 use std::sync::Arc;
@@ -116,6 +117,12 @@ fn tasks_that_wait_for_workers_are_not_sent_again() {
         let job = job_of(&[1.0], vec![image("a", 9), image("b", 8)]);
         let coordinator = cluster.coordinator("coordinator", &job, Options::default());
         tokio::time::sleep(Duration::from_mins(30)).await;
+        let status =
+            Status::read(&*cluster.objects, &job.plan.job).await.map_err(|error| error.to_string())?;
+        let silent = status.and_then(|status| status.silent_seconds);
+        if silent.is_none_or(|seconds| seconds < 29 * 60) {
+            return Err(format!("nobody has answered for half an hour, and the status says {silent:?}"));
+        }
         let sent = cluster.queue.lose_tasks().await.map_err(|error| error.to_string())?;
         if sent != 17 {
             return Err(format!("17 tasks were sent {sent} times"));

@@ -1,0 +1,130 @@
+//! An HTTP proxy before an S3 store that answers by rule: by method and key, with a status and a code, or late.
+
+use crate::cluster::services::host;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Which requests something happens to, and what.
+#[derive(Debug, Clone)]
+pub(crate) struct Rule {
+    /// Any, if it is empty.
+    method: &'static str,
+    in_path: String,
+    /// To each so manieth of these.
+    every: u64,
+    asked: u64,
+    act: Act,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Act {
+    Refuse(u16, &'static str),
+    Delay(Duration),
+}
+
+impl Rule {
+    /// Requests of this `method` whose path has `in_path` in it are refused.
+    pub(crate) fn refuse(method: &'static str, in_path: &str, status: u16, code: &'static str) -> Self {
+        let act = Act::Refuse(status, code);
+        Self { method, in_path: in_path.to_owned(), every: 1, asked: 0, act }
+    }
+
+    /// These requests take so much longer.
+    pub(crate) fn delay(method: &'static str, in_path: &str, by: Duration) -> Self {
+        Self { method, in_path: in_path.to_owned(), every: 1, asked: 0, act: Act::Delay(by) }
+    }
+
+    /// Only to each so manieth of these requests.
+    pub(crate) fn every(self, every: u64) -> Self {
+        Self { every, ..self }
+    }
+
+    fn strikes(&mut self, method: &str, path: &str) -> bool {
+        let meant = (self.method.is_empty() || self.method == method) && path.contains(&self.in_path);
+        self.asked += u64::from(meant);
+        meant && self.asked.is_multiple_of(self.every)
+    }
+}
+
+/// The proxy.
+pub(crate) struct RuledS3 {
+    pub(crate) url: String,
+    refused: Arc<AtomicU64>,
+}
+
+impl RuledS3 {
+    /// A proxy before the server at `url`. It lives as long as the test's process.
+    pub(crate) fn new(url: &str, rules: Vec<Rule>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let own = format!("http://{}", listener.local_addr().expect("an address"));
+        let (upstream, refused) = (host(url).to_owned(), Arc::new(AtomicU64::new(0)));
+        let (shared, counted) = (Arc::new(Mutex::new(rules)), Arc::clone(&refused));
+        std::thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let (upstream, rules, counted) =
+                    (upstream.clone(), Arc::clone(&shared), Arc::clone(&counted));
+                // A client that went away is a client that asks again.
+                std::thread::spawn(move || relay(client, &upstream, &rules, &counted));
+            }
+        });
+        Self { url: own, refused }
+    }
+
+    /// How many requests were refused so far.
+    pub(crate) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+}
+
+/// Passes one request and its answer; both ends close then, so that no length of an answer need be known.
+fn relay(
+    mut client: TcpStream,
+    upstream: &str,
+    rules: &Mutex<Vec<Rule>>,
+    refused: &AtomicU64,
+) -> std::io::Result<()> {
+    let (mut head, mut byte) = (Vec::new(), [0]);
+    while !head.ends_with(b"\r\n\r\n") {
+        if client.read(&mut byte)? == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        head.push(byte[0]);
+    }
+    let text = String::from_utf8_lossy(&head).into_owned();
+    let length = text.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
+    });
+    let mut body = vec![0; length.unwrap_or(0)];
+    client.read_exact(&mut body)?;
+    let (first, rest) = text.split_once("\r\n").unwrap_or((&text, "\r\n"));
+    let mut words = first.split(' ');
+    let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    for act in acts(rules, method, path) {
+        match act {
+            Act::Delay(by) => std::thread::sleep(by),
+            Act::Refuse(status, code) => {
+                refused.fetch_add(1, Ordering::Relaxed);
+                let why = format!("<Error><Code>{code}</Code><Message>by a rule of a test</Message></Error>");
+                // An answer to a question for facts has no body.
+                let why = if method == "HEAD" { "" } else { &why };
+                let head = format!(
+                    "HTTP/1.1 {status} {code}\r\nContent-Type: application/xml\r\nConnection: close\r\n"
+                );
+                return write!(client, "{head}Content-Length: {}\r\n\r\n{why}", why.len());
+            }
+        }
+    }
+    let mut server = TcpStream::connect(upstream)?;
+    write!(server, "{first}\r\nConnection: close\r\n{rest}")?;
+    server.write_all(&body)?;
+    std::io::copy(&mut server, &mut client).map(|_| ())
+}
+
+fn acts(rules: &Mutex<Vec<Rule>>, method: &str, path: &str) -> Vec<Act> {
+    let mut rules = rules.lock().unwrap_or_else(PoisonError::into_inner);
+    rules.iter_mut().filter_map(|rule| rule.strikes(method, path).then_some(rule.act)).collect()
+}

@@ -1,0 +1,89 @@
+//! Machines that are not fit to work, and stores that are none of a worker's business.
+
+use crate::cluster::listen::Listener;
+use crate::cluster::role::until;
+use crate::cluster::setup::{Cluster, Kept};
+use crate::cluster::view::wait;
+use bytes::Bytes;
+use marquetry_failure::FailureClass;
+use marquetry_job::{Event, message};
+use marquetry_transport::{TaskQueue, Topic};
+
+#[test]
+fn a_worker_that_is_not_fit_says_why_and_takes_nothing() {
+    let Some(mut cluster) = Cluster::start(Kept::InBucket) else { return };
+    let cache = cluster.worker_with(&["--cache", "/proc/no-cache"]).end().ends_with(69);
+    let cache = cache.says(&["not fit to work", "the cache folder", "/proc/no-cache"]);
+    assert!(!cache.stderr.contains("is ready"), "{}", cache.stderr);
+    let store = cluster.worker_with(&["--store", "s3://no-such-bucket/x"]).end().ends_with(78);
+    store.says(&["not fit to work", "no-such-bucket"]);
+    let store = cluster.role("aggregate", &["--store", "s3://no-such-bucket/x"]).end().ends_with(78);
+    store.says(&["not fit to work", "no-such-bucket"]);
+    // Where all is well, what was written to try it is gone.
+    let uri = cluster.uri.clone();
+    let mut well = cluster.worker_with(&["--store", &uri]);
+    well.until_it_says("is ready");
+    let left = wait(cluster.store().list("")).expect("a list");
+    assert!(left.is_empty(), "{left:?}");
+}
+
+/// Messages name the store to work in: a worker makes no folder for them, and opens only what it was started for.
+#[test]
+fn a_message_opens_no_store_that_a_worker_was_not_started_for() {
+    let Some(mut cluster) = Cluster::start(Kept::InFolder) else { return };
+    let (heard, queue) = (Listener::new(&cluster), cluster.queue());
+    let uri = cluster.uri.clone();
+    let trusting = cluster.worker_with(&["--store", &uri]);
+    let evil = cluster.place.path("evil").display().to_string();
+    let run = marquetry_job::RunId { job: "j-01234567".into(), store: evil.clone(), run: "r".into() };
+    let image = marquetry_job::PlannedImage {
+        id: "a".into(),
+        uri: "nowhere.png".into(),
+        key: "0123456789abcdef".into(),
+        size: marquetry_geometry::Size::new(8, 8),
+        bands: 3,
+        tags: std::collections::BTreeMap::new(),
+        members: None,
+    };
+    let (task, plan) = (marquetry_job::TaskKind::Block { group: 0, block: 0 }, "p".to_owned());
+    let task =
+        marquetry_job::TaskMessage { run, plan, image, task, attempt: 1, replace: false, alone: false };
+    let say =
+        |payload: Vec<u8>| wait(queue.publish(Topic::Tasks, "x", Bytes::from(payload))).expect("published");
+    say(message::encode(&task));
+    until("it is refused", || {
+        heard.count(|said| match &said.event {
+            Event::TaskFailed { class, reason, .. } => {
+                *class == FailureClass::Input && reason.contains("--store")
+            }
+            _ => false,
+        }) > 0
+    });
+    assert!(!cluster.place.path("evil").exists(), "a folder was made for a message");
+    drop(trusting);
+
+    let mut plain = cluster.worker();
+    plain.until_it_says("is ready");
+    say(message::encode(&task));
+    until("it fails", || {
+        heard.count(|said| said.from == plain.name && matches!(said.event, Event::TaskFailed { .. })) > 0
+    });
+    assert!(!cluster.place.path("evil").exists(), "a folder was made for a message");
+}
+
+/// A task of another version is kept, and both sides learn of it.
+#[test]
+fn a_message_of_another_version_is_kept_and_said() {
+    let Some(mut cluster) = Cluster::start(Kept::InFolder) else { return };
+    let (heard, queue) = (Listener::new(&cluster), cluster.queue());
+    let mut letters = wait(queue.follow(Topic::Dead)).expect("a feed");
+    let mut worker = cluster.worker();
+    let foreign = br#"{"v":99,"job":"x"}"#;
+    wait(queue.publish(Topic::Tasks, "x", Bytes::from_static(foreign))).expect("published");
+    assert_eq!(wait(letters.next()).expect("a letter"), foreign.as_slice());
+    worker.until_it_says("version 99");
+    until("the worker says so to whoever listens", || {
+        heard.count(|said| matches!(&said.event, Event::Unread { reason } if reason.contains("version 99")))
+            > 0
+    });
+}
