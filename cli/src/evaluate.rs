@@ -18,7 +18,8 @@ use std::path::{Path, PathBuf};
 
 #[derive(Args)]
 pub(crate) struct EvaluateArgs {
-    /// The labels to judge: a folder of label images, a COCO file (.json), or a table of run lengths (.csv).
+    /// The labels to judge: a folder of label images (PNG, TIFF, BMP, NumPy) or of labelme's files, a COCO file or an export of Label
+    /// Studio (.json), an export of CVAT for images (.xml), or a table of run lengths (.csv).
     #[arg(long, value_name = "DIR|FILE")]
     pred: PathBuf,
     /// The labels that are right: the same.

@@ -30,7 +30,7 @@ impl ClassList {
                 return fault(format!("`{name}` is there twice"));
             }
         }
-        let background = names.iter().position(|name| BACKGROUND.contains(&name.to_lowercase().as_str()));
+        let background = names.iter().position(|name| is_background(name));
         Ok(Self { names, background: background.map(|at| at as u16) })
     }
 
@@ -68,6 +68,11 @@ impl ClassList {
         }
         text
     }
+}
+
+/// Whether a name is what people call the class of everything else.
+pub(crate) fn is_background(name: &str) -> bool {
+    BACKGROUND.contains(&name.to_lowercase().as_str())
 }
 
 /// Whether a name says that its pixels are to be left out.

@@ -2,6 +2,7 @@
 
 use crate::error::LabelError;
 use crate::file::LabelFile;
+use crate::npy;
 use crate::raw::RawLabel;
 use crate::rules::{AlphaRule, LabelRules};
 use crate::source::{LabelEntry, LabelSource};
@@ -11,7 +12,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// Names that end like this are looked at.
-const EXTENSIONS: [&str; 7] = ["png", "tif", "tiff", "bmp", "jpg", "jpeg", "webp"];
+const EXTENSIONS: [&str; 8] = ["png", "tif", "tiff", "bmp", "jpg", "jpeg", "webp", "npy"];
 
 /// The label images in a folder and the folders in it, in the order of their paths.
 #[derive(Debug)]
@@ -29,13 +30,12 @@ impl FolderSource {
     /// # Errors
     /// When it cannot be read or has no label image.
     pub fn open(root: &Path, rules: &LabelRules, limits: &Limits) -> Result<Self, LabelError> {
-        let mut entries = Vec::new();
-        walk(root, "", &mut HashSet::new(), &mut entries)?;
+        let files = files_below(root, &EXTENSIONS)?;
+        let entries: Vec<LabelEntry> = files.into_iter().map(|path| LabelEntry { path }).collect();
         if entries.is_empty() {
             let found = format!("no label image is in it ({})", EXTENSIONS.join(", "));
             return Err(LabelError::meaning(&root.display(), found));
         }
-        entries.sort_by(|a, b| a.path.cmp(&b.path));
         let (as_colours, alpha) = (rules.colours.is_some(), rules.alpha);
         Ok(Self { root: root.to_owned(), entries, as_colours, alpha, limits: limits.clone() })
     }
@@ -45,11 +45,23 @@ impl FolderSource {
     }
 }
 
+/// The files below `root` whose names end so, by their paths, in order.
+///
+/// # Errors
+/// When a folder cannot be listed.
+pub(crate) fn files_below(root: &Path, extensions: &[&str]) -> Result<Vec<String>, LabelError> {
+    let mut files = Vec::new();
+    walk(root, "", extensions, &mut HashSet::new(), &mut files)?;
+    files.sort();
+    Ok(files)
+}
+
 fn walk(
     folder: &Path,
     prefix: &str,
+    extensions: &[&str],
     seen: &mut HashSet<PathBuf>,
-    entries: &mut Vec<LabelEntry>,
+    files: &mut Vec<String>,
 ) -> Result<(), LabelError> {
     let failed = |source| LabelError::Io { path: folder.to_owned(), doing: "listing the folder", source };
     // A link may lead back to where it lies.
@@ -64,12 +76,16 @@ fn walk(
         }
         let (path, own) = (entry.path(), format!("{prefix}{name}"));
         if path.is_dir() {
-            walk(&path, &format!("{own}/"), seen, entries)?;
-        } else if EXTENSIONS.iter().any(|known| name.to_lowercase().ends_with(&format!(".{known}"))) {
-            entries.push(LabelEntry { path: own });
+            walk(&path, &format!("{own}/"), extensions, seen, files)?;
+        } else if extensions.iter().any(|known| name.to_lowercase().ends_with(&format!(".{known}"))) {
+            files.push(own);
         }
     }
     Ok(())
+}
+
+fn is_array(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npy"))
 }
 
 impl LabelSource for FolderSource {
@@ -82,12 +98,19 @@ impl LabelSource for FolderSource {
     }
 
     fn size(&self, entry: usize) -> Result<Option<Size>, LabelError> {
-        Ok(Some(probe(&self.path(entry), &self.limits, &Reading::default())?.size))
+        let path = self.path(entry);
+        if is_array(&path) {
+            return npy::size(&path);
+        }
+        Ok(Some(probe(&path, &self.limits, &Reading::default())?.size))
     }
 
     fn read(&self, entry: usize, image: Option<Size>, out: &mut RawLabel) -> Result<(), LabelError> {
-        let file =
-            LabelFile { path: &self.path(entry), as_colours: self.as_colours, alpha: self.alpha, image };
+        let path = self.path(entry);
+        if is_array(&path) {
+            return npy::read(&path, self.limits.memory_bytes, out);
+        }
+        let file = LabelFile { path: &path, as_colours: self.as_colours, alpha: self.alpha, image };
         file.read(&self.limits, out)
     }
 }

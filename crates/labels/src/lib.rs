@@ -15,13 +15,16 @@ mod error;
 mod file;
 mod folder;
 mod mapping;
+mod npy;
 mod pairing;
+mod panoptic;
 mod raw;
 mod rules;
 mod run_columns;
 mod run_table;
 mod run_text;
 mod settle;
+mod shapes;
 mod source;
 
 pub use census::{Census, ValueFacts};

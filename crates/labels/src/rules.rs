@@ -132,7 +132,8 @@ impl MapEntry {
 impl LabelRules {
     /// What is said of `name`: by the map, or because a class is called so.
     pub(crate) fn target_of_name(&self, name: &str, classes: &ClassList) -> Option<Target> {
-        let mapped = self.map.iter().find(|entry| entry.from == name).map(|entry| entry.to);
+        // Blanks around a name cannot be said; a name that has some is another class, but the map may mean it.
+        let mapped = self.map.iter().find(|entry| entry.from == name.trim()).map(|entry| entry.to);
         mapped
             .or_else(|| classes.find(name).map(Target::Class))
             .or_else(|| means_ignore(name).then_some(Target::Ignore))

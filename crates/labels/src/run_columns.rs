@@ -6,10 +6,29 @@ use csv::StringRecord;
 use marquetry_geometry::Size;
 
 /// What columns of run lengths are called.
-const TEXTS: [&str; 7] =
-    ["encodedpixels", "rle", "segmentation", "annotation", "mask", "rle_mask", "encoding"];
+const TEXTS: [&str; 9] = [
+    "encodedpixels",
+    "encoded_pixels",
+    "rle",
+    "rle_mask",
+    "encoding",
+    "segmentation",
+    "annotation",
+    "annotations",
+    "mask",
+];
 /// What columns of classes are called.
-const CLASSES: [&str; 7] = ["class", "class_id", "classid", "class_name", "label", "category", "label_id"];
+const CLASSES: [&str; 9] = [
+    "class",
+    "class_id",
+    "classid",
+    "class_name",
+    "label",
+    "label_id",
+    "category",
+    "category_id",
+    "category_name",
+];
 /// What columns of images are called; the last two say that the class is in them too.
 const IMAGES: [&str; 12] = [
     "image_id",
@@ -60,15 +79,18 @@ impl Columns {
         rules: &LabelRules,
         classes: &ClassList,
     ) -> Result<Self, String> {
-        let named =
-            |names: &[&str]| header.iter().position(|own| names.contains(&own.to_lowercase().as_str()));
+        let named = |names: &[&str]| {
+            names.iter().find_map(|name| header.iter().position(|own| own.eq_ignore_ascii_case(name)))
+        };
         let unknown = |what: &str, names: &[&str]| {
             let given = header.iter().collect::<Vec<_>>().join(",");
             format!("no column of `{given}` is known to be {what}; call it one of {}", names.join(", "))
         };
         let text = named(&TEXTS).ok_or_else(|| unknown("the run lengths", &TEXTS))?;
         let image = named(&IMAGES).ok_or_else(|| unknown("the image", &IMAGES[..10]))?;
-        let size = named(&["height"]).zip(named(&["width"])).map(|(height, width)| [height, width]);
+        let size = named(&["height", "img_height"])
+            .zip(named(&["width", "img_width"]))
+            .map(|(height, width)| [height, width]);
         let class = if let Some(column) = named(&CLASSES) {
             ClassPlace::Column(column)
         } else {

@@ -360,8 +360,9 @@ way; say the run `order`: columns or rows"
         }
         if self.census.contested > 0 {
             settlement.notes.push(format!(
-                "{from}: {} px are claimed by objects of two classes; the smaller object has them",
-                self.census.contested
+                "{from}: {} px are claimed by objects of two classes; {} has them",
+                self.census.contested,
+                self.source.on_top()
             ));
         }
     }

@@ -3,13 +3,16 @@
 use crate::classes::ClassList;
 use crate::coco::CocoSource;
 use crate::error::LabelError;
-use crate::folder::FolderSource;
+use crate::folder::{FolderSource, files_below};
+use crate::panoptic::PanopticSource;
 use crate::raw::RawLabel;
 use crate::rules::LabelRules;
 use crate::run_table::RunTable;
+use crate::shapes::{cvat, label_studio, labelme};
 use marquetry_geometry::Size;
 use marquetry_raster::read::Limits;
-use std::path::Path;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
 /// A label that a source has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,13 +47,19 @@ pub trait LabelSource: Send + Sync {
         None
     }
 
+    /// What is on top where objects of two classes share pixels.
+    fn on_top(&self) -> &'static str {
+        "the smaller object"
+    }
+
     /// What there is to tell of it, before a label is read.
     fn notes(&self) -> Vec<String> {
         Vec::new()
     }
 }
 
-/// Opens what lies at `path`: a folder of label images, a COCO file, or a table of run lengths.
+/// Opens what lies at `path`: a folder of label images or of labelme's files, a COCO file, an export of Label Studio or
+/// CVAT, or a table of run lengths.
 ///
 /// # Errors
 /// When there is nothing, or nothing that holds labels.
@@ -61,19 +70,75 @@ pub fn open(
     limits: &Limits,
 ) -> Result<Box<dyn LabelSource>, LabelError> {
     if path.is_dir() {
+        let shapes = labelme_files(path)?;
+        if !shapes.is_empty() {
+            return Ok(Box::new(labelme::open(path, &shapes, limits)?));
+        }
         return Ok(Box::new(FolderSource::open(path, rules, limits)?));
     }
     let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
-    if extension.as_deref() == Some("json") {
-        return Ok(Box::new(CocoSource::open(path, limits)?));
-    }
-    if extension.as_deref() == Some("csv") && path.exists() {
-        return Ok(Box::new(RunTable::open(path, rules, classes, limits)?));
+    match extension.as_deref() {
+        Some("json") => match JsonKind::of(path)? {
+            JsonKind::Coco => return Ok(Box::new(CocoSource::open(path, limits)?)),
+            JsonKind::Panoptic => return Ok(Box::new(PanopticSource::open(path, limits)?)),
+            JsonKind::LabelStudio => return Ok(Box::new(label_studio::open(path)?)),
+            JsonKind::Labelme => {
+                let file = (String::new(), path.to_owned());
+                return Ok(Box::new(labelme::open(path, &[file], limits)?));
+            }
+        },
+        Some("csv") => return Ok(Box::new(RunTable::open(path, rules, classes, limits)?)),
+        Some("xml") => return Ok(Box::new(cvat::open(path)?)),
+        _ => {}
     }
     let found = if path.exists() {
-        "it is neither a folder of label images nor a COCO file (.json) nor a table of run lengths (.csv)"
+        "it is neither a folder of label images or of labelme's files, nor a COCO file or an export of Label Studio (.json), \
+         nor one of CVAT (.xml), nor a table of run lengths (.csv)"
     } else {
         "there is no such folder or file"
     };
     Err(LabelError::meaning(&path.display(), found))
+}
+
+/// Whose file a JSON is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum JsonKind {
+    Coco,
+    Labelme,
+    LabelStudio,
+    Panoptic,
+}
+
+impl JsonKind {
+    /// Looks at the beginning: files may be large. What is none of these is COCO's to refuse.
+    fn of(path: &Path) -> Result<Self, LabelError> {
+        const LOOK: u64 = 64 << 10;
+        let failed = |source| LabelError::Io { path: path.to_owned(), doing: "reading it", source };
+        let mut start = Vec::new();
+        std::fs::File::open(path).map_err(failed)?.take(LOOK).read_to_end(&mut start).map_err(failed)?;
+        let start = String::from_utf8_lossy(&start);
+        let start = start.trim_start_matches(['\u{feff}', ' ', '\n', '\r', '\t']);
+        // Of large files the beginning may hold nothing but images, so the usual name counts too.
+        let is_panoptic = start.contains("\"segments_info\"")
+            || path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("panoptic"));
+        let is_labelme = start.contains("\"shapes\"") && !start.contains("\"categories\"");
+        Ok(match start.as_bytes().first() {
+            Some(b'[') => Self::LabelStudio,
+            _ if is_panoptic => Self::Panoptic,
+            _ if is_labelme => Self::Labelme,
+            _ => Self::Coco,
+        })
+    }
+}
+
+/// The files of labelme in a folder and the folders in it, with their folders' paths; none if its first JSON is another.
+fn labelme_files(root: &Path) -> Result<Vec<(String, PathBuf)>, LabelError> {
+    let mut files = files_below(root, &["json"])?;
+    if let Some(first) = files.first()
+        && JsonKind::of(&root.join(first))? != JsonKind::Labelme
+    {
+        files.clear();
+    }
+    let folder = |file: &str| file.rfind('/').map_or("", |at| &file[..=at]).to_owned();
+    Ok(files.into_iter().map(|file| (folder(&file), root.join(&file))).collect())
 }
