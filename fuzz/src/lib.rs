@@ -1,5 +1,5 @@
-//! What anyone may hand to Marquetry, and the readers that must survive it: images, labels, models, tiles, messages, job files,
-//! lists of images.
+//! What anyone may hand to Marquetry, and the readers that must survive it: images, files beside them, labels, models, tiles,
+//! messages, job files, lists of images.
 //!
 //! Each target shows bytes to one reader. It may refuse them, and must not panic, hang, or take memory that the bytes do
 //! not justify; what it accepts must keep its own laws. `cargo xtask fuzz` lets libFuzzer look for bytes that break
@@ -10,6 +10,7 @@ mod job;
 mod labels;
 mod onnx;
 mod seeds;
+mod sidecar;
 mod tile;
 
 /// A reader under test.
@@ -23,11 +24,12 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 11] = [
     Target { name: "tiff", run: image::tiff, seeds: seeds::tiff },
     Target { name: "png", run: image::png, seeds: seeds::png },
     Target { name: "jpeg", run: image::jpeg, seeds: seeds::jpeg },
     Target { name: "other-image", run: image::other, seeds: seeds::other_images },
+    Target { name: "sidecar", run: sidecar::sidecar, seeds: seeds::sidecars },
     Target { name: "label", run: labels::label, seeds: seeds::labels },
     Target { name: "coco", run: labels::coco, seeds: seeds::coco },
     Target { name: "tile", run: tile::tile, seeds: seeds::tiles },

@@ -155,6 +155,23 @@ pub(crate) fn messages() -> Vec<Vec<u8>> {
     vec![encode(&task), encode(&result), ImageStatistics::new("fuzz", Vec::new()).to_bytes()]
 }
 
+/// What GDAL and Esri write beside images.
+pub(crate) fn sidecars() -> Vec<Vec<u8>> {
+    let system = r#"PROJCS["UTM 33N",GEOGCS["WGS 84",DATUM["WGS_1984"],AUTHORITY["EPSG","4326"]],UNIT["metre",1],AUTHORITY["EPSG","32633"]]"#;
+    let aux = format!(
+        "<PAMDataset><SRS>{system}</SRS><GeoTransform> 500000, 2, 0, 4600000, 0, -4</GeoTransform><PAMRasterBand \
+         band=\"1\"><NoDataValue>-9999</NoDataValue></PAMRasterBand></PAMDataset>"
+    );
+    [
+        aux.as_str(),
+        system,
+        r#"PROJCS["WGS_1984_UTM_Zone_7S",GEOGCS["GCS_WGS_1984"]]"#,
+        "0.5\n0\n0\n-0.25\n100.25\n49.875\n",
+    ]
+    .map(|text| text.as_bytes().to_vec())
+    .into()
+}
+
 pub(crate) fn job_files() -> Vec<Vec<u8>> {
     let small =
         "version: 1\nimages: a\nclasses: [a, b]\nmembers: [{onnx: m.onnx}]\noutputs: [{masks: png}]\n";
