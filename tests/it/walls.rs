@@ -32,7 +32,7 @@ fn crates_know_only_what_they_may() {
         ("marquetry-failure", &[]),
         ("marquetry-geometry", &[]),
         ("marquetry-ensemble", &["geometry"]),
-        ("marquetry-evaluation", &[]),
+        ("marquetry-evaluation", &["geometry"]),
         ("marquetry-job", &["geometry", "ensemble"]),
         ("marquetry-spec", &["failure", "geometry", "ensemble", "job"]),
         ("marquetry-page", &[]),

@@ -4,7 +4,9 @@
 //! (Chebyshev distance) from what is not the class, or from outside the image. Bands of all classes are found at once: a
 //! pixel is in none if all of the square of 2d + 1 px around it has its own label.
 
+use crate::components::Segments;
 use crate::pair::{LEFT_OUT, LabelPair};
+use marquetry_geometry::run_length;
 
 /// Pixels of the bands of one class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -46,36 +48,36 @@ pub(crate) enum Edge {
 /// Stands in a row for a pixel that has another label within `d` columns.
 const NEAR: u16 = u16::MAX - 2;
 
-/// Whether each pixel of `[height, width]` labels has another label within `d` px.
+/// Whether each pixel of `[height, width]` labels has another label within `d` px; `d` is below 32,767.
 pub(crate) fn bands(width: usize, labels: &[u16], d: usize, edge: Edge) -> Vec<bool> {
     let mut near = vec![true; labels.len()];
     if width == 0 {
         return near;
     }
     let height = labels.len() / width;
-    let full = (2 * d + 1) as u32;
-    // For each column: how many rows up to this one have the same label without another one beside it.
-    let mut alike = vec![if edge == Edge::Open { d as u32 } else { 0 }; width];
+    // Counters of 16 bits, without a branch: many columns are looked at together.
+    let full = (2 * d + 1).min(u16::MAX as usize) as u16;
+    // For each column: how many rows up to this one have the same label without another one beside it, at most `full`.
+    let mut alike = vec![if edge == Edge::Open { (d as u16).min(full) } else { 0 }; width];
     let (mut before, mut row) = (vec![NEAR; width], vec![NEAR; width]);
     let rows_beyond = if edge == Edge::Open { d } else { 0 };
     for y in 0..height + rows_beyond {
+        // Beyond the last row is more of the last row.
         if y < height {
             inner_of(&labels[y * width..][..width], d, edge, &mut row);
         }
-        for x in 0..width {
-            let same = row[x] == before[x] || y == 0;
-            let count = if same { alike[x] + 1 } else { 1 };
-            alike[x] = if row[x] == NEAR { 0 } else { count };
+        if y == 0 {
+            before.copy_from_slice(&row);
         }
-        std::mem::swap(&mut before, &mut row);
+        for ((alike, &own), &above) in alike.iter_mut().zip(&row).zip(&before) {
+            let count = if own == above { *alike + 1 } else { 1 };
+            *alike = if own == NEAR { 0 } else { count.min(full) };
+        }
         if let Some(middle) = y.checked_sub(d) {
             let out = &mut near[middle * width..][..width];
             out.iter_mut().zip(&alike).for_each(|(near, &count)| *near = count < full);
         }
-        if y + 1 >= height {
-            // Beyond the last row is more of the last row.
-            row.copy_from_slice(&before);
-        }
+        before.copy_from_slice(&row);
     }
     near
 }
@@ -84,20 +86,25 @@ pub(crate) fn bands(width: usize, labels: &[u16], d: usize, edge: Edge) -> Vec<b
 fn inner_of(labels: &[u16], d: usize, edge: Edge, row: &mut [u16]) {
     let width = labels.len();
     let mut start = 0;
-    for run in labels.chunk_by(|a, b| a == b) {
-        let end = start + run.len();
+    while start < width {
+        let end = start + run_length(&labels[start..]);
         let open = |at_edge: bool| if at_edge && edge == Edge::Open { 0 } else { d };
         let (first, last) = (start + open(start == 0), end.saturating_sub(open(end == width)));
         row[start..end].fill(NEAR);
         if first < last {
-            row[first..last].fill(run[0]);
+            row[first..last].fill(labels[start]);
         }
         start = end;
     }
 }
 
 /// The counts of each class. Where the truth says nothing is outside the image, for both sides.
-pub(crate) fn counts(pair: &LabelPair<'_>, classes: usize, d: usize) -> Vec<BoundaryCounts> {
+pub(crate) fn counts(
+    pair: &LabelPair<'_>,
+    segments: &Segments,
+    classes: usize,
+    d: usize,
+) -> Vec<BoundaryCounts> {
     let width = pair.width as usize;
     let left_out = pair.truth.contains(&LEFT_OUT);
     let masked: Vec<u16>;
@@ -111,20 +118,25 @@ pub(crate) fn counts(pair: &LabelPair<'_>, classes: usize, d: usize) -> Vec<Boun
     let near_truth = bands(width, pair.truth, d, Edge::Boundary);
     let near_predicted = bands(width, predicted, d, Edge::Boundary);
     let mut counts = vec![BoundaryCounts::default(); classes];
-    let pixels = pair.truth.iter().zip(predicted).zip(near_truth.iter().zip(&near_predicted));
-    for ((&t, &p), (&in_truth, &in_predicted)) in pixels {
-        if in_truth && in_predicted && t == p {
-            if let Some(counts) = counts.get_mut(usize::from(t)) {
-                counts.intersection += 1;
-                counts.union += 1;
+    let number = |flags: &[bool]| flags.iter().map(|&flag| u32::from(flag)).sum::<u32>() as u64;
+    for segment in segments.list().iter().filter(|segment| segment.truth != LEFT_OUT) {
+        let row = segment.row as usize * width;
+        let range = row + segment.start as usize..row + segment.end as usize;
+        let (in_truth, in_predicted) = (&near_truth[range.clone()], &near_predicted[range]);
+        let (t, p) = (number(in_truth), number(in_predicted));
+        if segment.is_right() {
+            let both = in_truth.iter().zip(in_predicted).map(|(&t, &p)| u32::from(t & p)).sum::<u32>() as u64;
+            if let Some(counts) = counts.get_mut(usize::from(segment.truth)) {
+                counts.intersection += both;
+                counts.union += t + p - both;
             }
             continue;
         }
-        if in_truth && let Some(counts) = counts.get_mut(usize::from(t)) {
-            counts.union += 1;
+        if let Some(counts) = counts.get_mut(usize::from(segment.truth)) {
+            counts.union += t;
         }
-        if in_predicted && let Some(counts) = counts.get_mut(usize::from(p)) {
-            counts.union += 1;
+        if let Some(counts) = counts.get_mut(usize::from(segment.predicted)) {
+            counts.union += p;
         }
     }
     counts
@@ -140,7 +152,8 @@ mod tests {
     }
 
     fn of(truth: &[u16], predicted: &[u16], d: usize) -> BoundaryCounts {
-        counts(&LabelPair { width: 100, truth, predicted }, 2, d)[1]
+        let pair = LabelPair { width: 100, truth, predicted };
+        counts(&pair, &Segments::new(&pair), 2, d)[1]
     }
 
     /// Values of the authors' own program.

@@ -1,6 +1,7 @@
 //! Connected components of a pair of label maps, by the pieces of rows in which neither changes.
 
 use crate::pair::LabelPair;
+use marquetry_geometry::run_length;
 
 /// Neighbouring pixels of a row with one truth and one prediction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,17 +37,19 @@ impl Segments {
         let (mut list, mut rows) = (Vec::new(), vec![0]);
         let lines = pair.truth.chunks_exact(width).zip(pair.predicted.chunks_exact(width));
         for (row, (truth, predicted)) in lines.enumerate() {
-            let mut start = 0;
+            let (mut start, mut left) = (0, [0; 2]);
             while start < width {
-                let own = (truth[start], predicted[start]);
-                let rest = truth[start..].iter().zip(&predicted[start..]);
-                let length = rest.take_while(|&(&t, &p)| (t, p) == own).count();
+                // Where one side goes on for long, the other has pieces in it.
+                left[0] = if left[0] > 0 { left[0] } else { run_length(&truth[start..]) };
+                left[1] = if left[1] > 0 { left[1] } else { run_length(&predicted[start..]) };
+                let length = left[0].min(left[1]);
+                left = left.map(|left| left - length);
                 list.push(Segment {
                     row: row as u32,
                     start: start as u32,
                     end: (start + length) as u32,
-                    truth: own.0,
-                    predicted: own.1,
+                    truth: truth[start],
+                    predicted: predicted[start],
                 });
                 start += length;
             }

@@ -19,7 +19,7 @@ use crate::components::{Segment, Segments};
 use crate::confusion::Confusion;
 use crate::overlaps::Regions;
 use crate::pair::LEFT_OUT;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// A kind of error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
@@ -170,19 +170,21 @@ fn errors(segments: &Segments, regions: &Regions, near: &[bool], width: usize) -
         error.near += pixels.iter().filter(|&&near| near).count() as u64;
     }
     // Which side's regions are told apart, the error, the region.
-    let mut touched = BTreeSet::new();
+    let mut touched = Vec::new();
     segments.touching(|a, b| {
         for (x, y) in [(a, b), (b, a)] {
             let (error, right) = (&segments.list()[x], &segments.list()[y]);
             if is_error(error) && right.is_right() {
                 if right.truth == error.predicted {
-                    touched.insert((0, numbers[x], regions.of_segment[0][y]));
+                    touched.push((0, numbers[x], regions.of_segment[0][y]));
                 } else if right.truth == error.truth {
-                    touched.insert((1, numbers[x], regions.of_segment[1][y]));
+                    touched.push((1, numbers[x], regions.of_segment[1][y]));
                 }
             }
         }
     });
+    touched.sort_unstable();
+    touched.dedup();
     for (side, error, _) in touched {
         if let Some(error) = &mut errors[error as usize] {
             error.touched[side] += 1;

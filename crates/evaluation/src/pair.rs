@@ -67,7 +67,7 @@ impl ImageCounts {
 
 impl LabelPair<'_> {
     /// Counts everything. `background` is the class that has no objects, if there is one; boundaries are `boundary_px`
-    /// wide. Memory: about 5 bytes a pixel, and 40 for each piece of a row in which neither side changes.
+    /// wide, at most 32,766. Memory: about 5 bytes a pixel, and 40 for each piece of a row in which neither side changes.
     pub fn count(&self, classes: usize, background: Option<u16>, boundary_px: u32) -> ImageCounts {
         let segments = Segments::new(self);
         let mut counts = ImageCounts::new(classes);
@@ -75,8 +75,8 @@ impl LabelPair<'_> {
             counts.confusion.add_run(segment.truth, segment.predicted, segment.pixels());
             counts.left_out += if segment.truth == LEFT_OUT { segment.pixels() } else { 0 };
         }
-        let d = boundary_px as usize;
-        counts.boundary = boundary::counts(self, classes, d);
+        let d = boundary_px.min(32_766) as usize;
+        counts.boundary = boundary::counts(self, &segments, classes, d);
         let regions = Regions::new(&segments);
         let matches = panoptic::matches(&regions);
         counts.panoptic = panoptic::counts(&regions, &matches, classes);

@@ -19,6 +19,7 @@ mod grid;
 mod padding;
 mod reading;
 mod resample;
+mod run;
 mod sampling;
 mod size;
 
@@ -28,5 +29,6 @@ pub use grid::{Edges, Grid, GridError, WindowSpec};
 pub use padding::Padding;
 pub use reading::{Alpha, Nodata, Pages, Reading};
 pub use resample::{Kernel, Resample};
+pub use run::run_length;
 pub use sampling::{Tap, taps};
 pub use size::{Rect, Size};

@@ -1,6 +1,7 @@
 //! What there is in the labels of a source.
 
 use crate::raw::{RawLabel, Value};
+use marquetry_geometry::run_length;
 use std::collections::BTreeMap;
 
 /// More different values than this are no labels.
@@ -124,19 +125,19 @@ impl Census {
         // Most numbers are small, and most labels have all of their pixels: these are counted without a search.
         let mut small: [Option<(u64, usize)>; 256] = [None; 256];
         let mut at = 0;
-        for run in label.values.chunk_by(|a, b| a == b) {
+        while at < label.values.len() {
             let start = at;
-            at += run.len();
+            at += run_length(&label.values[at..]);
             let (first, pixels) = if self.missing_pixels == 0 {
-                (start, run.len() as u64)
+                (start, (at - start) as u64)
             } else {
                 let flags = &label.missing[start..at];
                 let Some(first) = flags.iter().position(|&missing| !missing) else { continue };
                 (start + first, flags.iter().filter(|&&missing| !missing).count() as u64)
             };
-            match small.get_mut(run[0] as usize) {
+            match small.get_mut(label.values[start] as usize) {
                 Some(counted) => counted.get_or_insert((0, first)).0 += pixels,
-                None => self.count_value(own, label.facts.value(run[0]), pixels, (first, width)),
+                None => self.count_value(own, label.facts.value(label.values[start]), pixels, (first, width)),
             }
         }
         for (number, counted) in small.iter().enumerate() {
@@ -224,6 +225,7 @@ mod tests {
             values: values.to_vec(),
             missing: flags,
             facts,
+            ..RawLabel::default()
         }
     }
 

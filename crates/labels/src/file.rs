@@ -53,13 +53,14 @@ impl LabelFile<'_> {
             contested: 0,
             seams: [0; 2],
         };
-        let mut labels = Labels::default();
+        let mut labels = std::mem::take(&mut out.labels);
         let rows = (STEP / u64::from(info.size.width.max(1)) / u64::from(info.bands.max(1))).max(1) as u32;
         for top in (0..info.size.height).step_by(rows as usize) {
             let part = Size::new(rows.min(info.size.height - top), info.size.width);
             reader.read(Rect::new(i64::from(top), 0, part), &mut labels)?;
             self.take(&labels, &info, part.area() as usize, out)?;
         }
+        out.labels = labels;
         Ok(())
     }
 

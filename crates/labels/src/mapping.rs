@@ -2,6 +2,7 @@
 
 use crate::census::level;
 use crate::raw::RawLabel;
+use marquetry_geometry::run_length;
 use std::collections::BTreeMap;
 
 /// Nothing is known of this pixel: it takes no part.
@@ -32,17 +33,23 @@ impl Mapping {
         out.clear();
         out.reserve(label.values.len());
         let facts = &label.facts;
-        for run in label.values.chunk_by(|a, b| a == b) {
+        let mut values = &label.values[..];
+        while let Some(&value) = values.first() {
+            let length = run_length(values);
+            values = &values[length..];
             let class = if facts.lossy {
-                self.number(u32::from(level(run[0], facts.coloured) >= 128))
+                self.number(u32::from(level(value, facts.coloured) >= 128))
             } else if facts.coloured && !self.grey_colours {
-                self.colours.get(&run[0]).copied().unwrap_or(self.other)
+                self.colours.get(&value).copied().unwrap_or(self.other)
             } else if facts.coloured {
-                self.number(run[0] & 255)
+                self.number(value & 255)
             } else {
-                self.number(run[0])
+                self.number(value)
             };
-            out.resize(out.len() + run.len(), class);
+            out.resize(out.len() + length, class);
+        }
+        if run_length(&label.missing) == out.len() && label.missing.first() == Some(&false) {
+            return;
         }
         let flags = out.iter_mut().zip(&label.missing);
         flags.filter(|(_, missing)| **missing).for_each(|(class, _)| *class = self.missing);

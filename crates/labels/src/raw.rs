@@ -1,6 +1,7 @@
 //! A label as it stands in its file.
 
 use marquetry_geometry::Size;
+use marquetry_raster::read::labels::Labels;
 use std::fmt;
 
 /// The numbers of one label. Keep one for each thread: its memory is used again.
@@ -14,12 +15,15 @@ pub struct RawLabel {
     pub missing: Vec<bool>,
     /// What the file says of itself.
     pub facts: LabelFacts,
+    /// Memory of the reader.
+    pub(crate) labels: Labels,
 }
 
 impl Default for RawLabel {
     fn default() -> Self {
         let facts = LabelFacts::default();
-        Self { size: Size::new(0, 0), values: Vec::new(), missing: Vec::new(), facts }
+        let labels = Labels::default();
+        Self { size: Size::new(0, 0), values: Vec::new(), missing: Vec::new(), facts, labels }
     }
 }
 

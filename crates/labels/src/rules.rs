@@ -69,7 +69,7 @@ pub struct MapEntry {
 }
 
 /// What a value means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Target {
     /// A class, by its place.
     Class(u16),

@@ -188,8 +188,7 @@ impl Lines<'_> {
         while bytes.get(start).is_some_and(|byte| matches!(byte, b'\r' | b'\n')) {
             start += 1;
         }
-        let passed = bytes.get(self.at..start).unwrap_or_default();
-        self.line += passed.iter().filter(|&&byte| byte == b'\n').count() as u64;
+        self.line += self.text.get(self.at..start).unwrap_or_default().matches('\n').count() as u64;
         self.at = start.max(self.at);
         self.line
     }

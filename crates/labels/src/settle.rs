@@ -7,7 +7,7 @@ use crate::mapping::{LEFT_OUT, Mapping, NO_CLASS};
 use crate::raw::Value;
 use crate::rules::{AlphaRule, IgnoreRule, LabelRules, Others, Target};
 use crate::source::LabelSource;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Which side a source is on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -222,6 +222,7 @@ impl Settling<'_> {
             ));
         }
         self.say_commonest(settlement);
+        self.say_only_class(settlement);
     }
 
     const fn nothing_in_words(&self) -> &'static str {
@@ -293,6 +294,19 @@ number that means something, or what becomes of `others`: ignore or background"
                 "{}: {:.0} % of all pixels are left out; if that is the background, it is a class",
                 self.source.name(),
                 100.0 * pixels as f64 / self.census.pixels as f64
+            ));
+        }
+    }
+
+    /// A truth of one class has nothing to tell apart: most often what is left out is the other one.
+    fn say_only_class(&self, settlement: &mut Settlement) {
+        let targets = self.census.values.keys().map(|value| self.meaning(*value).1);
+        let targets: BTreeSet<_> = targets.collect();
+        let classes = targets.iter().filter(|target| matches!(target, Some(Target::Class(_)))).count();
+        if let (Side::Truth, 1, true) = (self.side, classes, targets.contains(&Some(Target::Ignore))) {
+            settlement.warnings.push(format!(
+                "{}: all pixels that count are of one class, and others are left out; is what is left out the other class?",
+                self.source.name()
             ));
         }
     }

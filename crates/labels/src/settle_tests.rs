@@ -36,7 +36,7 @@ impl LabelSource for Numbers {
 fn label(values: &[u32]) -> RawLabel {
     let facts = LabelFacts { kind: "PNG, grey".into(), ..LabelFacts::default() };
     let (size, missing) = (Size::new(1, values.len() as u32), vec![false; values.len()]);
-    RawLabel { size, values: values.to_vec(), missing, facts }
+    RawLabel { size, values: values.to_vec(), missing, facts, ..RawLabel::default() }
 }
 
 struct Case {
@@ -233,4 +233,8 @@ fn a_truth_that_is_mostly_left_out_is_suspicious() {
     let case = Case::new(&["a", "b", "c"]);
     let warned = case.settled(Side::Truth, &[label(&[255, 255, 255, 1])]).warnings.join("\n");
     assert!(warned.contains("75 %"), "{warned}");
+    let said = Case::new(&["background", "nucleus"]).with(|rules| rules.ignore = IgnoreRule::Value(255));
+    let warned = said.settled(Side::Truth, &[label(&[0, 0, 0, 255])]).warnings.join("\n");
+    assert!(warned.contains("of one class"), "{warned}");
+    assert_eq!(said.settled(Side::Truth, &[label(&[0, 1, 0, 255])]).warnings, Vec::<String>::new());
 }

@@ -212,10 +212,11 @@ impl Labels {
         self.values.resize(self.pixels.data.len(), 0);
         self.missing.resize(self.pixels.data.len(), false);
         let mut bad = false;
-        // Without a branch, so that many samples are looked at together. What is no number of 16 bits does not come back.
+        // Without a branch, so that many samples are looked at together: beside 2^23 the last bits of a float are those of
+        // the whole number. What is no number of 16 bits does not come back.
         let numbers = self.values.iter_mut().zip(&mut self.missing).zip(&self.pixels.data);
         for ((value, missing), &sample) in numbers {
-            let number = sample as u16;
+            let number = (sample + 8_388_608.0).to_bits() as u16;
             let whole = f32::from(number) == sample;
             *missing = sample.is_nan() || sample == nodata;
             *value = if whole { number } else { 0 };
