@@ -156,6 +156,15 @@ fn found(sources: &Sources, passed: &Passed, (truth, predicted): (Settlement, Se
     }
     let mut warnings = sources.unmatched();
     warnings.extend(predicted.warnings.iter().chain(&truth.warnings).cloned());
+    let [better, worse] = passed.turned;
+    if better > worse {
+        warnings.push(format!(
+            "{}: with its pixels numbered the other way, {better} of {} labels that differ by that agree better with the \
+             predictions; is the run order right?",
+            sources.truth.name(),
+            better + worse
+        ));
+    }
     let no_class: u64 = passed.fold.counts.confusion.unclassified().iter().sum();
     if no_class > 0 {
         warnings.push(format!(
@@ -174,7 +183,9 @@ impl Evaluation {
     /// Every mean IoU.
     pub fn mean_ious(&self) -> MeanIous {
         let images = self.rows.iter().map(|row| row.classes.as_slice());
-        mean_ious(self.classes.len(), self.classes.background().map(usize::from), images)
+        // As in a job: the class that is called background, else the first.
+        let background = self.classes.background().unwrap_or(0);
+        mean_ious(self.classes.len(), Some(usize::from(background)), images)
     }
 
     /// How much greater the mean IoU (`dataset`) would be without errors of a kind.

@@ -140,6 +140,25 @@ fn what_values_mean_is_settled_by_all_labels() {
     assert_eq!((evaluation.counts.left_out, evaluation.counts.confusion.count(1, Some(1))), (2, 0));
 }
 
+/// In a square image a mask that is turned is a mask as well; predictions know better.
+#[test]
+fn runs_counted_the_other_way_are_betrayed_by_predictions() {
+    let folder = TempDir::new().unwrap();
+    let lying = [0, 0, 0, 0, 1, 1, 1, 0, 1, 1, 0, 0, 0, 0, 0, 0];
+    write(folder.path(), "pred/a.png", 4, &lying);
+    std::fs::write(folder.path().join("truth.csv"), "id,rle\na,5 3 9 2\n").unwrap();
+    let mut request = request(folder.path(), &["background", "x"]);
+    request.truth.path = folder.path().join("truth.csv");
+    let warned =
+        |found: &Found| found.warnings.iter().any(|warning| warning.contains("is the run order right?"));
+    let (found, _) = run(&request);
+    assert!(warned(&found), "{:?}", found.warnings);
+    request.truth.rules.run_order = marquetry_labels::RunOrder::Rows;
+    let (found, evaluation) = run(&request);
+    assert!(!warned(&found), "{:?}", found.warnings);
+    assert_eq!(evaluation.mean_ious().dataset, Some(1.0));
+}
+
 #[test]
 fn everything_that_is_wrong_is_told_at_once() {
     let folder = toy();

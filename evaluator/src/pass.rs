@@ -10,6 +10,7 @@ use marquetry_evaluation::{ImageCounts, LabelPair};
 use marquetry_failure::chain;
 use marquetry_geometry::Size;
 use marquetry_labels::{Census, LEFT_OUT, LabelError, Mapping, NO_CLASS, RawLabel};
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, PoisonError};
 
@@ -30,6 +31,8 @@ pub(crate) struct Passed {
     pub(crate) fold: Fold,
     /// Pairs that were brought to one size.
     pub(crate) resized: u64,
+    /// Pairs that agree better, and worse, with a truth whose pixels are numbered the other way.
+    pub(crate) turned: [u64; 2],
     /// What is wrong with single pairs, and with how many.
     pub(crate) faults: Vec<String>,
     pub(crate) faults_all: u64,
@@ -54,6 +57,8 @@ struct Pair {
     predicted: Census,
     counted: Result<Option<(ImageRow, ImageCounts)>, String>,
     resized: bool,
+    /// Whether the truth agrees better when its pixels are numbered the other way, or worse.
+    turned: Ordering,
 }
 
 /// Memory of one thread.
@@ -102,6 +107,7 @@ impl Pass<'_> {
             predicted: Census::default(),
             fold: Fold::new(self.request.classes.len()),
             resized: 0,
+            turned: [0; 2],
             faults: Vec::new(),
             faults_all: 0,
         };
@@ -127,6 +133,7 @@ impl Pass<'_> {
             predicted: Census::default(),
             counted: Ok(None),
             resized: false,
+            turned: Ordering::Equal,
         };
         if bytes > self.request.memory_bytes {
             let (p, _) = self.sources.pairing.pairs[at];
@@ -175,6 +182,16 @@ impl Pass<'_> {
         if !self.counts {
             return Ok(None);
         }
+        if own == size && truth.read_turned(t, known, &mut hand.raw).map_err(failed)? {
+            let mut turned = Vec::new();
+            self.truth.apply(&hand.raw, &mut turned);
+            let background = self.request.classes.background().unwrap_or(0);
+            pair.turned = agreement(&turned, &hand.predicted, background).total_cmp(&agreement(
+                &hand.truth,
+                &hand.predicted,
+                background,
+            ));
+        }
         let labels = LabelPair { width: size.width, truth: &hand.truth, predicted: &hand.predicted };
         let classes = &self.request.classes;
         let counts = labels.count(classes.len(), classes.background(), self.boundary_px);
@@ -209,11 +226,25 @@ impl Pass<'_> {
     }
 }
 
+/// Of the pixels that either calls more than background, the share on which they agree; 0 where there is none.
+fn agreement(truth: &[u16], predicted: &[u16], background: u16) -> f64 {
+    let (mut agree, mut all) = (0_u64, 0_u64);
+    for (&truth, &predicted) in truth.iter().zip(predicted) {
+        if truth != LEFT_OUT && (truth != background || predicted != background) {
+            all += 1;
+            agree += u64::from(truth == predicted);
+        }
+    }
+    agree as f64 / all.max(1) as f64
+}
+
 impl Passed {
     fn add(&mut self, pair: Pair) {
         self.truth.merge(pair.truth);
         self.predicted.merge(pair.predicted);
         self.resized += u64::from(pair.resized);
+        self.turned[0] += u64::from(pair.turned == Ordering::Greater);
+        self.turned[1] += u64::from(pair.turned == Ordering::Less);
         match pair.counted {
             Ok(Some((row, counts))) => self.fold.add(row, &counts),
             Ok(None) => {}

@@ -9,7 +9,7 @@ pub struct MeanIous {
     /// Counts of all images added up, mean over the classes that occur (mmsegmentation, Cityscapes, Pascal VOC). The
     /// headline.
     pub dataset: Option<f64>,
-    /// The same, without the class called background.
+    /// The same, without the background.
     pub dataset_without_background: Option<f64>,
     /// The same, over the classes that the truth has.
     pub dataset_truth_classes: Option<f64>,

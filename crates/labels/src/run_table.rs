@@ -97,6 +97,17 @@ impl RunTable {
         Ok(Self { path: path.display().to_string(), rules: rules.clone(), entries, images, names, one_pixel })
     }
 
+    /// The size of a label, its pixels in the order said and in the other one, and how many two classes share.
+    fn painted(&self, entry: usize, image: Option<Size>) -> Result<(Size, [Vec<u32>; 2], u64), LabelError> {
+        let Some(size) = self.images[entry].size.or(image) else {
+            let found = format!("the size of {} is not known", self.entries[entry].path);
+            return Err(LabelError::meaning(&self.path, found));
+        };
+        let painted = self.paint(entry, size).map_err(|found| LabelError::meaning(&self.path, found))?;
+        let (said, other, contested) = painted;
+        Ok((size, [said, other], contested))
+    }
+
     /// The pixels of each class, in the order said and in the other one, to be told apart by their seams.
     fn paint(&self, entry: usize, size: Size) -> Result<(Vec<u32>, Vec<u32>, u64), String> {
         let image = &self.images[entry];
@@ -140,21 +151,21 @@ impl LabelSource for RunTable {
     }
 
     fn read(&self, entry: usize, image: Option<Size>, out: &mut RawLabel) -> Result<(), LabelError> {
-        let Some(size) = self.images[entry].size.or(image) else {
-            let found = format!("the size of {} is not known", self.entries[entry].path);
-            return Err(LabelError::meaning(&self.path, found));
-        };
-        let (said, other, contested) =
-            self.paint(entry, size).map_err(|found| LabelError::meaning(&self.path, found))?;
+        let (size, [said, other], contested) = self.painted(entry, image)?;
         let width = size.width as usize;
         // A square mask is as good a mask when it is turned.
         let seams = if size.is_square() { [0; 2] } else { [seams(&said, width), seams(&other, width)] };
-        out.size = size;
-        out.missing.clear();
-        out.missing.resize(said.len(), false);
-        out.values = said;
-        out.facts = LabelFacts { kind: "run lengths".to_owned(), contested, seams, ..LabelFacts::default() };
+        let facts = LabelFacts { kind: "run lengths".to_owned(), contested, seams, ..LabelFacts::default() };
+        let missing = vec![false; said.len()];
+        *out = RawLabel { size, values: said, missing, facts };
         Ok(())
+    }
+
+    fn read_turned(&self, entry: usize, image: Option<Size>, out: &mut RawLabel) -> Result<bool, LabelError> {
+        let (size, [_, other], _) = self.painted(entry, image)?;
+        let missing = vec![false; other.len()];
+        *out = RawLabel { size, values: other, missing, facts: LabelFacts::default() };
+        Ok(true)
     }
 
     fn value_names(&self) -> Option<&[(u32, String)]> {

@@ -42,6 +42,20 @@ pub trait LabelSource: Send + Sync {
     /// When its file is damaged, or makes no label.
     fn read(&self, entry: usize, image: Option<Size>, out: &mut RawLabel) -> Result<(), LabelError>;
 
+    /// Reads a label as it is if its pixels are numbered the other way, columns for rows; false, and nothing read, where there
+    /// is but one way.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    fn read_turned(
+        &self,
+        _entry: usize,
+        _image: Option<Size>,
+        _out: &mut RawLabel,
+    ) -> Result<bool, LabelError> {
+        Ok(false)
+    }
+
     /// What its numbers are called, where they have names. A class is then known by its name, never by its number.
     fn value_names(&self) -> Option<&[(u32, String)]> {
         None
