@@ -157,14 +157,14 @@ impl LabelSource for RunTable {
         let seams = if size.is_square() { [0; 2] } else { [seams(&said, width), seams(&other, width)] };
         let facts = LabelFacts { kind: "run lengths".to_owned(), contested, seams, ..LabelFacts::default() };
         let missing = vec![false; said.len()];
-        *out = RawLabel { size, values: said, missing, facts };
+        *out = RawLabel { size, values: said, missing, facts, ..RawLabel::default() };
         Ok(())
     }
 
     fn read_turned(&self, entry: usize, image: Option<Size>, out: &mut RawLabel) -> Result<bool, LabelError> {
         let (size, [_, other], _) = self.painted(entry, image)?;
         let missing = vec![false; other.len()];
-        *out = RawLabel { size, values: other, missing, facts: LabelFacts::default() };
+        *out = RawLabel { size, values: other, missing, ..RawLabel::default() };
         Ok(true)
     }
 
