@@ -45,7 +45,7 @@ impl RunFolder {
     }
 
     fn remote(uri: &str, storage: &Storage, runtime: &Runtime) -> Result<Self, Fatal> {
-        let store = runtime.block_on(storage.stores.open_now(uri)).map_err(|e| Fatal::of_store(&e))?;
+        let store = runtime.block_on(storage.stores.open_now(uri)).map_err(|e| Fatal::of_named_store(&e))?;
         let folder = storage.cache.join("scratch");
         let (scratch, lock) = scratch(&folder).map_err(|error| {
             let message =
