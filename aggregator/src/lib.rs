@@ -77,6 +77,7 @@ pub struct Aggregator {
     queue: Arc<dyn TaskQueue>,
     options: AggregatorOptions,
     jobs: Mutex<LruCache<JobKey, Arc<Job>>>,
+    in_hand: Arc<Semaphore>,
     /// Which run of each job counts.
     runs: CachedObject,
 }
@@ -94,7 +95,8 @@ impl Aggregator {
     /// An aggregator that is called `name`.
     pub fn new(name: &str, stores: Stores, queue: Arc<dyn TaskQueue>, options: AggregatorOptions) -> Self {
         let (jobs, runs) = (Mutex::new(LruCache::new(JOBS_MAX)), CachedObject::new(RUN_BELIEVED));
-        Self { name: name.to_owned(), stores, queue, options, jobs, runs }
+        let in_hand = Arc::new(Semaphore::new(options.images.max(1)));
+        Self { name: name.to_owned(), stores, queue, options, jobs, in_hand, runs }
     }
 
     /// Works until the queue is closed or `drain` says so.
@@ -126,11 +128,12 @@ impl Aggregator {
         let worked = Arc::clone(&self).work_on(wanted).await;
         self.count(&worked, started.elapsed());
         let (event, done) = match worked {
-            Ok(None) => {
+            Ok(Worked::NotBegun) => return false,
+            Ok(Worked::LeftOver) => {
                 tracing::debug!(job = run.job, image, "left over from a run that has ended");
                 return true;
             }
-            Ok(Some(done)) => {
+            Ok(Worked::Stored(done)) => {
                 let (partial, seconds) = (done.partial, started.elapsed().as_secs_f64());
                 (Event::Image { image: image.clone(), partial, seconds }, Some(done))
             }
@@ -151,14 +154,14 @@ impl Aggregator {
         announced
     }
 
-    fn count(&self, worked: &Result<Option<Done>, AggregateError>, took: Duration) {
+    fn count(&self, worked: &Result<Worked, AggregateError>, took: Duration) {
         let metrics = &self.options.metrics;
         match worked {
-            Ok(Some(_)) => {
+            Ok(Worked::Stored(_)) => {
                 metrics.images.of(ImageOutcome::Done).increment();
                 metrics.image_duration.observe_duration(took);
             }
-            Ok(None) => {}
+            Ok(Worked::LeftOver | Worked::NotBegun) => {}
             Err(error) => {
                 metrics.tiles.of(TileOutcome::Damaged).add(error.damaged().len() as u64);
                 metrics.images.of(ImageOutcome::Failed).increment();
@@ -166,14 +169,32 @@ impl Aggregator {
         }
     }
 
-    /// Puts an image together; `None` when its run does not count any more.
-    async fn work_on(self: Arc<Self>, wanted: AggregateMessage) -> Result<Option<Done>, AggregateError> {
+    /// Says that an image begins. To be waited for before anything of it is read, so that what ends the process has a name.
+    async fn begin(&self, wanted: &AggregateMessage) -> bool {
+        let (image, attempt) = (wanted.image.key.clone(), wanted.attempt);
+        let event = Event::ImageBegun { image, attempt };
+        let said = ResultMessage { run: wanted.run.clone(), from: self.name.clone(), event };
+        let payload = Bytes::from(message::encode(&said));
+        self.queue.publish(Topic::Results, &wanted.image.key, payload).await.is_ok()
+    }
+
+    /// Puts an image together.
+    async fn work_on(self: Arc<Self>, wanted: AggregateMessage) -> Result<Worked, AggregateError> {
+        // All of the room for one that is to be alone.
+        let room = if wanted.alone { self.options.images.max(1) as u32 } else { 1 };
+        let Ok(_in_hand) = Arc::clone(&self.in_hand).acquire_many_owned(room).await else {
+            return Ok(Worked::NotBegun);
+        };
         self.stores.trusts(&wanted.run.store).map_err(AggregateError::Foreign)?;
         let store = self.stores.open(&wanted.run.store)?;
         if !self.runs.matches(&*store, &key::run(&wanted.run.job), wanted.run.run.as_bytes()).await? {
-            return Ok(None);
+            return Ok(Worked::LeftOver);
         }
-        let job = self.job(&wanted, &*store).await?;
+        let (begun, job) = tokio::join!(self.begin(&wanted), self.job(&wanted, &*store));
+        let job = job?;
+        if !begun {
+            return Ok(Worked::NotBegun);
+        }
         // What is stored of an incomplete image is needed when it is completed.
         let keep = wanted.partial || job.spec.tiles.keep;
         let (image, kept, known) = (wanted.image.clone(), Arc::clone(&store), Arc::clone(&job));
@@ -202,9 +223,9 @@ impl Aggregator {
         let partial = match fate {
             ImageFate::Whole => false,
             ImageFate::Incomplete => true,
-            ImageFate::Abandoned => return Ok(None),
+            ImageFate::Abandoned => return Ok(Worked::LeftOver),
         };
-        Ok(Some(Done { store: kept, job: known, image, partial, keep }))
+        Ok(Worked::Stored(Done { store: kept, job: known, image, partial, keep }))
     }
 
     /// The plan and the job file, read once for each of them.
@@ -234,6 +255,16 @@ impl Aggregator {
         jobs.put(name, Arc::clone(&read));
         Ok(read)
     }
+}
+
+/// What came of an image.
+enum Worked {
+    /// Its outputs are stored.
+    Stored(Done),
+    /// Nothing: its run does not count any more.
+    LeftOver,
+    /// Nothing, since nobody can be told of it. It is for another aggregator.
+    NotBegun,
 }
 
 /// An image that is finished, and whose tiles may go.

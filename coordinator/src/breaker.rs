@@ -39,7 +39,10 @@ impl JobBreaker {
         let (image, class, reason) = match event {
             Event::TaskFailed { task, class, reason, .. } => (&task.image, *class, reason),
             Event::ImageFailed { image, class, reason, .. } => (image, *class, reason),
-            Event::TaskBegun { .. } | Event::TaskLeft { .. } | Event::Unread { .. } => return None,
+            Event::TaskBegun { .. }
+            | Event::TaskLeft { .. }
+            | Event::ImageBegun { .. }
+            | Event::Unread { .. } => return None,
             Event::TaskDone { .. } | Event::Image { .. } => {
                 *self = Self { closed_for_good: true, ..Self::default() };
                 return None;

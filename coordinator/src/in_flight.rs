@@ -172,7 +172,7 @@ impl InFlight {
         self.out.len() - self.tasks
     }
 
-    /// Whether somebody is known to be at work on a task.
+    /// Whether somebody is known to be at work.
     pub(crate) fn is_any_begun(&self) -> bool {
         self.out.values().any(|sent| sent.history.starts.is_begun())
     }

@@ -216,8 +216,8 @@ impl<'a> JobRunner<'a> {
                 heard = self.hear(&mut *results, &state.run, (&mut state.rate, &mut state.has_told_unread)) => {
                     let heard = heard?;
                     state.silence.heard(Instant::now());
-                    if let Some((task, verdict)) = note_start(&heard, self.attempts_max, &mut state) {
-                        self.judge(task, verdict, &lease, &mut state).await?;
+                    if let Some((key, verdict)) = note_start(&heard, self.attempts_max, &mut state) {
+                        self.judge(key, verdict, &lease, &mut state).await?;
                         continue;
                     }
                     if self.take_in(&heard, &mut state) {
@@ -358,12 +358,12 @@ impl<'a> JobRunner<'a> {
                     let counts = match event {
                         Event::TaskDone { .. } => of_job,
                         // Under another name it is the start of a message that has been sent anew.
-                        Event::TaskBegun { .. } | Event::TaskLeft { .. } => run == *current,
+                        _ if event.is_of_start() => run == *current,
                         _ => of_job && current.is_life_of(&run.run),
                     };
                     if counts {
                         if event != Event::Retry {
-                            let ended = !matches!(event, Event::TaskBegun { .. } | Event::TaskLeft { .. });
+                            let ended = !event.is_of_start();
                             rate.heard(&from, ended, Instant::now());
                         }
                         return Ok(Heard { from, event });
@@ -440,7 +440,8 @@ impl<'a> JobRunner<'a> {
                 let (plan, outputs) = (state.plan.clone(), self.outputs.to_owned());
                 let (picture, attempt, partial) = (*image < PICTURES_MAX, *attempt, *partial);
                 let image = state.tasks.image(*image).clone();
-                let message = AggregateMessage { run, plan, outputs, image, picture, attempt, partial };
+                let message =
+                    AggregateMessage { run, plan, outputs, image, picture, attempt, partial, alone };
                 (Topic::Aggregate, message::encode(&message))
             }
             Action::GiveUp(loss) => (Topic::Dead, message::encode(&self.give_up(run, loss, state))),

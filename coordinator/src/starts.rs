@@ -1,12 +1,15 @@
-//! How often a task was begun, and what it means when it never ends.
+//! How often a task was begun, or an image that is put together, and what it means when it never ends.
 //!
-//! A worker says when it begins with a task. When the same message is begun again, whoever had it before has ended without
+//! A worker says when it begins with a task, and an aggregator when it begins with an image. When the same message is begun again, whoever had it before has ended without
 //! a word, or has lost its partition. That is no proof against the task: machines die by themselves, and what else was in
 //! hand was begun again too. So a task that outlives its workers is sent once more to be worked on *alone*; if that is not
-//! survived either, it is the task.
+//! survived either, twice, it is the task.
 
 /// Deaths that are nobody's fault: machines go, and what they had in hand is begun again.
 const SUSPECT_AFTER: u32 = 2;
+/// Starts that something does not survive alone before it is to blame: one may have lost its partition to a worker that
+/// was started again.
+const ALONE_MAX: u32 = 2;
 /// Workers whose names are kept.
 const NAMES_MAX: usize = 4;
 
@@ -47,7 +50,7 @@ impl Starts {
         }
         self.names.push(from.to_owned());
         match (self.alone_after, self.deaths()) {
-            (Some(before), deaths) if deaths > before && deaths >= deaths_max => Verdict::Guilty,
+            (Some(before), deaths) if deaths >= before + ALONE_MAX && deaths >= deaths_max => Verdict::Guilty,
             (None, deaths) if deaths >= deaths_max.saturating_sub(1).max(SUSPECT_AFTER) => Verdict::Suspect,
             _ => Verdict::Fine,
         }
@@ -98,11 +101,11 @@ impl Starts {
         self.alone_after.is_some()
     }
 
-    /// The reason to give it up for.
-    pub(crate) fn reason(&self) -> String {
+    /// The reason to give it up for; `role`: who begins with such things.
+    pub(crate) fn reason(&self, role: &str) -> String {
         format!(
-            "started {} times, and no worker survived it (the last: {}): it needs more memory than a worker has, or a \
-             library crashes on it; the logs of these workers and of their systems say what ended them",
+            "started {} times, and no {role} survived it (the last: {}): it needs more memory than one has, or a library \
+             crashes on it; the logs of these {role}s and of their systems say what ended them",
             self.count(),
             self.names.join(", ")
         )
@@ -125,10 +128,11 @@ mod tests {
         assert_eq!(said, [Verdict::Fine, Verdict::Fine, Verdict::Suspect]);
         starts.isolate();
         assert_eq!(starts.note(2, "d", 3), Verdict::Fine, "it may be done well alone");
-        assert_eq!(starts.note(2, "e", 3), Verdict::Guilty);
-        let reason = starts.reason();
-        assert!(reason.contains("started 5 times") && reason.contains("b, c, d, e"), "{reason}");
-        assert_eq!((starts.last(), starts.deaths()), ("e", 3));
+        assert_eq!(starts.note(2, "e", 3), Verdict::Fine, "d may have lost its partition");
+        assert_eq!(starts.note(2, "f", 3), Verdict::Guilty);
+        let reason = starts.reason("worker");
+        assert!(reason.contains("started 6 times") && reason.contains("c, d, e, f"), "{reason}");
+        assert_eq!((starts.last(), starts.deaths()), ("f", 4));
     }
 
     #[test]

@@ -1,41 +1,48 @@
-//! Tasks that end whoever begins them.
+//! Tasks, and images, that end whoever begins them.
 
 use super::{JobRunner, RunError, RunState};
 use crate::in_flight::InFlightKey;
 use crate::run_lease::RunLease;
 use crate::starts::Verdict;
-use marquetry_job::TaskPlace;
 use std::time::Duration;
 
 impl JobRunner<'_> {
-    /// Does what follows from the starts of a task.
+    /// Does what follows from the starts of a task or an image.
     pub(super) async fn judge(
         &self,
-        task: TaskPlace,
+        key: InFlightKey,
         verdict: Verdict,
         lease: &RunLease,
         state: &mut RunState<'_>,
     ) -> Result<(), RunError> {
-        let key = InFlightKey::Task(task);
         let Some(starts) = state.in_flight.starts(key) else { return Ok(()) };
-        let (count, reason, last) = (starts.count(), starts.reason(), starts.last().to_owned());
-        let what = state.tasks.id(task);
+        let (what, role) = match key {
+            InFlightKey::Task(task) => (state.tasks.id(task).to_string(), "worker"),
+            InFlightKey::Image(image) => {
+                (format!("putting together image {}", state.tasks.image(image).id), "aggregator")
+            }
+        };
+        let (count, reason, last) = (starts.count(), starts.reason(role), starts.last().to_owned());
         match verdict {
             Verdict::Fine => Ok(()),
             Verdict::Suspect => {
                 tracing::warn!(
-                    "{what} was started {count} times and has not ended: it may be what ends workers, and is sent to be \
-                     worked on alone"
+                    "{what} was started {count} times and has not ended: it may be what ends {role}s, and is sent to \
+                     be worked on alone"
                 );
                 self.send_all_anew(true, lease, state).await
             }
             Verdict::Guilty => {
-                for action in state.ledger.give_up(task, count, &last, &reason) {
+                let actions = match key {
+                    InFlightKey::Task(task) => state.ledger.give_up(task, count, &last, &reason),
+                    InFlightKey::Image(image) => state.ledger.give_up_image(image, count, &last, &reason),
+                };
+                for action in actions {
                     self.carry_out(action, Duration::ZERO, state);
                 }
                 state.tally.progress = state.ledger.progress();
                 self.show(state.tally.progress);
-                // Its messages must not reach another worker.
+                // Its messages must not reach anybody else.
                 self.send_all_anew(false, lease, state).await
             }
         }

@@ -32,7 +32,10 @@ pub(super) fn apply(heard: &Heard, state: &mut RunState<'_>) -> Vec<Action> {
             let place = tasks.image_place(image);
             place.map_or_else(Vec::new, |place| ledger.image_failed(place, &failed, &damaged))
         }
-        Event::TaskBegun { .. } | Event::TaskLeft { .. } | Event::Unread { .. } => Vec::new(),
+        Event::TaskBegun { .. }
+        | Event::TaskLeft { .. }
+        | Event::ImageBegun { .. }
+        | Event::Unread { .. } => Vec::new(),
         Event::Retry => ledger.reopen(),
     }
 }
@@ -49,7 +52,11 @@ pub(super) fn note_in_flight(heard: &Heard, changed: bool, state: &mut RunState<
             tasks.image_place(image).map(InFlightKey::Image)
         }
         // That it was begun is noted for itself.
-        Event::TaskBegun { .. } | Event::TaskLeft { .. } | Event::Unread { .. } | Event::Retry => None,
+        Event::TaskBegun { .. }
+        | Event::TaskLeft { .. }
+        | Event::ImageBegun { .. }
+        | Event::Unread { .. }
+        | Event::Retry => None,
     };
     let Some(key) = key else { return };
     match &heard.event {
@@ -63,31 +70,32 @@ pub(super) fn note_in_flight(heard: &Heard, changed: bool, state: &mut RunState<
         Event::Image { .. }
         | Event::TaskBegun { .. }
         | Event::TaskLeft { .. }
+        | Event::ImageBegun { .. }
         | Event::Unread { .. }
         | Event::Retry => {}
     }
 }
 
-/// Notes that somebody begins with a task, or gives one back; what is to be thought of it now, if it is one of this run's.
+/// Notes that somebody begins with a task or an image, or gives one back; what is to be thought of it now, if it is one of this run's.
 pub(super) fn note_start(
     heard: &Heard,
     deaths_max: u32,
     state: &mut RunState<'_>,
-) -> Option<(TaskPlace, Verdict)> {
-    let from = heard.from.as_str();
-    match &heard.event {
-        Event::TaskBegun { task, attempt } => {
-            let place = state.tasks.place(task)?;
-            let key = InFlightKey::Task(place);
-            Some((place, state.in_flight.on_begun(key, *attempt, (from, deaths_max), Instant::now())))
+) -> Option<(InFlightKey, Verdict)> {
+    let (key, attempt) = match &heard.event {
+        Event::TaskBegun { task, attempt } => (InFlightKey::Task(state.tasks.place(task)?), *attempt),
+        Event::ImageBegun { image, attempt } => {
+            (InFlightKey::Image(state.tasks.image_place(image)?), *attempt)
         }
         Event::TaskLeft { task, attempt } => {
-            let place = state.tasks.place(task)?;
-            state.in_flight.on_left(InFlightKey::Task(place), *attempt);
-            Some((place, Verdict::Fine))
+            let key = InFlightKey::Task(state.tasks.place(task)?);
+            state.in_flight.on_left(key, *attempt);
+            return Some((key, Verdict::Fine));
         }
-        _ => None,
-    }
+        _ => return None,
+    };
+    let from = heard.from.as_str();
+    Some((key, state.in_flight.on_begun(key, attempt, (from, deaths_max), Instant::now())))
 }
 
 /// How long something waits before its next try.
@@ -120,6 +128,7 @@ pub(super) fn count(event: &Event, tally: &mut Tally) {
         Event::Image { seconds, .. } => tally.aggregate_seconds += seconds,
         Event::TaskBegun { .. }
         | Event::TaskLeft { .. }
+        | Event::ImageBegun { .. }
         | Event::Unread { .. }
         | Event::TaskFailed { .. }
         | Event::ImageFailed { .. }

@@ -264,6 +264,16 @@ impl Ledger {
         )
     }
 
+    /// Gives up an image that nobody says anything of any more: whoever begins to put it together ends with it.
+    pub fn give_up_image(&mut self, image: u32, attempts: u32, from: &str, reason: &str) -> Vec<Action> {
+        if self.images.get(image as usize).is_none_or(|state| state.phase != Phase::Aggregating) {
+            return Vec::new();
+        }
+        self.close_image(image);
+        let (class, reason, from) = (FailureClass::Input, reason.to_owned(), from.to_owned());
+        vec![Action::GiveUp(Loss { image, task: None, attempts: attempts.max(1), class, reason, from })]
+    }
+
     /// What follows when a task is given up.
     fn lose_task(&mut self, loss: Loss, task: TaskPlace) -> Vec<Action> {
         let class = loss.class;

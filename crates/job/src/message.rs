@@ -87,6 +87,9 @@ pub struct AggregateMessage {
     pub attempt: u32,
     /// Whether blocks may be missing, because they were given up; their pixels get the ignore label.
     pub partial: bool,
+    /// Whether an aggregator is to have nothing else in hand meanwhile ([`TaskMessage::alone`]).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub alone: bool,
 }
 
 /// Coordinator to whoever looks after jobs: this was given up.
@@ -191,6 +194,13 @@ pub enum Event {
         /// Who is to blame.
         class: FailureClass,
     },
+    /// An aggregator begins with an image: whether that comes to an end is not known yet.
+    ImageBegun {
+        /// Key of the image.
+        image: String,
+        /// The attempt that begins.
+        attempt: u32,
+    },
     /// An image's outputs are stored.
     Image {
         /// Key of the image.
@@ -220,6 +230,13 @@ pub enum Event {
     },
     /// A person asks for another try of everything that was given up.
     Retry,
+}
+
+impl Event {
+    /// Whether it only says who has something in hand, or has not any more.
+    pub const fn is_of_start(&self) -> bool {
+        matches!(self, Self::TaskBegun { .. } | Self::TaskLeft { .. } | Self::ImageBegun { .. })
+    }
 }
 
 /// The longest reason that is sent, in bytes: messages stay below 2 KB.

@@ -21,18 +21,8 @@ pub(crate) fn all() -> Vec<Form> {
         form("task-statistics", task(tagged(), TaskKind::Statistics)),
         form("task-alone", TaskMessage { alone: true, ..task(tagged(), BLOCK) }),
         form("task-sidecars", task(plans::with_sidecars(), BLOCK)),
-        form(
-            "aggregate",
-            AggregateMessage {
-                run: run(),
-                plan: "0123456789abcdef".into(),
-                outputs: "0123456789ab".into(),
-                image: scored_by_some(),
-                picture: true,
-                attempt: 1,
-                partial: true,
-            },
-        ),
+        form("aggregate", aggregate(false)),
+        form("aggregate-alone", aggregate(true)),
         form("dead-letter-block", dead_letter(Some(BLOCK))),
         form("dead-letter-image", dead_letter(None)),
         of_version_1(),
@@ -94,7 +84,20 @@ fn run() -> RunId {
     }
 }
 
-fn events() -> [(&'static str, Event); 9] {
+fn aggregate(alone: bool) -> AggregateMessage {
+    AggregateMessage {
+        run: run(),
+        plan: "0123456789abcdef".into(),
+        outputs: "0123456789ab".into(),
+        image: plans::scored_by_some(),
+        picture: true,
+        attempt: 1,
+        partial: true,
+        alone,
+    }
+}
+
+fn events() -> [(&'static str, Event); 10] {
     let seconds = StageSeconds { read: 0.5, prepare: 0.25, infer: 4.0, stitch: 1.5, store: 0.125 };
     let image = "fedcba9876543210".to_owned();
     let of = |kind| TaskId { image: "fedcba9876543210".to_owned(), kind };
@@ -116,6 +119,7 @@ fn events() -> [(&'static str, Event); 9] {
             Event::TaskDone { task: of(TaskKind::Statistics), stored_bytes: 123, forwards: 0, seconds },
         ),
         ("task-failed", failed),
+        ("image-begun", Event::ImageBegun { image: image.clone(), attempt: 2 }),
         ("image", Event::Image { image: image.clone(), partial: false, seconds: 0.5 }),
         ("image-failed", Event::ImageFailed { image, attempt: 2, reason, damaged, class }),
         ("retry", Event::Retry),

@@ -96,6 +96,11 @@ async fn aggregate(queue: Arc<KafkaQueue>) -> Result<()> {
         async move {
             let Ok(wanted) = message::decode::<AggregateMessage>(&payload) else { return true };
             let image = wanted.image.key;
+            let event = Event::ImageBegun { image: image.clone(), attempt: wanted.attempt };
+            let begins = ResultMessage { run: wanted.run.clone(), from: "aggregator".into(), event };
+            if !say(&queue, begins, &image).await {
+                return false;
+            }
             let event = Event::Image { image: image.clone(), partial: wanted.partial, seconds: 0.0 };
             say(&queue, ResultMessage { run: wanted.run, from: "aggregator".into(), event }, &image).await
         }

@@ -2,7 +2,7 @@
 
 use super::cluster::Cluster;
 use super::plans::{JobOf, blocks_of, file_of, object_of};
-use super::protocol::{self, announce, image_damaged, image_done};
+use super::protocol::{self, announce, image_begun, image_damaged, image_done};
 use super::worker::{counts, describe, read_plan};
 use marquetry_aggregator::{ImageResult, expected};
 use marquetry_job::{AggregateMessage, Event, ImageTasks, Plan, PlannedImage, TaskKind, key};
@@ -38,6 +38,9 @@ impl Aggregator {
         let mut images = 0;
         while let Ok(delivery) = subscription.receive().await {
             let Some(wanted) = protocol::aggregate(&delivery.payload) else { continue };
+            if self.is_killed_by(&wanted).await {
+                return;
+            }
             if let Some((plan, event)) = self.work_on(&wanted).await {
                 images += 1;
                 if matches!(self.made, Made::UntilItDies(after) if images > after) {
@@ -52,6 +55,20 @@ impl Aggregator {
             }
             let _ = subscription.acknowledge(delivery.token).await;
         }
+    }
+
+    /// Says that it begins with an image, if its run counts; some end it.
+    async fn is_killed_by(&self, wanted: &AggregateMessage) -> bool {
+        if !counts(&*self.store, &wanted.run).await {
+            return false;
+        }
+        let begun = image_begun(&wanted.image.key, wanted.attempt);
+        announce(&*self.cluster.queue, &wanted.run, &self.name, begun).await;
+        let is_deadly = self.cluster.is_deadly_image(&wanted.image.id);
+        if is_deadly {
+            self.cluster.journal.note(&self.name, format!("is killed by image {}", wanted.image.id));
+        }
+        is_deadly
     }
 
     /// What comes of an image; nothing when its run does not count, or the store is away.

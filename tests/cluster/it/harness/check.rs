@@ -26,7 +26,9 @@ pub(crate) async fn check(cluster: &Cluster, job: &JobOf, summary: &Summary) -> 
     let mut lost_images = 0;
     for image in images.iter() {
         let lost = expected_losses(cluster, job, image);
-        let wholly = lost.contains(&TaskKind::Statistics) || lost.len() == blocks_of(&job.plan, image).len();
+        let wholly = lost.contains(&TaskKind::Statistics)
+            || lost.len() == blocks_of(&job.plan, image).len()
+            || cluster.is_deadly_image(&image.id);
         if summary.lost_images.contains(&image.key) != wholly {
             return Err(format!("image {} is lost or not, and should be the other: {summary:?}", image.id));
         }

@@ -27,6 +27,8 @@ enum Poison {
     Block(u32),
     /// The same, and who begins with it ends.
     DeadlyBlock(u32),
+    /// Who begins to put it together ends.
+    DeadlyImage,
 }
 
 pub(crate) struct Cluster {
@@ -119,6 +121,28 @@ impl Cluster {
     pub(crate) fn is_deadly(&self, image: &str, task: TaskKind) -> bool {
         let TaskKind::Block { block, .. } = task else { return false };
         self.poisoned().contains(&(image.to_owned(), Poison::DeadlyBlock(block)))
+    }
+
+    /// From now on every aggregator that begins with this image ends.
+    pub(crate) fn make_deadly_image(&self, image: &str) {
+        self.poisoned().insert((image.to_owned(), Poison::DeadlyImage));
+    }
+
+    /// Whether whoever begins to put this image together ends.
+    pub(crate) fn is_deadly_image(&self, image: &str) -> bool {
+        self.poisoned().contains(&(image.to_owned(), Poison::DeadlyImage))
+    }
+
+    /// Starts an aggregator that is started again a second after it has ended.
+    pub(crate) fn supervised_aggregator(self: &Arc<Self>, name: &str, made: Made) {
+        let (cluster, name) = (Arc::clone(self), name.to_owned());
+        tokio::spawn(async move {
+            for life in 0.. {
+                let (store, name) = (retrying(cluster.view(&name)), format!("{name}-{life}"));
+                Aggregator { name, made, cluster: Arc::clone(&cluster), store }.run().await;
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        });
     }
 
     /// Starts a worker that is started again a second after it has ended.

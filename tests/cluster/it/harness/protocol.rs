@@ -32,6 +32,11 @@ pub(crate) fn task_failed(task: TaskId, attempt: u32, class: FailureClass, reaso
     Event::TaskFailed { task, attempt, reason: reason.to_owned(), class }
 }
 
+/// That an aggregator begins with an image.
+pub(crate) fn image_begun(image: &str, attempt: u32) -> Event {
+    Event::ImageBegun { image: image.to_owned(), attempt }
+}
+
 /// That an image's outputs are stored.
 pub(crate) fn image_done(image: &str, partial: bool) -> Event {
     Event::Image { image: image.to_owned(), partial, seconds: 0.1 }

@@ -298,6 +298,7 @@ pub(crate) fn describe(event: &Event) -> String {
         Event::TaskFailed { task, attempt, reason, .. } => {
             format!("that {task} attempt {attempt} failed: {reason}")
         }
+        Event::ImageBegun { image, attempt } => format!("that image {image} attempt {attempt} begins"),
         Event::Image { image, partial, .. } => format!("that image {image} is stored, partial: {partial}"),
         Event::ImageFailed { image, attempt, reason, .. } => {
             format!("that image {image} attempt {attempt} failed: {reason}")

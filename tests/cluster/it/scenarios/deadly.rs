@@ -1,8 +1,8 @@
-//! Tasks that end every worker that begins with them.
+//! Tasks and images that end whoever begins with them.
 
 use crate::harness::{Made, Options, Script, Seeds, check, image, job_of, schedules};
 
-/// More deaths than these are too many: three to suspect it, two to be sure, and some for what was on its way.
+/// More deaths than these are too many: three to suspect it, three to be sure, and some for what was on its way.
 const DEATHS_MAX: usize = 8;
 
 /// A block that kills its workers is given up after a few deaths and named; all else is done, also what was in hand with it.
@@ -26,6 +26,40 @@ fn a_task_that_kills_its_workers_is_given_up_and_nothing_else() {
             }
         });
     }
+}
+
+/// An image that kills whoever puts it together is given up after a few deaths and named; all others are put together.
+#[test]
+fn an_image_that_kills_its_aggregators_is_given_up_and_nothing_else() {
+    schedules(&Seeds::first(12), |cluster| async move {
+        cluster.worker("worker", Script::Healthy);
+        for n in 0..3 {
+            cluster.supervised_aggregator(&format!("aggregator-{n}"), Made::Well);
+        }
+        cluster.make_deadly_image("b");
+        let images = ["a", "b", "c", "d", "e"].map(|id| image(id, 4));
+        let job = job_of(&[1.0], images.into());
+        let coordinator = cluster.coordinator("coordinator", &job, Options::default());
+        check(&cluster, &job, &coordinator.end().await.done()?).await?;
+        let all = cluster.journal.all();
+        let deaths = all.iter().filter(|entry| entry.what.starts_with("is killed by")).count();
+        if deaths > DEATHS_MAX { Err(format!("{deaths} aggregators were killed")) } else { Ok(()) }
+    });
+}
+
+/// Aggregators that are killed by their machines, with an image that was stored and not announced, cost no image.
+#[test]
+fn aggregators_that_die_by_themselves_cost_no_image() {
+    schedules(&Seeds::first(12), |cluster| async move {
+        cluster.worker("worker", Script::Healthy);
+        for n in 0..4 {
+            cluster.supervised_aggregator(&format!("spot-{n}"), Made::UntilItDies(3));
+        }
+        let images = (0..20).map(|n| image(&format!("image-{n}"), 2)).collect();
+        let job = job_of(&[1.0], images);
+        let coordinator = cluster.coordinator("coordinator", &job, Options::default());
+        check(&cluster, &job, &coordinator.end().await.done()?).await
+    });
 }
 
 /// Workers that are killed by their machines, one after the other, cost no task.
