@@ -6,9 +6,15 @@ use crate::exit::{Exit, Fatal};
 use crate::job::{JobFile, load_runtime};
 use crate::process::Process;
 use crate::progress::Progress;
+use crate::summary::LastSeen;
 use std::time::{Duration, Instant, SystemTime};
 
 pub(crate) fn run(args: &CoordinateArgs) -> Result<Exit, Fatal> {
+    let mut seen = LastSeen::default();
+    coordinate(args, &mut seen).inspect_err(|fatal| seen.print(fatal, args.common.format))
+}
+
+fn coordinate(args: &CoordinateArgs, seen: &mut LastSeen) -> Result<Exit, Fatal> {
     let started = Instant::now();
     let mut process = Process::start(&args.process, &args.storage, Duration::ZERO)?;
     let job = JobFile::read(&args.job, process.files())?;
@@ -21,6 +27,7 @@ pub(crate) fn run(args: &CoordinateArgs) -> Result<Exit, Fatal> {
     let scratch = process.scratch().to_path_buf();
     let (files, place) = (process.files(), (uri.clone(), store));
     let coordination = Coordination::prepare(job, planned, files, place, scratch, started, overdue_after)?;
+    seen.job = Some((coordination.planned.plan.job.clone(), coordination.folder()));
     let (ready, metrics) = (process.readiness(), process.metrics().clone());
     let last_look = process.last_look(Duration::from_secs(args.linger_seconds));
     process.block_on(async {
@@ -28,6 +35,7 @@ pub(crate) fn run(args: &CoordinateArgs) -> Result<Exit, Fatal> {
         ready();
         let progress = Progress::new(coordination.planned.forwards());
         let following = coordination.follow(queue, &metrics, |tally| {
+            seen.note(tally);
             progress.follow(tally);
             progress.forwards(tally.forwards);
         });

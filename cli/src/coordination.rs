@@ -100,8 +100,7 @@ impl Coordination {
         format: Format,
     ) -> Result<Exit, Fatal> {
         let (mut files, tally) = (self.files(), ended.tally.clone());
-        let folder =
-            format!("{}/{}", self.run.store.trim_end_matches('/'), key::out(&self.planned.plan.job, ""));
+        let folder = self.folder();
         let Self { job: JobFile { spec, .. }, planned, tables, outputs, store, scratch, started, .. } = self;
         let Planned { plan, images, rejected, findings } = &planned;
         let finished =
@@ -138,8 +137,14 @@ impl Coordination {
         if let Some(words) = summary::stale(&lists) {
             say::note(&format!("warning: {words}"));
         }
-        summary::print(&finished, &facts(), format);
-        Ok(if finished.is_whole() { Exit::Done } else { Exit::Partial })
+        let exit = if finished.is_whole() { Exit::Done } else { Exit::Partial };
+        summary::print(&finished, &facts(), (&folder, exit), format);
+        Ok(exit)
+    }
+
+    /// Where the outputs lie.
+    pub(crate) fn folder(&self) -> String {
+        format!("{}/{}", self.run.store.trim_end_matches('/'), key::out(&self.planned.plan.job, ""))
     }
 
     /// The files of the job, by name and place.

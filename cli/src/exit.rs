@@ -41,6 +41,28 @@ Exit codes:
   75  stopped before the end: the same command goes on where it stopped
   78  the machine's configuration is not right, or a service refuses for good";
 
+impl Exit {
+    /// What it says, as `--help` has it.
+    pub(crate) fn meaning(self) -> &'static str {
+        let code = format!("{:>4}  ", self as u8);
+        EXIT_CODES.lines().find_map(|line| line.strip_prefix(&code)).unwrap_or_default()
+    }
+
+    /// Whether the same command may come further, with nothing mended by a person.
+    pub(crate) const fn is_worth_another_try(self) -> bool {
+        matches!(self, Self::Unavailable | Self::TryAgain)
+    }
+
+    /// For schedulers.
+    pub(crate) fn to_json(self) -> serde_json::Value {
+        serde_json::json!({
+            "code": self as u8,
+            "meaning": self.meaning(),
+            "retry": self.is_worth_another_try(),
+        })
+    }
+}
+
 impl From<FailureClass> for Exit {
     fn from(class: FailureClass) -> Self {
         match class {
@@ -102,5 +124,20 @@ impl Fatal {
             _ => Exit::Unavailable,
         };
         Self::new(exit, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Exit;
+
+    #[test]
+    fn every_code_has_a_meaning_and_two_are_worth_another_try() {
+        use Exit::{BadConfig, BadJob, Bug, Done, Failed, Partial, TryAgain, Unavailable, Usage};
+        let all = [Done, Partial, Failed, Usage, BadJob, Unavailable, Bug, TryAgain, BadConfig];
+        assert!(all.iter().all(|exit| !exit.meaning().is_empty()), "{all:?}");
+        assert_eq!(TryAgain.meaning(), "stopped before the end: the same command goes on where it stopped");
+        let again: Vec<Exit> = all.into_iter().filter(|exit| exit.is_worth_another_try()).collect();
+        assert_eq!(again, [Unavailable, TryAgain]);
     }
 }

@@ -143,7 +143,7 @@ pub(crate) fn tables(job: &JobFile, files: &Files, planned: &Planned) -> Result<
 
 /// The threads that messages and requests run on.
 pub(crate) fn start_tokio() -> Result<tokio::runtime::Runtime, Fatal> {
-    crate::threads::require()?;
+    crate::threads::require(0)?;
     tokio::runtime::Runtime::new()
         .map_err(|e| Fatal::new(Exit::Unavailable, format!("cannot start threads: {e}")))
 }

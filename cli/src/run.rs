@@ -8,6 +8,7 @@ use crate::job::{JobFile, load_runtime, start_tokio};
 use crate::progress::Progress;
 use crate::run_folder::RunFolder;
 use crate::storage::Storage;
+use crate::summary::LastSeen;
 use crate::threads::Threads;
 use marquetry_aggregator::{Aggregator, AggregatorOptions};
 use marquetry_coordinator::EndedRun;
@@ -29,8 +30,15 @@ const NAME: &str = "this process";
 const OVERDUE_AFTER: Duration = Duration::from_hours(24);
 
 pub(crate) fn run(args: &RunArgs) -> Result<Exit, Fatal> {
+    let mut seen = LastSeen::default();
+    run_here(args, &mut seen).inspect_err(|fatal| seen.print(fatal, args.common.format))
+}
+
+fn run_here(args: &RunArgs, seen: &mut LastSeen) -> Result<Exit, Fatal> {
     let started = Instant::now();
     let tokio = start_tokio()?;
+    let threads = Threads::choose(args.lanes.lanes, args.lanes.threads);
+    threads.require()?;
     let storage = args.storage.open(&tokio, Duration::ZERO, &Metrics::new());
     let job = JobFile::read(&args.job, &storage.files)?;
     let runtime = load_runtime(args.common.onnxruntime.as_deref())?;
@@ -40,11 +48,11 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Fatal> {
     let (files, scratch) = (&storage.files, place.scratch.clone());
     let coordination =
         Coordination::prepare(job, planned, files, store, scratch.clone(), started, OVERDUE_AFTER)?;
-    let threads = Threads::choose(args.lanes.lanes, args.lanes.threads);
+    seen.job = Some((coordination.planned.plan.job.clone(), coordination.folder()));
     let local = InProcessCluster { storage, scratch, runtime, threads, models_mb: args.lanes.models_mb };
     let exit = tokio.block_on(async {
         let ended = tokio::select! {
-            ended = local.compute(&coordination) => ended?,
+            ended = local.compute(&coordination, seen) => ended?,
             () = stop() => return Err(stopped()),
         };
         coordination.finish(ended, local.machine(&place.uri), args.common.format).await
@@ -69,7 +77,7 @@ struct InProcessCluster {
 
 impl InProcessCluster {
     /// The three roles, until every image is finished or given up.
-    async fn compute(&self, coordination: &Coordination) -> Result<EndedRun, Fatal> {
+    async fn compute(&self, coordination: &Coordination, seen: &mut LastSeen) -> Result<EndedRun, Fatal> {
         let queue = MemoryQueue::new();
         let shared: Arc<dyn TaskQueue> = Arc::new(queue.clone());
         let worker = Arc::new(self.worker(&coordination.job.spec, &shared)?);
@@ -89,7 +97,10 @@ impl InProcessCluster {
 
         let progress = Progress::new(coordination.planned.forwards());
         let metrics = Metrics::new();
-        let following = coordination.follow(shared, &metrics, |tally| progress.follow(tally));
+        let following = coordination.follow(shared, &metrics, |tally| {
+            seen.note(tally);
+            progress.follow(tally);
+        });
         tokio::pin!(following);
         let result = loop {
             tokio::select! {

@@ -1,15 +1,16 @@
 //! What a run came to.
 
 use crate::args::Format;
+use crate::exit::{Exit, Fatal};
 use crate::say;
-use marquetry_coordinator::{Finished, LossCount, OutputLists, RunFacts};
+use marquetry_coordinator::{Finished, LossCount, OutputLists, RunFacts, Tally};
 use marquetry_spec::STALE_LIST;
 
 /// Prints the summary: a table for people, one object for machines.
-pub(crate) fn print(finished: &Finished<'_>, facts: &RunFacts, format: Format) {
+pub(crate) fn print(finished: &Finished<'_>, facts: &RunFacts, (folder, exit): (&str, Exit), format: Format) {
     match format {
         Format::Text => say::data(&text(finished, facts)),
-        Format::Json => say::data(&json(finished, facts)),
+        Format::Json => say::data(&json(finished, facts, folder, exit)),
     }
 }
 
@@ -75,6 +76,44 @@ fn text(finished: &Finished<'_>, facts: &RunFacts) -> String {
     text
 }
 
+/// What was known of a job when it ended early.
+#[derive(Debug, Default)]
+pub(crate) struct LastSeen {
+    /// The job and the folder of its outputs, once it is planned.
+    pub(crate) job: Option<(String, String)>,
+    pub(crate) tally: Tally,
+}
+
+impl LastSeen {
+    /// Notes how far the job is; what was given up is copied when there is more of it.
+    pub(crate) fn note(&mut self, tally: &Tally) {
+        if self.tally.losses.total() == tally.losses.total() {
+            self.tally.progress = tally.progress;
+        } else {
+            self.tally = tally.clone();
+        }
+    }
+
+    /// Prints for machines how a job ended early; people are told by the error.
+    pub(crate) fn print(&self, fatal: &Fatal, format: Format) {
+        let Format::Json = format else { return };
+        let value = serde_json::json!({
+            "job": self.job.as_ref().map(|(job, _)| job),
+            "state": if fatal.exit == Exit::TryAgain { "stopped" } else { "failed" },
+            "exit": fatal.exit.to_json(),
+            "outputs": self.job.as_ref().map(|(_, folder)| folder),
+            "whole": false,
+            "reason": fatal.message,
+            "tally": {
+                "progress": self.tally.progress,
+                "losses_total": self.tally.losses.total(),
+                "losses_by_reason": self.tally.losses.by_reason(),
+            },
+        });
+        say::data(&serde_json::to_string_pretty(&value).unwrap_or_default());
+    }
+}
+
 /// What there is to say of files among the outputs that the run has not made.
 pub(crate) fn stale(lists: &OutputLists) -> Option<String> {
     let first = lists.stale.first()?;
@@ -108,9 +147,12 @@ fn losses(finished: &Finished<'_>) -> String {
     losses.by_reason().iter().map(line).collect()
 }
 
-fn json(finished: &Finished<'_>, facts: &RunFacts) -> String {
+fn json(finished: &Finished<'_>, facts: &RunFacts, folder: &str, exit: Exit) -> String {
     let value = serde_json::json!({
         "job": finished.plan.job,
+        "state": if finished.is_whole() { "done" } else { "partial" },
+        "exit": exit.to_json(),
+        "outputs": folder,
         "whole": finished.is_whole(),
         "failed_images": finished.failed_images(),
         "wall_seconds": facts.wall_seconds,

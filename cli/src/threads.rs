@@ -10,13 +10,14 @@ const LANES_MAX: usize = 8;
 /// Threads that a role needs beside one for each core twice over: for files, messages and what waits.
 const THREADS_MORE: usize = 12;
 
-/// Makes sure that as many threads can be started as a role needs at least: libraries panic when they get none.
+/// Makes sure that as many threads can be started as a role needs at least, and `computing` beside them: libraries panic or
+/// hang when they get none.
 ///
 /// # Errors
 /// When the system does not let this process have so many.
-pub(crate) fn require() -> Result<(), Fatal> {
+pub(crate) fn require(computing: usize) -> Result<(), Fatal> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let wanted = cores * 2 + THREADS_MORE;
+    let wanted = cores * 2 + THREADS_MORE + computing;
     let gate = Mutex::new(());
     let started = std::thread::scope(|scope| {
         let held = gate.lock();
@@ -29,7 +30,7 @@ pub(crate) fn require() -> Result<(), Fatal> {
     started.map_err(|error| {
         let reason = format!(
             "cannot start {wanted} threads ({error}): raise the limit on processes and threads (ulimit -u, pids of the \
-             container)"
+             container), or compute with fewer (--lanes, --threads)"
         );
         Fatal::new(Exit::Unavailable, reason)
     })
@@ -49,5 +50,13 @@ impl Threads {
         let lanes = lanes.map_or(cores.min(LANES_MAX), usize::from);
         let each = threads.map_or((cores / lanes).max(1), usize::from);
         Self { lanes, each }
+    }
+
+    /// Makes sure that all of them can be started, before a model is opened.
+    ///
+    /// # Errors
+    /// When the system does not let this process have so many.
+    pub(crate) fn require(self) -> Result<(), Fatal> {
+        require(self.lanes * self.each)
     }
 }

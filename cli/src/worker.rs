@@ -21,6 +21,7 @@ pub(crate) fn run(args: &WorkerArgs) -> Result<Exit, Fatal> {
     let process = Process::start(&args.process, &args.storage, RETRY_TIMEOUT)?;
     let runtime = load_runtime(args.onnxruntime.as_deref())?;
     let threads = Threads::choose(args.lanes.lanes, args.lanes.threads);
+    threads.require()?;
     let session = SessionOptions { intra_threads: threads.each, device: args.device };
     let files = process.files().clone();
     let metrics = process.metrics();

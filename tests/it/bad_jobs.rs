@@ -115,7 +115,12 @@ fn bad_jobs_start_nothing_and_say_why() {
         let ran = place.run("job.yaml");
         assert_eq!(ran.code, Some(*code), "{lines}\n{}{}", ran.stdout, ran.stderr);
         let message = ran.says(words);
-        assert!(message.stdout.is_empty(), "{lines}: {}", message.stdout);
+        let told = message.json();
+        assert_eq!(
+            (&told["state"], &told["exit"]["code"]),
+            (&"failed".into(), &(*code).into()),
+            "{lines}: {told}"
+        );
         assert!(!message.stderr.contains("panicked"), "{lines}: {}", message.stderr);
         assert!(!place.path("store/jobs").exists(), "{lines}: something was started");
     }

@@ -23,5 +23,6 @@ mod plain_views;
 mod repeats;
 mod s3;
 mod sidecars;
+mod thread_limit;
 mod values;
 mod walls;

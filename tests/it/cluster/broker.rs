@@ -57,7 +57,9 @@ fn a_broker_that_is_not_there_is_named() {
     cluster.brokers = format!("127.0.0.1:{}", free_port());
     let (worker, brokers) = (cluster.worker_with(&["--connect-seconds", "1"]), cluster.brokers.clone());
     let job = cluster.coordinator_with("job.yaml", &["--connect-seconds", "1"]);
-    job.end().ends_with(69).says(&[&brokers, "--brokers"]);
+    let told = job.end().ends_with(69).says(&[&brokers, "--brokers"]).json();
+    assert_eq!((&told["state"], &told["exit"]["retry"]), (&"failed".into(), &true.into()), "{told}");
+    assert!(told["reason"].as_str().is_some_and(|why| why.contains(&brokers)), "{told}");
     worker.end().ends_with(69).says(&[&brokers, "--brokers"]);
 }
 

@@ -32,7 +32,10 @@ fn a_job_is_seen_and_cancelled_from_anywhere_and_goes_on() {
     cluster.control(&["status", "nothing"]).ends_with(64).says(&["no job `nothing`", &id]);
 
     cluster.control(&["cancel", &id]).ends_with(0).says(&["is cancelled"]);
-    job.end().ends_with(75).says(&["was cancelled", "the same command goes on"]);
+    let told = job.end().ends_with(75).says(&["was cancelled", "the same command goes on"]).json();
+    assert_eq!((&told["job"], &told["state"]), (&id.as_str().into(), &"stopped".into()), "{told}");
+    assert_eq!((&told["exit"]["code"], &told["exit"]["retry"]), (&75.into(), &true.into()), "{told}");
+    assert_eq!(told["tally"]["progress"]["tasks"], status["progress"]["tasks"], "{told}");
     drop(slowed);
     // What is queued is thrown away, and not worked on.
     let queue = cluster.queue();
@@ -46,6 +49,9 @@ fn a_job_is_seen_and_cancelled_from_anywhere_and_goes_on() {
     let summary = cluster.coordinate("job.yaml").ends_with(0).json();
     assert!(tally(&summary, "tasks_found") + tally(&summary, "images_found") > 0, "{summary}");
     assert_eq!(cluster.status()[0]["state"], "done");
+    assert_eq!((&summary["state"], &summary["exit"]["code"]), (&"done".into(), &0.into()), "{summary}");
+    assert_eq!(summary["exit"]["retry"], false, "{summary}");
+    assert_eq!(summary["outputs"], format!("{}/jobs/{id}/out/", cluster.uri), "{summary}");
     cluster.has_the_same_bytes();
     drop((worker, aggregator));
 }

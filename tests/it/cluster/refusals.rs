@@ -26,7 +26,9 @@ fn a_store_that_lets_no_worker_write_stops_the_job_in_its_own_words() {
     let proxy = RuledS3::new(&cluster.services.s3, vec![denied]);
     let worker = through(&mut cluster, &proxy, Cluster::worker);
     let _aggregator = cluster.aggregator();
-    cluster.coordinate("job.yaml").ends_with(78).says(&["AccessDenied", &worker.name, "all"]);
+    let told =
+        cluster.coordinate("job.yaml").ends_with(78).says(&["AccessDenied", &worker.name, "all"]).json();
+    assert_eq!((&told["state"], &told["exit"]["retry"]), (&"failed".into(), &false.into()), "{told}");
     worker.end().ends_with(78).says(&["AccessDenied", "times in a row", "its test of itself"]);
     let status = cluster.status()[0].clone();
     assert_eq!(status["state"], "failed", "{status}");

@@ -32,6 +32,8 @@ pub(crate) struct Cluster {
     pub(crate) s3: String,
     /// The store of its jobs.
     pub(crate) uri: String,
+    /// How many partitions its roles count on.
+    pub(crate) partitions: u32,
     guard: Guard,
     started: u32,
 }
@@ -50,7 +52,8 @@ impl Cluster {
             Kept::InBucket => format!("s3://{}/{prefix}", services.bucket),
         };
         let (brokers, s3) = (services.kafka.clone(), services.s3.clone());
-        let cluster = Self { services, place, prefix, brokers, s3, uri, guard: Guard::new(), started: 0 };
+        let (partitions, guard) = (8, Guard::new());
+        let cluster = Self { services, place, prefix, brokers, s3, uri, partitions, guard, started: 0 };
         cluster.job("job.yaml", "");
         Some(cluster)
     }
@@ -77,7 +80,8 @@ impl Cluster {
             command.current_dir(self.place.path("tmp"));
         }
         command
-            .args(["--brokers", &self.brokers, "--topic-prefix", &self.prefix, "--partitions", "8"])
+            .args(["--brokers", &self.brokers, "--topic-prefix", &self.prefix])
+            .args(["--partitions", &self.partitions.to_string()])
             .args(args)
             .env("MARQUETRY_NAME", &name)
             // What a killed role leaves behind goes with the test.

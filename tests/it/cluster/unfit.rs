@@ -27,6 +27,24 @@ fn a_worker_that_is_not_fit_says_why_and_takes_nothing() {
     assert!(left.is_empty(), "{left:?}");
 }
 
+/// The topics are there with 8 partitions: whoever counts on more is told, and whoever does not is not.
+#[test]
+fn fewer_partitions_than_wanted_are_said() {
+    let Some(mut cluster) = Cluster::start(Kept::InFolder) else { return };
+    let mut first = cluster.worker();
+    first.until_it_says("is ready");
+    cluster.partitions = 12;
+    let mut second = cluster.aggregator();
+    for topic in ["tasks", "aggregate"] {
+        second.until_it_says(&format!(
+            "topic {}.{topic} has 8 partitions, fewer than --partitions 12",
+            cluster.prefix
+        ));
+    }
+    second.until_it_says("is ready");
+    assert!(!first.said().contains("fewer than --partitions"), "{}", first.said());
+}
+
 /// Messages name the store to work in: a worker makes no folder for them, and opens only what it was started for.
 #[test]
 fn a_message_opens_no_store_that_a_worker_was_not_started_for() {
