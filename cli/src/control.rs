@@ -159,6 +159,9 @@ fn text(status: &Status) -> String {
     if status.retries + status.resent > 0 {
         rows.push(("retries", format!("{} after a failure, {} overdue", status.retries, status.resent)));
     }
+    if let Some(words) = &status.too_large {
+        rows.push(("too large", words.clone()));
+    }
     for sick in &status.sick_workers {
         rows.push((
             "sick worker",

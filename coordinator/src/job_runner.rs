@@ -13,6 +13,7 @@ use crate::losses::{Losses, Lost};
 use crate::run_lease::{RunLease, Stopped};
 use crate::silence::Silence;
 use crate::status::{JobState, RateTracker, Seen};
+use crate::too_large::TooLarge;
 use bytes::Bytes;
 use marquetry_failure::{Classify, FailureClass};
 use marquetry_job::message::short_reason;
@@ -154,6 +155,7 @@ struct RunState<'a> {
     letters: JoinSet<Result<(), QueueError>>,
     breaker: JobBreaker,
     silence: Silence,
+    too_large: TooLarge,
     /// Whether it was told that somebody says what is not understood.
     has_told_unread: bool,
 }
@@ -307,6 +309,7 @@ impl<'a> JobRunner<'a> {
             letters: JoinSet::new(),
             breaker: JobBreaker::default(),
             silence: Silence::new(self.overdue_after, Instant::now()),
+            too_large: TooLarge::new(self.images),
             has_told_unread: false,
         })
     }
@@ -317,6 +320,7 @@ impl<'a> JobRunner<'a> {
             in_flight: state.in_flight.tasks() as u64,
             sick_workers: state.in_flight.sick_workers(),
             silent_seconds,
+            too_large: state.too_large.words(),
         };
         state.rate.status(&state.run, self.spec, self.outputs, seen)
     }

@@ -26,6 +26,7 @@ mod tables;
 #[cfg(test)]
 mod test_plans;
 mod tile_deletion;
+mod too_large;
 mod worker_health;
 
 pub use breaker::AllFail;

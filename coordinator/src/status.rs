@@ -100,6 +100,9 @@ pub struct Status {
     /// Workers that only fail what they are sent.
     #[serde(default)]
     pub sick_workers: Vec<SickWorker>,
+    /// What there is to say while no worker was heard of that takes the largest image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub too_large: Option<String>,
     /// Why the job failed, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -162,6 +165,7 @@ pub(crate) struct Seen<'a> {
     pub(crate) in_flight: u64,
     pub(crate) sick_workers: Vec<SickWorker>,
     pub(crate) silent_seconds: Option<u64>,
+    pub(crate) too_large: Option<String>,
 }
 
 /// Who was heard of lately, and how fast the job goes.
@@ -204,7 +208,7 @@ impl RateTracker {
     }
 
     pub(crate) fn status(&mut self, run: &RunId, spec: &JobSpec, outputs: &str, seen: Seen<'_>) -> Status {
-        let Seen { tally, in_flight, sick_workers, silent_seconds } = seen;
+        let Seen { tally, in_flight, sick_workers, silent_seconds, too_large } = seen;
         let now = Instant::now();
         let done = tally.forwards + tally.forwards_found;
         let rate = self.rate(done, now);
@@ -238,6 +242,7 @@ impl RateTracker {
             losses_shown: shown.collect(),
             silent_seconds,
             sick_workers,
+            too_large,
             reason: None,
         }
     }

@@ -68,6 +68,11 @@ impl Images {
         }
     }
 
+    /// Most pixels of an image.
+    pub(crate) const fn pixels_max(&self) -> u64 {
+        self.limits.pixels_max
+    }
+
     /// The image, opened now or shared with another task. Takes as long as fetching and decoding do; others that want
     /// the same image wait, so that no two tasks decode one image twice.
     pub(crate) fn open(&self, planned: &PlannedImage, reading: &Reading) -> Result<Arc<OpenImage>, Failure> {

@@ -263,7 +263,8 @@ impl Worker {
 
     /// Says that a task begins. To be waited for before anything of the image is looked at.
     async fn begin(&self, task: &TaskMessage) -> bool {
-        let event = Event::TaskBegun { task: task.id(), attempt: task.attempt };
+        let takes = Some(self.images.pixels_max());
+        let event = Event::TaskBegun { task: task.id(), attempt: task.attempt, takes };
         self.announce(task.run.clone(), &task.image.key, event).await
     }
 

@@ -83,7 +83,10 @@ pub(super) fn note_start(
     state: &mut RunState<'_>,
 ) -> Option<(InFlightKey, Verdict)> {
     let (key, attempt) = match &heard.event {
-        Event::TaskBegun { task, attempt } => (InFlightKey::Task(state.tasks.place(task)?), *attempt),
+        Event::TaskBegun { task, attempt, takes } => {
+            state.too_large.note(&heard.from, *takes);
+            (InFlightKey::Task(state.tasks.place(task)?), *attempt)
+        }
         Event::ImageBegun { image, attempt } => {
             (InFlightKey::Image(state.tasks.image_place(image)?), *attempt)
         }

@@ -164,6 +164,9 @@ pub enum Event {
         task: TaskId,
         /// The attempt that begins.
         attempt: u32,
+        /// Most pixels of an image that this worker takes, if it has such a limit of its own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        takes: Option<u64>,
     },
     /// A worker gives a task back that it has begun with, and is well enough to say so: it is for another one.
     TaskLeft {

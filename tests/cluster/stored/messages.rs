@@ -97,7 +97,7 @@ fn aggregate(alone: bool) -> AggregateMessage {
     }
 }
 
-fn events() -> [(&'static str, Event); 10] {
+fn events() -> [(&'static str, Event); 11] {
     let seconds = StageSeconds { read: 0.5, prepare: 0.25, infer: 4.0, stitch: 1.5, store: 0.125 };
     let image = "fedcba9876543210".to_owned();
     let of = |kind| TaskId { image: "fedcba9876543210".to_owned(), kind };
@@ -112,7 +112,8 @@ fn events() -> [(&'static str, Event); 10] {
     [
         ("unread", Event::Unread { reason: "the message is of version 1".into() }),
         ("task-left", Event::TaskLeft { task: of(BLOCK), attempt: 2 }),
-        ("task-begun", Event::TaskBegun { task: of(BLOCK), attempt: 2 }),
+        ("task-begun", Event::TaskBegun { task: of(BLOCK), attempt: 2, takes: None }),
+        ("task-begun-takes", Event::TaskBegun { task: of(BLOCK), attempt: 2, takes: Some(20_000_000_000) }),
         ("block-done", Event::TaskDone { task: of(BLOCK), stored_bytes: 123_456, forwards: 40, seconds }),
         (
             "statistics-done",

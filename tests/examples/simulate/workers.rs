@@ -66,7 +66,7 @@ async fn pretend(
             let Ok(task) = message::decode::<TaskMessage>(&payload) else { return true };
             let Ok(slot) = slots.acquire_owned().await else { return false };
             drop(admitted);
-            let begins = Event::TaskBegun { task: task.id(), attempt: task.attempt };
+            let begins = Event::TaskBegun { task: task.id(), attempt: task.attempt, takes: None };
             let begins = ResultMessage { run: task.run.clone(), from: name.clone(), event: begins };
             if !say(&queue, begins, &task.image.key).await {
                 return false;

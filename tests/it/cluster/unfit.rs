@@ -45,6 +45,30 @@ fn fewer_partitions_than_wanted_are_said() {
     assert!(!first.said().contains("fewer than --partitions"), "{}", first.said());
 }
 
+/// The job takes its images, and the only worker does not: that is said before the first of them is refused, and shown.
+#[test]
+fn images_that_no_worker_takes_are_said() {
+    let Some(mut cluster) = Cluster::start(Kept::InFolder) else { return };
+    let small = cluster.worker_with(&["--image-megapixels", "0"]);
+    let ran = cluster.coordinate("job.yaml");
+    assert_ne!(ran.code, Some(0), "{}", ran.stderr);
+    let at =
+        |words: &str| ran.stderr.find(words).unwrap_or_else(|| panic!("`{words}` is not in\n{}", ran.stderr));
+    assert!(at("start workers with --image-megapixels 1 ") < at("gave up"), "{}", ran.stderr);
+    assert_eq!(ran.stderr.matches("no worker takes images of 1 megapixels").count(), 1, "{}", ran.stderr);
+    let told = |cluster: &Cluster| cluster.status()[0]["too_large"].as_str().map(str::to_owned);
+    assert!(
+        told(&cluster).is_some_and(|words| words.contains("--image-megapixels 1 ")),
+        "{:?}",
+        told(&cluster)
+    );
+    small.drain().ends_with(0);
+    let _roles = [cluster.worker(), cluster.aggregator()];
+    cluster.coordinate("job.yaml").ends_with(0);
+    assert_eq!(told(&cluster), None, "there is one that does");
+    cluster.has_the_same_bytes();
+}
+
 /// Messages name the store to work in: a worker makes no folder for them, and opens only what it was started for.
 #[test]
 fn a_message_opens_no_store_that_a_worker_was_not_started_for() {

@@ -19,7 +19,7 @@ pub(crate) fn aggregate(payload: &[u8]) -> Option<AggregateMessage> {
 
 /// That a worker begins with a task.
 pub(crate) fn task_begun(task: TaskId, attempt: u32) -> Event {
-    Event::TaskBegun { task, attempt }
+    Event::TaskBegun { task, attempt, takes: None }
 }
 
 /// That what a task computes is stored.

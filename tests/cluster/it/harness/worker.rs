@@ -292,7 +292,7 @@ pub(crate) async fn read_plan(store: &dyn ObjectStore, run: &RunId, hash: &str) 
 /// What is said, in few words.
 pub(crate) fn describe(event: &Event) -> String {
     match event {
-        Event::TaskBegun { task, attempt } => format!("that {task} attempt {attempt} begins"),
+        Event::TaskBegun { task, attempt, .. } => format!("that {task} attempt {attempt} begins"),
         Event::TaskLeft { task, attempt } => format!("that {task} attempt {attempt} is for another"),
         Event::TaskDone { task, .. } => format!("that {task} is stored"),
         Event::TaskFailed { task, attempt, reason, .. } => {
