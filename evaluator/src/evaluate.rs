@@ -159,9 +159,8 @@ fn found(sources: &Sources, passed: &Passed, (truth, predicted): (Settlement, Se
     let [better, worse] = passed.turned;
     if better > worse {
         warnings.push(format!(
-            "{}: with its pixels numbered the other way, {better} of {} labels that differ by that agree better with the \
-             predictions; is the run order right?",
-            sources.truth.name(),
+            "{better} of {} pairs agree better when the pixels of the table of run lengths are numbered the other way; is its \
+             run order right?",
             better + worse
         ));
     }

@@ -149,14 +149,18 @@ fn runs_counted_the_other_way_are_betrayed_by_predictions() {
     std::fs::write(folder.path().join("truth.csv"), "id,rle\na,5 3 9 2\n").unwrap();
     let mut request = request(folder.path(), &["background", "x"]);
     request.truth.path = folder.path().join("truth.csv");
-    let warned =
-        |found: &Found| found.warnings.iter().any(|warning| warning.contains("is the run order right?"));
+    let warned = |found: &Found| found.warnings.iter().any(|warning| warning.contains("run order right?"));
     let (found, _) = run(&request);
     assert!(warned(&found), "{:?}", found.warnings);
     request.truth.rules.run_order = marquetry_labels::RunOrder::Rows;
     let (found, evaluation) = run(&request);
     assert!(!warned(&found), "{:?}", found.warnings);
     assert_eq!(evaluation.mean_ious().dataset, Some(1.0));
+    // The table may be what is judged.
+    std::mem::swap(&mut request.truth, &mut request.predicted);
+    assert!(!warned(&run(&request).0));
+    request.predicted.rules.run_order = marquetry_labels::RunOrder::Columns;
+    assert!(warned(&run(&request).0));
 }
 
 #[test]

@@ -31,7 +31,7 @@ pub(crate) struct Passed {
     pub(crate) fold: Fold,
     /// Pairs that were brought to one size.
     pub(crate) resized: u64,
-    /// Pairs that agree better, and worse, with a truth whose pixels are numbered the other way.
+    /// Pairs that agree better, and worse, with the pixels of one side numbered the other way.
     pub(crate) turned: [u64; 2],
     /// What is wrong with single pairs, and with how many.
     pub(crate) faults: Vec<String>,
@@ -57,7 +57,7 @@ struct Pair {
     predicted: Census,
     counted: Result<Option<(ImageRow, ImageCounts)>, String>,
     resized: bool,
-    /// Whether the truth agrees better when its pixels are numbered the other way, or worse.
+    /// Whether the two agree better when the pixels of one are numbered the other way, or worse.
     turned: Ordering,
 }
 
@@ -182,15 +182,20 @@ impl Pass<'_> {
         if !self.counts {
             return Ok(None);
         }
-        if own == size && truth.read_turned(t, known, &mut hand.raw).map_err(failed)? {
-            let mut turned = Vec::new();
-            self.truth.apply(&hand.raw, &mut turned);
+        if own == size {
             let background = self.request.classes.background().unwrap_or(0);
-            pair.turned = agreement(&turned, &hand.predicted, background).total_cmp(&agreement(
-                &hand.truth,
-                &hand.predicted,
-                background,
-            ));
+            let mut turned = Vec::new();
+            let agrees = if truth.read_turned(t, known, &mut hand.raw).map_err(failed)? {
+                self.truth.apply(&hand.raw, &mut turned);
+                Some(agreement(&turned, &hand.predicted, background))
+            } else if predicted.read_turned(p, Some(size), &mut hand.raw).map_err(failed)? {
+                self.predicted.apply(&hand.raw, &mut turned);
+                Some(agreement(&hand.truth, &turned, background))
+            } else {
+                None
+            };
+            let as_said = || agreement(&hand.truth, &hand.predicted, background);
+            pair.turned = agrees.map_or(Ordering::Equal, |agrees| agrees.total_cmp(&as_said()));
         }
         let labels = LabelPair { width: size.width, truth: &hand.truth, predicted: &hand.predicted };
         let classes = &self.request.classes;

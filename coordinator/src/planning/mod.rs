@@ -139,7 +139,7 @@ pub fn plan(
     let Probed { images, mut rejected, kinds, depths, other_colours } = images::probe_images(&looker, found)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let models = models::Models { files, runtime, facts_cache_dir, cores };
-    let shown = shown::FirstImages::open(files, &images, limits, &reading_as);
+    let shown = shown::FirstImages::open(files, &images, &kinds, limits, &reading_as);
     let looked_at = candidate::LookedAt { images: &images, depths: &depths, shown: &shown };
     let (groups, made_for, mut findings) = members::groups(spec, base, &models, looked_at, each)?;
     drop(shown);

@@ -1,5 +1,6 @@
 //! Windows of a job's first images, as a member would be shown them: models are tried on them beside noise.
 
+use crate::planning::images::ImageKind;
 use crate::planning::seen_range::SeenRange;
 use marquetry_ensemble::resize_planes;
 use marquetry_geometry::{Reading, Rect, Size};
@@ -7,14 +8,17 @@ use marquetry_imagery::{ImageFiles, open};
 use marquetry_job::{Channels, Input, PlannedImage, Scaling};
 use marquetry_raster::read::{Depth, Image, Limits, Pixels, luma_of};
 use marquetry_transport::Files;
+use std::collections::HashSet;
 use std::sync::OnceLock;
 
-/// Images that are looked at.
+/// Images that are looked at, from the first on.
 const IMAGES: usize = 2;
+/// Kinds of images beyond these whose first one is looked at too: a folder may hold two sorts of files.
+const KINDS: usize = 4;
 /// Larger ones take too long to decode for a trial, px.
 const PIXELS_MAX: u64 = 100_000_000;
 
-/// The first images of a job that are not too large, opened.
+/// The first images of a job, and of each kind of them, that are not too large, opened.
 pub(crate) struct FirstImages {
     images: Vec<Image>,
     /// Their keys.
@@ -24,10 +28,19 @@ pub(crate) struct FirstImages {
 }
 
 impl FirstImages {
-    /// Those of `images`. What cannot be opened is left out: why, is said where it is read in earnest.
-    pub(crate) fn open(files: &Files, images: &[PlannedImage], limits: &Limits, reading: &Reading) -> Self {
-        let small = images.iter().filter(|image| image.size.area() <= PIXELS_MAX);
-        let opened = small.take(IMAGES).filter_map(|planned| {
+    /// Those of `images`, which are of these kinds. What cannot be opened is left out: why, is said where it is read in earnest.
+    pub(crate) fn open(
+        files: &Files,
+        images: &[PlannedImage],
+        kinds: &[ImageKind],
+        limits: &Limits,
+        reading: &Reading,
+    ) -> Self {
+        let small = || images.iter().filter(|image| image.size.area() <= PIXELS_MAX);
+        let first: Vec<&str> = small().take(IMAGES).map(|image| image.id.as_str()).collect();
+        let of_kinds = kinds.iter().map(|kind| kind.first.as_str()).filter(|id| !first.contains(id));
+        let chosen: HashSet<&str> = first.iter().copied().chain(of_kinds.take(KINDS)).collect();
+        let opened = small().filter(|image| chosen.contains(image.id.as_str())).filter_map(|planned| {
             let of = ImageFiles { uri: &planned.uri, stat: None, sidecars: &planned.sidecars };
             let image = open(files, &of, limits, reading).ok()?;
             let is_planned = (image.info().size, image.info().bands) == (planned.size, planned.bands);

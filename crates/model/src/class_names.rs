@@ -4,11 +4,26 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// The keys under which exporters write them, the most telling first.
-const KEYS: [&str; 6] = ["class_names", "id2label", "names", "classes", "categories", "labels"];
+const KEYS: [&str; 12] = [
+    "class_names",
+    "id2label",
+    "names",
+    "classes",
+    "categories",
+    "labels",
+    "label_names",
+    "class_labels",
+    "dataset_meta",
+    "class_to_idx",
+    "class_to_index",
+    "label2id",
+];
 
 /// The class names in a model's metadata: one list for each head, or one list for all.
 pub(crate) fn class_names_of(metadata: &BTreeMap<String, String>) -> Vec<Vec<String>> {
-    let found = KEYS.iter().filter_map(|key| metadata.get(*key)).map(|text| class_names(text));
+    let of =
+        |key: &&str| metadata.iter().find(|(own, _)| own.eq_ignore_ascii_case(key)).map(|(_, text)| text);
+    let found = KEYS.iter().filter_map(of).map(|text| class_names(text));
     found.into_iter().find(|lists| !lists.is_empty()).unwrap_or_default()
 }
 
@@ -27,8 +42,18 @@ fn class_names(text: &str) -> Vec<Vec<String>> {
 fn one(value: &Value) -> Option<Vec<String>> {
     match value {
         Value::Array(names) => names.iter().map(|name| name.as_str().map(str::to_owned)).collect(),
+        // A data set's own description, of which the classes are a part.
+        Value::Object(pairs) if pairs.keys().any(|key| key.eq_ignore_ascii_case("classes")) => {
+            let classes = pairs.iter().find(|(key, _)| key.eq_ignore_ascii_case("classes"));
+            classes.filter(|(_, names)| names.is_array()).and_then(|(_, names)| one(names))
+        }
         Value::Object(pairs) => {
-            let pair = |(key, name): (&String, &Value)| Some((key.parse().ok()?, name.as_str()?.to_owned()));
+            // From index to name, or from name to index.
+            let index = |value: &Value| usize::try_from(value.as_u64()?).ok();
+            let pair = |(key, value): (&String, &Value)| match value.as_str() {
+                Some(name) => Some((key.parse().ok()?, name.to_owned())),
+                None => Some((index(value)?, key.clone())),
+            };
             let mut names: Vec<(usize, String)> = pairs.iter().map(pair).collect::<Option<_>>()?;
             names.sort();
             // A number that is left out would move all names after it.
@@ -74,7 +99,7 @@ fn python(text: &str) -> Option<Value> {
 }
 
 fn separated(text: &str) -> Option<Vec<String>> {
-    let by = if text.trim().contains('\n') { '\n' } else { ',' };
+    let by = ['\n', ';', '|'].into_iter().find(|&by| text.trim().contains(by)).unwrap_or(',');
     let names: Vec<String> = text.trim().split(by).map(|name| name.trim().to_owned()).collect();
     (names.len() > 1 && names.iter().all(|name| !name.is_empty())).then_some(names)
 }
@@ -93,6 +118,9 @@ mod tests {
             r"['sky', 'the road', 'car\'s']",
             "sky, the road, car's",
             "sky\nthe road\ncar's\n",
+            "sky;the road;car's",
+            r#"{"the road": 1, "sky": 0, "car's": 2}"#,
+            r#"{"CLASSES": ["sky", "the road", "car's"], "PALETTE": [[0, 0, 0]]}"#,
         ] {
             assert_eq!(class_names(text), want, "{text}");
         }
@@ -108,5 +136,7 @@ mod tests {
         let pair = |key: &str, text: &str| (key.to_owned(), text.to_owned());
         let metadata = BTreeMap::from([pair("names", "x"), pair("id2label", r#"{"0": "a", "1": "b"}"#)]);
         assert_eq!(class_names_of(&metadata), [["a", "b"]]);
+        let metadata = BTreeMap::from([pair("CLASSES", "a, b")]);
+        assert_eq!(class_names_of(&metadata), [["a", "b"]], "in capitals too");
     }
 }

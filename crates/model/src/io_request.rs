@@ -105,15 +105,15 @@ type Respect<'a> = &'a dyn Fn(&HeadFacts, &ScoreFacts) -> bool;
 /// The heads that are as good as each other for a job whose classes go with these numbers of channels, in the order of
 /// the outputs; the last of them is used. What is worse in one respect is left out, one respect after the other.
 ///
-/// A head with the right number of channels is a head of scores and not of features; scores are better than labels; one
-/// that is called as what models learn beside classes is none of them; a head that is as large as the input is the final
+/// A head with the right number of channels is a head of scores and not of features; one that is called as what models learn
+/// or say beside classes is none of them; scores are better than labels; a head that is as large as the input is the final
 /// one of several with deep supervision, and one that is called auxiliary is not.
 pub fn best_heads<'a>(facts: &'a ModelFacts, channels: &[u32]) -> Vec<(&'a HeadFacts, &'a ScoreFacts)> {
     let mut heads: Vec<_> = facts.usable().collect();
     let respects: [Respect<'_>; 5] = [
         &|_, scores| channels.contains(&scores.classes) || scores.activation == Activation::Labels,
-        &|_, scores| scores.activation != Activation::Labels,
         &|head, _| !is_side_product(&head.name),
+        &|_, scores| scores.activation != Activation::Labels,
         &|_, scores| scores.relation == Relation::Same,
         &|head, _| !head.name.to_ascii_lowercase().contains("aux"),
     ];
@@ -140,7 +140,7 @@ pub fn rival_heads<'a>(facts: &'a ModelFacts, channels: &[u32], used: &str) -> V
 
 /// Whether a head is called as what models learn beside classes, or as one of deep supervision.
 fn is_side_product(name: &str) -> bool {
-    const WORDS: [&str; 22] = [
+    const WORDS: [&str; 29] = [
         "edge",
         "edges",
         "boundary",
@@ -163,6 +163,13 @@ fn is_side_product(name: &str) -> bool {
         "embeddings",
         "ds",
         "dsv",
+        "conf",
+        "confidence",
+        "certainty",
+        "uncertainty",
+        "entropy",
+        "variance",
+        "sigma",
     ];
     let name = name.to_ascii_lowercase();
     name.split(|letter: char| !letter.is_ascii_alphabetic()).any(|word| WORDS.contains(&word))

@@ -252,7 +252,8 @@ fn no_number(rect: Rect, at: usize, sample: f32) -> ReadFault {
         rect.left + (at % width) as i64
     );
     ReadFault::unreadable(found).advise(
-        "write labels as whole numbers, and name the one that stands for no data in the file, as with `gdal_translate \
-         -ot UInt16 -a_nodata 65535 in.tif out.tif`",
+        "write labels as whole numbers of 0 to 65535, with one of their own for no label: a value below 0 must be changed \
+         to it first, in Python as `a[a < 0] = 65535`, since conversions make it 0 (values between whole numbers are \
+         scores and no labels)",
     )
 }
