@@ -332,6 +332,21 @@ fn is_told(
     silent("", "{normalize: image}");
 }
 
+/// The first files of a folder are of one kind, and the one that matters is of another.
+#[test]
+fn the_first_image_of_each_kind_is_looked_at() {
+    let place = place(&Toy { classes: 3, ..Toy::default() });
+    place.write("images/b.bmp", bmp(SIDES[0], SIDES[1], 4));
+    let image = scene(SIDES[0], SIDES[1], 3).iter().map(|v| f32::from(*v)).collect();
+    place.write("job.yaml", job("{mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225]}"));
+    assert!(!place.marquetry(&["plan", "job.yaml"]).ends_with(0).stderr.contains("input.scale"));
+    place.write("images/z.tif", float_tiff(SIDES, 3, image));
+    for command in ["plan", "run"] {
+        let told = ["hold floats", "to 255, which stay as they are", "a mean of 0.485"];
+        place.marquetry(&[command, "job.yaml"]).ends_with(0).says(&told);
+    }
+}
+
 #[test]
 fn floats_of_0_to_255_with_a_mean_of_0_to_1_are_told() {
     let image = scene(SIDES[0], SIDES[1], 3).iter().map(|v| f32::from(*v)).collect();

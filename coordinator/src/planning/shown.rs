@@ -20,9 +20,12 @@ const PIXELS_MAX: u64 = 100_000_000;
 
 /// The first images of a job, and of each kind of them, that are not too large, opened.
 pub(crate) struct FirstImages {
+    /// Those of which models are shown windows.
     images: Vec<Image>,
     /// Their keys.
     keys: Vec<String>,
+    /// The first of each further kind: what their samples reach is looked at, no more.
+    of_kinds: Vec<Image>,
     /// What their samples reach, once somebody asks.
     ranges: OnceLock<Vec<SeenRange>>,
 }
@@ -39,20 +42,23 @@ impl FirstImages {
         let small = || images.iter().filter(|image| image.size.area() <= PIXELS_MAX);
         let first: Vec<&str> = small().take(IMAGES).map(|image| image.id.as_str()).collect();
         let of_kinds = kinds.iter().map(|kind| kind.first.as_str()).filter(|id| !first.contains(id));
-        let chosen: HashSet<&str> = first.iter().copied().chain(of_kinds.take(KINDS)).collect();
-        let opened = small().filter(|image| chosen.contains(image.id.as_str())).filter_map(|planned| {
+        let of_kinds: HashSet<&str> = of_kinds.take(KINDS).collect();
+        let opened = |planned: &PlannedImage| {
             let of = ImageFiles { uri: &planned.uri, stat: None, sidecars: &planned.sidecars };
             let image = open(files, &of, limits, reading).ok()?;
             let is_planned = (image.info().size, image.info().bands) == (planned.size, planned.bands);
             is_planned.then(|| (image, planned.key.clone()))
-        });
-        let (images, keys) = opened.unzip();
-        Self { images, keys, ranges: OnceLock::new() }
+        };
+        let (images, keys) = small().take(IMAGES).filter_map(opened).unzip();
+        let further = small().filter(|image| of_kinds.contains(image.id.as_str()));
+        let of_kinds = further.filter_map(opened).map(|(image, _)| image).collect();
+        Self { images, keys, of_kinds, ranges: OnceLock::new() }
     }
 
     /// What samples of each reach.
     pub(crate) fn ranges(&self) -> &[SeenRange] {
-        self.ranges.get_or_init(|| self.images.iter().filter_map(SeenRange::of).collect())
+        let all = || self.images.iter().chain(&self.of_kinds);
+        self.ranges.get_or_init(|| all().filter_map(SeenRange::of).collect())
     }
 
     /// Names what windows hang on, beside their size.
