@@ -52,10 +52,10 @@ pub(crate) fn out_of_fold(
     inference: &Inference,
     is_for: &dyn Fn(u32, &PlannedImage) -> bool,
 ) -> Result<(Vec<PlannedImage>, Vec<String>), FoldsError> {
-    let mut members: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
+    let mut members: BTreeMap<String, Vec<u32>> = BTreeMap::new();
     for (place, member) in inference.members().enumerate() {
         let fold = member.tags.get(TAG).ok_or_else(|| FoldsError::Member(member.name.clone()))?;
-        members.entry(fold).or_default().push(place as u32);
+        members.entry(usual(fold)).or_default().push(place as u32);
     }
     let without: Vec<&PlannedImage> = images.iter().filter(|image| !image.tags.contains_key(TAG)).collect();
     if let Some(first) = without.first() {
@@ -65,10 +65,10 @@ pub(crate) fn out_of_fold(
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     let mut scored = Vec::with_capacity(images.len());
     for image in images {
-        let fold = image.tags[TAG].as_str();
-        let Some((fold, places)) = members.get_key_value(fold) else {
-            let known = members.keys().copied().collect::<Vec<_>>().join(", ");
-            return Err(FoldsError::Uncovered { image: image.id.clone(), fold: fold.to_owned(), known });
+        let said = image.tags[TAG].as_str();
+        let Some((fold, places)) = members.get_key_value(&usual(said)) else {
+            let known = members.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+            return Err(FoldsError::Uncovered { image: image.id.clone(), fold: said.to_owned(), known });
         };
         *counts.entry(fold).or_default() += 1;
         let places = places.iter().copied().filter(|place| is_for(*place, &image)).collect();
@@ -77,10 +77,20 @@ pub(crate) fn out_of_fold(
     let names: Vec<&str> = inference.members().map(|member| member.name.as_str()).collect();
     let who = members.iter().map(|(fold, places)| {
         let names = places.iter().map(|&place| names[place as usize]).collect::<Vec<_>>().join(", ");
-        format!("fold {fold}: {} images, scored by {names}", counts.get(fold).copied().unwrap_or(0))
+        format!("fold {fold}: {} images, scored by {names}", counts.get(fold.as_str()).copied().unwrap_or(0))
     });
     let who = who.collect();
     Ok((scored, who))
+}
+
+/// A fold as it is usually written: programs that keep numbers as floats write `0.0`, and file names say `fold00`.
+fn usual(fold: &str) -> String {
+    let fold = fold.trim();
+    let bare = fold.strip_prefix("fold").map_or(fold, |rest| rest.trim_start_matches(['_', '-']));
+    match bare.parse::<f64>() {
+        Ok(number) if number.fract() == 0.0 && number.abs() < 1e9 => format!("{number:.0}"),
+        _ => fold.to_owned(),
+    }
 }
 
 #[cfg(test)]

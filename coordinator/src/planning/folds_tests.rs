@@ -29,6 +29,16 @@ fn an_image_is_scored_by_the_members_of_its_own_fold() {
 }
 
 #[test]
+fn a_fold_is_the_same_however_it_is_written() {
+    let inference = of_folds([Some("fold00"), Some("1"), Some("b")]);
+    let images = vec![image_of("x", Some("0.0")), image_of("y", Some("fold_1")), image_of("z", Some(" b"))];
+    let (images, who) = out_of_fold(images, &inference, &|_, _| true).unwrap();
+    let members: Vec<_> = images.iter().map(|image| image.members.clone().unwrap()).collect();
+    assert_eq!(members, [vec![0], vec![1], vec![2]]);
+    assert_eq!(who[0], "fold 0: 1 images, scored by a");
+}
+
+#[test]
 fn what_is_not_known_is_asked_for_by_name() {
     let tagged = of_folds([Some("0"), Some("1"), Some("2")]);
     let refused =

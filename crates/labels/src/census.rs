@@ -104,7 +104,8 @@ impl Census {
         if facts.alpha_varies {
             census.alpha = own;
         }
-        if let Some(nodata) = facts.nodata {
+        // What is not a number is no value of a class.
+        if let Some(nodata) = facts.nodata.filter(|nodata| nodata.is_finite()) {
             census.nodata.insert(nodata as i64, own);
         }
         if facts.lossy {
@@ -243,6 +244,15 @@ mod tests {
         assert_eq!(forth.values[&Value::Number(7)], ValueFacts { pixels: 4, files, row: 1, column: 2 });
         assert_eq!(forth.values[&Value::Number(1)].files, Files::one(0));
         assert_eq!(forth.sizes.len(), 2);
+    }
+
+    #[test]
+    fn no_data_that_is_no_number_is_no_value() {
+        let mut file = label(&[0, 1, 0, 1], &[2]);
+        file.facts.nodata = Some(f64::NAN);
+        assert!(Census::of(0, &file).nodata.is_empty());
+        file.facts.nodata = Some(0.0);
+        assert_eq!(Census::of(0, &file).nodata.len(), 1);
     }
 
     #[test]

@@ -95,6 +95,11 @@ pub fn open(
         Some("json") => match JsonKind::of(path)? {
             JsonKind::Coco => return Ok(Box::new(CocoSource::open(path, limits)?)),
             JsonKind::Panoptic => return Ok(Box::new(PanopticSource::open(path, limits)?)),
+            JsonKind::CocoResults => {
+                let found = "it is a list of COCO results, which names neither its images nor its categories; put it as \
+                             `annotations` into the data set that it is for, with `images` and `categories`";
+                return Err(LabelError::meaning(&path.display(), found));
+            }
             JsonKind::LabelStudio => return Ok(Box::new(label_studio::open(path)?)),
             JsonKind::Labelme => {
                 let file = (String::new(), path.to_owned());
@@ -121,6 +126,7 @@ enum JsonKind {
     Labelme,
     LabelStudio,
     Panoptic,
+    CocoResults,
 }
 
 impl JsonKind {
@@ -137,6 +143,9 @@ impl JsonKind {
             || path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("panoptic"));
         let is_labelme = start.contains("\"shapes\"") && !start.contains("\"categories\"");
         Ok(match start.as_bytes().first() {
+            Some(b'[') if start.contains("\"category_id\"") && !start.contains("\"annotations\"") => {
+                Self::CocoResults
+            }
             Some(b'[') => Self::LabelStudio,
             _ if is_panoptic => Self::Panoptic,
             _ if is_labelme => Self::Labelme,
@@ -155,4 +164,33 @@ fn labelme_files(root: &Path) -> Result<Vec<(String, PathBuf)>, LabelError> {
     }
     let folder = |file: &str| file.rfind('/').map_or("", |at| &file[..=at]).to_owned();
     Ok(files.into_iter().map(|file| (folder(&file), root.join(&file))).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_told_apart_by_its_beginning() {
+        let kind = |name: &str, text: &str| {
+            let folder = tempfile::TempDir::new().unwrap();
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            JsonKind::of(&path).unwrap()
+        };
+        for (name, text, wanted) in [
+            ("train.json", r#"{"images": [], "annotations": [], "categories": []}"#, JsonKind::Coco),
+            ("a.json", "\u{feff}{\"version\": \"5\", \"shapes\": []}", JsonKind::Labelme),
+            (
+                "export.json",
+                r#" [{"id": 1, "data": {"image": "a"}, "annotations": []}]"#,
+                JsonKind::LabelStudio,
+            ),
+            ("results.json", r#"[{"image_id": 7, "category_id": 1}]"#, JsonKind::CocoResults),
+            ("b.json", r#"{"annotations": [{"segments_info": []}]}"#, JsonKind::Panoptic),
+            ("panoptic_val2017.json", "{}", JsonKind::Panoptic),
+        ] {
+            assert_eq!(kind(name, text), wanted, "{name}");
+        }
+    }
 }
