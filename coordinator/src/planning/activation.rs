@@ -2,7 +2,7 @@
 
 use crate::planning::findings::{Choice, Origin};
 use marquetry_ensemble::{Labelling, OutputActivation};
-use marquetry_model::{Activation, ScoreFacts};
+use marquetry_model::{Activation, SUMS_TO, ScoreFacts};
 
 /// What was settled.
 #[derive(Debug, PartialEq)]
@@ -57,6 +57,12 @@ fn auto(measured: OutputActivation, scores: &ScoreFacts, labelling: Labelling) -
             "multilabel: true says that classes are independent, and the channels of every pixel sum to 1 in {}, as after \
              a softmax: is it a model of classes that exclude each other?",
             tried_on(scores)
+        ));
+    }
+    if let Some(note) = scores.notes.iter().find(|note| note.starts_with(SUMS_TO)) {
+        warning = Some(format!(
+            "{note} Scores without an activation do not do that: if they are, have the model divide by it (else the \
+             softmax that is applied here takes them for logits)"
         ));
     }
     // No numbers: those of a hundred members differ, and members that are alike share a line.

@@ -217,10 +217,15 @@ impl Job {
         if map.is_by_channel() && most as usize >= classes {
             return Err(format!(
                 "it says labels up to {most}, and the job names {classes} classes, whose labels are 0 to {}: say which label \
-                 is which class with output.classes: {{{}: …}}{}",
+                 is which class with output.classes: {{{}: …}}{}{}",
                 classes - 1,
                 self.names[classes - 1],
                 named_in_words(channels.names),
+                if (128..=255).contains(&most) {
+                    "; if they are probabilities times 255 and no labels, have the model divide by 255 and give floats"
+                } else {
+                    ""
+                },
             ));
         }
         Ok(())

@@ -43,3 +43,4 @@ pub use network::{Network, OrtNetwork};
 pub use runtime::Runtime;
 pub use search::{RuntimeError, RuntimeSearch};
 pub use session::{Device, SessionOptions};
+pub use values::SUMS_TO;

@@ -4,6 +4,9 @@ use crate::facts::{Activation, Element, OutputForm, ScoreFacts, Values};
 use crate::pack::unpack;
 use marquetry_geometry::Size;
 
+/// Begins the note of an output of which every pixel's channels sum to one number, and not to 1.
+pub const SUMS_TO: &str = "its values sum to";
+
 /// How an output's numbers lie, and what they are.
 pub(crate) struct Shape<'a> {
     pub(crate) form: OutputForm,
@@ -46,6 +49,10 @@ impl ScoreFacts {
             self.notes
                 .push("its values are only 0 and 1, decided already: scores would merge better".to_owned());
         }
+        let shares = shape.multiple_of_shares(&[&noisy[..], &seen[..]].concat());
+        if let Some(sum) = shares.filter(|_| !self.constant) {
+            self.notes.push(format!("{SUMS_TO} {sum} at every pixel: probabilities times {sum}?"));
+        }
         if self.random {
             self.notes.push(
                 "two runs of the same input differ: was it exported in training mode, with dropout left on?"
@@ -84,19 +91,32 @@ impl Shape<'_> {
         if runs.is_empty() || low < -1e-6 || high > 1.0 + 1e-3 || low == high {
             return Activation::None;
         }
-        if self.channels > 1 && runs.iter().all(|run| self.sums_to_one(run)) {
+        if self.channels > 1 && runs.iter().all(|run| self.sums_to(run, 1.0)) {
             Activation::Softmax
         } else {
             Activation::Sigmoid
         }
     }
 
-    /// Whether the channels of every pixel sum to 1.
-    fn sums_to_one(&self, planes: &[f32]) -> bool {
-        let tolerance = if *self.element == Element::F16 { 2e-2 } else { 1e-3 };
+    /// What the channels of every pixel sum to, where that is one number far above 1 and none is below 0.
+    fn multiple_of_shares(&self, runs: &[Vec<f32>]) -> Option<f32> {
+        let first = runs.first()?;
+        let pixels = self.size.area() as usize;
+        let sum: f32 = first.iter().step_by(pixels).take(self.channels as usize).sum();
+        let is_one = self.channels > 1
+            && sum > 1.5
+            && runs.iter().flatten().all(|&value| value >= 0.0)
+            && runs.iter().all(|run| self.sums_to(run, sum));
+        is_one.then(|| sum.round())
+    }
+
+    /// Whether the channels of every pixel sum to `whole`.
+    fn sums_to(&self, planes: &[f32], whole: f32) -> bool {
+        let tolerance = whole * if *self.element == Element::F16 { 2e-2 } else { 1e-3 };
         let (pixels, channels) = (self.size.area() as usize, self.channels as usize);
         planes.chunks_exact(channels * pixels).all(|image| {
-            (0..pixels).all(|at| (image.iter().skip(at).step_by(pixels).sum::<f32>() - 1.0).abs() < tolerance)
+            (0..pixels)
+                .all(|at| (image.iter().skip(at).step_by(pixels).sum::<f32>() - whole).abs() < tolerance)
         })
     }
 }
@@ -147,6 +167,9 @@ mod tests {
         assert_eq!(of(2, broken, &[&[0.0, 0.125, 1.0, 0.875]]), (Softmax, Softmax));
         assert!(read(2, broken, &[]).notes[0].contains("not finite"));
         assert_eq!(of(1, [&[f32::NAN; 2]; 3], &[]).1, None);
+        let percent = read(2, [&[25.0, 50.0, 75.0, 50.0], &[0.0, 99.5, 100.0, 0.5], &[50.0; 4]], &[]);
+        assert_eq!(percent.notes, ["its values sum to 100 at every pixel: probabilities times 100?"]);
+        assert!(read(2, [&[25.0, 50.0, 75.0, 51.0]; 3], &[&[0.0; 4]]).notes.is_empty());
         // Whole numbers from 0 up are labels, and 0 and 1 alone may be anything.
         assert_eq!(of(1, [&[0.0, 3.0], &[1.0, 1.0], &[0.0, 0.0]], &[]).1, Labels);
         assert_eq!(of(1, [&[0.0, 1.0], &[1.0, 1.0], &[0.0, 0.0]], &[]).1, Sigmoid);
