@@ -11,9 +11,9 @@ use marquetry_evaluator::{
 use marquetry_failure::Classify;
 use marquetry_labels::{
     AlphaRule, ClassList, ColourTable, IgnoreRule, LabelError, LabelRules, MapEntry, Others, RunOrder,
-    RunStart,
 };
 use marquetry_raster::read::Limits;
+use marquetry_raster::rle::RleStyle;
 use std::path::{Path, PathBuf};
 
 #[derive(Args)]
@@ -238,9 +238,9 @@ fn request(args: &EvaluateArgs, scratch: &Path) -> Result<Request, LabelError> {
                 RunOrderWord::Rows => RunOrder::Rows,
             },
             run_start: match args.run_start {
-                RunStartWord::One => RunStart::One,
-                RunStartWord::Zero => RunStart::Zero,
-                RunStartWord::Relative => RunStart::Relative,
+                RunStartWord::One => RleStyle::Absolute,
+                RunStartWord::Zero => RleStyle::FromZero,
+                RunStartWord::Relative => RleStyle::Relative,
             },
         })
     };

@@ -4,6 +4,7 @@
 use crate::document::{Class, Document, ErrorRow};
 use crate::evaluate::Evaluation;
 use crate::pictures::{EXTRA, MISSED, RIGHT, SWAPPED, UNKNOWN};
+use crate::text::range_px;
 use askama::Template;
 use marquetry_evaluation::{ErrorKind, Stratum};
 use marquetry_page::human;
@@ -195,22 +196,17 @@ fn cells(document: &Document) -> Vec<ListedCell> {
 }
 
 fn stratum(stratum: &Stratum) -> StratumRow {
-    let range = match stratum.below_px {
-        Some(below) => {
-            format!("{} to {} px", human::count(stratum.from_px), human::count(below.saturating_sub(1)))
-        }
-        None => format!("{} px and more", human::count(stratum.from_px)),
-    };
+    let objects = &stratum.objects;
     let share = |part: u64, whole: u64| {
         if whole == 0 { human::DASH.to_owned() } else { human::percent(part as f64 / whole as f64) }
     };
     StratumRow {
-        range,
-        truth: human::count(stratum.truth),
-        found: share(stratum.found, stratum.truth),
-        found_pixels: share(stratum.found_pixels, stratum.truth_pixels),
-        predicted: human::count(stratum.predicted),
-        right: share(stratum.right, stratum.predicted),
+        range: range_px(stratum),
+        truth: human::count(objects.truth),
+        found: share(objects.found, objects.truth),
+        found_pixels: share(objects.found_pixels, objects.truth_pixels),
+        predicted: human::count(objects.predicted),
+        right: share(objects.right, objects.predicted),
     }
 }
 

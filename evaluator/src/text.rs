@@ -5,6 +5,7 @@ use crate::document::Document;
 use crate::evaluate::{Evaluation, Found};
 use marquetry_evaluation::Stratum;
 use marquetry_labels::{Census, Settlement};
+use marquetry_page::human::count;
 
 /// So many values are listed of a side.
 const VALUES: usize = 40;
@@ -120,19 +121,24 @@ fn class_table(document: &Document) -> String {
     text
 }
 
-fn stratum_line(stratum: &Stratum) -> String {
-    let range = match stratum.below_px {
+/// Which sizes, in words.
+pub(crate) fn range_px(stratum: &Stratum) -> String {
+    match stratum.below_px {
         Some(below) if below == stratum.from_px + 1 => format!("{} px", count(stratum.from_px)),
         Some(below) => format!("{} to {} px", count(stratum.from_px), count(below.saturating_sub(1))),
         None => format!("{} px and more", count(stratum.from_px)),
-    };
+    }
+}
+
+fn stratum_line(stratum: &Stratum) -> String {
+    let (range, objects) = (range_px(stratum), &stratum.objects);
     format!(
         "  {range:<24}{:>9}{:>10}{:>15}{:>12}{:>10}\n",
-        count(stratum.truth),
-        percent(stratum.found, stratum.truth),
-        percent(stratum.found_pixels, stratum.truth_pixels),
-        count(stratum.predicted),
-        percent(stratum.right, stratum.predicted)
+        count(objects.truth),
+        percent(objects.found, objects.truth),
+        percent(objects.found_pixels, objects.truth_pixels),
+        count(objects.predicted),
+        percent(objects.right, objects.predicted)
     )
 }
 
@@ -172,17 +178,4 @@ fn number(value: Option<f64>) -> String {
 
 fn percent(part: u64, whole: u64) -> String {
     if whole == 0 { "–".to_owned() } else { format!("{:.2} %", 100.0 * part as f64 / whole as f64) }
-}
-
-/// A number with groups of three digits.
-fn count(value: u64) -> String {
-    let digits = value.to_string();
-    let mut out = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }

@@ -1,30 +1,12 @@
 //! Images of each format.
 
 use marquetry_geometry::{Reading, Rect, Size};
-use marquetry_raster::read::{Beside, Image, Limits, Pixels, ReadAt};
-use std::io;
+use marquetry_raster::read::{Beside, Image, Limits, Pixels};
 use std::path::Path;
 
 /// Few pixels and little memory: what a small file may ask for.
 pub(crate) fn limits() -> Limits {
     Limits { pixels_max: 1 << 20, memory_bytes: 32 << 20, scratch_dir: std::env::temp_dir() }
-}
-
-/// A file that is only in memory.
-#[derive(Debug)]
-pub(crate) struct Bytes(pub(crate) Vec<u8>);
-
-impl ReadAt for Bytes {
-    fn length(&self) -> io::Result<u64> {
-        Ok(self.0.len() as u64)
-    }
-
-    fn read_at(&self, at: u64, out: &mut [u8]) -> io::Result<usize> {
-        let from = self.0.get(at as usize..).unwrap_or_default();
-        let n = from.len().min(out.len());
-        out[..n].copy_from_slice(&from[..n]);
-        Ok(n)
-    }
 }
 
 /// Windows that cover a corner, a line and the whole of an image of `size` px.
@@ -40,8 +22,7 @@ pub(crate) fn windows(size: Size) -> [Rect; 3] {
 /// Opens and reads it. What is read twice must be the same, and a part the same as that part of the whole.
 fn read(bytes: &[u8]) {
     let (name, reading) = (Path::new("fuzz"), Reading::default());
-    let opened =
-        Image::open_from(Box::new(Bytes(bytes.to_vec())), name, &limits(), &reading, Beside::default());
+    let opened = Image::open_from(Box::new(bytes.to_vec()), name, &limits(), &reading, Beside::default());
     let Ok(image) = opened else { return };
     let info = image.info().clone();
     let (mut whole, mut part) = (Pixels::default(), Pixels::default());

@@ -1,13 +1,13 @@
 //! Labels as images, run lengths and outlines.
 
-use crate::image::{Bytes, limits, windows};
+use crate::image::{limits, windows};
 use marquetry_geometry::Size;
 use marquetry_raster::read::labels::{CocoFile, LabelReader, Labels};
 use marquetry_raster::rle::{RleStyle, decode_rle};
 use std::path::Path;
 
 pub(crate) fn label(bytes: &[u8]) {
-    if let Ok(label) = LabelReader::open_from(Box::new(Bytes(bytes.to_vec())), Path::new("fuzz"), &limits()) {
+    if let Ok(label) = LabelReader::open_from(Box::new(bytes.to_vec()), Path::new("fuzz"), &limits()) {
         let mut out = Labels::default();
         for window in windows(label.info().size) {
             let _ = label.read(window, &mut out);
@@ -24,7 +24,7 @@ pub(crate) fn coco(bytes: &[u8]) {
     {
         assert!(runs.area() <= size.area());
     }
-    let file = CocoFile::open_from(Box::new(Bytes(bytes.to_vec())), Path::new("fuzz"), &limits());
+    let file = CocoFile::open_from(Box::new(bytes.to_vec()), Path::new("fuzz"), &limits());
     let Ok(file) = file else { return };
     let ids: Vec<_> = file.annotated_images().cloned().collect();
     for id in ids.iter().take(4) {

@@ -49,13 +49,13 @@ fn every_target_survives_its_seeds_changed() {
 /// A seed that a reader refuses would only show how it refuses.
 #[test]
 fn seeds_are_accepted() {
-    use crate::image::{Bytes, limits};
+    use crate::image::limits;
     use marquetry_geometry::Reading;
     use marquetry_raster::read::{Beside, Image, probe_from};
     for seed in [seeds::tiff(), seeds::png(), seeds::jpeg(), seeds::other_images()].concat() {
         let (name, reading, alone) = (Path::new("seed"), Reading::default(), Beside::default());
-        probe_from(Box::new(Bytes(seed.clone())), name, &limits(), &reading, &alone).unwrap();
-        Image::open_from(Box::new(Bytes(seed)), name, &limits(), &reading, alone).unwrap();
+        probe_from(Box::new(seed.clone()), name, &limits(), &reading, &alone).unwrap();
+        Image::open_from(Box::new(seed), name, &limits(), &reading, alone).unwrap();
     }
     for job in seeds::job_files().iter().take(7) {
         marquetry_spec::JobSpec::parse(std::str::from_utf8(job).unwrap()).unwrap();

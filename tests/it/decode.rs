@@ -4,7 +4,7 @@
 use half::f16;
 use marquetry_geometry::{Rect, Size};
 use marquetry_raster::read::labels::{LabelReader, Labels};
-use marquetry_raster::read::{Format, Limits, ReadAt};
+use marquetry_raster::read::{Format, Limits};
 use marquetry_raster::rle::{RleStyle, Runs, decode_coco, decode_rle};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -78,7 +78,7 @@ fn columns_of(runs: &Runs) -> Vec<bool> {
 /// A label in memory, opened.
 fn label(bytes: &[u8]) -> LabelReader {
     let limits = Limits { pixels_max: 1 << 30, memory_bytes: 1 << 30, scratch_dir: std::env::temp_dir() };
-    LabelReader::open_from(Box::new(Bytes(bytes.to_vec())), Path::new("a mask"), &limits).expect("a label")
+    LabelReader::open_from(Box::new(bytes.to_vec()), Path::new("a mask"), &limits).expect("a label")
 }
 
 /// The bands of a label whose numbers have 8 bits.
@@ -92,22 +92,6 @@ fn planes(label: &LabelReader) -> Vec<Mask> {
         labels: plane.iter().map(|&value| u8::try_from(value).expect("8 bits")).collect(),
     };
     labels.values.chunks(size.area() as usize).map(plane).collect()
-}
-
-#[derive(Debug)]
-struct Bytes(Vec<u8>);
-
-impl ReadAt for Bytes {
-    fn length(&self) -> std::io::Result<u64> {
-        Ok(self.0.len() as u64)
-    }
-
-    fn read_at(&self, at: u64, out: &mut [u8]) -> std::io::Result<usize> {
-        let rest = self.0.get(at as usize..).unwrap_or_default();
-        let count = rest.len().min(out.len());
-        out[..count].copy_from_slice(&rest[..count]);
-        Ok(count)
-    }
 }
 
 /// Probabilities `[C, H, W]` of a Zarr array of f16, from the files below its folder.

@@ -27,4 +27,4 @@ pub use kinds::{ErrorKind, KindCounts};
 pub use mean_iou::{MeanIous, mean_ious};
 pub use pair::{ImageCounts, LEFT_OUT, LabelPair, NO_CLASS};
 pub use panoptic::PanopticCounts;
-pub use sizes::{SizeCounts, Stratum};
+pub use sizes::{Objects, SizeCounts, Stratum};

@@ -89,7 +89,8 @@ fn objects_are_counted_by_their_size() {
     let truth = ["1111.....1", "1111......", "1111..1..."];
     let predicted = ["1111.....1", "1111......", "111......1"];
     let counts = counted(&truth, &predicted, Some(0));
-    let strata = counts.sizes.strata(&[2], |class| class == 1);
+    let strata = counts.sizes.strata(&[2], |class| class == 1).into_iter().map(|stratum| stratum.objects);
+    let strata: Vec<_> = strata.collect();
     assert_eq!(
         (strata[0].truth, strata[0].found, strata[0].truth_pixels, strata[0].found_pixels),
         (2, 1, 2, 1)
@@ -130,7 +131,7 @@ proptest! {
         prop_assert_eq!(mended.right(), mended.pixels());
         prop_assert_eq!(counts.left_out + counts.confusion.pixels(), truth.len() as u64);
         // Objects of all classes have all pixels between them.
-        let all = counts.sizes.strata(&[], |_| true)[0];
+        let all = counts.sizes.strata(&[], |_| true)[0].objects;
         prop_assert_eq!(all.truth_pixels, counts.confusion.pixels());
         prop_assert_eq!(all.found_pixels, counts.confusion.right());
         // A pair of maps with its classes renamed has the same counts under the new names.
@@ -148,7 +149,7 @@ proptest! {
         sum.merge(&counts);
         sum.merge(&counts);
         prop_assert_eq!(sum.confusion.pixels(), 2 * counts.confusion.pixels());
-        prop_assert_eq!(sum.sizes.strata(&[], |_| true)[0].truth, 2 * all.truth);
+        prop_assert_eq!(sum.sizes.strata(&[], |_| true)[0].objects.truth, 2 * all.truth);
     }
 
     /// What is right everywhere has every measure at its best.

@@ -3,6 +3,7 @@
 use crate::overlaps::{Region, Regions};
 use crate::panoptic::Matches;
 use std::collections::BTreeMap;
+use std::ops::AddAssign;
 
 /// Objects by class and size. Sizes are kept in steps of an eighth of an octave, so that limits can be chosen when all
 /// images are counted; 32² and 96² px are among the steps.
@@ -11,25 +12,9 @@ pub struct SizeCounts {
     steps: BTreeMap<(u16, u16), Objects>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Objects {
-    truth: u64,
-    found: u64,
-    truth_pixels: u64,
-    found_pixels: u64,
-    predicted: u64,
-    right: u64,
-    predicted_pixels: u64,
-    right_pixels: u64,
-}
-
-/// Objects between two sizes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-pub struct Stratum {
-    /// Objects have at least so many pixels.
-    pub from_px: u64,
-    /// Objects have fewer pixels; none: without end.
-    pub below_px: Option<u64>,
+/// Objects of some sizes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+pub struct Objects {
     /// Objects of the truth.
     pub truth: u64,
     /// Those with a predicted one of their class, IoU above one half.
@@ -46,6 +31,31 @@ pub struct Stratum {
     pub predicted_pixels: u64,
     /// Those that are of the class.
     pub right_pixels: u64,
+}
+
+/// Objects between two sizes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct Stratum {
+    /// Objects have at least so many pixels.
+    pub from_px: u64,
+    /// Objects have fewer pixels; none: without end.
+    pub below_px: Option<u64>,
+    /// What they are.
+    #[serde(flatten)]
+    pub objects: Objects,
+}
+
+impl AddAssign for Objects {
+    fn add_assign(&mut self, more: Self) {
+        self.truth += more.truth;
+        self.found += more.found;
+        self.truth_pixels += more.truth_pixels;
+        self.found_pixels += more.found_pixels;
+        self.predicted += more.predicted;
+        self.right += more.right;
+        self.predicted_pixels += more.predicted_pixels;
+        self.right_pixels += more.right_pixels;
+    }
 }
 
 impl SizeCounts {
@@ -75,15 +85,7 @@ impl SizeCounts {
     /// Adds another's counts.
     pub fn merge(&mut self, other: &Self) {
         for (key, more) in &other.steps {
-            let own = self.steps.entry(*key).or_default();
-            own.truth += more.truth;
-            own.found += more.found;
-            own.truth_pixels += more.truth_pixels;
-            own.found_pixels += more.found_pixels;
-            own.predicted += more.predicted;
-            own.right += more.right;
-            own.predicted_pixels += more.predicted_pixels;
-            own.right_pixels += more.right_pixels;
+            *self.steps.entry(*key).or_default() += *more;
         }
     }
 
@@ -93,30 +95,11 @@ impl SizeCounts {
         let starts = [0].into_iter().chain(limits_px.iter().copied());
         let mut strata: Vec<_> = starts
             .zip(ends)
-            .map(|(from_px, below_px)| Stratum {
-                from_px,
-                below_px,
-                truth: 0,
-                found: 0,
-                truth_pixels: 0,
-                found_pixels: 0,
-                predicted: 0,
-                right: 0,
-                predicted_pixels: 0,
-                right_pixels: 0,
-            })
+            .map(|(from_px, below_px)| Stratum { from_px, below_px, objects: Objects::default() })
             .collect();
         for (&(_, step), objects) in self.steps.iter().filter(|((label, _), _)| counted(*label)) {
             let from = start_of(step);
-            let own = &mut strata[limits_px.partition_point(|&limit| limit <= from)];
-            own.truth += objects.truth;
-            own.found += objects.found;
-            own.truth_pixels += objects.truth_pixels;
-            own.found_pixels += objects.found_pixels;
-            own.predicted += objects.predicted;
-            own.right += objects.right;
-            own.predicted_pixels += objects.predicted_pixels;
-            own.right_pixels += objects.right_pixels;
+            strata[limits_px.partition_point(|&limit| limit <= from)].objects += *objects;
         }
         strata
     }

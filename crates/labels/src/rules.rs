@@ -3,6 +3,7 @@
 use crate::classes::{ClassList, means_ignore};
 use crate::colours::ColourTable;
 use crate::error::LabelError;
+use marquetry_raster::rle::RleStyle;
 
 /// What is said of the labels of one source. Unsaid is what the default says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -22,7 +23,7 @@ pub struct LabelRules {
     /// How pixels are numbered in tables of run lengths.
     pub run_order: RunOrder,
     /// From where starts are counted there.
-    pub run_start: RunStart,
+    pub run_start: RleStyle,
 }
 
 /// How the pixels of an image are numbered.
@@ -33,18 +34,6 @@ pub enum RunOrder {
     Columns,
     /// Along the rows.
     Rows,
-}
-
-/// From where the start of a run is counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum RunStart {
-    /// The first pixel is number 1: most competitions.
-    #[default]
-    One,
-    /// The first pixel is number 0.
-    Zero,
-    /// The end of the run before: SIIM-ACR Pneumothorax.
-    Relative,
 }
 
 /// Which value is left out.

@@ -5,10 +5,10 @@ use crate::error::LabelError;
 use crate::raw::{LabelFacts, RawLabel};
 use crate::rules::{LabelRules, RunOrder};
 use crate::run_columns::{Columns, Named};
-use crate::run_text;
 use crate::source::{LabelEntry, LabelSource};
 use marquetry_geometry::Size;
 use marquetry_raster::read::Limits;
+use marquetry_raster::rle::decode_rle;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -84,7 +84,7 @@ impl RunTable {
                 return Err(format!("line {line}: {} has another size in a line before", row.image));
             }
             images[at].size = images[at].size.or(row.size);
-            if !run_text::is_empty(row.text) {
+            if !means_nothing(row.text) {
                 images[at].rows.push((line, number, row.text.to_owned()));
             }
         }
@@ -113,8 +113,10 @@ impl RunTable {
         let image = &self.images[entry];
         let mut masks: BTreeMap<u32, Vec<(u64, u64)>> = BTreeMap::new();
         for (line, number, text) in &image.rows {
-            let runs = run_text::runs(text, size, self.rules.run_start)
-                .map_err(|found| format!("line {line}, {}: {found}", self.entries[entry].path))?;
+            // Pixels are counted by the style alone, whichever way they lie.
+            let runs = decode_rle(text, size, self.rules.run_start)
+                .map_err(|error| format!("line {line}, {}: {error}", self.entries[entry].path))?;
+            let runs = runs.runs().iter().map(|run| (run.start, run.length));
             masks.entry(*number).or_default().extend(runs);
         }
         let mut masks: Vec<_> = masks.into_iter().collect();
@@ -182,6 +184,11 @@ impl LabelSource for RunTable {
         }
         notes
     }
+}
+
+/// Whether a text is a word for a mask without a pixel.
+fn means_nothing(text: &str) -> bool {
+    ["", "-", "-1", "nan", "null", "none", "1 0"].contains(&text.trim().to_lowercase().as_str())
 }
 
 /// Counts lines as editors do: the reader's own count is one short where lines end with a carriage return.

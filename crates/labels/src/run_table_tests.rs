@@ -1,5 +1,5 @@
 use super::*;
-use crate::rules::RunStart;
+use marquetry_raster::rle::RleStyle;
 
 const SIZE: Size = Size::new(4, 7);
 
@@ -62,10 +62,10 @@ fn orders_and_starts_are_as_said() {
         (RING.map(str::to_owned).to_vec(), Some(SIZE))
     );
     let relative = "ImageId, EncodedPixels\nim_7,14 2 2 1 3 2 2 2\nim_8, -1\n";
-    let found = table(relative, &two, |rules| rules.run_start = RunStart::Relative).unwrap();
+    let found = table(relative, &two, |rules| rules.run_start = RleStyle::Relative).unwrap();
     assert_eq!(drawn(&found, "im_7"), RING);
     let zero = "image,rle\nim_7,14 2 18 1 22 2 26 2\nim_8,-\n";
-    let found = table(zero, &two, |rules| rules.run_start = RunStart::Zero).unwrap();
+    let found = table(zero, &two, |rules| rules.run_start = RleStyle::FromZero).unwrap();
     assert_eq!(drawn(&found, "im_7"), RING);
 }
 
@@ -85,11 +85,11 @@ fn broken_rows(text: &str) {
     let found = table(text, &["background", "ring"], |_| ()).unwrap();
     let mut label = RawLabel::default();
     for (at, part) in [
-        "line 2, a.png: the run 4 1 is",
-        "line 3, b.png: the run 27 5 ends beyond",
-        "line 4, c.png: 3 numbers",
-        "line 5, d.png: a start of 0",
-        "line 6, e.png: `x`",
+        "line 2, a.png: reading a run-length encoded mask failed: a run of 1 px at pixel 3",
+        "line 3, b.png: reading a run-length encoded mask failed: a run of 5 px at pixel 26",
+        "line 4, c.png: reading a run-length encoded mask failed: 3 numbers",
+        "line 5, d.png: reading a run-length encoded mask failed: a start that is before pixel 1",
+        "line 6, e.png: reading a run-length encoded mask failed: \"x\"",
     ]
     .iter()
     .enumerate()

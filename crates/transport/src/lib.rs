@@ -13,6 +13,8 @@ mod consume;
 pub mod contract;
 mod error;
 mod files;
+#[cfg(test)]
+mod flaky_store;
 mod folder;
 #[cfg(feature = "kafka")]
 mod kafka;

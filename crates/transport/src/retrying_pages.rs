@@ -62,67 +62,18 @@ impl<'a> RetryingPages<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Condition, MemoryStore, StoreErrorKind, Version};
-    use async_trait::async_trait;
+    use crate::flaky_store::FlakyStore;
+    use crate::{MemoryStore, StoreErrorKind};
     use bytes::Bytes;
     use std::collections::BTreeSet;
-    use std::ops::Range;
-    use std::path::Path;
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    /// Breaks off each list after so many pages, one more each time; nothing else is asked of it.
-    struct BreaksOff {
-        inner: MemoryStore,
-        after: AtomicUsize,
-        grows: usize,
-    }
-
-    #[async_trait]
-    impl ObjectStore for BreaksOff {
-        fn name(&self) -> String {
-            "breaks off".into()
-        }
-        async fn put(&self, key: &str, value: Bytes) -> Result<(), StoreError> {
-            self.inner.put(key, value).await
-        }
-        async fn put_if(&self, key: &str, value: Bytes, when: &Condition) -> Result<Version, StoreError> {
-            self.inner.put_if(key, value, when).await
-        }
-        async fn put_file(&self, key: &str, path: &Path) -> Result<(), StoreError> {
-            self.inner.put_file(key, path).await
-        }
-        async fn get(&self, key: &str) -> Result<Bytes, StoreError> {
-            self.inner.get(key).await
-        }
-        async fn get_versioned(&self, key: &str) -> Result<(Bytes, Version), StoreError> {
-            self.inner.get_versioned(key).await
-        }
-        async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
-            self.inner.get_range(key, range).await
-        }
-        async fn head(&self, key: &str) -> Result<ObjectMeta, StoreError> {
-            self.inner.head(key).await
-        }
-        fn pages<'a>(&'a self, prefix: &'a str) -> Pages<'a> {
-            let after = self.after.fetch_add(self.grows, Ordering::Relaxed);
-            let pages = self.inner.pages(prefix).enumerate().map(move |(place, page)| {
-                let away = || StoreError::new(StoreErrorKind::Unavailable, "list", prefix, "it", "503");
-                if place < after { page } else { Err(away()) }
-            });
-            pages.boxed()
-        }
-        async fn delete(&self, key: &str) -> Result<(), StoreError> {
-            self.inner.delete(key).await
-        }
-    }
 
     async fn store(grows: usize, timeout: Duration) -> RetryingStore {
         let inner = MemoryStore::new();
         for i in 0..2500 {
             inner.put(&format!("tiles/{i:04}"), Bytes::new()).await.unwrap();
         }
-        RetryingStore::new(Arc::new(BreaksOff { inner, after: AtomicUsize::new(1), grows }), timeout)
+        RetryingStore::new(Arc::new(FlakyStore::that_breaks_off(inner, grows)), timeout)
     }
 
     #[tokio::test(start_paused = true)]

@@ -118,74 +118,12 @@ impl ObjectStore for RetryingStore {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::flaky_store::FlakyStore;
     use crate::{MemoryStore, StoreErrorKind};
     use std::sync::atomic::AtomicU32;
 
-    /// Fails every request but each third.
-    struct Flaky(MemoryStore, AtomicU32);
-
-    impl Flaky {
-        fn fails(&self) -> Result<(), StoreError> {
-            if self.1.fetch_add(1, Ordering::Relaxed) % 3 == 2 {
-                return Ok(());
-            }
-            Err(StoreError::new(StoreErrorKind::Unavailable, "reach", "k", self.name(), "503"))
-        }
-    }
-
-    #[async_trait]
-    impl ObjectStore for Flaky {
-        fn name(&self) -> String {
-            "flaky".into()
-        }
-        async fn put(&self, key: &str, value: Bytes) -> Result<(), StoreError> {
-            self.fails()?;
-            self.0.put(key, value).await
-        }
-        async fn put_if(
-            &self,
-            key: &str,
-            value: Bytes,
-            condition: &Condition,
-        ) -> Result<Version, StoreError> {
-            self.fails()?;
-            self.0.put_if(key, value, condition).await
-        }
-        async fn put_file(&self, key: &str, path: &Path) -> Result<(), StoreError> {
-            self.fails()?;
-            self.0.put_file(key, path).await
-        }
-        async fn get(&self, key: &str) -> Result<Bytes, StoreError> {
-            self.fails()?;
-            self.0.get(key).await
-        }
-        async fn get_versioned(&self, key: &str) -> Result<(Bytes, Version), StoreError> {
-            self.fails()?;
-            self.0.get_versioned(key).await
-        }
-        async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
-            self.fails()?;
-            self.0.get_range(key, range).await
-        }
-        async fn head(&self, key: &str) -> Result<ObjectMeta, StoreError> {
-            self.fails()?;
-            self.0.head(key).await
-        }
-        fn pages<'a>(&'a self, prefix: &'a str) -> Pages<'a> {
-            self.fails().map_or_else(crate::store::failed_pages, |()| self.0.pages(prefix))
-        }
-        async fn delete(&self, key: &str) -> Result<(), StoreError> {
-            self.fails()?;
-            self.0.delete(key).await
-        }
-        async fn delete_many(&self, keys: &[String]) -> Result<(), StoreError> {
-            self.fails()?;
-            self.0.delete_many(keys).await
-        }
-    }
-
-    fn flaky() -> Arc<Flaky> {
-        Arc::new(Flaky(MemoryStore::new(), AtomicU32::new(0)))
+    fn flaky() -> Arc<FlakyStore> {
+        Arc::new(FlakyStore::two_in_three(MemoryStore::new()))
     }
 
     #[tokio::test(start_paused = true)]

@@ -18,17 +18,27 @@ pub(crate) enum Area {
 }
 
 impl Area {
-    /// A box by two opposite corners, turned about the first one by `degrees`, clockwise.
-    pub(crate) fn rectangle(corner: [f64; 2], opposite: [f64; 2], degrees: f64) -> Self {
-        let (sin, cos) = degrees.to_radians().sin_cos();
-        let ([x, y], [width, height]) = (corner, [opposite[0] - corner[0], opposite[1] - corner[1]]);
-        let at = |dx: f64, dy: f64| [dx.mul_add(cos, -dy * sin) + x, dx.mul_add(sin, dy * cos) + y];
-        let ring = if degrees == 0.0 {
-            vec![corner, [opposite[0], y], opposite, [x, opposite[1]]]
-        } else {
-            vec![corner, at(width, 0.0), at(width, height), at(0.0, height)]
-        };
-        Self::Rings(vec![ring])
+    /// A box by two opposite corners.
+    pub(crate) fn rectangle(corner: [f64; 2], opposite: [f64; 2]) -> Self {
+        Self::Rings(vec![vec![corner, [opposite[0], corner[1]], opposite, [corner[0], opposite[1]]]])
+    }
+
+    /// A box by two opposite corners, turned about a point by `degrees`, clockwise.
+    pub(crate) fn turned_rectangle(
+        corner: [f64; 2],
+        opposite: [f64; 2],
+        about: [f64; 2],
+        degrees: f64,
+    ) -> Self {
+        let mut area = Self::rectangle(corner, opposite);
+        if let (Self::Rings(rings), true) = (&mut area, degrees != 0.0) {
+            let (sin, cos) = degrees.to_radians().sin_cos();
+            for point in rings.iter_mut().flatten() {
+                let (dx, dy) = (point[0] - about[0], point[1] - about[1]);
+                *point = [dx.mul_add(cos, -dy * sin) + about[0], dx.mul_add(sin, dy * cos) + about[1]];
+            }
+        }
+        area
     }
 
     /// Calls `paint` with rows and columns of an image of `size`, until all pixels of the area in it have come.
@@ -149,13 +159,13 @@ mod tests {
     #[test]
     fn a_pixel_belongs_to_what_its_centre_lies_in() {
         let size = Size::new(4, 6);
-        let area = Area::rectangle([0.6, 0.4], [4.5, 2.6], 0.0);
+        let area = Area::rectangle([0.6, 0.4], [4.5, 2.6]);
         assert_eq!(painted(&area, size), [".###..", ".###..", ".###..", "......"]);
-        let corners = Area::rectangle([4.5, 2.6], [0.6, 0.4], 0.0);
+        let corners = Area::rectangle([4.5, 2.6], [0.6, 0.4]);
         assert_eq!(painted(&corners, size), painted(&area, size), "corners in any order");
-        let far = Area::rectangle([-3e8, -3e8], [2.0, 3e8], 0.0);
+        let far = Area::rectangle([-3e8, -3e8], [2.0, 3e8]);
         assert_eq!(painted(&far, size), ["##....", "##....", "##....", "##...."], "clipped");
-        let turned = Area::rectangle([1.0, 1.0], [3.0, 3.0], 90.0);
+        let turned = Area::turned_rectangle([1.0, 1.0], [3.0, 3.0], [1.0, 1.0], 90.0);
         assert_eq!(
             painted(&turned, size),
             ["......", "#.....", "#.....", "......"],

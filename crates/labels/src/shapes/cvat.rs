@@ -76,7 +76,8 @@ fn area(node: &Node<'_, '_>) -> Result<Option<Area>, Fault> {
         "box" => {
             let ([left, top], [right, bottom]) =
                 ([number("xtl")?, number("ytl")?], [number("xbr")?, number("ybr")?]);
-            Ok(Some(turned_box([left, top], [right, bottom], degrees()?)))
+            let middle = [f64::midpoint(left, right), f64::midpoint(top, bottom)];
+            Ok(Some(Area::turned_rectangle([left, top], [right, bottom], middle, degrees()?)))
         }
         "ellipse" => Ok(Some(Area::Ellipse {
             centre: [number("cx")?, number("cy")?],
@@ -92,21 +93,6 @@ fn area(node: &Node<'_, '_>) -> Result<Option<Area>, Fault> {
         "polyline" | "points" | "skeleton" | "cuboid" | "tag" => Ok(None),
         _ => Err(Fault::Other("shapes of this kind are not known".to_owned())),
     }
-}
-
-/// A box turned about its middle, as this program does it.
-fn turned_box(corner: [f64; 2], opposite: [f64; 2], degrees: f64) -> Area {
-    if degrees == 0.0 {
-        return Area::rectangle(corner, opposite, 0.0);
-    }
-    let (sin, cos) = degrees.to_radians().sin_cos();
-    let middle = [f64::midpoint(corner[0], opposite[0]), f64::midpoint(corner[1], opposite[1])];
-    let turned = |[x, y]: [f64; 2]| {
-        let (dx, dy) = (x - middle[0], y - middle[1]);
-        [dx.mul_add(cos, -dy * sin) + middle[0], dx.mul_add(sin, dy * cos) + middle[1]]
-    };
-    let ring = [corner, [opposite[0], corner[1]], opposite, [corner[0], opposite[1]]];
-    Area::Rings(vec![ring.map(turned).to_vec()])
 }
 
 fn points(text: &str) -> Result<Vec<[f64; 2]>, Fault> {

@@ -165,7 +165,7 @@ fn shape(drawn: &Drawn, size: Option<Size>) -> Result<Option<(&str, Area)>, Stri
         "rectanglelabels" => {
             let corner = [number("x")? * width, number("y")? * height];
             let extent = [number("width")? * width, number("height")? * height];
-            Area::rectangle(corner, [corner[0] + extent[0], corner[1] + extent[1]], degrees)
+            Area::turned_rectangle(corner, [corner[0] + extent[0], corner[1] + extent[1]], corner, degrees)
         }
         _ => Area::Ellipse {
             centre: [number("x")? * width, number("y")? * height],

@@ -5,8 +5,8 @@ use crate::error::LabelError;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use marquetry_geometry::{Rect, Size};
+use marquetry_raster::read::Limits;
 use marquetry_raster::read::labels::{LabelReader, Labels};
-use marquetry_raster::read::{Limits, ReadAt};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
@@ -72,7 +72,7 @@ pub(crate) fn open(
 
 fn area(kind: &str, shape: &FileShape, limits: &Limits) -> Result<Option<Area>, String> {
     match (kind, shape.points.as_slice()) {
-        ("rectangle", &[corner, opposite]) => Ok(Some(Area::rectangle(corner, opposite, 0.0))),
+        ("rectangle", &[corner, opposite]) => Ok(Some(Area::rectangle(corner, opposite))),
         ("polygon" | "rectangle", points) if points.len() >= 3 => {
             Ok(Some(Area::Rings(vec![points.to_vec()])))
         }
@@ -91,28 +91,11 @@ fn area(kind: &str, shape: &FileShape, limits: &Limits) -> Result<Option<Area>, 
     }
 }
 
-/// An image within the file.
-#[derive(Debug)]
-struct Held(Vec<u8>);
-
-impl ReadAt for Held {
-    fn length(&self) -> std::io::Result<u64> {
-        Ok(self.0.len() as u64)
-    }
-
-    fn read_at(&self, at: u64, out: &mut [u8]) -> std::io::Result<usize> {
-        let from = usize::try_from(at).ok().and_then(|at| self.0.get(at..)).unwrap_or_default();
-        let length = from.len().min(out.len());
-        out[..length].copy_from_slice(&from[..length]);
-        Ok(length)
-    }
-}
-
 fn mask_of(text: &str, limits: &Limits) -> Result<(Size, Vec<bool>), String> {
     let bytes = STANDARD.decode(text.trim()).map_err(|error| format!("its mask is no Base64: {error}"))?;
     let failed =
         |error: marquetry_raster::read::ReadError| format!("its mask cannot be read: {}", error.found());
-    let reader = LabelReader::open_from(Box::new(Held(bytes)), Path::new("mask"), limits).map_err(failed)?;
+    let reader = LabelReader::open_from(Box::new(bytes), Path::new("mask"), limits).map_err(failed)?;
     let size = reader.info().size;
     let mut labels = Labels::default();
     reader.read(Rect::whole(size), &mut labels).map_err(failed)?;

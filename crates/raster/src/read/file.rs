@@ -23,6 +23,20 @@ pub trait ReadAt: std::fmt::Debug + Send + Sync {
     fn read_at(&self, at: u64, out: &mut [u8]) -> io::Result<usize>;
 }
 
+/// Bytes in memory; the length of the list is the length of the file.
+impl ReadAt for Vec<u8> {
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.len() as u64)
+    }
+
+    fn read_at(&self, at: u64, out: &mut [u8]) -> io::Result<usize> {
+        let rest = usize::try_from(at).ok().and_then(|at| self.get(at..)).unwrap_or_default();
+        let count = rest.len().min(out.len());
+        out[..count].copy_from_slice(&rest[..count]);
+        Ok(count)
+    }
+}
+
 impl ReadAt for File {
     fn length(&self) -> io::Result<u64> {
         let meta = self.metadata()?;

@@ -9,6 +9,8 @@ pub enum RleStyle {
     /// From the first pixel, which is number 1: most competitions.
     #[default]
     Absolute,
+    /// From the first pixel, which is number 0.
+    FromZero,
     /// From the end of the run before, the first one from 0: SIIM-ACR Pneumothorax.
     Relative,
 }
@@ -21,6 +23,7 @@ pub fn encode_rle(mask: &Runs, style: RleStyle) -> String {
     for run in mask.runs() {
         let start = match style {
             RleStyle::Absolute => run.start + 1,
+            RleStyle::FromZero => run.start,
             RleStyle::Relative => run.start - free,
         };
         let gap = if text.is_empty() { "" } else { " " };
@@ -49,6 +52,7 @@ pub fn decode_rle(text: &str, size: Size, style: RleStyle) -> Result<Runs, RunsE
     let run = |&[start, length]: &[u64; 2]| {
         let start = match style {
             RleStyle::Absolute => start.checked_sub(1),
+            RleStyle::FromZero => Some(start),
             RleStyle::Relative => free.checked_add(start),
         };
         let start = start.ok_or_else(|| fault("a start that is before pixel 1 or too great".to_owned()))?;

@@ -100,7 +100,7 @@ proptest! {
         let classes: Vec<u16> = (1..kinds).collect();
         let wanted: Vec<u16> =
             values.iter().map(|&value| if Some(value) == ignore { 0 } else { value }).collect();
-        for style in [RleStyle::Absolute, RleStyle::Relative] {
+        for style in [RleStyle::Absolute, RleStyle::FromZero, RleStyle::Relative] {
             let mut bytes = Vec::new();
             let options = RleOptions { style, empty: "-1".to_owned() };
             let sink = RleSink::new(&mut bytes, "7", size, &legend, &classes, options).unwrap();

@@ -226,7 +226,7 @@ proptest! {
         let rows: Vec<&[u16]> = bits.chunks(width).collect();
         let mask = mask(&rows);
         prop_assert_eq!(pixels(&mask), bits.iter().map(|&bit| bit as u8).collect::<Vec<_>>());
-        for style in [RleStyle::Absolute, RleStyle::Relative] {
+        for style in [RleStyle::Absolute, RleStyle::FromZero, RleStyle::Relative] {
             prop_assert_eq!(&decode_rle(&encode_rle(&mask, style), mask.size(), style).unwrap(), &mask);
         }
         prop_assert_eq!(&decode_coco(&encode_coco(&mask)).unwrap(), &mask);

@@ -39,6 +39,11 @@ impl Journal {
         self.entries().clone()
     }
 
+    /// How many have been killed by what they had in hand.
+    pub(crate) fn deaths(&self) -> usize {
+        self.entries().iter().filter(|entry| entry.what.starts_with("is killed by")).count()
+    }
+
     fn entries(&self) -> MutexGuard<'_, Vec<Entry>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -16,20 +16,6 @@ use marquetry_geometry::{Reading, Rect, Size};
 use std::path::PathBuf;
 use tempfile::TempDir;
 
-/// Bytes in memory; the length of the list is the length of the file.
-impl ReadAt for Vec<u8> {
-    fn length(&self) -> std::io::Result<u64> {
-        Ok(self.len() as u64)
-    }
-
-    fn read_at(&self, at: u64, out: &mut [u8]) -> std::io::Result<usize> {
-        let rest = self.get(at as usize..).unwrap_or_default();
-        let count = rest.len().min(out.len());
-        out[..count].copy_from_slice(&rest[..count]);
-        Ok(count)
-    }
-}
-
 /// Room for everything that tests make.
 pub(super) fn roomy(folder: &TempDir) -> Limits {
     Limits { pixels_max: 1 << 32, memory_bytes: 1 << 28, scratch_dir: folder.path().to_owned() }
