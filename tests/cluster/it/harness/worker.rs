@@ -98,7 +98,13 @@ impl Worker {
         let Ok(mut subscription) = queue.subscribe(Topic::Tasks, "workers").await else { return };
         while let Ok(delivery) = subscription.receive().await {
             match self.script {
-                Script::Dies(after) if self.tasks >= after => return,
+                Script::Dies(after) if self.tasks >= after => {
+                    // With a task in hand, as machines do.
+                    if let Some(task) = protocol::task(&delivery.payload) {
+                        self.begin(&task).await;
+                    }
+                    return;
+                }
                 Script::Hangs(after) if self.tasks >= after => std::future::pending().await,
                 _ => self.handle(&delivery.payload).await,
             }
