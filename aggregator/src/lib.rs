@@ -73,6 +73,8 @@ pub struct AggregatorOptions {
 pub struct Aggregator {
     /// Its name among all that say something about a job.
     name: String,
+    /// Tells this process from others that were, and will be, called the same.
+    process: u64,
     stores: Stores,
     queue: Arc<dyn TaskQueue>,
     options: AggregatorOptions,
@@ -96,7 +98,16 @@ impl Aggregator {
     pub fn new(name: &str, stores: Stores, queue: Arc<dyn TaskQueue>, options: AggregatorOptions) -> Self {
         let (jobs, runs) = (Mutex::new(LruCache::new(JOBS_MAX)), CachedObject::new(RUN_BELIEVED));
         let in_hand = Arc::new(Semaphore::new(options.images.max(1)));
-        Self { name: name.to_owned(), stores, queue, options, jobs, in_hand, runs }
+        Self {
+            name: name.to_owned(),
+            process: fastrand::u64(..),
+            stores,
+            queue,
+            options,
+            jobs,
+            in_hand,
+            runs,
+        }
     }
 
     /// Works until the queue is closed or `drain` says so.
@@ -172,7 +183,7 @@ impl Aggregator {
     /// Says that an image begins. To be waited for before anything of it is read, so that what ends the process has a name.
     async fn begin(&self, wanted: &AggregateMessage) -> bool {
         let (image, attempt) = (wanted.image.key.clone(), wanted.attempt);
-        let event = Event::ImageBegun { image, attempt };
+        let event = Event::ImageBegun { image, attempt, process: self.process };
         let said = ResultMessage { run: wanted.run.clone(), from: self.name.clone(), event };
         let payload = Bytes::from(message::encode(&said));
         self.queue.publish(Topic::Results, &wanted.image.key, payload).await.is_ok()

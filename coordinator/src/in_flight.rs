@@ -3,7 +3,7 @@
 use crate::breaker::AllFail;
 use crate::lag::Lag;
 use crate::least_loaded::LeastLoadedPartitions;
-use crate::starts::{Starts, Verdict};
+use crate::starts::{Start, Starts, Verdict};
 use crate::worker_health::{SickWorker, WorkerHealth};
 use marquetry_failure::FailureClass;
 use marquetry_job::{Action, TaskPlace};
@@ -225,28 +225,29 @@ impl InFlight {
         Some(partition)
     }
 
-    /// Notes that `from` begins with something; what its starts say of it.
+    /// Notes that somebody begins with something; what its starts say of it.
     pub(crate) fn on_begun(
         &mut self,
         key: InFlightKey,
-        attempt: u32,
-        (from, deaths_max): (&str, u32),
+        start: Start<'_>,
+        deaths_max: u32,
         now: Instant,
     ) -> Verdict {
-        self.topics.of(key).note(from, now);
+        self.topics.of(key).note(start.from, now);
         let Some(sent) = self.out.get_mut(&key) else { return Verdict::Fine };
-        let Some(Try { partition, .. }) = sent.tries.iter().find(|t| t.attempt == attempt).copied() else {
+        let Some(Try { partition, .. }) = sent.tries.iter().find(|t| t.attempt == start.attempt).copied()
+        else {
             return Verdict::Fine;
         };
-        let verdict = sent.history.starts.note(attempt, from, deaths_max);
-        self.topics.of(key).heard(partition, from);
+        let verdict = sent.history.starts.note(start, deaths_max);
+        self.topics.of(key).heard(partition, start.from);
         verdict
     }
 
     /// Notes that a task is given back by whoever had begun with it.
-    pub(crate) fn on_left(&mut self, key: InFlightKey, attempt: u32) {
+    pub(crate) fn on_left(&mut self, key: InFlightKey, attempt: u32, process: u64) {
         if let Some(sent) = self.out.get_mut(&key) {
-            sent.history.starts.leave(attempt);
+            sent.history.starts.leave(attempt, process);
         }
     }
 

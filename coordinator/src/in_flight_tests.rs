@@ -25,7 +25,7 @@ fn what_was_lost_on_its_way_is_late_though_nothing_ever_came_back() {
     assert!(out.overdue(at(5), Some(waiting(0))).is_empty(), "it is too early");
     let look = |at| Some(Lag { messages: 0, at });
     assert!(out.overdue(at(60), look(start)).is_empty(), "nobody has looked since it was sent");
-    assert_eq!(out.on_begun(key(1), 1, ("w", 3), at(1)), Verdict::Fine);
+    assert_eq!(out.on_begun(key(1), Start { attempt: 1, process: 1, from: "w" }, 3, at(1)), Verdict::Fine);
     assert_eq!(
         out.overdue(at(6), look(at(2))),
         [action(0), action(2)],
@@ -49,7 +49,10 @@ fn what_was_begun_again_and_again_is_sent_to_be_worked_on_alone() {
     for block in 0..3 {
         out.on_sent(action(block), start);
     }
-    let begin = |out: &mut InFlight, block, from| out.on_begun(key(block), 1, (from, 3), start);
+    let begin = |out: &mut InFlight, block, from: &str| {
+        let begins = Start { attempt: 1, process: from.as_bytes()[0].into(), from };
+        out.on_begun(key(block), begins, 3, start)
+    };
     begin(&mut out, 0, "a");
     begin(&mut out, 1, "a");
     begin(&mut out, 1, "b");

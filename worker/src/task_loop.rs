@@ -90,6 +90,8 @@ impl Classify for WorkerError {
 pub struct Worker {
     /// Its name among all that say something about a job.
     name: String,
+    /// Tells this process from others that were, and will be, called the same.
+    process: u64,
     stores: Stores,
     queue: Arc<dyn TaskQueue>,
     scorers: Arc<dyn ScorerSource>,
@@ -125,6 +127,7 @@ impl Worker {
         let canvas_kib = u32::try_from(options.canvas_bytes / KIB).unwrap_or(u32::MAX).max(1);
         Ok(Self {
             name: name.to_owned(),
+            process: fastrand::u64(..),
             scorers: Arc::clone(scorers),
             lanes: Lanes::start(lanes, scorers, options.model_bytes / lanes as u64)?,
             images: Arc::new(Images::new(&options.images)),
@@ -219,7 +222,8 @@ impl Worker {
             }
             Ok(Worked::NotBegun) => {
                 // It comes to another worker, whether or not this is heard.
-                self.announce(task.run, &image, Event::TaskLeft { task: id, attempt }).await;
+                self.announce(task.run, &image, Event::TaskLeft { task: id, attempt, process: self.process })
+                    .await;
                 return false;
             }
             Ok(Worked::LeftOver) => {
@@ -264,7 +268,7 @@ impl Worker {
     /// Says that a task begins. To be waited for before anything of the image is looked at.
     async fn begin(&self, task: &TaskMessage) -> bool {
         let takes = Some(self.images.pixels_max());
-        let event = Event::TaskBegun { task: task.id(), attempt: task.attempt, takes };
+        let event = Event::TaskBegun { task: task.id(), attempt: task.attempt, process: self.process, takes };
         self.announce(task.run.clone(), &task.image.key, event).await
     }
 

@@ -3,7 +3,7 @@
 use super::{BACK_OFF, BACK_OFF_MAX, Heard, RunState, Tally};
 use crate::in_flight::{FailedTry, InFlightKey};
 use crate::job_tasks::JobTasks;
-use crate::starts::Verdict;
+use crate::starts::{Start, Verdict};
 use marquetry_job::{Action, Event, Failed, TaskPlace};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -82,23 +82,23 @@ pub(super) fn note_start(
     deaths_max: u32,
     state: &mut RunState<'_>,
 ) -> Option<(InFlightKey, Verdict)> {
-    let (key, attempt) = match &heard.event {
-        Event::TaskBegun { task, attempt, takes } => {
+    let (key, attempt, process) = match &heard.event {
+        Event::TaskBegun { task, attempt, process, takes } => {
             state.too_large.note(&heard.from, *takes);
-            (InFlightKey::Task(state.tasks.place(task)?), *attempt)
+            (InFlightKey::Task(state.tasks.place(task)?), *attempt, *process)
         }
-        Event::ImageBegun { image, attempt } => {
-            (InFlightKey::Image(state.tasks.image_place(image)?), *attempt)
+        Event::ImageBegun { image, attempt, process } => {
+            (InFlightKey::Image(state.tasks.image_place(image)?), *attempt, *process)
         }
-        Event::TaskLeft { task, attempt } => {
+        Event::TaskLeft { task, attempt, process } => {
             let key = InFlightKey::Task(state.tasks.place(task)?);
-            state.in_flight.on_left(key, *attempt);
+            state.in_flight.on_left(key, *attempt, *process);
             return Some((key, Verdict::Fine));
         }
         _ => return None,
     };
-    let from = heard.from.as_str();
-    Some((key, state.in_flight.on_begun(key, attempt, (from, deaths_max), Instant::now())))
+    let start = Start { attempt, process, from: &heard.from };
+    Some((key, state.in_flight.on_begun(key, start, deaths_max, Instant::now())))
 }
 
 /// How long something waits before its next try.

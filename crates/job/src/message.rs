@@ -164,6 +164,10 @@ pub enum Event {
         task: TaskId,
         /// The attempt that begins.
         attempt: u32,
+        /// A number that the process chose when it began. The same message may be heard twice, and a process that has the
+        /// same task twice lives: only another process's start tells that this one may be gone.
+        #[serde(default)]
+        process: u64,
         /// Most pixels of an image that this worker takes, if it has such a limit of its own.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         takes: Option<u64>,
@@ -174,6 +178,9 @@ pub enum Event {
         task: TaskId,
         /// The attempt that had begun.
         attempt: u32,
+        /// The process that had begun with it.
+        #[serde(default)]
+        process: u64,
     },
     /// What a task computes is stored.
     TaskDone {
@@ -203,6 +210,9 @@ pub enum Event {
         image: String,
         /// The attempt that begins.
         attempt: u32,
+        /// A number that the process chose when it began.
+        #[serde(default)]
+        process: u64,
     },
     /// An image's outputs are stored.
     Image {

@@ -111,16 +111,19 @@ fn events() -> [(&'static str, Event); 11] {
     };
     [
         ("unread", Event::Unread { reason: "the message is of version 1".into() }),
-        ("task-left", Event::TaskLeft { task: of(BLOCK), attempt: 2 }),
-        ("task-begun", Event::TaskBegun { task: of(BLOCK), attempt: 2, takes: None }),
-        ("task-begun-takes", Event::TaskBegun { task: of(BLOCK), attempt: 2, takes: Some(20_000_000_000) }),
+        ("task-left", Event::TaskLeft { task: of(BLOCK), attempt: 2, process: 7 }),
+        ("task-begun", Event::TaskBegun { task: of(BLOCK), attempt: 2, process: 7, takes: None }),
+        (
+            "task-begun-takes",
+            Event::TaskBegun { task: of(BLOCK), attempt: 2, process: 7, takes: Some(20_000_000_000) },
+        ),
         ("block-done", Event::TaskDone { task: of(BLOCK), stored_bytes: 123_456, forwards: 40, seconds }),
         (
             "statistics-done",
             Event::TaskDone { task: of(TaskKind::Statistics), stored_bytes: 123, forwards: 0, seconds },
         ),
         ("task-failed", failed),
-        ("image-begun", Event::ImageBegun { image: image.clone(), attempt: 2 }),
+        ("image-begun", Event::ImageBegun { image: image.clone(), attempt: 2, process: 7 }),
         ("image", Event::Image { image: image.clone(), partial: false, seconds: 0.5 }),
         ("image-failed", Event::ImageFailed { image, attempt: 2, reason, damaged, class }),
         ("retry", Event::Retry),

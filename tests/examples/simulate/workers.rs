@@ -66,7 +66,8 @@ async fn pretend(
             let Ok(task) = message::decode::<TaskMessage>(&payload) else { return true };
             let Ok(slot) = slots.acquire_owned().await else { return false };
             drop(admitted);
-            let begins = Event::TaskBegun { task: task.id(), attempt: task.attempt, takes: None };
+            let (id, attempt) = (task.id(), task.attempt);
+            let begins = Event::TaskBegun { task: id, attempt, process: 0, takes: None };
             let begins = ResultMessage { run: task.run.clone(), from: name.clone(), event: begins };
             if !say(&queue, begins, &task.image.key).await {
                 return false;
@@ -96,7 +97,7 @@ async fn aggregate(queue: Arc<KafkaQueue>) -> Result<()> {
         async move {
             let Ok(wanted) = message::decode::<AggregateMessage>(&payload) else { return true };
             let image = wanted.image.key;
-            let event = Event::ImageBegun { image: image.clone(), attempt: wanted.attempt };
+            let event = Event::ImageBegun { image: image.clone(), attempt: wanted.attempt, process: 0 };
             let begins = ResultMessage { run: wanted.run.clone(), from: "aggregator".into(), event };
             if !say(&queue, begins, &image).await {
                 return false;

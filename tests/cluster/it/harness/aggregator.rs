@@ -28,6 +28,7 @@ pub(crate) struct Aggregator {
     pub(crate) made: Made,
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) store: Arc<dyn ObjectStore>,
+    pub(crate) process: u64,
 }
 
 impl Aggregator {
@@ -62,7 +63,7 @@ impl Aggregator {
         if !counts(&*self.store, &wanted.run).await {
             return false;
         }
-        let begun = image_begun(&wanted.image.key, wanted.attempt);
+        let begun = image_begun(&wanted.image.key, wanted.attempt, self.process);
         announce(&*self.cluster.queue, &wanted.run, &self.name, begun).await;
         let is_deadly = self.cluster.is_deadly_image(&wanted.image.id);
         if is_deadly {

@@ -88,7 +88,8 @@ impl Cluster {
         view: Arc<FaultyStore>,
     ) -> AbortHandle {
         let (name, cluster, store) = (name.to_owned(), Arc::clone(self), retrying(view));
-        tokio::spawn(Aggregator { name, made, cluster, store }.run()).abort_handle()
+        tokio::spawn(Aggregator { name, made, cluster, store, process: fastrand::u64(..) }.run())
+            .abort_handle()
     }
 
     /// Starts a coordinator of `job`.
@@ -139,7 +140,8 @@ impl Cluster {
         tokio::spawn(async move {
             for life in 0.. {
                 let (store, name) = (retrying(cluster.view(&name)), format!("{name}-{life}"));
-                Aggregator { name, made, cluster: Arc::clone(&cluster), store }.run().await;
+                let (cluster, process) = (Arc::clone(&cluster), fastrand::u64(..));
+                Aggregator { name, made, cluster, store, process }.run().await;
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         });

@@ -18,8 +18,8 @@ pub(crate) fn aggregate(payload: &[u8]) -> Option<AggregateMessage> {
 }
 
 /// That a worker begins with a task.
-pub(crate) fn task_begun(task: TaskId, attempt: u32) -> Event {
-    Event::TaskBegun { task, attempt, takes: None }
+pub(crate) fn task_begun(task: TaskId, attempt: u32, process: u64) -> Event {
+    Event::TaskBegun { task, attempt, process, takes: None }
 }
 
 /// That what a task computes is stored.
@@ -33,8 +33,8 @@ pub(crate) fn task_failed(task: TaskId, attempt: u32, class: FailureClass, reaso
 }
 
 /// That an aggregator begins with an image.
-pub(crate) fn image_begun(image: &str, attempt: u32) -> Event {
-    Event::ImageBegun { image: image.to_owned(), attempt }
+pub(crate) fn image_begun(image: &str, attempt: u32, process: u64) -> Event {
+    Event::ImageBegun { image: image.to_owned(), attempt, process }
 }
 
 /// That an image's outputs are stored.
