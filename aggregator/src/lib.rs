@@ -34,6 +34,7 @@ use marquetry_job::{
 };
 use marquetry_spec::JobSpec;
 use marquetry_telemetry::{ImageOutcome, Metrics, TileOutcome};
+use marquetry_transport::lag::AGGREGATORS;
 use marquetry_transport::{
     CachedObject, Drain, Files, ObjectStore, QueueError, Stores, TaskQueue, Topic, consume,
 };
@@ -115,7 +116,7 @@ impl Aggregator {
     /// # Errors
     /// When the queue is lost for good.
     pub async fn run(self: Arc<Self>, drain: &Drain) -> Result<(), QueueError> {
-        let subscription = self.queue.subscribe(Topic::Aggregate, "aggregators").await?;
+        let subscription = self.queue.subscribe(Topic::Aggregate, AGGREGATORS).await?;
         let admission = Arc::new(Semaphore::new(self.options.images.max(1)));
         consume(subscription, admission, drain, |payload, admitted| {
             Arc::clone(&self).handle(payload, admitted)

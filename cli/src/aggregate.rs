@@ -7,6 +7,7 @@ use crate::process::{Process, RETRY_TIMEOUT};
 use crate::say;
 use crate::self_test::{require, self_test, trusted_stores};
 use marquetry_aggregator::{Aggregator, AggregatorOptions};
+use marquetry_transport::lag::watch;
 use std::sync::Arc;
 
 pub(crate) fn run(args: &AggregateArgs) -> Result<Exit, Fatal> {
@@ -20,10 +21,12 @@ pub(crate) fn run(args: &AggregateArgs) -> Result<Exit, Fatal> {
     };
     let (name, stores) = (process.name().to_owned(), trusted_stores(&process, &args.trust)?);
     require(&self_test(&process, &args.trust, &stores))?;
-    let ready = process.readiness();
+    let (ready, metrics) = (process.readiness(), process.metrics().clone());
     process.block_on(async {
         let queue = args.broker.connect().await?;
         ready();
+        // An aggregator is there while no job is: what waits is known by it, for whatever adds workers.
+        let _watching = watch(Arc::clone(&queue), metrics);
         let drain = args.drain.listen();
         let aggregator = Arc::new(Aggregator::new(&name, stores, queue, options));
         say::note(&format!("aggregator {name} is ready: {} images at a time", args.images));

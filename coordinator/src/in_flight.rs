@@ -1,12 +1,12 @@
 //! Tasks and images that are in flight: sent, and neither done nor given up.
 
 use crate::breaker::AllFail;
-use crate::lag::Lag;
 use crate::least_loaded::LeastLoadedPartitions;
 use crate::starts::{Start, Starts, Verdict};
 use crate::worker_health::{SickWorker, WorkerHealth};
 use marquetry_failure::FailureClass;
 use marquetry_job::{Action, TaskPlace};
+use marquetry_transport::lag::Lag;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 use tokio::time::Instant;

@@ -8,7 +8,6 @@ use crate::ended_run::EndedRun;
 use crate::in_flight::{InFlight, InFlightKey};
 use crate::job_runner::events::{apply, back_off, count, describe, note_in_flight, note_start};
 use crate::job_tasks::JobTasks;
-use crate::lag::Lag;
 use crate::losses::{Losses, Lost};
 use crate::run_lease::{RunLease, Stopped};
 use crate::silence::Silence;
@@ -23,6 +22,7 @@ use marquetry_job::{
 };
 use marquetry_spec::JobSpec;
 use marquetry_telemetry::{DeadLetterKind, ImageOutcome, JobImageState, JobTaskState, Metrics, RetryReason};
+use marquetry_transport::lag::{Lag, watch};
 use marquetry_transport::{Feed, ObjectStore, QueueError, StoreError, TaskQueue, Topic};
 use std::sync::Arc;
 use std::time::Duration;
@@ -183,7 +183,7 @@ impl<'a> JobRunner<'a> {
         // Listening begins before looking, so that nothing that is announced in between is missed.
         let mut results = self.queue.follow(Topic::Results).await?;
         let mut lease = RunLease::acquire(Arc::clone(&self.store), self.run.clone()).await?;
-        let lag = crate::lag::watch(Arc::clone(&self.queue), self.metrics.clone());
+        let lag = watch(Arc::clone(&self.queue), self.metrics.clone());
         let mut state = self.begin(&lease).await?;
         each(&state.tally);
         let mut tick = tokio::time::interval(TICK);

@@ -10,7 +10,6 @@ mod ended_run;
 mod in_flight;
 mod job_runner;
 mod job_tasks;
-mod lag;
 mod leased_store;
 mod least_loaded;
 mod losses;

@@ -1,7 +1,7 @@
 //! How long nobody has answered, and when that is worth a line.
 
 use crate::in_flight::InFlight;
-use crate::lag::Lag;
+use marquetry_transport::lag::Lag;
 use std::time::Duration;
 use tokio::time::Instant;
 

@@ -16,6 +16,7 @@ use marquetry_job::{
     Event, MessageError, ResultMessage, RunId, StageSeconds, TaskKind, TaskMessage, key, message,
 };
 use marquetry_telemetry::{Metrics, Stage, TaskOutcome, TileOutcome};
+use marquetry_transport::lag::WORKERS;
 use marquetry_transport::{CachedObject, Drain, QueueError, Stores, TaskQueue, Topic, consume};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -158,7 +159,7 @@ impl Worker {
     /// When the queue is lost for good, a model does not come back, or all tasks fail for reasons of this machine; the
     /// process should end then.
     pub async fn run(self: Arc<Self>, drain: &Drain) -> Result<(), WorkerError> {
-        let subscription = self.queue.subscribe(Topic::Tasks, "workers").await?;
+        let subscription = self.queue.subscribe(Topic::Tasks, WORKERS).await?;
         // One at a time is on its way to its canvas: what has to wait for room is left to others.
         let admission = Arc::new(Semaphore::new(1));
         let ours = Drain { stop: drain.stop.child_token(), grace: drain.grace };

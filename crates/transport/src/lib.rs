@@ -18,6 +18,7 @@ mod flaky_store;
 mod folder;
 #[cfg(feature = "kafka")]
 mod kafka;
+pub mod lag;
 mod memory;
 mod memory_store;
 mod metered;
