@@ -5,6 +5,7 @@
 
 mod bad_images;
 mod bad_jobs;
+mod chart;
 mod classes;
 mod cluster;
 mod commands;

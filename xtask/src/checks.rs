@@ -1,8 +1,8 @@
 //! The checks: what must hold before a change lands.
 
-use crate::deploy;
 use crate::services::Services;
 use crate::tools::{Python, cargo, openssl, run, workspace};
+use crate::{chart, deploy};
 use anyhow::{Context, Result};
 use std::process::Command;
 
@@ -22,7 +22,7 @@ pub(crate) fn test_with(tests: &mut Command) -> Result<()> {
     run(services.give_to(python.give_to(tests)))
 }
 
-/// Format, lints, documentation, licences, compose files, then every test, one of which compares the generated pages.
+/// Format, lints, documentation, licences, compose files, the chart, then every test, one of which compares the generated pages.
 pub(crate) fn ci() -> Result<()> {
     run(cargo().args(["fmt", "--all", "--check"]))?;
     run(cargo().arg("clippy").args(workspace()).args(["--all-targets", "--", "-D", "warnings"]))?;
@@ -30,6 +30,7 @@ pub(crate) fn ci() -> Result<()> {
     run(cargo().arg("doc").args(workspace()).arg("--no-deps").env("RUSTDOCFLAGS", "-D warnings"))?;
     deny()?;
     deploy::check()?;
+    chart::check_where_possible()?;
     test()
 }
 

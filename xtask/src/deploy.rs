@@ -73,4 +73,8 @@ fn service_faults(service: &Value) -> impl Iterator<Item = String> {
 }
 
 #[cfg(test)]
+mod queries;
+#[cfg(test)]
+pub(crate) use queries::{metric_of, names};
+#[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@
 
 mod cases;
 mod chaos;
+mod chart;
 mod checks;
 mod deploy;
 mod devtools;
@@ -25,6 +26,8 @@ enum Command {
     Services(services::ServicesCommand),
     /// Read the compose files as Docker Compose does; no engine is needed.
     ComposeCheck,
+    /// Look at the Helm chart with Helm itself, the schemas of Kubernetes and promtool; no cluster is needed.
+    Chart(chart::Chart),
     /// Kill, stop and hold up the roles of clusters at random moments, and see that the outputs stay the same.
     Chaos(chaos::Chaos),
     /// Run Marquetry on inputs that people really have, and look at what came out with other people's libraries.
@@ -55,6 +58,7 @@ fn main() -> Result<()> {
         Command::Test => checks::test(),
         Command::Services(services) => services.run(),
         Command::ComposeCheck => deploy::check(),
+        Command::Chart(chart) => chart.run(),
         Command::Chaos(chaos) => chaos.run(),
         Command::Cases(cases) => cases.run(),
         Command::Fuzz(fuzz) => fuzz.run(),

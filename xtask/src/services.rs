@@ -3,6 +3,7 @@
 //! Downloads are kept in `.cache/services/`; what the services write lies in `.cache/services/run-<pid>/` and is deleted
 //! when they stop. They listen on loopback only, on ports that were free.
 
+mod apiserver;
 mod containers;
 mod fetch;
 mod kafka;
@@ -13,9 +14,10 @@ mod programs;
 mod store;
 mod toxiproxy;
 
-pub(crate) use self::fetch::go_program;
+pub(crate) use self::apiserver::ApiServer;
 #[cfg(test)]
 pub(crate) use self::fetch::{KAFKA, VERSITYGW};
+pub(crate) use self::fetch::{go_module, go_program, go_program_with, install_once};
 pub(crate) use self::programs::go_is_there;
 
 use self::fetch::Kit;

@@ -130,18 +130,65 @@ fn kafka_pom() -> String {
 
 /// A program that Go builds, from its package's path and version.
 pub(crate) fn go_program(name: &str, package: &str, version: &str) -> Result<PathBuf> {
-    let folder = package.split('/').nth(2).unwrap_or(name);
+    go_program_with(name, package, version, "")
+}
+
+/// The same, built with these tags.
+pub(crate) fn go_program_with(name: &str, package: &str, version: &str, tags: &str) -> Result<PathBuf> {
+    let folder = folder_of(name, package);
     let folder = install_once(&format!("{folder}-{version}"), name, |folder| {
         let go = go()?;
         eprintln!("building {package} {version} with Go (once, up to a few minutes)");
         let mut command = Command::new(&go.path);
-        command
-            .env("GOBIN", folder)
-            .env("CGO_ENABLED", "0")
-            .args(["install", &format!("{package}@{version}")]);
+        command.env("GOBIN", folder).env("CGO_ENABLED", "0").args([
+            "install",
+            "-tags",
+            tags,
+            &format!("{package}@{version}"),
+        ]);
         succeed(&mut command)
     })?;
     Ok(folder.join(name))
+}
+
+/// What a program's folder begins with: the program's name, or its repository's where that says nothing.
+fn folder_of<'a>(name: &'a str, package: &'a str) -> &'a str {
+    let says_nothing = ["cmd", "server"].contains(&name);
+    package.split('/').nth(2).filter(|_| says_nothing).unwrap_or(name)
+}
+
+/// Builds a program of a module that is made in `module`, into the same folder; `stamps` is for the linker.
+pub(super) fn go_build(module: &Path, package: &str, name: &str, stamps: &str) -> Result<()> {
+    let go = go()?;
+    let command = || {
+        let mut command = Command::new(&go.path);
+        command.current_dir(module).env("CGO_ENABLED", "0").env("GOFLAGS", "-mod=mod -buildvcs=false");
+        command
+    };
+    // The sums of what the module needs are looked up, and checked against the public ones.
+    if !module.join("go.sum").is_file() {
+        succeed(command().args(["mod", "tidy", "-e"]))?;
+    }
+    succeed(command().args(["build", "-ldflags", &format!("{stamps}-s -w"), "-o", name, package]))
+}
+
+/// The folder of a Go module, whose content must have the sum `sum` (`h1:…`).
+pub(crate) fn go_module(path: &str, version: &str, sum: &str) -> Result<PathBuf> {
+    let go = go()?;
+    let mut command = Command::new(&go.path);
+    let output = command
+        .args(["mod", "download", "-json", &format!("{path}@{version}")])
+        .output()
+        .context("cannot start go")?;
+    let answer = String::from_utf8_lossy(&output.stdout).into_owned();
+    let answer: serde_json::Value = serde_json::from_str(&answer).with_context(|| {
+        format!("cannot fetch {path} {version}: {}", String::from_utf8_lossy(&output.stderr))
+    })?;
+    match (answer["Dir"].as_str(), answer["Sum"].as_str()) {
+        (Some(folder), Some(found)) if found == sum => Ok(folder.into()),
+        (Some(_), Some(found)) => bail!("{path} {version} has the sum {found}, and should have {sum}"),
+        _ => bail!("cannot fetch {path} {version}: {}", answer["Error"]),
+    }
 }
 
 /// Runs a command that talks only when it fails.
@@ -157,7 +204,7 @@ fn succeed(command: &mut Command) -> Result<()> {
 
 /// A folder in the cache, made by `install` unless it is there. The file `whole` stands in a folder that is complete;
 /// it is made under another name, so that what an interrupted install leaves is never taken for one.
-pub(super) fn install_once(
+pub(crate) fn install_once(
     name: &str,
     whole: &str,
     install: impl FnOnce(&Path) -> Result<()>,
@@ -239,6 +286,14 @@ mod tests {
         let empty = install_in(home.path(), "thing-1", "program", |_| Ok(()));
         assert!(empty.is_err());
         assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn folders_are_called_after_programs() {
+        let folder = |package: &'static str| folder_of(package.rsplit('/').next().unwrap(), package);
+        assert_eq!(folder("github.com/versity/versitygw/cmd/versitygw"), "versitygw");
+        assert_eq!(folder("github.com/Shopify/toxiproxy/v2/cmd/server"), "toxiproxy");
+        assert_eq!(folder("helm.sh/helm/v4/cmd/helm"), "helm");
     }
 
     #[test]

@@ -1,0 +1,136 @@
+{{/*
+What a role that lives on is made of: a Deployment, its PodDisruptionBudget, and what scales it. Takes (dict "root" $
+"role" COMPONENT "name" NAME "command" SUBCOMMAND "values" VALUES "image" IMAGE "labels" LABELS "env" LIST
+"topic" TOPIC "group" GROUP).
+*/}}
+{{- define "marquetry.longLived" -}}
+{{- $root := .root -}}
+{{- $values := .values -}}
+{{- $scaling := $values.autoscaling -}}
+{{- $grace := add 15 $values.graceSeconds -}}
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: {{ .name }}
+  labels:
+    {{- include "marquetry.labels" (dict "root" $root "component" .role) | nindent 4 }}
+    {{- with .labels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+    {{- with $values.queueName }}
+    kueue.x-k8s.io/queue-name: {{ . }}
+    {{- end }}
+    {{- with $values.labels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  {{- with $values.annotations }}
+  annotations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+spec:
+  {{- if eq $scaling.kind "none" }}
+  replicas: {{ $values.replicas | int64 }}
+  {{- end }}
+  revisionHistoryLimit: 3
+  strategy:
+    type: {{ $values.strategy.type }}
+    {{- if ne $values.strategy.type "Recreate" }}
+    {{- with $values.strategy.rollingUpdate }}
+    rollingUpdate:
+      {{- toYaml . | nindent 6 }}
+    {{- end }}
+    {{- end }}
+  selector:
+    matchLabels:
+      {{- include "marquetry.selectorLabels" $root | nindent 6 }}
+      app.kubernetes.io/component: {{ .role }}
+      {{- with .labels }}
+      {{- toYaml . | nindent 6 }}
+      {{- end }}
+  template:
+    {{- include "marquetry.podTemplate" (merge (dict "grace" $grace "probes" true "args" list "volumes" list "mounts" list) .) | nindent 4 }}
+{{- if $values.podDisruptionBudget.enabled }}
+---
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata:
+  name: {{ .name }}
+  labels:
+    {{- include "marquetry.labels" (dict "root" $root "component" .role) | nindent 4 }}
+spec:
+  maxUnavailable: {{ $values.podDisruptionBudget.maxUnavailable }}
+  # One that is not ready does nothing that an eviction could disturb.
+  unhealthyPodEvictionPolicy: AlwaysAllow
+  selector:
+    matchLabels:
+      {{- include "marquetry.selectorLabels" $root | nindent 6 }}
+      app.kubernetes.io/component: {{ .role }}
+      {{- with .labels }}
+      {{- toYaml . | nindent 6 }}
+      {{- end }}
+{{- end }}
+{{- if eq $scaling.kind "keda" }}
+---
+apiVersion: keda.sh/v1alpha1
+kind: ScaledObject
+metadata:
+  name: {{ .name }}
+  labels:
+    {{- include "marquetry.labels" (dict "root" $root "component" .role) | nindent 4 }}
+spec:
+  scaleTargetRef: {name: {{ .name }}}
+  minReplicaCount: {{ $scaling.minReplicas | int64 }}
+  maxReplicaCount: {{ $scaling.maxReplicas | int64 }}
+  pollingInterval: {{ $scaling.keda.pollingInterval | int64 }}
+  cooldownPeriod: {{ $scaling.keda.cooldownPeriod | int64 }}
+  {{- with $scaling.keda.fallback }}
+  fallback:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with $scaling.hpa.behavior }}
+  advanced:
+    horizontalPodAutoscalerConfig:
+      behavior:
+        {{- toYaml . | nindent 8 }}
+  {{- end }}
+  triggers:
+    - type: kafka
+      metadata:
+        bootstrapServers: {{ $root.Values.kafka.brokers | quote }}
+        consumerGroup: {{ printf "%s.%s" $root.Values.kafka.topicPrefix .group | quote }}
+        topic: {{ printf "%s.%s" $root.Values.kafka.topicPrefix .topic | quote }}
+        lagThreshold: {{ $scaling.keda.lagThreshold | int64 | quote }}
+        activationLagThreshold: {{ $scaling.keda.activationLagThreshold | int64 | quote }}
+        # A group sees a topic from its beginning, and commits late: what is in hand counts as lag.
+        offsetResetPolicy: earliest
+        limitToPartitionsWithLag: {{ $scaling.keda.limitToPartitionsWithLag | quote }}
+        {{- range $name, $value := $scaling.keda.metadata }}
+        {{ $name }}: {{ $value | quote }}
+        {{- end }}
+      {{- with $scaling.keda.authenticationRef }}
+      authenticationRef:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+    {{- with $scaling.keda.extraTriggers }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+{{- else if eq $scaling.kind "hpa" }}
+---
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata:
+  name: {{ .name }}
+  labels:
+    {{- include "marquetry.labels" (dict "root" $root "component" .role) | nindent 4 }}
+spec:
+  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: {{ .name }}}
+  minReplicas: {{ max 1 ($scaling.minReplicas | int64) }}
+  maxReplicas: {{ $scaling.maxReplicas | int64 }}
+  metrics:
+    {{- toYaml $scaling.hpa.metrics | nindent 4 }}
+  {{- with $scaling.hpa.behavior }}
+  behavior:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end }}
+{{- end }}

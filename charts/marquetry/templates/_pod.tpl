@@ -1,0 +1,217 @@
+{{/*
+The pod of a role. Takes (dict "root" $ "role" COMPONENT "command" SUBCOMMAND "values" VALUES "image" IMAGE
+"labels" LABELS "env" LIST "args" LIST "volumes" LIST "mounts" LIST "grace" SECONDS "restartPolicy" POLICY
+"probes" BOOL "podName" NAME); gives what stands below `template:`.
+*/}}
+{{- define "marquetry.podTemplate" -}}
+{{- $root := .root -}}
+{{- $values := .values -}}
+{{- $kafka := $root.Values.kafka -}}
+{{- $s3 := $root.Values.s3 -}}
+metadata:
+  {{- with .podName }}
+  name: {{ . }}
+  {{- end }}
+  labels:
+    {{- include "marquetry.selectorLabels" $root | nindent 4 }}
+    app.kubernetes.io/component: {{ .role }}
+    {{- with .labels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+    {{- with $root.Values.commonLabels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+    {{- with $values.podLabels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  annotations:
+    checksum/settings: {{ include "marquetry.settings" $root | sha256sum }}
+    {{- with $values.podAnnotations }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+spec:
+  serviceAccountName: {{ include "marquetry.serviceAccountName" $root }}
+  automountServiceAccountToken: {{ $root.Values.serviceAccount.automountToken }}
+  enableServiceLinks: false
+  {{- with $root.Values.imagePullSecrets }}
+  imagePullSecrets:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with $root.Values.podSecurityContext }}
+  securityContext:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .restartPolicy }}
+  restartPolicy: {{ . }}
+  {{- end }}
+  terminationGracePeriodSeconds: {{ .grace }}
+  {{- with $values.priorityClassName }}
+  priorityClassName: {{ . }}
+  {{- end }}
+  {{- with $values.runtimeClassName }}
+  runtimeClassName: {{ . }}
+  {{- end }}
+  {{- with $values.schedulerName }}
+  schedulerName: {{ . }}
+  {{- end }}
+  containers:
+    - name: {{ .role }}
+      image: {{ include "marquetry.image" (dict "root" $root "image" .image) | quote }}
+      imagePullPolicy: {{ $root.Values.image.pullPolicy }}
+      args:
+        - {{ .command }}
+        {{- range $name, $value := $kafka.settings }}
+        - {{ printf "--kafka=%s=%v" $name $value | quote }}
+        {{- end }}
+        {{- if $kafka.tls.secretName }}
+        {{- with $kafka.tls.caKey }}
+        - {{ printf "--kafka=ssl.ca.location=/etc/marquetry/kafka-tls/%s" . | quote }}
+        {{- end }}
+        {{- with $kafka.tls.certificateKey }}
+        - {{ printf "--kafka=ssl.certificate.location=/etc/marquetry/kafka-tls/%s" . | quote }}
+        {{- end }}
+        {{- with $kafka.tls.privateKeyKey }}
+        - {{ printf "--kafka=ssl.key.location=/etc/marquetry/kafka-tls/%s" . | quote }}
+        {{- end }}
+        {{- end }}
+        {{- range $values.extraArgs }}
+        - {{ . | quote }}
+        {{- end }}
+        {{- range .args }}
+        - {{ . | quote }}
+        {{- end }}
+      envFrom:
+        - configMapRef: {name: {{ include "marquetry.fullname" $root }}-settings}
+        {{- with $values.extraEnvFrom }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+      env:
+        - name: MARQUETRY_NAME
+          valueFrom: {fieldRef: {fieldPath: metadata.name}}
+        - name: MARQUETRY_CACHE_GB
+          value: {{ $values.cache.gb | int64 | quote }}
+        {{- range .env }}
+        - name: {{ .name }}
+          value: {{ .value | quote }}
+        {{- end }}
+        {{- if $kafka.existingSecret.name }}
+        - name: MARQUETRY_KAFKA_CONFIG
+          value: {{ printf "/etc/marquetry/kafka/%s" $kafka.existingSecret.key | quote }}
+        {{- end }}
+        {{- include "marquetry.s3Env" $root | nindent 8 }}
+        {{- with $values.extraEnv }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+      ports:
+        - {name: metrics, containerPort: {{ $root.Values.metrics.port }}, protocol: TCP}
+      {{- if .probes }}
+      # Ready when it has tried itself and Kafka answers; it lives as long as it answers at all. What hangs in a task ends by itself.
+      readinessProbe:
+        httpGet: {path: /readyz, port: metrics}
+        periodSeconds: 10
+        timeoutSeconds: 5
+        failureThreshold: 3
+      startupProbe:
+        httpGet: {path: /healthz, port: metrics}
+        periodSeconds: 5
+        timeoutSeconds: 5
+        failureThreshold: 24
+      livenessProbe:
+        httpGet: {path: /healthz, port: metrics}
+        periodSeconds: 20
+        timeoutSeconds: 10
+        failureThreshold: 6
+      {{- end }}
+      {{- with $values.resources }}
+      resources:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      {{- with $root.Values.securityContext }}
+      securityContext:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      volumeMounts:
+        - {name: cache, mountPath: /var/cache/marquetry}
+        - {name: scratch, mountPath: /var/tmp/marquetry}
+        {{- if $kafka.existingSecret.name }}
+        - {name: kafka, mountPath: /etc/marquetry/kafka, readOnly: true}
+        {{- end }}
+        {{- if $kafka.tls.secretName }}
+        - {name: kafka-tls, mountPath: /etc/marquetry/kafka-tls, readOnly: true}
+        {{- end }}
+        {{- if $s3.ca.secretName }}
+        - {name: s3-ca, mountPath: /etc/marquetry/s3-ca, readOnly: true}
+        {{- end }}
+        {{- with .mounts }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+        {{- with $values.extraVolumeMounts }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+  volumes:
+    - name: cache
+      {{- if $values.cache.volume }}
+      {{- toYaml $values.cache.volume | nindent 6 }}
+      {{- else }}
+      emptyDir: {sizeLimit: {{ add 10 $values.cache.gb }}G}
+      {{- end }}
+    - name: scratch
+      {{- if $values.scratch.volume }}
+      {{- toYaml $values.scratch.volume | nindent 6 }}
+      {{- else }}
+      emptyDir: {}
+      {{- end }}
+    {{- if $kafka.existingSecret.name }}
+    - name: kafka
+      secret: {secretName: {{ $kafka.existingSecret.name }}}
+    {{- end }}
+    {{- if $kafka.tls.secretName }}
+    - name: kafka-tls
+      secret: {secretName: {{ $kafka.tls.secretName }}}
+    {{- end }}
+    {{- if $s3.ca.secretName }}
+    - name: s3-ca
+      secret: {secretName: {{ $s3.ca.secretName }}}
+    {{- end }}
+    {{- with .volumes }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+    {{- with $values.extraVolumes }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  {{- with $values.nodeSelector }}
+  nodeSelector:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with $values.tolerations }}
+  tolerations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with $values.affinity }}
+  affinity:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with $values.topologySpreadConstraints }}
+  topologySpreadConstraints:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end }}
+
+{{/* Keys of S3, by reference. */}}
+{{- define "marquetry.s3Env" -}}
+{{- $secret := .Values.s3.existingSecret -}}
+{{- if $secret.name -}}
+- name: AWS_ACCESS_KEY_ID
+  valueFrom: {secretKeyRef: {name: {{ $secret.name }}, key: {{ $secret.accessKeyIdKey }}}}
+- name: AWS_SECRET_ACCESS_KEY
+  valueFrom: {secretKeyRef: {name: {{ $secret.name }}, key: {{ $secret.secretAccessKeyKey }}}}
+{{- with $secret.sessionTokenKey }}
+- name: AWS_SESSION_TOKEN
+  valueFrom: {secretKeyRef: {name: {{ $secret.name }}, key: {{ . }}}}
+{{- end }}
+{{- end }}
+{{- if .Values.s3.ca.secretName }}
+- name: SSL_CERT_FILE
+  value: {{ printf "/etc/marquetry/s3-ca/%s" .Values.s3.ca.key | quote }}
+{{- end }}
+{{- end }}
