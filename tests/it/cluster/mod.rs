@@ -27,6 +27,7 @@ mod drain;
 mod jobs;
 mod kills;
 mod messages;
+mod nightly;
 mod numbers;
 mod pace;
 mod poison;

@@ -161,3 +161,43 @@ fn modules_are_checked_by_their_sums() {
         assert!(version.starts_with('v') && sum.starts_with("h1:") && sum.len() == 47, "{path}");
     }
 }
+
+/// Pods run as the images' user, and write where the images have folders for it.
+#[test]
+fn pods_fit_the_images() {
+    let dockerfile = text("docker/Dockerfile");
+    let values = values_file();
+    let user = &values["podSecurityContext"]["runAsUser"];
+    let group = &values["podSecurityContext"]["runAsGroup"];
+    assert!(dockerfile.contains(&format!("\nUSER {user}:{group}\n")), "{user}:{group}");
+    assert!(dockerfile.contains(&format!("MARQUETRY_METRICS=0.0.0.0:{} ", values["metrics"]["port"])));
+    let all: Vec<Value> = CASES.iter().flat_map(|case| documents(case)).collect();
+    let settings = all.iter().find(|object| !object["data"]["MARQUETRY_CACHE"].is_null()).unwrap();
+    for name in ["MARQUETRY_CACHE", "TMPDIR"] {
+        let folder = settings["data"][name].as_str().unwrap();
+        assert!(dockerfile.contains(&format!("{name}={folder}")), "{name}={folder}");
+        for pod in all.iter().filter_map(policy::pod_of) {
+            let container = &pod["spec"]["containers"][0];
+            let is_ours = container["name"] != "aws";
+            let mounts = container["volumeMounts"].as_array().unwrap();
+            assert!(!is_ours || mounts.iter().any(|mount| mount["mountPath"] == folder), "{container}");
+        }
+    }
+}
+
+/// What a user of the GPU pools gets: the image that has CUDA.
+#[test]
+fn pools_on_cuda_run_the_image_for_it() {
+    for case in CASES {
+        for pod in documents(case).iter().filter_map(policy::pod_of) {
+            let container = &pod["spec"]["containers"][0];
+            let variables = container["env"].as_array().unwrap();
+            let on_cuda = variables.iter().any(|v| v["name"] == "MARQUETRY_DEVICE" && v["value"] == "cuda");
+            assert_eq!(
+                container["image"].as_str().unwrap().contains("marquetry-cuda"),
+                on_cuda,
+                "{container}"
+            );
+        }
+    }
+}
