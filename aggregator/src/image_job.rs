@@ -92,7 +92,11 @@ impl ImageJob<'_> {
             may_miss: self.partial,
         };
         let passes = RowPasses::new(self.spec, self.plan.merge.space, scratch);
-        passes.run(|| ScoreReader::open(&tiles, self.plan, self.image), &mut sinks)?;
+        let open = |by_member| {
+            let reader = ScoreReader::open(&tiles, self.plan, self.image)?;
+            Ok(if by_member { reader.with_members(self.plan) } else { reader })
+        };
+        passes.run(open, &mut sinks)?;
         let mut image = FinishedImage { result: ImageResult::new(&planned.id), files: Vec::new() };
         image.result.warnings = warnings;
         sinks.into_iter().try_for_each(|sink| sink.finish(&mut image))?;

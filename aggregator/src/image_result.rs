@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use marquetry_ensemble::ConfidenceCounts;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -27,6 +28,21 @@ pub struct ImageResult {
     /// What is not as it should be, though the outputs are whole: `no picture: …`, `no georeference: …`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// Of each output of pseudo-labels, by its number among the job's outputs: pixels of each class.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub kept: BTreeMap<usize, KeptPixels>,
+    /// In base64: how sure the ensemble is of the pixels of each class, where thresholds hang on that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    confidences: Option<String>,
+}
+
+/// Pixels of each class that have a label, and those of them that are kept as pseudo-labels.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptPixels {
+    /// Up for keeping.
+    pub labelled: Vec<u64>,
+    /// Kept.
+    pub kept: Vec<u64>,
 }
 
 /// What was stored is not the result of an image in this version's form.
@@ -35,6 +51,11 @@ pub enum ImageResultError {
     /// It is no JSON of this form.
     #[error("the result of an image cannot be read: {0}; delete it, and run the job again")]
     Json(#[from] serde_json::Error),
+    /// Its counts are none.
+    #[error(
+        "the counts of confidence in the result of an image cannot be read; delete it, and run the job again"
+    )]
+    Counts,
     /// Another version of Marquetry wrote it.
     #[error("the result of an image cannot be read: version {0}; delete it, and run the job again")]
     Version(u32),
@@ -52,12 +73,29 @@ impl ImageResult {
             table_rows: BTreeMap::new(),
             pictures: None,
             warnings: Vec::new(),
+            kept: BTreeMap::new(),
+            confidences: None,
         }
     }
 
     /// Sets the PNG files of the image, its mask and its confidence.
     pub fn set_pictures(&mut self, pictures: &[Vec<u8>; 3]) {
         self.pictures = Some(std::array::from_fn(|i| BASE64_STANDARD.encode(&pictures[i])));
+    }
+
+    /// Sets how sure the ensemble is of the pixels of each class.
+    pub fn set_confidences(&mut self, counts: &ConfidenceCounts) {
+        self.confidences = Some(BASE64_STANDARD.encode(counts.to_bytes()));
+    }
+
+    /// How sure the ensemble is of the pixels of each of `classes` classes, if that was counted.
+    ///
+    /// # Errors
+    /// When what is stored is something else.
+    pub fn confidences(&self, classes: usize) -> Result<Option<ConfidenceCounts>, ImageResultError> {
+        let Some(text) = &self.confidences else { return Ok(None) };
+        let bytes = BASE64_STANDARD.decode(text).map_err(|_| ImageResultError::Counts)?;
+        ConfidenceCounts::from_bytes(&bytes, classes).map(Some).map_err(|_| ImageResultError::Counts)
     }
 
     /// The PNG files of the image, its mask and its confidence, if it has a place in the report.
@@ -103,6 +141,18 @@ mod tests {
         assert_eq!(result.pictures().unwrap()[2], b"c");
         result.warnings.push("no picture: it was replaced".into());
         assert_eq!(ImageResult::from_bytes(&result.to_bytes()).unwrap(), result);
+
+        let mut counts = ConfidenceCounts::new(2);
+        [0.5, 0.75, 0.75].iter().for_each(|p| counts.add(1, *p));
+        assert_eq!(result.confidences(2).unwrap(), None);
+        result.set_confidences(&counts);
+        result.kept.insert(0, KeptPixels { labelled: vec![3, 1], kept: vec![2, 0] });
+        let text = String::from_utf8(result.to_bytes()).unwrap();
+        let added = r#""kept":{"0":{"labelled":[3,1],"kept":[2,0]}},"confidences":"AgACgBAB/wcC"}"#;
+        assert!(text.ends_with(added), "{text}");
+        let read = ImageResult::from_bytes(text.as_bytes()).unwrap();
+        assert_eq!((read.confidences(2).unwrap(), read.kept), (Some(counts), result.kept.clone()));
+        assert!(result.confidences(3).is_err(), "of other classes");
     }
 
     #[test]

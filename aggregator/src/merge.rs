@@ -4,7 +4,7 @@ use crate::group_tiles::{GroupRows, whole, whole_mut};
 use marquetry_ensemble::Resampled;
 use marquetry_geometry::Size;
 use marquetry_job::{Plan, PlannedImage};
-use ndarray::{Array2, Array3, ArrayView2, ArrayViewMut2};
+use ndarray::{Array2, Array3, ArrayView2, ArrayViewMut2, Axis};
 use std::ops::Range;
 
 /// What each group of an image weighs, class by class.
@@ -36,6 +36,8 @@ pub struct ScoreRows {
     /// Pixels of which some group's scores are missing, because blocks were given up, or that the image does not have,
     /// `[rows, W]`.
     pub missing: Array2<bool>,
+    /// Probabilities of each member that scores the image, `[rows, C, W]`, where they were asked for.
+    pub members: Vec<Array3<f32>>,
 }
 
 impl ScoreRows {
@@ -45,9 +47,16 @@ impl ScoreRows {
         self.rows.clone().zip(rows).map(|(y, (scores, missing))| (y, whole(scores), whole(missing)))
     }
 
+    /// What each member says of row `y` of the image, `[C, W]`.
+    pub(crate) fn members_at(&self, y: u32) -> impl Iterator<Item = &[f32]> {
+        let place = (y - self.rows.start) as usize;
+        self.members.iter().map(move |member| whole(member.index_axis(Axis(0), place)))
+    }
+
     /// The rows of an only group at the image's own size: its mean is the mean.
     pub(crate) fn of_one_group(rows: Range<u32>, group: GroupRows) -> Self {
-        Self { rows, missing: group.weights.mapv(|weight| weight == 0.0), scores: group.scores }
+        let missing = group.weights.mapv(|weight| weight == 0.0);
+        Self { rows, missing, scores: group.scores, members: Vec::new() }
     }
 }
 
@@ -67,7 +76,7 @@ impl WeightedMean {
         let scores = Array3::zeros((n, classes, width));
         let missing = Array2::from_elem((n, width), false);
         let line = Array2::zeros((classes, width));
-        Self { image, classes, sums: ScoreRows { rows, scores, missing }, line }
+        Self { image, classes, sums: ScoreRows { rows, scores, missing, members: Vec::new() }, line }
     }
 
     /// Adds a group that sees the image as `size` px, with its weight for each class. `read` gives it the rows it needs.

@@ -7,13 +7,16 @@ use crate::sink::{RowSink, SinkError};
 use crate::sinks::counts::Counts;
 use crate::sinks::optional::Optional;
 use crate::sinks::pictures::Pictures;
-use crate::sinks::{SinkContext, masks, polygons, probabilities, table_rows};
+use crate::sinks::{SinkContext, masks, polygons, probabilities, pseudo_labels, soft_labels, table_rows};
 use crate::source_image::SourceImage;
 use marquetry_failure::chain;
 use marquetry_job::key;
-use marquetry_spec::{JobSpec, Output, ScoreFormat};
+use marquetry_spec::{JobSpec, Output};
 use std::collections::HashSet;
 use std::path::Path;
+
+/// Ends the folder of an array.
+const ARRAY: &str = ".zarr";
 
 /// All that is made of one image.
 pub(crate) struct Outputs {
@@ -31,8 +34,16 @@ impl Outputs {
         folder: &Path,
     ) -> Result<Self, SinkError> {
         let mut warnings = Vec::new();
-        let wants_geo =
-            |o: &Output| matches!(o, Output::Masks(_) | Output::Probabilities(_) | Output::Polygons(_));
+        let wants_geo = |o: &Output| {
+            matches!(
+                o,
+                Output::Masks(_)
+                    | Output::Probabilities(_)
+                    | Output::Polygons(_)
+                    | Output::SoftLabels(_)
+                    | Output::PseudoLabels(_)
+            )
+        };
         let geo = if spec.outputs.iter().any(wants_geo) {
             source.georeference().unwrap_or_else(|error| {
                 let warning = format!("no georeference: {}", chain(&error));
@@ -54,6 +65,8 @@ impl Outputs {
                 Output::ClassCsv(csv) => table_rows::class_ids(&context, at, csv)?,
                 Output::Coco(coco) => table_rows::annotations(&context, at, coco)?,
                 Output::Polygons(form) => polygons::open(&context, at, output, *form)?,
+                Output::SoftLabels(soft) => soft_labels::open(&context, at, output, *soft)?,
+                Output::PseudoLabels(pseudo) => pseudo_labels::open(&context, at, output, pseudo)?,
                 Output::Report if picture => {
                     let pictures = Pictures::new(source.clone(), context.legend.colours(), exclusive);
                     Box::new(Optional::new("no picture", Box::new(pictures)))
@@ -130,14 +143,16 @@ pub fn expected(spec: &JobSpec, image_id: &str) -> Vec<String> {
     let mut files = Vec::new();
     for output in spec.outputs.iter().filter(|o| o.path_pattern().contains('*')) {
         match output {
+            // A first pass counts, and writes no file.
+            Output::PseudoLabels(pseudo) if pseudo.needs_counts() => {}
             Output::Masks(_) if spec.decide.background.is_none() => {
                 let names = class_file_names(spec);
                 files.extend(names.iter().map(|class| output_path(output, image_id, Some(class))));
             }
-            Output::Probabilities(p) if p.format == ScoreFormat::Zarr => {
-                files.push(output_path(output, image_id, None) + "/.zarray");
+            _ => {
+                let path = output_path(output, image_id, None);
+                files.push(if path.ends_with(ARRAY) { path + "/.zarray" } else { path });
             }
-            _ => files.push(output_path(output, image_id, None)),
         }
     }
     files

@@ -1,6 +1,6 @@
 //! One row of an image, as every sink sees it.
 
-use marquetry_ensemble::{BadScore, Labelling, ScoreTransform};
+use marquetry_ensemble::{BadScore, Labelling, MemberRow, ScoreTransform};
 use std::cell::{Cell, OnceCell};
 
 /// One row of an image: its labels, its scores, which pixels are missing.
@@ -13,6 +13,7 @@ pub struct Row<'a> {
     pub(crate) y: u32,
     pub(crate) labels: Option<&'a [u16]>,
     pub(crate) scores: Option<&'a RowScores<'a>>,
+    pub(crate) members: &'a [MemberRow<'a>],
     pub(crate) missing: &'a [bool],
 }
 
@@ -36,6 +37,11 @@ impl<'a> Row<'a> {
     /// The scores, and what follows from them.
     pub const fn scores(&self) -> Option<&'a RowScores<'a>> {
         self.scores
+    }
+
+    /// What each member says of the row, where a sink asked for it; it comes with scores.
+    pub const fn members(&self) -> &'a [MemberRow<'a>] {
+        self.members
     }
 
     /// Pixels without scores, because blocks were given up or the image has no value there, `[W]`.

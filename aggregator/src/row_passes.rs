@@ -8,7 +8,7 @@ use crate::row::{Row, RowScores, ScoreLens};
 use crate::score_error::ScoreError;
 use crate::score_reader::ScoreReader;
 use crate::sink::{RowSink, SinkError};
-use marquetry_ensemble::{Decision, Labelling, Rule, ScoreSpace, ScoreTransform};
+use marquetry_ensemble::{Decision, Labelling, MemberRow, Rule, ScoreSpace, ScoreTransform};
 use marquetry_spec::{Decide, JobSpec};
 use std::io;
 use std::path::Path;
@@ -43,45 +43,46 @@ impl<'a> RowPasses<'a> {
         }
     }
 
-    /// Gives every row of an image to all `sinks`. `open` begins to read the image's scores: once, or a second time if
-    /// labels are tidied up and a sink wants them together with scores.
+    /// Gives every row of an image to all `sinks`. `open` begins to read the image's scores, with those of members if it is
+    /// told so: once, or a second time if labels are tidied up and a sink wants them together with scores.
     pub(crate) fn run(
         &self,
-        open: impl Fn() -> Result<ScoreReader, ScoreError>,
+        open: impl Fn(bool) -> Result<ScoreReader, ScoreError>,
         sinks: &mut [Box<dyn RowSink>],
     ) -> Result<(), AggregateError> {
-        let reader = open()?;
+        let by_member = sinks.iter().any(|sink| sink.needs_members());
+        let together = sinks.iter().any(|sink| sink.needs_whole_rows());
+        let open = |whole: bool| open(whole && by_member);
+        let at_once =
+            |cleanup: &LabelCleanup| cleanup.is_empty() && !matches!(self.decide.rule, Rule::Triplet(_));
+        // Where all is read a second time, the first needs no more than labels do.
+        let reader = open(at_once(&LabelCleanup::new(self.decide, 1)) || !together)?;
         let width = reader.size().width as usize;
         let cleanup = LabelCleanup::new(self.decide, width);
         let mut deciding = Deciding::new(self, width);
-        if cleanup.is_empty() && !matches!(self.decide.rule, Rule::Triplet(_)) {
+        if at_once(&cleanup) {
             // Every label is final as it is decided.
-            return self.each_row(reader, |y, scores, missing| {
-                let labels = Some(deciding.row(scores, missing)?);
-                give(sinks, &Row { y, labels, scores: Some(scores), missing })
+            return self.each_row(reader, |row| {
+                let labels = Some(deciding.row(row.scores, row.missing)?);
+                give(sinks, &row.with(labels))
             });
         }
-        let together = sinks.iter().any(|sink| sink.needs_whole_rows());
         let max_value = self.ignore.max(self.classes as u16);
         let values = deciding.labels.len();
         let new_file = || LabelRowFile::new(values, max_value, self.scratch);
         let mut decided = new_file();
-        self.each_row(reader, |y, scores, missing| {
-            decided.push(deciding.row(scores, missing)?)?;
-            if together {
-                Ok(())
-            } else {
-                give(sinks, &Row { y, labels: None, scores: Some(scores), missing })
-            }
+        self.each_row(reader, |row| {
+            decided.push(deciding.row(row.scores, row.missing)?)?;
+            if together { Ok(()) } else { give(sinks, &row.with(None)) }
         })?;
         let mut finals = cleanup.apply(decided, new_file)?;
         let mut rows = finals.rows()?;
         let kept = deciding.decision.kept_classes();
         if together {
-            return self.each_row(open()?, |y, scores, missing| {
+            return self.each_row(open(true)?, |row| {
                 let labels = rows.next_row()?.ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))?;
                 self.drop_classes(labels, &kept, width);
-                give(sinks, &Row { y, labels: Some(labels), scores: Some(scores), missing })
+                give(sinks, &row.with(Some(labels)))
             });
         }
         let mut missing = vec![false; width];
@@ -90,7 +91,7 @@ impl<'a> RowPasses<'a> {
             self.drop_classes(labels, &kept, width);
             // The ignore label is no class, and stands at missing pixels alone.
             missing.iter_mut().zip(&*labels).for_each(|(missing, label)| *missing = *label == self.ignore);
-            give(sinks, &Row { y, labels: Some(labels), scores: None, missing: &missing })?;
+            give(sinks, &Row { y, labels: Some(labels), scores: None, members: &[], missing: &missing })?;
         }
         Ok(())
     }
@@ -99,14 +100,21 @@ impl<'a> RowPasses<'a> {
     fn each_row(
         &self,
         reader: ScoreReader,
-        mut each: impl FnMut(u32, &RowScores<'_>, &[bool]) -> Result<(), AggregateError>,
+        mut each: impl FnMut(&ScoredRow<'_>) -> Result<(), AggregateError>,
     ) -> Result<(), AggregateError> {
         let (labelling, classes) = (self.labelling, self.classes);
         let to_probabilities =
             ScoreTransform::between(self.space, ScoreSpace::Probabilities, labelling, classes);
         let lens = ScoreLens::new(to_probabilities, labelling);
+        let weights = reader.member_weights();
         let mut band = |band: ScoreRows| {
-            band.iter().try_for_each(|(y, scores, missing)| each(y, &lens.row(scores), missing))
+            band.iter().try_for_each(|(y, scores, missing)| {
+                let said = band.members_at(y).zip(&weights);
+                let members: Vec<_> = said
+                    .map(|(probabilities, weight)| MemberRow { probabilities, weight: *weight })
+                    .collect();
+                each(&ScoredRow { y, scores: &lens.row(scores), members: &members, missing })
+            })
         };
         std::thread::scope(|scope| {
             let (send, receive) = mpsc::sync_channel(0);
@@ -133,6 +141,21 @@ impl<'a> RowPasses<'a> {
         for (plane, _) in labels.chunks_exact_mut(width).zip(kept).filter(|(_, kept)| !**kept) {
             plane.iter_mut().filter(|label| **label == 1).for_each(|label| *label = 0);
         }
+    }
+}
+
+/// A row of scores whose labels are still to come.
+struct ScoredRow<'a> {
+    y: u32,
+    scores: &'a RowScores<'a>,
+    members: &'a [MemberRow<'a>],
+    missing: &'a [bool],
+}
+
+impl<'a> ScoredRow<'a> {
+    /// The row as sinks take it.
+    const fn with(&self, labels: Option<&'a [u16]>) -> Row<'a> {
+        Row { y: self.y, labels, scores: Some(self.scores), members: self.members, missing: self.missing }
     }
 }
 

@@ -66,7 +66,7 @@ fn run(image: &TestImage, decide: &str, whole_rows: bool) -> Seen {
     let passes = RowPasses::new(&spec, image.plan.merge.space, image.path());
     let seen = Arc::new(Mutex::new(Seen::default()));
     let mut sinks: Vec<Box<dyn RowSink>> = vec![Box::new(Recorder { seen: Arc::clone(&seen), whole_rows })];
-    passes.run(|| ScoreReader::open(&source, &image.plan, &image.image), &mut sinks).unwrap();
+    passes.run(|_| ScoreReader::open(&source, &image.plan, &image.image), &mut sinks).unwrap();
     let seen = seen.lock().unwrap().clone();
     let all: Vec<u32> = (0..SIZE.height).collect();
     assert_eq!((&seen.label_rows, &seen.score_rows), (&all, &all), "every row once, from the top");
@@ -149,7 +149,7 @@ fn a_sink_that_fails_ends_the_pass() {
     let (spec, source) = (spec("{rule: argmax}"), image.source(false));
     let passes = RowPasses { band_bytes: 1, ..RowPasses::new(&spec, image.plan.merge.space, image.path()) };
     let error = passes
-        .run(|| ScoreReader::open(&source, &image.plan, &image.image), &mut [Box::new(Fails)])
+        .run(|_| ScoreReader::open(&source, &image.plan, &image.image), &mut [Box::new(Fails)])
         .unwrap_err();
     assert_eq!(error.to_string(), "the temporary folder: full");
 }

@@ -1,11 +1,12 @@
 //! The merged scores of one image, for whoever asks.
 
-use crate::group_tiles::{GroupTiles, TileSource};
+use crate::group_tiles::{GroupRows, GroupTiles, TileSource, whole, whole_mut};
 use crate::merge::{GroupWeights, ScoreRows, WeightedMean};
 use crate::score_error::ScoreError;
-use marquetry_ensemble::ScoreTransform;
+use marquetry_ensemble::{Resampled, ScoreSpace, ScoreTransform};
 use marquetry_geometry::Size;
 use marquetry_job::{Plan, PlannedImage, tile};
+use ndarray::{Array3, Axis};
 use std::ops::Range;
 
 /// Reads the scores of one image of a plan from its stored tiles.
@@ -32,6 +33,8 @@ pub struct ScoreReader {
     weights: GroupWeights,
     /// From what tiles hold to what groups are merged in.
     to_merge_space: ScoreTransform,
+    /// From what tiles hold to probabilities, where what each group says is asked for too.
+    apart: Option<ScoreTransform>,
 }
 
 impl ScoreReader {
@@ -52,7 +55,22 @@ impl ScoreReader {
         let classes = inference.classes.len();
         let to_merge_space =
             ScoreTransform::between(inference.tile_space, plan.merge.space, inference.labelling, classes);
-        Ok(Self { image: image.size, classes, groups, weights, to_merge_space })
+        Ok(Self { image: image.size, classes, groups, weights, to_merge_space, apart: None })
+    }
+
+    /// The same, whose rows come with the probabilities of every group too: of every member, where each has tiles of its own.
+    #[must_use]
+    pub(crate) fn with_members(mut self, plan: &Plan) -> Self {
+        let (inference, to) = (&plan.inference, ScoreSpace::Probabilities);
+        let transform = ScoreTransform::between(inference.tile_space, to, inference.labelling, self.classes);
+        self.apart = Some(transform);
+        self
+    }
+
+    /// What each group weighs, its classes taken together.
+    pub(crate) fn member_weights(&self) -> Vec<f32> {
+        let mean = |weights: &Vec<f32>| weights.iter().sum::<f32>() / weights.len() as f32;
+        self.weights.groups.iter().map(|(_, weights)| mean(weights)).collect()
     }
 
     /// The image's size, px.
@@ -83,17 +101,27 @@ impl ScoreReader {
         if let [tiles] = self.groups.as_mut_slice()
             && tiles.size() == self.image
         {
-            let group = tiles.rows(rows.clone())?.transformed(to_merge_space)?;
-            let merged = ScoreRows::of_one_group(rows, group);
+            let group = tiles.rows(rows.clone())?;
+            let member = self.apart.as_ref().map(|to| group.clone().transformed(to)).transpose()?;
+            let mut merged = ScoreRows::of_one_group(rows, group.transformed(to_merge_space)?);
+            merged.members.extend(member.map(|member| member.scores));
             return Ok(self.without_missing(merged));
         }
-        let mut mean = WeightedMean::new(self.image, self.classes, rows);
+        let mut mean = WeightedMean::new(self.image, self.classes, rows.clone());
+        let mut members = Vec::new();
         for (tiles, (_, weights)) in self.groups.iter_mut().zip(&self.weights.groups) {
             let size = tiles.size();
-            let read = |needed| Ok::<_, ScoreError>(tiles.rows(needed)?.transformed(to_merge_space)?);
+            let (mut apart, to_probabilities) = (None, self.apart.as_ref());
+            let read = |needed| {
+                let group = tiles.rows(needed)?;
+                apart = to_probabilities.map(|to| group.clone().transformed(to)).transpose()?;
+                Ok::<_, ScoreError>(group.transformed(to_merge_space)?)
+            };
             mean.add(size, weights, read)?;
+            members.extend(apart.map(|group| on_image(group, size, self.image, &rows)));
         }
-        let merged = mean.finish(&self.weights.total);
+        let mut merged = mean.finish(&self.weights.total);
+        merged.members = members;
         Ok(self.without_missing(merged))
     }
 
@@ -116,11 +144,27 @@ impl ScoreReader {
     pub fn bands(mut self, band_bytes: u64) -> impl Iterator<Item = Result<ScoreRows, ScoreError>> {
         // A row costs its scores here, in the band that is worked on meanwhile, in one group's rows, and about twice in
         // that group's decoded frames.
-        let row_bytes = u64::from(self.image.width) * self.classes as u64 * 4 * 5;
+        let members = if self.apart.is_some() { self.groups.len() as u64 } else { 0 };
+        let row_bytes = u64::from(self.image.width) * self.classes as u64 * 4 * (5 + members * 2);
         let step = (band_bytes / row_bytes).clamp(1, u64::from(tile::ROWS_PER_FRAME)) as u32;
         let height = self.image.height;
         (0..height).step_by(step as usize).map(move |top| self.rows(top..(top + step).min(height)))
     }
+}
+
+/// Scores of a group that sees the image as `size` px, at the image's own pixels, `[rows, C, W]`.
+fn on_image(group: GroupRows, size: Size, image: Size, rows: &Range<u32>) -> Array3<f32> {
+    if size == image {
+        return group.scores;
+    }
+    let sampling = Resampled::new(size, image, rows.start, rows.end);
+    let classes = group.scores.len_of(Axis(1));
+    let mut sampled = Array3::zeros((rows.len(), classes, image.width as usize));
+    let scores = whole(group.scores.view());
+    for (y, row) in sampled.outer_iter_mut().enumerate() {
+        sampling.row(y, scores, classes, whole_mut(row));
+    }
+    sampled
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@ use super::*;
 use crate::TileFault;
 use crate::group_tiles::whole;
 use crate::test_images::{CLASSES, SIZE, TestImage, block, group, tile_with};
-use marquetry_ensemble::{Importance, Labelling};
+use marquetry_ensemble::{Importance, Labelling, resize_planes};
 use ndarray::s;
 
 const AREA: usize = (SIZE.height * SIZE.width) as usize;
@@ -126,4 +126,27 @@ fn what_is_not_the_tile_that_was_stored_is_named() {
         ScoreReader::open(&image.source(false), &image.plan, &strange),
         Err(ScoreError::NoMember(_))
     ));
+}
+
+#[test]
+fn what_each_member_says_comes_along_if_it_is_asked_for() {
+    let image = TestImage::two_scales();
+    assert!(image.reader().rows(0..5).unwrap().members.is_empty());
+    let mut reader = image.reader().with_members(&image.plan);
+    let weights = reader.member_weights();
+    assert!(weights.iter().zip([4.0 / 3.0, 5.0 / 3.0]).all(|(a, b): (&f32, f32)| (a - b).abs() < 1e-6));
+    let rows = reader.rows(100..170).unwrap();
+    assert_eq!(rows.scores, image.reader().rows(100..170).unwrap().scores, "the merge is as it was");
+    for (group, found) in rows.members.iter().enumerate() {
+        let (means, _, size) = image.plain_group(group as u32, &[]);
+        let plain = resize_planes(&means, size, SIZE);
+        for ((row, class, x), p) in found.indexed_iter() {
+            let wanted = plain[class * SIZE.area() as usize + (row + 100) * SIZE.width as usize + x];
+            assert!((p - wanted).abs() < 1e-5, "{group} {row} {class} {x}: {p} {wanted}");
+        }
+    }
+    let one =
+        TestImage::new(vec![group(1.0, 16, Importance::Constant, [1.0; CLASSES])], Labelling::Multiclass);
+    let rows = one.reader().with_members(&one.plan).rows(3..9).unwrap();
+    assert_eq!(rows.members, [rows.scores]);
 }

@@ -24,6 +24,11 @@ pub trait RowSink: Send {
         false
     }
 
+    /// Whether rows must come with what each member says of them. It takes tiles of single members, and more work.
+    fn needs_members(&self) -> bool {
+        false
+    }
+
     /// Ends what the sink makes, and hands it over.
     ///
     /// # Errors

@@ -7,11 +7,11 @@ use crate::job::{JobFile, tables};
 use crate::{say, summary};
 use bytes::Bytes;
 use marquetry_coordinator::{
-    CollectedResults, EndedRun, Finished, JobRunner, JobState, OutputLists, Planned, RunError, RunFacts,
-    TableError, Tables, Tally, new_run, outputs_hash, report,
+    CollectedResults, EndedRun, Finished, JobRunner, JobState, KeptLabels, OtherResults, OutputLists,
+    Planned, RunError, RunFacts, TableError, Tables, Tally, confidence_counts, new_run, outputs_hash, report,
 };
-use marquetry_job::{RunId, key};
-use marquetry_spec::{Output, Policy};
+use marquetry_job::key;
+use marquetry_spec::{JobSpec, Output, Policy};
 use marquetry_telemetry::Metrics;
 use marquetry_transport::{Files, ObjectStore, StoreError, TaskQueue};
 use std::path::{Path, PathBuf};
@@ -23,8 +23,8 @@ pub(crate) struct Coordination {
     pub(crate) job: JobFile,
     pub(crate) planned: Planned,
     tables: Tables,
-    outputs: String,
-    run: RunId,
+    /// Where the job's store is.
+    uri: String,
     pub(crate) store: Arc<dyn ObjectStore>,
     /// For files that are not finished yet.
     scratch: PathBuf,
@@ -57,51 +57,92 @@ impl Coordination {
             say::note(&format!("member {}: {}", kind.who(), kind.what()));
         }
         let tables = tables(&job, files, &planned)?;
-        let outputs = outputs_hash(&job.spec, &planned.plan.merge);
-        let run = new_run(&planned.plan.job, &uri);
-        Ok(Self { job, planned, tables, outputs, run, store, scratch, started, overdue_after })
+        Ok(Self { job, planned, tables, uri, store, scratch, started, overdue_after })
     }
 
-    /// Stores the plan, publishes its tasks and follows them to the end.
+    /// Stores the plan, publishes its tasks and follows them to the end. Where an output hangs on all images, these are
+    /// counted by a first pass, which leaves its tiles for the second.
     pub(crate) async fn follow(
         &self,
         queue: Arc<dyn TaskQueue>,
         metrics: &Metrics,
-        each: impl FnMut(&Tally),
-    ) -> Result<EndedRun, Fatal> {
-        let (plan, spec) = (&self.planned.plan, &self.job.spec);
+        mut each: impl FnMut(&Tally),
+    ) -> Result<Followed, Fatal> {
+        let spec = &self.job.spec;
+        let Some(survey) = spec.survey() else {
+            return self.pass(spec.clone(), OtherResults::Delete, &queue, metrics, &mut each).await;
+        };
+        let first = self.pass(survey, OtherResults::KeepAll, &queue, metrics, &mut each).await?;
+        if spec.failures.policy == Policy::Fail && !first.ended.tally.losses.is_empty() {
+            return Ok(first);
+        }
+        let Followed { ended, spec: survey, outputs: counted } = first;
+        let finished = Finished {
+            plan: &self.planned.plan,
+            images: &self.planned.images,
+            spec: &survey,
+            outputs: &counted,
+            tally: &ended.tally,
+            rejected: &self.planned.rejected,
+            findings: &self.planned.findings,
+        };
+        let counts = confidence_counts(Arc::clone(&self.store), &finished).await.map_err(failed_table)?;
+        ended.check().await.map_err(ended_early)?;
+        let (tally, settled) = (ended.tally.clone(), spec.settled(&counts));
+        drop(ended);
+        let kept = OtherResults::KeepOf(&counted);
+        let mut second = self.pass(settled, kept, &queue, metrics, &mut each).await?;
+        second.ended.tally.add_first_pass(&tally);
+        Ok(second)
+    }
+
+    /// One pass over all images, with the decisions and outputs of `spec`.
+    async fn pass(
+        &self,
+        spec: JobSpec,
+        other_results: OtherResults<'_>,
+        queue: &Arc<dyn TaskQueue>,
+        metrics: &Metrics,
+        each: &mut impl FnMut(&Tally),
+    ) -> Result<Followed, Fatal> {
+        let plan = &self.planned.plan;
+        let outputs = outputs_hash(&spec, &plan.merge);
         let stored = Bytes::from(plan.to_bytes());
         self.store.put(&key::plan(&plan.job, &plan.hash()), stored).await.map_err(unavailable)?;
         let yaml = Bytes::from(spec.to_yaml());
-        self.store.put(&key::spec(&plan.job, &self.outputs), yaml).await.map_err(unavailable)?;
+        self.store.put(&key::spec(&plan.job, &outputs), yaml).await.map_err(unavailable)?;
         let runner = JobRunner {
             store: Arc::clone(&self.store),
-            queue,
-            run: &self.run,
+            queue: Arc::clone(queue),
+            // Each pass has a name of its own, so that nothing that is late of the first is taken for the second's.
+            run: &new_run(&plan.job, &self.uri),
             plan,
             images: &self.planned.images,
-            spec,
-            outputs: &self.outputs,
+            spec: &spec,
+            outputs: &outputs,
+            other_results,
             attempts_max: spec.failures.attempts,
             stop_at_loss: spec.failures.policy == Policy::Fail,
             keep_tiles: spec.tiles.keep,
             overdue_after: self.overdue_after,
             metrics,
         };
-        runner.run(each).await.map_err(ended_early)
+        let ended = runner.run(each).await.map_err(ended_early)?;
+        Ok(Followed { ended, spec, outputs })
     }
 
     /// Writes what is made of all images together, clears away what is not needed any more, gives the job back, and
     /// prints what it came to. `machine` describes where it ran.
     pub(crate) async fn finish(
         self,
-        ended: EndedRun,
+        followed: Followed,
         machine: Vec<(String, String)>,
         format: Format,
     ) -> Result<Exit, Fatal> {
+        let Followed { ended, spec, outputs } = followed;
         let (mut files, tally) = (self.files(), ended.tally.clone());
         let folder = self.folder();
-        let Self { job: JobFile { spec, .. }, planned, tables, outputs, store, scratch, started, .. } = self;
+        let Self { planned, tables, store, scratch, started, .. } = self;
         let Planned { plan, images, rejected, findings } = &planned;
         let finished =
             Finished { plan, images, spec: &spec, outputs: &outputs, tally: &tally, rejected, findings };
@@ -126,10 +167,17 @@ impl Coordination {
             machine: machine.clone(),
             files: files.clone(),
         };
-        if let Err(error) = write_outputs(tables, &finished, finishing, &scratch, facts()).await {
-            // The store refuses outputs of a run that does not count any more: that is the reason to tell.
-            ended.check().await.map_err(ended_early)?;
-            return Err(error);
+        let kept_labels = match write_outputs(tables, &finished, finishing, &scratch, facts()).await {
+            Ok(kept_labels) => kept_labels,
+            Err(error) => {
+                // The store refuses outputs of a run that does not count any more: that is the reason to tell.
+                ended.check().await.map_err(ended_early)?;
+                return Err(error);
+            }
+        };
+        for kept in &kept_labels {
+            say::note(&kept.line());
+            kept.warnings().iter().for_each(|words| say::note(&format!("warning: {words}")));
         }
         ended.clean_up(&*store, plan, images).await.map_err(ended_early)?;
         let state = if finished.is_whole() { JobState::Done } else { JobState::Partial };
@@ -144,19 +192,18 @@ impl Coordination {
 
     /// Where the outputs lie.
     pub(crate) fn folder(&self) -> String {
-        format!("{}/{}", self.run.store.trim_end_matches('/'), key::out(&self.planned.plan.job, ""))
+        format!("{}/{}", self.uri.trim_end_matches('/'), key::out(&self.planned.plan.job, ""))
     }
 
     /// The files of the job, by name and place.
     fn files(&self) -> Vec<(String, String)> {
-        let root = self.run.store.trim_end_matches('/');
-        let place = |output: &Output| {
-            let name = output.path_pattern();
+        let root = self.uri.trim_end_matches('/');
+        let place = |name: String| {
             let folder = name.split("/*").next().unwrap_or(&name).to_owned();
             let place = format!("{root}/{}", key::out(&self.planned.plan.job, &folder));
             (folder, place)
         };
-        self.job.spec.outputs.iter().map(place).collect()
+        self.job.spec.outputs.iter().flat_map(Output::places).map(place).collect()
     }
 }
 
@@ -187,18 +234,27 @@ pub(crate) fn unavailable(error: StoreError) -> Fatal {
     Fatal::of_store(&error)
 }
 
-/// Writes tables and the report.
+/// A job whose images are done or given up.
+pub(crate) struct Followed {
+    pub(crate) ended: EndedRun,
+    /// The job, in which all decisions are made.
+    spec: JobSpec,
+    /// Names its decisions and outputs.
+    outputs: String,
+}
+
+/// Writes tables and the report; gives how much outputs of pseudo-labels keep.
 async fn write_outputs(
     tables: Tables,
     finished: &Finished<'_>,
     store: Arc<dyn ObjectStore>,
     scratch: &Path,
     facts: RunFacts,
-) -> Result<(), Fatal> {
+) -> Result<Vec<KeptLabels>, Fatal> {
     let job = &finished.plan.job;
     let has_report = finished.spec.outputs.contains(&Output::Report);
     if tables.is_empty() && !has_report {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let results = CollectedResults::read(Arc::clone(&store), finished, &tables.outputs(), scratch).await;
     let CollectedResults { images, table_rows } = results.map_err(failed_table)?;
@@ -206,11 +262,12 @@ async fn write_outputs(
         .write(table_rows, finished.images, Arc::clone(&store), job, scratch)
         .await
         .map_err(failed_table)?;
+    let kept_labels = KeptLabels::of(finished, &images);
     if has_report {
         let page = report::render(&finished.report(images, facts));
         store.put(&key::out(job, "report.html"), Bytes::from(page)).await.map_err(unavailable)?;
     }
-    Ok(())
+    Ok(kept_labels)
 }
 
 /// Why a coordinator ends before its job.

@@ -2,7 +2,7 @@
 
 use crate::args::RunArgs;
 use crate::broker::lost_queue;
-use crate::coordination::{Coordination, stop, stopped};
+use crate::coordination::{Coordination, Followed, stop, stopped};
 use crate::exit::{Exit, Fatal};
 use crate::job::{JobFile, load_runtime, start_tokio};
 use crate::progress::Progress;
@@ -11,7 +11,6 @@ use crate::storage::Storage;
 use crate::summary::LastSeen;
 use crate::threads::Threads;
 use marquetry_aggregator::{Aggregator, AggregatorOptions};
-use marquetry_coordinator::EndedRun;
 use marquetry_model::{Device, Runtime, SessionOptions};
 use marquetry_spec::JobSpec;
 use marquetry_telemetry::Metrics;
@@ -77,7 +76,7 @@ struct InProcessCluster {
 
 impl InProcessCluster {
     /// The three roles, until every image is finished or given up.
-    async fn compute(&self, coordination: &Coordination, seen: &mut LastSeen) -> Result<EndedRun, Fatal> {
+    async fn compute(&self, coordination: &Coordination, seen: &mut LastSeen) -> Result<Followed, Fatal> {
         let queue = MemoryQueue::new();
         let shared: Arc<dyn TaskQueue> = Arc::new(queue.clone());
         let worker = Arc::new(self.worker(&coordination.job.spec, &shared)?);

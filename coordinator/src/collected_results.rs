@@ -59,13 +59,7 @@ impl CollectedResults {
         tables: &[usize],
         scratch: &Path,
     ) -> Result<Self, TableError> {
-        let Finished { plan, images, outputs, .. } = *finished;
-        // How large they are is known before they are read.
-        let stored = store.list(&key::parts(&plan.job, outputs)).await?;
-        let mut stored: HashMap<String, u64> = stored.into_iter().map(|m| (m.key, m.size_bytes)).collect();
-        let results =
-            images.iter().map(|image| stored.remove_entry(&key::part(&plan.job, outputs, &image.key)));
-        let results: Vec<Option<(String, u64)>> = results.collect();
+        let (images, results) = (finished.images, stored_results(&*store, finished).await?);
         let places = images.iter().enumerate().map(|(place, image)| (image.id.clone(), place));
         let new_file = |number: &usize| Ok((*number, RowFile::new(scratch, results.len())?));
         let files = tables.iter().map(new_file).collect::<io::Result<_>>()?;
@@ -87,12 +81,43 @@ impl CollectedResults {
     }
 }
 
+/// The results of a job's images, in its order: keys and bytes of those that are stored.
+async fn stored_results(
+    store: &dyn ObjectStore,
+    finished: &Finished<'_>,
+) -> Result<Vec<Option<(String, u64)>>, TableError> {
+    let Finished { plan, images, outputs, .. } = *finished;
+    // How large they are is known before they are read.
+    let stored = store.list(&key::parts(&plan.job, outputs)).await?;
+    let mut stored: HashMap<String, u64> = stored.into_iter().map(|m| (m.key, m.size_bytes)).collect();
+    let results = images.iter().map(|image| stored.remove_entry(&key::part(&plan.job, outputs, &image.key)));
+    Ok(results.collect())
+}
+
+/// Folds the results of all images of a pass into `sum`, one after the other.
+pub(crate) async fn each_result<S: Send + 'static>(
+    store: Arc<dyn ObjectStore>,
+    finished: &Finished<'_>,
+    mut sum: S,
+    mut each: impl FnMut(&mut S, ImageResult) -> Result<(), TableError> + Send + 'static,
+) -> Result<S, TableError> {
+    let results = stored_results(&*store, finished).await?;
+    let runtime = Handle::current();
+    let work = move || {
+        read_all(&*store, &runtime, results, |_, result| {
+            each(&mut sum, std::mem::replace(result, ImageResult::new("")))
+        })?;
+        Ok(sum)
+    };
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|lost| Err(io::Error::other(lost).into()))
+}
+
 /// Reads `results`, each a key and its bytes, in their order, some ahead.
 fn read_all(
     store: &dyn ObjectStore,
     runtime: &Handle,
     results: Vec<Option<(String, u64)>>,
-    mut each: impl FnMut(usize, &mut ImageResult) -> io::Result<()>,
+    mut each: impl FnMut(usize, &mut ImageResult) -> Result<(), TableError>,
 ) -> Result<Vec<Option<ImageResult>>, TableError> {
     // Whoever came first is let in first, so the next one in order never waits for a later one.
     let room = Semaphore::new(AHEAD_BYTES as usize);

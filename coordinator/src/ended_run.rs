@@ -1,9 +1,10 @@
 //! The end of a run: its tasks are over, its outputs are not written yet.
 
-use crate::job_runner::{RunError, Tally};
+use crate::job_runner::RunError;
 use crate::recovery::TaskFolders;
 use crate::run_lease::{RunLease, Stopped};
 use crate::status::JobState;
+use crate::tally::Tally;
 use crate::tile_deletion::TileDeletion;
 use futures_util::StreamExt;
 use marquetry_job::{Plan, PlannedImage, TaskId};

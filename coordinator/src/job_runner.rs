@@ -12,13 +12,14 @@ use crate::losses::{Losses, Lost};
 use crate::run_lease::{RunLease, Stopped};
 use crate::silence::Silence;
 use crate::status::{JobState, RateTracker, Seen};
+use crate::tally::Tally;
 use crate::too_large::TooLarge;
 use bytes::Bytes;
 use marquetry_failure::{Classify, FailureClass};
 use marquetry_job::message::short_reason;
 use marquetry_job::{
     Action, AggregateMessage, DeadLetter, Event, Ledger, Loss, Plan, PlannedImage, Progress, ResultMessage,
-    RunId, StageSeconds, TaskMessage, TaskPlace, message,
+    RunId, TaskMessage, TaskPlace, message,
 };
 use marquetry_spec::JobSpec;
 use marquetry_telemetry::{DeadLetterKind, ImageOutcome, JobImageState, JobTaskState, Metrics, RetryReason};
@@ -79,36 +80,6 @@ impl Classify for RunError {
     }
 }
 
-/// What a job's tasks came to.
-#[derive(Debug, Clone, Default, serde::Serialize)]
-pub struct Tally {
-    /// How far it came.
-    pub progress: Progress,
-    /// Tasks done in this run.
-    pub tasks_computed: u64,
-    /// Tasks whose objects were found in the store.
-    pub tasks_found: u64,
-    /// Images that were found finished in the store.
-    pub images_found: u64,
-    /// Model runs of one window each, in this run.
-    pub forwards: u64,
-    /// Model runs that were found done in the store.
-    pub forwards_found: u64,
-    /// Bytes of all that tasks stored in this run.
-    pub tile_bytes: u64,
-    /// Where workers' time went, s, summed over threads.
-    pub seconds: StageSeconds,
-    /// Seconds of putting images together, summed.
-    pub aggregate_seconds: f64,
-    /// Tries that failed and were made again.
-    pub retries: u64,
-    /// Blocks and images that were out for too long and sent again.
-    pub resent: u64,
-    /// What was given up.
-    #[serde(flatten)]
-    pub losses: Losses,
-}
-
 /// One job and how it is run.
 pub struct JobRunner<'a> {
     /// Where tiles lie.
@@ -131,10 +102,23 @@ pub struct JobRunner<'a> {
     pub stop_at_loss: bool,
     /// Whether tiles stay when their image is finished.
     pub keep_tiles: bool,
+    /// What becomes of results that were made for other outputs.
+    pub other_results: OtherResults<'a>,
     /// Nothing is sent again for being late before this.
     pub overdue_after: Duration,
     /// What is counted.
     pub metrics: &'a Metrics,
+}
+
+/// What becomes of the results of images that were made for other decisions or outputs, when a run begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OtherResults<'a> {
+    /// They are deleted: the files that they speak of are about to be written anew.
+    Delete,
+    /// They are deleted but for those of the first pass, which are called so.
+    KeepOf(&'a str),
+    /// They stay: this is a first pass, which writes no file.
+    KeepAll,
 }
 
 /// What changes while a job runs.

@@ -52,6 +52,7 @@ impl Job {
             attempts_max: 3,
             stop_at_loss: false,
             keep_tiles: false,
+            other_results: OtherResults::Delete,
             overdue_after: Duration::from_hours(1),
             metrics: &self.metrics,
         }

@@ -10,6 +10,7 @@ mod ended_run;
 mod in_flight;
 mod job_runner;
 mod job_tasks;
+mod kept_labels;
 mod leased_store;
 mod least_loaded;
 mod losses;
@@ -21,7 +22,9 @@ mod run_lease;
 mod silence;
 mod starts;
 mod status;
+mod survey;
 mod tables;
+mod tally;
 #[cfg(test)]
 mod test_plans;
 mod tile_deletion;
@@ -32,7 +35,8 @@ pub use breaker::AllFail;
 pub use collected_results::{CollectedResults, TableRows};
 pub use control::{cancel, new_run, retry, set_state};
 pub use ended_run::EndedRun;
-pub use job_runner::{JobRunner, RunError, Tally};
+pub use job_runner::{JobRunner, OtherResults, RunError};
+pub use kept_labels::{KeptClass, KeptLabels};
 pub use losses::{LossCount, Losses, Lost};
 pub use output_lists::OutputLists;
 pub use planning::{
@@ -43,5 +47,7 @@ pub use planning::{
 pub use report::{Finished, RunFacts, describe_grid};
 pub use run_lease::Stopped;
 pub use status::{JobState, LossShown, Status, unix_now};
+pub use survey::confidence_counts;
 pub use tables::{TableError, Tables};
+pub use tally::Tally;
 pub use worker_health::SickWorker;

@@ -71,7 +71,7 @@ fn stale(
     images: &[&PlannedImage],
 ) -> Vec<String> {
     let mut own: HashSet<String> = [NAME_LIST, STALE_LIST].map(str::to_owned).into();
-    own.extend(finished.spec.outputs.iter().map(marquetry_spec::Output::path_pattern));
+    own.extend(finished.spec.outputs.iter().flat_map(marquetry_spec::Output::places));
     for image in images {
         // Of an array the one file stands for all.
         own.extend(expected(finished.spec, &image.id).into_iter().map(|file| unit(&file).to_owned()));

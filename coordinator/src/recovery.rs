@@ -1,8 +1,9 @@
 //! What earlier runs of a job left in the store: all that a coordinator must know when it starts.
 
-use crate::job_runner::{JobRunner, RunError, Tally};
+use crate::job_runner::{JobRunner, OtherResults, RunError};
 use crate::job_tasks::JobTasks;
 use crate::run_lease::RunLease;
+use crate::tally::Tally;
 use crate::tile_deletion::TileDeletion;
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use marquetry_aggregator::expected;
@@ -83,8 +84,13 @@ impl JobRunner<'_> {
             let files = expected(self.spec, &tasks.image(image).id);
             files.iter().all(|file| written.contains(key::out(job, file).as_str()))
         };
+        let is_kept = |key: &str| match self.other_results {
+            OtherResults::Delete => false,
+            OtherResults::KeepOf(other) => key.starts_with(&key::parts(job, other)),
+            OtherResults::KeepAll => !key.starts_with(&own),
+        };
         let (mut finished, mut stays) = (HashSet::new(), None);
-        for part in parts {
+        for part in parts.iter().filter(|part| !is_kept(&part.key)) {
             let name = key::image_of_part(&part.key).filter(|name| !with_gaps.contains(name));
             let image = name.and_then(|name| tasks.image_place(name));
             match image.filter(|image| part.key.starts_with(&own) && is_whole(*image)) {

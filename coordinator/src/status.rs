@@ -1,6 +1,6 @@
 //! How far a job is, in the store for whoever asks.
 
-use crate::job_runner::Tally;
+use crate::tally::Tally;
 use crate::worker_health::SickWorker;
 use marquetry_job::{Progress, RunId, key};
 use marquetry_spec::JobSpec;

@@ -1,6 +1,7 @@
 //! The tables of a job: submissions and lists that are made of all images, once these are finished.
 
 use crate::TableRows;
+use crate::kept_labels::write_pseudo_labels;
 use marquetry_aggregator::ImageResultError;
 use marquetry_aggregator::legend;
 use marquetry_geometry::Size;
@@ -55,6 +56,7 @@ pub enum TableError {
 enum Table {
     Csv { file: String, submission: Submission, empty: Vec<FragmentText> },
     Coco { coco: Coco, categories: Vec<(u64, String)> },
+    PseudoLabels { file: String },
 }
 
 /// All tables of a job. Made, and checked against sample submissions, before anything is run.
@@ -83,9 +85,12 @@ impl Tables {
                     let categories = legend::objects(spec).into_iter().map(named).collect();
                     Table::Coco { coco: coco.clone(), categories }
                 }
-                Output::Masks(_) | Output::Probabilities(_) | Output::Polygons(_) | Output::Report => {
-                    continue;
-                }
+                Output::PseudoLabels(pseudo) => Table::PseudoLabels { file: pseudo.file.clone() },
+                Output::Masks(_)
+                | Output::Probabilities(_)
+                | Output::Polygons(_)
+                | Output::SoftLabels(_)
+                | Output::Report => continue,
             };
             list.push((number, table));
         }
@@ -147,6 +152,10 @@ impl Table {
                     Some(json) => Ok::<_, TableError>(Fragment::from_json(json.as_bytes())?),
                     None => Ok(Fragment::new(id, empty.clone())),
                 })?;
+                Ok(file.clone())
+            }
+            Self::PseudoLabels { file } => {
+                write_pseudo_labels(out, file, ids, rows)?;
                 Ok(file.clone())
             }
             Self::Coco { coco, categories } => {

@@ -20,7 +20,7 @@ mod workers;
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use clap::Parser;
-use marquetry_coordinator::{JobRunner, new_run};
+use marquetry_coordinator::{JobRunner, OtherResults, new_run};
 use marquetry_ensemble::{ClassMap, Importance, Labelling, OutputActivation, ScoreSpace, View, ViewMerge};
 use marquetry_geometry::{Edges, Reading, Size, WindowSpec};
 use marquetry_job::{
@@ -103,6 +103,7 @@ async fn coordinate(args: &Args) -> Result<()> {
         attempts_max: 3,
         stop_at_loss: false,
         keep_tiles: false,
+        other_results: OtherResults::Delete,
         overdue_after: Duration::from_mins(10),
         metrics: &Metrics::new(),
     };

@@ -94,10 +94,15 @@ fn planes(label: &LabelReader) -> Vec<Mask> {
     labels.values.chunks(size.area() as usize).map(plane).collect()
 }
 
-/// Probabilities `[C, H, W]` of a Zarr array of f16, from the files below its folder.
+/// Numbers `[C, H, W]` of a Zarr array of f16 or bytes, from the files below its folder.
 pub(crate) fn zarr(files: &BTreeMap<String, Vec<u8>>, folder: &str) -> (Vec<usize>, Vec<f32>) {
     let meta: Value = serde_json::from_slice(&files[&format!("{folder}/.zarray")]).expect(".zarray is JSON");
-    assert_eq!((&meta["zarr_format"], &meta["dtype"]), (&2.into(), &"<f2".into()));
+    assert_eq!(meta["zarr_format"], 2);
+    let each = match meta["dtype"].as_str() {
+        Some("<f2") => 2,
+        Some("|u1") => 1,
+        other => panic!("numbers of {other:?}"),
+    };
     let sides = |key: &str| -> Vec<usize> {
         meta[key].as_array().expect("a list").iter().map(|v| v.as_u64().expect("a side") as usize).collect()
     };
@@ -108,10 +113,10 @@ pub(crate) fn zarr(files: &BTreeMap<String, Vec<u8>>, folder: &str) -> (Vec<usiz
         for y in 0..parts[1] {
             for x in 0..parts[2] {
                 let packed = &files[&format!("{folder}/{z}/{y}/{x}")];
-                let whole = chunk.iter().product::<usize>() * 2;
+                let whole = chunk.iter().product::<usize>() * each;
                 let bytes = zstd::bulk::decompress(packed, whole).expect("a zstd frame");
                 assert_eq!(bytes.len(), whole);
-                for (at, pair) in bytes.chunks_exact(2).enumerate() {
+                for (at, number) in bytes.chunks_exact(each).enumerate() {
                     let place = [
                         z * chunk[0] + at / (chunk[1] * chunk[2]),
                         y * chunk[1] + at / chunk[2] % chunk[1],
@@ -119,7 +124,10 @@ pub(crate) fn zarr(files: &BTreeMap<String, Vec<u8>>, folder: &str) -> (Vec<usiz
                     ];
                     if place.iter().zip(&shape).all(|(p, s)| p < s) {
                         let to = (place[0] * shape[1] + place[1]) * shape[2] + place[2];
-                        scores[to] = f16::from_le_bytes([pair[0], pair[1]]).to_f32();
+                        scores[to] = match number {
+                            [low, high] => f16::from_le_bytes([*low, *high]).to_f32(),
+                            bytes => f32::from(bytes[0]),
+                        };
                     }
                 }
             }

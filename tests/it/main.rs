@@ -25,5 +25,6 @@ mod repeats;
 mod s3;
 mod sidecars;
 mod thread_limit;
+mod training_labels;
 mod values;
 mod walls;

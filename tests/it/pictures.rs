@@ -58,6 +58,11 @@ pub(crate) fn scene(height: usize, width: usize, seed: u64) -> Vec<u8> {
 
 /// A [`scene`] as an uncompressed 24-bit bitmap.
 pub(crate) fn bmp(height: usize, width: usize, seed: u64) -> Vec<u8> {
+    bmp_of(height, width, &scene(height, width, seed))
+}
+
+/// RGB pixels `[H, W, 3]` as an uncompressed 24-bit bitmap.
+pub(crate) fn bmp_of(height: usize, width: usize, pixels: &[u8]) -> Vec<u8> {
     let row_bytes = (width * 3).next_multiple_of(4);
     let mut file = b"BM".to_vec();
     let numbers = |file: &mut Vec<u8>, numbers: &[usize]| {
@@ -66,7 +71,7 @@ pub(crate) fn bmp(height: usize, width: usize, seed: u64) -> Vec<u8> {
     numbers(&mut file, &[54 + row_bytes * height, 0, 54, 40, width, height]);
     // One plane, 24 bits a pixel, no compression; the rest may be zero.
     numbers(&mut file, &[1 | 24 << 16, 0, 0, 0, 0, 0, 0]);
-    for row in scene(height, width, seed).chunks_exact(width * 3).rev() {
+    for row in pixels.chunks_exact(width * 3).rev() {
         let start = file.len();
         file.extend(row.chunks_exact(3).flat_map(|p| [p[2], p[1], p[0]]));
         file.resize(start + row_bytes, 0);

@@ -3,7 +3,7 @@
 use super::SinkContext;
 use super::label_files::LabelFiles;
 use crate::outputs::{class_file_names, output_path};
-use crate::sink::{RowSink, SinkError};
+use crate::sink::{OutputFile, RowSink, SinkError};
 use marquetry_raster::write::{LabelSink, Legend, MaskPng, MaskTiff, Split, TiffOptions};
 use marquetry_spec::{MaskForm, MaskFormat, MaskLook, Output};
 
@@ -17,16 +17,9 @@ pub(crate) fn open(
     let size = context.image.size;
     let mut files = Vec::new();
     let mut encoder = |place: String, name: &str, legend: &Legend| -> Result<Box<dyn LabelSink>, SinkError> {
-        let (file, out) = context.new_file(place, name)?;
+        let (file, encoder) = self::encoder(context, form, place, name, legend)?;
         files.push(file);
-        let geo = context.geo.clone();
-        let tiff = |out| MaskTiff::new(out, size, legend, geo, TiffOptions::default());
-        Ok(match (form.format, form.look) {
-            (MaskFormat::Png, MaskLook::Palette) => Box::new(MaskPng::new(out, size, legend)?),
-            (MaskFormat::Png, MaskLook::Grey) => Box::new(MaskPng::grey(out, size, legend)?),
-            (MaskFormat::Tiff, MaskLook::Palette) => Box::new(tiff(out)?),
-            (MaskFormat::Tiff, MaskLook::Grey) => Box::new(tiff(out)?.grey()),
-        })
+        Ok(encoder)
     };
     let (id, legend) = (&context.image.id, &context.legend);
     let encoder = if context.is_exclusive() {
@@ -40,4 +33,24 @@ pub(crate) fn open(
         Box::new(Split::new(size, legend, planes)?)
     };
     Ok(Box::new(LabelFiles { encoder, files }))
+}
+
+/// Writes one image of labels that will lie at `place`; `name` tells its file from the others of the image.
+pub(super) fn encoder(
+    context: &SinkContext<'_>,
+    form: MaskForm,
+    place: String,
+    name: &str,
+    legend: &Legend,
+) -> Result<(OutputFile, Box<dyn LabelSink>), SinkError> {
+    let (size, geo) = (context.image.size, context.geo.clone());
+    let (file, out) = context.new_file(place, name)?;
+    let tiff = |out| MaskTiff::new(out, size, legend, geo, TiffOptions::default());
+    let encoder: Box<dyn LabelSink> = match (form.format, form.look) {
+        (MaskFormat::Png, MaskLook::Palette) => Box::new(MaskPng::new(out, size, legend)?),
+        (MaskFormat::Png, MaskLook::Grey) => Box::new(MaskPng::grey(out, size, legend)?),
+        (MaskFormat::Tiff, MaskLook::Palette) => Box::new(tiff(out)?),
+        (MaskFormat::Tiff, MaskLook::Grey) => Box::new(tiff(out)?.grey()),
+    };
+    Ok((file, encoder))
 }

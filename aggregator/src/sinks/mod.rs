@@ -7,12 +7,15 @@ pub(crate) mod optional;
 pub(crate) mod pictures;
 pub(crate) mod polygons;
 pub(crate) mod probabilities;
+pub(crate) mod pseudo_labels;
+mod score_files;
+pub(crate) mod soft_labels;
 pub(crate) mod table_rows;
 
 use crate::sink::OutputFile;
 use marquetry_job::PlannedImage;
 use marquetry_raster::write::{GeoTags, Legend};
-use marquetry_spec::JobSpec;
+use marquetry_spec::{JobSpec, TilesPer};
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
@@ -32,6 +35,11 @@ impl SinkContext<'_> {
     /// Whether classes exclude each other.
     pub(crate) const fn is_exclusive(&self) -> bool {
         self.spec.decide.background.is_some()
+    }
+
+    /// Whether each member has tiles of its own.
+    pub(crate) fn has_member_tiles(&self) -> bool {
+        self.spec.tiles.per == TilesPer::Member
     }
 
     /// A new file that will lie at `place`; `name` tells it from the others of the image.

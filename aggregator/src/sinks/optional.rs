@@ -47,6 +47,10 @@ impl RowSink for Optional {
         self.inner.as_ref().is_some_and(|inner| inner.needs_whole_rows())
     }
 
+    fn needs_members(&self) -> bool {
+        self.inner.as_ref().is_some_and(|inner| inner.needs_members())
+    }
+
     fn finish(mut self: Box<Self>, image: &mut FinishedImage) -> Result<(), SinkError> {
         if let Some(inner) = self.inner.take() {
             self.attempt(|| inner.finish(image));

@@ -1,10 +1,10 @@
 use super::*;
 use crate::image_result::ImageResult;
 use crate::legend::legend;
-use crate::outputs::{class_file_names, expected};
+use crate::outputs::{class_file_names, expected, image_outputs};
 use crate::row::{Row, ScoreLens};
 use crate::sink::{FinishedImage, RowSink, SinkError};
-use marquetry_ensemble::{Labelling, ScoreSpace, ScoreTransform};
+use marquetry_ensemble::{Labelling, MemberRow, ScoreSpace, ScoreTransform};
 use marquetry_geometry::Size;
 use marquetry_raster::write::Fragment;
 use marquetry_spec::Output;
@@ -42,6 +42,8 @@ fn open(spec: &JobSpec, folder: &TempDir) -> Box<dyn RowSink> {
         Output::ClassCsv(csv) => table_rows::class_ids(&context, 0, csv),
         Output::Coco(coco) => table_rows::annotations(&context, 0, coco),
         Output::Polygons(form) => polygons::open(&context, 0, output, *form),
+        Output::SoftLabels(soft) => soft_labels::open(&context, 0, output, *soft),
+        Output::PseudoLabels(pseudo) => pseudo_labels::open(&context, 0, output, pseudo),
         Output::Report => panic!("it has no sink of its own"),
     }
     .unwrap()
@@ -60,10 +62,12 @@ fn feed(mut sink: Box<dyn RowSink>, labels: [&[u16]; 2], together: bool) -> Fini
     for (with_scores, with_labels) in passes {
         for y in 0..2 {
             let scores = lens.row(&SCORES[y]);
+            let members = MEMBERS.each_ref().map(|rows| MemberRow { probabilities: &rows[y], weight: 1.0 });
             let row = Row {
                 y: y as u32,
                 labels: with_labels.then_some(labels[y]),
                 scores: with_scores.then_some(&scores),
+                members: if *with_scores { &members } else { &[] },
                 missing: &MISSING[y],
             };
             sink.row(&row).unwrap();
@@ -73,6 +77,12 @@ fn feed(mut sink: Box<dyn RowSink>, labels: [&[u16]; 2], together: bool) -> Fini
     sink.finish(&mut image).unwrap();
     image
 }
+
+/// What two members say: they differ at the last pixel of the first row and at the first of the second.
+static MEMBERS: [[[f32; 6]; 2]; 2] = [
+    [[0.9, 0.0, 0.6, 0.1, 0.0, 0.4], [0.3, 1.0, 0.0, 0.7, 0.0, 1.0]],
+    [[0.6, 0.0, 0.1, 0.4, 0.0, 0.9], [0.7, 1.0, 0.0, 0.3, 0.0, 1.0]],
+];
 
 const LABELS: [&[u16]; 2] = [&[0, 255, 1], &[0, 0, 1]];
 
@@ -177,6 +187,82 @@ fn tables_have_the_rows_of_their_rule() {
         // (0.75 + 1) / 2.
         assert!(scored.lines().count() == 1 && scored.contains("\"score\":0.875"), "{scored}");
     }
+}
+
+#[test]
+fn soft_labels_are_shares_that_sum_to_255() {
+    let bytes = |outputs: &str, labels, together| -> Vec<u8> {
+        let folder = tempfile::tempdir().unwrap();
+        let spec = spec("a, b", false, &format!("{{soft_labels: zarr, {outputs}}}"));
+        let image = feed(open(&spec, &folder), labels, together);
+        assert_eq!(image.files[0].place, "soft_labels/x/1.zarr/.zarray");
+        assert_eq!(format!("{}/.zarray", image_outputs(&spec, "x/1")[0]), expected(&spec, "x/1")[0]);
+        let attributes: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(&image.files[1].path).unwrap()).unwrap();
+        assert_eq!(attributes["classes"], serde_json::json!(["a", "b"]));
+        let chunk = zstd::decode_all(File::open(&image.files[2].path).unwrap()).unwrap();
+        let bands = chunk.len() / (512 * 512);
+        // Two rows of three pixels of each band.
+        (0..bands * 2).flat_map(|n| chunk[n / 2 * 512 * 512 + n % 2 * 512..][..3].to_vec()).collect()
+    };
+    // 255 · .75 = 191.25 and 63.75; .5 is 127.5 twice, and the first class has the greater half.
+    let wanted = [191, 0, 64, 128, 255, 0, 64, 0, 191, 127, 0, 255];
+    for together in [true, false] {
+        assert_eq!(bytes("dtype: u8", LABELS, together), wanted);
+        let hard = [255, 0, 0, 255, 255, 0, 0, 0, 255, 0, 0, 255];
+        assert_eq!(bytes("of: labels", LABELS, together), hard);
+        // 1 − .2 + .1 = .9: 229.5 and 25.5.
+        let uniform = bytes("of: labels, smoothing: 0.2", LABELS, together);
+        assert_eq!(uniform, [230, 0, 25, 230, 230, 25, 25, 0, 230, 25, 25, 230]);
+        let first = bytes("top: 1", LABELS, together);
+        assert_eq!(first, [0, 0, 1, 0, 0, 1, 255, 0, 255, 255, 255, 255]);
+        let svls = bytes("smoothing: svls", LABELS, together);
+        // By hand: the missing pixel takes no part, and beyond the border the image goes on as it ends.
+        assert_eq!(svls, [255, 0, 14, 255, 207, 33, 0, 0, 241, 0, 48, 222]);
+    }
+}
+
+#[test]
+fn pseudo_labels_are_what_is_sure_and_the_rest_is_ignored() {
+    let made = |keys: &str, more: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let text = format!(
+            "version: 1\nimages: nowhere\nclasses: [a, b]\nmembers: [{{onnx: none.onnx}}]\ntiles: {{{more}}}\n\
+             outputs: [{{pseudo_labels: {{png: grey}}, {keys}}}]\n"
+        );
+        let spec = JobSpec::parse(&text).unwrap_or_else(|errors| panic!("{errors}"));
+        let image = feed(open(&spec, &folder), LABELS, true);
+        assert_eq!(image.files[0].place, "pseudo_labels/x/1.png");
+        assert_eq!(image_outputs(&spec, "x/1"), expected(&spec, "x/1"));
+        let row: pseudo_labels::PseudoLabelRow = serde_json::from_str(&image.result.table_rows[&0]).unwrap();
+        (png(&image.files[0].path), image.result.kept[&0].clone(), row)
+    };
+    let (mask, kept, row) = made("thresholds: 0.9", "per: group");
+    assert_eq!(mask, [255, 255, 255, 255, 0, 1], "of 0.75, missing, 0.75; 0.5, 1, 1");
+    assert_eq!((kept.labelled, kept.kept), (vec![3, 2], vec![1, 1]));
+    assert_eq!((row.kept_share, row.reliability, row.path.as_str()), (2.0 / 6.0, None, "nowhere"));
+    let (mask, ..) = made("thresholds: {a: 0.5, b: 1}", "per: group");
+    assert_eq!(mask, [0, 255, 255, 0, 0, 1]);
+    // .5/.6 and .5/.4: the rare class wins a pixel; it is kept where the ratio is at least 1.
+    let (mask, kept, _) = made("thresholds: {a: 0.6, b: 0.4}, choose: ratio", "per: group");
+    assert_eq!((mask, kept.labelled), (vec![0, 255, 1, 1, 0, 1], vec![2, 3]));
+    // Both members of a pixel must say so: not at those two pixels.
+    let (mask, _, row) = made("thresholds: 0, agreement: 0.8", "per: member");
+    assert_eq!(mask, [0, 255, 255, 255, 0, 1]);
+    // Labels 0 . 0 / 1 0 1 and 0 . 1 / 0 0 1: IoU of `a` is 2/4, of `b` 1/3.
+    assert!((row.reliability.unwrap() - 5.0 / 12.0).abs() < 1e-12, "{row:?}");
+}
+
+#[test]
+fn what_needs_all_images_counts_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let spec = spec("a, b", false, "{pseudo_labels: png, share: 0.5}");
+    assert!(expected(&spec, "x/1").is_empty());
+    let image = feed(open(&spec, &folder), LABELS, true);
+    assert!(image.files.is_empty() && image.result.table_rows.is_empty());
+    let counts = image.result.confidences(2).unwrap().unwrap();
+    assert_eq!((counts.pixels(0), counts.pixels(1)), (3, 2));
+    assert_eq!((counts.kept(0, 0.75), counts.kept(1, 0.76)), (2, 1));
 }
 
 /// Fails, or panics, at its second row or at its end.

@@ -1,5 +1,6 @@
 //! What a report shows.
 
+use crate::kept_labels::KeptLabels;
 use marquetry_job::StageSeconds;
 
 /// Everything on the page.
@@ -47,6 +48,8 @@ pub struct Report {
     pub member_kinds: Vec<(String, String)>,
     /// What was suspicious before anything was computed: who, and what.
     pub warnings: Vec<(String, String)>,
+    /// How much of each class outputs of pseudo-labels keep.
+    pub kept_labels: Vec<KeptLabels>,
     /// The images, in the plan's order.
     pub images: Vec<ReportImage>,
     /// What was given up.

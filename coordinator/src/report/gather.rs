@@ -1,9 +1,10 @@
 //! From a finished job to what its report shows.
 
-use crate::job_runner::Tally;
+use crate::kept_labels::KeptLabels;
 use crate::losses::Lost;
 use crate::planning::{Findings, Rejected};
 use crate::report::{Report, ReportClass, ReportFailure, ReportGroup, ReportImage, ReportMember};
+use crate::tally::Tally;
 use marquetry_aggregator::{ImageResult, legend};
 use marquetry_job::{Group, Member, Plan, PlannedImage, Scaling};
 use marquetry_spec::JobSpec;
@@ -53,6 +54,13 @@ impl Finished<'_> {
 
     /// What the report shows. `results` are those of the plan's images, in its order; nothing for those given up.
     pub fn report(&self, results: Vec<Option<ImageResult>>, facts: RunFacts) -> Report {
+        let kept_labels = KeptLabels::of(self, &results);
+        let vanishing = kept_labels
+            .iter()
+            .flat_map(KeptLabels::warnings)
+            .map(|words| ("pseudo_labels".to_owned(), words));
+        let told = self.findings.warnings.iter().map(|w| (w.who.clone(), w.text.clone()));
+        let warnings = told.chain(vanishing).collect();
         let mut images = Vec::new();
         let mut class_pixels = vec![0_u64; self.spec.classes.len()];
         for (image, result) in self.images.iter().zip(results) {
@@ -97,7 +105,8 @@ impl Finished<'_> {
             groups: (0..self.plan.inference.groups.len()).map(|group| self.group(group)).collect(),
             image_kinds: self.findings.images.iter().map(|kind| (kind.who(), kind.what())).collect(),
             member_kinds: self.findings.members.iter().map(|kind| (kind.who(), kind.what())).collect(),
-            warnings: self.findings.warnings.iter().map(|w| (w.who.clone(), w.text.clone())).collect(),
+            warnings,
+            kept_labels,
             images,
             failures: self.failures(),
             files: facts.files,

@@ -27,6 +27,7 @@ fn empty() -> Report {
         image_kinds: Vec::new(),
         member_kinds: Vec::new(),
         warnings: Vec::new(),
+        kept_labels: Vec::new(),
         images: Vec::new(),
         failures: Vec::new(),
         files: Vec::new(),

@@ -11,14 +11,18 @@ mod activation;
 mod canvas;
 mod centred;
 mod class_map;
+mod confidence;
 mod decide;
 mod exp;
 mod importance;
+mod pairwise;
 mod reassemble;
 mod resize;
+mod soft_label;
 mod softmax;
 mod space;
 mod sums;
+mod uncertainty;
 mod view;
 mod window;
 
@@ -26,11 +30,17 @@ pub use activation::{BadScore, ScoreTransform};
 pub use canvas::{Band, Canvas};
 pub use centred::take_off_greatest;
 pub use class_map::{ClassMap, Rest};
+pub use confidence::{ConfidenceCounts, CountsError};
 pub use decide::{Decision, Rule, Triplet};
 pub use importance::{Importance, ImportanceMap};
+pub use pairwise::PairwiseIou;
 pub use reassemble::{Resampled, blend, normalise};
 pub use resize::{resize_labels, resize_planes, resize_rows};
+pub use soft_label::{LargestRemainder, normalise_shares, smooth_uniformly, svls_row, top_shares};
 pub use space::{Labelling, MergeError, OutputActivation, ScoreSpace, ViewMerge};
 pub use sums::WindowSums;
+pub use uncertainty::{
+    MemberRow, entropy_row, margin_row, most_probable, mutual_information_row, vote_share_row,
+};
 pub use view::{View, ViewError, Views};
 pub use window::{ModelOutput, WindowScores};

@@ -195,7 +195,12 @@ fn read(fields: &Fields<'_>) -> JobSpec {
     let in_tiles = tta.keeps_probabilities() && tile_space == ScoreSpace::Probabilities;
     spec.tiles.check(fields.get("tiles"), in_tiles);
 
-    let scope = Scope { background: decide.background, probabilities: tta.keeps_probabilities(), ..scope };
+    let scope = Scope {
+        background: decide.background,
+        probabilities: tta.keeps_probabilities(),
+        member_tiles: spec.tiles.per == TilesPer::Member,
+        ..scope
+    };
     let failures = Failures::read_or_standard(fields.get("failures"), &scope);
     JobSpec {
         labelling,

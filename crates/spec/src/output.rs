@@ -1,10 +1,14 @@
 //! What a job hands back.
 
-use super::kind::{Kind, LayerKind, Maybe, ReadKind, Text, Words};
+use super::kind::{Kind, Text, Words};
+use super::masks::{MaskForm, Masks};
 use super::node::Node;
+use super::probabilities::{Probabilities, ProbabilitiesOutput};
+use super::pseudo_labels::PseudoLabels;
 use super::read::{At, one_of};
 use super::scope::Scope;
 use super::section::{Section, section};
+use super::soft_labels::SoftLabels;
 use super::submission::{ClassCsv, KaggleRle};
 use super::table::{Shape, Table};
 
@@ -28,6 +32,10 @@ pub enum Output {
     Coco(Coco),
     /// Outlines as GeoJSON, one file for each image.
     Polygons(Polygons),
+    /// One array of soft targets for each image.
+    SoftLabels(SoftLabels),
+    /// One mask for each image, of what is sure enough, and a table of all.
+    PseudoLabels(PseudoLabels),
     /// A page that says what was done.
     Report,
 }
@@ -52,7 +60,7 @@ impl OutputKind {
 }
 
 /// All of them. A new output is a section, a line here, and what [`Output`] says of it.
-const KINDS: [OutputKind; 7] = [
+const KINDS: [OutputKind; 9] = [
     OutputKind::of::<Masks>("masks", None, |at, scope| {
         Masks::read(at, scope).map(|Masks { masks }| Output::Masks(masks))
     }),
@@ -65,94 +73,12 @@ const KINDS: [OutputKind; 7] = [
     }),
     OutputKind::of::<Coco>("coco", None, Coco::read_checked),
     OutputKind::of::<Polygons>("polygons", None, |at, scope| Polygons::read(at, scope).map(Output::Polygons)),
+    OutputKind::of::<SoftLabels>("soft_labels", None, SoftLabels::read_checked),
+    OutputKind::of::<PseudoLabels>("pseudo_labels", None, PseudoLabels::read_checked),
     OutputKind::of::<Report>("report", None, |at, scope| {
         Report::read(at, scope).map(|Report {}| Output::Report)
     }),
 ];
-
-section! {
-    /// One image of labels for each image.
-    pub(super) struct Masks: "masks" (_) {
-        /// `png`: with a palette. `tiff`: tiled, with the source's georeference, and a palette too. `{png: grey}` and
-        /// `{tiff: grey}` have none: programs that make colours of palettes (OpenCV, TensorFlow, torchvision) read labels
-        /// from these.
-        masks: MaskForm = MaskForm { format: MaskFormat::Png, look: MaskLook::Palette }, MasksKind,
-            required = "png or tiff";
-    }
-}
-
-section! {
-    /// A format of masks, and what their numbers are to programs that show them.
-    pub(super) struct MaskFile: "maskFile" (_) {
-        /// PNG: 8 bits, 16 where a label is above 255.
-        png: Option<MaskLook> = None, Maybe(Words(&LOOKS));
-        /// Tiled TIFF: 8 bits, 16 where a label is above 255.
-        tiff: Option<MaskLook> = None, Maybe(Words(&LOOKS));
-    }
-}
-
-/// A format of masks, and what their numbers are to programs that show them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MaskForm {
-    /// The format.
-    pub format: MaskFormat,
-    /// Colours or brightnesses.
-    pub look: MaskLook,
-}
-
-/// What the numbers of a mask are to programs that show it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MaskLook {
-    /// Places in a palette of the classes' colours; above 255 labels a PNG has none.
-    Palette,
-    /// Brightnesses: the labels themselves, dark as they are.
-    Grey,
-}
-
-/// How masks are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MaskFormat {
-    /// PNG with a palette.
-    Png,
-    /// Tiled TIFF, with the source's georeference.
-    Tiff,
-}
-
-section! {
-    /// One array of probabilities for each image.
-    pub(super) struct ProbabilitiesOutput: "probabilities" (scope) {
-        /// The format, or a map of format and dtype.
-        probabilities: Probabilities = Probabilities::standard(scope), ProbabilitiesKind, required = "zarr or tiff";
-    }
-}
-
-section! {
-    /// Probabilities of all classes.
-    pub struct Probabilities: "scores" (_) derive [Copy, Eq] {
-        /// `zarr`: a chunked array in a folder. `tiff`: tiled, one band per class.
-        pub format: ScoreFormat = ScoreFormat::Zarr, Words(&FORMATS), required = "zarr or tiff";
-        /// How one probability is kept: half precision, or `round(255 · p)`.
-        pub dtype: ScoreDtype = ScoreDtype::F16, Words(&DTYPES);
-    }
-}
-
-/// How probabilities are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ScoreFormat {
-    /// A chunked array in a folder.
-    Zarr,
-    /// Tiled TIFF, one band per class.
-    Tiff,
-}
-
-/// How one probability is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ScoreDtype {
-    /// `round(255 · p)`.
-    U8,
-    /// Half precision.
-    F16,
-}
 
 section! {
     /// A COCO list of annotations.
@@ -215,12 +141,8 @@ section! {
     }
 }
 
-const MASKS: [(&str, MaskFormat); 2] = [("png", MaskFormat::Png), ("tiff", MaskFormat::Tiff)];
-const LOOKS: [(&str, MaskLook); 2] = [("palette", MaskLook::Palette), ("grey", MaskLook::Grey)];
 const FORMS: [(&str, CocoForm); 2] = [("dataset", CocoForm::Dataset), ("results", CocoForm::Results)];
 const SYSTEMS: [(&str, PolygonCrs); 2] = [("lonlat", PolygonCrs::LonLat), ("source", PolygonCrs::Source)];
-const FORMATS: [(&str, ScoreFormat); 2] = [("zarr", ScoreFormat::Zarr), ("tiff", ScoreFormat::Tiff)];
-const DTYPES: [(&str, ScoreDtype); 2] = [("f16", ScoreDtype::F16), ("u8", ScoreDtype::U8)];
 const SHAPES: [(&str, CocoShape); 2] = [("rle", CocoShape::Rle), ("polygons", CocoShape::Polygons)];
 
 /// The path of a file below the job's outputs.
@@ -236,44 +158,6 @@ pub(super) const FILE: Text = Text {
     },
 };
 
-/// The word of a format, or a map of it and a look.
-struct MasksKind;
-
-impl Kind for MasksKind {
-    type Value = MaskForm;
-
-    fn write(&self, masks: &MaskForm, scope: &Scope<'_>) -> Option<Node> {
-        let MaskForm { format, look } = *masks;
-        if look == MaskLook::Palette {
-            return Words(&MASKS).write(&format, scope);
-        }
-        let of = |wanted| (format == wanted).then_some(look);
-        Some(MaskFile { png: of(MaskFormat::Png), tiff: of(MaskFormat::Tiff) }.node(scope))
-    }
-
-    fn shape(&self) -> Shape {
-        Shape::AnyOf(vec![Words(&MASKS).shape(), Shape::Section(MaskFile::table())])
-    }
-}
-
-impl ReadKind for MasksKind {
-    fn read(&self, at: &At<'_>, scope: &Scope<'_>) -> Option<MaskForm> {
-        if !at.is_map() {
-            let format = Words(&MASKS).read(at, scope)?;
-            return Some(MaskForm { format, look: MaskLook::Palette });
-        }
-        let MaskFile { png, tiff } = MaskFile::read(at, scope)?;
-        match (png, tiff) {
-            (Some(look), None) => Some(MaskForm { format: MaskFormat::Png, look }),
-            (None, Some(look)) => Some(MaskForm { format: MaskFormat::Tiff, look }),
-            _ => {
-                at.conflict("one of `png` and `tiff` is needed; two formats are two entries of the list");
-                None
-            }
-        }
-    }
-}
-
 impl Coco {
     fn read_checked(at: &At<'_>, scope: &Scope<'_>) -> Option<Output> {
         let coco = Self::read(at, scope)?;
@@ -288,55 +172,30 @@ impl Coco {
     }
 }
 
-/// The word of a format, or a map with a dtype too.
-struct ProbabilitiesKind;
-
-impl Kind for ProbabilitiesKind {
-    type Value = Probabilities;
-
-    fn write(&self, probabilities: &Probabilities, scope: &Scope<'_>) -> Option<Node> {
-        Some(probabilities.node(scope))
-    }
-
-    fn shape(&self) -> Shape {
-        Shape::AnyOf(vec![Words(&FORMATS).shape(), Shape::Section(Probabilities::table())])
-    }
-}
-
-impl LayerKind for ProbabilitiesKind {
-    fn read_over(&self, at: &At<'_>, below: &Probabilities, scope: &Scope<'_>) -> Option<Probabilities> {
-        if at.is_map() {
-            return Probabilities::read(at, scope);
-        }
-        Words(&FORMATS).read(at, scope).map(|format| Probabilities { format, ..*below })
-    }
-}
-
-impl ProbabilitiesOutput {
-    fn read_checked(at: &At<'_>, scope: &Scope<'_>) -> Option<Output> {
-        if let Some(probabilities) = at.entry("probabilities").filter(|_| !scope.probabilities) {
-            probabilities.conflict(
-                "tta.merge makes sums that are no probabilities; merge views by mean, gmean, max or min",
-            );
-        }
-        Self::read(at, scope).map(|Self { probabilities }| Output::Probabilities(probabilities))
-    }
-}
-
 impl Output {
     /// Where it is written, below the job's outputs: a file, or one for each image, whose name stands for the `*`.
     pub fn path_pattern(&self) -> String {
         match self {
-            Self::Masks(MaskForm { format: MaskFormat::Png, .. }) => "masks/*.png".to_owned(),
-            Self::Masks(MaskForm { format: MaskFormat::Tiff, .. }) => "masks/*.tiff".to_owned(),
-            Self::Probabilities(p) if p.format == ScoreFormat::Zarr => "probabilities/*.zarr".to_owned(),
-            Self::Probabilities(_) => "probabilities/*.tiff".to_owned(),
+            Self::Masks(masks) => format!("masks/*.{}", masks.format.ending()),
+            Self::Probabilities(p) => format!("probabilities/*.{}", p.format.ending()),
             Self::KaggleRle(KaggleRle { file, .. })
             | Self::ClassCsv(ClassCsv { file, .. })
             | Self::Coco(Coco { file, .. }) => file.clone(),
             Self::Polygons(_) => "polygons/*.geojson".to_owned(),
+            Self::SoftLabels(soft) => format!("soft_labels/*.{}", soft.format.ending()),
+            Self::PseudoLabels(pseudo) => format!("pseudo_labels/*.{}", pseudo.form.format.ending()),
             Self::Report => "report.html".to_owned(),
         }
+    }
+
+    /// All that it writes, below the job's outputs, as [`path_pattern`](Self::path_pattern) has it: with the table beside the
+    /// files of images, where there is one.
+    pub fn places(&self) -> Vec<String> {
+        let table = match self {
+            Self::PseudoLabels(pseudo) => Some(pseudo.file.clone()),
+            _ => None,
+        };
+        std::iter::once(self.path_pattern()).chain(table).collect()
     }
 
     fn node(&self, scope: &Scope<'_>) -> Node {
@@ -349,6 +208,8 @@ impl Output {
             Self::ClassCsv(csv) => csv.node(scope),
             Self::Coco(coco) => coco.node(scope),
             Self::Polygons(polygons) => polygons.node(scope),
+            Self::SoftLabels(soft) => soft.node(scope),
+            Self::PseudoLabels(pseudo) => pseudo.node(scope),
             Self::Report => Report {}.node(scope),
         }
     }
@@ -379,21 +240,33 @@ pub(super) fn read(at: &At<'_>, scope: &Scope<'_>) -> Vec<Output> {
     let mut outputs: Vec<Output> = Vec::new();
     for item in &items {
         let Some(output) = read_one(item, scope) else { continue };
-        let place = output.path_pattern();
-        if let Some(list) = [NAME_LIST, STALE_LIST].iter().find(|list| places_meet(list, &place)) {
-            item.conflict(format!(
-                "{place} is where a list that Marquetry makes lies ({list}); take another file"
-            ));
+        for place in output.places() {
+            if let Some(list) = [NAME_LIST, STALE_LIST].iter().find(|list| places_meet(list, &place)) {
+                item.conflict(format!(
+                    "{place} is where a list that Marquetry makes lies ({list}); take another file"
+                ));
+            }
+            let taken = outputs
+                .iter()
+                .enumerate()
+                .flat_map(|(n, other)| other.places().into_iter().map(move |p| (n, p)));
+            if let Some((first, other)) = taken.into_iter().find(|(_, other)| places_meet(other, &place)) {
+                let same = "writes to the same place";
+                item.conflict(if other == place {
+                    format!("{same} ({place}) as outputs[{first}]")
+                } else {
+                    format!(
+                        "{same} ({place}) as outputs[{first}] ({other}): one would be written over the other"
+                    )
+                });
+            }
         }
-        let meets = |other: &Output| places_meet(&other.path_pattern(), &place);
-        if let Some((first, other)) = outputs.iter().enumerate().find(|(_, other)| meets(other)) {
-            let other = other.path_pattern();
-            let same = "writes to the same place";
-            item.conflict(if other == place {
-                format!("{same} ({place}) as outputs[{first}]")
-            } else {
-                format!("{same} ({place}) as outputs[{first}] ({other}): one would be written over the other")
-            });
+        if let [own, table] = output.places().as_slice()
+            && places_meet(own, table)
+        {
+            item.conflict(format!(
+                "its table ({table}) would lie where its masks do ({own}); take another file"
+            ));
         }
         outputs.push(output);
     }

@@ -14,6 +14,8 @@ pub(super) struct Scope<'a> {
     pub(super) background: Option<usize>,
     /// Whether merged scores are still probabilities.
     pub(super) probabilities: bool,
+    /// Whether each member has tiles of its own.
+    pub(super) member_tiles: bool,
     /// How windows slide where the job says nothing of it.
     pub(super) slide: Slide,
 }
@@ -26,6 +28,7 @@ impl<'a> Scope<'a> {
             labelling: Labelling::Multiclass,
             background: Some(0),
             probabilities: true,
+            member_tiles: true,
             slide: Slide::default(),
         }
     }

@@ -165,7 +165,12 @@ members:
   - {onnx: a, input: {normalize: {per: window, percentiles: [1, 99]}}, window: {overlap: 0.1}}
   - {onnx: b, window: {mode: whole, fit: letterbox}}
 decide: {triplet: {a: {top: 0.7, area_px: 8, bottom: 0.3}}}
-outputs: [{masks: {png: grey}}, {masks: {tiff: grey}}]
+outputs:
+  - {masks: {png: grey}}
+  - {masks: {tiff: grey}}
+  - {soft_labels: zarr, top: 1}
+  - {pseudo_labels: {png: grey}}
+  - {pseudo_labels: {tiff: grey}, share: 0.3, file: p.csv}
 ",
 ];
 

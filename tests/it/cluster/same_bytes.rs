@@ -99,3 +99,32 @@ fn odd_images_and_models_make_the_same_bytes_on_a_folder() {
 fn odd_images_and_models_make_the_same_bytes_on_s3() {
     odd_images_and_models_make_the_same_bytes(Kept::InBucket);
 }
+
+/// Thresholds that hang on all images, and what each member says: the first pass, its counts and the second come through
+/// messages and stores too.
+const TRAINING: &str = "
+version: 1
+images: images
+classes: [ground, a, b, c, d, e, f, g, h, i, j, k]
+defaults: {window: {size: 64}}
+members: [{onnx: one.onnx}, {onnx: two.onnx, scale: 0.5, weight: 0.5}]
+decide: {min_area: 6}
+tiles: {per: member}
+outputs:
+  - {pseudo_labels: {png: grey}, share: 0.4, min_pixels: 30, agreement: 0.6, file: lists/pseudo.csv}
+  - {soft_labels: zarr, top: 3}
+  - {report: html}
+";
+
+#[test]
+fn a_job_of_two_passes_makes_the_same_bytes() {
+    let Some(mut cluster) = Cluster::start(Kept::InFolder) else { return };
+    cluster.place.write("alone.yaml", format!("{TRAINING}store: alone\n"));
+    cluster.place.write("training.yaml", format!("{TRAINING}store: {}\n", cluster.uri));
+    cluster.place.run("alone.yaml").ends_with(0);
+    let alone = cluster.place.outputs("alone");
+    assert!(alone.contains_key("lists/pseudo.csv"));
+    let _roles = [cluster.worker(), cluster.worker(), cluster.aggregator(), cluster.aggregator()];
+    cluster.coordinate("training.yaml").ends_with(0).says(&["lists/pseudo.csv: ", "of all pixels are kept"]);
+    same_files(&alone, &cluster.outputs());
+}

@@ -78,6 +78,18 @@ impl ScoreZarr {
         })
     }
 
+    /// Says in the array's attributes that its planes are something else than the probabilities of classes: `attributes` stand
+    /// there instead, with what a stored 1.0 is (`scale`).
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub fn with_attributes(self, mut attributes: serde_json::Value) -> Result<Self> {
+        attributes["scale"] = scale(self.depth).into();
+        let text = format!("{attributes:#}\n");
+        std::fs::write(self.folder.join(".zattrs"), text).map_err(WriteError::io(WHAT))?;
+        Ok(self)
+    }
+
     fn row_bytes(&self) -> usize {
         self.size.width as usize * self.depth.bytes()
     }
@@ -115,6 +127,14 @@ impl ScoreZarr {
     }
 }
 
+/// What a stored 1.0 is.
+const fn scale(depth: ScoreDepth) -> u32 {
+    match depth {
+        ScoreDepth::U8 => 255,
+        ScoreDepth::F16 => 1,
+    }
+}
+
 /// Writes the two files that say what the array is.
 fn describe(
     folder: &Path,
@@ -123,9 +143,9 @@ fn describe(
     depth: ScoreDepth,
     chunk: [usize; 3],
 ) -> std::io::Result<()> {
-    let (dtype, scale) = match depth {
-        ScoreDepth::U8 => ("|u1", 255),
-        ScoreDepth::F16 => ("<f2", 1),
+    let dtype = match depth {
+        ScoreDepth::U8 => "|u1",
+        ScoreDepth::F16 => "<f2",
     };
     let array = serde_json::json!({
         "zarr_format": 2,
@@ -142,7 +162,7 @@ fn describe(
         "_ARRAY_DIMENSIONS": ["class", "y", "x"],
         "classes": classes,
         "space": "probabilities",
-        "scale": scale,
+        "scale": scale(depth),
     });
     let write = |name, value: serde_json::Value| std::fs::write(folder.join(name), format!("{value:#}\n"));
     write(".zarray", array)?;

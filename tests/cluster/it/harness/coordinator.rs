@@ -3,8 +3,8 @@
 use super::cluster::Cluster;
 use super::plans::JobOf;
 use marquetry_coordinator::{
-    CollectedResults, EndedRun, Findings, Finished, JobRunner, JobState, RunError, Stopped, TableError,
-    Tables, Tally, new_run,
+    CollectedResults, EndedRun, Findings, Finished, JobRunner, JobState, OtherResults, RunError, Stopped,
+    TableError, Tables, Tally, new_run,
 };
 use marquetry_failure::{Classify, FailureClass};
 use marquetry_job::{Progress, RunId, TaskId, key};
@@ -134,6 +134,7 @@ async fn coordinate(
         attempts_max: options.attempts_max,
         stop_at_loss: false,
         keep_tiles: options.keep_tiles,
+        other_results: OtherResults::Delete,
         overdue_after: options.overdue_after,
         metrics: &METRICS,
     };

@@ -1,0 +1,207 @@
+//! Pseudo-labels: a mask of what the ensemble is sure of, how much of each class that is, and a row of the table of all.
+
+use super::SinkContext;
+use super::masks;
+use crate::image_result::KeptPixels;
+use crate::outputs::output_path;
+use crate::row::Row;
+use crate::sink::{FinishedImage, OutputFile, RowSink, SinkError};
+use marquetry_ensemble::{ConfidenceCounts, PairwiseIou, most_probable, vote_share_row};
+use marquetry_raster::write::LabelSink;
+use marquetry_spec::{Choose, KeepRule, Output, PseudoLabels};
+use serde::{Deserialize, Serialize};
+
+/// What an image adds to the table of pseudo-labels.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PseudoLabelRow {
+    /// Where the image lies.
+    pub path: String,
+    /// Where its mask lies, below the job's outputs.
+    pub label: String,
+    /// Share of the image's pixels that have a label.
+    pub kept_share: f64,
+    /// Mean IoU of every two members, where they have tiles of their own.
+    pub reliability: Option<f64>,
+}
+
+/// The pseudo-labels of output `number`, whose thresholds are known.
+pub(crate) fn open(
+    context: &SinkContext<'_>,
+    number: usize,
+    output: &Output,
+    pseudo: &PseudoLabels,
+) -> Result<Box<dyn RowSink>, SinkError> {
+    let KeepRule::Threshold(thresholds) = &pseudo.keep else {
+        return Ok(Box::new(Confidences::new(context)));
+    };
+    let (image, classes) = (context.image, context.spec.classes.len());
+    let label = output_path(output, &image.id, None);
+    let (file, encoder) = masks::encoder(
+        context,
+        pseudo.form,
+        label.clone(),
+        &format!("pseudo-labels-{number}"),
+        &context.legend,
+    )?;
+    let row = PseudoLabelRow { path: image.uri.clone(), label, kept_share: 0.0, reliability: None };
+    Ok(Box::new(PseudoRows {
+        number,
+        thresholds: thresholds.clone(),
+        choose: pseudo.choose,
+        agreement: pseudo.agreement,
+        by_member: context.has_member_tiles(),
+        ignore: context.spec.missing_label(),
+        encoder,
+        file,
+        kept: KeptPixels { labelled: vec![0; classes], kept: vec![0; classes] },
+        pixels: image.size.area(),
+        pairs: None,
+        votes: Vec::new(),
+        shares: Vec::new(),
+        labels: Vec::new(),
+        row,
+    }))
+}
+
+struct PseudoRows {
+    number: usize,
+    thresholds: Vec<f32>,
+    choose: Choose,
+    /// Least share of members that vote for a label.
+    agreement: f32,
+    /// Whether members are apart.
+    by_member: bool,
+    ignore: u16,
+    encoder: Box<dyn LabelSink>,
+    file: OutputFile,
+    kept: KeptPixels,
+    pixels: u64,
+    /// From the first row with members on.
+    pairs: Option<PairwiseIou>,
+    /// Of the row in hand: each member's labels, `[W]`; the share of votes for the pixel's label; labels.
+    votes: Vec<Vec<u16>>,
+    shares: Vec<f32>,
+    labels: Vec<u16>,
+    row: PseudoLabelRow,
+}
+
+impl PseudoRows {
+    /// Sets the row in hand to the labels that are up for keeping.
+    fn choose_labels(&mut self, labels: &[u16], probabilities: &[f32]) {
+        self.labels.clear();
+        self.labels.extend_from_slice(labels);
+        if self.choose == Choose::Label {
+            return;
+        }
+        let mut best = vec![f32::NEG_INFINITY; labels.len()];
+        for (class, line) in probabilities.chunks_exact(labels.len()).enumerate() {
+            let threshold = self.thresholds[class].max(f32::MIN_POSITIVE);
+            for ((label, best), p) in self.labels.iter_mut().zip(&mut best).zip(line) {
+                let ratio = p / threshold;
+                if ratio > *best {
+                    (*best, *label) = (ratio, class as u16);
+                }
+            }
+        }
+    }
+
+    /// Counts the members' labels, and how many of them are those of the row in hand.
+    fn vote(&mut self, row: &Row<'_>) {
+        let members = row.members();
+        if !self.by_member || members.is_empty() {
+            return;
+        }
+        let width = row.width();
+        self.votes.resize(members.len(), Vec::new());
+        for (votes, member) in self.votes.iter_mut().zip(members) {
+            votes.resize(width, 0);
+            most_probable(member.probabilities, votes);
+        }
+        let classes = self.thresholds.len();
+        let pairs = self.pairs.get_or_insert_with(|| PairwiseIou::new(members.len(), classes));
+        pairs.add_row(&self.votes, row.missing());
+        let weights: Vec<f32> = members.iter().map(|member| member.weight).collect();
+        self.shares.resize(width, 0.0);
+        vote_share_row(&self.votes, &weights, &self.labels, &mut self.shares);
+    }
+}
+
+impl RowSink for PseudoRows {
+    fn row(&mut self, row: &Row<'_>) -> Result<(), SinkError> {
+        let (Some(labels), Some(scores)) = (row.labels(), row.scores()) else { return Ok(()) };
+        let (probabilities, width) = (scores.probabilities()?, row.width());
+        self.choose_labels(labels, probabilities);
+        self.vote(row);
+        for x in 0..width {
+            let class = usize::from(self.labels[x]);
+            if row.missing()[x] || class >= self.thresholds.len() {
+                self.labels[x] = self.ignore;
+                continue;
+            }
+            self.kept.labelled[class] += 1;
+            let agreed =
+                self.agreement <= 0.0 || self.shares.get(x).is_some_and(|share| *share >= self.agreement);
+            if agreed && probabilities[class * width + x] >= self.thresholds[class] {
+                self.kept.kept[class] += 1;
+            } else {
+                self.labels[x] = self.ignore;
+            }
+        }
+        Ok(self.encoder.row(&self.labels)?)
+    }
+
+    fn needs_whole_rows(&self) -> bool {
+        true
+    }
+
+    fn needs_members(&self) -> bool {
+        self.by_member
+    }
+
+    fn finish(self: Box<Self>, image: &mut FinishedImage) -> Result<(), SinkError> {
+        self.encoder.finish()?;
+        image.files.push(self.file);
+        let kept: u64 = self.kept.kept.iter().sum();
+        let row = PseudoLabelRow {
+            kept_share: kept as f64 / self.pixels.max(1) as f64,
+            reliability: self.pairs.and_then(|pairs| pairs.mean()),
+            ..self.row
+        };
+        let text = serde_json::to_string(&row).expect("texts and numbers become JSON");
+        image.result.table_rows.insert(self.number, text);
+        image.result.kept.insert(self.number, self.kept);
+        Ok(())
+    }
+}
+
+/// Counts how sure the ensemble is of its labels, for thresholds that hang on all images.
+struct Confidences(ConfidenceCounts);
+
+impl Confidences {
+    fn new(context: &SinkContext<'_>) -> Self {
+        Self(ConfidenceCounts::new(context.spec.classes.len()))
+    }
+}
+
+impl RowSink for Confidences {
+    fn row(&mut self, row: &Row<'_>) -> Result<(), SinkError> {
+        let (Some(labels), Some(scores)) = (row.labels(), row.scores()) else { return Ok(()) };
+        let (probabilities, width) = (scores.probabilities()?, row.width());
+        for (x, label) in labels.iter().enumerate().filter(|(x, _)| !row.missing()[*x]) {
+            let class = usize::from(*label);
+            if let Some(p) = probabilities.get(class * width + x) {
+                self.0.add(class, *p);
+            }
+        }
+        Ok(())
+    }
+
+    fn needs_whole_rows(&self) -> bool {
+        true
+    }
+
+    fn finish(self: Box<Self>, image: &mut FinishedImage) -> Result<(), SinkError> {
+        image.result.set_confidences(&self.0);
+        Ok(())
+    }
+}

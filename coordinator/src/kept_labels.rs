@@ -1,0 +1,182 @@
+//! Pseudo-labels of all images together: their table, and how much of each class is kept.
+
+use crate::{Finished, TableError};
+use marquetry_aggregator::{ImageResult, PseudoLabelRow};
+use marquetry_spec::{KeepRule, Output};
+use std::io::Write;
+
+/// The columns of a table of pseudo-labels.
+const COLUMNS: [&str; 7] = ["image_id", "path", "label", "weight", "kept_share", "reliability", "source"];
+/// What the labels of such a table come from.
+const SOURCE: &str = "pseudo";
+
+/// Writes the table `file` below a job's outputs; `rows` has what an image adds to it.
+pub(crate) fn write_pseudo_labels(
+    out: impl Write,
+    file: &str,
+    ids: &[String],
+    mut rows: impl FnMut(&str) -> std::io::Result<Option<String>>,
+) -> Result<(), TableError> {
+    // From the table's own folder up to that of all outputs.
+    let up = "../".repeat(file.matches('/').count());
+    let mut table = csv::Writer::from_writer(out);
+    table.write_record(COLUMNS).map_err(std::io::Error::other)?;
+    for id in ids {
+        let Some(text) = rows(id)? else { continue };
+        let row: PseudoLabelRow = serde_json::from_str(&text).map_err(std::io::Error::other)?;
+        let weight = row.kept_share * row.reliability.unwrap_or(1.0);
+        let record = [
+            id.clone(),
+            row.path,
+            format!("{up}{}", row.label),
+            number(weight),
+            number(row.kept_share),
+            row.reliability.map(number).unwrap_or_default(),
+            SOURCE.to_owned(),
+        ];
+        table.write_record(record).map_err(std::io::Error::other)?;
+    }
+    Ok(table.flush()?)
+}
+
+/// A share with six digits, which is more than a pixel in a million.
+fn number(share: f64) -> String {
+    format!("{share:.6}")
+}
+
+/// How much of each class an output of pseudo-labels keeps.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeptLabels {
+    /// Its table.
+    pub file: String,
+    /// All classes, by label.
+    pub classes: Vec<KeptClass>,
+}
+
+/// How much of a class is kept.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeptClass {
+    /// Its name.
+    pub name: String,
+    /// Probability that is enough.
+    pub threshold: f32,
+    /// Pixels of all images that were up for keeping.
+    pub labelled: u64,
+    /// Pixels that were kept.
+    pub kept: u64,
+}
+
+impl KeptClass {
+    /// Share of its pixels that is kept.
+    pub fn share(&self) -> f64 {
+        self.kept as f64 / self.labelled.max(1) as f64
+    }
+}
+
+impl KeptLabels {
+    /// Those of a finished job, whose images came to `results`.
+    pub fn of(finished: &Finished<'_>, results: &[Option<ImageResult>]) -> Vec<Self> {
+        let outputs = finished.spec.outputs.iter().enumerate();
+        let of_output = |(number, output): (usize, &Output)| {
+            let Output::PseudoLabels(pseudo) = output else { return None };
+            let KeepRule::Threshold(thresholds) = &pseudo.keep else { return None };
+            let classes = finished.spec.classes.iter().zip(thresholds);
+            let mut classes: Vec<KeptClass> = classes
+                .map(|(class, threshold)| KeptClass {
+                    name: class.name.clone(),
+                    threshold: *threshold,
+                    labelled: 0,
+                    kept: 0,
+                })
+                .collect();
+            for pixels in results.iter().flatten().filter_map(|result| result.kept.get(&number)) {
+                for ((class, labelled), kept) in classes.iter_mut().zip(&pixels.labelled).zip(&pixels.kept) {
+                    class.labelled += labelled;
+                    class.kept += kept;
+                }
+            }
+            Some(Self { file: pseudo.file.clone(), classes })
+        };
+        outputs.filter_map(of_output).collect()
+    }
+
+    /// Share of all pixels that is kept.
+    pub fn share(&self) -> f64 {
+        let (kept, labelled) =
+            self.classes.iter().fold((0, 0), |(kept, all), class| (kept + class.kept, all + class.labelled));
+        kept as f64 / labelled.max(1) as f64
+    }
+
+    /// One line of how much is kept.
+    pub fn line(&self) -> String {
+        let percent = |share: f64| format!("{:.1} %", share * 100.0);
+        let class = |c: &KeptClass| format!("{} {} from {:.3} on", c.name, percent(c.share()), c.threshold);
+        let classes: Vec<String> = self.classes.iter().map(class).collect();
+        format!("{}: {} of all pixels are kept ({})", self.file, percent(self.share()), classes.join(", "))
+    }
+
+    /// The classes that training would not see any more.
+    pub fn warnings(&self) -> Vec<String> {
+        let vanishes = |class: &KeptClass| match (class.labelled, class.kept) {
+            (0, _) => Some(format!("class `{}` is nowhere: no pixel of any image has it", class.name)),
+            (pixels, 0) => Some(format!(
+                "class `{}` vanishes: of its {pixels} pixels none is kept (threshold {}); lower its threshold, or say \
+                 min_pixels",
+                class.name, class.threshold
+            )),
+            _ => None,
+        };
+        let words = self.classes.iter().filter_map(vanishes);
+        words.map(|words| format!("{}: {words}", self.file)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_read_as_it_is() {
+        let row = |id: &str, reliability| {
+            let (path, label) = (format!("/data/{id}.png"), format!("pseudo_labels/{id}.png"));
+            serde_json::to_string(&PseudoLabelRow { path, label, kept_share: 0.5, reliability }).unwrap()
+        };
+        let ids = ["a,b", "lost", "c"].map(str::to_owned);
+        let write = |file: &str| {
+            let mut out = Vec::new();
+            let rows = |id: &str| {
+                Ok(match id {
+                    "lost" => None,
+                    "c" => Some(row(id, Some(0.25))),
+                    _ => Some(row(id, None)),
+                })
+            };
+            write_pseudo_labels(&mut out, file, &ids, rows).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(
+            write("lists/p.csv"),
+            "image_id,path,label,weight,kept_share,reliability,source\n\
+             \"a,b\",\"/data/a,b.png\",\"../pseudo_labels/a,b.png\",0.500000,0.500000,,pseudo\n\
+             c,/data/c.png,../pseudo_labels/c.png,0.125000,0.500000,0.250000,pseudo\n"
+        );
+        assert!(write("p.csv").contains(",pseudo_labels/c.png,"));
+    }
+
+    #[test]
+    fn a_class_that_vanishes_is_told() {
+        let class =
+            |name: &str, labelled, kept| KeptClass { name: name.into(), threshold: 0.9, labelled, kept };
+        let all = KeptLabels {
+            file: "p.csv".into(),
+            classes: vec![class("a", 6, 3), class("b", 4, 0), class("c", 0, 0)],
+        };
+        assert_eq!(
+            all.line(),
+            "p.csv: 30.0 % of all pixels are kept (a 50.0 % from 0.900 on, b 0.0 % from 0.900 on, c 0.0 % from 0.900 on)"
+        );
+        let warnings = all.warnings();
+        assert!(warnings.len() == 2 && warnings[0].starts_with("p.csv: class `b` vanishes"), "{warnings:?}");
+        assert!(warnings[1].contains("`c` is nowhere"), "{warnings:?}");
+    }
+}

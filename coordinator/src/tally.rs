@@ -1,0 +1,49 @@
+//! What a job's tasks came to.
+
+use crate::losses::Losses;
+use marquetry_job::{Progress, StageSeconds};
+
+/// What a job's tasks came to.
+#[derive(Debug, Clone, Default, serde::Serialize)]
+pub struct Tally {
+    /// How far it came.
+    pub progress: Progress,
+    /// Tasks done in this run.
+    pub tasks_computed: u64,
+    /// Tasks whose objects were found in the store.
+    pub tasks_found: u64,
+    /// Images that were found finished in the store.
+    pub images_found: u64,
+    /// Model runs of one window each, in this run.
+    pub forwards: u64,
+    /// Model runs that were found done in the store.
+    pub forwards_found: u64,
+    /// Bytes of all that tasks stored in this run.
+    pub tile_bytes: u64,
+    /// Where workers' time went, s, summed over threads.
+    pub seconds: StageSeconds,
+    /// Seconds of putting images together, summed.
+    pub aggregate_seconds: f64,
+    /// Tries that failed and were made again.
+    pub retries: u64,
+    /// Blocks and images that were out for too long and sent again.
+    pub resent: u64,
+    /// What was given up.
+    #[serde(flatten)]
+    pub losses: Losses,
+}
+
+impl Tally {
+    /// Adds what the first of two passes did to the second's: what it computed was found by this one.
+    pub fn add_first_pass(&mut self, first: &Self) {
+        self.tasks_computed += first.tasks_computed;
+        self.tasks_found = self.tasks_found.saturating_sub(first.tasks_computed);
+        self.forwards += first.forwards;
+        self.forwards_found = self.forwards_found.saturating_sub(first.forwards);
+        self.tile_bytes += first.tile_bytes;
+        self.seconds += first.seconds;
+        self.aggregate_seconds += first.aggregate_seconds;
+        self.retries += first.retries;
+        self.resent += first.resent;
+    }
+}
