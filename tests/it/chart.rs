@@ -72,7 +72,8 @@ fn the_chart_uses_options_and_variables_that_there_are() {
             }
             for probe in after(&manifest, "httpGet: {path: ") {
                 let path = probe.split(',').next().unwrap_or_default();
-                assert!(help.contains(path), "`marquetry {role}` serves no {path}");
+                let served = help.split([' ', ',', '\n']).any(|word| word == path);
+                assert!(served, "`marquetry {role}` serves no {path}");
             }
         }
         if manifest.contains("kind: ConfigMap") && manifest.contains("-settings\n") {

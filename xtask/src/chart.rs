@@ -3,6 +3,7 @@
 
 mod page;
 mod policy;
+mod refused;
 mod render;
 mod schemas;
 mod server;
@@ -95,6 +96,7 @@ fn check(tools: &Tools) -> Result<()> {
             .with_context(|| format!("charts/marquetry/ci/{case}-values.yaml"))?;
         println!("chart {case}: {manifests} manifests");
     }
+    refused::check(tools)?;
     check_dashboard(tools)
 }
 

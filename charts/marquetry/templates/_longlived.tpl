@@ -8,6 +8,9 @@ What a role that lives on is made of: a Deployment, its PodDisruptionBudget, and
 {{- $values := .values -}}
 {{- $scaling := $values.autoscaling -}}
 {{- $grace := add 15 $values.graceSeconds -}}
+{{- if and (ne $scaling.kind "none") (gt (int64 $scaling.minReplicas) (int64 $scaling.maxReplicas)) -}}
+{{- fail (printf "%s: autoscaling.minReplicas is %d, and maxReplicas %d" .name (int64 $scaling.minReplicas) (int64 $scaling.maxReplicas)) -}}
+{{- end -}}
 apiVersion: apps/v1
 kind: Deployment
 metadata:
@@ -77,6 +80,10 @@ metadata:
   name: {{ .name }}
   labels:
     {{- include "marquetry.labels" (dict "root" $root "component" .role) | nindent 4 }}
+  {{- with $scaling.keda.annotations }}
+  annotations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
 spec:
   scaleTargetRef: {name: {{ .name }}}
   minReplicaCount: {{ $scaling.minReplicas | int64 }}

@@ -54,6 +54,10 @@ spec:
   {{- with $values.schedulerName }}
   schedulerName: {{ . }}
   {{- end }}
+  {{- with $values.extraInitContainers }}
+  initContainers:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
   containers:
     - name: {{ .role }}
       image: {{ include "marquetry.image" (dict "root" $root "image" .image) | quote }}
@@ -61,7 +65,7 @@ spec:
       args:
         - {{ .command }}
         {{- range $name, $value := $kafka.settings }}
-        - {{ printf "--kafka=%s=%v" $name $value | quote }}
+        - {{ printf "--kafka=%s=%v" $name (ternary (int64 $value) $value (kindIs "float64" $value)) | quote }}
         {{- end }}
         {{- if $kafka.tls.secretName }}
         {{- with $kafka.tls.caKey }}

@@ -76,6 +76,22 @@ fn compare(root: &Value, schema: &Value, value: &Value, path: &str, faults: &mut
     }
 }
 
+/// With a threshold of as many messages as a coordinator has out for each worker, a pool would never grow.
+#[test]
+fn pools_can_grow() {
+    let source = text("coordinator/src/job_runner.rs");
+    let constant = |name: &str| -> u64 {
+        let (_, rest) = source.split_once(&format!("const {name}: usize = ")).unwrap();
+        rest.split(';').next().unwrap().parse().unwrap()
+    };
+    let schema: Value = serde_json::from_str(&text("charts/marquetry/values.schema.json")).unwrap();
+    let threshold = &schema["definitions"]["autoscaling"]["properties"]["keda"]["properties"]["lagThreshold"];
+    assert_eq!(threshold["maximum"], constant("AHEAD_EACH") - 1);
+    let said =
+        format!("at most {} tasks out, or {} for each worker", constant("AHEAD_MIN"), constant("AHEAD_EACH"));
+    assert!(text("charts/marquetry/README.md").contains(&said), "{said}");
+}
+
 #[test]
 fn every_value_is_described() {
     let values = text("charts/marquetry/values.yaml");
