@@ -3,14 +3,14 @@
 use crate::score_error::{ScoreError, TileFault};
 use marquetry_ensemble::{BadScore, ImportanceMap, ScoreTransform, blend, normalise};
 use marquetry_geometry::{Block, Blocks, Grid, Rect, Size};
-use marquetry_job::TileError;
 use marquetry_job::tile::MissingPixels;
 use marquetry_job::{Plan, PlannedImage, TaskId, TaskKind, TileHeader, TileIndex, key, tile};
+use marquetry_job::{TileError, UnreadPart};
 use marquetry_transport::{ObjectStore, StoreError, StoreErrorKind};
 use ndarray::{Array2, Array3, ArrayView, ArrayViewMut, Axis, Dimension};
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::runtime::Handle;
 
 /// Where tiles are read from.
@@ -23,6 +23,23 @@ pub struct TileSource {
     /// Whether a tile that is not in the store is a block that was given up, whose pixels are missing. Otherwise it is an
     /// error.
     pub may_miss: bool,
+    /// What the tiles that were opened say could not be read of the image.
+    pub unread: UnreadParts,
+}
+
+/// Parts of an image that could not be read, as its tiles say; clones share one list.
+#[derive(Debug, Clone, Default)]
+pub struct UnreadParts(Arc<Mutex<Vec<UnreadPart>>>);
+
+impl UnreadParts {
+    /// Each part once, from the top left.
+    pub fn joined(&self) -> Vec<UnreadPart> {
+        UnreadPart::joined(self.0.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+
+    fn note(&self, parts: &[UnreadPart]) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(parts);
+    }
 }
 
 /// Rows of one group's image, in the group's own pixels.
@@ -193,7 +210,7 @@ impl GroupTiles {
     /// Opens the tile of a block; `None` if it was given up.
     fn open_tile(&self, block: u32, extent: Rect) -> Result<Option<OpenTile>, ScoreError> {
         let task = self.task(block);
-        let TileSource { store, runtime, may_miss } = &self.source;
+        let TileSource { store, runtime, may_miss, unread } = &self.source;
         let key = key::tile(&self.job, &self.image_key, self.group, block);
         let bytes = match runtime.block_on(store.head(&key)) {
             Ok(meta) => meta.size_bytes,
@@ -215,6 +232,7 @@ impl GroupTiles {
         if !same || header.classes as usize != self.classes {
             return Err(damaged(&task, TileFault::OtherPlan));
         }
+        unread.note(&header.unread);
         let missing = match index.missing_range(&header) {
             None => None,
             Some(range) => {

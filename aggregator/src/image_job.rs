@@ -2,7 +2,7 @@
 
 use crate::AggregatorOptions;
 use crate::error::AggregateError;
-use crate::group_tiles::TileSource;
+use crate::group_tiles::{TileSource, UnreadParts};
 use crate::image_result::ImageResult;
 use crate::outputs::Outputs;
 use crate::row_passes::RowPasses;
@@ -10,7 +10,7 @@ use crate::score_reader::ScoreReader;
 use crate::sink::{FinishedImage, OutputFile};
 use crate::source_image::SourceImage;
 use bytes::Bytes;
-use marquetry_job::{Plan, PlannedImage, RunId, key};
+use marquetry_job::{Plan, PlannedImage, RunId, UnreadPart, key};
 use marquetry_raster::read::Limits;
 use marquetry_spec::JobSpec;
 use marquetry_transport::{ObjectStore, StoreErrorKind};
@@ -19,12 +19,15 @@ use tempfile::TempDir;
 use tokio::runtime::Handle;
 
 /// What became of an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ImageFate {
     /// All of it is stored.
     Whole,
-    /// It is stored, without the blocks that were given up.
-    Incomplete,
+    /// It is stored, without what is missing: blocks that were given up, and what cannot be read of its file.
+    Incomplete {
+        /// What cannot be read, in one line.
+        unread: Option<String>,
+    },
     /// Nothing: its run does not count any more.
     Abandoned,
 }
@@ -58,7 +61,8 @@ impl ImageJob<'_> {
             return Ok(ImageFate::Whole);
         }
         let folder = TempDir::new_in(&self.options.temp_dir)?;
-        let image = self.make(planned, &folder)?;
+        let (image, unread) = self.make(planned, &folder)?;
+        let is_incomplete = self.partial || unread.is_some();
         // All this may have taken long, and others were at work too: what they wrote for a later run, or of all tiles
         // where some were missing here, is not to be written over.
         if !self.counts()? {
@@ -71,12 +75,16 @@ impl ImageJob<'_> {
             self.runtime.block_on(self.store.put_file(&key::out(&self.plan.job, place), path))?;
         }
         drop(folder);
-        self.put_result(planned, &image.result)?;
-        Ok(if self.partial { ImageFate::Incomplete } else { ImageFate::Whole })
+        self.put_result(planned, &image.result, is_incomplete)?;
+        Ok(if is_incomplete { ImageFate::Incomplete { unread } } else { ImageFate::Whole })
     }
 
-    /// Makes every output, in `folder`.
-    fn make(&self, planned: &PlannedImage, folder: &TempDir) -> Result<FinishedImage, AggregateError> {
+    /// Makes every output, in `folder`; and says what cannot be read of the image.
+    fn make(
+        &self,
+        planned: &PlannedImage,
+        folder: &TempDir,
+    ) -> Result<(FinishedImage, Option<String>), AggregateError> {
         let scratch = self.options.temp_dir.as_path();
         let limits = Limits {
             pixels_max: self.spec.limits.image_pixels,
@@ -90,6 +98,7 @@ impl ImageJob<'_> {
             store: Arc::clone(self.store),
             runtime: self.runtime.clone(),
             may_miss: self.partial,
+            unread: UnreadParts::default(),
         };
         let passes = RowPasses::new(self.spec, self.plan.merge.space, scratch);
         let open = |by_member| {
@@ -100,7 +109,8 @@ impl ImageJob<'_> {
         let mut image = FinishedImage { result: ImageResult::new(&planned.id), files: Vec::new() };
         image.result.warnings = warnings;
         sinks.into_iter().try_for_each(|sink| sink.finish(&mut image))?;
-        Ok(image)
+        let follows = "these pixels are missing, and the rest is done";
+        Ok((image, UnreadPart::in_words(&tiles.unread.joined(), &planned.uri, follows)))
     }
 
     /// Whether the run is still the one that counts.
@@ -129,15 +139,20 @@ impl ImageJob<'_> {
 
     /// That an image is incomplete is written before its result, and taken back after a complete one: who dies in between
     /// leaves an image that is made again.
-    fn put_result(&self, planned: &PlannedImage, result: &ImageResult) -> Result<(), AggregateError> {
+    fn put_result(
+        &self,
+        planned: &PlannedImage,
+        result: &ImageResult,
+        is_incomplete: bool,
+    ) -> Result<(), AggregateError> {
         let incomplete = key::gaps(&self.plan.job, self.outputs, &planned.key);
-        if self.partial {
+        if is_incomplete {
             self.runtime.block_on(self.store.put(&incomplete, Bytes::new()))?;
         }
         let key = key::part(&self.plan.job, self.outputs, &planned.key);
         self.runtime.block_on(self.store.put(&key, result.to_bytes().into()))?;
         // Looked for first: whoever may not delete has mostly nothing to delete here.
-        if !self.partial && self.is_there(&incomplete)? {
+        if !is_incomplete && self.is_there(&incomplete)? {
             self.runtime.block_on(self.store.delete(&incomplete))?;
         }
         Ok(())

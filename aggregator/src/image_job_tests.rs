@@ -103,7 +103,7 @@ fn what_is_incomplete_is_marked_until_it_is_completed() {
     assert_eq!((error.damaged(), error.class()), (vec![image.id(task)], FailureClass::Passing));
     let stored = |key: &str| image.runtime.block_on(image.store.head(key)).is_ok();
     let mark = key::gaps(&image.plan.job, OUTPUTS, &image.image.key);
-    assert_eq!(make(&image, true).unwrap(), ImageFate::Incomplete);
+    assert_eq!(make(&image, true).unwrap(), ImageFate::Incomplete { unread: None });
     assert!(stored(&mark) && result(&image).missing_pixels > 0);
     image.put(&image.key_of(task), image.tile(task));
     assert_eq!(make(&image, false).unwrap(), ImageFate::Whole);

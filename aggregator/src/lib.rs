@@ -24,7 +24,7 @@ mod test_images;
 use crate::error::{AggregateError, panic_message};
 use crate::image_job::{ImageFate, ImageJob};
 use bytes::Bytes;
-pub use group_tiles::{GroupRows, GroupTiles, TileSource};
+pub use group_tiles::{GroupRows, GroupTiles, TileSource, UnreadParts};
 pub use image_result::{ImageResult, ImageResultError, KeptPixels};
 use lru::LruCache;
 use marquetry_failure::{Classify, chain};
@@ -148,7 +148,8 @@ impl Aggregator {
             }
             Ok(Worked::Stored(done)) => {
                 let (partial, seconds) = (done.partial, started.elapsed().as_secs_f64());
-                (Event::Image { image: image.clone(), partial, seconds }, Some(done))
+                let unread = done.unread.as_deref().map(short_reason);
+                (Event::Image { image: image.clone(), partial, seconds, unread }, Some(done))
             }
             Err(error) => {
                 let (damaged, class, reason) = (error.damaged(), error.class(), chain(&error));
@@ -209,7 +210,7 @@ impl Aggregator {
             return Ok(Worked::NotBegun);
         }
         // What is stored of an incomplete image is needed when it is completed.
-        let keep = wanted.partial || job.spec.tiles.keep;
+        let (partial, keep) = (wanted.partial, job.spec.tiles.keep);
         let (image, kept, known) = (wanted.image.clone(), Arc::clone(&store), Arc::clone(&job));
         let runtime = tokio::runtime::Handle::current();
         let work = move || {
@@ -233,12 +234,14 @@ impl Aggregator {
             let panic = lost.try_into_panic();
             Err(AggregateError::Panic(panic.map_or(text, |panic| panic_message(&*panic))))
         })?;
-        let partial = match fate {
-            ImageFate::Whole => false,
-            ImageFate::Incomplete => true,
+        let (incomplete, unread) = match fate {
+            ImageFate::Whole => (false, None),
+            ImageFate::Incomplete { unread } => (partial, unread),
             ImageFate::Abandoned => return Ok(Worked::LeftOver),
         };
-        Ok(Worked::Stored(Done { store: kept, job: known, image, partial, keep }))
+        let keep = keep || partial || unread.is_some();
+        let done = Done { store: kept, job: known, image, partial: incomplete, unread, keep };
+        Ok(Worked::Stored(Box::new(done)))
     }
 
     /// The plan and the job file, read once for each of them.
@@ -273,7 +276,7 @@ impl Aggregator {
 /// What came of an image.
 enum Worked {
     /// Its outputs are stored.
-    Stored(Done),
+    Stored(Box<Done>),
     /// Nothing: its run does not count any more.
     LeftOver,
     /// Nothing, since nobody can be told of it. It is for another aggregator.
@@ -287,6 +290,8 @@ struct Done {
     image: PlannedImage,
     /// Whether blocks of it were given up.
     partial: bool,
+    /// What cannot be read of its file, in one line.
+    unread: Option<String>,
     keep: bool,
 }
 

@@ -1,6 +1,6 @@
 //! Images of known scores for tests: a plan, its tiles in a folder, and the same scores the plain way.
 
-use crate::{ScoreReader, TileSource};
+use crate::{ScoreReader, TileSource, UnreadParts};
 use bytes::Bytes;
 use marquetry_ensemble::{
     ClassMap, Importance, Labelling, OutputActivation, ScoreSpace, View, ViewMerge, resize_planes,
@@ -162,6 +162,7 @@ impl TestImage {
             dtype: TileDtype::F32,
             models: vec!["00".into()],
             missing: None,
+            unread: Vec::new(),
         }
     }
 
@@ -170,7 +171,8 @@ impl TestImage {
     }
 
     pub(crate) fn source(&self, may_miss: bool) -> TileSource {
-        TileSource { store: Arc::clone(&self.store), runtime: self.runtime.handle().clone(), may_miss }
+        let (store, runtime) = (Arc::clone(&self.store), self.runtime.handle().clone());
+        TileSource { store, runtime, may_miss, unread: UnreadParts::default() }
     }
 
     pub(crate) fn reader(&self) -> ScoreReader {

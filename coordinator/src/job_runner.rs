@@ -449,7 +449,7 @@ impl<'a> JobRunner<'a> {
     }
 
     fn give_up(&self, run: RunId, loss: &Loss, state: &mut RunState<'_>) -> DeadLetter {
-        let Loss { attempts, class, .. } = *loss;
+        let Loss { attempts, class, only_pixels, .. } = *loss;
         let image = state.tasks.image(loss.image);
         let task = loss.task.map(|place| TaskPlace { image: loss.image, place });
         state.in_flight.on_given_up(task.map_or(InFlightKey::Image(loss.image), InFlightKey::Task));
@@ -458,6 +458,7 @@ impl<'a> JobRunner<'a> {
         let lost = Lost {
             image: image.id.clone(),
             task,
+            only_pixels,
             attempts,
             class,
             reason: reason.clone(),
@@ -465,12 +466,13 @@ impl<'a> JobRunner<'a> {
         };
         // Told once for each reason; how many there were is told at the end.
         if state.tally.losses.add(&lost) {
-            tracing::error!(image = %image.id, attempts, %class, from, "gave up: {reason}");
+            let what = if only_pixels { "pixels are missing" } else { "gave up" };
+            tracing::error!(image = %image.id, attempts, %class, from, "{what}: {reason}");
         }
         let kind = if task.is_some() { DeadLetterKind::Task } else { DeadLetterKind::Image };
         self.metrics.dead_letters.of(kind).increment();
         let (image_id, image) = (short_reason(&image.id), image.key.clone());
-        DeadLetter { run, image_id, image, task, attempts, class, reason, from }
+        DeadLetter { run, image_id, image, task, only_pixels, attempts, class, reason, from }
     }
 }
 

@@ -78,7 +78,7 @@ impl Job {
         let images = self.queue.subscribe(Topic::Aggregate, "aggregators").await.unwrap();
         roles.spawn(answer(self.queue.clone(), images, |payload| {
             let AggregateMessage { run, image, partial, .. } = message::decode(payload).unwrap();
-            let event = Event::Image { image: image.key, partial, seconds: 0.1 };
+            let event = Event::Image { image: image.key, partial, seconds: 0.1, unread: None };
             ResultMessage { run, from: "a".into(), event }
         }));
         roles

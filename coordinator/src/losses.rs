@@ -14,8 +14,11 @@ const REASONS_MAX: usize = 100;
 pub struct Lost {
     /// The image's id.
     pub image: String,
-    /// The task, unless the whole image is lost.
+    /// The task, unless the whole image is lost, or pixels alone.
     pub task: Option<TaskKind>,
+    /// Whether only pixels are missing, which cannot be read: the image is done.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub only_pixels: bool,
     /// Attempts made; 0 where it only follows from other losses, which are listed themselves.
     pub attempts: u32,
     /// Who is to blame.
@@ -29,7 +32,11 @@ pub struct Lost {
 impl Lost {
     /// What was lost of the image, in words.
     pub fn what(&self) -> String {
-        self.task.map_or_else(|| "whole image".to_owned(), |task| task.to_string())
+        match self.task {
+            Some(task) => task.to_string(),
+            None if self.only_pixels => "pixels that cannot be read".to_owned(),
+            None => "whole image".to_owned(),
+        }
     }
 }
 
@@ -119,6 +126,7 @@ mod tests {
             let loss = Lost {
                 image: image.to_string(),
                 task: None,
+                only_pixels: false,
                 attempts: 1,
                 class: FailureClass::Input,
                 reason,

@@ -112,6 +112,7 @@ pub(crate) fn tiles() -> Vec<Vec<u8>> {
             dtype,
             models: vec!["aa".into()],
             missing: None,
+            unread: Vec::new(),
         };
         let scores = samples((height * 15) as usize, |v| f32::from(v) / 255.0);
         let mut bytes = vec![height.div_ceil(64) as u8];

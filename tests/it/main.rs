@@ -9,6 +9,7 @@ mod chart;
 mod classes;
 mod cluster;
 mod commands;
+mod damaged_images;
 mod decode;
 mod evaluate;
 mod fixture;

@@ -5,9 +5,9 @@ use crate::measure::Measurement;
 use marquetry_geometry::{Reading, Rect, Size};
 use marquetry_imagery::PlannedVersion;
 use marquetry_job::tile::MissingPixels;
-use marquetry_job::{BandStatistics, ImageStatistics, Measure, MeasuredBands, PlannedImage};
+use marquetry_job::{BandStatistics, ImageStatistics, Measure, MeasuredBands, PlannedImage, UnreadPart};
 use marquetry_raster::read::luma_of;
-use marquetry_raster::read::{Depth, Image, Limits, Pixels};
+use marquetry_raster::read::{DamagedPart, Depth, Image, Limits, Pixels};
 use marquetry_transport::Files;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -153,7 +153,7 @@ impl OpenImage {
 
     /// Which pixels of `rect` are missing; `None` if none is. Read strip by strip.
     pub(crate) fn missing(&self, rect: Rect) -> Result<Option<MissingPixels>, Failure> {
-        if !self.image.may_miss() {
+        if !self.image.may_miss() && self.image.damage(rect).is_empty() {
             return Ok(None);
         }
         let mut missing = MissingPixels::none(rect);
@@ -169,6 +169,13 @@ impl OpenImage {
             }
         }
         Ok(missing.any().then_some(missing))
+    }
+
+    /// What cannot be read of `rect`, all of which was read before.
+    pub(crate) fn unread(&self, rect: Rect) -> Vec<UnreadPart> {
+        let parts = self.image.damage(rect);
+        let part = |part: DamagedPart| UnreadPart::new(part.rect, part.unit, part.number, &part.reason);
+        UnreadPart::joined(parts.into_iter().map(part).collect())
     }
 
     /// Makes it known to all tasks of the image. Whoever is first counts: all come to the same.

@@ -125,7 +125,11 @@ impl WindowReader {
             let down = resample.kernels(native.height, scaled.height, from, to);
             let (from, to) = range(part.left, part.size.width);
             let across = resample.kernels(native.width, scaled.width, from, to);
-            self.read_resized(image, &down, &across)?;
+            self.read_resized(image, &down, &across, image.image.may_miss())?;
+            if self.weights.is_empty() && self.resized.iter().any(|v| v.is_nan()) {
+                // Something of it is damaged, which nobody knew before.
+                self.read_resized(image, &down, &across, true)?;
+            }
             gather(&self.resized, part.size, &rows, &cols, out);
         }
         Ok(())
@@ -133,7 +137,14 @@ impl WindowReader {
 
     /// The part of the resized image that these kernels make, whose sampling follows from the whole of it, so that windows
     /// do not show. The image is read in strips of rows, and summed from the top: an image shown at once may be large.
-    fn read_resized(&mut self, image: &OpenImage, down: &[Kernel], across: &[Kernel]) -> Result<(), Failure> {
+    /// `may_miss`: whether pixels may be missing.
+    fn read_resized(
+        &mut self,
+        image: &OpenImage,
+        down: &[Kernel],
+        across: &[Kernel],
+        may_miss: bool,
+    ) -> Result<(), Failure> {
         let span = |kernels: &[Kernel]| {
             (kernels[0].first, kernels.iter().map(Kernel::end).max().unwrap_or(kernels[0].first))
         };
@@ -142,7 +153,7 @@ impl WindowReader {
         let strip = (STRIP_NUMBERS / (width as usize * bands).max(1)).max(1) as u32;
         let mut sums =
             ResizedRows { down, across, left, resized: &mut self.resized, weights: &mut self.weights };
-        sums.start(bands, image.image.may_miss());
+        sums.start(bands, may_miss);
         for first in (top..bottom).step_by(strip as usize) {
             let height = strip.min(bottom - first);
             let rect = Rect::new(i64::from(first), i64::from(left), Size::new(height, width));

@@ -20,11 +20,10 @@ pub(super) fn apply(heard: &Heard, state: &mut RunState<'_>) -> Vec<Action> {
             let failed = Failed { from, attempt: *attempt, class: *class, reason };
             tasks.place(task).map_or_else(Vec::new, |place| ledger.task_failed(place, &failed))
         }
-        Event::Image { image, partial, .. } => {
-            if let Some(place) = tasks.image_place(image) {
-                ledger.image_done(place, *partial);
-            }
-            Vec::new()
+        Event::Image { image, partial, unread, .. } => {
+            let Some(place) = tasks.image_place(image) else { return Vec::new() };
+            ledger.image_done(place, *partial);
+            unread.as_ref().map_or_else(Vec::new, |reason| ledger.pixels_unread(place, from, reason))
         }
         Event::ImageFailed { image, attempt, class, reason, damaged } => {
             let failed = Failed { from, attempt: *attempt, class: *class, reason };

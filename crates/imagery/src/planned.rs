@@ -53,7 +53,7 @@ impl PlannedVersion<'_> {
         ImageFiles { uri: self.uri, stat, sidecars: self.sidecars }
     }
 
-    /// Opens the image.
+    /// Opens the image. Strips and tiles that are damaged are missing pixels ([`Image::damage`]).
     ///
     /// # Errors
     /// When the file cannot be had or is damaged, was replaced, or has another size or other bands than were planned.
@@ -69,7 +69,7 @@ impl PlannedVersion<'_> {
                 planned: shape(self.size, self.bands),
             });
         }
-        Ok(image)
+        Ok(image.tolerating_damage())
     }
 
     /// Where the image lies on a map.

@@ -53,8 +53,10 @@ pub enum Action {
 pub struct Loss {
     /// Place of the image.
     pub image: u32,
-    /// Place of the task, unless the whole image is lost.
+    /// Place of the task, unless the whole image is lost, or pixels alone.
     pub task: Option<u32>,
+    /// Whether only pixels are missing, which cannot be read: the image is done.
+    pub only_pixels: bool,
     /// Attempts made; 0 where it only follows from other losses, which are listed themselves.
     pub attempts: u32,
     /// Who is to blame.
@@ -243,10 +245,9 @@ impl Ledger {
         }
         let (attempts, reason) = (tries.failures.all(), tries.failures.reason(failure));
         let (class, from) = (failure.class, failure.from.to_owned());
-        self.lose_task(
-            Loss { image: task.image, task: Some(task.place), attempts, class, reason, from },
-            task,
-        )
+        let (image, place) = (task.image, Some(task.place));
+        let loss = Loss { image, task: place, only_pixels: false, attempts, class, reason, from };
+        self.lose_task(loss, task)
     }
 
     /// Gives up a task that nobody says anything of any more: whoever begins it ends with it. `attempts`: how often it was
@@ -258,10 +259,9 @@ impl Ledger {
         }
         let (class, reason, from) = (FailureClass::Input, reason.to_owned(), from.to_owned());
         let attempts = attempts.max(1);
-        self.lose_task(
-            Loss { image: task.image, task: Some(task.place), attempts, class, reason, from },
-            task,
-        )
+        let (image, place) = (task.image, Some(task.place));
+        let loss = Loss { image, task: place, only_pixels: false, attempts, class, reason, from };
+        self.lose_task(loss, task)
     }
 
     /// Gives up an image that nobody says anything of any more: whoever begins to put it together ends with it.
@@ -271,7 +271,8 @@ impl Ledger {
         }
         self.close_image(image);
         let (class, reason, from) = (FailureClass::Input, reason.to_owned(), from.to_owned());
-        vec![Action::GiveUp(Loss { image, task: None, attempts: attempts.max(1), class, reason, from })]
+        let attempts = attempts.max(1);
+        vec![Action::GiveUp(Loss { image, task: None, only_pixels: false, attempts, class, reason, from })]
     }
 
     /// What follows when a task is given up.
@@ -295,7 +296,7 @@ impl Ledger {
     /// Whether something of this image was given up, or all.
     pub fn has_loss(&self, image: u32) -> bool {
         let state = self.images.get(image as usize);
-        state.is_some_and(|state| state.gaps > 0 || state.phase == Phase::Lost)
+        state.is_some_and(|state| state.gaps > 0 || state.lacks_pixels || state.phase == Phase::Lost)
     }
 
     /// An image's outputs are stored; `partial` says that it was put together without what had been given up.
@@ -303,6 +304,17 @@ impl Ledger {
         if !partial || self.expects_gaps(image) {
             self.finish_image(image);
         }
+    }
+
+    /// Pixels of a finished image are missing, because its file cannot be read there.
+    pub fn pixels_unread(&mut self, image: u32, from: &str, reason: &str) -> Vec<Action> {
+        let Some(state) = self.images.get_mut(image as usize) else { return Vec::new() };
+        if state.phase != Phase::Done || std::mem::replace(&mut state.lacks_pixels, true) {
+            return Vec::new();
+        }
+        self.progress.images_failed += u64::from(state.gaps == 0);
+        let (class, reason, from) = (FailureClass::Input, reason.to_owned(), from.to_owned());
+        vec![Action::GiveUp(Loss { image, task: None, only_pixels: true, attempts: 1, class, reason, from })]
     }
 
     /// An image could not be put together. `damaged` are tasks whose objects were found damaged: they are done again.
@@ -322,7 +334,8 @@ impl Ledger {
             let (attempts, reason) = (failures.all().max(1), failures.reason(failure));
             let (class, from) = (failure.class, failure.from.to_owned());
             self.close_image(image);
-            return vec![Action::GiveUp(Loss { image, task: None, attempts, class, reason, from })];
+            let loss = Loss { image, task: None, only_pixels: false, attempts, class, reason, from };
+            return vec![Action::GiveUp(loss)];
         }
         state.attempt += 1;
         state.phase = Phase::Computing;
@@ -367,6 +380,8 @@ impl Ledger {
                 state.gaps -= 1;
                 self.progress.images_failed -= u64::from(state.gaps == 0);
                 self.progress.images_done -= u64::from(state.phase == Phase::Done);
+                // Putting it together tells anew what cannot be read.
+                state.lacks_pixels = false;
                 if state.phase != Phase::Computing {
                     state.reopen();
                     state.return_to_last_stage();
@@ -431,7 +446,7 @@ impl Ledger {
     fn lose_image(&mut self, image: u32, class: FailureClass, reason: &str) -> Action {
         self.close_image(image);
         let (reason, from) = (reason.to_owned(), String::new());
-        Action::GiveUp(Loss { image, task: None, attempts: 0, class, reason, from })
+        Action::GiveUp(Loss { image, task: None, only_pixels: false, attempts: 0, class, reason, from })
     }
 
     fn close_image(&mut self, image: u32) {

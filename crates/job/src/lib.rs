@@ -14,6 +14,7 @@ mod scale;
 mod statistics;
 mod task;
 pub mod tile;
+mod unread;
 
 pub use image::PlannedImage;
 pub use inference::{Channels, ExternalFile, Fit, Group, Inference, Input, Member, PLAN_FORMAT, Scaling};
@@ -28,3 +29,4 @@ pub use scale::Scale;
 pub use statistics::{BandStatistics, ImageStatistics, MeasuredBands, StatisticsError};
 pub use task::{ImageTasks, TaskId, TaskKind};
 pub use tile::{TileDtype, TileError, TileHeader, TileIndex};
+pub use unread::UnreadPart;

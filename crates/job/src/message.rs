@@ -102,8 +102,11 @@ pub struct DeadLetter {
     pub image_id: String,
     /// The image's key.
     pub image: String,
-    /// The task, unless the whole image is lost.
+    /// The task, unless the whole image is lost, or pixels alone.
     pub task: Option<TaskKind>,
+    /// Whether only pixels are missing, which cannot be read: the image is done.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub only_pixels: bool,
     /// Attempts made.
     pub attempts: u32,
     /// Who is to blame for the last one.
@@ -222,6 +225,9 @@ pub enum Event {
         partial: bool,
         /// How long it took to put together, s.
         seconds: f64,
+        /// What cannot be read of its file, in one line, whose pixels are missing in it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unread: Option<String>,
     },
     /// An image could not be put together.
     ImageFailed {

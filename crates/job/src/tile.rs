@@ -8,6 +8,7 @@
 //! file. Every frame carries a checksum of its content, and the lengths must add up to the object's: a tile that was
 //! cut short or changed is never read as one.
 
+use crate::UnreadPart;
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 use marquetry_ensemble::ScoreSpace;
@@ -82,6 +83,9 @@ pub struct TileHeader {
     /// The part of the image, px, of which the tile says which pixels are missing; `None` where none is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing: Option<Rect>,
+    /// Parts of the image's file that its block needs and that cannot be read; their pixels are among the missing ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<UnreadPart>,
 }
 
 /// Which pixels of a part of an image are missing, bit by bit.
@@ -106,6 +110,12 @@ impl MissingPixels {
     /// Whether any pixel is missing.
     pub fn any(&self) -> bool {
         self.bits.iter().any(|byte| *byte != 0)
+    }
+
+    /// Whether no pixel is there.
+    pub fn all(&self) -> bool {
+        let missing: u64 = self.bits.iter().map(|byte| u64::from(byte.count_ones())).sum();
+        missing == self.rect.size.area()
     }
 
     /// Marks a pixel, counted from the corner of [`rect`](Self::rect), as missing.

@@ -51,6 +51,7 @@ fn dead_letter(task: Option<TaskKind>) -> DeadLetter {
         image_id: "plate 1/ä".into(),
         image: "fedcba9876543210".into(),
         task,
+        only_pixels: false,
         attempts: 3,
         class: FailureClass::Input,
         reason: "the image is cut off".into(),
@@ -97,12 +98,15 @@ fn aggregate(alone: bool) -> AggregateMessage {
     }
 }
 
-fn events() -> [(&'static str, Event); 11] {
+fn events() -> [(&'static str, Event); 12] {
     let seconds = StageSeconds { read: 0.5, prepare: 0.25, infer: 4.0, stitch: 1.5, store: 0.125 };
     let image = "fedcba9876543210".to_owned();
     let of = |kind| TaskId { image: "fedcba9876543210".to_owned(), kind };
     let reason = "the store does not answer".to_owned();
     let (damaged, class) = (vec![of(BLOCK)], FailureClass::Passing);
+    let said = "a.tif: cannot be read: tile 4 (16 × 16 px at row 16, column 16): no zlib stream".to_owned();
+    let lacks_pixels =
+        Event::Image { image: image.clone(), partial: false, seconds: 0.5, unread: Some(said) };
     let failed = Event::TaskFailed {
         task: of(BLOCK),
         attempt: 2,
@@ -124,7 +128,8 @@ fn events() -> [(&'static str, Event); 11] {
         ),
         ("task-failed", failed),
         ("image-begun", Event::ImageBegun { image: image.clone(), attempt: 2, process: 7 }),
-        ("image", Event::Image { image: image.clone(), partial: false, seconds: 0.5 }),
+        ("image", Event::Image { image: image.clone(), partial: false, seconds: 0.5, unread: None }),
+        ("image-unread", lacks_pixels),
         ("image-failed", Event::ImageFailed { image, attempt: 2, reason, damaged, class }),
         ("retry", Event::Retry),
     ]

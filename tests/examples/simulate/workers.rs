@@ -102,7 +102,8 @@ async fn aggregate(queue: Arc<KafkaQueue>) -> Result<()> {
             if !say(&queue, begins, &image).await {
                 return false;
             }
-            let event = Event::Image { image: image.clone(), partial: wanted.partial, seconds: 0.0 };
+            let event =
+                Event::Image { image: image.clone(), partial: wanted.partial, seconds: 0.0, unread: None };
             say(&queue, ResultMessage { run: wanted.run, from: "aggregator".into(), event }, &image).await
         }
     };

@@ -10,7 +10,9 @@ use bytes::Bytes;
 use marquetry_failure::chain;
 use marquetry_geometry::{Rect, Size};
 use marquetry_job::tile::{self, Frame};
-use marquetry_job::{ImageStatistics, Measure, Member, StageSeconds, TaskKind, TaskMessage, TileHeader, key};
+use marquetry_job::{
+    ImageStatistics, Measure, Member, StageSeconds, TaskKind, TaskMessage, TileHeader, UnreadPart, key,
+};
 use marquetry_transport::{ObjectStore, StoreErrorKind};
 use std::sync::Arc;
 use std::time::Instant;
@@ -105,6 +107,7 @@ impl Worker {
             dtype: inference.tile,
             models: members.iter().map(Member::content_hash).collect(),
             missing: None,
+            unread: Vec::new(),
         };
         // Before the deadline begins: a model may take longer to fetch than a task to compute.
         let (scorers, wanted) = (Arc::clone(&self.scorers), Arc::clone(&context));
@@ -123,10 +126,18 @@ impl Worker {
         };
         let (mut frames, mut seconds) = outcome?;
         let started = Instant::now();
-        if let Some(missing) = blocking(move || source.missing(part)).await?? {
+        let looked = blocking(move || source.missing(part).map(|missing| (missing, source.unread(part))));
+        let (missing, unread) = looked.await??;
+        if let Some(missing) = missing {
+            let follows = "no pixel of this block is left";
+            let reason = UnreadPart::in_words(&unread, &planned.uri, follows);
+            if let Some(reason) = reason.filter(|_| missing.all()) {
+                return Err(Failure::reject(reason));
+            }
             header.missing = Some(missing.rect());
             frames.push(tile::encode_missing(&missing)?);
         }
+        header.unread = unread;
         seconds.read += open_seconds + started.elapsed().as_secs_f64();
         self.check(message).await?;
         let key = message.task.produces(job, &planned.key);

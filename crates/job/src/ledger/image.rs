@@ -34,6 +34,8 @@ pub(super) struct ImageState {
     next: u32,
     /// Tasks of the last stage that were given up: gaps in what is put together.
     pub(super) gaps: u32,
+    /// Whether pixels of it are missing, which cannot be read.
+    pub(super) lacks_pixels: bool,
     pub(super) attempt: u32,
     /// Attempts that failed; one that found damage nobody knew of does not count against the image.
     pub(super) failures: Option<Box<Failures>>,
@@ -60,6 +62,7 @@ impl ImageState {
             open_in_stage: 0,
             next: 0,
             gaps: 0,
+            lacks_pixels: false,
             attempt: 1,
             failures: None,
             phase: Phase::Computing,

@@ -457,3 +457,22 @@ proptest! {
         prop_assert_eq!(lost, expected);
     }
 }
+
+/// An image that lacks pixels is done and failed at once, told once, and told anew when it is put together anew.
+#[test]
+fn pixels_that_cannot_be_read_are_a_loss_of_a_finished_image() {
+    let mut ledger = Ledger::new(&[vec![1], vec![1]], 3);
+    assert_eq!(ledger.pixels_unread(0, "a", "it is not done yet"), []);
+    ledger.advance(9);
+    ledger.task_done(TaskPlace { image: 0, place: 0 });
+    ledger.image_done(0, false);
+    let actions = ledger.pixels_unread(0, "a", "tile 3");
+    let told = matches!(&actions[..], [Action::GiveUp(loss)] if loss.only_pixels && loss.reason == "tile 3");
+    assert!(told, "{actions:?}");
+    assert_eq!(ledger.pixels_unread(0, "a", "tile 3"), [], "it was told");
+    let progress = ledger.progress();
+    assert_eq!((progress.images_done, progress.images_failed, ledger.has_loss(0)), (1, 1, true));
+    // Another try of what was given up has nothing to try here.
+    assert_eq!(ledger.reopen(), []);
+    assert_eq!(ledger.progress().images_failed, 1);
+}

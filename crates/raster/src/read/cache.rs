@@ -1,6 +1,5 @@
 //! Decoded chunks, shared by threads and bounded in bytes.
 
-use super::error::ReadFault;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -43,13 +42,13 @@ impl Chunks {
 
     /// Gives chunk `key`, of `bytes` bytes once decoded, to `read`, after `decode` where it is not held. A panic in either
     /// leaves the chunk as it was before, for others.
-    pub(super) fn with<R>(
+    pub(super) fn with<R, E>(
         &self,
         key: u64,
         bytes: u64,
-        decode: impl FnOnce() -> Result<Vec<u8>, ReadFault>,
+        decode: impl FnOnce() -> Result<Vec<u8>, E>,
         read: impl FnOnce(&[u8]) -> R,
-    ) -> Result<R, ReadFault> {
+    ) -> Result<R, E> {
         let data = if let Some(data) = self.acquire(key, bytes) {
             data
         } else {
@@ -92,7 +91,7 @@ impl Chunks {
         }
     }
 
-    fn fill(&self, key: u64, decoded: Result<Vec<u8>, ReadFault>) -> Result<Arc<Vec<u8>>, ReadFault> {
+    fn fill<E>(&self, key: u64, decoded: Result<Vec<u8>, E>) -> Result<Arc<Vec<u8>>, E> {
         let mut state = self.lock();
         let result = decoded.map(Arc::new);
         match &result {
@@ -181,6 +180,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::read::error::ReadFault;
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::mpsc;
     use std::time::Duration;
@@ -192,6 +192,10 @@ mod tests {
         result.recv_timeout(Duration::from_secs(20)).expect("nobody waits for ever")
     }
 
+    fn seven(bytes: usize) -> impl FnOnce() -> Result<Vec<u8>, ReadFault> {
+        move || Ok(vec![7; bytes])
+    }
+
     #[test]
     fn a_panic_while_decoding_gives_the_room_back_and_others_decode() {
         let chunks = Arc::new(Chunks::new(10));
@@ -200,19 +204,18 @@ mod tests {
         assert!(panicked.is_err());
         assert_eq!(chunks.lock().held_bytes, 0);
         let same = Arc::clone(&chunks);
-        assert_eq!(in_time(move || same.with(1, 10, || Ok(vec![7; 10]), <[u8]>::len).ok()), Some(10));
-        assert_eq!(in_time(move || chunks.with(2, 10, || Ok(vec![7; 9]), <[u8]>::len).ok()), Some(9));
+        assert_eq!(in_time(move || same.with(1, 10, seven(10), <[u8]>::len).ok()), Some(10));
+        assert_eq!(in_time(move || chunks.with(2, 10, seven(9), <[u8]>::len).ok()), Some(9));
     }
 
     #[test]
     fn a_panic_while_reading_lets_go_of_the_chunk() {
         let chunks = Arc::new(Chunks::new(10));
-        let panicked = catch_unwind(AssertUnwindSafe(|| {
-            chunks.with(1, 10, || Ok(vec![7; 10]), |_| panic!("a strange row"))
-        }));
+        let panicked =
+            catch_unwind(AssertUnwindSafe(|| chunks.with(1, 10, seven(10), |_| panic!("a strange row"))));
         assert!(panicked.is_err());
         assert_eq!(chunks.lock().idle.len(), 1, "it may be thrown away");
         // Another chunk takes its room.
-        assert_eq!(in_time(move || chunks.with(2, 10, || Ok(vec![7; 9]), <[u8]>::len).ok()), Some(9));
+        assert_eq!(in_time(move || chunks.with(2, 10, seven(9), <[u8]>::len).ok()), Some(9));
     }
 }

@@ -126,6 +126,16 @@ impl ReadFault {
         Self::new(ReadErrorKind::Io, class, error.to_string(), advice.to_owned()).because(error)
     }
 
+    /// Whether it is what was in the file that is at fault.
+    pub(crate) const fn is_of_content(&self) -> bool {
+        matches!(self.kind, ReadErrorKind::Unreadable)
+    }
+
+    /// What was found, without the advice.
+    pub(crate) fn into_found(self) -> String {
+        self.found
+    }
+
     pub(crate) fn advise(mut self, advice: impl Into<String>) -> Self {
         self.advice = advice.into();
         self

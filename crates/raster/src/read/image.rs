@@ -1,6 +1,7 @@
 //! Opening images of any format, and reading windows of them as they are shown.
 
 use super::beside::Beside;
+use super::damage::DamagedPart;
 use super::error::{ReadError, ReadFault};
 use super::file::{ReadAt, Source};
 use super::header::{Format, Header, ImageInfo, Limits};
@@ -144,6 +145,29 @@ impl Image {
         &self.info
     }
 
+    /// From now on the pixels of a strip or tile that is damaged are missing, and [`damage`](Self::damage) says which they
+    /// are. A file that is decoded whole is as it was: what is damaged there is found when it is opened.
+    #[must_use]
+    pub fn tolerating_damage(mut self) -> Self {
+        if let Content::Tiff(tiff) = &mut self.content {
+            tiff.tolerate_damage();
+        }
+        self
+    }
+
+    /// The strips and tiles that reach into `rect`, in pixels of the image as shown, and were found damaged when they were
+    /// read, in the order of the file.
+    pub fn damage(&self, rect: Rect) -> Vec<DamagedPart> {
+        let Content::Tiff(tiff) = &self.content else { return Vec::new() };
+        if rect.size.is_empty() {
+            return Vec::new();
+        }
+        let turn = self.header.orientation;
+        let mut parts = tiff.damage(turned(rect, turn, self.header.size));
+        parts.iter_mut().for_each(|part| part.rect = turned(part.rect, turn.inverse(), self.info.size));
+        parts
+    }
+
     /// How many strips and tiles were decoded so far; 0 for an image that was decoded when it was opened.
     #[cfg(test)]
     pub(super) fn chunks_decoded(&self) -> u64 {
@@ -184,31 +208,24 @@ impl Image {
             self.stored(rect, out)?;
         } else {
             let mut stored = Pixels::default();
-            self.stored(self.source_of(rect), &mut stored)?;
+            self.stored(turned(rect, element, self.header.size), &mut stored)?;
             stored.transformed_into(element, out);
         }
         Ok(())
     }
 
-    /// The part of the stored image that is shown as `rect`.
-    fn source_of(&self, rect: Rect) -> Rect {
-        let at =
-            |row: i64, col: i64| self.header.orientation.source(self.header.size, row as u32, col as u32);
-        let one = at(rect.top, rect.left);
-        let other = at(rect.bottom() - 1, rect.right() - 1);
-        let (top, left) = (one.0.min(other.0), one.1.min(other.1));
-        let size = Size::new(one.0.abs_diff(other.0) + 1, one.1.abs_diff(other.1) + 1);
-        Rect::new(i64::from(top), i64::from(left), size)
-    }
-
     pub(super) fn stored(&self, rect: Rect, out: &mut Pixels) -> Result<(), ReadFault> {
         let samples = self.header.read_samples();
-        match &self.content {
-            Content::Whole(whole) => whole.read(&self.header, &samples, rect, out)?,
+        let lost = match &self.content {
+            Content::Whole(whole) => {
+                whole.read(&self.header, &samples, rect, out)?;
+                Vec::new()
+            }
             Content::Tiff(tiff) => tiff.read(&samples, rect, out)?,
-        }
+        };
         let mut missing = self.header.missing.take(out);
         self.mark_masked(rect, &mut missing)?;
+        mark_lost(&lost, rect, &mut missing);
         self.header.colour.apply(out);
         if let Some(missing) = missing {
             for plane in out.data.chunks_exact_mut(missing.len()) {
@@ -220,6 +237,31 @@ impl Image {
             }
         }
         Ok(())
+    }
+}
+
+/// The part of an image of `size` that `element` shows as `rect`, which is not empty.
+fn turned(rect: Rect, element: D4, size: Size) -> Rect {
+    let at = |row: i64, col: i64| element.source(size, row as u32, col as u32);
+    let one = at(rect.top, rect.left);
+    let other = at(rect.bottom() - 1, rect.right() - 1);
+    let (top, left) = (one.0.min(other.0), one.1.min(other.1));
+    let size = Size::new(one.0.abs_diff(other.0) + 1, one.1.abs_diff(other.1) + 1);
+    Rect::new(i64::from(top), i64::from(left), size)
+}
+
+/// Marks the pixels of `lost`, which are parts of `rect`.
+fn mark_lost(lost: &[Rect], rect: Rect, missing: &mut Option<Vec<bool>>) {
+    if lost.is_empty() {
+        return;
+    }
+    let missing = missing.get_or_insert_with(|| vec![false; rect.size.area() as usize]);
+    for part in lost {
+        for row in part.top..part.bottom() {
+            let start =
+                (row - rect.top) as usize * rect.size.width as usize + (part.left - rect.left) as usize;
+            missing[start..start + part.size.width as usize].fill(true);
+        }
     }
 }
 

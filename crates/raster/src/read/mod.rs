@@ -10,6 +10,7 @@ mod aux_xml;
 mod beside;
 mod cache;
 mod colour;
+mod damage;
 pub(crate) mod error;
 pub(crate) mod file;
 mod guarded;
@@ -34,6 +35,7 @@ mod tests;
 
 pub use aux_xml::AuxXml;
 pub use beside::Beside;
+pub use damage::DamagedPart;
 pub use error::{ReadError, ReadErrorKind};
 pub use file::ReadAt;
 pub use guarded::is_decoder_panic;

@@ -198,6 +198,7 @@ fn tile_of(plan: &Plan, image: &PlannedImage, group: u32, block: u32) -> Option<
         dtype: TileDtype::F16,
         models: scored.groups[group as usize].members.iter().map(|member| member.sha256.clone()).collect(),
         missing: None,
+        unread: Vec::new(),
     };
     let scores = vec![0.5; (extent.size.area() * u64::from(CLASSES)) as usize];
     Some(tile::encode(&header, &scores).expect("scores of one half").into())

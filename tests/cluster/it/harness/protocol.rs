@@ -39,7 +39,7 @@ pub(crate) fn image_begun(image: &str, attempt: u32, process: u64) -> Event {
 
 /// That an image's outputs are stored.
 pub(crate) fn image_done(image: &str, partial: bool) -> Event {
-    Event::Image { image: image.to_owned(), partial, seconds: 0.1 }
+    Event::Image { image: image.to_owned(), partial, seconds: 0.1, unread: None }
 }
 
 /// That an image could not be put together, because a tile is damaged or gone.

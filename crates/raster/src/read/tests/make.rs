@@ -153,7 +153,8 @@ impl TiffFile {
         }
     }
 
-    fn chunks(&self, value: &dyn Fn(u32, u32, u16) -> u64) -> Vec<Vec<u8>> {
+    /// The strips or tiles as they lie in the file, one behind the other.
+    pub(in crate::read) fn chunks(&self, value: &dyn Fn(u32, u32, u16) -> u64) -> Vec<Vec<u8>> {
         let chunk = self.tile.unwrap_or(Size::new(self.rows, self.size.width));
         let planes: Vec<Vec<u16>> = if self.planar {
             (0..self.samples).map(|sample| vec![sample]).collect()

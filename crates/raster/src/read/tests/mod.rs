@@ -1,6 +1,7 @@
 //! Tests of the readers, all on images made by code.
 
 mod damage;
+mod damaged_parts;
 mod formats;
 mod lenient;
 mod limits;

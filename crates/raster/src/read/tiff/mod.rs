@@ -12,6 +12,7 @@ mod promise;
 mod rows;
 
 use super::cache::Chunks;
+use super::damage::{ChunkFault, DamageLog, DamagedPart};
 use super::error::ReadFault;
 use super::file::Source;
 use super::header::{Header, Limits};
@@ -21,7 +22,7 @@ use directory::tag;
 use layout::ChunkLayout;
 use marquetry_geometry::{Reading, Rect, Size};
 use pages::{Page, Selected};
-use places::Place;
+use places::{Place, Stored};
 
 /// Reads the tags that say what the image is.
 pub(super) fn header(source: &Source, limits: &Limits, reading: &Reading) -> Result<Header, ReadFault> {
@@ -71,14 +72,17 @@ pub(super) struct Tiff {
     source: Source,
     pages: Vec<OpenPage>,
     chunks: Chunks,
+    /// What was found damaged, where that makes pixels missing; otherwise it is an error.
+    damage: Option<DamageLog>,
 }
 
 /// A page that is read: alone, or with others as bands.
 #[derive(Debug)]
 struct OpenPage {
     layout: ChunkLayout,
-    /// Where each chunk is. `None`: it was never written, and is `fill`.
-    places: Vec<Option<Place>>,
+    /// Where each chunk is.
+    places: Vec<Stored>,
+    /// The value of what was never written.
     fill: f32,
     /// Tells its chunks from those of other pages.
     first_key: u64,
@@ -106,12 +110,22 @@ impl Tiff {
             first_key += count;
         }
         let chunks = Chunks::new(limits.memory_bytes);
-        Ok((header, Self { source, pages, chunks }))
+        Ok((header, Self { source, pages, chunks, damage: None }))
     }
 
     /// What stands where the file leaves a strip or tile out: its nodata, if that is said elsewhere.
     pub(super) fn fill_with(&mut self, nodata: f64) {
         self.pages.iter_mut().for_each(|page| page.fill = nodata as f32);
+    }
+
+    /// From now on what is damaged is missing.
+    pub(super) fn tolerate_damage(&mut self) {
+        self.damage = Some(DamageLog::default());
+    }
+
+    /// The strips and tiles within `rect` of the stored image that were found damaged so far.
+    pub(super) fn damage(&self, rect: Rect) -> Vec<DamagedPart> {
+        self.damage.as_ref().map_or_else(Vec::new, |log| log.within(rect))
     }
 
     /// Whether pixels come back only nearly as they were.
@@ -126,7 +140,9 @@ impl Tiff {
     }
 
     /// Reads `samples` of `rect`, which lies inside the stored image; those of a second page come after those of the first.
-    pub(super) fn read(&self, samples: &[u16], rect: Rect, out: &mut Pixels) -> Result<(), ReadFault> {
+    /// Returns the parts of it that are damaged, whose values mean nothing.
+    pub(super) fn read(&self, samples: &[u16], rect: Rect, out: &mut Pixels) -> Result<Vec<Rect>, ReadFault> {
+        let mut lost = Vec::new();
         out.reshape(rect.size, samples.len() as u16);
         let each = self.pages[0].layout.header.per_pixel;
         for (number, page) in self.pages.iter().enumerate() {
@@ -135,10 +151,10 @@ impl Tiff {
             let bands: Vec<(usize, usize)> =
                 of_page.map(|(band, sample)| (band, usize::from(sample % each))).collect();
             if !bands.is_empty() {
-                self.read_page(page, &bands, rect, out)?;
+                lost.extend(self.read_page(page, &bands, rect, out)?);
             }
         }
-        Ok(())
+        Ok(lost)
     }
 
     /// Reads `rect` of a page: for each pair the sample into the band.
@@ -148,7 +164,8 @@ impl Tiff {
         pairs: &[(usize, usize)],
         rect: Rect,
         out: &mut Pixels,
-    ) -> Result<(), ReadFault> {
+    ) -> Result<Vec<Rect>, ReadFault> {
+        let mut lost = Vec::new();
         let layout = &page.layout;
         let (chunk, across) = (layout.chunk, layout.across);
         let touched =
@@ -163,14 +180,42 @@ impl Tiff {
                     let per_plane = across * layout.down;
                     for &(band, sample) in pairs {
                         let index = index + sample as u64 * per_plane;
-                        self.copy(page, index, here, rect, &[(band, 0)], out)?;
+                        let copied = self.copy(page, index, here, rect, &[(band, 0)], out);
+                        lost.extend(self.tolerated(page, (index, here), rect, copied)?);
                     }
                 } else {
-                    self.copy(page, index, here, rect, pairs, out)?;
+                    let copied = self.copy(page, index, here, rect, pairs, out);
+                    lost.extend(self.tolerated(page, (index, here), rect, copied)?);
                 }
             }
         }
-        Ok(())
+        Ok(lost)
+    }
+
+    /// What is lost of `rect` by chunk `index`, which lies at `here`, where damage is tolerated.
+    fn tolerated(
+        &self,
+        page: &OpenPage,
+        (index, here): (u64, Rect),
+        rect: Rect,
+        copied: Result<(), ChunkFault>,
+    ) -> Result<Option<Rect>, ReadFault> {
+        match (copied, &self.damage) {
+            (Ok(()), _) => Ok(None),
+            (Err(ChunkFault::Damaged(fault)), Some(log)) => {
+                let unit = if page.layout.tiled { "tile" } else { "strip" };
+                let inside = here.intersect(Rect::whole(page.layout.header.size));
+                let reason = fault.into_found();
+                log.note(page.first_key + index, || DamagedPart {
+                    rect: inside,
+                    unit,
+                    number: index,
+                    reason,
+                });
+                Ok(Some(here.intersect(rect)))
+            }
+            (Err(fault), _) => Err(fault.into_fault()),
+        }
     }
 
     /// Copies what `rect` shares with chunk `index`, which lies at `here`: for each pair the sample into the band.
@@ -182,16 +227,20 @@ impl Tiff {
         rect: Rect,
         pairs: &[(usize, usize)],
         out: &mut Pixels,
-    ) -> Result<(), ReadFault> {
+    ) -> Result<(), ChunkFault> {
         let shared = here.intersect(rect);
         let place = |row: u32| ((shared.top - rect.top) as u32 + row, (shared.left - rect.left) as u32);
-        let Some(chunk_place) = page.places[index as usize] else {
-            for &(band, _) in pairs {
-                for (row, left) in (0..shared.size.height).map(place) {
-                    out.row_mut(band, row, left, shared.size.width).fill(page.fill);
+        let chunk_place = match &page.places[index as usize] {
+            Stored::At(place) => *place,
+            Stored::Nowhere(words) => return Err(ChunkFault::Damaged(ReadFault::unreadable(words.as_str()))),
+            Stored::LeftOut => {
+                for &(band, _) in pairs {
+                    for (row, left) in (0..shared.size.height).map(place) {
+                        out.row_mut(band, row, left, shared.size.width).fill(page.fill);
+                    }
                 }
+                return Ok(());
             }
-            return Ok(());
         };
         let layout = &page.layout;
         let pixel = layout.chunk_pixel_bytes();
@@ -222,17 +271,18 @@ impl Tiff {
         place: Place,
         size: Size,
         inside: Size,
-    ) -> Result<Vec<u8>, ReadFault> {
+    ) -> Result<Vec<u8>, ChunkFault> {
         let expected = size.height as usize * layout.packed_row_bytes();
         // No compression makes data this much longer; what claims so would only fill the memory.
         let longest = 4 * expected as u64 + (1 << 20);
         if place.is_claimed && place.bytes > longest {
-            return Err(ReadFault::unreadable(format!(
+            return Err(ChunkFault::Damaged(ReadFault::unreadable(format!(
                 "a strip or tile of {expected} bytes claims {} compressed ones",
                 place.bytes
-            )));
+            ))));
         }
-        let mut bytes = self.source.bytes(place.at, place.bytes.min(longest))?;
+        let bytes = self.source.bytes(place.at, place.bytes.min(longest));
+        let mut bytes = bytes.map_err(ChunkFault::Other)?;
         if layout.reversed_bits {
             bytes.iter_mut().for_each(|byte| *byte = byte.reverse_bits());
         }
@@ -244,7 +294,10 @@ impl Tiff {
             most: layout.chunk,
             samples: layout.chunk_samples(),
         };
-        let bytes = layout.compression.decode(chunk, layout.packed_row_bytes())?;
+        let decoded = layout.compression.decode(chunk, layout.packed_row_bytes());
+        let bytes = decoded.map_err(|fault| {
+            if fault.is_of_content() { ChunkFault::Damaged(fault) } else { ChunkFault::Other(fault) }
+        })?;
         Ok(rows::native(layout, bytes))
     }
 }

@@ -17,7 +17,18 @@ pub(super) struct Place {
     pub(super) is_cut: bool,
 }
 
-/// The place of each chunk; `None` where a file leaves one out, which it does by an offset *and* a count of 0.
+/// Where a chunk is to be had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Stored {
+    /// It lies in the file.
+    At(Place),
+    /// It was left out on purpose.
+    LeftOut,
+    /// It has no place in the file; in words.
+    Nowhere(String),
+}
+
+/// The place of each chunk. A file leaves one out by an offset *and* a count of 0.
 ///
 /// Old scanners write counts of 0, others none at all, or too great ones: how long a chunk is follows from its size where
 /// it is not compressed, else from where the next one begins.
@@ -26,7 +37,7 @@ pub(super) fn of(
     source: &Source,
     layout: &ChunkLayout,
     (offsets, counts): (u16, u16),
-) -> Result<Vec<Option<Place>>, ReadFault> {
+) -> Result<Vec<Stored>, ReadFault> {
     let chunks = layout.chunks();
     let offsets_tag = offsets;
     // What is behind the last chunk is of no use.
@@ -45,17 +56,15 @@ pub(super) fn of(
         if at == 0 {
             return match claimed {
                 // Without a single count nothing says that it was left out on purpose.
-                0 if !counts.is_empty() => Ok(None),
-                _ => {
-                    Err(ReadFault::unreadable(format!("its strip or tile {index} has no place in the file")))
-                }
+                0 if !counts.is_empty() => Stored::LeftOut,
+                _ => Stored::Nowhere(format!("its strip or tile {index} has no place in the file")),
             };
         }
-        let left = file.checked_sub(at).filter(|&left| left > 0).ok_or_else(|| {
-            ReadFault::unreadable(format!(
+        let Some(left) = file.checked_sub(at).filter(|&left| left > 0) else {
+            return Stored::Nowhere(format!(
                 "the file ends too early: its strip or tile {index} begins at byte {at}, it has {file}"
-            ))
-        })?;
+            ));
+        };
         let down = (index % planes) as u64 / layout.across.max(1);
         let whole = u64::from(layout.size_in_row(down).height) * layout.packed_row_bytes() as u64;
         let (bytes, is_cut) = match claimed {
@@ -63,9 +72,9 @@ pub(super) fn of(
             0 => (ends[ends.partition_point(|&end| end <= at)..].first().map_or(left, |end| end - at), false),
             claimed => (claimed.min(left), claimed > left),
         };
-        Ok(Some(Place { at, bytes, is_claimed: claimed > 0 && !is_cut, is_cut }))
+        Stored::At(Place { at, bytes, is_claimed: claimed > 0 && !is_cut, is_cut })
     };
-    offsets.iter().enumerate().map(place).collect()
+    Ok(offsets.iter().enumerate().map(place).collect())
 }
 
 fn sorted(offsets: &[u64]) -> Vec<u64> {
