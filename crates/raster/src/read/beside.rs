@@ -1,8 +1,10 @@
 //! What files beside an image's own say of its pixels.
 
+use super::colour::Colour;
 use super::error::ReadFault;
 use super::header::Header;
 use super::image::Image;
+use super::missing::MissingRule;
 use super::pixels::Pixels;
 use marquetry_geometry::{Nodata, Reading, Rect, Size};
 
@@ -32,9 +34,13 @@ impl Beside {
         }
     }
 
-    /// The mask, where the job lets it count.
+    /// The mask, where the job lets it count. As in GDAL its stored numbers count, whatever colour they stand for: 0 is a
+    /// missing pixel also where 0 is white, and so is one that is no data there.
     pub(super) fn into_mask(self, reading: &Reading) -> Option<Box<Image>> {
-        self.mask.filter(|_| counts(reading)).map(Box::new)
+        let mut mask = self.mask.filter(|_| counts(reading))?;
+        (mask.header.colour, mask.header.missing) = (Colour::AsStored, MissingRule::default());
+        mask.info = mask.header.info();
+        Some(Box::new(mask))
     }
 }
 

@@ -95,6 +95,15 @@ fn files_beside_an_image_say_what_is_missing() {
         assert_eq!(open(&file, &mask, Some(7.0), &Reading::default()).unwrap(), (true, wanted));
     }
     let file = encoded(Format::Png, size, &data, None);
+    // Its stored numbers count, whichever of them is white (photometric interpretations 0, 1 and 4) or no data in it.
+    for (photometric, bits) in [(0, 8), (0, 1), (1, 1), (4, 8), (4, 1)] {
+        let mut file_of_mask = TiffFile::new(3, 4, 1);
+        (file_of_mask.photometric, file_of_mask.bits) = (photometric, bits);
+        file_of_mask.tags = vec![nodata_tag("0")];
+        let mask = file_of_mask.bytes(&|row, col, _| 255 * u64::from(!is_masked(row, col)));
+        let found = open(&file, &mask, None, &Reading::default()).unwrap();
+        assert_eq!(found, (true, masked.clone()), "{photometric}, {bits} bits");
+    }
     // A job that says what is missing says all of it.
     let none = Reading { nodata: Nodata::None, ..Reading::default() };
     assert_eq!(open(&file, &mask, Some(7.0), &none).unwrap(), (false, all));
