@@ -320,6 +320,28 @@ fn labels_that_a_model_decided_are_votes() {
     place.run("job.yaml").ends_with(65).says(&["holds labels", "say activation: labels"]);
 }
 
+/// Whatever type a mask has that a model hands over: truth values, few bits, unsigned.
+#[test]
+fn masks_of_every_whole_type_are_labels() {
+    let place = place();
+    for element_out in [Element::Bool, Element::I8, Element::U16, Element::I16, Element::U32, Element::U64] {
+        let store = element_out.to_string();
+        let toy =
+            Toy { activation: Activation::Labels, element_out, form: OutputForm::Nchw, ..linear(&ROWS[..2]) };
+        place.model(&format!("{store}.onnx"), &toy);
+        let ran = comes_to(&place, &store, "[a, b]", &format!("[{{onnx: {store}.onnx}}]"), "", |at| {
+            let z = logits(&ROWS[..2], at);
+            let is_close = (z[0] - z[1]).abs() < 1e-4;
+            if is_close {
+                vec![0.0; 2]
+            } else {
+                vec![f64::from(u8::from(z[0] > z[1])), f64::from(u8::from(z[0] < z[1]))]
+            }
+        });
+        ran.says(&["activation labels"]);
+    }
+}
+
 #[test]
 fn models_that_are_not_in_order_are_told() {
     let place = place();

@@ -63,8 +63,32 @@ pub enum Element {
     I64,
     /// 32-bit integer: labels, as an output.
     I32,
+    /// 16-bit integer: labels, as an output.
+    I16,
+    /// 8-bit integer: labels, as an output.
+    I8,
+    /// 64-bit unsigned integer: labels, as an output.
+    U64,
+    /// 32-bit unsigned integer: labels, as an output.
+    U32,
+    /// 16-bit unsigned integer: labels, as an output.
+    U16,
+    /// Truth values: the labels 0 and 1, as an output.
+    Bool,
     /// Anything else, by its name. It can be looked at but not run.
     Other(String),
+}
+
+impl Element {
+    /// Whether it holds fractions.
+    pub const fn is_float(&self) -> bool {
+        matches!(self, Self::F32 | Self::F16 | Self::F64)
+    }
+
+    /// Whether it holds whole numbers, or truth values: labels, as an output.
+    pub const fn is_whole(&self) -> bool {
+        !self.is_float() && !matches!(self, Self::Other(_))
+    }
 }
 
 impl fmt::Display for Element {
@@ -76,6 +100,12 @@ impl fmt::Display for Element {
             Self::U8 => "u8",
             Self::I64 => "i64",
             Self::I32 => "i32",
+            Self::I16 => "i16",
+            Self::I8 => "i8",
+            Self::U64 => "u64",
+            Self::U32 => "u32",
+            Self::U16 => "u16",
+            Self::Bool => "bool",
             Self::Other(name) => name,
         })
     }

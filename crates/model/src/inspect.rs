@@ -125,6 +125,12 @@ pub(crate) fn element(ty: TensorElementType) -> Element {
         TensorElementType::Uint8 => Element::U8,
         TensorElementType::Int64 => Element::I64,
         TensorElementType::Int32 => Element::I32,
+        TensorElementType::Int16 => Element::I16,
+        TensorElementType::Int8 => Element::I8,
+        TensorElementType::Uint64 => Element::U64,
+        TensorElementType::Uint32 => Element::U32,
+        TensorElementType::Uint16 => Element::U16,
+        TensorElementType::Bool => Element::Bool,
         other => Element::Other(other.to_string()),
     }
 }
@@ -155,7 +161,8 @@ fn try_out(
     let [input] = facts.inputs.as_slice() else {
         return Ok(Err(format!("it has {} inputs, and one image input is needed", facts.inputs.len())));
     };
-    if let name @ (Element::Other(_) | Element::I64 | Element::I32) = &input.element {
+    let name = &input.element;
+    if !name.is_float() && *name != Element::U8 {
         return Ok(Err(format!(
             "its input `{}` takes {name}, and f32, f16, f64 or u8 is needed: export it for one of these, with a cast as \
              its first step",

@@ -154,19 +154,7 @@ impl Network for OrtNetwork {
             return Ok(&self.planes);
         }
         // Labels are exact in f32 up to 2²⁴, which is more classes than a job may have.
-        let labels: Option<Vec<f32>> = match s.element_out {
-            Element::I64 => Some(
-                output.try_extract_tensor::<i64>().map_err(failed)?.1.iter().map(|&v| v as f32).collect(),
-            ),
-            Element::I32 => Some(
-                output.try_extract_tensor::<i32>().map_err(failed)?.1.iter().map(|&v| v as f32).collect(),
-            ),
-            Element::U8 => Some(
-                output.try_extract_tensor::<u8>().map_err(failed)?.1.iter().map(|&v| f32::from(v)).collect(),
-            ),
-            _ => None,
-        };
-        if let Some(labels) = labels {
+        if let Some(labels) = whole_numbers(output, &s.element_out).map_err(failed)? {
             self.planes = labels;
             return Ok(&self.planes);
         }
@@ -176,6 +164,28 @@ impl Network for OrtNetwork {
             return Ok(&self.planes);
         }
         Ok(values)
+    }
+}
+
+/// The numbers of an output that holds whole numbers or truth values; nothing for one of another type.
+pub(crate) fn whole_numbers(output: &DynValue, element: &Element) -> ort::Result<Option<Vec<f32>>> {
+    fn of<T: PrimitiveTensorElementType + Copy>(
+        output: &DynValue,
+        number: impl Fn(T) -> f32,
+    ) -> ort::Result<Option<Vec<f32>>> {
+        Ok(Some(output.try_extract_tensor::<T>()?.1.iter().map(|&v| number(v)).collect()))
+    }
+    match element {
+        Element::I64 => of(output, |v: i64| v as f32),
+        Element::I32 => of(output, |v: i32| v as f32),
+        Element::I16 => of(output, |v: i16| f32::from(v)),
+        Element::I8 => of(output, |v: i8| f32::from(v)),
+        Element::U64 => of(output, |v: u64| v as f32),
+        Element::U32 => of(output, |v: u32| v as f32),
+        Element::U16 => of(output, |v: u16| f32::from(v)),
+        Element::U8 => of(output, |v: u8| f32::from(v)),
+        Element::Bool => of(output, |v: bool| f32::from(u8::from(v))),
+        Element::F32 | Element::F16 | Element::F64 | Element::Other(_) => Ok(None),
     }
 }
 

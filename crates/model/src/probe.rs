@@ -6,6 +6,7 @@ use crate::facts::{
 };
 use crate::fit::{self, Spots};
 use crate::inspect::element;
+use crate::network::whole_numbers;
 use crate::pack::{FromPixel, pack};
 use crate::reading::{less, output_axes, relation};
 use half::f16;
@@ -198,10 +199,7 @@ fn collect(outputs: &SessionOutputs<'_>) -> ort::Result<Vec<Output>> {
             Element::F32 => value.try_extract_tensor::<f32>()?.1.to_vec(),
             Element::F16 => value.try_extract_tensor::<f16>()?.1.iter().map(|v| v.to_f32()).collect(),
             Element::F64 => value.try_extract_tensor::<f64>()?.1.iter().map(|&v| v as f32).collect(),
-            Element::I64 => value.try_extract_tensor::<i64>()?.1.iter().map(|&v| v as f32).collect(),
-            Element::I32 => value.try_extract_tensor::<i32>()?.1.iter().map(|&v| v as f32).collect(),
-            Element::U8 => value.try_extract_tensor::<u8>()?.1.iter().map(|&v| f32::from(v)).collect(),
-            Element::Other(_) => Vec::new(),
+            element => whole_numbers(value, &element)?.unwrap_or_default(),
         };
         let dims = shape.iter().map(|&dim| dim as u64).collect();
         Ok(Output { name: name.to_owned(), element: element(*ty), dims, values })
@@ -350,12 +348,12 @@ fn scores(
     }
     let (form, classes, size) = output_axes(&first.dims, layout, batch, input)?;
     match &first.element {
-        Element::F32 | Element::F16 | Element::F64 => {}
-        Element::I64 | Element::I32 | Element::U8 if classes == 1 => {}
+        element if element.is_float() || element.is_whole() && classes == 1 => {}
         element => {
             return Err(format!(
                 "its numbers are {element} in {classes} channels: scores are f32, f16 or f64, and labels are whole numbers \
-                 in one channel"
+                 in one channel; export it without its last comparison or cast, or with one to float behind it (in PyTorch \
+                 `.float()`)"
             ));
         }
     }

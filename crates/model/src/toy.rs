@@ -353,6 +353,12 @@ fn code(element: &Element) -> u64 {
         Element::Other(_) => 7,
         Element::U8 => 2,
         Element::I32 => 6,
+        Element::I16 => 5,
+        Element::I8 => 3,
+        Element::U64 => 13,
+        Element::U32 => 12,
+        Element::U16 => 4,
+        Element::Bool => BOOL,
         Element::I64 => INT64,
         Element::F32 => FLOAT,
     }

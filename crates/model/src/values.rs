@@ -80,7 +80,7 @@ impl Shape<'_> {
     }
 
     fn activation(&self, runs: &[Vec<f32>], low: f32, high: f32) -> Activation {
-        if matches!(self.element, Element::I64 | Element::I32 | Element::U8) {
+        if self.element.is_whole() {
             return Activation::Labels;
         }
         // Whole numbers from 0 up in one channel are labels that were cast to floats; only 0 and 1 may be anything.
