@@ -17,7 +17,8 @@ section! {
         pub from: String = String::new(), Paths(FROM), required = FROM.allowed;
         /// Which of their bands the job uses, counted from 0; all of them if not given.
         pub bands: Option<Vec<u16>> = None, Maybe(Bands { distinct: true });
-        /// The page of each file that is the image, counted from 0: for stacks. Previews and masks in a file are no pages.
+        /// The page of each file that is the image, counted from 0: for stacks. The first is page 0, whatever the file calls
+        /// it; behind it previews, overviews and masks are no pages.
         pub page: Option<u32> = None, Maybe(Whole::<u32>::new(0, 65_534));
         /// What the pages of a TIFF are. `auto`: bands, where its metadata (`ImageJ`, OME, tifffile) says that they are
         /// channels; else other images, of which the first is used, and the plan says which are left out. `bands`: bands; with

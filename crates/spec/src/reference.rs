@@ -121,7 +121,14 @@ fn described(shape: &Shape) -> String {
         Shape::Flag => "`true` or `false`".to_owned(),
         Shape::List { item, min: 2, max: Some(2), .. } => format!("[{0}, {0}]", described(item)),
         Shape::List { item, .. } => format!("a list, each {}", described(item)),
-        Shape::MapOf(what, value) => format!("a map from {what} to {}", described(value)),
+        Shape::MapOf(what, value) => match &**value {
+            // What may stand for one entry, not for the map.
+            Shape::AnyOf(shapes) if !is_both_axes(shapes) => {
+                let each: Vec<String> = shapes.iter().map(described).collect();
+                format!("a map from {what} to {}", each.join(", or to "))
+            }
+            value => format!("a map from {what} to {}", described(value)),
+        },
         Shape::AnyOf(shapes) if is_both_axes(shapes) => {
             format!("{}, or `[y, x]`", described(&shapes[0]))
         }

@@ -15,8 +15,8 @@ section! {
     pub struct Tta: "tta" (_) {
         /// Which views.
         field pub views: Views = Views::none();
-        /// The views, one or a list: `d4` (all eight symmetries), `flips`, a single symmetry, `scale(f)`,
-        /// `brightness(f)`, `contrast(f)`.
+        /// The views, one or a list: `d4` (all eight symmetries), `flips`, a single symmetry, `scale(f)` of the window,
+        /// `brightness(f)` times the samples, `contrast(f)` times their distance from the window's mean, of each band.
         views => views.names, ViewNames;
         /// How the scores of views are merged.
         pub merge: ViewMerge = ViewMerge::Mean, Words(&MERGES);

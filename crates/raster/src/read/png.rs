@@ -134,6 +134,27 @@ fn fault(error: DecodingError) -> ReadFault {
         DecodingError::LimitsExceeded => {
             ReadFault::too_large("its rows or its metadata are too long", "convert it to a tiled TIFF")
         }
-        other => ReadFault::damaged(other),
+        DecodingError::Format(error) => ReadFault::unreadable(in_plain_words(&error.to_string())),
+        other @ DecodingError::Parameter(_) => ReadFault::damaged(other),
     }
+}
+
+/// What the decoder says of a damaged file, without the names and values of its own types.
+fn in_plain_words(said: &str) -> String {
+    let known = [
+        ("Corrupt deflate stream", "its compressed pixels are damaged"),
+        ("CRC error", "a part of it is damaged: its checksum is not that of its content"),
+        ("IDAT or fdAT chunk is missing", "its pixels are missing"),
+        ("IDAT or fDAT chunk does not have enough data", "its pixels end too early"),
+        ("Missing palette", "its pixels are numbers of a palette, which it does not have"),
+        ("Not enough palette entries", "its palette has too few colours"),
+    ];
+    if let Some((_, words)) = known.iter().find(|(start, _)| said.starts_with(start)) {
+        return (*words).to_owned();
+    }
+    let own_types = ["ChunkType", "BitDepth", "color type", "combination"];
+    if own_types.iter().any(|word| said.contains(word)) {
+        return "its header, or the order of its parts, is none that a PNG has".to_owned();
+    }
+    format!("it is no sound PNG: {}", said.trim_end_matches('.'))
 }

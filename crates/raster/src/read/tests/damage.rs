@@ -97,6 +97,30 @@ fn a_flipped_bit_in_checked_data_is_found() {
     }
 }
 
+/// What a decoder calls its own types helps nobody.
+#[test]
+fn what_is_wrong_with_a_png_is_said_in_plain_words() {
+    let whole = encoded(Format::Png, SIZE, &interleaved(SIZE, 3, pattern), None);
+    let start = whole.windows(4).position(|at| at == b"IDAT").unwrap();
+    let mut seen = std::collections::BTreeSet::new();
+    for at in 8..whole.len() {
+        for flip in [1, 0x10, 0x80] {
+            let mut bytes = whole.clone();
+            bytes[at] ^= flip;
+            let Err(error) = try_all(&bytes) else { continue };
+            let text = error.to_string();
+            for word in ["ChunkType", "{ ", "BadDistance", "InsufficientInput", "Err(", "U8"] {
+                assert!(!text.contains(word), "{word} is in {text}");
+            }
+            seen.insert(error.found().to_owned());
+        }
+    }
+    assert!(seen.contains("a part of it is damaged: its checksum is not that of its content"), "{seen:?}");
+    let mut cut = whole[..start + 40].to_vec();
+    cut.extend(&whole[whole.len() - 12..]);
+    assert!(!try_all(&cut).unwrap_err().to_string().contains("ChunkType"));
+}
+
 #[test]
 fn errors_name_the_file_what_was_found_and_what_to_do() {
     let folder = TempDir::new().unwrap();
