@@ -5,12 +5,13 @@ use crate::exit::{Exit, Fatal};
 use crate::say;
 use clap::{Args, ValueEnum};
 use marquetry_evaluator::{
-    Document, EvaluateError, Evaluation, Found, PictureRequest, Request, SideRequest, census_lines, compare,
-    comparison_text, evaluate, evaluation_text, write_results,
+    Document, EvaluateError, Evaluation, Found, Request, SideRequest, census_lines, compare, comparison_text,
+    evaluate, evaluation_text, write_results,
 };
 use marquetry_failure::Classify;
 use marquetry_labels::{
-    AlphaRule, ClassList, ColourTable, IgnoreRule, LabelError, LabelRules, MapEntry, Others, RunOrder,
+    Affixes, AlphaRule, ClassList, ColourTable, IgnoreRule, LabelError, LabelRules, MapEntry, Others,
+    RunOrder,
 };
 use marquetry_raster::read::Limits;
 use marquetry_raster::rle::RleStyle;
@@ -18,8 +19,8 @@ use std::path::{Path, PathBuf};
 
 #[derive(Args)]
 pub(crate) struct EvaluateArgs {
-    /// The labels to judge: a folder of label images (PNG, TIFF, BMP, NumPy) or of labelme's files, a COCO file or an export of Label
-    /// Studio (.json), an export of CVAT for images (.xml), or a table of run lengths (.csv).
+    /// The labels to judge: a folder of label images (PNG, TIFF, BMP, PGM, NumPy) or of labelme's files, a COCO file or an export of
+    /// Label Studio (.json), an export of CVAT for images (.xml), or a table of run lengths (.csv).
     #[arg(long, value_name = "DIR|FILE")]
     pred: PathBuf,
     /// The labels that are right: the same.
@@ -30,17 +31,17 @@ pub(crate) struct EvaluateArgs {
     classes: Vec<String>,
     /// The value that is left out, or none [default: 255, where it is no class and does not stand beside 0 alone for
     /// the second of two classes].
-    #[arg(long, value_name = "VALUE", value_parser = parse_ignore)]
+    #[arg(long, value_name = "VALUE", value_parser = parse_ignore, allow_hyphen_values = true)]
     ignore: Option<IgnoreRule>,
     /// What values mean on both sides, as in 7=road,8=1,water=ignore: a number or the name of a category or colour, and
     /// a class or `ignore`. Where numbers are mapped, no other number is a class.
-    #[arg(long, value_name = "MAP", value_delimiter = ',')]
+    #[arg(long, value_name = "MAP", value_delimiter = ',', allow_hyphen_values = true)]
     map: Vec<String>,
     /// The same for the truth alone, in place of --map.
-    #[arg(long, value_name = "MAP", value_delimiter = ',')]
+    #[arg(long, value_name = "MAP", value_delimiter = ',', allow_hyphen_values = true)]
     truth_map: Vec<String>,
     /// The same for the predictions alone, in place of --map.
-    #[arg(long, value_name = "MAP", value_delimiter = ',')]
+    #[arg(long, value_name = "MAP", value_delimiter = ',', allow_hyphen_values = true)]
     pred_map: Vec<String>,
     /// What becomes of values that mean nothing, on both sides. A prediction that is to be ignored is wrong where the
     /// truth has a class.
@@ -74,6 +75,19 @@ pub(crate) struct EvaluateArgs {
     /// From where a run's start is counted there.
     #[arg(long, value_enum, default_value = "one")]
     run_start: RunStartWord,
+    /// What an image is that a table of run lengths has no row of: one of --images, or, where these are not named, of the other
+    /// side. Unsaid, it is not labelled, and not evaluated.
+    #[arg(long, value_enum)]
+    no_row: Option<NoRowWord>,
+    /// Which array of a NumPy archive of several (.npz) is the label.
+    #[arg(long, value_name = "NAME")]
+    array: Option<String>,
+    /// What file names of the truth begin with, such as mask_; others are passed over.
+    #[arg(long, value_name = "PREFIX", default_value = "")]
+    truth_prefix: String,
+    /// The same of the predictions.
+    #[arg(long, value_name = "PREFIX", default_value = "")]
+    pred_prefix: String,
     /// What file names of the truth have before their extension, such as _mask; others are passed over.
     #[arg(long, value_name = "SUFFIX", default_value = "")]
     truth_suffix: String,
@@ -92,8 +106,9 @@ pub(crate) struct EvaluateArgs {
     /// Write a page (index.html), evaluation.json and images.csv into this folder, and a small picture of each pair.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// The images, to be shown on the page beside their labels; they are found by the predictions' names.
-    #[arg(long, value_name = "DIR", requires = "out")]
+    /// The images: they tell sizes that a table of run lengths does not, and are shown on the page of --out beside their labels,
+    /// found by the predictions' names.
+    #[arg(long, value_name = "DIR")]
     images: Option<PathBuf>,
     /// Images worked on side by side [default: one for each core].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
@@ -153,6 +168,12 @@ enum RunStartWord {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
+enum NoRowWord {
+    /// All of it is background.
+    Background,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
 enum ResizeWord {
     /// By the nearest pixel, half-pixel centres.
     Nearest,
@@ -172,6 +193,16 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<Exit, Fatal> {
         .prefix("marquetry-")
         .tempdir()
         .map_err(|e| Fatal::new(Exit::Unavailable, format!("cannot make a temporary folder: {e}")))?;
+    if let Some(out) = &args.out {
+        let read = [&args.pred, &args.truth].into_iter().chain(&args.against).chain(&args.images);
+        if let Some(folder) = read.into_iter().find(|folder| folder.is_dir() && is_below(out, folder)) {
+            let (out, folder) = (out.display(), folder.display());
+            let found = format!(
+                "--out {out} lies in {folder}, whose images are read: its pictures would be labels the next time"
+            );
+            return Err(Fatal::new(Exit::Usage, format!("{found}; name a folder outside of it")));
+        }
+    }
     let request = request(args, scratch.path()).map_err(|error| Fatal::new(error.class().into(), error))?;
     let (found, evaluation) = judged(&request, "")?;
     let mut document = Document::new(&found, &evaluation);
@@ -196,6 +227,13 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<Exit, Fatal> {
         Format::Text => say::data(&(evaluation_text(&document) + &compared)),
     }
     Ok(Exit::Done)
+}
+
+/// Whether `path`, which need not be there yet, lies in `folder` or is the same.
+fn is_below(path: &Path, folder: &Path) -> bool {
+    let Ok(folder) = folder.canonicalize() else { return false };
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    path.ancestors().any(|part| part.canonicalize().is_ok_and(|part| part == folder))
 }
 
 /// Evaluates, and says what the labels hold before anything else.
@@ -233,6 +271,7 @@ fn request(args: &EvaluateArgs, scratch: &Path) -> Result<Request, LabelError> {
                 AlphaWord::Label => AlphaRule::Label,
             },
             nodata_is_value: args.nodata.is_some(),
+            array: args.array.clone(),
             run_order: match args.run_order {
                 RunOrderWord::Columns => RunOrder::Columns,
                 RunOrderWord::Rows => RunOrder::Rows,
@@ -244,17 +283,23 @@ fn request(args: &EvaluateArgs, scratch: &Path) -> Result<Request, LabelError> {
             },
         })
     };
-    let side = |path: &Path, suffix: &str, rules: LabelRules| SideRequest {
+    let is_table = |path: &Path| path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv"));
+    let side = |path: &Path, prefix: &str, suffix: &str, rules: LabelRules| SideRequest {
         path: path.to_owned(),
-        suffix: suffix.to_owned(),
+        affixes: Affixes { prefix: prefix.to_owned(), suffix: suffix.to_owned() },
+        unlisted_is_background: args.no_row.is_some() && is_table(path),
         rules,
     };
+    if args.no_row.is_some() && !is_table(&args.truth) && !is_table(&args.pred) {
+        let found = "neither side is a table of run lengths (.csv), whose rows it speaks of; leave it out";
+        return Err(LabelError::Meaning { what: "--no-row".to_owned(), found: found.to_owned() });
+    }
     let truth = rules(&args.truth_map, args.truth_others, args.truth_colours.as_ref())?;
     let predicted = rules(&args.pred_map, args.pred_others, args.pred_colours.as_ref())?;
     let memory_bytes = args.memory_mb * 1_000_000;
     Ok(Request {
-        truth: side(&args.truth, &args.truth_suffix, truth),
-        predicted: side(&args.pred, &args.pred_suffix, predicted),
+        truth: side(&args.truth, &args.truth_prefix, &args.truth_suffix, truth),
+        predicted: side(&args.pred, &args.pred_prefix, &args.pred_suffix, predicted),
         classes,
         resize: args.resize.is_some(),
         boundary_px: args.boundary_px,
@@ -262,10 +307,8 @@ fn request(args: &EvaluateArgs, scratch: &Path) -> Result<Request, LabelError> {
             .threads
             .map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from),
         memory_bytes,
-        pictures: args
-            .out
-            .as_ref()
-            .map(|out| PictureRequest { folder: out.join("pictures"), images: args.images.clone() }),
+        images: args.images.clone(),
+        pictures: args.out.as_ref().map(|out| out.join("pictures")),
         limits: Limits { pixels_max: u64::MAX, memory_bytes, scratch_dir: scratch.to_owned() },
     })
 }

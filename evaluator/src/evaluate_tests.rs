@@ -3,7 +3,7 @@ use crate::compare::compare;
 use crate::document::Document;
 use crate::image_table::image_table;
 use crate::request::SideRequest;
-use marquetry_labels::{LabelRules, MapEntry};
+use marquetry_labels::{Affixes, LabelRules, MapEntry};
 use marquetry_raster::read::Limits;
 use std::path::Path;
 use tempfile::TempDir;
@@ -21,7 +21,8 @@ fn write(folder: &Path, name: &str, width: u32, values: &[u8]) {
 fn request(root: &Path, classes: &[&str]) -> Request {
     let side = |name: &str| SideRequest {
         path: root.join(name),
-        suffix: String::new(),
+        affixes: Affixes::default(),
+        unlisted_is_background: false,
         rules: LabelRules::default(),
     };
     Request {
@@ -33,6 +34,7 @@ fn request(root: &Path, classes: &[&str]) -> Request {
         threads: 2,
         memory_bytes: 1 << 30,
         limits: Limits { pixels_max: 1 << 30, memory_bytes: 1 << 30, scratch_dir: root.to_owned() },
+        images: None,
         pictures: None,
     }
 }
@@ -205,7 +207,7 @@ fn pairs_are_by_name_and_what_is_alone_is_listed() {
     write(folder.path(), "pred/a.png", 1, &[1]);
     write(folder.path(), "pred/c.png", 1, &[1]);
     let mut request = request(folder.path(), &["background", "b"]);
-    request.truth.suffix = "_mask".into();
+    request.truth.affixes.suffix = "_mask".into();
     let (found, evaluation) = run(&request);
     assert_eq!(evaluation.rows.len(), 1);
     assert_eq!(
@@ -215,7 +217,7 @@ fn pairs_are_by_name_and_what_is_alone_is_listed() {
     let warned = found.warnings.join("\n");
     assert!(warned.contains("1 prediction without a truth, not evaluated: c.png"), "{warned}");
     assert!(warned.contains("1 truth without a prediction, not evaluated: x/b_mask.png"), "{warned}");
-    request.predicted.suffix = "_no".into();
+    request.predicted.affixes.suffix = "_no".into();
     assert!(refusal(&request).contains("no label of"), "{}", refusal(&request));
 }
 
@@ -266,7 +268,7 @@ fn the_page_has_its_numbers_and_pictures_beside_it() {
     let mut request = request(folder.path(), &CLASSES);
     let out = folder.path().join("out");
     let images = Some(folder.path().join("images"));
-    request.pictures = Some(crate::request::PictureRequest { folder: out.join("pictures"), images });
+    (request.pictures, request.images) = (Some(out.join("pictures")), images);
     let (found, evaluation) = run(&request);
     assert!(found.warnings.iter().any(|w| w == "1 prediction without an image of that name to show"));
     crate::results::write_results(&out, &Document::new(&found, &evaluation), &evaluation).unwrap();
@@ -294,4 +296,113 @@ fn the_page_has_its_numbers_and_pictures_beside_it() {
     write(folder.path(), "truth/2.png", 4, &[9; 12]);
     assert!(refusal(&request).contains("value 9"));
     assert!(!out.join("pictures").exists());
+}
+
+/// Writes a little-endian grey TIFF of signed 16 bits, of one row a page.
+fn write_tiff(folder: &Path, name: &str, pages: &[&[i16]]) {
+    let (mut file, mut link) = (b"II*\0\0\0\0\0".to_vec(), 4);
+    for values in pages {
+        let (pixels, width) = (file.len(), values.len());
+        file.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+        file.resize(file.len().next_multiple_of(4), 0);
+        let directory = file.len() as u32;
+        file[link..link + 4].copy_from_slice(&directory.to_le_bytes());
+        let entries = [
+            (256, width),
+            (257, 1),
+            (258, 16),
+            (259, 1),
+            (262, 1),
+            (273, pixels),
+            (277, 1),
+            (279, 2 * width),
+            (339, 2),
+        ];
+        file.extend((entries.len() as u16).to_le_bytes());
+        for (tag, value) in entries {
+            file.extend((tag as u16).to_le_bytes());
+            file.extend([4, 0, 1, 0, 0, 0]);
+            file.extend((value as u32).to_le_bytes());
+        }
+        link = file.len();
+        file.extend([0; 4]);
+    }
+    std::fs::create_dir_all(folder.join(name).parent().unwrap()).unwrap();
+    std::fs::write(folder.join(name), file).unwrap();
+}
+
+#[test]
+fn numbers_below_0_are_mapped_or_left_out() {
+    let folder = TempDir::new().unwrap();
+    write_tiff(folder.path(), "truth/a.tif", &[&[0, 1, -1, 1, -1, 0]]);
+    write(folder.path(), "pred/a.png", 6, &[0, 1, 1, 0, 0, 0]);
+    let mut request = request(folder.path(), &["background", "b"]);
+    assert!(refusal(&request).contains("value -1 (2 px in 1 file, first in a.tif at row 0, column 2)"));
+    request.truth.rules.ignore = marquetry_labels::IgnoreRule::Value(-1);
+    let (_, evaluation) = run(&request);
+    // Background: 2 of 3; b: 1 of 2.
+    let counts = &evaluation.counts;
+    assert_eq!((counts.confusion.mean_iou(), counts.left_out), (f64::midpoint(2.0 / 3.0, 0.5), 2));
+    request.truth.rules.ignore = marquetry_labels::IgnoreRule::Usual;
+    let map = ["-1=b", "0=background", "1=b"].map(|text| MapEntry::parse(text, &request.classes).unwrap());
+    request.truth.rules.map = map.to_vec();
+    let (_, evaluation) = run(&request);
+    // Background: 2 of 4; b: 2 of 4.
+    assert_eq!((evaluation.counts.confusion.mean_iou(), evaluation.counts.left_out), (0.5, 0));
+}
+
+#[test]
+fn a_label_of_several_pages_is_refused() {
+    let folder = TempDir::new().unwrap();
+    write_tiff(folder.path(), "truth/a.tif", &[&[0, 1], &[1, 1], &[0, 0]]);
+    write(folder.path(), "pred/a.png", 2, &[0, 1]);
+    let said = refusal(&request(folder.path(), &["background", "b"]));
+    assert!(said.contains("it has 3 pages, and which of them is the label is not known"), "{said}");
+}
+
+/// A table tells neither sizes nor what is empty: the images do.
+#[test]
+fn images_complete_a_table_of_run_lengths() {
+    let folder = TempDir::new().unwrap();
+    for name in ["a", "b", "c"] {
+        write(folder.path(), &format!("images/{name}.png"), 4, &[9; 12]);
+    }
+    // Down the columns of 3 rows: pixels 1 and 2 are the first column's.
+    std::fs::write(folder.path().join("truth.csv"), "image_id,rle\na.png,1 2\nb.png,12 1\n").unwrap();
+    std::fs::write(folder.path().join("pred.csv"), "image_id,rle\na.png,1 3\nc.png,2 1\n").unwrap();
+    let mut request = request(folder.path(), &["background", "b"]);
+    (request.truth.path, request.predicted.path) =
+        (folder.path().join("truth.csv"), folder.path().join("pred.csv"));
+    assert!(refusal(&request).contains("the size of a.png is not known; say where the images are"));
+    request.images = Some(folder.path().join("images"));
+    // Without a word only what both list is judged.
+    let (found, evaluation) = run(&request);
+    assert_eq!(
+        (evaluation.rows.len(), evaluation.counts.confusion.mean_iou()),
+        (1, f64::midpoint(9.0 / 10.0, 2.0 / 3.0))
+    );
+    assert!(found.warnings.join("\n").contains("1 truth without a prediction, not evaluated: b.png"));
+    // Else all images: of 36 px 33 are background on both sides, 2 are b on both, and 1, 1 and 1 on one alone.
+    (request.truth.unlisted_is_background, request.predicted.unlisted_is_background) = (true, true);
+    let (found, evaluation) = run(&request);
+    let wanted = f64::midpoint(31.0 / 34.0, 2.0 / 5.0);
+    assert_eq!((evaluation.rows.len(), evaluation.counts.confusion.mean_iou()), (3, wanted));
+    let notes = found.notes.join("\n");
+    assert!(notes.contains("truth.csv: 1 image is not listed in it: background, as was said"), "{notes}");
+    // Without images the other side's are meant.
+    request.images = None;
+    write(folder.path(), "pred/a.png", 4, &[1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
+    write(folder.path(), "pred/d.png", 4, &[1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    request.predicted =
+        SideRequest { path: folder.path().join("pred"), unlisted_is_background: false, ..request.predicted };
+    let (_, evaluation) = run(&request);
+    assert_eq!(
+        (evaluation.rows.len(), evaluation.counts.confusion.mean_iou()),
+        (2, f64::midpoint(21.0 / 22.0, 2.0 / 3.0))
+    );
+    // What a folder does not hold is not background.
+    request.truth = SideRequest { path: folder.path().join("pred"), ..request.truth };
+    request.images = Some(folder.path().join("images"));
+    let error = evaluate(&request).unwrap_err().to_string();
+    assert!(error.contains("no table of run lengths"), "{error}");
 }

@@ -26,6 +26,6 @@ pub use error::EvaluateError;
 pub use evaluate::{Evaluation, Found, evaluate};
 pub use fold::{Cell, ImageRow};
 pub use image_table::image_table;
-pub use request::{PictureRequest, Request, SideRequest};
+pub use request::{Request, SideRequest};
 pub use results::write_results;
 pub use text::{census_lines, comparison_text, evaluation_text};

@@ -1,14 +1,14 @@
 //! A small picture of each pair: the image, the truth, the prediction, and where they differ, side by side.
 
 use crate::error::EvaluateError;
-use crate::request::{PictureRequest, Request};
+use crate::request::Request;
 use crate::sources::{Sources, counted};
 use marquetry_geometry::{Reading, Size};
-use marquetry_labels::{FolderSource, LEFT_OUT, LabelSource, pair};
+use marquetry_labels::{Affixes, LEFT_OUT, LabelSource, pair};
 use marquetry_raster::read::{Image, Limits};
 use marquetry_raster::thumbnail::Thumbnail;
 use marquetry_raster::write::palette;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What differs is coloured by whether it is missed, false, or taken for another class.
 pub(crate) const MISSED: [u8; 3] = [214, 64, 48];
@@ -37,29 +37,24 @@ pub(crate) struct Pictures {
 
 impl Pictures {
     /// Makes the folder, and finds the image of each pair.
-    pub(crate) fn open(
-        wanted: &PictureRequest,
-        request: &Request,
-        sources: &Sources,
-    ) -> Result<Self, EvaluateError> {
-        std::fs::create_dir_all(&wanted.folder)
-            .map_err(|source| EvaluateError::Write { path: wanted.folder.clone(), source })?;
-        let images = wanted.images.as_ref().map(|folder| {
-            let images = FolderSource::open(folder, &request.truth.rules, &request.limits)?;
+    pub(crate) fn open(folder: &Path, request: &Request, sources: &Sources) -> Result<Self, EvaluateError> {
+        std::fs::create_dir_all(folder)
+            .map_err(|source| EvaluateError::Write { path: folder.to_owned(), source })?;
+        let images = sources.images.as_ref().zip(request.images.as_ref()).map(|(images, root)| {
             let name = |&(p, _): &(usize, usize)| sources.predicted.entries()[p].path.as_str();
             let names: Vec<&str> = sources.pairing.pairs.iter().map(name).collect();
             let paths: Vec<&str> = images.entries().iter().map(|entry| entry.path.as_str()).collect();
             let mut found = vec![None; names.len()];
-            for (at, image) in pair(&names, &request.predicted.suffix, &paths, "").pairs {
-                found[at] = Some(folder.join(paths[image]));
+            for (at, image) in pair(&names, &request.predicted.affixes, &paths, &Affixes::default()).pairs {
+                found[at] = Some(root.join(paths[image]));
             }
-            Ok::<_, EvaluateError>(found)
+            found
         });
         Ok(Self {
-            folder: wanted.folder.clone(),
+            folder: folder.to_owned(),
             colours: palette(request.classes.names()),
             background: request.classes.background(),
-            images: images.transpose()?,
+            images,
             limits: request.limits.clone(),
         })
     }

@@ -1,6 +1,6 @@
 //! What is asked for.
 
-use marquetry_labels::{ClassList, LabelRules};
+use marquetry_labels::{Affixes, ClassList, LabelRules};
 use marquetry_raster::read::Limits;
 use std::path::PathBuf;
 
@@ -23,17 +23,11 @@ pub struct Request {
     pub memory_bytes: u64,
     /// What reading one label may cost.
     pub limits: Limits,
-    /// Small pictures of every pair, where they are wanted.
-    pub pictures: Option<PictureRequest>,
-}
-
-/// Pictures of every pair.
-#[derive(Debug, Clone)]
-pub struct PictureRequest {
-    /// The folder they are written to, as `000000.png` and so on, in the order of predictions.
-    pub folder: PathBuf,
-    /// Where the images lie, if they are to be shown.
+    /// Where the images lie: of them come sizes that labels do not say, and pictures.
     pub images: Option<PathBuf>,
+    /// The folder that small pictures of every pair are written to, where they are wanted, as `000000.png` and so on, in the
+    /// order of predictions.
+    pub pictures: Option<PathBuf>,
 }
 
 /// One source of labels.
@@ -41,8 +35,11 @@ pub struct PictureRequest {
 pub struct SideRequest {
     /// A folder or a file.
     pub path: PathBuf,
-    /// What its file names have before their extension.
-    pub suffix: String,
+    /// What its file names have around what both sides share.
+    pub affixes: Affixes,
+    /// Whether an image that it does not list is background there: one of the images, or of the other side where no images
+    /// are named.
+    pub unlisted_is_background: bool,
     /// What is said of its values.
     pub rules: LabelRules,
 }

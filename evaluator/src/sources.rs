@@ -1,10 +1,11 @@
 //! Both sources, open, and which of their labels belong together.
 
 use crate::error::EvaluateError;
-use crate::request::Request;
+use crate::request::{Request, SideRequest};
 use marquetry_evaluation::boundary_px;
 use marquetry_geometry::Size;
-use marquetry_labels::{LabelSource, Pairing, open, pair};
+use marquetry_labels::{FolderSource, LabelRules, LabelSource, Pairing, WithImages, open, pair};
+use std::sync::Arc;
 
 /// So many names are shown of a list.
 const SHOWN: usize = 10;
@@ -13,6 +14,8 @@ const SHOWN: usize = 10;
 pub(crate) struct Sources {
     pub(crate) truth: Box<dyn LabelSource>,
     pub(crate) predicted: Box<dyn LabelSource>,
+    /// The images, where they are named.
+    pub(crate) images: Option<Arc<FolderSource>>,
     /// Predictions first.
     pub(crate) pairing: Pairing,
     /// The size of each pair's truth, px, or of its prediction, where it can be told without reading it.
@@ -24,11 +27,29 @@ impl Sources {
         let truth = open(&request.truth.path, &request.truth.rules, &request.classes, &request.limits)?;
         let predicted =
             open(&request.predicted.path, &request.predicted.rules, &request.classes, &request.limits)?;
+        let images = request
+            .images
+            .as_ref()
+            .map(|folder| FolderSource::open(folder, &LabelRules::default(), &request.limits).map(Arc::new));
+        let images = images.transpose()?;
+        // Before either is completed: neither is made longer by what was only added to the other.
+        let (listed_truth, listed_predicted) =
+            (keys(&*truth, &request.truth), keys(&*predicted, &request.predicted));
+        let complete = |source: Box<dyn LabelSource>, side: &SideRequest, other: Vec<String>| {
+            let of_images =
+                images.as_deref().map(|images| paths(images).into_iter().map(str::to_owned).collect());
+            let unlisted = if side.unlisted_is_background { of_images.unwrap_or(other) } else { Vec::new() };
+            WithImages::new(source, &side.affixes, images.clone(), &unlisted)
+        };
+        let truth = complete(truth, &request.truth, listed_predicted)?;
+        let predicted = complete(predicted, &request.predicted, listed_truth)?;
+        let (truth, predicted): (Box<dyn LabelSource>, Box<dyn LabelSource>) =
+            (Box::new(truth), Box::new(predicted));
         let pairing = pair(
             &paths(predicted.as_ref()),
-            &request.predicted.suffix,
+            &request.predicted.affixes,
             &paths(truth.as_ref()),
-            &request.truth.suffix,
+            &request.truth.affixes,
         );
         if !pairing.problems.is_empty() {
             return Err(EvaluateError::Refused(pairing.problems));
@@ -38,7 +59,7 @@ impl Sources {
                 predicted: predicted.name(),
                 truth: truth.name(),
                 example: format!(
-                    "paths must be equal but for the extension, as {} and {} are not; name what one side adds as its suffix",
+                    "paths must be equal but for the extension, as {} and {} are not; name what one side adds as its prefix or suffix",
                     predicted.entries().first().map_or("nothing", |entry| &entry.path),
                     truth.entries().first().map_or("nothing", |entry| &entry.path)
                 ),
@@ -49,7 +70,7 @@ impl Sources {
             truth.size(t).ok().flatten().or_else(|| predicted.size(p).ok().flatten())
         };
         let sizes = pairing.pairs.iter().map(size).collect();
-        Ok(Self { truth, predicted, pairing, sizes })
+        Ok(Self { truth, predicted, images, pairing, sizes })
     }
 
     /// Cheng's width for the middle one of all sizes.
@@ -71,11 +92,18 @@ impl Sources {
                 pairing.pairs.len()
             ));
         }
+        if pairing.by_export > 0 {
+            notes.push(format!(
+                "{} of {} pairs are of one name but for the ending that Roboflow gives (name_jpg.rf.HASH)",
+                pairing.by_export,
+                pairing.pairs.len()
+            ));
+        }
         for (source, other) in [(&self.predicted, &pairing.first_other), (&self.truth, &pairing.second_other)]
         {
             if !other.is_empty() {
                 notes.push(format!(
-                    "{}: {} without the suffix passed over",
+                    "{}: {} without the prefix or suffix passed over",
                     source.name(),
                     listed(source.as_ref(), other)
                 ));
@@ -107,6 +135,11 @@ impl Sources {
 
 fn paths(source: &dyn LabelSource) -> Vec<&str> {
     source.entries().iter().map(|entry| entry.path.as_str()).collect()
+}
+
+/// The paths of a source without what its names have around what both sides share.
+fn keys(source: &dyn LabelSource, side: &SideRequest) -> Vec<String> {
+    source.entries().iter().filter_map(|entry| side.affixes.off(&entry.path)).collect()
 }
 
 fn listed(source: &dyn LabelSource, entries: &[usize]) -> String {

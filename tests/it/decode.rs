@@ -86,7 +86,7 @@ fn planes(label: &LabelReader) -> Vec<Mask> {
     let size = label.info().size;
     let mut labels = Labels::default();
     label.read(Rect::whole(size), &mut labels).expect("whole pixels");
-    let plane = |plane: &[u16]| Mask {
+    let plane = |plane: &[i32]| Mask {
         height: size.height as usize,
         width: size.width as usize,
         labels: plane.iter().map(|&value| u8::try_from(value).expect("8 bits")).collect(),

@@ -45,6 +45,25 @@ fn masks_of_any_program_are_judged() {
     drop(ran);
 }
 
+/// What is written is no label the next time.
+#[test]
+fn results_do_not_lie_among_labels() {
+    let place = place();
+    for out in ["pred/found", "pred", "truth/x"] {
+        let args = [&ARGS[..], &["--truth-suffix", "_mask", "--out", out]].concat();
+        place.marquetry(&args).ends_with(64).says(&["lies in", "name a folder outside"]);
+    }
+    assert!(!place.path("pred/found").exists());
+    place
+        .marquetry(&[&ARGS[..], &["--no-row", "background"]].concat())
+        .ends_with(65)
+        .says(&["neither side is a table"]);
+    let args =
+        [&ARGS[..], &["--truth-suffix", "_mask", "--ignore", "-1", "--map", "-1=ignore,0=0,1=1,255=1"]]
+            .concat();
+    place.marquetry(&args).ends_with(0);
+}
+
 #[test]
 fn what_cannot_be_known_is_asked_for() {
     let place = place();

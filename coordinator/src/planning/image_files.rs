@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 /// Endings of the formats that can be read; what else lies in a folder is not an image.
-pub(crate) const ENDINGS: [&str; 8] = ["png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff", "btf"];
+pub(crate) const ENDINGS: [&str; 13] =
+    ["png", "jpg", "jpeg", "jfif", "webp", "bmp", "pgm", "ppm", "pbm", "pnm", "tif", "tiff", "btf"];
 /// Endings of what often lies beside images and is none: lists, metadata, world files, overviews.
 const SIDECARS: [&str; 29] = [
     "txt", "csv", "json", "geojson", "xml", "yaml", "yml", "md", "html", "log", "prj", "ovr", "msk", "onnx",

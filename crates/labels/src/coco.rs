@@ -93,7 +93,7 @@ impl LabelSource for CocoSource {
         label.read(Rect::whole(size), &mut labels)?;
         out.size = size;
         out.values.clear();
-        out.values.extend(labels.values.iter().map(|&value| u32::from(value)));
+        out.values.extend(labels.values.iter().map(|value| value.cast_unsigned()));
         out.missing.clear();
         out.missing.resize(out.values.len(), false);
         out.facts = LabelFacts { kind: kind(&forms), contested, ..LabelFacts::default() };

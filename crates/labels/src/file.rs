@@ -33,6 +33,14 @@ impl LabelFile<'_> {
             reader = reader.as_stored();
         }
         let info = reader.info().clone();
+        if info.pages_left_out > 0 {
+            let found = format!(
+                "it has {} pages, and which of them is the label is not known; a label is a file of one page, as \
+                 `tifffile.imwrite` writes each",
+                info.pages_left_out + 1
+            );
+            return Err(LabelError::meaning(&self.path.display(), found));
+        }
         let colours = info.bands - u16::from(info.alpha.is_some());
         let label_is_alpha = info.alpha.is_some() && self.alpha == AlphaRule::Label;
         if ![1, 3].contains(&colours) && !label_is_alpha {
@@ -77,22 +85,21 @@ impl LabelFile<'_> {
         let first = usize::from(info.alpha == Some(0));
         let from = out.values.len();
         if let (Some(alpha), AlphaRule::Label) = (alpha, self.alpha) {
-            out.values.extend(alpha.iter().map(|&value| u32::from(value)));
+            out.values.extend(alpha.iter().map(|value| value.cast_unsigned()));
         } else if !out.facts.coloured {
-            out.values.extend(band(first).iter().map(|&value| u32::from(value)));
+            out.values.extend(band(first).iter().map(|value| value.cast_unsigned()));
         } else if let Some(palette) = &info.palette {
             // An index beyond the palette has no colour; every reader but this one paints it black.
-            let colour = |&index: &u16| palette.get(usize::from(index)).map(|&rgb| number(rgb));
+            let colour = |&index: &i32| palette.get(usize::try_from(index).ok()?).map(|&rgb| number(rgb));
             let colours: Option<Vec<u32>> = band(first).iter().map(colour).collect();
             let found = "it has an index beyond its palette";
             out.values.extend(colours.ok_or_else(|| LabelError::meaning(&self.path.display(), found))?);
         } else {
-            let wide = labels.values.iter().any(|&value| value > 255);
-            if wide {
-                let found = "its colours have 16 bits; a colour of a label has 8 for each of three";
+            if labels.values.iter().any(|value| !(0..=255).contains(value)) {
+                let found = "its colours have more than 8 bits; a colour of a label has 8 for each of three";
                 return Err(LabelError::meaning(&self.path.display(), found));
             }
-            let bands: [&[u16]; 3] = if info.bands - u16::from(info.alpha.is_some()) == 3 {
+            let bands: [&[i32]; 3] = if info.bands - u16::from(info.alpha.is_some()) == 3 {
                 let place = |channel: usize| {
                     let at = info.alpha.map_or(usize::MAX, usize::from);
                     band(channel + usize::from(channel >= at))
@@ -106,7 +113,7 @@ impl LabelFile<'_> {
         }
         out.missing.extend_from_slice(&labels.missing[first * area..(first + 1) * area]);
         if let Some(alpha) = alpha {
-            let opaque = if alpha.iter().any(|&value| value > 255) { u16::MAX } else { 255 };
+            let opaque = if alpha.iter().any(|&value| value > 255) { i32::from(u16::MAX) } else { 255 };
             match self.alpha {
                 AlphaRule::Refuse => {
                     out.facts.alpha_varies |= alpha.iter().any(|&value| value != opaque);
@@ -129,6 +136,7 @@ fn kind(info: &LabelInfo) -> String {
         Some(Format::Jpeg) => "JPEG",
         Some(Format::WebP) => "WebP",
         Some(Format::Bmp) => "BMP",
+        Some(Format::Pnm) => "PNM",
         Some(Format::Tiff) => "TIFF",
         None => "painted",
     };

@@ -2,7 +2,7 @@
 
 use crate::error::LabelError;
 use crate::file::LabelFile;
-use crate::npy;
+use crate::npy::{self, ArrayFile};
 use crate::raw::RawLabel;
 use crate::rules::{AlphaRule, LabelRules};
 use crate::source::{LabelEntry, LabelSource};
@@ -12,7 +12,8 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// Names that end like this are looked at.
-const EXTENSIONS: [&str; 8] = ["png", "tif", "tiff", "bmp", "jpg", "jpeg", "webp", "npy"];
+const EXTENSIONS: [&str; 14] =
+    ["png", "tif", "tiff", "bmp", "jpg", "jpeg", "jfif", "webp", "pgm", "ppm", "pbm", "pnm", "npy", "npz"];
 
 /// The label images in a folder and the folders in it, in the order of their paths.
 #[derive(Debug)]
@@ -21,6 +22,7 @@ pub struct FolderSource {
     entries: Vec<LabelEntry>,
     as_colours: bool,
     alpha: AlphaRule,
+    array: Option<String>,
     limits: Limits,
 }
 
@@ -36,12 +38,16 @@ impl FolderSource {
             let found = format!("no label image is in it ({})", EXTENSIONS.join(", "));
             return Err(LabelError::meaning(&root.display(), found));
         }
-        let (as_colours, alpha) = (rules.colours.is_some(), rules.alpha);
-        Ok(Self { root: root.to_owned(), entries, as_colours, alpha, limits: limits.clone() })
+        let (as_colours, alpha, array) = (rules.colours.is_some(), rules.alpha, rules.array.clone());
+        Ok(Self { root: root.to_owned(), entries, as_colours, alpha, array, limits: limits.clone() })
     }
 
     fn path(&self, entry: usize) -> PathBuf {
         self.root.join(&self.entries[entry].path)
+    }
+
+    fn array<'a>(&'a self, path: &'a Path) -> ArrayFile<'a> {
+        ArrayFile { path, name: self.array.as_deref(), memory_bytes: self.limits.memory_bytes }
     }
 }
 
@@ -85,7 +91,8 @@ fn walk(
 }
 
 fn is_array(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npy"))
+    path.extension()
+        .is_some_and(|extension| ["npy", "npz"].iter().any(|known| extension.eq_ignore_ascii_case(known)))
 }
 
 impl LabelSource for FolderSource {
@@ -100,7 +107,7 @@ impl LabelSource for FolderSource {
     fn size(&self, entry: usize) -> Result<Option<Size>, LabelError> {
         let path = self.path(entry);
         if is_array(&path) {
-            return npy::size(&path);
+            return npy::size(self.array(&path));
         }
         Ok(Some(probe(&path, &self.limits, &Reading::default())?.size))
     }
@@ -108,7 +115,7 @@ impl LabelSource for FolderSource {
     fn read(&self, entry: usize, image: Option<Size>, out: &mut RawLabel) -> Result<(), LabelError> {
         let path = self.path(entry);
         if is_array(&path) {
-            return npy::read(&path, self.limits.memory_bytes, out);
+            return npy::read(self.array(&path), out);
         }
         let file = LabelFile { path: &path, as_colours: self.as_colours, alpha: self.alpha, image };
         file.read(&self.limits, out)

@@ -1,7 +1,8 @@
-//! NumPy's array files (`.npy`) as labels.
+//! NumPy's array files (`.npy`, `.npz`) as labels.
 
 use crate::error::LabelError;
 use crate::raw::{LabelFacts, RawLabel};
+use crate::zip;
 use marquetry_geometry::Size;
 use std::io::Read;
 use std::path::Path;
@@ -35,13 +36,23 @@ enum Classes {
     Last(usize),
 }
 
+/// A file that holds an array.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ArrayFile<'a> {
+    pub(crate) path: &'a Path,
+    /// Which array of an archive of several (`.npz`) it is.
+    pub(crate) name: Option<&'a str>,
+    /// Most bytes that it may take.
+    pub(crate) memory_bytes: u64,
+}
+
 /// The size of a label, px; of three axes, only the values say which counts classes.
 ///
 /// # Errors
 /// When the file cannot be read, or is no label.
-pub(crate) fn size(path: &Path) -> Result<Option<Size>, LabelError> {
-    let mut file = open(path)?;
-    let fault = |found| LabelError::meaning(&path.display(), found);
+pub(crate) fn size(array: ArrayFile<'_>) -> Result<Option<Size>, LabelError> {
+    let mut file = open(array)?;
+    let fault = |found| LabelError::meaning(&array.path.display(), found);
     let header = header(&mut file).map_err(fault)?;
     if header.axes.len() == 3 {
         return Ok(None);
@@ -54,9 +65,10 @@ pub(crate) fn size(path: &Path) -> Result<Option<Size>, LabelError> {
 ///
 /// # Errors
 /// When the file cannot be read or is no label, in words; pickled objects are never loaded.
-pub(crate) fn read(path: &Path, memory_bytes: u64, out: &mut RawLabel) -> Result<(), LabelError> {
+pub(crate) fn read(array: ArrayFile<'_>, out: &mut RawLabel) -> Result<(), LabelError> {
+    let ArrayFile { path, memory_bytes, .. } = array;
     let fault = |found: String| LabelError::meaning(&path.display(), found);
-    let mut file = open(path)?;
+    let mut file = open(array)?;
     let header = header(&mut file).map_err(&fault)?;
     let count = header.axes.iter().try_fold(1_usize, |all, &axis| all.checked_mul(axis));
     let bytes = count.and_then(|count| count.checked_mul(header.number.bytes));
@@ -64,7 +76,7 @@ pub(crate) fn read(path: &Path, memory_bytes: u64, out: &mut RawLabel) -> Result
         return Err(fault(format!("an array of {:?} takes more memory than is allowed", header.axes)));
     };
     let mut data = Vec::new();
-    let taken = file.by_ref().take(bytes as u64).read_to_end(&mut data);
+    let taken = file.take(bytes as u64).read_to_end(&mut data);
     taken.map_err(|source| LabelError::Io { path: path.to_owned(), doing: "reading the array", source })?;
     if data.len() < bytes {
         return Err(fault(format!("it ends after {} of {bytes} bytes", data.len())));
@@ -89,11 +101,32 @@ pub(crate) fn read(path: &Path, memory_bytes: u64, out: &mut RawLabel) -> Result
     Ok(())
 }
 
-fn open(path: &Path) -> Result<std::io::BufReader<std::fs::File>, LabelError> {
-    let file = std::fs::File::open(path);
-    let file =
-        file.map_err(|source| LabelError::Io { path: path.to_owned(), doing: "reading the array", source })?;
-    Ok(std::io::BufReader::new(file))
+fn open(array: ArrayFile<'_>) -> Result<Box<dyn Read>, LabelError> {
+    let ArrayFile { path, name, memory_bytes } = array;
+    let failed = |source| LabelError::Io { path: path.to_owned(), doing: "reading the array", source };
+    let mut file = std::fs::File::open(path).map_err(failed)?;
+    if !path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npz")) {
+        return Ok(Box::new(std::io::BufReader::new(file)));
+    }
+    let fault = |found: String| LabelError::meaning(&path.display(), found);
+    let members = zip::members(&mut file).map_err(fault)?;
+    let member = chosen(&members, name).map_err(fault)?;
+    let bytes = zip::content(&mut file, member, memory_bytes).map_err(fault)?;
+    Ok(Box::new(std::io::Cursor::new(bytes)))
+}
+
+/// The array of an archive that is the label: the one that is named, or the only one.
+fn chosen<'a>(members: &'a [zip::Member], name: Option<&str>) -> Result<&'a zip::Member, String> {
+    let own = |member: &zip::Member| member.name.trim_end_matches(".npy").to_owned();
+    let listed = || members.iter().map(own).collect::<Vec<_>>().join(", ");
+    match (name, members) {
+        (None, [only]) => Ok(only),
+        (None, _) => Err(format!("it holds {} arrays ({}); say which is the label", members.len(), listed())),
+        (Some(name), _) => members
+            .iter()
+            .find(|member| own(member) == name)
+            .ok_or_else(|| format!("it holds no array called `{name}`, but {}", listed())),
+    }
 }
 
 fn header(file: &mut impl Read) -> Result<Header, String> {
@@ -226,13 +259,14 @@ impl Array<'_> {
                         class.unwrap_or_default() as f64
                     }
                 };
-                let is_number = value.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&value);
+                let is_number =
+                    value.fract() == 0.0 && (f64::from(i32::MIN)..=f64::from(i32::MAX)).contains(&value);
                 if !is_number && !value.is_nan() {
                     return Err(format!(
-                        "{value} at row {y}, column {x} is no label: those are whole numbers from 0"
+                        "{value} at row {y}, column {x} is no label: those are whole numbers of 32 bits"
                     ));
                 }
-                out.values.push(value as u32);
+                out.values.push((value as i32).cast_unsigned());
                 out.missing.push(value.is_nan());
             }
         }
@@ -258,10 +292,77 @@ mod tests {
     fn read_bytes(bytes: &[u8]) -> Result<RawLabel, String> {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), bytes).unwrap();
+        read_file(file.path(), None)
+    }
+
+    fn read_file(path: &Path, name: Option<&str>) -> Result<RawLabel, String> {
         let mut label = RawLabel::default();
-        read(file.path(), 1 << 20, &mut label).map_err(|error| error.to_string())?;
-        assert!(size(file.path()).unwrap().is_none_or(|size| size == label.size));
+        let array = ArrayFile { path, name, memory_bytes: 1 << 20 };
+        read(array, &mut label).map_err(|error| error.to_string())?;
+        assert!(size(array).unwrap().is_none_or(|size| size == label.size));
         Ok(label)
+    }
+
+    /// An archive as `numpy.savez` writes it, and as `numpy.savez_compressed` does where `deflated`.
+    fn npz(deflated: bool, arrays: &[(&str, Vec<u8>)]) -> Vec<u8> {
+        use std::io::Write as _;
+        let (mut bytes, mut list) = (Vec::new(), Vec::new());
+        for (name, array) in arrays {
+            let mut crc = flate2::Crc::new();
+            crc.update(array);
+            let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::default());
+            encoder.write_all(array).unwrap();
+            let stored = if deflated { encoder.finish().unwrap() } else { array.clone() };
+            let name = format!("{name}.npy");
+            let mut fields: Vec<u8> =
+                [20_u16, 0, if deflated { 8 } else { 0 }, 0, 0].map(u16::to_le_bytes).concat();
+            fields
+                .extend([crc.sum(), stored.len() as u32, array.len() as u32].map(u32::to_le_bytes).concat());
+            fields.extend((name.len() as u16).to_le_bytes());
+            list.extend(b"PK\x01\x02\x2d\x03".iter().chain(&fields));
+            list.extend([0; 12]);
+            list.extend((bytes.len() as u32).to_le_bytes());
+            list.extend(name.bytes());
+            bytes.extend(b"PK\x03\x04".iter().chain(&fields).chain(&[20, 0]).copied());
+            bytes.extend(name.bytes().chain([0; 20]).chain(stored));
+        }
+        let (at, length) = (bytes.len() as u32, list.len() as u32);
+        bytes.extend(list);
+        bytes.extend(b"PK\x05\x06\0\0\0\0");
+        bytes.extend([arrays.len() as u16; 2].map(u16::to_le_bytes).concat());
+        bytes.extend([length, at].map(u32::to_le_bytes).concat());
+        bytes.extend([0; 2]);
+        bytes
+    }
+
+    #[test]
+    fn archives_hold_one_label_or_say_which() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let read = |bytes: &[u8], name: Option<&str>| {
+            let path = folder.path().join("a.NPZ");
+            std::fs::write(&path, bytes).unwrap();
+            read_file(&path, name)
+        };
+        let mask = npy("|u1", false, "(2, 3)", &[0, 1, 2, 3, 4, 5]);
+        for deflated in [false, true] {
+            let one = npz(deflated, &[("arr_0", mask.clone())]);
+            assert_eq!(read(&one, None).unwrap().values, [0, 1, 2, 3, 4, 5]);
+            let other = npy("|u1", false, "(1, 2, 2)", &[9; 4]);
+            let two = npz(deflated, &[("image", other), ("mask", mask.clone())]);
+            assert_eq!(read(&two, Some("mask")).unwrap().values, [0, 1, 2, 3, 4, 5]);
+            let error = read(&two, None).unwrap_err();
+            assert!(error.contains("2 arrays (image, mask)"), "{error}");
+            assert!(
+                read(&two, Some("label")).unwrap_err().contains("no array called `label`, but image, mask")
+            );
+            let mut damaged = one.clone();
+            let at = damaged.windows(4).position(|window| window == [0, 1, 2, 3]).unwrap_or(80);
+            damaged[at] ^= 3;
+            let error = read(&damaged, None).unwrap_err();
+            assert!(error.contains("damaged") || error.contains("cannot be read"), "{error}");
+            let cut = read(&one[..one.len() - 30], None).unwrap_err();
+            assert!(cut.contains("ZIP archive"), "{cut}");
+        }
     }
 
     #[test]
@@ -289,13 +390,20 @@ mod tests {
     }
 
     #[test]
+    fn numbers_below_0_are_kept() {
+        let label = read_bytes(&npy("|i1", false, "(2, 2)", &[0, 0, 255, 128])).unwrap();
+        let values: Vec<i32> = label.values.iter().map(|value| value.cast_signed()).collect();
+        assert_eq!(values, [0, 0, -1, -128]);
+    }
+
+    #[test]
     fn what_is_no_label_is_said() {
         for (bytes, word) in [
             (b"PNG".to_vec(), "no array of NumPy"),
             (npy("|O", false, "(2, 2)", &[]), "objects never"),
             (npy("|u1", false, "(2, 2, 2)", &[1; 8]), "votes of several people"),
             (npy("|u1", false, "(2, 2)", &[1; 3]), "3 of 4 bytes"),
-            (npy("|i1", false, "(2, 2)", &[0, 0, 255, 0]), "-1 at row 1, column 0"),
+            (npy("<u4", false, "(1, 2, 2)", &[255; 16]), "4294967295 at row 0, column 0"),
             (npy("<f8", false, "(1000000, 1000000)", &[]), "more memory"),
         ] {
             let error = read_bytes(&bytes).unwrap_err();

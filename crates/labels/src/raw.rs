@@ -9,7 +9,7 @@ use std::fmt;
 pub struct RawLabel {
     /// Rows and columns, px.
     pub size: Size,
-    /// `[height, width]`: the number of each pixel, or its colour as `0xRRGGBB`.
+    /// `[height, width]`: the number of each pixel, one below 0 as its two's complement, or its colour as `0xRRGGBB`.
     pub values: Vec<u32>,
     /// Of the same shape: whether the file says that there is no number.
     pub missing: Vec<bool>,
@@ -52,7 +52,7 @@ pub struct LabelFacts {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Value {
     /// An index into a palette, a grey value, a sample, a category.
-    Number(u32),
+    Number(i32),
     /// `0xRRGGBB`.
     Colour(u32),
 }
@@ -72,6 +72,6 @@ impl fmt::Display for Value {
 impl LabelFacts {
     /// The value that a number of this label is.
     pub const fn value(&self, number: u32) -> Value {
-        if self.coloured { Value::Colour(number) } else { Value::Number(number) }
+        if self.coloured { Value::Colour(number) } else { Value::Number(number.cast_signed()) }
     }
 }

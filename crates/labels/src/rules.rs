@@ -20,6 +20,8 @@ pub struct LabelRules {
     pub alpha: AlphaRule,
     /// Whether the number that a file gives for no data is a value like any other.
     pub nodata_is_value: bool,
+    /// Which array of a NumPy archive of several is the label.
+    pub array: Option<String>,
     /// How pixels are numbered in tables of run lengths.
     pub run_order: RunOrder,
     /// From where starts are counted there.
@@ -43,7 +45,7 @@ pub enum IgnoreRule {
     #[default]
     Usual,
     /// This one.
-    Value(u32),
+    Value(i32),
     /// None.
     Nothing,
 }
@@ -129,12 +131,12 @@ impl LabelRules {
     }
 
     /// What the map says of a number.
-    pub(crate) fn target_of_number(&self, number: u32) -> Option<Target> {
+    pub(crate) fn target_of_number(&self, number: i32) -> Option<Target> {
         self.map.iter().find(|entry| entry.from.parse() == Ok(number)).map(|entry| entry.to)
     }
 
     /// Whether the map speaks of numbers at all.
     pub(crate) fn maps_numbers(&self) -> bool {
-        self.map.iter().any(|entry| entry.from.parse::<u32>().is_ok())
+        self.map.iter().any(|entry| entry.from.parse::<i32>().is_ok())
     }
 }

@@ -100,7 +100,8 @@ impl RunTable {
     /// The size of a label, its pixels in the order said and in the other one, and how many two classes share.
     fn painted(&self, entry: usize, image: Option<Size>) -> Result<(Size, [Vec<u32>; 2], u64), LabelError> {
         let Some(size) = self.images[entry].size.or(image) else {
-            let found = format!("the size of {} is not known", self.entries[entry].path);
+            let found =
+                format!("the size of {} is not known; say where the images are", self.entries[entry].path);
             return Err(LabelError::meaning(&self.path, found));
         };
         let painted = self.paint(entry, size).map_err(|found| LabelError::meaning(&self.path, found))?;
@@ -172,6 +173,10 @@ impl LabelSource for RunTable {
 
     fn value_names(&self) -> Option<&[(u32, String)]> {
         self.names.as_deref()
+    }
+
+    fn uncovered(&self) -> Option<u32> {
+        Some(0)
     }
 
     fn notes(&self) -> Vec<String> {

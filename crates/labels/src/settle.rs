@@ -34,7 +34,7 @@ pub struct Settlement {
 }
 
 /// Numbers below this are looked up in a table.
-const TABLE: u32 = 1 << 16;
+const TABLE: i32 = 1 << 16;
 /// So many problems of one kind are named one by one.
 const LISTED: usize = 20;
 
@@ -76,9 +76,14 @@ impl Settling<'_> {
             Others::Ignore => self.nothing(),
             Others::Background => self.classes.background().unwrap_or(NO_CLASS),
         };
-        let of_number = |number: u32| self.target(number).map_or(other, |target| self.class(target));
+        let of_number = |number: i32| self.target(number).map_or(other, |target| self.class(target));
         let mapped = self.rules.map.iter().filter_map(|entry| entry.from.parse().ok());
-        let far = mapped.filter(|&number| number >= TABLE).map(|number| (number, of_number(number)));
+        let ignored = match self.rules.ignore {
+            IgnoreRule::Value(value) => Some(value),
+            IgnoreRule::Usual | IgnoreRule::Nothing => None,
+        };
+        let far = mapped.chain(ignored).filter(|number| !(0..TABLE).contains(number));
+        let far = far.map(|number| (number.cast_unsigned(), of_number(number)));
         let of_colour = |(name, colour): &(String, u32)| {
             let target = self.rules.target_of_name(name, self.classes);
             (*colour, target.map_or(other, |target| self.class(target)))
@@ -110,9 +115,9 @@ impl Settling<'_> {
     }
 
     /// What a number means, where anything says so.
-    fn target(&self, number: u32) -> Option<Target> {
+    fn target(&self, number: i32) -> Option<Target> {
         if let Some(names) = self.source.value_names() {
-            let name = names.iter().find(|(own, _)| *own == number).map(|(_, name)| name)?;
+            let name = names.iter().find(|(own, _)| own.cast_signed() == number).map(|(_, name)| name)?;
             let background = || self.classes.background().filter(|_| number == 0).map(Target::Class);
             return self.rules.target_of_name(name, self.classes).or_else(background);
         }
@@ -125,12 +130,12 @@ impl Settling<'_> {
             IgnoreRule::Usual if self.is_usual_ignore(number) => return Some(Target::Ignore),
             _ => {}
         }
-        let is_class = !self.rules.maps_numbers() && (number as usize) < self.classes.len();
-        is_class.then_some(Target::Class(number as u16))
+        let class = u16::try_from(number).ok().filter(|&class| usize::from(class) < self.classes.len());
+        class.filter(|_| !self.rules.maps_numbers()).map(Target::Class)
     }
 
     /// Whether `number` is the greatest of its bits, and stands beside 0 alone for the second of two classes.
-    fn full_is_class_1(&self, number: u32) -> bool {
+    fn full_is_class_1(&self, number: i32) -> bool {
         let seen = self.census.values.keys().filter_map(|value| self.number_of(*value));
         self.classes.len() == 2
             && !self.rules.maps_numbers()
@@ -139,17 +144,17 @@ impl Settling<'_> {
             && seen.clone().all(|value| value == 0 || value == number)
     }
 
-    const fn is_usual_ignore(&self, number: u32) -> bool {
+    const fn is_usual_ignore(&self, number: i32) -> bool {
         number == 255 && self.classes.len() <= 255
     }
 
     /// The number that a value stands for.
-    fn number_of(&self, value: Value) -> Option<u32> {
+    fn number_of(&self, value: Value) -> Option<i32> {
         match value {
             Value::Number(number) => Some(number),
             Value::Colour(colour) if self.rules.colours.is_none() => {
                 let [_, red, green, blue] = colour.to_be_bytes();
-                (red == green && green == blue).then_some(u32::from(blue))
+                (red == green && green == blue).then_some(i32::from(blue))
             }
             Value::Colour(_) => None,
         }
@@ -241,7 +246,7 @@ impl Settling<'_> {
         }
         let Some(number) = self.number_of(value) else { return (None, None) };
         let names = self.source.value_names();
-        let name = names.and_then(|names| names.iter().find(|(own, _)| *own == number));
+        let name = names.and_then(|names| names.iter().find(|(own, _)| own.cast_signed() == number));
         (name.map(|(_, name)| name.clone()), self.target(number))
     }
 
@@ -352,7 +357,7 @@ them: with a table of `colours`, colours count",
             ));
         }
         for (&nodata, found) in &self.census.nodata {
-            let class = u32::try_from(nodata).ok().and_then(|number| self.target(number));
+            let class = i32::try_from(nodata).ok().and_then(|number| self.target(number));
             if let (Some(Target::Class(class)), false) = (class, self.rules.nodata_is_value) {
                 settlement.problems.push(format!(
                     "{from}: {} say that {nodata} is no data, such as {}, and {nodata} is `{}`; say whether `nodata` is a \

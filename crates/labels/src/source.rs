@@ -61,6 +61,11 @@ pub trait LabelSource: Send + Sync {
         None
     }
 
+    /// The number of what it does not cover, where an image that it does not list may be taken to be all of that.
+    fn uncovered(&self) -> Option<u32> {
+        None
+    }
+
     /// What is on top where objects of two classes share pixels.
     fn on_top(&self) -> &'static str {
         "the smaller object"

@@ -1,4 +1,4 @@
-//! Exports of Label Studio (JSON): shapes in percent of the image, brushes as a packed stream of RGBA.
+//! Exports of Label Studio (JSON and JSON-MIN): shapes in percent of the image, brushes as a packed stream of RGBA.
 
 use super::{Area, Draft, Shape, ShapeImage, ShapeSource};
 use crate::error::LabelError;
@@ -13,7 +13,10 @@ struct Task {
     #[serde(default)]
     data: Map<String, Value>,
     #[serde(default, alias = "completions")]
-    annotations: Vec<Annotation>,
+    annotations: Option<Vec<Annotation>>,
+    /// In JSON-MIN, the task's data and, under the names of what they were drawn with, the shapes of one annotation.
+    #[serde(flatten)]
+    min: Map<String, Value>,
 }
 
 #[derive(Deserialize)]
@@ -51,10 +54,12 @@ pub(crate) fn open(path: &Path) -> Result<ShapeSource, LabelError> {
     })?;
     let tasks: Vec<Task> = serde_json::from_slice(&text)
         .map_err(|error| LabelError::meaning(&name, format!("it is no export of Label Studio: {error}")))?;
+    let tasks = whole_tasks(tasks);
     let mut draft = Draft::new();
     let (paths, prefixed) = image_paths(&tasks, &mut draft);
     for (task, path) in tasks.iter().zip(paths) {
-        let counting: Vec<&Annotation> = task.annotations.iter().filter(|one| !one.was_cancelled).collect();
+        let annotations = task.annotations.as_deref().unwrap_or_default();
+        let counting: Vec<&Annotation> = annotations.iter().filter(|one| !one.was_cancelled).collect();
         match counting.as_slice() {
             // Nobody has annotated it yet: it has no label.
             [] => {}
@@ -75,6 +80,61 @@ pub(crate) fn open(path: &Path) -> Result<ShapeSource, LabelError> {
         ));
     }
     draft.finish(name, "Label Studio")
+}
+
+/// What is drawn, as JSON-MIN has it.
+const DRAWN: [&str; 4] = ["brushlabels", "polygonlabels", "rectanglelabels", "ellipselabels"];
+
+/// What JSON-MIN says of an annotation, beside the task's own data.
+const OF_ANNOTATIONS: [&str; 4] = ["annotator", "created_at", "updated_at", "lead_time"];
+
+/// Tasks with their annotations. In JSON-MIN each entry is one annotation, and several of one task are told by its id.
+fn whole_tasks(tasks: Vec<Task>) -> Vec<Task> {
+    let mut whole: Vec<Task> = Vec::new();
+    let mut by_id: HashMap<String, usize> = HashMap::new();
+    for mut task in tasks {
+        if task.annotations.is_some() || !task.data.is_empty() {
+            whole.push(task);
+            continue;
+        }
+        let annotation = Annotation::of_min(&task.min);
+        let id = task.min.get("id").map(ToString::to_string);
+        if let Some(&place) = id.as_ref().and_then(|id| by_id.get(id)) {
+            whole[place].annotations.get_or_insert_default().push(annotation);
+            continue;
+        }
+        by_id.extend(id.map(|id| (id, whole.len())));
+        task.annotations = Some(vec![annotation]);
+        task.data = std::mem::take(&mut task.min);
+        task.data.retain(|key, _| !OF_ANNOTATIONS.contains(&key.as_str()));
+        whole.push(task);
+    }
+    whole
+}
+
+impl Annotation {
+    /// The annotation of an entry of JSON-MIN.
+    fn of_min(entry: &Map<String, Value>) -> Self {
+        let lists = entry.values().filter_map(Value::as_array).flatten().filter_map(Value::as_object);
+        let drawn = lists.filter_map(|value| {
+            let kind = DRAWN.into_iter().find(|kind| value.contains_key(*kind));
+            let side =
+                |name: &str| value.get(name).and_then(Value::as_u64).and_then(|side| side.try_into().ok());
+            let is_drawn = kind.is_some() || value.contains_key("original_width");
+            is_drawn.then(|| Drawn {
+                kind: kind.unwrap_or("something else").to_owned(),
+                value: value.clone(),
+                original_width: side("original_width"),
+                original_height: side("original_height"),
+                image_rotation: value.get("image_rotation").and_then(Value::as_f64).unwrap_or(0.0),
+            })
+        });
+        Self {
+            was_cancelled: false,
+            completed_by: entry.get("annotator").cloned().unwrap_or_default(),
+            result: drawn.collect(),
+        }
+    }
 }
 
 /// What the images are called. Uploads have a prefix of eight characters, which is left out where the rest is unique.
@@ -131,8 +191,7 @@ fn image(path: String, annotation: &Annotation, draft: &mut Draft) {
 
 /// The label and the area of something drawn; nothing where it has no area.
 fn shape(drawn: &Drawn, size: Option<Size>) -> Result<Option<(&str, Area)>, String> {
-    let known = ["brushlabels", "polygonlabels", "rectanglelabels", "ellipselabels"];
-    if !known.contains(&drawn.kind.as_str()) || drawn.value.get("closed") == Some(&Value::Bool(false)) {
+    if !DRAWN.contains(&drawn.kind.as_str()) || drawn.value.get("closed") == Some(&Value::Bool(false)) {
         return Ok(None);
     }
     let labels =

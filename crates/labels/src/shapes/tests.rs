@@ -189,3 +189,38 @@ fn label_studio_says_what_it_cannot_know() {
         assert!(error.contains(word), "`{word}` is not in {error}");
     }
 }
+
+/// An entry for each annotation, with what is drawn beside the image under the name of the tag it was drawn with.
+#[test]
+fn label_studio_in_its_small_form_says_the_same() {
+    let mut polygon = json!({"points": [[0, 0], [60, 0], [60, 50], [0, 50]], "closed": true});
+    let whole = label_studio_of(&json!([task(
+        "/data/upload/3/1a2b3c4d-a.png",
+        &json!([{"result": [drawn("polygonlabels", polygon.clone(), json!(["rust"]))]}])
+    ),]))
+    .unwrap();
+    polygon["polygonlabels"] = json!(["rust"]);
+    (polygon["original_width"], polygon["original_height"]) = (json!(5), json!(4));
+    let mut values = vec![0; 4 * 20];
+    (values[4 * 6 + 3], values[4 * 7 + 3]) = (1, 255);
+    let brush = json!({
+        "format": "rle", "rle": packed(&values), "brushlabels": ["dent"], "original_width": 5, "original_height": 4,
+    });
+    let entry = |id: u32, image: &str, shapes: Value| {
+        json!({"id": id, "image": image, "label": shapes, "annotator": 1, "annotation_id": 10 + id,
+            "created_at": "2024-01-01", "lead_time": 3.5})
+    };
+    let first = entry(1, "/data/upload/3/1a2b3c4d-a.png", json!([polygon]));
+    let source = label_studio_of(&json!([
+        first.clone(),
+        json!({"id": 2, "picture": "b.png", "tag": [brush], "created_at": "2024-01-01"})
+    ]))
+    .unwrap();
+    assert_eq!(source.entries()[0].path, "a.png");
+    assert_eq!(rows(&source, 0, None), rows(&whole, 0, None));
+    assert_eq!(rows(&source, 0, None), ["11100", "11100", "00000", "00000"]);
+    assert_eq!(rows(&source, 1, None), ["00000", "02200", "00000", "00000"]);
+    // Two entries of one task are two annotations of it.
+    let error = label_studio_of(&json!([first.clone(), first])).unwrap_err().to_string();
+    assert!(error.contains("a.png has 2 annotations, by 1, 1"), "{error}");
+}

@@ -34,6 +34,8 @@ pub enum Format {
     WebP,
     /// Windows bitmap.
     Bmp,
+    /// Netpbm: PBM, PGM or PPM.
+    Pnm,
     /// TIFF, `BigTIFF`, `GeoTIFF`; of several pages the first.
     Tiff,
 }

@@ -10,7 +10,7 @@ use super::pixels::Pixels;
 use super::png::PngSamples;
 use super::tiff::Tiff;
 use super::whole::Whole;
-use super::{jpeg, other, png, tiff};
+use super::{jpeg, other, png, pnm, tiff};
 use marquetry_geometry::{D4, Reading, Rect, Size};
 use std::path::{Path, PathBuf};
 
@@ -49,6 +49,7 @@ fn header(
             Format::Png => png::header(&source, limits),
             Format::Jpeg => jpeg::header(&source, limits),
             Format::Tiff => tiff::header(&source, limits, reading),
+            Format::Pnm => pnm::header(&source, limits),
             format @ (Format::WebP | Format::Bmp) => other::header(format, &source, limits),
         };
         check_page(header?, reading)?.read_as(reading, beside)
@@ -131,6 +132,7 @@ impl Image {
             let (header, whole) = match format {
                 Format::Png => png::load(&source, limits, samples)?,
                 Format::Jpeg => jpeg::load(&source, limits)?,
+                Format::Pnm => pnm::load(&source, limits)?,
                 _ => other::load(format, &source, limits)?,
             };
             Ok((check_page(header, reading)?.read_as(reading, &beside)?, Content::Whole(whole)))

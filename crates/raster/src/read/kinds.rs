@@ -19,13 +19,14 @@ pub(crate) fn detect(source: &Source) -> Result<Format, ReadFault> {
         [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => Ok(Format::Tiff),
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Ok(Format::WebP),
         [b'B', b'M', ..] => Ok(Format::Bmp),
+        [b'P', b'1'..=b'6', b'#' | b' ' | b'\t' | b'\n' | b'\r', ..] => Ok(Format::Pnm),
         other => Err(stranger(other)),
     }
 }
 
 /// What is to be said of a file that is not read.
 fn stranger(head: &[u8]) -> ReadFault {
-    const NONE: &str = "it is no PNG, JPEG, WebP, BMP or TIFF";
+    const NONE: &str = "it is no PNG, JPEG, WebP, BMP, PNM or TIFF";
     let Some((name, advice)) = name(head) else {
         let first = &head[..head.len().min(12)];
         return ReadFault::unsupported(format!("{NONE}, it begins with the bytes {first:02X?}"));
@@ -64,7 +65,7 @@ fn name(head: &[u8]) -> Option<(&'static str, Option<&'static str>)> {
     if head.get(4..8) == Some(b"ftyp") {
         return Some(("a HEIF, AVIF or video file", MAGICK));
     }
-    let starts: [(&[u8], _, _); 19] = [
+    let starts: [(&[u8], _, _); 17] = [
         (b"GIF8", "a GIF", MAGICK),
         (b"\0\0\0\x0CjP  ", "a JPEG 2000 file", None),
         (&[0xFF, 0x4F, 0xFF, 0x51], "a JPEG 2000 stream", None),
@@ -83,9 +84,7 @@ fn name(head: &[u8]) -> Option<(&'static str, Option<&'static str>)> {
         ),
         (&[0x1F, 0x8B], "a gzip archive (perhaps of a NIfTI volume)", Some("unpack it with `gunzip`")),
         (b"PK\x03\x04", "a ZIP archive", Some("unpack it")),
-        (b"P5", "a PGM", MAGICK),
-        (b"P6", "a PPM", MAGICK),
-        (b"P4", "a PBM", MAGICK),
+        (b"P7\n", "a PAM", MAGICK),
         (b"II\xBC", "a JPEG XR file", MAGICK),
         (b"NITF", "a NITF file", None),
     ];
@@ -135,7 +134,7 @@ mod tests {
             let fault = detect(&source).unwrap_err();
             let error = super::super::ReadError::new(std::path::Path::new("a"), "opening", fault).to_string();
             assert!(error.contains(name) && error.contains(advice), "{error}");
-            assert!(error.contains("it is no PNG, JPEG, WebP, BMP or TIFF"), "{error}");
+            assert!(error.contains("it is no PNG, JPEG, WebP, BMP, PNM or TIFF"), "{error}");
         }
         assert_eq!(detect(&Source::of(Box::new(b"BM".to_vec())).unwrap()).unwrap(), Format::Bmp);
     }

@@ -1,6 +1,6 @@
 //! Images in, by windows.
 //!
-//! PNG, JPEG, WebP, BMP and TIFF, told apart by content. Whatever the file does (palettes, few bits, alpha, CMYK, EXIF
+//! PNG, JPEG, WebP, BMP, PNM (PBM, PGM, PPM) and TIFF, told apart by content. Whatever the file does (palettes, few bits, alpha, CMYK, EXIF
 //! orientation, strips, tiles, planes, pages), a reader sees bands of values of the image as it is shown, and NaN where
 //! there is no value. A TIFF of any size
 //! is read by the chunks that a window touches; a PNG too large for memory is decoded to disk; anything else that is
@@ -24,6 +24,7 @@ mod missing;
 mod other;
 mod pixels;
 mod png;
+mod pnm;
 mod samples;
 pub(crate) mod tiff;
 mod traits;

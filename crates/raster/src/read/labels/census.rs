@@ -12,7 +12,7 @@ const STEP: u32 = 1 << 20;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Census {
     /// For each band: its numbers, missing ones apart.
-    pub values: Vec<BTreeMap<u16, ValueCount>>,
+    pub values: Vec<BTreeMap<i32, ValueCount>>,
     /// For each band: how many numbers are missing.
     pub missing: Vec<u64>,
 }
@@ -55,7 +55,7 @@ impl LabelReader {
 
 impl Census {
     /// Counts the numbers of some rows, of which `top` is the first. Labels have long runs: each is looked up once.
-    fn count(&mut self, band: usize, top: u32, width: usize, values: &[u16], missing: &[bool]) {
+    fn count(&mut self, band: usize, top: u32, width: usize, values: &[i32], missing: &[bool]) {
         let mut at = 0;
         for run in values.chunk_by(|a, b| a == b) {
             let flags = &missing[at..at + run.len()];

@@ -19,19 +19,19 @@ impl Painted {
     /// Paints the window `rect` of a label of `size`.
     pub(super) fn read(&self, size: Size, rect: Rect, out: &mut Labels) -> Result<(), ReadFault> {
         check_inside(rect, size)?;
-        out.fill(rect.size, self.background);
+        out.fill(rect.size, i32::from(self.background));
         if rect.size.is_empty() {
             return Ok(());
         }
         for (value, mask) in &self.masks {
-            paint(*value, mask.runs(), u64::from(size.height), rect, &mut out.values);
+            paint(i32::from(*value), mask.runs(), u64::from(size.height), rect, &mut out.values);
         }
         Ok(())
     }
 }
 
 /// Paints what the runs of columns of `height` pixels have in common with `rect`.
-fn paint(value: u16, runs: &[Run], height: u64, rect: Rect, out: &mut [u16]) {
+fn paint(value: i32, runs: &[Run], height: u64, rect: Rect, out: &mut [i32]) {
     let (top, left, width) = (rect.top as u64, rect.left as u64, rect.size.width as usize);
     // Most masks are small: those beside the window cost two searches.
     let mut rest = &runs[runs.partition_point(|run| run.end() <= left * height + top)..];

@@ -37,9 +37,14 @@ pub struct LabelInfo {
     /// Whether numbers come back only nearly as they were written. JPEG, alone or in a TIFF, and WebP, which may be
     /// lossless but is not asked.
     pub lossy: bool,
+    /// Pages of the file that are left out: others than that (or those, as bands) which it is read from.
+    pub pages_left_out: u32,
     /// The file's format; none for what is painted from run lengths or outlines.
     pub format: Option<Format>,
 }
+
+/// Samples come as f32, which holds every whole number below this, positive or negative.
+const EXACT: i32 = 1 << 24;
 
 /// The numbers of a window.
 ///
@@ -47,9 +52,9 @@ pub struct LabelInfo {
 #[derive(Debug, Clone, Default)]
 pub struct Labels {
     /// `[bands, height, width]`, row-major in each band.
-    pub values: Vec<u16>,
+    pub values: Vec<i32>,
     /// Of the same shape: whether the file says that there is no number. What stands in `values` there is the number
-    /// for no data where it is a whole one of 0 to 65,535, else 0.
+    /// for no data where it is a whole one that could be a label, else 0.
     pub missing: Vec<bool>,
     pixels: Pixels,
 }
@@ -132,6 +137,7 @@ impl LabelReader {
             white_is_zero: false,
             nodata: None,
             lossy: false,
+            pages_left_out: 0,
             format: None,
         };
         Ok(Self { name: name.to_owned(), info, numbers: Numbers::Painted(Painted { background, masks }) })
@@ -164,6 +170,7 @@ impl LabelReader {
             white_is_zero,
             nodata,
             lossy,
+            pages_left_out: image.header.pages.count.saturating_sub(image.header.pages.used.len() as u32),
             format: Some(image.info.format),
         };
         Self { name: name.to_owned(), info, numbers: Numbers::File(Box::new(image)) }
@@ -192,7 +199,7 @@ impl LabelReader {
     ///
     /// # Errors
     /// If the window is not inside the label, the file is damaged there or cannot be read, or a sample that is not
-    /// missing is no whole number of 0 to 65,535. `out` is then in no meaningful state.
+    /// missing is no whole number between -16,777,216 and 16,777,216. `out` is then in no meaningful state.
     pub fn read(&self, rect: Rect, out: &mut Labels) -> Result<(), ReadError> {
         let read = match &self.numbers {
             Numbers::File(image) => {
@@ -207,24 +214,23 @@ impl LabelReader {
 impl Labels {
     /// Makes whole numbers of the samples that were read from `rect`.
     fn take_numbers(&mut self, rect: Rect, nodata: Option<f64>) -> Result<(), ReadFault> {
-        // Samples come as f32, which holds every number of 16 bits; what was wider is rounded alike on both sides.
         let nodata = nodata.map_or(f32::NAN, |value| value as f32);
         self.values.resize(self.pixels.data.len(), 0);
         self.missing.resize(self.pixels.data.len(), false);
         let mut bad = false;
-        // Without a branch, so that many samples are looked at together: beside 2^23 the last bits of a float are those of
-        // the whole number. What is no number of 16 bits does not come back.
+        // Without a branch, so that many samples are looked at together. What is no whole number does not come back, and
+        // what is greater may have been rounded.
         let numbers = self.values.iter_mut().zip(&mut self.missing).zip(&self.pixels.data);
         for ((value, missing), &sample) in numbers {
-            let number = (sample + 8_388_608.0).to_bits() as u16;
-            let whole = f32::from(number) == sample;
+            let number = sample as i32;
+            let whole = number as f32 == sample && number.abs() < EXACT;
             *missing = sample.is_nan() || sample == nodata;
             *value = if whole { number } else { 0 };
             bad |= !(whole || *missing);
         }
         let is_bad = |&at: &usize| {
             let sample = self.pixels.data[at];
-            !self.missing[at] && f32::from(sample as u16) != sample
+            !(self.missing[at] || sample.fract() == 0.0 && sample.abs() < EXACT as f32)
         };
         let first = if bad { (0..self.pixels.data.len()).find(is_bad) } else { None };
         match first {
@@ -234,7 +240,7 @@ impl Labels {
     }
 
     /// Makes room for a window of one band without missing numbers.
-    pub(super) fn fill(&mut self, size: Size, value: u16) {
+    pub(super) fn fill(&mut self, size: Size, value: i32) {
         self.values.clear();
         self.values.resize(size.area() as usize, value);
         self.missing.clear();
@@ -246,14 +252,13 @@ impl Labels {
 fn no_number(rect: Rect, at: usize, sample: f32) -> ReadFault {
     let (area, width) = (rect.size.area() as usize, rect.size.width as usize);
     let found = format!(
-        "its value in band {}, row {}, column {} is {sample}, no whole number of 0 to 65535",
+        "its value in band {}, row {}, column {} is {sample}, no whole number between -16777216 and 16777216",
         at / area,
         rect.top + (at % area / width) as i64,
         rect.left + (at % width) as i64
     );
     ReadFault::unreadable(found).advise(
-        "write labels as whole numbers of 0 to 65535, with one of their own for no label: a value below 0 must be changed \
-         to it first, in Python as `a[a < 0] = 65535`, since conversions make it 0 (values between whole numbers are \
-         scores and no labels)",
+        "write labels as whole numbers, best of 0 to 255, with one of their own for no label; values between whole numbers \
+         are scores and no labels",
     )
 }

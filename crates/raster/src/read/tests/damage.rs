@@ -17,6 +17,8 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
         ("jpeg", encoded(Format::Jpeg, SIZE, &data, Some(6))),
         ("webp", encoded(Format::WebP, SIZE, &data, Some(6))),
         ("bmp", encoded(Format::Bmp, SIZE, &data, None)),
+        ("pgm", [&b"P5\n# a comment\n40 24\n255\n"[..], &data[..960]].concat()),
+        ("ppm", [&b"P6 40 24 65535 "[..], &data, &data].concat()),
         ("tiff", tiff(&|file| file.tile = None)),
         ("tiff lzw", tiff(&|file| (file.compression, file.predictor) = (5, 2))),
         ("tiff deflate", tiff(&|file| (file.compression, file.planar, file.big_endian) = (8, true, true))),
@@ -138,7 +140,7 @@ fn errors_name_the_file_what_was_found_and_what_to_do() {
     std::fs::write(&path, b"GIF89a and so on").unwrap();
     let gif = probe(&path, &limits, &Reading::default()).unwrap_err();
     assert_eq!(gif.kind(), ReadErrorKind::Unsupported);
-    assert!(message(gif).contains("it is no PNG, JPEG, WebP, BMP or TIFF"));
+    assert!(message(gif).contains("it is no PNG, JPEG, WebP, BMP, PNM or TIFF"));
 
     let folder_itself = Image::open(folder.path(), &limits, &Reading::default()).unwrap_err();
     assert_eq!(folder_itself.kind(), ReadErrorKind::Unreadable);

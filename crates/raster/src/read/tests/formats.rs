@@ -22,6 +22,42 @@ fn lossless_formats_give_their_colours_and_drop_alpha() {
     }
 }
 
+/// As Pillow and OpenCV read them.
+#[test]
+fn netpbm_in_bytes_and_in_text() {
+    let read = |bytes: &[u8]| {
+        let (info, pixels) = read_all(bytes).unwrap();
+        assert_eq!(info.format, Format::Pnm);
+        (info.size, info.bands, pixels.data)
+    };
+    let (size, data) = (Size::new(2, 3), vec![0.0, 7.0, 255.0, 9.0, 1.0, 2.0]);
+    assert_eq!(read(b"P5 3 2 255\n\x00\x07\xff\x09\x01\x02"), (size, 1, data.clone()));
+    assert_eq!(read(b"P2\n# by hand\n3 # wide\n2\n255\n0 7 255\n9 1 2\n"), (size, 1, data));
+    // Few values are stretched; many keep theirs.
+    assert_eq!(read(b"P5 3 1 4\n\x00\x01\x04").2, [0.0, 64.0, 255.0]);
+    assert_eq!(read(b"P5 2 1 4095\n\x0f\xff\x00\x01").2, [4095.0, 1.0]);
+    assert_eq!(read(b"P5 2 1 4095\n\x0f\xff\x00\x01").1, 1);
+    assert_eq!(
+        read(b"P6 1 2 255\n\x01\x02\x03\x04\x05\x06"),
+        (Size::new(2, 1), 3, vec![1.0, 4.0, 2.0, 5.0, 3.0, 6.0])
+    );
+    assert_eq!(read(b"P3 1 1 255 10 20 30").2, [10.0, 20.0, 30.0]);
+    // A bit of 1 is black.
+    assert_eq!(read(b"P4 3 2\n\xa0\x40").2, [0.0, 255.0, 0.0, 255.0, 0.0, 255.0]);
+    assert_eq!(read(b"P1 3 2\n101 0 1 0").2, [0.0, 255.0, 0.0, 255.0, 0.0, 255.0]);
+    for (bytes, word) in [
+        (&b"P5 3 2 255\n\x00\x07"[..], "ends too early"),
+        (b"P5 3 2 100\n\x00\x07\xff\x09\x01\x02", "its sample 2 is 255, and its greatest value is 100"),
+        (b"P2 3 2 255 1 2 x 4 5 6", "`x` stands where a sample should be"),
+        (b"P5 3 two 255\n", "no number for its height"),
+        (b"P5 0 2 255\n", "it has no pixels"),
+        (b"P5 3 2 0\n", "its greatest value is 0"),
+    ] {
+        let error = read_all(bytes).unwrap_err();
+        assert!(error.to_string().contains(word), "`{word}` is not in {error}");
+    }
+}
+
 /// The content decides: the test's files have no extension at all, and a wrong one does not matter.
 #[test]
 fn an_extension_means_nothing() {

@@ -336,6 +336,11 @@ pub(in crate::read) fn encoded(format: Format, size: Size, data: &[u8], orientat
     let mut out = Vec::new();
     let (width, height) = (size.width, size.height);
     match format {
+        Format::Pnm => {
+            let magic = if data.len() as u64 == size.area() { 5 } else { 6 };
+            out = format!("P{magic} {width} {height} 255\n").into_bytes();
+            out.extend(data);
+        }
         Format::Bmp => BmpEncoder::new(&mut out).encode(data, width, height, colour).unwrap(),
         Format::Jpeg => {
             let mut encoder = JpegEncoder::new_with_quality(&mut out, 100);

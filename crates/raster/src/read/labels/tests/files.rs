@@ -9,18 +9,18 @@ use proptest::prelude::*;
 const SIZE: Size = Size::new(5, 13);
 
 /// A number for every pixel, below `count`.
-fn numbers(count: u64) -> Vec<u16> {
-    let pixel = |at: u64| (pattern((at / 13) as u32, (at % 13) as u32, 0) % count) as u16;
+fn numbers(count: u64) -> Vec<i32> {
+    let pixel = |at: u64| (pattern((at / 13) as u32, (at % 13) as u32, 0) % count) as i32;
     (0..SIZE.area()).map(pixel).collect()
 }
 
 /// The rows of an image of `SIZE` as PNG has them: `bits` each, from the highest bit on.
-fn packed(values: &[u16], bits: usize) -> Vec<u8> {
-    let row = |row: &[u16]| {
-        let bits: Vec<u16> =
+fn packed(values: &[i32], bits: usize) -> Vec<u8> {
+    let row = |row: &[i32]| {
+        let bits: Vec<i32> =
             row.iter().flat_map(|value| (0..bits).rev().map(move |bit| value >> bit & 1)).collect();
         let byte =
-            |byte: &[u16]| byte.iter().enumerate().fold(0, |all, (at, bit)| all | (*bit as u8) << (7 - at));
+            |byte: &[i32]| byte.iter().enumerate().fold(0, |all, (at, bit)| all | (*bit as u8) << (7 - at));
         bits.chunks(8).map(byte).collect::<Vec<u8>>()
     };
     values.chunks(SIZE.width as usize).flat_map(row).collect()
@@ -117,7 +117,7 @@ fn tiff_samples_are_numbers() {
         let label = open(&file.bytes(&value), |_| {}).unwrap();
         assert_eq!(label.info().white_is_zero, photometric == 0);
         let wanted = (0..file.samples).flat_map(|sample| {
-            (0..5).flat_map(move |row| (0..13).map(move |col| value(row, col, sample) as u16))
+            (0..5).flat_map(move |row| (0..13).map(move |col| value(row, col, sample) as i32))
         });
         assert_eq!(whole(&label).values, wanted.collect::<Vec<_>>(), "{bits} bits");
     }
@@ -147,7 +147,18 @@ fn what_stands_for_no_data_is_missing() {
 
     (file.bits, file.format) = (16, 2);
     let label = open(&file.bytes(&|_, col, _| [0, -9999_i64 as u64, 9][col as usize]), |_| {}).unwrap();
-    assert_eq!(row(&label), (vec![0, 0, 9], vec![false, true, false]));
+    assert_eq!(row(&label), (vec![0, -9999, 9], vec![false, true, false]));
+
+    // Without such a tag they are numbers like any other.
+    file.tags.clear();
+    for (bits, format, values) in
+        [(16, 2, [-1, 7, -32_768]), (32, 2, [-1, 70_000, 16_777_215]), (8, 2, [-1, 0, -128])]
+    {
+        (file.bits, file.format) = (bits, format);
+        let label = open(&file.bytes(&|_, col, _| values[col as usize] as i64 as u64), |_| {}).unwrap();
+        assert_eq!(row(&label), (values.to_vec(), vec![false; 3]));
+    }
+    (file.bits, file.format) = (16, 2);
 
     (file.bits, file.format, file.tags) = (32, 3, vec![nodata("nan")]);
     let floats = |values: [f32; 3]| file.bytes(&move |_, col, _| u64::from(values[col as usize].to_bits()));
@@ -160,11 +171,20 @@ fn what_stands_for_no_data_is_missing() {
     assert_eq!(row(&label), (vec![7, 1], vec![true, false]));
 }
 
+/// The numbers of the file, unstretched; of a bitmap 1 is white.
+#[test]
+fn netpbm_labels_have_their_numbers() {
+    let values = |bytes: &[u8]| whole(&open(bytes, |_| {}).unwrap()).values;
+    assert_eq!(values(b"P5 3 1 4\n\x00\x01\x04"), [0, 1, 4]);
+    assert_eq!(values(b"P5 2 1 65535\n\x01\x00\xff\xff"), [256, 65_535]);
+    assert_eq!(values(b"P4 3 1\n\xa0"), [0, 1, 0]);
+}
+
 #[test]
 fn what_is_no_label_is_named_with_its_place() {
     for (bits, format, value, found) in [
-        (16, 2, -1_i64 as u64, "-1"),
-        (32, 1, 70_000, "70000"),
+        (32, 2, -16_777_216_i64 as u64, "-16777216"),
+        (32, 1, 1 << 24, "16777216"),
         (32, 3, u64::from(1.5_f32.to_bits()), "1.5"),
         (32, 3, u64::from(f32::INFINITY.to_bits()), "inf"),
     ] {
@@ -290,7 +310,7 @@ proptest! {
         let mut plain = vec![9; 65];
         for (value, mask) in masks {
             for pixel in mask.runs()[0].start..mask.runs()[0].end() {
-                plain[(pixel % 5 * 13 + pixel / 5) as usize] = value;
+                plain[(pixel % 5 * 13 + pixel / 5) as usize] = i32::from(value);
             }
         }
         let file = png_file(SIZE, ColorType::Grayscale, BitDepth::Four, &packed(&numbers(16), 4));

@@ -28,6 +28,6 @@ fn whole(label: &LabelReader) -> Labels {
 
 /// Each row of a label of one band as a text of its digits.
 fn digits(label: &LabelReader) -> Vec<String> {
-    let row = |row: &[u16]| row.iter().map(ToString::to_string).collect();
+    let row = |row: &[i32]| row.iter().map(ToString::to_string).collect();
     whole(label).values.chunks(label.info().size.width as usize).map(row).collect()
 }
