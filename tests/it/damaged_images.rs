@@ -149,7 +149,7 @@ fn damage_is_missing_as_no_data_is() {
             labels(&place)
         };
         let found = run(Fate::Lost, 1);
-        let missing = found.iter().filter(|label| **label == 255).count();
+        let missing: usize = found.iter().map(|label| usize::from(*label == 255)).sum();
         assert_eq!((found == run(Fate::Nodata, 0), missing), (true, 2 * TILE * TILE), "{member}");
     }
 }

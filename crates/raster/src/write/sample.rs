@@ -26,8 +26,10 @@ pub(super) struct ImagesById<'a> {
 
 /// An id without the ending of an image's file, if it has one.
 fn stem(id: &str) -> Option<&str> {
-    const ENDINGS: [&str; 11] =
-        ["png", "jpg", "jpeg", "tif", "tiff", "bmp", "webp", "gif", "dcm", "npy", "jp2"];
+    const ENDINGS: [&str; 16] = [
+        "png", "jpg", "jpeg", "jfif", "tif", "tiff", "bmp", "webp", "pgm", "ppm", "pbm", "pnm", "gif", "dcm",
+        "npy", "jp2",
+    ];
     let (stem, ending) = id.rsplit_once('.').filter(|(stem, _)| !stem.is_empty())?;
     ENDINGS.iter().any(|known| known.eq_ignore_ascii_case(ending)).then_some(stem)
 }
