@@ -121,7 +121,9 @@ fn chosen<'a>(members: &'a [zip::Member], name: Option<&str>) -> Result<&'a zip:
     let listed = || members.iter().map(own).collect::<Vec<_>>().join(", ");
     match (name, members) {
         (None, [only]) => Ok(only),
-        (None, _) => Err(format!("it holds {} arrays ({}); say which is the label", members.len(), listed())),
+        (None, _) => {
+            Err(format!("it holds {} arrays ({}); say which `array` is the label", members.len(), listed()))
+        }
         (Some(name), _) => members
             .iter()
             .find(|member| own(member) == name)

@@ -41,6 +41,11 @@ impl MissingRule {
         }
     }
 
+    /// Nothing but a mask says which pixels are missing.
+    pub(super) fn of_mask(mask: Option<u16>) -> Self {
+        Self { mask, ..Self::default() }
+    }
+
     /// Whether an image may have missing pixels.
     pub(super) const fn may_miss(&self) -> bool {
         self.float || self.nodata.is_some() || self.mask.is_some()

@@ -77,21 +77,20 @@ enum Numbers {
 }
 
 impl LabelReader {
-    /// Opens a label that is an image: PNG, TIFF, BMP, JPEG or WebP.
+    /// Opens a label that is an image: PNG, TIFF, BMP, PNM, JPEG or WebP. Where a mask in it, or beside it (`x.tif.msk`), is
+    /// 0, there is no number.
     ///
     /// # Errors
     /// As [`Image::open`].
     pub fn open(path: &Path, limits: &Limits) -> Result<Self, ReadError> {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".msk");
+        let name = PathBuf::from(name);
+        let mask = name.is_file().then(|| Image::open(&name, limits, &Reading::default())).transpose()?;
+        let beside = Beside { nodata: None, mask };
         Ok(Self::of_image(
             path,
-            Image::load(
-                Source::open(path),
-                path,
-                limits,
-                &Reading::default(),
-                Beside::default(),
-                PngSamples::Numbers,
-            )?,
+            Image::load(Source::open(path), path, limits, &Reading::default(), beside, PngSamples::Numbers)?,
         ))
     }
 
@@ -147,7 +146,7 @@ impl LabelReader {
         let header = &mut image.header;
         let alpha = (0..header.per_pixel).find(|sample| !header.kept.contains(sample));
         header.kept = (0..header.per_pixel).collect();
-        header.missing = MissingRule::default();
+        header.missing = MissingRule::of_mask(header.mask);
         let (palette, white_is_zero) = match std::mem::replace(&mut header.colour, Colour::AsStored) {
             Colour::Palette(colours) => {
                 (Some(colours.into_iter().map(|colour| colour.map(|channel| channel as u8)).collect()), false)

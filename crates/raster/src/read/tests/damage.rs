@@ -110,9 +110,8 @@ fn what_is_wrong_with_a_png_is_said_in_plain_words() {
             let mut bytes = whole.clone();
             bytes[at] ^= flip;
             let Err(error) = try_all(&bytes) else { continue };
-            let text = error.to_string();
-            for word in ["ChunkType", "{ ", "BadDistance", "InsufficientInput", "Err(", "U8"] {
-                assert!(!text.contains(word), "{word} is in {text}");
+            for word in ["ChunkType", "{ ", "BadDistance", "InsufficientInput", "Err(", "BitDepth"] {
+                assert!(!error.found().contains(word), "{word} is in {error}");
             }
             seen.insert(error.found().to_owned());
         }
@@ -120,7 +119,7 @@ fn what_is_wrong_with_a_png_is_said_in_plain_words() {
     assert!(seen.contains("a part of it is damaged: its checksum is not that of its content"), "{seen:?}");
     let mut cut = whole[..start + 40].to_vec();
     cut.extend(&whole[whole.len() - 12..]);
-    assert!(!try_all(&cut).unwrap_err().to_string().contains("ChunkType"));
+    assert!(!try_all(&cut).unwrap_err().found().contains("ChunkType"));
 }
 
 #[test]

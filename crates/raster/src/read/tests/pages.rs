@@ -1,6 +1,7 @@
 //! TIFFs of several pages.
 
 use super::*;
+use crate::read::labels::{LabelReader, Labels};
 use marquetry_geometry::{Nodata, Pages};
 
 /// A page of one strip of bytes: its size, what kind of image it is (tag 254), and its pixels.
@@ -171,6 +172,40 @@ fn a_mask_in_the_file_says_which_pixels_are_missing() {
     };
     assert_eq!(read(Nodata::Auto), (true, wanted(true)));
     assert_eq!(read(Nodata::None), (false, wanted(false)));
+}
+
+/// In a label, or beside it, it says where there is no number.
+#[test]
+fn masks_of_labels_count_too() {
+    let flags: Vec<bool> = (0..35).map(|at| at % 4 == 1).collect();
+    let mask = |kind| Leaf {
+        size: Size::new(5, 7),
+        kind,
+        pixels: flags.iter().map(|&none| u8::from(!none) * 255).collect(),
+    };
+    let folder = TempDir::new().unwrap();
+    let read = |name: &str| {
+        let label = LabelReader::open(&folder.path().join(name), &roomy(&folder)).unwrap();
+        let mut labels = Labels::default();
+        label.read(Rect::whole(label.info().size), &mut labels).unwrap();
+        let there = labels.values.iter().zip(&labels.missing).filter(|(_, missing)| !**missing);
+        (there.map(|(value, _)| *value as f32).collect::<Vec<f32>>(), labels.missing)
+    };
+    let wanted: Vec<f32> =
+        plane(0).into_iter().zip(&flags).filter(|(_, none)| !**none).map(|(v, _)| v).collect();
+    std::fs::write(folder.path().join("a.tif"), book(&[leaf(0), mask(4)], "")).unwrap();
+    std::fs::write(folder.path().join("b.tif"), book(&[leaf(0)], "")).unwrap();
+    assert_eq!(read("a.tif"), (wanted.clone(), flags.clone()));
+    assert_eq!(read("b.tif"), (plane(0), vec![false; 35]));
+    std::fs::write(folder.path().join("b.tif.msk"), book(&[mask(0)], "")).unwrap();
+    assert_eq!(read("b.tif"), (wanted, flags.clone()));
+    std::fs::write(
+        folder.path().join("b.tif.msk"),
+        book(&[Leaf { size: Size::new(1, 2), kind: 0, pixels: vec![0; 2] }], ""),
+    )
+    .unwrap();
+    let error = LabelReader::open(&folder.path().join("b.tif"), &roomy(&folder)).unwrap_err();
+    assert!(error.to_string().contains("the mask beside it has 1 × 2 px"), "{error}");
 }
 
 #[test]
