@@ -114,7 +114,7 @@ fn a_job_is_tried_again_by_the_codes_that_are_worth_it() {
 #[test]
 fn scaling_looks_at_the_topics_and_groups_of_the_queue() {
     let mut pairs = BTreeSet::new();
-    for manifest in manifests().iter().filter(|m| m.contains("\nkind: ScaledObject\n")) {
+    for manifest in manifests().iter().filter(|m| m.contains("- type: kafka\n")) {
         for (topic, group) in after(manifest, "topic: ").into_iter().zip(after(manifest, "consumerGroup: ")) {
             let last = |name: &str| name.rsplit('.').next().map(str::to_owned);
             pairs.insert((last(topic), last(group)));

@@ -101,6 +101,14 @@ spec:
         {{- toYaml . | nindent 8 }}
   {{- end }}
   triggers:
+    {{- if $scaling.keda.prometheusAddress }}
+    - type: prometheus
+      metadata:
+        serverAddress: {{ $scaling.keda.prometheusAddress | quote }}
+        query: {{ printf "max(marquetry_queue_lag_messages{namespace=%q,job=%q,topic=%q})" $root.Release.Namespace (printf "%s-metrics" (include "marquetry.fullname" $root)) .topic | quote }}
+        threshold: {{ $scaling.keda.lagThreshold | int64 | quote }}
+        activationThreshold: {{ $scaling.keda.activationLagThreshold | int64 | quote }}
+    {{- else }}
     - type: kafka
       metadata:
         bootstrapServers: {{ $root.Values.kafka.brokers | quote }}
@@ -111,6 +119,7 @@ spec:
         # A group sees a topic from its beginning, and commits late: what is in hand counts as lag.
         offsetResetPolicy: earliest
         limitToPartitionsWithLag: {{ $scaling.keda.limitToPartitionsWithLag | quote }}
+    {{- end }}
         {{- range $name, $value := $scaling.keda.metadata }}
         {{ $name }}: {{ $value | quote }}
         {{- end }}

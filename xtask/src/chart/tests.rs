@@ -140,6 +140,31 @@ fn alerts_ask_for_metrics_that_there_are() {
 }
 
 #[test]
+fn what_is_scaled_by_is_a_metric_that_there_is() {
+    let mut asked = Vec::new();
+    for scaler in CASES.iter().flat_map(|case| documents(case)) {
+        for trigger in scaler["spec"]["triggers"].as_array().into_iter().flatten() {
+            let query = trigger["metadata"]["query"].as_str().unwrap_or_default();
+            for (name, after) in names(query) {
+                let metric = metric_of(&name).unwrap_or_else(|| panic!("there is no {name} to query"));
+                assert!(
+                    metric.labels.iter().any(|label| after.contains(&format!(",{}=\"", label.name))),
+                    "{query}"
+                );
+                asked.push(name);
+            }
+        }
+        for metric in scaler["spec"]["metrics"].as_array().into_iter().flatten() {
+            if let Some(name) = metric["external"]["metric"]["name"].as_str() {
+                assert!(metric_of(name).is_some(), "there is no {name}");
+                asked.push(name.to_owned());
+            }
+        }
+    }
+    assert_eq!(asked, ["marquetry_queue_lag_messages"; 2]);
+}
+
+#[test]
 fn every_alert_has_a_test() {
     let rules = yaml::document(&text("charts/marquetry/files/rules.yaml")).unwrap();
     let tests = text("charts/marquetry/ci/rules_test.yaml");
