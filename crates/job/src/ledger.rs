@@ -363,6 +363,17 @@ impl Ledger {
     pub fn reopen(&mut self) -> Vec<Action> {
         let mut actions = Vec::new();
         self.settled = 0;
+        // Putting such an image together tells anew what cannot be read of it.
+        let lacking: Vec<u32> =
+            (0..self.images.len() as u32).filter(|i| self.images[*i as usize].lacks_pixels).collect();
+        for &image in &lacking {
+            let state = &mut self.images[image as usize];
+            state.lacks_pixels = false;
+            self.progress.images_failed -= u64::from(state.gaps == 0);
+            self.progress.images_done -= 1;
+            state.reopen();
+            state.return_to_last_stage();
+        }
         let lost: Vec<u32> =
             (0..self.images.len() as u32).filter(|i| self.images[*i as usize].phase == Phase::Lost).collect();
         for &image in &lost {
@@ -380,8 +391,6 @@ impl Ledger {
                 state.gaps -= 1;
                 self.progress.images_failed -= u64::from(state.gaps == 0);
                 self.progress.images_done -= u64::from(state.phase == Phase::Done);
-                // Putting it together tells anew what cannot be read.
-                state.lacks_pixels = false;
                 if state.phase != Phase::Computing {
                     state.reopen();
                     state.return_to_last_stage();
@@ -400,6 +409,9 @@ impl Ledger {
                     self.ready.push_back(image);
                 }
             }
+            actions.extend(self.aggregate_if_ready(image));
+        }
+        for image in lacking {
             actions.extend(self.aggregate_if_ready(image));
         }
         actions

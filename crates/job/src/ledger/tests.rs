@@ -472,7 +472,14 @@ fn pixels_that_cannot_be_read_are_a_loss_of_a_finished_image() {
     assert_eq!(ledger.pixels_unread(0, "a", "tile 3"), [], "it was told");
     let progress = ledger.progress();
     assert_eq!((progress.images_done, progress.images_failed, ledger.has_loss(0)), (1, 1, true));
-    // Another try of what was given up has nothing to try here.
-    assert_eq!(ledger.reopen(), []);
-    assert_eq!(ledger.progress().images_failed, 1);
+    // Another try puts it together anew, which tells of it anew.
+    let again = Action::Aggregate { image: 0, attempt: 2, partial: false };
+    assert_eq!(ledger.reopen(), [again]);
+    let progress = ledger.progress();
+    assert_eq!((progress.images_done, progress.images_failed, ledger.has_loss(0)), (0, 0, false));
+    ledger.image_done(0, false);
+    assert_eq!(ledger.pixels_unread(0, "a", "tile 3").len(), 1);
+    assert_eq!(ledger.reopen().len(), 1);
+    ledger.image_done(0, false);
+    assert!(!ledger.has_loss(0), "the file was mended");
 }
