@@ -45,6 +45,7 @@ pub use score_error::{ScoreError, TileFault};
 pub use score_reader::ScoreReader;
 pub use sink::{FinishedImage, OutputFile, RowSink, SinkError};
 pub use sinks::pseudo_labels::PseudoLabelRow;
+pub use sinks::ranking::{RankedImage, RankedWindow, similarity};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -7,7 +7,9 @@ use crate::sink::{RowSink, SinkError};
 use crate::sinks::counts::Counts;
 use crate::sinks::optional::Optional;
 use crate::sinks::pictures::Pictures;
-use crate::sinks::{SinkContext, masks, polygons, probabilities, pseudo_labels, soft_labels, table_rows};
+use crate::sinks::{
+    SinkContext, masks, polygons, probabilities, pseudo_labels, ranking, soft_labels, table_rows, uncertainty,
+};
 use crate::source_image::SourceImage;
 use marquetry_failure::chain;
 use marquetry_job::key;
@@ -42,6 +44,7 @@ impl Outputs {
                     | Output::Polygons(_)
                     | Output::SoftLabels(_)
                     | Output::PseudoLabels(_)
+                    | Output::Uncertainty(_)
             )
         };
         let geo = if spec.outputs.iter().any(wants_geo) {
@@ -67,6 +70,8 @@ impl Outputs {
                 Output::Polygons(form) => polygons::open(&context, at, output, *form)?,
                 Output::SoftLabels(soft) => soft_labels::open(&context, at, output, *soft)?,
                 Output::PseudoLabels(pseudo) => pseudo_labels::open(&context, at, output, pseudo)?,
+                Output::Uncertainty(maps) => uncertainty::open(&context, at, output, maps)?,
+                Output::Ranking(ranking) => ranking::open(&context, at, ranking),
                 Output::Report if picture => {
                     let pictures = Pictures::new(source.clone(), context.legend.colours(), exclusive);
                     Box::new(Optional::new("no picture", Box::new(pictures)))

@@ -11,6 +11,7 @@ mod in_flight;
 mod job_runner;
 mod job_tasks;
 mod kept_labels;
+mod label_next;
 mod leased_store;
 mod least_loaded;
 mod losses;

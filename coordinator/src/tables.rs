@@ -2,6 +2,7 @@
 
 use crate::TableRows;
 use crate::kept_labels::write_pseudo_labels;
+use crate::label_next::write_ranking;
 use marquetry_aggregator::ImageResultError;
 use marquetry_aggregator::legend;
 use marquetry_geometry::Size;
@@ -10,7 +11,7 @@ use marquetry_raster::write::{
     CocoImage, Fragment, FragmentText, Submission, SubmissionClass, SubmissionColumns, SubmissionLayout,
     WriteError, join_coco, numbers_of_ids, renumbered, write_coco_dataset,
 };
-use marquetry_spec::{ClassCsv, Coco, CocoForm, JobSpec, KaggleRle, Output, RleRows};
+use marquetry_spec::{ClassCsv, Coco, CocoForm, JobSpec, KaggleRle, Output, Ranking, RleRows};
 use marquetry_transport::uri::join;
 use marquetry_transport::{FileError, Files, ObjectStore, StoreError};
 use std::collections::HashMap;
@@ -57,6 +58,7 @@ enum Table {
     Csv { file: String, submission: Submission, empty: Vec<FragmentText> },
     Coco { coco: Coco, categories: Vec<(u64, String)> },
     PseudoLabels { file: String },
+    Ranking(Ranking),
 }
 
 /// All tables of a job. Made, and checked against sample submissions, before anything is run.
@@ -85,11 +87,13 @@ impl Tables {
                     let categories = legend::objects(spec).into_iter().map(named).collect();
                     Table::Coco { coco: coco.clone(), categories }
                 }
+                Output::Ranking(ranking) => Table::Ranking(ranking.clone()),
                 Output::PseudoLabels(pseudo) => Table::PseudoLabels { file: pseudo.file.clone() },
                 Output::Masks(_)
                 | Output::Probabilities(_)
                 | Output::Polygons(_)
                 | Output::SoftLabels(_)
+                | Output::Uncertainty(_)
                 | Output::Report => continue,
             };
             list.push((number, table));
@@ -153,6 +157,10 @@ impl Table {
                     None => Ok(Fragment::new(id, empty.clone())),
                 })?;
                 Ok(file.clone())
+            }
+            Self::Ranking(ranking) => {
+                write_ranking(out, ranking, ids, rows)?;
+                Ok(ranking.file.clone())
             }
             Self::PseudoLabels { file } => {
                 write_pseudo_labels(out, file, ids, rows)?;

@@ -27,5 +27,6 @@ mod s3;
 mod sidecars;
 mod thread_limit;
 mod training_labels;
+mod uncertainty;
 mod values;
 mod walls;

@@ -2,17 +2,19 @@
 
 use crate::decode::{Mask, csv, tiff_planes, zarr};
 use crate::fixture::{Place, same_files};
-use crate::pictures::{Dice, bmp, bmp_of};
+use crate::pictures::{Dice, bmp, bmp_of, seed};
 use marquetry_model::toy::{Toy, Weights};
+use serde_json::Value;
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 const EXAMPLE: &str = include_str!("../../examples/training_labels.yaml");
-const HEIGHT: usize = 60;
-const WIDTH: usize = 83;
-const IMAGES: u64 = 4;
+pub(crate) const HEIGHT: usize = 60;
+pub(crate) const WIDTH: usize = 83;
+pub(crate) const IMAGES: u64 = 4;
 
 /// The example's folder, with small images and models in it.
-fn place() -> Place {
+pub(crate) fn place() -> Place {
     let place = Place::new();
     for seed in 0..IMAGES {
         place.write(&format!("data/unlabelled/site {}/{seed}.bmp", seed % 2), bmp(HEIGHT, WIDTH, seed));
@@ -28,17 +30,17 @@ fn place() -> Place {
 }
 
 /// The example, with these lines after its `outputs:`, of images as they are here.
-fn job(store: &str, outputs: &str) -> String {
+pub(crate) fn job(store: &str, outputs: &str) -> String {
     let text = EXAMPLE.replace("/**/*.png", "/**/*.bmp").replace("size: 256", "size: 64");
     let text = text.replace("store: ./out", &format!("store: {store}"));
     text.replace("outputs:\n", &format!("outputs:\n{outputs}"))
 }
 
-fn ids() -> impl Iterator<Item = String> {
+pub(crate) fn ids() -> impl Iterator<Item = String> {
     (0..IMAGES).map(|seed| format!("site {}/{seed}", seed % 2))
 }
 
-type Files = BTreeMap<String, Vec<u8>>;
+pub(crate) type Files = BTreeMap<String, Vec<u8>>;
 
 #[test]
 fn the_example_runs_and_its_bytes_sum_to_255() {
@@ -137,7 +139,7 @@ fn svls_is_the_kernel_over_the_masks() {
     assert!(edges > 1000, "there are boundaries: {edges}");
 }
 
-fn mask(files: &Files, kind: &str, id: &str) -> Vec<u8> {
+pub(crate) fn mask(files: &Files, kind: &str, id: &str) -> Vec<u8> {
     Mask::from_grey_png(&files[&format!("{kind}/{id}.png")]).labels
 }
 
@@ -163,7 +165,11 @@ fn pseudo_job(store: &str, keys: &str) -> String {
 fn a_share_of_each_class_is_kept_over_all_images() {
     let place = place();
     place.write("job.yaml", pseudo_job("share", "share: 0.3, least: 0, most: 1"));
-    let ran = place.run("job.yaml").ends_with(0).says(&["pseudo_labels.csv: ", "of all pixels are kept"]);
+    let ran = place.run("job.yaml").ends_with(0).says(&[
+        "a first pass counts",
+        "pseudo_labels.csv: ",
+        "of all pixels are kept",
+    ]);
     let tally = ran.json()["tally"].clone();
     assert!(tally["tasks_computed"].as_u64() > Some(0) && tally["tasks_found"] == 0, "{tally}");
     let files = place.outputs("share");
@@ -211,14 +217,7 @@ fn the_table_is_that_of_the_masks_and_members() {
     place.write("job.yaml", pseudo_job("all", "thresholds: 0, agreement: 0.8"));
     place.run("job.yaml").ends_with(0);
     let files = place.outputs("all");
-    let alone: Vec<Files> = (0..5)
-        .map(|fold| {
-            let text = pseudo_job(&format!("fold{fold}"), "thresholds: 0");
-            place.write("one.yaml", text.replace("fold{0..4}", &format!("fold{fold}")));
-            place.run("one.yaml").ends_with(0);
-            place.outputs(&format!("fold{fold}"))
-        })
-        .collect();
+    let alone = members_alone(&place);
     let table = csv(&files["pseudo_labels.csv"]);
     let header = ["image_id", "path", "label", "weight", "kept_share", "reliability", "source"];
     assert_eq!((table.len(), &table[0][..]), (1 + IMAGES as usize, &header.map(str::to_owned)[..]));
@@ -377,4 +376,46 @@ fn a_class_that_vanishes_is_warned_of() {
     let report = std::fs::read_to_string(place.path(&format!("{}/out/report.html", place.job_folder("out"))));
     let report = report.expect("a report");
     assert!(report.contains("class `building` vanishes") && report.contains("id=\"pseudo-labels\""));
+}
+
+/// Each member run alone, with its probabilities and masks.
+pub(crate) fn members_alone(place: &Place) -> Vec<Files> {
+    let run = |fold: u64| {
+        let store = format!("fold{fold}");
+        let text = job(&store, "  - {probabilities: zarr}\n");
+        place.write("one.yaml", text.replace("fold{0..4}", &store));
+        place.run("one.yaml").ends_with(0);
+        place.outputs(&store)
+    };
+    (0..5).map(run).collect()
+}
+
+/// Killed in either pass, or between them: what is counted and what is made of it are found, and nothing is computed twice.
+#[test]
+fn a_job_of_two_passes_that_is_killed_makes_the_same_bytes() {
+    let seed = seed();
+    eprintln!("the kills of this run: MARQUETRY_SEED={seed}");
+    let (mut dice, place) = (Dice::new(seed), place());
+    for store in ["calm", "storm"] {
+        place.write(&format!("{store}.yaml"), pseudo_job(store, "share: 0.6, agreement: 0.4"));
+    }
+    let start = Instant::now();
+    let number = |ran: &Value, key: &str| ran["tally"][key].as_u64().expect("a number");
+    let calm = place.run("calm.yaml").ends_with(0).json();
+    let (alone, forwards) = (start.elapsed(), number(&calm, "forwards"));
+    let mut kills = 0;
+    for _ in 0..6 {
+        let mut run = place.start(&["run", "storm.yaml"]);
+        std::thread::sleep(alone.mul_f64(dice.between(0.3, 1.0)));
+        if run.try_wait().expect("a child").is_some() {
+            break;
+        }
+        run.kill().expect("SIGKILL");
+        run.wait().expect("a child that ended");
+        kills += 1;
+    }
+    let storm = place.run("storm.yaml").ends_with(0).json();
+    let found = number(&storm, "forwards_found");
+    assert_eq!(number(&storm, "forwards") + found, forwards, "after {kills} kills: {storm}");
+    same_files(&place.outputs("calm"), &place.outputs("storm"));
 }

@@ -3,14 +3,17 @@
 pub(crate) mod counts;
 mod label_files;
 pub(crate) mod masks;
+mod measures;
 pub(crate) mod optional;
 pub(crate) mod pictures;
 pub(crate) mod polygons;
 pub(crate) mod probabilities;
 pub(crate) mod pseudo_labels;
+pub(crate) mod ranking;
 mod score_files;
 pub(crate) mod soft_labels;
 pub(crate) mod table_rows;
+pub(crate) mod uncertainty;
 
 use crate::sink::OutputFile;
 use marquetry_job::PlannedImage;

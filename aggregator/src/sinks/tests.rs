@@ -44,6 +44,8 @@ fn open(spec: &JobSpec, folder: &TempDir) -> Box<dyn RowSink> {
         Output::Polygons(form) => polygons::open(&context, 0, output, *form),
         Output::SoftLabels(soft) => soft_labels::open(&context, 0, output, *soft),
         Output::PseudoLabels(pseudo) => pseudo_labels::open(&context, 0, output, pseudo),
+        Output::Uncertainty(maps) => uncertainty::open(&context, 0, output, maps),
+        Output::Ranking(ranking) => Ok(ranking::open(&context, 0, ranking)),
         Output::Report => panic!("it has no sink of its own"),
     }
     .unwrap()
@@ -251,6 +253,51 @@ fn pseudo_labels_are_what_is_sure_and_the_rest_is_ignored() {
     assert_eq!(mask, [0, 255, 255, 255, 0, 1]);
     // Labels 0 . 0 / 1 0 1 and 0 . 1 / 0 0 1: IoU of `a` is 2/4, of `b` 1/3.
     assert!((row.reliability.unwrap() - 5.0 / 12.0).abs() < 1e-12, "{row:?}");
+}
+
+#[test]
+fn uncertainty_is_of_the_pixels_that_are_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let measures = "[entropy, mutual_information, vote_share, margin]";
+    let text = format!(
+        "version: 1\nimages: nowhere\nclasses: [a, b]\nmembers: [{{onnx: none.onnx}}]\ntiles: {{per: member}}\n\
+         outputs: [{{uncertainty: {measures}, format: zarr, dtype: u8}}]\n"
+    );
+    let maps = JobSpec::parse(&text).unwrap_or_else(|errors| panic!("{errors}"));
+    let image = feed(open(&maps, &folder), LABELS, true);
+    assert_eq!(image.files[0].place, "uncertainty/x/1.zarr/.zarray");
+    let chunk = zstd::decode_all(File::open(&image.files[2].path).unwrap()).unwrap();
+    let band = |n: usize| -> Vec<u8> {
+        (0..2).flat_map(|y| chunk[n * 512 * 512 + y * 512..][..3].to_vec()).collect()
+    };
+    let h = |p: f64| {
+        if p > 0.0 && p < 1.0 { -(p * p.ln() + (1.0 - p) * (1.0 - p).ln()) / 2.0_f64.ln() } else { 0.0 }
+    };
+    let byte = |x: f64| (x * 255.0).round() as u8;
+    let quarter = byte(h(0.25));
+    assert_eq!(band(0), [quarter, 0, quarter, 255, 0, 0]);
+    // Of the members' own mean: H[mean] - mean H.
+    let information = |a: f64, b: f64| byte(h(f64::midpoint(a, b)) - f64::midpoint(h(a), h(b)));
+    assert_eq!(band(1), [information(0.9, 0.6), 0, information(0.6, 0.1), information(0.3, 0.7), 0, 0]);
+    assert_eq!(band(2), [255, 0, 128, 128, 255, 255]);
+    assert_eq!(band(3), [128, 0, 128, 0, 255, 255]);
+
+    let folder = tempfile::tempdir().unwrap();
+    let ranked = |outputs: &str| -> ranking::RankedImage {
+        let image = feed(open(&spec("a, b", false, outputs), &folder), LABELS, false);
+        serde_json::from_str(&image.result.table_rows[&0]).unwrap()
+    };
+    let whole = ranked("{ranking: entropy}");
+    assert_eq!((whole.path.as_str(), whole.windows.len()), ("nowhere", 1));
+    let window = &whole.windows[0];
+    assert_eq!([window.top, window.left, window.height, window.width], [0, 0, 2, 3]);
+    assert!((window.uncertainty - (2.0 * h(0.25) + 1.0) / 5.0).abs() < 1e-6, "{window:?}");
+    let margin = ranked("{ranking: margin}").windows[0].uncertainty;
+    assert!((margin - (0.5 + 0.5 + 1.0) / 5.0).abs() < 1e-6, "what it lacks to 1: {margin}");
+    // Two rows of three pixels lie in fields (0 and 2, 0, 1 and 2).
+    let scene = window.scene();
+    let field = |y: usize, x: usize| scene[(y * 4 + x) * 2..][..2].to_vec();
+    assert_eq!((field(0, 0), field(2, 1), field(3, 3)), (vec![191, 64], vec![255, 0], vec![0, 0]));
 }
 
 #[test]

@@ -40,7 +40,7 @@ use marquetry_imagery::ImageError;
 use marquetry_job::{Group, Inference, Member, Merge, PLAN_FORMAT, Plan, PlannedImage, TileDtype, hash};
 use marquetry_model::Runtime;
 use marquetry_raster::read::{AlphaUse, Limits};
-use marquetry_spec::{Folds, Images, JobSpec, TilesPer};
+use marquetry_spec::{Folds, Images, JobSpec, Output, TilesPer};
 use marquetry_transport::{FileError, Files};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
@@ -168,6 +168,8 @@ pub fn plan(
     let (images, unfit) = fitting(images, &plan.inference, &findings.images, &other_colours);
     rejected.extend(unfit);
     check_weights(&plan, &images)?;
+    findings.notes.extend(alone(spec, &plan, &images));
+    findings.notes.extend(two_passes(spec, &plan, &images));
     Ok(Planned { plan, images, rejected, findings })
 }
 
@@ -237,6 +239,34 @@ fn two_spaces(plan: &Plan) -> Option<String> {
             name(members)
         )
     })
+}
+
+/// What there is to tell of images that one member scores alone, where an output hangs on what several say.
+fn alone(spec: &JobSpec, plan: &Plan, images: &[PlannedImage]) -> Option<String> {
+    if !spec.outputs.iter().any(Output::needs_members) {
+        return None;
+    }
+    let members = plan.inference.members().count();
+    let is_alone =
+        |image: &&PlannedImage| (0..members).filter(|place| image.is_scored_by(*place)).count() < 2;
+    let (first, count) = (images.iter().find(is_alone)?, images.iter().filter(is_alone).count());
+    let (noun, are) = if count == 1 { ("image", "is") } else { ("images", "are") };
+    Some(format!(
+        "{count} {noun} ({}{}) {are} scored by one member alone, which agrees with itself: agreement, vote_share and \
+         mutual_information say nothing there",
+        first.id,
+        if count > 1 { ", …" } else { "" }
+    ))
+}
+
+/// What there is to tell of a job that counts all images before it decides.
+fn two_passes(spec: &JobSpec, plan: &Plan, images: &[PlannedImage]) -> Option<String> {
+    spec.survey()?;
+    let gigabytes = plan.cost(images).tile_bytes as f64 / 1e9;
+    Some(format!(
+        "pseudo_labels: thresholds hang on all images, so a first pass counts; tiles of all images stay in the store until the \
+         second is done with them, {gigabytes:.1} GB at most before compression"
+    ))
 }
 
 /// Every class of every image must weigh something.

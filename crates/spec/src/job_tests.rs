@@ -6,13 +6,14 @@ use marquetry_geometry::{D4, Edges, Padding, Size};
 use marquetry_job::{Measured, TileDtype};
 
 /// The job files that users start from.
-pub(in super::super) const EXAMPLES: [(&str, &str); 6] = [
+pub(in super::super) const EXAMPLES: [(&str, &str); 7] = [
     ("nuclei", include_str!("../../../examples/nuclei.yaml")),
     ("kaggle", include_str!("../../../examples/kaggle.yaml")),
     ("landcover", include_str!("../../../examples/landcover.yaml")),
     ("nnunet", include_str!("../../../examples/nnunet.yaml")),
     ("multilabel", include_str!("../../../examples/multilabel.yaml")),
     ("out_of_fold", include_str!("../../../examples/out_of_fold.yaml")),
+    ("training_labels", include_str!("../../../examples/training_labels.yaml")),
 ];
 
 fn parsed(lines: &str) -> JobSpec {

@@ -56,6 +56,7 @@ mod swap;
 mod table;
 mod tags;
 mod tta;
+mod uncertainty;
 mod window;
 
 #[cfg(test)]
@@ -86,4 +87,5 @@ pub use submission::{ClassCsv, KaggleRle, RleRows};
 pub use swap::{Swap, UnsaidSwap};
 pub use tags::{tags_from_name, tags_in_text};
 pub use tta::Tta;
+pub use uncertainty::{Measure, RankedItems, Ranking, Uncertainty};
 pub use window::{Fill, Slide, Spacing, WholeFit, WholeImage, Window, WindowMode};

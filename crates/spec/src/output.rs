@@ -11,6 +11,7 @@ use super::section::{Section, section};
 use super::soft_labels::SoftLabels;
 use super::submission::{ClassCsv, KaggleRle};
 use super::table::{Shape, Table};
+use super::uncertainty::{Ranking, Uncertainty};
 
 /// The table of outputs that are not called as their images are, below the job's outputs.
 pub const NAME_LIST: &str = "output-names.csv";
@@ -36,6 +37,10 @@ pub enum Output {
     SoftLabels(SoftLabels),
     /// One mask for each image, of what is sure enough, and a table of all.
     PseudoLabels(PseudoLabels),
+    /// One array of measures of uncertainty for each image.
+    Uncertainty(Uncertainty),
+    /// A table of what to label next.
+    Ranking(Ranking),
     /// A page that says what was done.
     Report,
 }
@@ -60,7 +65,7 @@ impl OutputKind {
 }
 
 /// All of them. A new output is a section, a line here, and what [`Output`] says of it.
-const KINDS: [OutputKind; 9] = [
+const KINDS: [OutputKind; 11] = [
     OutputKind::of::<Masks>("masks", None, |at, scope| {
         Masks::read(at, scope).map(|Masks { masks }| Output::Masks(masks))
     }),
@@ -75,6 +80,8 @@ const KINDS: [OutputKind; 9] = [
     OutputKind::of::<Polygons>("polygons", None, |at, scope| Polygons::read(at, scope).map(Output::Polygons)),
     OutputKind::of::<SoftLabels>("soft_labels", None, SoftLabels::read_checked),
     OutputKind::of::<PseudoLabels>("pseudo_labels", None, PseudoLabels::read_checked),
+    OutputKind::of::<Uncertainty>("uncertainty", None, Uncertainty::read_checked),
+    OutputKind::of::<Ranking>("ranking", None, Ranking::read_checked),
     OutputKind::of::<Report>("report", None, |at, scope| {
         Report::read(at, scope).map(|Report {}| Output::Report)
     }),
@@ -180,9 +187,11 @@ impl Output {
             Self::Probabilities(p) => format!("probabilities/*.{}", p.format.ending()),
             Self::KaggleRle(KaggleRle { file, .. })
             | Self::ClassCsv(ClassCsv { file, .. })
-            | Self::Coco(Coco { file, .. }) => file.clone(),
+            | Self::Coco(Coco { file, .. })
+            | Self::Ranking(Ranking { file, .. }) => file.clone(),
             Self::Polygons(_) => "polygons/*.geojson".to_owned(),
             Self::SoftLabels(soft) => format!("soft_labels/*.{}", soft.format.ending()),
+            Self::Uncertainty(maps) => format!("uncertainty/*.{}", maps.format.ending()),
             Self::PseudoLabels(pseudo) => format!("pseudo_labels/*.{}", pseudo.form.format.ending()),
             Self::Report => "report.html".to_owned(),
         }
@@ -198,6 +207,16 @@ impl Output {
         std::iter::once(self.path_pattern()).chain(table).collect()
     }
 
+    /// Whether it hangs on what each member says.
+    pub fn needs_members(&self) -> bool {
+        match self {
+            Self::PseudoLabels(pseudo) => pseudo.agreement > 0.0,
+            Self::Uncertainty(maps) => maps.measures.iter().any(|measure| measure.needs_members()),
+            Self::Ranking(ranking) => ranking.measure.needs_members(),
+            _ => false,
+        }
+    }
+
     fn node(&self, scope: &Scope<'_>) -> Node {
         match self {
             Self::Masks(masks) => Masks { masks: *masks }.node(scope),
@@ -210,6 +229,8 @@ impl Output {
             Self::Polygons(polygons) => polygons.node(scope),
             Self::SoftLabels(soft) => soft.node(scope),
             Self::PseudoLabels(pseudo) => pseudo.node(scope),
+            Self::Uncertainty(maps) => maps.node(scope),
+            Self::Ranking(ranking) => ranking.node(scope),
             Self::Report => Report {}.node(scope),
         }
     }

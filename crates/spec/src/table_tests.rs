@@ -170,6 +170,8 @@ outputs:
   - {masks: {tiff: grey}}
   - {soft_labels: zarr, top: 1}
   - {pseudo_labels: {png: grey}}
+  - {uncertainty: entropy}
+  - {ranking: margin, of: windows, window: 99}
   - {pseudo_labels: {tiff: grey}, share: 0.3, file: p.csv}
 ",
 ];

@@ -113,6 +113,8 @@ tiles: {per: member}
 outputs:
   - {pseudo_labels: {png: grey}, share: 0.4, min_pixels: 30, agreement: 0.6, file: lists/pseudo.csv}
   - {soft_labels: zarr, top: 3}
+  - {uncertainty: [entropy, mutual_information, vote_share, margin]}
+  - {ranking: vote_share, of: windows, window: 60, count: 20}
   - {report: html}
 ";
 
