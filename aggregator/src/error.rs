@@ -3,7 +3,7 @@
 use crate::score_error::ScoreError;
 use crate::sink::SinkError;
 use marquetry_failure::{Classify, FailureClass};
-use marquetry_job::{StoredPlanError, TaskId};
+use marquetry_job::{StoredPlanError, TaskId, TruthError};
 use marquetry_spec::SpecErrors;
 use marquetry_transport::StoreError;
 use std::any::Any;
@@ -50,6 +50,9 @@ pub(crate) enum AggregateError {
         /// What was found.
         source: SpecErrors,
     },
+    /// The stored truth cannot be used.
+    #[error(transparent)]
+    Truth(#[from] TruthError),
     /// The code that puts images together panicked.
     #[error("a bug while the image was put together: {0}")]
     Panic(String),
@@ -70,6 +73,7 @@ impl Classify for AggregateError {
         match self {
             Self::Scores(error) => error.class(),
             Self::Sink(error) => error.class(),
+            Self::Truth(error) => error.class(),
             Self::Store(error) => class_of_store(error),
             Self::Scratch(_) => FailureClass::Worker,
             Self::Plan { .. } | Self::SpecText { .. } | Self::Spec { .. } | Self::Foreign(_) => {

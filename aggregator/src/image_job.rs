@@ -10,7 +10,7 @@ use crate::score_reader::ScoreReader;
 use crate::sink::{FinishedImage, OutputFile};
 use crate::source_image::SourceImage;
 use bytes::Bytes;
-use marquetry_job::{Plan, PlannedImage, RunId, UnreadPart, key};
+use marquetry_job::{Plan, PlannedImage, RunId, TruthLabels, UnreadPart, key};
 use marquetry_raster::read::Limits;
 use marquetry_spec::JobSpec;
 use marquetry_transport::{ObjectStore, StoreErrorKind};
@@ -100,7 +100,8 @@ impl ImageJob<'_> {
             may_miss: self.partial,
             unread: UnreadParts::default(),
         };
-        let passes = RowPasses::new(self.spec, self.plan.merge.space, scratch);
+        let truth = self.truth(planned)?;
+        let passes = RowPasses::new(self.spec, self.plan.merge.space, scratch, truth.as_ref());
         let open = |by_member| {
             let reader = ScoreReader::open(&tiles, self.plan, self.image)?;
             Ok(if by_member { reader.with_members(self.plan) } else { reader })
@@ -111,6 +112,13 @@ impl ImageJob<'_> {
         sinks.into_iter().try_for_each(|sink| sink.finish(&mut image))?;
         let follows = "these pixels are missing, and the rest is done";
         Ok((image, UnreadPart::in_words(&tiles.unread.joined(), &planned.uri, follows)))
+    }
+
+    /// The labels that are right, as the coordinator has stored them.
+    fn truth(&self, planned: &PlannedImage) -> Result<Option<TruthLabels>, AggregateError> {
+        let Some(name) = &planned.truth else { return Ok(None) };
+        let stored = self.runtime.block_on(self.store.get(&key::truth(&self.plan.job, name)))?;
+        Ok(Some(TruthLabels::open(stored.into(), planned.size)?))
     }
 
     /// Whether the run is still the one that counts.
@@ -124,9 +132,9 @@ impl ImageJob<'_> {
 
     /// Whether the image's result is stored, and complete.
     fn is_whole(&self, planned: &PlannedImage) -> Result<bool, AggregateError> {
-        let (job, image) = (&self.plan.job, &planned.key);
-        let gaps = key::gaps(job, self.outputs, image);
-        Ok(self.is_there(&key::part(job, self.outputs, image))? && !self.is_there(&gaps)?)
+        let (job, image) = (&self.plan.job, planned.result_name());
+        let gaps = key::gaps(job, self.outputs, &image);
+        Ok(self.is_there(&key::part(job, self.outputs, &image))? && !self.is_there(&gaps)?)
     }
 
     fn is_there(&self, key: &str) -> Result<bool, AggregateError> {
@@ -145,11 +153,11 @@ impl ImageJob<'_> {
         result: &ImageResult,
         is_incomplete: bool,
     ) -> Result<(), AggregateError> {
-        let incomplete = key::gaps(&self.plan.job, self.outputs, &planned.key);
+        let incomplete = key::gaps(&self.plan.job, self.outputs, &planned.result_name());
         if is_incomplete {
             self.runtime.block_on(self.store.put(&incomplete, Bytes::new()))?;
         }
-        let key = key::part(&self.plan.job, self.outputs, &planned.key);
+        let key = key::part(&self.plan.job, self.outputs, &planned.result_name());
         self.runtime.block_on(self.store.put(&key, result.to_bytes().into()))?;
         // Looked for first: whoever may not delete has mostly nothing to delete here.
         if !is_incomplete && self.is_there(&incomplete)? {

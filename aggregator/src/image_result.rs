@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use marquetry_ensemble::ConfidenceCounts;
+use marquetry_evaluation::ImageCounts;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -25,6 +26,9 @@ pub struct ImageResult {
     pub table_rows: BTreeMap<usize, String>,
     /// PNG files in base64: image, mask, confidence.
     pictures: Option<[String; 3]>,
+    /// What was counted of it beside its truth, if it is evaluated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluation: Option<ImageCounts>,
     /// What is not as it should be, though the outputs are whole: `no picture: …`, `no georeference: …`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
@@ -72,6 +76,7 @@ impl ImageResult {
             confidence: 0.0,
             table_rows: BTreeMap::new(),
             pictures: None,
+            evaluation: None,
             warnings: Vec::new(),
             kept: BTreeMap::new(),
             confidences: None,

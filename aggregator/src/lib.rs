@@ -39,7 +39,7 @@ use marquetry_transport::{
     CachedObject, Drain, Files, ObjectStore, QueueError, Stores, TaskQueue, Topic, consume,
 };
 pub use merge::ScoreRows;
-pub use outputs::{expected, image_outputs, renamed_outputs};
+pub use outputs::{evaluation_picture, expected, image_outputs, renamed_outputs};
 pub use row::{Row, RowScores};
 pub use score_error::{ScoreError, TileFault};
 pub use score_reader::ScoreReader;
@@ -212,7 +212,7 @@ impl Aggregator {
         }
         // What is stored of an incomplete image is needed when it is completed.
         let (partial, keep) = (wanted.partial, job.spec.tiles.keep);
-        let (image, kept, known) = (wanted.image.clone(), Arc::clone(&store), Arc::clone(&job));
+        let (image, kept, known) = (Box::new(wanted.image.clone()), Arc::clone(&store), Arc::clone(&job));
         let runtime = tokio::runtime::Handle::current();
         let work = move || {
             let work = ImageJob {
@@ -288,7 +288,7 @@ enum Worked {
 struct Done {
     store: Arc<dyn ObjectStore>,
     job: Arc<Job>,
-    image: PlannedImage,
+    image: Box<PlannedImage>,
     /// Whether blocks of it were given up.
     partial: bool,
     /// What cannot be read of its file, in one line.

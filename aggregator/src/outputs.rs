@@ -8,12 +8,13 @@ use crate::sinks::counts::Counts;
 use crate::sinks::optional::Optional;
 use crate::sinks::pictures::Pictures;
 use crate::sinks::{
-    SinkContext, masks, polygons, probabilities, pseudo_labels, ranking, soft_labels, table_rows, uncertainty,
+    SinkContext, evaluation, masks, polygons, probabilities, pseudo_labels, ranking, soft_labels, table_rows,
+    uncertainty,
 };
 use crate::source_image::SourceImage;
 use marquetry_failure::chain;
 use marquetry_job::key;
-use marquetry_spec::{JobSpec, Output};
+use marquetry_spec::{EVALUATION, JobSpec, Output};
 use std::collections::HashSet;
 use std::path::Path;
 
@@ -72,11 +73,15 @@ impl Outputs {
                 Output::PseudoLabels(pseudo) => pseudo_labels::open(&context, at, output, pseudo)?,
                 Output::Uncertainty(maps) => uncertainty::open(&context, at, output, maps)?,
                 Output::Ranking(ranking) => ranking::open(&context, at, ranking),
+                Output::Evaluation(evaluation) if source.planned().truth.is_some() => {
+                    evaluation::open(&context, source, *evaluation)
+                }
                 Output::Report if picture => {
                     let pictures = Pictures::new(source.clone(), context.legend.colours(), exclusive);
                     Box::new(Optional::new("no picture", Box::new(pictures)))
                 }
-                Output::Report => continue,
+                // No place in the report, or no truth to be judged by.
+                Output::Report | Output::Evaluation(_) => continue,
             });
         }
         for warning in &warnings {
@@ -142,10 +147,18 @@ fn image_paths(spec: &JobSpec, name: impl Fn(&str) -> String) -> Vec<String> {
     spec.outputs.iter().filter_map(path).collect()
 }
 
+/// Where the picture of an evaluated image lies, below the job's outputs.
+pub fn evaluation_picture(id: &str) -> String {
+    format!("{EVALUATION}/pictures/{}.png", key::output_name(id, ".png"))
+}
+
 /// The files, below the job's outputs, without which a finished image is not finished any more: someone may have
-/// cleared away what an earlier run wrote.
-pub fn expected(spec: &JobSpec, image_id: &str) -> Vec<String> {
+/// cleared away what an earlier run wrote. `has_truth`: whether the labels that are right for it are known.
+pub fn expected(spec: &JobSpec, image_id: &str, has_truth: bool) -> Vec<String> {
     let mut files = Vec::new();
+    if has_truth && spec.outputs.iter().any(Output::takes_truth) {
+        files.push(evaluation_picture(image_id));
+    }
     for output in spec.outputs.iter().filter(|o| o.path_pattern().contains('*')) {
         match output {
             // A first pass counts, and writes no file.

@@ -3,18 +3,18 @@
 use marquetry_ensemble::{BadScore, Labelling, MemberRow, ScoreTransform};
 use std::cell::{Cell, OnceCell};
 
-/// One row of an image: its labels, its scores, which pixels are missing.
+/// One row of an image: its labels, its scores, which pixels are missing, and what is right.
 ///
 /// Scores come with labels when labels are final as soon as they are decided. Where a job tidies labels up, which takes
 /// the whole image, every sink sees each row twice: first with scores, then with labels (see
-/// [`RowSink::needs_whole_rows`](crate::RowSink::needs_whole_rows)). The truth of an image, where a job has one, belongs
-/// here too, as one more thing that may be absent.
+/// [`RowSink::needs_whole_rows`](crate::RowSink::needs_whole_rows)). The truth, where the image has one, is there each time.
 pub struct Row<'a> {
     pub(crate) y: u32,
     pub(crate) labels: Option<&'a [u16]>,
     pub(crate) scores: Option<&'a RowScores<'a>>,
     pub(crate) members: &'a [MemberRow<'a>],
     pub(crate) missing: &'a [bool],
+    pub(crate) truth: Option<&'a [u16]>,
 }
 
 impl<'a> Row<'a> {
@@ -47,6 +47,11 @@ impl<'a> Row<'a> {
     /// Pixels without scores, because blocks were given up or the image has no value there, `[W]`.
     pub const fn missing(&self) -> &'a [bool] {
         self.missing
+    }
+
+    /// The labels that are right, `[W]`: classes, and [`NO_TRUTH`](marquetry_job::NO_TRUTH) where nothing is known.
+    pub const fn truth(&self) -> Option<&'a [u16]> {
+        self.truth
     }
 }
 

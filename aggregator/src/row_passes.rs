@@ -9,6 +9,7 @@ use crate::score_error::ScoreError;
 use crate::score_reader::ScoreReader;
 use crate::sink::{RowSink, SinkError};
 use marquetry_ensemble::{Decision, Labelling, MemberRow, Rule, ScoreSpace, ScoreTransform};
+use marquetry_job::{TruthLabels, TruthRows};
 use marquetry_spec::{Decide, JobSpec};
 use std::io;
 use std::path::Path;
@@ -27,11 +28,18 @@ pub(crate) struct RowPasses<'a> {
     pub(crate) band_bytes: u64,
     /// For labels that are not final yet.
     pub(crate) scratch: &'a Path,
+    /// The labels that are right.
+    pub(crate) truth: Option<&'a TruthLabels>,
 }
 
 impl<'a> RowPasses<'a> {
     /// As `spec` says, for scores in `space`.
-    pub(crate) fn new(spec: &'a JobSpec, space: ScoreSpace, scratch: &'a Path) -> Self {
+    pub(crate) fn new(
+        spec: &'a JobSpec,
+        space: ScoreSpace,
+        scratch: &'a Path,
+        truth: Option<&'a TruthLabels>,
+    ) -> Self {
         Self {
             space,
             classes: spec.classes.len(),
@@ -40,6 +48,7 @@ impl<'a> RowPasses<'a> {
             ignore: spec.missing_label(),
             band_bytes: spec.limits.band_bytes(),
             scratch,
+            truth,
         }
     }
 
@@ -86,12 +95,17 @@ impl<'a> RowPasses<'a> {
             });
         }
         let mut missing = vec![false; width];
+        let mut truths = self.truth.map(TruthLabels::rows).transpose()?;
         for y in 0.. {
             let Some(labels) = rows.next_row()? else { break };
             self.drop_classes(labels, &kept, width);
             // The ignore label is no class, and stands at missing pixels alone.
             missing.iter_mut().zip(&*labels).for_each(|(missing, label)| *missing = *label == self.ignore);
-            give(sinks, &Row { y, labels: Some(labels), scores: None, members: &[], missing: &missing })?;
+            let truth = truths.as_mut().map(TruthRows::next_row).transpose()?;
+            give(
+                sinks,
+                &Row { y, labels: Some(labels), scores: None, members: &[], missing: &missing, truth },
+            )?;
         }
         Ok(())
     }
@@ -107,13 +121,15 @@ impl<'a> RowPasses<'a> {
             ScoreTransform::between(self.space, ScoreSpace::Probabilities, labelling, classes);
         let lens = ScoreLens::new(to_probabilities, labelling);
         let weights = reader.member_weights();
+        let mut truths = self.truth.map(TruthLabels::rows).transpose()?;
         let mut band = |band: ScoreRows| {
             band.iter().try_for_each(|(y, scores, missing)| {
                 let said = band.members_at(y).zip(&weights);
                 let members: Vec<_> = said
                     .map(|(probabilities, weight)| MemberRow { probabilities, weight: *weight })
                     .collect();
-                each(&ScoredRow { y, scores: &lens.row(scores), members: &members, missing })
+                let truth = truths.as_mut().map(TruthRows::next_row).transpose()?;
+                each(&ScoredRow { y, scores: &lens.row(scores), members: &members, missing, truth })
             })
         };
         std::thread::scope(|scope| {
@@ -150,12 +166,14 @@ struct ScoredRow<'a> {
     scores: &'a RowScores<'a>,
     members: &'a [MemberRow<'a>],
     missing: &'a [bool],
+    truth: Option<&'a [u16]>,
 }
 
 impl<'a> ScoredRow<'a> {
     /// The row as sinks take it.
     const fn with(&self, labels: Option<&'a [u16]>) -> Row<'a> {
-        Row { y: self.y, labels, scores: Some(self.scores), members: self.members, missing: self.missing }
+        let Self { y, scores, members, missing, truth } = *self;
+        Row { y, labels, scores: Some(scores), members, missing, truth }
     }
 }
 

@@ -5,6 +5,11 @@ use std::sync::{Arc, Mutex};
 
 const WIDTH: usize = SIZE.width as usize;
 
+/// What is right at a pixel.
+const fn right(y: u32, x: u32) -> u16 {
+    if (y + x).is_multiple_of(7) { marquetry_job::NO_TRUTH } else { ((3 * y + x) % 3) as u16 }
+}
+
 /// What a sink was given, row by row.
 #[derive(Debug, Default, Clone, PartialEq)]
 struct Seen {
@@ -28,6 +33,8 @@ impl RowSink for Recorder {
     fn row(&mut self, row: &Row<'_>) -> Result<(), SinkError> {
         let mut seen = self.seen.lock().unwrap();
         assert_eq!(row.width(), WIDTH);
+        let truth: Vec<u16> = (0..SIZE.width).map(|x| right(row.y(), x)).collect();
+        assert_eq!(row.truth(), Some(&truth[..]), "row {}, whichever pass it comes in", row.y());
         if let Some(labels) = row.labels() {
             seen.label_rows.push(row.y());
             seen.labels.extend(labels);
@@ -63,7 +70,10 @@ fn spec(decide: &str) -> JobSpec {
 
 fn run(image: &TestImage, decide: &str, whole_rows: bool) -> Seen {
     let (spec, source) = (spec(decide), image.source(true));
-    let passes = RowPasses::new(&spec, image.plan.merge.space, image.path());
+    let labels: Vec<u16> = (0..SIZE.height).flat_map(|y| (0..SIZE.width).map(move |x| right(y, x))).collect();
+    let stored = TruthLabels::encode(SIZE, &labels).unwrap();
+    let truth = TruthLabels::open(stored, SIZE).unwrap();
+    let passes = RowPasses::new(&spec, image.plan.merge.space, image.path(), Some(&truth));
     let seen = Arc::new(Mutex::new(Seen::default()));
     let mut sinks: Vec<Box<dyn RowSink>> = vec![Box::new(Recorder { seen: Arc::clone(&seen), whole_rows })];
     passes.run(|_| ScoreReader::open(&source, &image.plan, &image.image), &mut sinks).unwrap();
@@ -147,7 +157,8 @@ fn a_sink_that_fails_ends_the_pass() {
     }
     let image = TestImage::two_scales();
     let (spec, source) = (spec("{rule: argmax}"), image.source(false));
-    let passes = RowPasses { band_bytes: 1, ..RowPasses::new(&spec, image.plan.merge.space, image.path()) };
+    let passes =
+        RowPasses { band_bytes: 1, ..RowPasses::new(&spec, image.plan.merge.space, image.path(), None) };
     let error = passes
         .run(|_| ScoreReader::open(&source, &image.plan, &image.image), &mut [Box::new(Fails)])
         .unwrap_err();

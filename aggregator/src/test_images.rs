@@ -100,6 +100,7 @@ impl TestImage {
             bands: 3,
             tags: std::collections::BTreeMap::new(),
             members: None,
+            truth: None,
         };
         let plan = Plan::new("test", inference, merge);
         let store = Arc::new(FolderStore::open(&folder.path().join("store")).unwrap());

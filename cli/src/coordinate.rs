@@ -17,7 +17,7 @@ pub(crate) fn run(args: &CoordinateArgs) -> Result<Exit, Fatal> {
 fn coordinate(args: &CoordinateArgs, seen: &mut LastSeen) -> Result<Exit, Fatal> {
     let started = Instant::now();
     let mut process = Process::start(&args.process, &args.storage, Duration::ZERO)?;
-    let job = JobFile::read(&args.job, process.files())?;
+    let mut job = JobFile::read(&args.job, process.files())?;
     let runtime = load_runtime(args.common.onnxruntime.as_deref())?;
     let uri = job.store_uri()?;
     let store = process.store(&uri)?;

@@ -6,6 +6,7 @@ use crate::exit::{Exit, Fatal};
 use crate::job::{JobFile, tables};
 use crate::{say, summary};
 use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use marquetry_coordinator::{
     CollectedResults, EndedRun, Finished, JobRunner, JobState, KeptLabels, OtherResults, OutputLists,
     Planned, RunError, RunFacts, TableError, Tables, Tally, confidence_counts, new_run, outputs_hash, report,
@@ -14,9 +15,13 @@ use marquetry_job::key;
 use marquetry_spec::{JobSpec, Output, Policy};
 use marquetry_telemetry::Metrics;
 use marquetry_transport::{Files, ObjectStore, StoreError, TaskQueue};
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// So many truths are stored side by side.
+const AT_ONCE: usize = 16;
 
 /// A job that is planned, and where it happens.
 pub(crate) struct Coordination {
@@ -68,6 +73,7 @@ impl Coordination {
         metrics: &Metrics,
         mut each: impl FnMut(&Tally),
     ) -> Result<Followed, Fatal> {
+        self.store_truth().await?;
         let spec = &self.job.spec;
         let Some(survey) = spec.survey() else {
             return self.pass(spec.clone(), OtherResults::Delete, &queue, metrics, &mut each).await;
@@ -85,6 +91,7 @@ impl Coordination {
             tally: &ended.tally,
             rejected: &self.planned.rejected,
             findings: &self.planned.findings,
+            truth: None,
         };
         let counts = confidence_counts(Arc::clone(&self.store), &finished).await.map_err(failed_table)?;
         ended.check().await.map_err(ended_early)?;
@@ -131,6 +138,21 @@ impl Coordination {
         Ok(Followed { ended, spec, outputs })
     }
 
+    /// Stores the truths of all images that are not there yet.
+    async fn store_truth(&self) -> Result<(), Fatal> {
+        let Planned { plan, images, truth: Some(truth), .. } = &self.planned else { return Ok(()) };
+        let names: BTreeSet<&String> = images.iter().filter_map(|image| image.truth.as_ref()).collect();
+        if names.is_empty() {
+            return Ok(());
+        }
+        let there = self.store.list(&key::truths(&plan.job)).await.map_err(unavailable)?;
+        let there: HashSet<String> = there.into_iter().map(|object| object.key).collect();
+        let new = names.into_iter().map(|name| (key::truth(&plan.job, name), truth.file(name)));
+        let new = new.filter(|(key, _)| !there.contains(key));
+        let put = |(key, file): (String, PathBuf)| async move { self.store.put_file(&key, &file).await };
+        stream::iter(new).map(put).buffer_unordered(AT_ONCE).try_collect::<()>().await.map_err(unavailable)
+    }
+
     /// Writes what is made of all images together, clears away what is not needed any more, gives the job back, and
     /// prints what it came to. `machine` describes where it ran.
     pub(crate) async fn finish(
@@ -143,9 +165,18 @@ impl Coordination {
         let (mut files, tally) = (self.files(), ended.tally.clone());
         let folder = self.folder();
         let Self { planned, tables, store, scratch, started, .. } = self;
-        let Planned { plan, images, rejected, findings } = &planned;
-        let finished =
-            Finished { plan, images, spec: &spec, outputs: &outputs, tally: &tally, rejected, findings };
+        let Planned { plan, images, rejected, findings, truth, .. } = &planned;
+        let truth = truth.as_ref();
+        let finished = Finished {
+            plan,
+            images,
+            spec: &spec,
+            outputs: &outputs,
+            tally: &tally,
+            rejected,
+            findings,
+            truth,
+        };
         if spec.failures.policy == Policy::Fail && !finished.is_whole() {
             let reason = tally.losses.sample().first().map_or("an image failed", |l| l.reason.as_str());
             let reason = format!("failures.policy is `fail`: {reason}");
@@ -167,15 +198,15 @@ impl Coordination {
             machine: machine.clone(),
             files: files.clone(),
         };
-        let kept_labels = match write_outputs(tables, &finished, finishing, &scratch, facts()).await {
-            Ok(kept_labels) => kept_labels,
+        let told = match write_outputs(tables, &finished, finishing, &scratch, facts()).await {
+            Ok(told) => told,
             Err(error) => {
                 // The store refuses outputs of a run that does not count any more: that is the reason to tell.
                 ended.check().await.map_err(ended_early)?;
                 return Err(error);
             }
         };
-        for kept in &kept_labels {
+        for kept in &told.kept_labels {
             say::note(&kept.line());
             kept.warnings().iter().for_each(|words| say::note(&format!("warning: {words}")));
         }
@@ -186,7 +217,7 @@ impl Coordination {
             say::note(&format!("warning: {words}"));
         }
         let exit = if finished.is_whole() { Exit::Done } else { Exit::Partial };
-        summary::print(&finished, &facts(), (&folder, exit), format);
+        summary::print(&finished, &facts(), told.mean_iou, (&folder, exit), format);
         Ok(exit)
     }
 
@@ -243,31 +274,47 @@ pub(crate) struct Followed {
     outputs: String,
 }
 
-/// Writes tables and the report; gives how much outputs of pseudo-labels keep.
+/// What there is to tell of what was made of all images together.
+#[derive(Default)]
+struct Told {
+    /// How much outputs of pseudo-labels keep.
+    kept_labels: Vec<KeptLabels>,
+    /// That of the evaluation, if there is one.
+    mean_iou: Option<f64>,
+}
+
+/// Writes tables, the evaluation and the report.
 async fn write_outputs(
     tables: Tables,
     finished: &Finished<'_>,
     store: Arc<dyn ObjectStore>,
     scratch: &Path,
     facts: RunFacts,
-) -> Result<Vec<KeptLabels>, Fatal> {
+) -> Result<Told, Fatal> {
     let job = &finished.plan.job;
     let has_report = finished.spec.outputs.contains(&Output::Report);
-    if tables.is_empty() && !has_report {
-        return Ok(Vec::new());
+    if tables.is_empty() && !has_report && !finished.spec.outputs.iter().any(Output::takes_truth) {
+        return Ok(Told::default());
     }
     let results = CollectedResults::read(Arc::clone(&store), finished, &tables.outputs(), scratch).await;
-    let CollectedResults { images, table_rows } = results.map_err(failed_table)?;
+    let CollectedResults { images, table_rows, evaluated } = results.map_err(failed_table)?;
     tables
         .write(table_rows, finished.images, Arc::clone(&store), job, scratch)
         .await
         .map_err(failed_table)?;
-    let kept_labels = KeptLabels::of(finished, &images);
+    let mut told = Told { kept_labels: KeptLabels::of(finished, &images), mean_iou: None };
+    if let Some(evaluated) = evaluated {
+        let evaluation = evaluated.into_files(finished).map_err(|error| failed_table(error.into()))?;
+        told.mean_iou = evaluation.mean_iou;
+        for (name, bytes) in evaluation.files {
+            store.put(&key::out(job, &name), bytes).await.map_err(unavailable)?;
+        }
+    }
     if has_report {
         let page = report::render(&finished.report(images, facts));
         store.put(&key::out(job, "report.html"), Bytes::from(page)).await.map_err(unavailable)?;
     }
-    Ok(kept_labels)
+    Ok(told)
 }
 
 /// Why a coordinator ends before its job.

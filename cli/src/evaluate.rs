@@ -5,8 +5,8 @@ use crate::exit::{Exit, Fatal};
 use crate::say;
 use clap::{Args, ValueEnum};
 use marquetry_evaluator::{
-    Document, EvaluateError, Evaluation, Found, Request, SideRequest, census_lines, compare, comparison_text,
-    evaluate, evaluation_text, write_results,
+    EvaluateError, Evaluation, Found, Request, SideRequest, census_lines, compare, comparison_text, evaluate,
+    evaluation_text, write_results,
 };
 use marquetry_failure::Classify;
 use marquetry_labels::{
@@ -205,7 +205,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<Exit, Fatal> {
     }
     let request = request(args, scratch.path()).map_err(|error| Fatal::new(error.class().into(), error))?;
     let (found, evaluation) = judged(&request, "")?;
-    let mut document = Document::new(&found, &evaluation);
+    let mut document = found.document(&evaluation);
     let mut compared = String::new();
     if let Some(path) = &args.against {
         let predicted = SideRequest { path: path.clone(), ..request.predicted.clone() };

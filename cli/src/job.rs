@@ -2,7 +2,8 @@
 
 use crate::exit::{Exit, Fatal};
 use crate::say;
-use marquetry_coordinator::{Planned, Rejected, TableError, Tables, plan};
+use marquetry_coordinator::{Planned, PlannedTruth, Rejected, TableError, Tables, Watcher, plan};
+use marquetry_evaluator::census_of;
 use marquetry_failure::gist;
 use marquetry_model::{Runtime, RuntimeSearch};
 use marquetry_raster::read::Limits;
@@ -60,7 +61,7 @@ impl JobFile {
     /// Looks at all images and members. `scratch` is a folder for pixels that do not fit into memory, `memory` one for
     /// what is seen of models.
     pub(crate) fn plan(
-        &self,
+        &mut self,
         files: &Files,
         runtime: &Runtime,
         scratch: PathBuf,
@@ -71,13 +72,15 @@ impl JobFile {
             memory_bytes: self.spec.limits.image_bytes(),
             scratch_dir: scratch,
         };
-        let each = |name: &str| tracing::info!("trying {name}");
-        let planned = plan(&self.spec, &self.root(), files, runtime, &limits, memory, each);
+        let planned = plan(&self.spec, &self.root(), files, runtime, &limits, memory, &Teller);
         let planned = planned.map_err(|error| match error.file() {
             Some(file) => Fatal::of_file(file, &error),
             None if error.may_pass() => Fatal::new(Exit::Unavailable, error),
             None => Fatal::new(Exit::BadJob, error),
         })?;
+        if let Some(said) = planned.settle_outputs(&mut self.spec) {
+            say::note(&format!("note: {said}"));
+        }
         for note in &planned.findings.notes {
             say::note(&format!("note: {note}"));
         }
@@ -91,6 +94,21 @@ impl JobFile {
             return Err(Fatal::new(Exit::BadJob, "no image of the job can be used; the reasons stand above"));
         }
         Ok(planned)
+    }
+}
+
+/// Tells how planning goes.
+struct Teller;
+
+impl Watcher for Teller {
+    fn truth(&self, truth: &PlannedTruth) {
+        let (source, census, settlement) = &truth.found;
+        say::note(&format!("truth: {source}"));
+        census_of(census, settlement).iter().for_each(|line| say::note(&format!("  {line}")));
+    }
+
+    fn trying(&self, model: &str) {
+        tracing::info!("trying {model}");
     }
 }
 

@@ -5,6 +5,7 @@ use crate::exit::{Exit, Fatal};
 use crate::job::{JobFile, load_runtime, start_tokio, tables};
 use crate::say;
 use marquetry_coordinator::{Planned, describe_grid, outputs_hash};
+use marquetry_evaluator::LabelSummary;
 use marquetry_job::Cost;
 use marquetry_spec::JobSpec;
 use marquetry_telemetry::Metrics;
@@ -13,7 +14,7 @@ use std::time::Duration;
 pub(crate) fn run(args: &PlanArgs) -> Result<Exit, Fatal> {
     let tokio = start_tokio()?;
     let storage = args.storage.open(&tokio, Duration::ZERO, &Metrics::new());
-    let job = JobFile::read(&args.job, &storage.files)?;
+    let mut job = JobFile::read(&args.job, &storage.files)?;
     job.store()?;
     let runtime = load_runtime(args.common.onnxruntime.as_deref())?;
     let planned = job.plan(&storage.files, &runtime, std::env::temp_dir(), None)?;
@@ -80,6 +81,10 @@ fn json(spec: &JobSpec, planned: &Planned, cost: &Cost) -> String {
         "cost": cost,
         "memory_bytes": memory(spec, cost),
         "findings": planned.findings,
+        "truth": planned.truth.as_ref().map(|truth| {
+            let (source, census, settlement) = &truth.found;
+            LabelSummary::new("truth", source, census, &settlement.meanings)
+        }),
         "spec": spec,
     });
     serde_json::to_string_pretty(&value).unwrap_or_default()

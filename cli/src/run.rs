@@ -39,7 +39,7 @@ fn run_here(args: &RunArgs, seen: &mut LastSeen) -> Result<Exit, Fatal> {
     let threads = Threads::choose(args.lanes.lanes, args.lanes.threads);
     threads.require()?;
     let storage = args.storage.open(&tokio, Duration::ZERO, &Metrics::new());
-    let job = JobFile::read(&args.job, &storage.files)?;
+    let mut job = JobFile::read(&args.job, &storage.files)?;
     let runtime = load_runtime(args.common.onnxruntime.as_deref())?;
     let place = RunFolder::open(&job.store()?, &storage, &tokio)?;
     let planned = job.plan(&storage.files, &runtime, place.scratch.clone(), Some(&place.memory))?;

@@ -7,14 +7,21 @@ use marquetry_coordinator::{Finished, LossCount, OutputLists, RunFacts, Tally};
 use marquetry_spec::STALE_LIST;
 
 /// Prints the summary: a table for people, one object for machines.
-pub(crate) fn print(finished: &Finished<'_>, facts: &RunFacts, (folder, exit): (&str, Exit), format: Format) {
+/// `mean_iou` is that of its evaluation, if there is one.
+pub(crate) fn print(
+    finished: &Finished<'_>,
+    facts: &RunFacts,
+    mean_iou: Option<f64>,
+    (folder, exit): (&str, Exit),
+    format: Format,
+) {
     match format {
-        Format::Text => say::data(&text(finished, facts)),
-        Format::Json => say::data(&json(finished, facts, folder, exit)),
+        Format::Text => say::data(&text(finished, facts, mean_iou)),
+        Format::Json => say::data(&json(finished, facts, mean_iou, (folder, exit))),
     }
 }
 
-fn text(finished: &Finished<'_>, facts: &RunFacts) -> String {
+fn text(finished: &Finished<'_>, facts: &RunFacts, mean_iou: Option<f64>) -> String {
     let tally = finished.tally;
     let stages = tally.seconds;
     let mut rows: Vec<(&str, String)> = vec![
@@ -52,6 +59,9 @@ fn text(finished: &Finished<'_>, facts: &RunFacts) -> String {
         ),
         ("tiles stored", say::bytes(tally.tile_bytes)),
     ];
+    if let Some(mean_iou) = mean_iou {
+        rows.push(("mean IoU", format!("{mean_iou:.4}")));
+    }
     if let Some(peak) = facts.peak_memory_bytes {
         rows.push(("peak memory", say::bytes(peak)));
     }
@@ -147,8 +157,13 @@ fn losses(finished: &Finished<'_>) -> String {
     losses.by_reason().iter().map(line).collect()
 }
 
-fn json(finished: &Finished<'_>, facts: &RunFacts, folder: &str, exit: Exit) -> String {
-    let value = serde_json::json!({
+fn json(
+    finished: &Finished<'_>,
+    facts: &RunFacts,
+    mean_iou: Option<f64>,
+    (folder, exit): (&str, Exit),
+) -> String {
+    let mut value = serde_json::json!({
         "job": finished.plan.job,
         "state": if finished.is_whole() { "done" } else { "partial" },
         "exit": exit.to_json(),
@@ -162,6 +177,9 @@ fn json(finished: &Finished<'_>, facts: &RunFacts, folder: &str, exit: Exit) -> 
         "machine": facts.machine,
         "files": facts.files,
     });
+    if let Some(mean_iou) = mean_iou {
+        value["mean_iou"] = mean_iou.into();
+    }
     serde_json::to_string_pretty(&value).unwrap_or_default()
 }
 

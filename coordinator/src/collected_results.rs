@@ -1,6 +1,6 @@
 //! What finished images left behind, read once for all tables and the report.
 
-use crate::{Finished, TableError};
+use crate::{Evaluated, Finished, TableError};
 use futures_util::{StreamExt, stream};
 use marquetry_aggregator::ImageResult;
 use marquetry_job::key;
@@ -27,6 +27,8 @@ pub struct CollectedResults {
     pub images: Vec<Option<ImageResult>>,
     /// What the images add to the tables.
     pub table_rows: TableRows,
+    /// What was counted of them beside their truth, if the job evaluates them.
+    pub evaluated: Option<Evaluated>,
 }
 
 /// What images add to each table. Tables have orders of their own, so the texts lie in temporary files.
@@ -64,6 +66,7 @@ impl CollectedResults {
         let new_file = |number: &usize| Ok((*number, RowFile::new(scratch, results.len())?));
         let files = tables.iter().map(new_file).collect::<io::Result<_>>()?;
         let mut table_rows = TableRows { places: places.collect(), files };
+        let mut evaluated = Evaluated::new(finished);
         let runtime = Handle::current();
         let work = move || {
             let images = read_all(&*store, &runtime, results, |place, result| {
@@ -73,9 +76,12 @@ impl CollectedResults {
                     }
                 }
                 result.table_rows.clear();
+                if let Some(evaluated) = &mut evaluated {
+                    evaluated.add(place, result);
+                }
                 Ok(())
             })?;
-            Ok(Self { images, table_rows })
+            Ok(Self { images, table_rows, evaluated })
         };
         tokio::task::spawn_blocking(work).await.unwrap_or_else(|lost| Err(io::Error::other(lost).into()))
     }
@@ -90,7 +96,8 @@ async fn stored_results(
     // How large they are is known before they are read.
     let stored = store.list(&key::parts(&plan.job, outputs)).await?;
     let mut stored: HashMap<String, u64> = stored.into_iter().map(|m| (m.key, m.size_bytes)).collect();
-    let results = images.iter().map(|image| stored.remove_entry(&key::part(&plan.job, outputs, &image.key)));
+    let results =
+        images.iter().map(|image| stored.remove_entry(&key::part(&plan.job, outputs, &image.result_name())));
     Ok(results.collect())
 }
 

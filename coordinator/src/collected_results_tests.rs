@@ -33,7 +33,7 @@ impl Job {
 
     fn finished(&self) -> Finished<'_> {
         let Self { plan, images, spec, tally, findings } = self;
-        Finished { plan, images, spec, outputs: OUTPUTS, tally, rejected: &[], findings }
+        Finished { plan, images, spec, outputs: OUTPUTS, tally, rejected: &[], findings, truth: None }
     }
 }
 

@@ -21,7 +21,7 @@ use marquetry_job::{
     Action, AggregateMessage, DeadLetter, Event, Ledger, Loss, Plan, PlannedImage, Progress, ResultMessage,
     RunId, TaskMessage, TaskPlace, message,
 };
-use marquetry_spec::JobSpec;
+use marquetry_spec::{JobSpec, Priority};
 use marquetry_telemetry::{DeadLetterKind, ImageOutcome, JobImageState, JobTaskState, Metrics, RetryReason};
 use marquetry_transport::lag::{Lag, watch};
 use marquetry_transport::{Feed, ObjectStore, QueueError, StoreError, TaskQueue, Topic};
@@ -40,6 +40,9 @@ const TICK: Duration = Duration::from_secs(1);
 /// jobs that share workers take turns.
 const AHEAD_MIN: usize = 64;
 const AHEAD_EACH: usize = 16;
+/// How many times as much a job of high priority has out as a normal one, and that as one of low priority. Workers take what
+/// waits in its order, so this is how much more of their time it gets.
+const STEP: usize = 4;
 /// Images whose pictures are on the report's contact sheet: the first so many.
 const PICTURES_MAX: u32 = 48;
 
@@ -311,7 +314,7 @@ impl<'a> JobRunner<'a> {
 
     /// Sends tasks until enough are out for the workers that are there.
     fn fill(&self, state: &mut RunState<'_>) {
-        let ahead = AHEAD_MIN.max(AHEAD_EACH * state.rate.workers());
+        let ahead = ahead(self.spec.priority, state.rate.workers());
         let room = ahead.saturating_sub(state.in_flight.tasks());
         if room == 0 || state.ledger.is_handed_out() {
             return;
@@ -473,6 +476,16 @@ impl<'a> JobRunner<'a> {
         self.metrics.dead_letters.of(kind).increment();
         let (image_id, image) = (short_reason(&image.id), image.key.clone());
         DeadLetter { run, image_id, image, task, only_pixels, attempts, class, reason, from }
+    }
+}
+
+/// Tasks that a job has out at most.
+fn ahead(priority: Priority, workers: usize) -> usize {
+    let normal = AHEAD_MIN.max(AHEAD_EACH * workers);
+    match priority {
+        Priority::Low => normal / STEP,
+        Priority::Normal => normal,
+        Priority::High => normal * STEP,
     }
 }
 

@@ -7,6 +7,7 @@ mod breaker;
 mod collected_results;
 mod control;
 mod ended_run;
+mod evaluation;
 mod in_flight;
 mod job_runner;
 mod job_tasks;
@@ -36,14 +37,15 @@ pub use breaker::AllFail;
 pub use collected_results::{CollectedResults, TableRows};
 pub use control::{cancel, new_run, retry, set_state};
 pub use ended_run::EndedRun;
+pub use evaluation::{Evaluated, EvaluationFiles};
 pub use job_runner::{JobRunner, OtherResults, RunError};
 pub use kept_labels::{KeptClass, KeptLabels};
 pub use losses::{LossCount, Losses, Lost};
 pub use output_lists::OutputLists;
 pub use planning::{
     Choice, Findings, FoldsError, ImageKind, ImagesError, MemberChoices, MemberKind, MembersError,
-    ModelReadError, Origin, OutputNameError, PathError, PlanError, Planned, Rejected, Warning, outputs_hash,
-    plan, read_model,
+    ModelReadError, Origin, OutputNameError, PathError, PlanError, PlanTruthError, Planned, PlannedTruth,
+    Rejected, Warning, Watcher, outputs_hash, plan, read_model,
 };
 pub use report::{Finished, RunFacts, describe_grid};
 pub use run_lease::Stopped;

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use marquetry_aggregator::{expected, renamed_outputs};
 use marquetry_failure::{Classify, FailureClass};
 use marquetry_job::{PlannedImage, key};
-use marquetry_spec::{NAME_LIST, STALE_LIST};
+use marquetry_spec::{NAME_LIST, Output, STALE_LIST};
 use marquetry_transport::{ObjectMeta, ObjectStore, StoreError};
 use std::collections::HashSet;
 
@@ -32,7 +32,7 @@ impl OutputLists {
         let job = &finished.plan.job;
         let parts = store.list(&key::parts(job, finished.outputs)).await?;
         let done: HashSet<&str> = parts.iter().filter_map(|part| key::image_of_part(&part.key)).collect();
-        let images = finished.images.iter().filter(|image| done.contains(image.key.as_str()));
+        let images = finished.images.iter().filter(|image| done.contains(image.result_name().as_str()));
         let images: Vec<&PlannedImage> = images.collect();
 
         let renamed = images.iter().flat_map(|image| {
@@ -71,10 +71,14 @@ fn stale(
     images: &[&PlannedImage],
 ) -> Vec<String> {
     let mut own: HashSet<String> = [NAME_LIST, STALE_LIST].map(str::to_owned).into();
-    own.extend(finished.spec.outputs.iter().flat_map(marquetry_spec::Output::places));
+    own.extend(finished.spec.outputs.iter().flat_map(Output::places));
     for image in images {
         // Of an array the one file stands for all.
-        own.extend(expected(finished.spec, &image.id).into_iter().map(|file| unit(&file).to_owned()));
+        own.extend(
+            expected(finished.spec, &image.id, image.truth.is_some())
+                .into_iter()
+                .map(|file| unit(&file).to_owned()),
+        );
     }
     let files = listed.iter().filter_map(|object| object.key.strip_prefix(folder));
     let mut stale: Vec<String> =

@@ -81,7 +81,8 @@ impl JobRunner<'_> {
             .filter_map(|part| key::image_of_gaps(&part.key))
             .collect();
         let is_whole = |image: u32| {
-            let files = expected(self.spec, &tasks.image(image).id);
+            let image = tasks.image(image);
+            let files = expected(self.spec, &image.id, image.truth.is_some());
             files.iter().all(|file| written.contains(key::out(job, file).as_str()))
         };
         let is_kept = |key: &str| match self.other_results {
@@ -92,7 +93,11 @@ impl JobRunner<'_> {
         let (mut finished, mut stays) = (HashSet::new(), None);
         for part in parts.iter().filter(|part| !is_kept(&part.key)) {
             let name = key::image_of_part(&part.key).filter(|name| !with_gaps.contains(name));
-            let image = name.and_then(|name| tasks.image_place(name));
+            let image = name.and_then(|name| {
+                let image = tasks.image_place(PlannedImage::key_in(name))?;
+                // Of an older truth of the same image it says nothing any more.
+                (tasks.image(image).result_name() == name).then_some(image)
+            });
             match image.filter(|image| part.key.starts_with(&own) && is_whole(*image)) {
                 Some(image) => drop(finished.insert(image)),
                 None => match self.store.delete(&part.key).await {

@@ -94,6 +94,7 @@ impl Tables {
                 | Output::Polygons(_)
                 | Output::SoftLabels(_)
                 | Output::Uncertainty(_)
+                | Output::Evaluation(_)
                 | Output::Report => continue,
             };
             list.push((number, table));

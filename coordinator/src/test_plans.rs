@@ -70,6 +70,7 @@ pub(crate) fn image(id: &str) -> PlannedImage {
         bands: 3,
         tags: BTreeMap::new(),
         members: None,
+        truth: None,
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::compare::Comparison;
 use crate::evaluate::{Evaluation, Found};
 use marquetry_evaluation::{ClassCounts, DiceMeans, Difference, ErrorKind, MeanIous, Stratum, dice_means};
-use marquetry_labels::{Census, Settlement};
+use marquetry_labels::{Census, Settlement, Value};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -198,8 +198,9 @@ pub(crate) fn mean(values: impl Iterator<Item = Option<f64>>) -> Option<f64> {
 }
 
 impl Document {
-    /// All of an evaluation.
-    pub fn new(found: &Found, evaluation: &Evaluation) -> Self {
+    /// All of an evaluation of what `labels` hold; `said` is what was decided, and what is suspicious.
+    pub fn new(evaluation: &Evaluation, labels: [LabelSummary; 2], said: [Vec<String>; 2]) -> Self {
+        let [notes, warnings] = said;
         let counts = &evaluation.counts;
         let classes = classes(evaluation);
         let confusion = &counts.confusion;
@@ -245,9 +246,9 @@ impl Document {
                 fixed: counts.sizes.strata(&COCO_LIMITS_PX, counted),
                 terciles: counts.sizes.strata(&terciles, counted),
             },
-            labels: [side("prediction", &found.predicted), side("truth", &found.truth)],
-            notes: found.notes.clone(),
-            warnings: found.warnings.clone(),
+            labels,
+            notes,
+            warnings,
             against: None,
         }
     }
@@ -294,22 +295,41 @@ fn classes(evaluation: &Evaluation) -> Vec<Class> {
     all.iter().enumerate().map(class).collect()
 }
 
-fn side(name: &'static str, (source, census, settlement): &(String, Census, Settlement)) -> LabelSummary {
-    let value = |(value, facts): (&marquetry_labels::Value, &marquetry_labels::ValueFacts)| ValueRow {
-        value: value.to_string(),
-        meaning: settlement.meanings.get(value).cloned().unwrap_or_default(),
-        pixels: facts.pixels,
-        files: facts.files.count,
-    };
-    LabelSummary {
-        side: name,
-        source: source.clone(),
-        files: census.files,
-        kinds: census.kinds.iter().map(|(kind, files)| (kind.clone(), files.count)).collect(),
-        sizes: census.sizes.len() as u64,
-        palettes: census.palettes.len(),
-        missing_pixels: census.missing_pixels,
-        contested_pixels: census.contested,
-        values: census.values.iter().map(value).collect(),
+impl Found {
+    /// The document of an evaluation of what was found.
+    pub fn document(&self, evaluation: &Evaluation) -> Document {
+        let summary = |side, (source, census, settlement): &(String, Census, Settlement)| {
+            LabelSummary::new(side, source, census, &settlement.meanings)
+        };
+        let labels = [summary("prediction", &self.predicted), summary("truth", &self.truth)];
+        Document::new(evaluation, labels, [self.notes.clone(), self.warnings.clone()])
+    }
+}
+
+impl LabelSummary {
+    /// What the labels of `side` hold, which come from `source`; `meanings` are those of their values.
+    pub fn new(
+        side: &'static str,
+        source: &str,
+        census: &Census,
+        meanings: &BTreeMap<Value, String>,
+    ) -> Self {
+        let value = |(value, facts): (&Value, &marquetry_labels::ValueFacts)| ValueRow {
+            value: value.to_string(),
+            meaning: meanings.get(value).cloned().unwrap_or_default(),
+            pixels: facts.pixels,
+            files: facts.files.count,
+        };
+        Self {
+            side,
+            source: source.to_owned(),
+            files: census.files,
+            kinds: census.kinds.iter().map(|(kind, files)| (kind.clone(), files.count)).collect(),
+            sizes: census.sizes.len() as u64,
+            palettes: census.palettes.len(),
+            missing_pixels: census.missing_pixels,
+            contested_pixels: census.contested,
+            values: census.values.iter().map(value).collect(),
+        }
     }
 }

@@ -1,13 +1,14 @@
 //! From a request to numbers.
 
 use crate::error::EvaluateError;
-use crate::fold::{Cell, ImageRow};
+use crate::fold::{Cell, Fold, ImageRow};
 use crate::pass::{Pass, Passed};
-use crate::pictures::Pictures;
+use crate::pictures::{PANELS, Pictures};
 use crate::request::Request;
 use crate::sources::{Sources, counted};
 use marquetry_evaluation::{Confusion, ErrorKind, ImageCounts, MeanIous, mean_ious};
 use marquetry_labels::{Census, ClassList, Settlement, Side, settle};
+use marquetry_raster::write::palette;
 use std::collections::BTreeMap;
 
 /// So many pairs settle what the values mean before all are read.
@@ -47,7 +48,7 @@ pub struct Evaluation {
     pub truth_alone: Vec<String>,
     /// What stands side by side in each picture; nothing where none were asked for.
     pub panels: Vec<&'static str>,
-    /// The colour of each class in pictures; nothing where none were asked for.
+    /// The colour of each class.
     pub colours: Vec<[u8; 3]>,
 }
 
@@ -114,7 +115,7 @@ pub fn evaluate(request: &Request) -> Result<(Found, Result<Evaluation, Evaluate
             predicted_alone: path(sources.predicted.as_ref(), &sources.pairing.first_alone),
             truth_alone: path(sources.truth.as_ref(), &sources.pairing.second_alone),
             panels: pictures.as_ref().map_or(&[][..], |pictures| pictures.panels()).to_vec(),
-            colours: pictures.map(Pictures::into_colours).unwrap_or_default(),
+            colours: palette(request.classes.names()),
         })
     } else {
         if let Some(pictures) = &pictures {
@@ -179,6 +180,27 @@ fn found(sources: &Sources, passed: &Passed, (truth, predicted): (Settlement, Se
 }
 
 impl Evaluation {
+    /// What was counted elsewhere, of images that all have a truth. `panels` and `colours` are those of their pictures.
+    pub fn of_images(
+        (classes, colours): (ClassList, Vec<[u8; 3]>),
+        boundary_px: u32,
+        fold: Fold,
+        [predicted_alone, truth_alone]: [Vec<String>; 2],
+    ) -> Self {
+        Self {
+            classes,
+            boundary_px,
+            counts: fold.counts,
+            rows: fold.rows,
+            cells: fold.cells,
+            resized: 0,
+            predicted_alone,
+            truth_alone,
+            panels: PANELS.to_vec(),
+            colours,
+        }
+    }
+
     /// Every mean IoU.
     pub fn mean_ious(&self) -> MeanIous {
         let images = self.rows.iter().map(|row| row.classes.as_slice());

@@ -1,8 +1,8 @@
 use super::*;
 use crate::compare::compare;
-use crate::document::Document;
 use crate::image_table::image_table;
 use crate::request::SideRequest;
+use marquetry_evaluation::Wrong;
 use marquetry_labels::{Affixes, LabelRules, MapEntry};
 use marquetry_raster::read::Limits;
 use std::path::Path;
@@ -72,7 +72,7 @@ fn refusal(request: &Request) -> String {
 fn ignored_by_truth_alone_and_foreign_predictions_are_wrong() {
     let folder = toy();
     let (found, evaluation) = run(&request(folder.path(), &CLASSES));
-    let document = Document::new(&found, &evaluation);
+    let document = found.document(&evaluation);
     let close = |value: Option<f64>, right: f64| assert!((value.unwrap() - right).abs() < 5e-7, "{value:?}");
     close(document.mean_iou.dataset, 0.630_342);
     close(document.mean_iou.dataset_absent_zero, 0.472_756);
@@ -111,7 +111,7 @@ fn any_number_of_threads_and_a_tight_memory_give_the_same() {
     let mut request = request(folder.path(), &["background", "b", "c"]);
     let text = |request: &Request| {
         let (found, evaluation) = run(request);
-        serde_json::to_string(&Document::new(&found, &evaluation)).unwrap()
+        serde_json::to_string(&found.document(&evaluation)).unwrap()
     };
     request.threads = 1;
     let alone = text(&request);
@@ -271,7 +271,7 @@ fn the_page_has_its_numbers_and_pictures_beside_it() {
     (request.pictures, request.images) = (Some(out.join("pictures")), images);
     let (found, evaluation) = run(&request);
     assert!(found.warnings.iter().any(|w| w == "1 prediction without an image of that name to show"));
-    crate::results::write_results(&out, &Document::new(&found, &evaluation), &evaluation).unwrap();
+    crate::results::write_results(&out, &found.document(&evaluation), &evaluation).unwrap();
     let page = std::fs::read_to_string(out.join("index.html")).unwrap();
     for part in ["0.6303", "<bdi>background</bdi>", "data-cell=\"0,4\"", "+0.2308", "images.js"] {
         assert!(page.contains(part), "{part}");
@@ -288,10 +288,10 @@ fn the_page_has_its_numbers_and_pictures_beside_it() {
     assert_eq!((width, shown[0]), (16, [50; 3]));
     assert_eq!(shown[4..8], [colours[0], colours[0], colours[1], colours[1]]);
     assert_eq!(shown[8..12], [colours[0], colours[1], colours[1], colours[1]]);
-    let (right, extra) = (crate::pictures::RIGHT, crate::pictures::EXTRA);
+    let (right, extra) = (Wrong::No.colour(), Wrong::Extra.colour());
     assert_eq!(shown[12..16], [right, extra, right, right]);
-    assert_eq!(shown[16 + 15], crate::pictures::UNKNOWN, "left out");
-    assert_eq!(shown[32 + 13], crate::pictures::MISSED);
+    assert_eq!(shown[16 + 15], Wrong::Unknown.colour(), "left out");
+    assert_eq!(shown[32 + 13], Wrong::Missed.colour());
     // Of what is refused nothing is left.
     write(folder.path(), "truth/2.png", 4, &[9; 12]);
     assert!(refusal(&request).contains("value 9"));

@@ -15,6 +15,8 @@ pub struct ImageRow {
     pub name: String,
     /// The truth's path.
     pub truth: String,
+    /// Where its picture lies, from the page; empty where there is none.
+    pub picture: String,
     /// Its size, px.
     pub size: Size,
     /// The classes that truth or prediction have.
@@ -30,12 +32,14 @@ pub struct ImageRow {
 }
 
 impl ImageRow {
-    pub(crate) fn new(name: String, truth: String, size: Size, counts: &ImageCounts) -> Self {
+    /// What is kept of an image of which this was counted.
+    pub fn new(name: String, truth: String, picture: String, size: Size, counts: &ImageCounts) -> Self {
         let classes = counts.confusion.class_counts().into_iter().enumerate();
         let classes = classes.filter(|(_, counts)| counts.union() > 0);
         Self {
             name,
             truth,
+            picture,
             size,
             classes: classes.map(|(class, counts)| (class as u16, counts)).collect(),
             pixels: counts.confusion.pixels(),
@@ -66,7 +70,7 @@ pub struct Cell {
 
 /// The sums of all images so far.
 #[derive(Debug)]
-pub(crate) struct Fold {
+pub struct Fold {
     pub(crate) counts: ImageCounts,
     pub(crate) rows: Vec<ImageRow>,
     /// By true and predicted class; what is no class is the number of classes.
@@ -74,12 +78,13 @@ pub(crate) struct Fold {
 }
 
 impl Fold {
-    pub(crate) fn new(classes: usize) -> Self {
+    /// No image yet.
+    pub fn new(classes: usize) -> Self {
         Self { counts: ImageCounts::new(classes), rows: Vec::new(), cells: BTreeMap::new() }
     }
 
     /// Takes the next image.
-    pub(crate) fn add(&mut self, row: ImageRow, counts: &ImageCounts) {
+    pub fn add(&mut self, row: ImageRow, counts: &ImageCounts) {
         let classes = counts.confusion.classes();
         for (truth, predicted, pixels) in counts.confusion.cells() {
             if predicted == Some(truth) {

@@ -21,11 +21,12 @@ mod sources;
 mod text;
 
 pub use compare::{Comparison, compare};
-pub use document::Document;
+pub use document::{Document, LabelSummary};
 pub use error::EvaluateError;
 pub use evaluate::{Evaluation, Found, evaluate};
-pub use fold::{Cell, ImageRow};
+pub use fold::{Cell, Fold, ImageRow};
 pub use image_table::image_table;
+pub use pictures::{PANELS, PICTURES};
 pub use request::{Request, SideRequest};
-pub use results::write_results;
-pub use text::{census_lines, comparison_text, evaluation_text};
+pub use results::{results, write_results};
+pub use text::{census_lines, census_of, comparison_text, evaluation_text};

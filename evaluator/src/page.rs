@@ -3,10 +3,9 @@
 
 use crate::document::{Class, Document, ErrorRow};
 use crate::evaluate::Evaluation;
-use crate::pictures::{EXTRA, MISSED, RIGHT, SWAPPED, UNKNOWN};
 use crate::text::range_px;
 use askama::Template;
-use marquetry_evaluation::{ErrorKind, Stratum};
+use marquetry_evaluation::{ErrorKind, Stratum, Wrong};
 use marquetry_page::human;
 use serde::Serialize;
 
@@ -66,19 +65,19 @@ struct Script<'a> {
     kinds: [&'static str; 8],
     panels: &'a [&'static str],
     pictures: bool,
-    /// Name, truth, height, width, mean IoU, share that is right, share left out, wrong pixels by kind, and the IoU of
-    /// each class that occurs.
+    /// Name, truth, picture, height, width, mean IoU, share that is right, share left out, wrong pixels by kind, and the
+    /// IoU of each class that occurs.
     images: Vec<ImageCells<'a>>,
     /// By `truth,predicted`: pixels and image.
     cells: Vec<(String, &'a [(u64, usize)])>,
 }
 
 type ImageCells<'a> =
-    (&'a str, &'a str, u32, u32, Option<f64>, Option<f64>, f64, [u64; 8], Vec<(u16, Option<f64>)>);
+    (&'a str, &'a str, &'a str, u32, u32, Option<f64>, Option<f64>, f64, [u64; 8], Vec<(u16, Option<f64>)>);
 
 /// The page, and the script of numbers beside it.
 pub(crate) fn page(title: &str, document: &Document, evaluation: &Evaluation) -> [(&'static str, String); 2] {
-    let colours = marquetry_raster::write::palette(evaluation.classes.names());
+    let colours = &evaluation.colours;
     let rgb = |[red, green, blue]: [u8; 3]| format!("rgb({red},{green},{blue})");
     let largest = document.errors.iter().map(|row| row.gain_if_mended).fold(0.0, f64::max);
     let all = document.pixels.left_out + document.pixels.counted;
@@ -102,13 +101,7 @@ pub(crate) fn page(title: &str, document: &Document, evaluation: &Evaluation) ->
             .collect(),
         means: document.mean_iou.named().map(|(name, value)| (name, number(value))).into(),
         strata: document.sizes.fixed.iter().chain(&document.sizes.terciles).map(stratum).collect(),
-        key: [
-            ("right", rgb(RIGHT)),
-            ("missed", rgb(MISSED)),
-            ("not there", rgb(EXTRA)),
-            ("another class", rgb(SWAPPED)),
-            ("left out", rgb(UNKNOWN)),
-        ],
+        key: Wrong::ALL.map(|wrong| (wrong.name(), rgb(wrong.colour()))),
         has_pictures: !evaluation.panels.is_empty(),
     };
     let html = page.render().unwrap_or_else(|error| format!("the page cannot be written: {error}"));
@@ -122,6 +115,7 @@ fn script(evaluation: &Evaluation) -> String {
         (
             row.name.as_str(),
             row.truth.as_str(),
+            row.picture.as_str(),
             row.size.height,
             row.size.width,
             row.mean_iou().map(short),
@@ -207,18 +201,5 @@ fn stratum(stratum: &Stratum) -> StratumRow {
         found_pixels: share(objects.found_pixels, objects.truth_pixels),
         predicted: human::count(objects.predicted),
         right: share(objects.right, objects.predicted),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn pictures_are_found_by_the_script() {
-        // The script makes the same name of the same number.
-        assert_eq!(crate::pictures::name(12), "000012.png");
-        assert!(
-            include_str!("../templates/evaluation.js")
-                .contains("`pictures/${String(at).padStart(6, '0')}.png`")
-        );
     }
 }

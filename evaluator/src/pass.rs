@@ -2,7 +2,7 @@
 
 use crate::budget::Budget;
 use crate::fold::{Fold, ImageRow};
-use crate::pictures::Pictures;
+use crate::pictures::{self, PICTURES, Pictures};
 use crate::request::Request;
 use crate::resize::{nearest, same_aspect};
 use crate::sources::Sources;
@@ -205,7 +205,10 @@ impl Pass<'_> {
                 .write(at, size, &hand.truth, &hand.predicted)
                 .map_err(|error| format!("{name}: {error}"))?;
         }
-        let row = ImageRow::new(name.clone(), truth.entries()[t].path.clone(), size, &counts);
+        let (name, truth) = (name.clone(), truth.entries()[t].path.clone());
+        let picture =
+            self.pictures.map_or_else(String::new, |_| format!("{PICTURES}/{}", pictures::name(at)));
+        let row = ImageRow::new(name, truth, picture, size, &counts);
         Ok(Some((row, counts)))
     }
 

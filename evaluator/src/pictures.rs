@@ -3,26 +3,18 @@
 use crate::error::EvaluateError;
 use crate::request::Request;
 use crate::sources::{Sources, counted};
+use marquetry_evaluation::{ErrorMap, LabelPair, Wrong};
 use marquetry_geometry::{Reading, Size};
-use marquetry_labels::{Affixes, LEFT_OUT, LabelSource, pair};
+use marquetry_labels::{Affixes, LabelSource, pair};
 use marquetry_raster::read::{Image, Limits};
 use marquetry_raster::thumbnail::Thumbnail;
 use marquetry_raster::write::palette;
 use std::path::{Path, PathBuf};
 
-/// What differs is coloured by whether it is missed, false, or taken for another class.
-pub(crate) const MISSED: [u8; 3] = [214, 64, 48];
-/// Objects that are not there.
-pub(crate) const EXTRA: [u8; 3] = [58, 110, 196];
-/// One class for another.
-pub(crate) const SWAPPED: [u8; 3] = [232, 168, 48];
-/// What is right.
-pub(crate) const RIGHT: [u8; 3] = [236, 232, 224];
-/// What the truth leaves out.
-pub(crate) const UNKNOWN: [u8; 3] = [128, 128, 128];
-
-/// The panels with and without an image.
-const PANELS: [&str; 4] = ["image", "truth", "prediction", "errors"];
+/// The folder of pictures, beside the page.
+pub const PICTURES: &str = "pictures";
+/// What stands side by side in a picture, left to right; without an image all but the first.
+pub const PANELS: [&str; 4] = ["image", "truth", "prediction", "errors"];
 
 /// Writes pictures.
 #[derive(Debug)]
@@ -64,10 +56,6 @@ impl Pictures {
         if self.images.is_some() { &PANELS } else { &PANELS[1..] }
     }
 
-    pub(crate) fn into_colours(self) -> Vec<[u8; 3]> {
-        self.colours
-    }
-
     /// What there is to tell of the images.
     pub(crate) fn warning(&self) -> Option<String> {
         let absent = self.images.as_ref()?.iter().filter(|image| image.is_none()).count();
@@ -101,7 +89,10 @@ impl Pictures {
             let shown: Vec<u16> = rows.flat_map(|(row, _)| thumbnail.of(row)).collect();
             panels.push(thumbnail.mask(&shown, &self.colours));
         }
-        panels.push(self.errors(size, thumbnail, truth, predicted));
+        let map =
+            ErrorMap { step: thumbnail.step(), classes: self.colours.len(), background: self.background };
+        let wrong = map.of(&LabelPair { width: size.width, truth, predicted });
+        panels.push(wrong.into_iter().flat_map(Wrong::colour).collect());
         let path = self.folder.join(name(at));
         let bytes =
             thumbnail.strip(&panels).map_err(|error| format!("its picture cannot be made: {error}"))?;
@@ -115,35 +106,6 @@ impl Pictures {
             if image.info().size == size { thumbnail.image(&image).ok() } else { None }
         };
         read().unwrap_or_else(|| vec![200; thumbnail.size().area() as usize * 3])
-    }
-
-    /// Every wrong pixel shows, however small the picture.
-    fn errors(&self, size: Size, thumbnail: Thumbnail, truth: &[u16], predicted: &[u16]) -> Vec<u8> {
-        let (step, width) = (thumbnail.step(), thumbnail.size().width as usize);
-        let mut shown = vec![RIGHT; thumbnail.size().area() as usize];
-        let lines = size.width.max(1) as usize;
-        for (y, (t_row, p_row)) in truth.chunks_exact(lines).zip(predicted.chunks_exact(lines)).enumerate() {
-            let row = &mut shown[y / step as usize * width..][..width];
-            for (x, (&t, &p)) in t_row.iter().zip(p_row).enumerate().filter(|(_, (t, p))| t != p) {
-                let pixel = &mut row[x / step as usize];
-                if t != LEFT_OUT {
-                    *pixel = self.error(t, p);
-                } else if *pixel == RIGHT {
-                    *pixel = UNKNOWN;
-                }
-            }
-        }
-        shown.concat()
-    }
-
-    fn error(&self, truth: u16, predicted: u16) -> [u8; 3] {
-        if Some(truth) == self.background {
-            EXTRA
-        } else if Some(predicted) == self.background || usize::from(predicted) >= self.colours.len() {
-            MISSED
-        } else {
-            SWAPPED
-        }
     }
 }
 

@@ -20,7 +20,8 @@ pub fn census_lines(found: &Found) -> Vec<String> {
     lines
 }
 
-fn census_of(census: &Census, settlement: &Settlement) -> Vec<String> {
+/// What the labels of one side hold.
+pub fn census_of(census: &Census, settlement: &Settlement) -> Vec<String> {
     let kinds: Vec<String> =
         census.kinds.iter().map(|(kind, files)| format!("{} × {kind}", count(files.count))).collect();
     let mut lines = vec![format!("{} labels: {}", count(census.files), kinds.join("; "))];

@@ -14,10 +14,10 @@
   };
   const number = (value) => (value === null ? '–' : value.toFixed(4));
   const percent = (value) => `${(100 * value).toFixed(2)} %`;
-  const picture = (at) => `pictures/${String(at).padStart(6, '0')}.png`;
+  const path = (file) => file.split('/').map(encodeURIComponent).join('/');
   const images = data.images.map((row, at) => {
-    const [name, truth, height, width, iou, accuracy, leftOut, kinds, classes] = row;
-    return { at, name, truth, height, width, iou, accuracy, leftOut, kinds, classes: new Map(classes) };
+    const [name, truth, picture, height, width, iou, accuracy, leftOut, kinds, classes] = row;
+    return { at, name, truth, picture, height, width, iou, accuracy, leftOut, kinds, classes: new Map(classes) };
   });
 
   // Worst first: what is unknown comes last.
@@ -38,7 +38,7 @@
 
   const strip = (image, lazy) => {
     const box = document.createDocumentFragment();
-    if (!data.pictures) return box;
+    if (!data.pictures || !image.picture) return box;
     const panels = make('div', undefined, 'panels');
     data.panels.forEach((panel) => panels.append(make('span', panel)));
     const img = make('img');
@@ -48,7 +48,7 @@
     img.height = Math.ceil(image.height / step);
     img.style.height = 'auto';
     img.alt = data.panels.join(', ');
-    img.src = picture(image.at);
+    img.src = path(image.picture);
     box.append(panels, img);
     return box;
   };

@@ -141,6 +141,7 @@ pub(crate) fn messages() -> Vec<Vec<u8>> {
         bands: 3,
         tags: std::collections::BTreeMap::new(),
         members: Some(vec![0, 2]),
+        truth: None,
     };
     let block = TaskKind::Block { group: 1, block: 4_000_000_000 };
     let task = TaskMessage {

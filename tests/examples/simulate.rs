@@ -224,6 +224,7 @@ fn images_of(count: u32) -> Vec<PlannedImage> {
         bands: 3,
         tags: BTreeMap::new(),
         members: None,
+        truth: None,
     };
     (0..count).map(image).collect()
 }

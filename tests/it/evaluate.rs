@@ -1,16 +1,8 @@
 //! `marquetry evaluate`, through the real binary.
 
 use crate::fixture::Place;
+use crate::pictures::grey_png as grey;
 use serde_json::json;
-
-/// A grey PNG.
-fn grey(width: u32, values: &[u8]) -> Vec<u8> {
-    let mut file = Vec::new();
-    let mut encoder = png::Encoder::new(&mut file, width, values.len() as u32 / width);
-    encoder.set_color(png::ColorType::Grayscale);
-    encoder.write_header().and_then(|mut writer| writer.write_image_data(values)).expect("a PNG");
-    file
-}
 
 /// A truth of two classes in black and white, with a suffix in another folder, and a prediction that is a row too fat.
 fn place() -> Place {

@@ -27,6 +27,7 @@ mod s3;
 mod sidecars;
 mod thread_limit;
 mod training_labels;
+mod truth;
 mod uncertainty;
 mod values;
 mod walls;

@@ -79,6 +79,15 @@ pub(crate) fn bmp_of(height: usize, width: usize, pixels: &[u8]) -> Vec<u8> {
     file
 }
 
+/// Values as a grey PNG, row by row.
+pub(crate) fn grey_png(width: usize, values: &[u8]) -> Vec<u8> {
+    let mut file = Vec::new();
+    let mut encoder = png::Encoder::new(&mut file, width as u32, (values.len() / width) as u32);
+    encoder.set_color(png::ColorType::Grayscale);
+    encoder.write_header().and_then(|mut writer| writer.write_image_data(values)).expect("a PNG");
+    file
+}
+
 /// A [`scene`] as a PNG; with one band it is grey.
 pub(crate) fn png(height: usize, width: usize, bands: usize, seed: u64) -> Vec<u8> {
     let mut file = Vec::new();

@@ -91,6 +91,7 @@ fn block(folder: &Path, name: &str, spoil: impl FnOnce(&mut PlanContext)) -> Blo
         bands: CLASSES as u16,
         tags: std::collections::BTreeMap::new(),
         members: None,
+        truth: None,
     };
     let merge = Merge { space: ScoreSpace::Logits, weights: vec![vec![1.0; CLASSES]] };
     let plan = Plan::new("lanes", inference, merge);

@@ -168,6 +168,7 @@ fn plan(path: &Path, window: WindowSpec, views: &[View], batch: u32) -> Job {
         bands: BANDS as u16,
         tags: std::collections::BTreeMap::new(),
         members: None,
+        truth: None,
     };
     let weights = inference.members().map(|m| m.weights.clone()).collect();
     Job { plan: Plan::new("oracle", inference, Merge { space: ScoreSpace::Logits, weights }), image }

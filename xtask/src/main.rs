@@ -46,7 +46,7 @@ enum Command {
     Bench(devtools::Bench),
     /// Drive a real coordinator over a real broker with workers that only pretend to compute.
     Simulate(simulate::Simulate),
-    /// Run one very large generated image, and print the peak memory.
+    /// Run jobs that could take much memory, and compare what they take with what their limits allow.
     Memory(devtools::Memory),
     /// Draw pictures of marquetry with their masks.
     Scenes(devtools::Scenes),

@@ -1,6 +1,7 @@
 //! The sinks of this crate: one module for each thing that is made of an image's rows.
 
 pub(crate) mod counts;
+pub(crate) mod evaluation;
 mod label_files;
 pub(crate) mod masks;
 mod measures;

@@ -4,6 +4,7 @@ use crate::legend::legend;
 use crate::outputs::{class_file_names, expected, image_outputs};
 use crate::row::{Row, ScoreLens};
 use crate::sink::{FinishedImage, RowSink, SinkError};
+use crate::source_image::SourceImage;
 use marquetry_ensemble::{Labelling, MemberRow, ScoreSpace, ScoreTransform};
 use marquetry_geometry::Size;
 use marquetry_raster::write::Fragment;
@@ -27,7 +28,17 @@ fn spec(classes: &str, multilabel: bool, outputs: &str) -> JobSpec {
 fn image() -> PlannedImage {
     let (id, uri, key) = ("x/1".to_owned(), "nowhere".to_owned(), "0".repeat(16));
     let tags = std::collections::BTreeMap::new();
-    PlannedImage { id, uri, sidecars: Vec::new(), key, size: SIZE, bands: 3, tags, members: None }
+    PlannedImage {
+        id,
+        uri,
+        sidecars: Vec::new(),
+        key,
+        size: SIZE,
+        bands: 3,
+        tags,
+        members: None,
+        truth: None,
+    }
 }
 
 fn open(spec: &JobSpec, folder: &TempDir) -> Box<dyn RowSink> {
@@ -46,7 +57,7 @@ fn open(spec: &JobSpec, folder: &TempDir) -> Box<dyn RowSink> {
         Output::PseudoLabels(pseudo) => pseudo_labels::open(&context, 0, output, pseudo),
         Output::Uncertainty(maps) => uncertainty::open(&context, 0, output, maps),
         Output::Ranking(ranking) => Ok(ranking::open(&context, 0, ranking)),
-        Output::Report => panic!("it has no sink of its own"),
+        Output::Evaluation(_) | Output::Report => panic!("it has no sink of its own"),
     }
     .unwrap()
 }
@@ -71,6 +82,7 @@ fn feed(mut sink: Box<dyn RowSink>, labels: [&[u16]; 2], together: bool) -> Fini
                 scores: with_scores.then_some(&scores),
                 members: if *with_scores { &members } else { &[] },
                 missing: &MISSING[y],
+                truth: Some(TRUTH[y]),
             };
             sink.row(&row).unwrap();
         }
@@ -86,6 +98,7 @@ static MEMBERS: [[[f32; 6]; 2]; 2] = [
     [[0.6, 0.0, 0.1, 0.4, 0.0, 0.9], [0.7, 1.0, 0.0, 0.3, 0.0, 1.0]],
 ];
 
+const TRUTH: [&[u16]; 2] = [&[0, 1, 1], &[1, marquetry_job::NO_TRUTH, 1]];
 const LABELS: [&[u16]; 2] = [&[0, 255, 1], &[0, 0, 1]];
 
 fn png(path: &Path) -> Vec<u8> {
@@ -114,6 +127,48 @@ fn counts_are_those_by_hand_however_rows_come() {
     assert_eq!(image.result.confidence, 0.0, "no pixel has one");
 }
 
+/// Of [`LABELS`] beside [`TRUTH`], by hand: one of two pixels of class 0 is right, three of class 1 are, one of them is
+/// missing and one is class 0, and one is unknown.
+#[test]
+fn an_evaluation_counts_what_is_right() {
+    let folder = tempfile::tempdir().unwrap();
+    let spec =
+        spec("background, b", false, "{evaluation: html, boundary_px: 1}]\ntruth: nowhere\nallow: [purpose");
+    let planned = PlannedImage { truth: Some("7".into()), ..image() };
+    let (legend, files) = (legend(&spec).unwrap(), marquetry_transport::Files::local_only());
+    let context = SinkContext { spec: &spec, image: &planned, legend, geo: None, folder: folder.path() };
+    let limits = marquetry_raster::read::Limits {
+        pixels_max: 100,
+        memory_bytes: 1 << 20,
+        scratch_dir: folder.path().to_path_buf(),
+    };
+    let reading = marquetry_geometry::Reading::default();
+    let source = SourceImage::new(planned.clone(), reading, files, limits, true);
+    let Output::Evaluation(evaluation) = &spec.outputs[0] else { panic!("it is one") };
+    for together in [true, false] {
+        let made = feed(evaluation::open(&context, &source, *evaluation), LABELS, together);
+        let counts = made.result.evaluation.clone().unwrap();
+        let cells: Vec<_> = counts.confusion.cells().collect();
+        assert_eq!(cells, [(0, Some(0), 1), (1, Some(0), 1), (1, Some(1), 2), (1, None, 1)]);
+        assert_eq!(counts.left_out, 1);
+        let stored = ImageResult::from_bytes(&made.result.to_bytes()).unwrap();
+        assert_eq!(stored.evaluation, Some(counts), "all that was counted comes back");
+        // The image is nowhere, and all else is there.
+        assert!(made.result.warnings[0].starts_with("no picture beside its evaluation"));
+        assert_eq!(made.files[0].place, "evaluation/pictures/x/1.png");
+        assert_eq!(
+            made.files.iter().map(|f| f.place.clone()).collect::<Vec<_>>(),
+            expected(&spec, "x/1", true)
+        );
+        let mut reader = png::Decoder::new(std::io::BufReader::new(File::open(&made.files[0].path).unwrap()))
+            .read_info()
+            .unwrap();
+        let mut bytes = vec![0; reader.output_buffer_size().unwrap()];
+        let info = reader.next_frame(&mut bytes).unwrap();
+        assert_eq!((info.height, info.width), (2, 12), "four panels");
+    }
+}
+
 #[test]
 fn a_mask_has_the_labels() {
     let folder = tempfile::tempdir().unwrap();
@@ -136,7 +191,7 @@ fn classes_that_share_pixels_have_masks_of_their_own_even_if_their_names_are_ali
     let places: Vec<&str> = image.files.iter().map(|file| file.place.as_str()).collect();
     let named: Vec<String> = names.iter().map(|name| format!("masks/x/1/{name}.png")).collect();
     assert_eq!(places, named);
-    assert_eq!(places, expected(&spec, "x/1"));
+    assert_eq!(places, expected(&spec, "x/1", false));
     for (class, file) in image.files.iter().enumerate() {
         assert_eq!(
             png(&file.path)[..3],
@@ -198,7 +253,7 @@ fn soft_labels_are_shares_that_sum_to_255() {
         let spec = spec("a, b", false, &format!("{{soft_labels: zarr, {outputs}}}"));
         let image = feed(open(&spec, &folder), labels, together);
         assert_eq!(image.files[0].place, "soft_labels/x/1.zarr/.zarray");
-        assert_eq!(format!("{}/.zarray", image_outputs(&spec, "x/1")[0]), expected(&spec, "x/1")[0]);
+        assert_eq!(format!("{}/.zarray", image_outputs(&spec, "x/1")[0]), expected(&spec, "x/1", false)[0]);
         let attributes: serde_json::Value =
             serde_json::from_slice(&std::fs::read(&image.files[1].path).unwrap()).unwrap();
         assert_eq!(attributes["classes"], serde_json::json!(["a", "b"]));
@@ -235,7 +290,7 @@ fn pseudo_labels_are_what_is_sure_and_the_rest_is_ignored() {
         let spec = JobSpec::parse(&text).unwrap_or_else(|errors| panic!("{errors}"));
         let image = feed(open(&spec, &folder), LABELS, true);
         assert_eq!(image.files[0].place, "pseudo_labels/x/1.png");
-        assert_eq!(image_outputs(&spec, "x/1"), expected(&spec, "x/1"));
+        assert_eq!(image_outputs(&spec, "x/1"), expected(&spec, "x/1", false));
         let row: pseudo_labels::PseudoLabelRow = serde_json::from_str(&image.result.table_rows[&0]).unwrap();
         (png(&image.files[0].path), image.result.kept[&0].clone(), row)
     };
@@ -304,7 +359,7 @@ fn uncertainty_is_of_the_pixels_that_are_there() {
 fn what_needs_all_images_counts_first() {
     let folder = tempfile::tempdir().unwrap();
     let spec = spec("a, b", false, "{pseudo_labels: png, share: 0.5}");
-    assert!(expected(&spec, "x/1").is_empty());
+    assert!(expected(&spec, "x/1", false).is_empty());
     let image = feed(open(&spec, &folder), LABELS, true);
     assert!(image.files.is_empty() && image.result.table_rows.is_empty());
     let counts = image.result.confidences(2).unwrap().unwrap();

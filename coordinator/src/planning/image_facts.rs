@@ -63,6 +63,7 @@ impl<'a> ImageLooker<'a> {
             bands: info.bands,
             tags: found.tags.clone(),
             members: None,
+            truth: None,
         };
         Ok((image, info))
     }

@@ -22,6 +22,8 @@ mod paths;
 mod scale;
 mod seen_range;
 mod shown;
+mod truth;
+mod truth_files;
 
 pub use findings::{Choice, Findings, MemberChoices, MemberKind, Origin, Warning};
 pub use folds::FoldsError;
@@ -31,6 +33,7 @@ pub use members_error::MembersError;
 pub use models::{ModelReadError, read_model};
 pub use output_names::OutputNameError;
 pub use paths::PathError;
+pub use truth::{PlanTruthError, PlannedTruth};
 
 use crate::planning::padded_sizes::is_made_for;
 use marquetry_ensemble::{Labelling, ScoreSpace};
@@ -40,7 +43,7 @@ use marquetry_imagery::ImageError;
 use marquetry_job::{Group, Inference, Member, Merge, PLAN_FORMAT, Plan, PlannedImage, TileDtype, hash};
 use marquetry_model::Runtime;
 use marquetry_raster::read::{AlphaUse, Limits};
-use marquetry_spec::{Folds, Images, JobSpec, Output, TilesPer};
+use marquetry_spec::{Concern, Folds, Images, JobSpec, Output, TilesPer};
 use marquetry_transport::{FileError, Files};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
@@ -54,6 +57,9 @@ pub enum PlanError {
     /// The members.
     #[error(transparent)]
     Members(#[from] MembersError),
+    /// The labels that are right.
+    #[error(transparent)]
+    Truth(#[from] PlanTruthError),
     /// Which members score which image.
     #[error(transparent)]
     Folds(#[from] FoldsError),
@@ -81,7 +87,8 @@ impl PlanError {
                 ImagesError::File(error)
                 | ImagesError::Path(PathError::File(error))
                 | ImagesError::Store(ImageError::File(error)),
-            ) => Some(error),
+            )
+            | Self::Truth(PlanTruthError::File(error)) => Some(error),
             Self::Members(error) => error.file(),
             _ => None,
         }
@@ -91,10 +98,20 @@ impl PlanError {
     pub fn may_pass(&self) -> bool {
         let class = match self {
             Self::Images(ImagesError::Store(error)) => Some(error.class()),
+            Self::Truth(error) => Some(error.class()),
             _ => self.file().map(Classify::class),
         };
         matches!(class, Some(FailureClass::Passing | FailureClass::Worker))
     }
+}
+
+/// Hears how planning goes, of which some takes long.
+pub trait Watcher: Sync {
+    /// The labels that are right are read; no model was looked at yet.
+    fn truth(&self, truth: &PlannedTruth);
+
+    /// A model is being tried.
+    fn trying(&self, model: &str);
 }
 
 /// A plan, and what was noticed while it was made.
@@ -108,9 +125,30 @@ pub struct Planned {
     pub rejected: Vec<Rejected>,
     /// What there is to tell of it.
     pub findings: Findings,
+    /// The labels that are right, where the job names any.
+    pub truth: Option<PlannedTruth>,
+    /// How wide boundaries are where the job does not say it, px.
+    boundary_px: Option<u32>,
 }
 
 impl Planned {
+    /// Fills in what a job's outputs leave to the images, and tells what that is.
+    pub fn settle_outputs(&self, spec: &mut JobSpec) -> Option<String> {
+        let mut said = None;
+        for output in &mut spec.outputs {
+            if let (Output::Evaluation(evaluation), Some(px)) = (output, self.boundary_px)
+                && evaluation.boundary_px.is_none()
+            {
+                evaluation.boundary_px = Some(px);
+                said = Some(format!(
+                    "evaluation: boundaries are {px} px wide (2 % of the diagonal of the middle image with truth, by size); \
+                     where images come and go, say boundary_px: {px}, or all are evaluated anew when it changes"
+                ));
+            }
+        }
+        said
+    }
+
     /// Model runs of one window each that the job takes.
     pub fn forwards(&self) -> u64 {
         self.plan.cost(&self.images).forwards
@@ -118,7 +156,7 @@ impl Planned {
 }
 
 /// Plans `spec`, whose relative paths are relative to `base`, a folder or `s3://bucket/prefix/`. What is seen of models
-/// is kept in the folder `facts_cache_dir`. `each` hears what is being looked at.
+/// is kept in the folder `facts_cache_dir`. `watcher` hears how it goes.
 ///
 /// # Errors
 /// When images or members cannot be found, or a model is not what the job says. Images that cannot be read are no
@@ -130,18 +168,27 @@ pub fn plan(
     runtime: &Runtime,
     limits: &Limits,
     facts_cache_dir: Option<&Path>,
-    each: impl Fn(&str) + Sync,
+    watcher: &(impl Watcher + ?Sized),
 ) -> Result<Planned, PlanError> {
     let (found, left_out) = image_files::find(files, &spec.images.from, base)?;
     let said = output_names::check(spec, base, found.iter().map(|image| image.id.as_str()))?;
     let reading_as = reading(spec);
     let looker = image_facts::ImageLooker::new(files, limits, &reading_as, spec);
-    let Probed { images, mut rejected, kinds, depths, other_colours } = images::probe_images(&looker, found)?;
+    let Probed { mut images, mut rejected, kinds, depths, other_colours } =
+        images::probe_images(&looker, found)?;
+    // Labels that cannot be used are told before a model is tried.
+    let truth = spec.truth.as_ref().filter(|_| !images.is_empty());
+    let mut truth =
+        truth.map(|truth| truth::read(spec, truth, (files, base), &mut images, limits)).transpose()?;
+    if let Some(truth) = &truth {
+        watcher.truth(truth);
+    }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let models = models::Models { files, runtime, facts_cache_dir, cores };
     let shown = shown::FirstImages::open(files, &images, &kinds, limits, &reading_as);
     let looked_at = candidate::LookedAt { images: &images, depths: &depths, shown: &shown };
-    let (groups, made_for, mut findings) = members::groups(spec, base, &models, looked_at, each)?;
+    let (groups, made_for, mut findings) =
+        members::groups(spec, base, &models, looked_at, |name: &str| watcher.trying(name))?;
     drop(shown);
     findings.notes.extend(left_out.into_iter().map(|words| format!("images.from: {words}")).chain(said));
     let plan = assemble(spec, groups);
@@ -163,6 +210,11 @@ pub fn plan(
         }
     };
     findings.images = kinds;
+    if let Some(truth) = &mut truth {
+        findings.notes.append(&mut truth.notes);
+        let warnings = truth.warnings.drain(..);
+        findings.warnings.extend(warnings.map(|text| Warning::new(Concern::Truth, "truth", text)));
+    }
     findings.notes.extend(two_spaces(&plan));
     findings.allow(&spec.allow);
     let (images, unfit) = fitting(images, &plan.inference, &findings.images, &other_colours);
@@ -170,7 +222,8 @@ pub fn plan(
     check_weights(&plan, &images)?;
     findings.notes.extend(alone(spec, &plan, &images));
     findings.notes.extend(two_passes(spec, &plan, &images));
-    Ok(Planned { plan, images, rejected, findings })
+    let boundary_px = truth.is_some().then(|| PlannedTruth::boundary_px(&images));
+    Ok(Planned { plan, images, rejected, findings, truth, boundary_px })
 }
 
 /// How the files of `spec` become images.

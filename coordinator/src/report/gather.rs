@@ -2,7 +2,7 @@
 
 use crate::kept_labels::KeptLabels;
 use crate::losses::Lost;
-use crate::planning::{Findings, Rejected};
+use crate::planning::{Findings, PlannedTruth, Rejected};
 use crate::report::{Report, ReportClass, ReportFailure, ReportGroup, ReportImage, ReportMember};
 use crate::tally::Tally;
 use marquetry_aggregator::{ImageResult, legend};
@@ -39,6 +39,8 @@ pub struct Finished<'a> {
     pub rejected: &'a [Rejected],
     /// What there was to tell of the plan.
     pub findings: &'a Findings,
+    /// The labels that are right, where the job names any.
+    pub truth: Option<&'a PlannedTruth>,
 }
 
 impl Finished<'_> {

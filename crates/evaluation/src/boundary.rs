@@ -9,7 +9,7 @@ use crate::pair::{LEFT_OUT, LabelPair};
 use marquetry_geometry::run_length;
 
 /// Pixels of the bands of one class.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct BoundaryCounts {
     /// In both bands.
     pub intersection: u64,

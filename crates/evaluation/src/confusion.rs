@@ -2,16 +2,52 @@
 
 use crate::counts::ClassCounts;
 use crate::pair::{LEFT_OUT, NO_CLASS};
+use serde::{Deserialize, Serialize};
 
 /// Pixels by true and predicted class, over any number of images.
 ///
 /// A prediction that is no class (the ignore value, or a number beyond the last class) has a column of its own: it is a
 /// miss of its true class and nobody's false alarm.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "StoredConfusion", into = "StoredConfusion")]
 pub struct Confusion {
     classes: usize,
     /// `[classes, classes + 1]`, rows by truth; the last column is what is no class.
     counts: Vec<u64>,
+}
+
+/// Its stored form: most pairs of classes never meet.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct StoredConfusion {
+    classes: usize,
+    /// True class, predicted class (none: no class), pixels.
+    cells: Vec<(usize, Option<usize>, u64)>,
+}
+
+impl From<Confusion> for StoredConfusion {
+    fn from(confusion: Confusion) -> Self {
+        Self { classes: confusion.classes, cells: confusion.cells().collect() }
+    }
+}
+
+impl TryFrom<StoredConfusion> for Confusion {
+    type Error = &'static str;
+
+    fn try_from(stored: StoredConfusion) -> Result<Self, Self::Error> {
+        const WRONG: &str = "a class that there is not";
+        if stored.classes > usize::from(NO_CLASS) {
+            return Err(WRONG);
+        }
+        let mut confusion = Self::new(stored.classes);
+        for (truth, predicted, pixels) in stored.cells {
+            let column = predicted.unwrap_or(stored.classes);
+            if truth >= stored.classes || column > stored.classes {
+                return Err(WRONG);
+            }
+            confusion.counts[truth * (stored.classes + 1) + column] += pixels;
+        }
+        Ok(confusion)
+    }
 }
 
 impl Confusion {

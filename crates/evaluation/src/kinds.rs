@@ -22,7 +22,7 @@ use crate::pair::LEFT_OUT;
 use std::collections::BTreeMap;
 
 /// A kind of error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorKind {
     /// The prediction names no class.
@@ -72,13 +72,14 @@ impl ErrorKind {
 }
 
 /// Wrong pixels and error components by kind, true class and predicted class.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct KindCounts {
     /// A predicted class that is none is the number of classes.
+    #[serde(with = "crate::entries")]
     cells: BTreeMap<(ErrorKind, u16, u16), Cell>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 struct Cell {
     pixels: u64,
     components: u64,

@@ -13,6 +13,14 @@ pub const LEFT_OUT: u16 = u16::MAX;
 /// The prediction names no class: an error of the true class.
 pub const NO_CLASS: u16 = u16::MAX - 1;
 
+/// What people call the class of everything else: it has no objects.
+const BACKGROUND: [&str; 4] = ["background", "bg", "_background_", "__background__"];
+
+/// Whether a name is what people call the class of everything else.
+pub fn is_background(name: &str) -> bool {
+    BACKGROUND.contains(&name.to_lowercase().as_str())
+}
+
 /// Labels of one image, row by row: classes as `0..classes`, and [`LEFT_OUT`] and [`NO_CLASS`].
 #[derive(Debug, Clone, Copy)]
 pub struct LabelPair<'a> {
@@ -25,7 +33,7 @@ pub struct LabelPair<'a> {
 }
 
 /// What is counted of one image. All of it adds over images.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct ImageCounts {
     /// Pixels by true and predicted class.
     pub confusion: Confusion,

@@ -4,7 +4,7 @@
 use crate::overlaps::Regions;
 
 /// Segments of one class.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, serde::Serialize, serde::Deserialize)]
 pub struct PanopticCounts {
     /// Pairs whose IoU is above one half.
     pub matched: u64,

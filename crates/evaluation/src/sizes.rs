@@ -7,13 +7,27 @@ use std::ops::AddAssign;
 
 /// Objects by class and size. Sizes are kept in steps of an eighth of an octave, so that limits can be chosen when all
 /// images are counted; 32² and 96² px are among the steps.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct SizeCounts {
-    steps: BTreeMap<(u16, u16), Objects>,
+    #[serde(with = "crate::entries")]
+    steps: BTreeMap<(u16, Step), Objects>,
+}
+
+/// Sizes from an eighth of an octave to the next, counted from one pixel: 0 to 511.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "u16")]
+struct Step(u16);
+
+impl TryFrom<u16> for Step {
+    type Error = &'static str;
+
+    fn try_from(step: u16) -> Result<Self, Self::Error> {
+        if step < 64 * 8 { Ok(Self(step)) } else { Err("a size that nothing has") }
+    }
 }
 
 /// Objects of some sizes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Objects {
     /// Objects of the truth.
     pub truth: u64,
@@ -106,7 +120,7 @@ impl SizeCounts {
 
     /// Two limits between which about a third of the truth's objects lies, px; both 0 where there is none.
     pub fn terciles_px(&self, counted: impl Fn(u16) -> bool) -> [u64; 2] {
-        let mut by_step: BTreeMap<u16, u64> = BTreeMap::new();
+        let mut by_step: BTreeMap<Step, u64> = BTreeMap::new();
         for (&(label, step), objects) in &self.steps {
             if counted(label) {
                 *by_step.entry(step).or_default() += objects.truth;
@@ -119,19 +133,19 @@ impl SizeCounts {
                 below += n;
                 n > 0 && below * 3 >= all * third
             });
-            reached.map_or(0, |(&step, _)| start_of(step + 1))
+            reached.map_or(0, |(&Step(step), _)| start_of(Step(step + 1)))
         })
     }
 }
 
 /// The step of an area: eight between a power of two and the next.
-const fn step(pixels: u64) -> u16 {
+const fn step(pixels: u64) -> Step {
     let power = pixels.ilog2();
-    (power * 8) as u16 + ((pixels as u128 * 8) >> power) as u16 % 8
+    Step((power * 8) as u16 + ((pixels as u128 * 8) >> power) as u16 % 8)
 }
 
 /// The least area of a step, px.
-const fn start_of(step: u16) -> u64 {
+const fn start_of(Step(step): Step) -> u64 {
     let scaled = (8 + step % 8) as u128;
     let start = (scaled << (step / 8)).div_ceil(8);
     if start > u64::MAX as u128 { u64::MAX } else { start as u64 }
@@ -145,7 +159,7 @@ mod tests {
     fn an_area_is_in_the_step_that_begins_before_it() {
         for area in (1..20_000).chain([1 << 40, u64::MAX]) {
             assert!(start_of(step(area)) <= area, "{area}");
-            assert!(area == u64::MAX || start_of(step(area) + 1) > area, "{area}");
+            assert!(area == u64::MAX || start_of(Step(step(area).0 + 1)) > area, "{area}");
         }
         for limit in [32 * 32, 96 * 96] {
             assert_eq!(start_of(step(limit)), limit);

@@ -27,6 +27,9 @@ pub struct PlannedImage {
     /// The members that score it: places among all members of the plan, ascending. All of them if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub members: Option<Vec<u32>>,
+    /// Names the labels that are right for it, where there are any and something is made of them: 16 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub truth: Option<String>,
 }
 
 impl PlannedImage {
@@ -46,6 +49,16 @@ impl PlannedImage {
         self.key = key_of_scored(&self.key, &members);
         self.members = Some(members);
         self
+    }
+
+    /// Names what is made of the image: its key, and its truth if that is part of it. With another truth its tiles stay.
+    pub fn result_name(&self) -> String {
+        self.truth.as_ref().map_or_else(|| self.key.clone(), |truth| format!("{}-{truth}", self.key))
+    }
+
+    /// The key of the image in a [`result_name`](Self::result_name).
+    pub fn key_in(result_name: &str) -> &str {
+        result_name.split('-').next().unwrap_or(result_name)
     }
 
     /// Whether a file at its URI whose content is named by `fingerprint` is the image that was planned.
@@ -79,6 +92,7 @@ mod tests {
                 bands: 3,
                 tags: BTreeMap::new(),
                 members: None,
+                truth: None,
             };
             members.map_or(all.clone(), |members| all.scored_by(members))
         };

@@ -5,6 +5,7 @@
 //! jobs/<job>/specs/<outputs>.yaml    the whole job file, every default filled in
 //! jobs/<job>/tiles/<xx>/<image>-<group>-<block>.tile
 //! jobs/<job>/statistics/<image>.json mean and standard deviation of an image's bands, where a member wants them
+//! jobs/<job>/truth/<hash>.labels     the labels that are right for an image, by the hash of what they say
 //! jobs/<job>/parts/<outputs>/…       what each image adds to the submission, until the job ends
 //! jobs/<job>/run                     the run that counts
 //! jobs/<job>/out/…                   what the user came for
@@ -77,6 +78,16 @@ pub fn task_of(key: &str) -> Option<TaskId> {
     Some(TaskId { image: image.to_owned(), kind: TaskKind::Statistics })
 }
 
+/// The folder of the truths of all images of `job`, with its last `/`.
+pub fn truths(job: &str) -> String {
+    format!("jobs/{job}/truth/")
+}
+
+/// The truth whose labels are named `truth`.
+pub fn truth(job: &str, truth: &str) -> String {
+    format!("{}{truth}.labels", truths(job))
+}
+
 /// The folder of the parts of all decisions and outputs, with its last `/`.
 pub fn all_parts(job: &str) -> String {
     format!("jobs/{job}/parts/")
@@ -88,22 +99,22 @@ pub fn parts(job: &str, outputs: &str) -> String {
     format!("jobs/{job}/parts/{outputs}/")
 }
 
-/// What the image whose key is `image` left behind.
+/// What the image whose [`result_name`](crate::PlannedImage::result_name) is `image` left behind.
 pub fn part(job: &str, outputs: &str, image: &str) -> String {
     format!("{}{image}.part", parts(job, outputs))
 }
 
-/// Says that something is missing in the part of the image whose key is `image`: a later run is to fill it in.
+/// Says that something is missing in the part of the image whose result is named `image`: a later run is to fill it in.
 pub fn gaps(job: &str, outputs: &str, image: &str) -> String {
     format!("{}{image}.gaps", parts(job, outputs))
 }
 
-/// The image's key in a key of [`gaps`].
+/// The name of the image's result in a key of [`gaps`].
 pub fn image_of_gaps(key: &str) -> Option<&str> {
     key.rsplit('/').next()?.strip_suffix(".gaps")
 }
 
-/// The image's key in a key of [`part`].
+/// The name of the image's result in a key of [`part`].
 pub fn image_of_part(key: &str) -> Option<&str> {
     key.rsplit('/').next()?.strip_suffix(".part")
 }

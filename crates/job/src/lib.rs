@@ -14,6 +14,7 @@ mod scale;
 mod statistics;
 mod task;
 pub mod tile;
+mod truth_labels;
 mod unread;
 
 pub use image::PlannedImage;
@@ -29,4 +30,5 @@ pub use scale::Scale;
 pub use statistics::{BandStatistics, ImageStatistics, MeasuredBands, StatisticsError};
 pub use task::{ImageTasks, TaskId, TaskKind};
 pub use tile::{TileDtype, TileError, TileHeader, TileIndex};
+pub use truth_labels::{NO_TRUTH, TruthError, TruthLabels, TruthRows};
 pub use unread::UnreadPart;

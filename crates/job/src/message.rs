@@ -355,6 +355,7 @@ mod tests {
             bands: 3,
             tags: std::collections::BTreeMap::new(),
             members: None,
+            truth: None,
         }
     }
 

@@ -1,6 +1,7 @@
 //! The classes that labels are of.
 
 use crate::error::LabelError;
+use marquetry_evaluation::is_background;
 
 /// Class names in their order, and which of them has no objects.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -8,9 +9,6 @@ pub struct ClassList {
     names: Vec<String>,
     background: Option<u16>,
 }
-
-/// What people call the class of everything else.
-const BACKGROUND: [&str; 4] = ["background", "bg", "_background_", "__background__"];
 
 impl ClassList {
     /// One to 60,000 different names.
@@ -68,11 +66,6 @@ impl ClassList {
         }
         text
     }
-}
-
-/// Whether a name is what people call the class of everything else.
-pub(crate) fn is_background(name: &str) -> bool {
-    BACKGROUND.contains(&name.to_lowercase().as_str())
 }
 
 /// Whether a name says that its pixels are to be left out.

@@ -33,13 +33,18 @@ impl FolderSource {
     /// When it cannot be read or has no label image.
     pub fn open(root: &Path, rules: &LabelRules, limits: &Limits) -> Result<Self, LabelError> {
         let files = files_below(root, &EXTENSIONS)?;
-        let entries: Vec<LabelEntry> = files.into_iter().map(|path| LabelEntry { path }).collect();
-        if entries.is_empty() {
+        if files.is_empty() {
             let found = format!("no label image is in it ({})", EXTENSIONS.join(", "));
             return Err(LabelError::meaning(&root.display(), found));
         }
+        Ok(Self::of_files(root, files, rules, limits))
+    }
+
+    /// These files, whose paths are relative to `root`.
+    pub fn of_files(root: &Path, files: Vec<String>, rules: &LabelRules, limits: &Limits) -> Self {
+        let entries = files.into_iter().map(|path| LabelEntry { path }).collect();
         let (as_colours, alpha, array) = (rules.colours.is_some(), rules.alpha, rules.array.clone());
-        Ok(Self { root: root.to_owned(), entries, as_colours, alpha, array, limits: limits.clone() })
+        Self { root: root.to_owned(), entries, as_colours, alpha, array, limits: limits.clone() }
     }
 
     fn path(&self, entry: usize) -> PathBuf {

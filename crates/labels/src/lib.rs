@@ -28,7 +28,7 @@ mod source;
 mod with_images;
 mod zip;
 
-pub use census::{Census, ValueFacts};
+pub use census::{Census, Files, ValueFacts};
 pub use classes::ClassList;
 pub use coco::CocoSource;
 pub use colours::ColourTable;

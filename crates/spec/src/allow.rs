@@ -24,6 +24,8 @@ pub enum Concern {
     Purpose,
     /// Two runs of one input differ.
     Random,
+    /// Labels of the truth are odd, or some images have none.
+    Truth,
     /// Samples come in another range than the model, its mean or its deviation is for.
     Scale,
     /// An output lies in its window otherwise than the job says, or it cannot be seen how.
@@ -34,7 +36,7 @@ pub enum Concern {
     Weights,
 }
 
-const CONCERNS: [(&str, Concern); 11] = [
+const CONCERNS: [(&str, Concern); 12] = [
     ("activation", Concern::Activation),
     ("batch", Concern::Batch),
     ("classes", Concern::Classes),
@@ -44,6 +46,7 @@ const CONCERNS: [(&str, Concern); 11] = [
     ("purpose", Concern::Purpose),
     ("random", Concern::Random),
     ("scale", Concern::Scale),
+    ("truth", Concern::Truth),
     ("views", Concern::Views),
     ("weights", Concern::Weights),
 ];

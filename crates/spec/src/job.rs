@@ -4,7 +4,7 @@ use super::allow::{Concern, Concerns};
 use super::classes::{Class, ClassList, Classes};
 use super::decide::Decide;
 use super::error::SpecErrors;
-use super::images::{Images, ImagesKind, STORE};
+use super::images::{ImageSource, Images, ImagesKind, STORE};
 use super::kind::{Kind, LayerKind, Maybe, ReadKind, Text, Whole, Words};
 use super::labels::{self, LabelValues};
 use super::load::load;
@@ -16,8 +16,9 @@ use super::print::to_yaml;
 use super::read::{At, Fields, FoundErrors};
 use super::scope::Scope;
 use super::section::{Nested, Section, section};
-use super::settings::{FOLDS, Failures, Folds, Limits, MergeSpace, Tiles, TilesPer};
+use super::settings::{FOLDS, Failures, Folds, Limits, MergeSpace, PRIORITIES, Priority, Tiles, TilesPer};
 use super::table::Shape;
+use super::truth::{Truth, TruthKind};
 use super::tta::Tta;
 use marquetry_ensemble::{Labelling, ScoreSpace};
 use serde::{Serialize, Serializer};
@@ -44,6 +45,9 @@ section! {
         /// classes, or has them in the order of the list, does not change: `kaggle-rle` with its `{index}`, probabilities,
         /// the report. With `multilabel: true` each class has a mask of its own, of 0 and 1.
         apart pub labels: Vec<u16> = Vec::new(), LabelValues, unset = "every class its place";
+        /// The labels that are right, where there are any: a folder or file of labels, or a map that says what their values
+        /// mean. They are read before any model runs, and what they hold is printed.
+        apart pub truth: Option<Truth> = None, Maybe(TruthKind);
         /// Whether classes exclude each other.
         field pub labelling: Labelling = scope.labelling;
         /// What holds for every member that does not say otherwise.
@@ -65,8 +69,12 @@ section! {
         /// applies is measured, and the job says otherwise. `batch`: a model runs at another batch. `classes`: the class
         /// names in a model's metadata are not the job's. `constant`: what a model says does not hang on the image.
         /// `head`: several outputs are as good as each other. `purpose`: a model seems to be no segmentation
-        /// model. `random`: two runs of one input differ.
+        /// model. `random`: two runs of one input differ. `truth`: labels are odd, or
+        /// images have none.
         pub allow: Vec<Concern> = Vec::new(), Concerns;
+        /// How much of the workers' time it gets beside other jobs on a cluster, however many tasks each of them has: `normal`
+        /// ones get equal shares, `high` four times and `low` a quarter of that. Alone, each gets all of it.
+        pub priority: Priority = Priority::Normal, Words(&PRIORITIES);
         /// Where tiles and outputs are kept: a folder, or `s3://bucket/prefix`.
         pub store: String = "./out".to_owned(), STORE;
         /// How tiles are kept.
@@ -202,11 +210,15 @@ fn read(fields: &Fields<'_>) -> JobSpec {
         ..scope
     };
     let failures = Failures::read_or_standard(fields.get("failures"), &scope);
+    let truth = fields.get("truth").and_then(|at| Maybe(TruthKind).read(at, &scope)).flatten();
+    let outputs = fields.get("outputs").map(|at| output::read(at, &scope)).unwrap_or_default();
+    check_truth(fields, &spec.images, truth.as_ref(), &outputs);
     JobSpec {
         labelling,
         members,
         merge,
-        outputs: fields.get("outputs").map(|at| output::read(at, &scope)).unwrap_or_default(),
+        outputs,
+        truth,
         labels: labels::read(fields.get("labels"), failures.ignore, fields.get("failures"), &scope),
         failures,
         tta,
@@ -229,6 +241,23 @@ fn read_tta(
     let space = defaults.view_space.unwrap_or(view_space);
     let standard = Tta { views: defaults.views, space, ..Tta::standard(scope) };
     fields.get("tta").map_or_else(|| standard.clone(), |at| standard.read_over(at, scope))
+}
+
+/// What the truth and those who need it can only get wrong together.
+fn check_truth(fields: &Fields<'_>, images: &Images, truth: Option<&Truth>, outputs: &[Output]) {
+    if let Some(at) = fields.get("truth")
+        && truth.is_some_and(|truth| truth.column.is_some())
+        && images.source() != ImageSource::Manifest
+    {
+        at.conflict("`column` is one of a list of images; images.from must then be a CSV file");
+    }
+    if let Some(at) = fields.get("outputs").filter(|_| fields.get("truth").is_none())
+        && outputs.iter().any(Output::takes_truth)
+    {
+        at.conflict(
+            "an evaluation needs the labels that are right: say where they are, as in `truth: labels/`",
+        );
+    }
 }
 
 /// What views, merge and decision can only get wrong together.

@@ -1,6 +1,6 @@
 //! What a job hands back.
 
-use super::kind::{Kind, Text, Words};
+use super::kind::{Kind, Maybe, Text, Whole, Words};
 use super::masks::{MaskForm, Masks};
 use super::node::Node;
 use super::probabilities::{Probabilities, ProbabilitiesOutput};
@@ -17,6 +17,9 @@ use super::uncertainty::{Ranking, Uncertainty};
 pub const NAME_LIST: &str = "output-names.csv";
 /// The list of files below the job's outputs that its last run has not made.
 pub const STALE_LIST: &str = "stale-files.csv";
+
+/// The folder of an evaluation, below the job's outputs.
+pub const EVALUATION: &str = "evaluation";
 
 /// One thing that a job hands back.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,6 +44,8 @@ pub enum Output {
     Uncertainty(Uncertainty),
     /// A table of what to label next.
     Ranking(Ranking),
+    /// How well labels agree with the truth.
+    Evaluation(Evaluation),
     /// A page that says what was done.
     Report,
 }
@@ -65,7 +70,7 @@ impl OutputKind {
 }
 
 /// All of them. A new output is a section, a line here, and what [`Output`] says of it.
-const KINDS: [OutputKind; 11] = [
+const KINDS: [OutputKind; 12] = [
     OutputKind::of::<Masks>("masks", None, |at, scope| {
         Masks::read(at, scope).map(|Masks { masks }| Output::Masks(masks))
     }),
@@ -82,6 +87,7 @@ const KINDS: [OutputKind; 11] = [
     OutputKind::of::<PseudoLabels>("pseudo_labels", None, PseudoLabels::read_checked),
     OutputKind::of::<Uncertainty>("uncertainty", None, Uncertainty::read_checked),
     OutputKind::of::<Ranking>("ranking", None, Ranking::read_checked),
+    OutputKind::of::<Evaluation>("evaluation", None, Evaluation::read_checked),
     OutputKind::of::<Report>("report", None, |at, scope| {
         Report::read(at, scope).map(|Report {}| Output::Report)
     }),
@@ -141,6 +147,18 @@ pub enum PolygonCrs {
 }
 
 section! {
+    /// How well labels agree with the truth: a page (`index.html`), `evaluation.json`, `images.csv`, and a small picture of
+    /// each image. The numbers are those that `marquetry evaluate` finds in the masks.
+    pub struct Evaluation: "evaluation" (_) derive [Copy, Eq] {
+        /// The format.
+        constant evaluation, Words(&[("html", ())]), required = "html";
+        /// How wide boundaries are, px. Where images come and go, say it: it is one width for all of them.
+        pub boundary_px: Option<u32> = None, Maybe(Whole::<u32>::new(1, 10_000)),
+            unset = "2 % of the diagonal of the middle one of all images with truth, by size";
+    }
+}
+
+section! {
     /// A page that says what was done.
     pub(super) struct Report: "report" (_) {
         /// The format.
@@ -179,6 +197,17 @@ impl Coco {
     }
 }
 
+impl Evaluation {
+    fn read_checked(at: &At<'_>, scope: &Scope<'_>) -> Option<Output> {
+        if let Some(evaluation) = at.entry("evaluation").filter(|_| scope.background.is_none()) {
+            evaluation.conflict(
+                "classes do not exclude each other (multilabel: true), and a truth has one class for each pixel; leave it out",
+            );
+        }
+        Self::read(at, scope).map(Output::Evaluation)
+    }
+}
+
 impl Output {
     /// Where it is written, below the job's outputs: a file, or one for each image, whose name stands for the `*`.
     pub fn path_pattern(&self) -> String {
@@ -193,18 +222,27 @@ impl Output {
             Self::SoftLabels(soft) => format!("soft_labels/*.{}", soft.format.ending()),
             Self::Uncertainty(maps) => format!("uncertainty/*.{}", maps.format.ending()),
             Self::PseudoLabels(pseudo) => format!("pseudo_labels/*.{}", pseudo.form.format.ending()),
+            Self::Evaluation(_) => format!("{EVALUATION}/index.html"),
             Self::Report => "report.html".to_owned(),
         }
     }
 
-    /// All that it writes, below the job's outputs, as [`path_pattern`](Self::path_pattern) has it: with the table beside the
-    /// files of images, where there is one.
+    /// Whether it is made of the labels that are right.
+    pub const fn takes_truth(&self) -> bool {
+        matches!(self, Self::Evaluation(_))
+    }
+
+    /// All that it writes, below the job's outputs, as [`path_pattern`](Self::path_pattern) has it: with what lies beside the
+    /// files of images, or beside a page.
     pub fn places(&self) -> Vec<String> {
-        let table = match self {
-            Self::PseudoLabels(pseudo) => Some(pseudo.file.clone()),
-            _ => None,
+        let beside = match self {
+            Self::PseudoLabels(pseudo) => vec![pseudo.file.clone()],
+            Self::Evaluation(_) => ["evaluation.json", "images.csv", "images.js", "pictures/*.png"]
+                .map(|file| format!("{EVALUATION}/{file}"))
+                .into(),
+            _ => Vec::new(),
         };
-        std::iter::once(self.path_pattern()).chain(table).collect()
+        std::iter::once(self.path_pattern()).chain(beside).collect()
     }
 
     /// Whether it hangs on what each member says.
@@ -231,6 +269,7 @@ impl Output {
             Self::PseudoLabels(pseudo) => pseudo.node(scope),
             Self::Uncertainty(maps) => maps.node(scope),
             Self::Ranking(ranking) => ranking.node(scope),
+            Self::Evaluation(evaluation) => evaluation.node(scope),
             Self::Report => Report {}.node(scope),
         }
     }

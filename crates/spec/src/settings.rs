@@ -126,6 +126,20 @@ impl Limits {
     }
 }
 
+/// How much of a cluster's workers a job gets beside others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Priority {
+    /// A quarter of what a normal one gets.
+    Low,
+    /// As much as each other normal one.
+    Normal,
+    /// Four times what a normal one gets.
+    High,
+}
+
+pub(super) const PRIORITIES: [(&str, Priority); 3] =
+    [("low", Priority::Low), ("normal", Priority::Normal), ("high", Priority::High)];
+
 section! {
     /// What a job does about what fails.
     pub struct Failures: "failures" (scope) derive [Copy, Eq] {

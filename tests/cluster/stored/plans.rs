@@ -73,6 +73,7 @@ fn image(id: &str, uri: &str) -> PlannedImage {
         bands: 3,
         tags: BTreeMap::new(),
         members: None,
+        truth: None,
     }
 }
 

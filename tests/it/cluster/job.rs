@@ -1,7 +1,7 @@
 //! The job that clusters run, and what one process makes of it.
 
 use crate::fixture::Place;
-use crate::pictures::bmp;
+use crate::pictures::{bmp, grey_png};
 use marquetry_model::toy::{Toy, Weights};
 use std::collections::BTreeMap;
 use std::sync::{LazyLock, OnceLock};
@@ -23,18 +23,32 @@ outputs:
   - {probabilities: zarr}
   - {submission: kaggle-rle}
   - {coco: rle}
+  - {evaluation: html}
   - {report: html}
+truth: {from: truth, suffix: -right}
 ";
 
 /// Images of the job.
 pub(crate) const IMAGES: u64 = 6;
 
+/// Height and width of an image of the job.
+const fn size(seed: u64) -> (usize, usize) {
+    (180 + 20 * seed as usize, 330 - 10 * seed as usize)
+}
+
 /// The files that [`JOB`] names.
 static FILES: LazyLock<BTreeMap<String, Vec<u8>>> = LazyLock::new(|| {
     let mut files = BTreeMap::new();
     for seed in 0..IMAGES {
-        let (height, width) = (180 + 20 * seed as usize, 330 - 10 * seed as usize);
+        let (height, width) = size(seed);
         files.insert(format!("images/{seed}.bmp"), bmp(height, width, seed));
+    }
+    // Some have labels that are right, and in these something is unknown.
+    for seed in 1..IMAGES - 1 {
+        let (height, width) = size(seed);
+        let labels: Vec<u8> =
+            (0..height * width).map(|at| if at % 31 == 0 { 255 } else { (at / 977 % 12) as u8 }).collect();
+        files.insert(format!("truth/{seed}-right.png"), grey_png(width, &labels));
     }
     for (name, seed) in [("one", 1), ("two", 2)] {
         files.insert(format!("{name}.onnx"), model(seed).bytes());

@@ -87,6 +87,7 @@ fn a_message_opens_no_store_that_a_worker_was_not_started_for() {
         bands: 3,
         tags: std::collections::BTreeMap::new(),
         members: None,
+        truth: None,
     };
     let (task, plan) = (marquetry_job::TaskKind::Block { group: 0, block: 0 }, "p".to_owned());
     let task =

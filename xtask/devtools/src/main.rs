@@ -25,7 +25,7 @@ enum Task {
     },
     /// Measure marquetry beside a bare ONNX Runtime loop.
     Bench(bench::Bench),
-    /// Run one very large generated image, and print the peak memory.
+    /// Run jobs that could take much memory, and compare what they take with what their limits allow.
     Memory(memory::Memory),
     /// Draw pictures of marquetry with their masks.
     Scenes {

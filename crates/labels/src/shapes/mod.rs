@@ -7,10 +7,10 @@ pub(crate) mod labelme;
 
 pub(crate) use area::Area;
 
-use crate::classes::is_background;
 use crate::error::LabelError;
 use crate::raw::{LabelFacts, RawLabel};
 use crate::source::{LabelEntry, LabelSource};
+use marquetry_evaluation::is_background;
 use marquetry_geometry::Size;
 use std::collections::{BTreeMap, HashMap};
 

@@ -94,7 +94,7 @@ impl Aggregator {
             if !counts(&*self.store, &wanted.run).await {
                 return None;
             }
-            for file in expected(&spec, &image.id) {
+            for file in expected(&spec, &image.id, false) {
                 let text = file_of(&plan, image, &missing);
                 self.store.put(&key::out(&plan.job, &file), text.into()).await.ok()?;
             }
@@ -154,7 +154,7 @@ pub(crate) async fn check_image(
     if gaps == lost.is_empty() {
         return Err(format!("image {id} has lost {lost:?}, but gaps are noted: {gaps}"));
     }
-    for file in expected(&job.spec, id) {
+    for file in expected(&job.spec, id, false) {
         let stored = store.get(&key::out(&plan.job, &file)).await;
         let stored = stored.map_err(|_| format!("image {id} has no {file}"))?;
         let wanted = file_of(plan, image, lost);

@@ -171,6 +171,7 @@ async fn write_tables(ended: &EndedRun, job: &JobOf) -> Result<(), TableError> {
         tally: &ended.tally,
         rejected: &[],
         findings: &Findings::default(),
+        truth: None,
     };
     let (store, scratch) = (ended.finishing(), std::env::temp_dir());
     let results = CollectedResults::read(Arc::clone(&store), &finished, &tables.outputs(), &scratch).await?;

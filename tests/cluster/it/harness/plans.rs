@@ -10,7 +10,7 @@ use marquetry_job::{
     Member, Merge, PLAN_FORMAT, Plan, PlannedImage, Scaling, TaskKind, TileDtype, TileHeader, hash, key,
     tile,
 };
-use marquetry_spec::JobSpec;
+use marquetry_spec::{JobSpec, Priority};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -56,6 +56,7 @@ pub(crate) fn image_of(id: &str, blocks: u32, version: &str) -> PlannedImage {
         bands: BANDS,
         tags: BTreeMap::new(),
         members: None,
+        truth: None,
     }
 }
 
@@ -77,6 +78,13 @@ pub(crate) fn job_of(scales: &[f64], images: Vec<PlannedImage>) -> JobOf {
 pub(crate) fn staged_job_of(images: Vec<PlannedImage>) -> JobOf {
     let first = group(1.0, vec![member("member-0", false), member("member-1", true)]);
     job(vec![first, group(0.5, vec![member("member-2", false)])], images)
+}
+
+impl JobOf {
+    /// The same job, of another priority.
+    pub(crate) fn of_priority(self, priority: Priority) -> Self {
+        Self { spec: Arc::new(JobSpec { priority, ..(*self.spec).clone() }), ..self }
+    }
 }
 
 fn job(groups: Vec<Group>, images: Vec<PlannedImage>) -> JobOf {

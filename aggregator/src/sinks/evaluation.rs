@@ -1,0 +1,101 @@
+//! How well labels agree with the truth: what is counted of the image, and a small picture.
+
+use crate::outputs::evaluation_picture;
+use crate::row::Row;
+use crate::sink::{FinishedImage, RowSink, SinkError};
+use crate::sinks::SinkContext;
+use crate::source_image::SourceImage;
+use marquetry_evaluation::{ErrorMap, LEFT_OUT, LabelPair, NO_CLASS, Wrong, is_background};
+use marquetry_failure::chain;
+use marquetry_geometry::Size;
+use marquetry_imagery::ImageError;
+use marquetry_job::NO_TRUTH;
+use marquetry_raster::thumbnail::Thumbnail;
+use marquetry_spec::Evaluation;
+use std::io::Write;
+use std::path::PathBuf;
+
+const _: () = assert!(NO_TRUTH == LEFT_OUT);
+
+/// Keeps the labels of both sides: components and boundaries take the whole image.
+struct Agreement {
+    source: SourceImage,
+    colours: Vec<[u8; 3]>,
+    background: Option<u16>,
+    boundary_px: u32,
+    folder: PathBuf,
+    truth: Vec<u16>,
+    predicted: Vec<u16>,
+}
+
+/// Opens the sink of an image that has a truth.
+pub(crate) fn open(
+    context: &SinkContext<'_>,
+    source: &SourceImage,
+    evaluation: Evaluation,
+) -> Box<dyn RowSink> {
+    let names = context.spec.class_names();
+    let background = names.iter().position(|name| is_background(name)).map(|class| class as u16);
+    Box::new(Agreement {
+        source: source.clone(),
+        colours: context.legend.colours().to_vec(),
+        background,
+        boundary_px: evaluation.boundary_px.unwrap_or(1),
+        folder: context.folder.to_owned(),
+        truth: Vec::new(),
+        predicted: Vec::new(),
+    })
+}
+
+impl RowSink for Agreement {
+    fn row(&mut self, row: &Row<'_>) -> Result<(), SinkError> {
+        let (Some(labels), Some(truth)) = (row.labels(), row.truth()) else { return Ok(()) };
+        let classes = self.colours.len();
+        // Pixels that could not be computed are of no class, as the ignore value of a mask is.
+        let class = |&label: &u16| if usize::from(label) < classes { label } else { NO_CLASS };
+        self.predicted.extend(labels.iter().map(class));
+        self.truth.extend_from_slice(truth);
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, image: &mut FinishedImage) -> Result<(), SinkError> {
+        let size = self.source.planned().size;
+        let labels = LabelPair { width: size.width, truth: &self.truth, predicted: &self.predicted };
+        image.result.evaluation = Some(labels.count(self.colours.len(), self.background, self.boundary_px));
+        let picture = self.picture(&labels, size, image)?;
+        let place = evaluation_picture(&self.source.planned().id);
+        let path = self.folder.join("evaluation.png");
+        std::fs::File::create(&path)?.write_all(&picture)?;
+        image.files.push(crate::sink::OutputFile { place, path });
+        Ok(())
+    }
+}
+
+impl Agreement {
+    /// The image, the truth, the labels and where they differ, side by side. An image that cannot be read again is grey.
+    fn picture(
+        &self,
+        labels: &LabelPair<'_>,
+        size: Size,
+        image: &mut FinishedImage,
+    ) -> Result<Vec<u8>, SinkError> {
+        let thumbnail = Thumbnail::new(size);
+        let shown = self.source.open().and_then(|source| thumbnail.image(&source).map_err(ImageError::Read));
+        let shown = shown.unwrap_or_else(|error| {
+            let warning = format!("no picture beside its evaluation: {}", chain(&error));
+            tracing::warn!(image = image.result.image_id, "{warning}");
+            image.result.warnings.push(warning);
+            vec![200; thumbnail.size().area() as usize * 3]
+        });
+        let mask = |labels: &[u16]| {
+            let rows = labels.chunks_exact(size.width.max(1) as usize).zip(0..);
+            let rows = rows.filter(|&(_, y)| thumbnail.has_row(y));
+            let small: Vec<u16> = rows.flat_map(|(row, _)| thumbnail.of(row)).collect();
+            thumbnail.mask(&small, &self.colours)
+        };
+        let map =
+            ErrorMap { step: thumbnail.step(), classes: self.colours.len(), background: self.background };
+        let wrong = map.of(labels).into_iter().flat_map(Wrong::colour).collect();
+        Ok(thumbnail.strip(&[shown, mask(labels.truth), mask(labels.predicted), wrong])?)
+    }
+}

@@ -1,0 +1,115 @@
+//! The evaluation of a job's labels: counts of its images, added up, and the page made of them.
+
+use crate::report::Finished;
+use bytes::Bytes;
+use marquetry_aggregator::legend::legend;
+use marquetry_aggregator::{ImageResult, evaluation_picture};
+use marquetry_evaluator::{Document, Evaluation, Fold, ImageRow, LabelSummary, results};
+use marquetry_geometry::Size;
+use marquetry_labels::{Census, ClassList, Files, Value, ValueFacts};
+use marquetry_spec::{EVALUATION, Output};
+use std::io;
+
+/// What is left of an evaluation.
+#[derive(Debug, Default)]
+pub struct EvaluationFiles {
+    /// The mean IoU (`dataset`), if any class occurs.
+    pub mean_iou: Option<f64>,
+    /// Its files by their places below the job's outputs.
+    pub files: Vec<(String, Bytes)>,
+}
+
+/// What was counted of the images of a job so far.
+#[derive(Debug)]
+pub struct Evaluated {
+    fold: Fold,
+    /// For each image of the job that has a truth: its id, its label's path, its picture, its size.
+    rows: Vec<Option<(String, String, String, Size)>>,
+    /// What stands for each class in the job's masks.
+    values: Vec<u16>,
+    /// What the job's own labels hold, of images with a truth.
+    predicted: Census,
+    done: Vec<bool>,
+}
+
+impl Evaluated {
+    /// Nothing counted yet; nothing at all where the job evaluates nothing.
+    pub(crate) fn new(finished: &Finished<'_>) -> Option<Self> {
+        let truth = finished.truth.filter(|_| finished.spec.outputs.iter().any(Output::takes_truth))?;
+        let inside = format!("{EVALUATION}/");
+        let rows = finished.images.iter().map(|image| {
+            image.truth.as_ref()?;
+            let picture = evaluation_picture(&image.id);
+            let picture = picture.strip_prefix(&inside).unwrap_or(&picture).to_owned();
+            Some((image.id.clone(), truth.labels.get(&image.id)?.clone(), picture, image.size))
+        });
+        let classes = finished.spec.classes.len();
+        let values = finished.spec.labels.clone();
+        Some(Self {
+            values,
+            fold: Fold::new(classes),
+            rows: rows.collect(),
+            predicted: Census::default(),
+            done: vec![false; finished.images.len()],
+        })
+    }
+
+    /// Adds the image at `place` among those of the job. To be called in their order.
+    pub(crate) fn add(&mut self, place: usize, result: &mut ImageResult) {
+        let (Some(counts), Some(row)) = (result.evaluation.take(), self.rows[place].take()) else { return };
+        let (id, label, picture, size) = row;
+        self.fold.add(ImageRow::new(id, label, picture, size, &counts), &counts);
+        self.done[place] = true;
+        let own = Files { count: 1, first: place };
+        let pixels = result.class_pixels.iter().zip(&self.values);
+        let values = pixels.filter(|(pixels, _)| **pixels > 0).map(|(&pixels, &value)| {
+            (Value::Number(i32::from(value)), ValueFacts { pixels, files: own, row: 0, column: 0 })
+        });
+        self.predicted.merge(Census {
+            files: 1,
+            pixels: size.area(),
+            kinds: [("labels of this job".to_owned(), own)].into(),
+            sizes: [((size.height, size.width), own)].into(),
+            values: values.collect(),
+            missing_pixels: result.missing_pixels,
+            ..Census::default()
+        });
+    }
+
+    /// What is left of the evaluation.
+    ///
+    /// # Errors
+    /// When memory runs out.
+    pub fn into_files(self, finished: &Finished<'_>) -> io::Result<EvaluationFiles> {
+        let Some(truth) = finished.truth else { return Ok(EvaluationFiles::default()) };
+        let spec = finished.spec;
+        let classes = ClassList::new(spec.class_names()).map_err(io::Error::other)?;
+        let colours = legend(spec).map_err(io::Error::other)?.colours().to_vec();
+        let boundary_px = spec.outputs.iter().find_map(|output| match output {
+            Output::Evaluation(evaluation) => evaluation.boundary_px,
+            _ => None,
+        });
+        let (source, census, settlement) = &truth.found;
+        let names = self.values.iter().zip(classes.names());
+        let meanings = names.map(|(&value, name)| (Value::Number(i32::from(value)), name.clone())).collect();
+        let labels = [
+            LabelSummary::new("prediction", &finished.plan.job, &self.predicted, &meanings),
+            LabelSummary::new("truth", source, census, &settlement.meanings),
+        ];
+        // Labels of images that were given up, and of none.
+        let lost =
+            finished.images.iter().zip(&self.done).filter(|(image, done)| image.truth.is_some() && !**done);
+        let lost = lost.filter_map(|(image, _)| truth.labels.get(&image.id).cloned());
+        let alone = [truth.images_alone.clone(), truth.labels_alone.iter().cloned().chain(lost).collect()];
+        let evaluation =
+            Evaluation::of_images((classes, colours), boundary_px.unwrap_or(1), self.fold, alone);
+        let notes = finished.findings.notes.iter().filter(|note| note.starts_with("truth: ")).cloned();
+        let warnings =
+            finished.findings.warnings.iter().filter(|w| w.concern == marquetry_spec::Concern::Truth);
+        let said = [notes.collect(), warnings.map(|warning| warning.text.clone()).collect()];
+        let document = Document::new(&evaluation, labels, said);
+        let place = |(name, bytes): (&str, Vec<u8>)| (format!("{EVALUATION}/{name}"), Bytes::from(bytes));
+        let files = results(&document, &evaluation)?.into_iter().map(place).collect();
+        Ok(EvaluationFiles { mean_iou: document.mean_iou.dataset, files })
+    }
+}

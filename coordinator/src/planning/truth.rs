@@ -1,0 +1,335 @@
+//! The labels that are right: found, read, settled and stored as classes, before any model runs.
+
+use crate::planning::parallel_map::parallel_map;
+use crate::planning::truth_files::{Fetched, fetch};
+use marquetry_evaluation::boundary_px;
+use marquetry_failure::{Classify, FailureClass, chain};
+use marquetry_geometry::Size;
+use marquetry_job::{NO_TRUTH, PlannedImage, TruthLabels};
+use marquetry_labels::{
+    AlphaRule, Census, ClassList, ColourTable, IgnoreRule, LEFT_OUT, LabelError, LabelRules, LabelSource,
+    MapEntry, Mapping, Others, RawLabel, RunOrder, Settlement, Side, Target, settle,
+};
+use marquetry_raster::read::Limits;
+use marquetry_raster::rle::RleStyle;
+use marquetry_spec::{Ignore, JobSpec, LabelAlpha, LabelNodata, Output, RunStart, Truth};
+use marquetry_transport::{FileError, Files};
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// So many labels settle what values mean before all are read.
+const FIRST: usize = 8;
+/// Bytes that a pixel takes while its label is read and counted.
+const BYTES_PER_PIXEL: u64 = 12;
+/// So many faults of single labels are named.
+const FAULTS_LISTED: usize = 20;
+/// So many names are shown of a list.
+const NAMED: usize = 10;
+
+const _: () = assert!(NO_TRUTH == LEFT_OUT);
+
+/// The truth of a job's images.
+#[derive(Debug)]
+pub struct PlannedTruth {
+    /// Where labels come from as the job says it, what they hold, and what their values mean.
+    pub found: (String, Census, Settlement),
+    /// By an image's id the path of its label, as its source has it.
+    pub labels: BTreeMap<String, String>,
+    /// Ids of images without a label.
+    pub images_alone: Vec<String>,
+    /// Paths of labels without an image.
+    pub labels_alone: Vec<String>,
+    /// What was decided without being said.
+    pub notes: Vec<String>,
+    /// What is suspicious.
+    pub warnings: Vec<String>,
+    /// Settled labels, each in a file that its name names.
+    folder: TempDir,
+}
+
+/// Why the truth cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanTruthError {
+    /// Its files cannot be reached.
+    #[error("truth: {0}")]
+    File(#[from] FileError),
+    /// Its source cannot be opened.
+    #[error("truth: {0}")]
+    Source(#[from] LabelError),
+    /// Every reason why labels cannot be used.
+    #[error("truth: {}", .0.join("\n"))]
+    Refused(Vec<String>),
+    /// The temporary folder is in trouble.
+    #[error("the temporary folder")]
+    Scratch(#[from] io::Error),
+}
+
+impl Classify for PlanTruthError {
+    fn class(&self) -> FailureClass {
+        match self {
+            Self::File(error) => error.class(),
+            Self::Source(error) => error.class(),
+            Self::Refused(_) => FailureClass::Input,
+            Self::Scratch(_) => FailureClass::Worker,
+        }
+    }
+}
+
+impl PlannedTruth {
+    /// The file with the settled labels that are named `truth`.
+    pub fn file(&self, truth: &str) -> PathBuf {
+        self.folder.path().join(truth)
+    }
+
+    /// How wide boundaries are of images of which these have a truth, px: Cheng's width for the middle one by size.
+    pub(crate) fn boundary_px(images: &[PlannedImage]) -> u32 {
+        let with_truth = images.iter().filter(|image| image.truth.is_some());
+        let mut widths: Vec<u32> =
+            with_truth.map(|image| boundary_px(image.size.height, image.size.width)).collect();
+        widths.sort_unstable();
+        widths.get(widths.len().saturating_sub(1) / 2).copied().unwrap_or(1)
+    }
+}
+
+/// Reads and settles every label of `images`, which are then told what their truth is named.
+pub(crate) fn read(
+    spec: &JobSpec,
+    truth: &Truth,
+    (files, base): (&Files, &str),
+    images: &mut [PlannedImage],
+    limits: &Limits,
+) -> Result<PlannedTruth, PlanTruthError> {
+    let classes = ClassList::new(spec.class_names())?;
+    let rules = rules(spec, truth, (files, base), &classes)?;
+    // The same limits as for images, but labels are small.
+    let folder = tempfile::Builder::new().prefix("truth-").tempdir_in(&limits.scratch_dir)?;
+    let Fetched { source, pairs, images_alone, labels_alone, notes, held: _held } =
+        fetch(spec, truth, (files, base), images, (&rules, &classes), limits)?;
+    // The same words wherever the job lies, and whether its labels were copied.
+    let name = truth
+        .from
+        .clone()
+        .unwrap_or_else(|| format!("column {}", truth.column.as_deref().unwrap_or_default()));
+    let place = source.name();
+    let as_said = |text: &str| text.replace(&place, &name);
+    let pass =
+        Pass { source: source.as_ref(), images, memory_bytes: limits.memory_bytes, folder: folder.path() };
+    let settled = |census: &Census| settle(Side::Truth, source.as_ref(), census, &rules, &classes);
+    let open = settled(&Census::default());
+    let first = pass.run(&pairs[..pairs.len().min(FIRST)], &open.mapping, false);
+    let meant = settled(&first.census);
+    // What cannot be used is read to its end all the same: every reason is told at once.
+    let keeps = meant.problems.is_empty();
+    let mut passed = pass.run(&pairs, &meant.mapping, keeps);
+    let mut settlement = settled(&passed.census);
+    if settlement.problems.is_empty()
+        && passed.faults.is_empty()
+        && (!keeps || settlement.mapping != meant.mapping)
+    {
+        passed = pass.run(&pairs, &settlement.mapping, true);
+    }
+    let mut faults = settlement.problems.clone();
+    let more = passed.faults.len().saturating_sub(FAULTS_LISTED);
+    faults.extend(passed.faults.into_iter().take(FAULTS_LISTED));
+    if more > 0 {
+        faults.push(format!("… and {more} more labels"));
+    }
+    if !faults.is_empty() {
+        return Err(PlanTruthError::Refused(faults.iter().map(|fault| as_said(fault)).collect()));
+    }
+    let mut labels = BTreeMap::new();
+    let is_used = spec.outputs.iter().any(Output::takes_truth);
+    for (&(image, entry), name) in pairs.iter().zip(passed.names) {
+        images[image].truth = name.filter(|_| is_used);
+        labels.insert(images[image].id.clone(), source.entries()[entry].path.clone());
+    }
+    let mut all_notes = notes;
+    if !is_used {
+        all_notes.push("no output takes it ({evaluation: html} does), so it is only looked at".to_owned());
+    }
+    all_notes.extend(source.notes());
+    all_notes.append(&mut settlement.notes);
+    let mut warnings = std::mem::take(&mut settlement.warnings);
+    for (count, what, listed) in [
+        (images_alone.len(), "images have no label", &images_alone),
+        (labels_alone.len(), "labels belong to no image", &labels_alone),
+    ] {
+        if count > 0 {
+            warnings.push(format!("{count} {what}: {}", shown(listed)));
+        }
+    }
+    let named = |text: String| {
+        let text = as_said(&text);
+        text.strip_prefix(&format!("{name}: ")).map_or(text.clone(), str::to_owned)
+    };
+    Ok(PlannedTruth {
+        notes: all_notes.into_iter().map(|note| format!("truth: {}", named(note))).collect(),
+        warnings: warnings.into_iter().map(named).collect(),
+        found: (name, passed.census, settlement),
+        labels,
+        images_alone,
+        labels_alone,
+        folder,
+    })
+}
+
+/// A few names of a list.
+fn shown(names: &[String]) -> String {
+    let mut text = names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    if names.len() > NAMED {
+        text.push_str(", …");
+    }
+    text
+}
+
+/// Reading labels once.
+struct Pass<'a> {
+    source: &'a dyn LabelSource,
+    images: &'a [PlannedImage],
+    memory_bytes: u64,
+    folder: &'a Path,
+}
+
+/// What a pass came to.
+struct Passed {
+    census: Census,
+    /// Of each pair the name of its settled labels, where they were kept.
+    names: Vec<Option<String>>,
+    faults: Vec<String>,
+}
+
+impl Pass<'_> {
+    /// Reads the labels of `pairs` (image, entry) side by side; with `keeps`, what they mean is stored.
+    fn run(&self, pairs: &[(usize, usize)], mapping: &Mapping, keeps: bool) -> Passed {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let read = parallel_map(
+            pairs,
+            threads,
+            |pair| {
+                let mut census = Census::default();
+                let name = self.label(*pair, mapping, keeps, &mut census);
+                (census, name)
+            },
+            |_| false,
+        );
+        let mut passed = Passed { census: Census::default(), names: Vec::new(), faults: Vec::new() };
+        for (census, name) in read.into_iter().flatten() {
+            passed.census.merge(census);
+            passed.names.push(name.unwrap_or_else(|fault| {
+                passed.faults.push(fault);
+                None
+            }));
+        }
+        passed
+    }
+
+    fn label(
+        &self,
+        (image, entry): (usize, usize),
+        mapping: &Mapping,
+        keeps: bool,
+        census: &mut Census,
+    ) -> Result<Option<String>, String> {
+        let (image, path) = (&self.images[image], &self.source.entries()[entry].path);
+        let bytes = image.size.area().saturating_mul(BYTES_PER_PIXEL);
+        if bytes > self.memory_bytes {
+            return Err(format!(
+                "{path}: image {} has {} px, and reading its label and counting takes {} MB; limits.image_mb allows {}: \
+                 raise it, or leave the label out",
+                image.id,
+                image.size.area(),
+                bytes.div_ceil(1 << 20),
+                self.memory_bytes >> 20
+            ));
+        }
+        let mut raw = RawLabel::default();
+        self.source.read(entry, Some(image.size), &mut raw).map_err(|error| chain(&error))?;
+        *census = Census::of(entry, &raw);
+        if raw.size != image.size {
+            return Err(other_size(path, raw.size, image));
+        }
+        if !keeps {
+            return Ok(None);
+        }
+        let mut labels = Vec::new();
+        mapping.apply(&raw, &mut labels);
+        drop(raw);
+        let name = TruthLabels::name(image.size, &labels);
+        let write = || {
+            let place = self.folder.join(&name);
+            if place.exists() {
+                return Ok(());
+            }
+            // Two images may have one truth, and be read side by side.
+            let mut file = tempfile::NamedTempFile::new_in(self.folder)?;
+            io::Write::write_all(&mut file, &TruthLabels::encode(image.size, &labels)?)?;
+            file.persist(place).map(drop).map_err(|error| error.error)
+        };
+        write()
+            .map_err(|error| format!("{path}: its labels cannot be kept in the temporary folder: {error}"))?;
+        Ok(Some(name))
+    }
+}
+
+fn other_size(path: &str, size: Size, image: &PlannedImage) -> String {
+    let what = if size == image.size.transposed() { ": it would fit if it were turned" } else { "" };
+    format!("{path} is {size} px, and its image {} {} px{what}", image.id, image.size)
+}
+
+/// What the job says of labels. A number is the class that it stands for in the job's masks, where the job moves them.
+fn rules(
+    spec: &JobSpec,
+    truth: &Truth,
+    (files, base): (&Files, &str),
+    classes: &ClassList,
+) -> Result<LabelRules, PlanTruthError> {
+    let entry = |(from, to): &(String, String)| {
+        let to = classes.find(to).map_or(Target::Ignore, Target::Class);
+        MapEntry { from: from.clone(), to }
+    };
+    let mut map: Vec<MapEntry> = truth.map.iter().map(entry).collect();
+    let is_moved = spec.labels.iter().enumerate().any(|(class, &value)| class != usize::from(value));
+    if is_moved && !map.iter().any(|entry| entry.from.parse::<i32>().is_ok()) {
+        let own = spec.labels.iter().enumerate();
+        map.extend(
+            own.map(|(class, value)| MapEntry { from: value.to_string(), to: Target::Class(class as u16) }),
+        );
+    }
+    let colours = truth.colours.as_ref().map(|path| {
+        let file = files.local(&marquetry_transport::uri::join(base, path), None, None)?;
+        Ok::<_, PlanTruthError>(ColourTable::open(file.path())?)
+    });
+    Ok(LabelRules {
+        ignore: match truth.ignore {
+            Ignore::Auto => IgnoreRule::Usual,
+            Ignore::Nothing => IgnoreRule::Nothing,
+            Ignore::Value(value) => IgnoreRule::Value(value),
+        },
+        map,
+        others: match truth.others {
+            marquetry_spec::Others::Refuse => Others::Refuse,
+            marquetry_spec::Others::Ignore => Others::Ignore,
+            marquetry_spec::Others::Background => Others::Background,
+        },
+        colours: colours.transpose()?,
+        alpha: match truth.alpha {
+            LabelAlpha::Refuse => AlphaRule::Refuse,
+            LabelAlpha::Drop => AlphaRule::Drop,
+            LabelAlpha::Missing => AlphaRule::Missing,
+            LabelAlpha::Label => AlphaRule::Label,
+        },
+        array: truth.array.clone(),
+        nodata_is_value: truth.nodata == LabelNodata::Value,
+        run_order: match truth.run_order {
+            marquetry_spec::RunOrder::Columns => RunOrder::Columns,
+            marquetry_spec::RunOrder::Rows => RunOrder::Rows,
+        },
+        run_start: match truth.run_start {
+            RunStart::One => RleStyle::Absolute,
+            RunStart::Zero => RleStyle::FromZero,
+            RunStart::Relative => RleStyle::Relative,
+        },
+    })
+}

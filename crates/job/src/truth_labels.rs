@@ -1,0 +1,166 @@
+//! The labels that are right for one image, as they are stored: classes of the job, whatever stood in the user's file.
+//!
+//! Eight bytes say the form, then come height and width (four bytes each, the least first), then one zstd frame with a
+//! checksum: `[height, width]` of two bytes each, the least first. A label is the place of a class, or [`NO_TRUTH`].
+
+use crate::hash;
+use marquetry_failure::{Classify, FailureClass};
+use marquetry_geometry::Size;
+use std::io::{self, BufReader, Read};
+
+/// Nothing is known of this pixel: it takes no part.
+pub const NO_TRUTH: u16 = u16::MAX;
+
+const FORM: &[u8; 8] = b"mqtruth1";
+/// Labels are mostly alike: the fastest level comes near the best one.
+const LEVEL: i32 = 1;
+
+/// The stored truth of an image.
+#[derive(Debug, Clone)]
+pub struct TruthLabels {
+    size: Size,
+    stored: Vec<u8>,
+}
+
+/// Why stored labels cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum TruthError {
+    /// They are in no form that is known.
+    #[error("the stored truth is not of this version's form; run the job again")]
+    Form,
+    /// They are of an image of another size.
+    #[error("the stored truth is {found} px, and its image {wanted} px; run the job again")]
+    Size {
+        /// What is stored.
+        found: Size,
+        /// What is wanted.
+        wanted: Size,
+    },
+    /// They cannot be decompressed.
+    #[error("the stored truth is damaged; delete it, and run the job again")]
+    Damaged(#[source] io::Error),
+}
+
+impl Classify for TruthError {
+    fn class(&self) -> FailureClass {
+        FailureClass::Input
+    }
+}
+
+impl TruthLabels {
+    /// Names labels by their content: 16 hexadecimal digits. `labels` is `[height, width]`.
+    pub fn name(size: Size, labels: &[u16]) -> String {
+        let bytes: Vec<u8> = labels.iter().flat_map(|label| label.to_le_bytes()).collect();
+        hash(&[&size.height.to_le_bytes(), &size.width.to_le_bytes(), &bytes])[..16].to_owned()
+    }
+
+    /// The stored form of `labels`, `[height, width]`.
+    ///
+    /// # Errors
+    /// When memory runs out.
+    pub fn encode(size: Size, labels: &[u16]) -> io::Result<Vec<u8>> {
+        let mut stored = FORM.to_vec();
+        stored.extend(size.height.to_le_bytes());
+        stored.extend(size.width.to_le_bytes());
+        let mut encoder = zstd::stream::write::Encoder::new(stored, LEVEL)?;
+        encoder.include_checksum(true)?;
+        for row in labels.chunks(size.width.max(1) as usize) {
+            let bytes: Vec<u8> = row.iter().flat_map(|label| label.to_le_bytes()).collect();
+            io::Write::write_all(&mut encoder, &bytes)?;
+        }
+        encoder.finish()
+    }
+
+    /// What is `stored`, which must be of an image of this size.
+    ///
+    /// # Errors
+    /// When it is of another form or size.
+    pub fn open(stored: Vec<u8>, size: Size) -> Result<Self, TruthError> {
+        let number = |at: usize| {
+            let bytes = stored.get(at..at + 4)?.try_into().ok()?;
+            Some(u32::from_le_bytes(bytes))
+        };
+        let (Some(height), Some(width), true) = (number(8), number(12), stored.starts_with(FORM)) else {
+            return Err(TruthError::Form);
+        };
+        let found = Size::new(height, width);
+        if found != size {
+            return Err(TruthError::Size { found, wanted: size });
+        }
+        Ok(Self { size, stored })
+    }
+
+    /// Its rows, from top to bottom.
+    ///
+    /// # Errors
+    /// When memory runs out.
+    pub fn rows(&self) -> Result<TruthRows<'_>, TruthError> {
+        let decoder = zstd::stream::read::Decoder::with_buffer(&self.stored[16..]);
+        let decoder = decoder.map_err(TruthError::Damaged)?;
+        let width = self.size.width as usize;
+        Ok(TruthRows { decoder: BufReader::new(decoder), bytes: vec![0; width * 2], row: vec![0; width] })
+    }
+}
+
+/// The rows of stored labels, one after the other.
+pub struct TruthRows<'a> {
+    decoder: BufReader<zstd::stream::read::Decoder<'a, &'a [u8]>>,
+    bytes: Vec<u8>,
+    row: Vec<u16>,
+}
+
+impl TruthRows<'_> {
+    /// The next row, `[width]`.
+    ///
+    /// # Errors
+    /// When there is none, or it is damaged.
+    pub fn next_row(&mut self) -> Result<&[u16], TruthError> {
+        self.decoder.read_exact(&mut self.bytes).map_err(TruthError::Damaged)?;
+        let labels = self.bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
+        self.row.iter_mut().zip(labels).for_each(|(own, label)| *own = label);
+        Ok(&self.row)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIZE: Size = Size { height: 3, width: 5 };
+    const LABELS: [u16; 15] = [0, 0, 1, 1, 300, NO_TRUTH, 0, 0, 2, 2, 2, 2, 2, 0, 1];
+
+    #[test]
+    fn labels_come_back_row_by_row() {
+        let truth = TruthLabels::open(TruthLabels::encode(SIZE, &LABELS).unwrap(), SIZE).unwrap();
+        for _ in 0..2 {
+            let mut rows = truth.rows().unwrap();
+            LABELS.chunks(5).for_each(|row| assert_eq!(rows.next_row().unwrap(), row));
+            assert!(matches!(rows.next_row(), Err(TruthError::Damaged(_))), "there is no fourth row");
+        }
+        let name = TruthLabels::name(SIZE, &LABELS);
+        assert_eq!(name.len(), 16);
+        assert_ne!(name, TruthLabels::name(Size::new(5, 3), &LABELS));
+    }
+
+    #[test]
+    fn what_was_not_stored_so_is_refused() {
+        let stored = TruthLabels::encode(SIZE, &LABELS).unwrap();
+        for cut in 0..16 {
+            assert!(matches!(TruthLabels::open(stored[..cut].to_vec(), SIZE), Err(TruthError::Form)));
+        }
+        let other = TruthLabels::open(stored.clone(), Size::new(5, 3)).unwrap_err();
+        assert!(other.to_string().contains("3 × 5 px, and its image 5 × 3 px"), "{other}");
+        for at in 16..stored.len() {
+            let mut changed = stored.clone();
+            changed[at] ^= 0x55;
+            let Ok(truth) = TruthLabels::open(changed, SIZE) else { continue };
+            let Ok(mut rows) = truth.rows() else { continue };
+            let read: Result<Vec<u16>, TruthError> = (0..3).try_fold(Vec::new(), |mut all, _| {
+                all.extend_from_slice(rows.next_row()?);
+                Ok(all)
+            });
+            // The last byte of the checksum is read with the end of the frame.
+            assert!(read.is_err() || at + 4 >= stored.len() || read.unwrap() == LABELS, "byte {at}");
+        }
+    }
+}
