@@ -201,3 +201,31 @@ async fn cleaning_takes_late_tiles_of_the_own_plan_and_no_others() {
     let status = crate::Status::read(&*job.store, &job.plan.job).await.unwrap().unwrap();
     assert_eq!(status.state, JobState::Partial);
 }
+
+#[tokio::test(start_paused = true)]
+async fn results_of_a_first_pass_stay_for_the_second() {
+    for (other_results, stay) in [
+        (OtherResults::Delete, [false, false]),
+        (OtherResults::KeepOf("first"), [true, false]),
+        (OtherResults::KeepAll, [true, true]),
+    ] {
+        let job = Job::new(1);
+        let run = job.run_id("r");
+        let keys = ["first", "another", "o"].map(|outputs| {
+            let image = &job.images[0].key;
+            key::part(&job.plan.job, outputs, image)
+        });
+        for key in &keys {
+            job.store.put(key, Bytes::from_static(b"{}")).await.unwrap();
+        }
+        let runner = JobRunner { other_results, ..job.runner(&run) };
+        let lease = RunLease::acquire(Arc::clone(&runner.store), run.clone()).await.unwrap();
+        runner.begin(&lease).await.unwrap();
+        let mut there = Vec::new();
+        for key in &keys {
+            there.push(job.store.head(key).await.is_ok());
+        }
+        // Its own has no mask any more.
+        assert_eq!(there, [stay[0], stay[1], false], "{other_results:?}");
+    }
+}

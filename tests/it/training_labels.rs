@@ -356,6 +356,15 @@ fn shares_by_class_keep_the_rare_class_that_one_threshold_loses() {
     let (ratio, _) = kept_of("share: 0.8, least: 0, most: 1, choose: ratio");
     let (agreed, _) = kept_of("thresholds: 0, agreement: 1");
     assert!((all[0] - 1.0).abs() < 1e-9, "every pixel has a label");
+    // The fewer are kept, the righter they are; and the rare class keeps its share at each.
+    let mut before = all[1];
+    for tenths in [8, 6, 4, 2] {
+        let ([kept, right, rare, _], _) = kept_of(&format!("share: 0.{tenths}, least: 0, most: 1"));
+        let share = f64::from(tenths) / 10.0;
+        assert!((kept - share).abs() < 0.01 && (rare - share).abs() < 0.05, "{kept} {rare}, not {share}");
+        assert!(right > before, "{tenths} tenths: {right} after {before}");
+        before = right;
+    }
     assert!(
         plain[1] > all[1] && plain[2] < 0.1,
         "what is left is right, and the rare class is gone: {plain:?}"
