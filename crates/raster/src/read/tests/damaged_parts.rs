@@ -117,3 +117,62 @@ fn bytes_that_cannot_be_had_are_no_damage() {
     assert!(error.to_string().contains("plan it anew"), "{error}");
     assert_eq!(image.damage(Rect::whole(file.size)), []);
 }
+
+/// Of a strip in which a file ends, the rows before that are there.
+#[test]
+fn a_file_that_was_cut_off_keeps_its_rows() {
+    for (compression, kept) in [(1, 13), (8, 0), (50000, 0), (5, 0), (32773, 0)] {
+        let mut file = TiffFile::new(20, 30, 3);
+        file.compression = compression;
+        let chunk = file.chunks(&pattern)[0].len();
+        let whole = file.bytes(&pattern);
+        // The directory comes first, as some programs write it; then the one strip, of which a third is cut off.
+        let directory = whole[8 + chunk..].to_vec();
+        let mut bytes = whole[..8].to_vec();
+        bytes[4..8].copy_from_slice(
+            &(u32::from_le_bytes(whole[4..8].try_into().unwrap()) - chunk as u32).to_le_bytes(),
+        );
+        let moved =
+            |at: u32| if at >= 8 + chunk as u32 { at - chunk as u32 } else { 8 + directory.len() as u32 };
+        bytes.extend(&directory);
+        // Offsets of values behind the directory, and that of the strip.
+        let at = u32::from_le_bytes(bytes[4..8].try_into().unwrap()) as usize;
+        let entries = u16::from_le_bytes(bytes[at..at + 2].try_into().unwrap()) as usize;
+        for entry in (0..entries).map(|entry| at + 2 + 12 * entry) {
+            let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+            let (tag, value) =
+                (u16::from_le_bytes(bytes[entry..entry + 2].try_into().unwrap()), word(entry + 8));
+            let bytes_of = word(entry + 4) * if bytes[entry + 2] == 3 { 2 } else { 4 };
+            if tag == 273 || bytes_of > 4 {
+                bytes[entry + 8..entry + 12].copy_from_slice(&moved(value).to_le_bytes());
+            }
+        }
+        bytes.extend(&whole[8..8 + chunk * 2 / 3]);
+        let (_folder, image) = opened(&bytes);
+        assert!(image.read(Rect::whole(file.size), &mut Pixels::default()).is_err(), "{compression}");
+        let image = image.tolerating_damage();
+        let mut out = Pixels::default();
+        image.read(Rect::whole(file.size), &mut out).unwrap();
+        let found = image.damage(Rect::whole(file.size));
+        let rows = found[0].rect.top as u32;
+        // How much a compressed strip has is its own matter, but for those of which nothing is believed.
+        assert!(
+            rows >= kept && rows < 20 && (rows > 0) != [5, 32773].contains(&compression),
+            "{compression}: {rows} rows"
+        );
+        let lost = Rect::new(i64::from(rows), 0, Size::new(20 - rows, 30));
+        assert_eq!(found[0].rect, lost);
+        check(
+            &image,
+            Rect::whole(file.size),
+            lost,
+            |row, col, band| f32::from(pattern(row, col, band) as u8),
+        );
+        check(&image, Rect::new(2, 3, Size::new(17, 9)), lost, |row, col, band| {
+            f32::from(pattern(row, col, band) as u8)
+        });
+        check(&image, Rect::new(0, 0, Size::new(1, 30)), lost, |row, col, band| {
+            f32::from(pattern(row, col, band) as u8)
+        });
+    }
+}

@@ -26,6 +26,7 @@ pub(super) enum Compression {
 }
 
 /// A chunk as it lies in the file.
+#[derive(Clone)]
 pub(super) struct CodedChunk {
     pub(super) bytes: Vec<u8>,
     /// Whether the file ends before the chunk does.
@@ -87,6 +88,31 @@ impl Compression {
     }
 }
 
+impl Compression {
+    /// The whole rows of a chunk that the file has before it ends in its middle; none where what is there may be something
+    /// else, or cannot be told from it: LZW and `PackBits` make rows of any bytes.
+    pub(super) fn rows_before_cut(&self, chunk: &CodedChunk, row_bytes: usize) -> Vec<u8> {
+        let expected = chunk.size.height as usize * row_bytes;
+        let read = |reader: &mut dyn Read| {
+            let (rows, error) = read_up_to(reader, expected);
+            let is_end = error.is_none_or(|error| error.kind() == std::io::ErrorKind::UnexpectedEof);
+            Ok(if is_end { rows } else { Vec::new() })
+        };
+        let rows = match self {
+            Self::None => Ok(chunk.bytes.clone()),
+            Self::Deflate => guarded(|| read(&mut flate2::bufread::ZlibDecoder::new(chunk.bytes.as_slice()))),
+            Self::Zstd => guarded(|| {
+                let reader = zstd::stream::read::Decoder::with_buffer(chunk.bytes.as_slice());
+                read(&mut reader.map_err(ReadFault::io)?)
+            }),
+            Self::Lzw | Self::PackBits | Self::WebP | Self::Group4 | Self::Jpeg { .. } => Ok(Vec::new()),
+        };
+        let mut rows = rows.unwrap_or_default();
+        rows.truncate(rows.len() / row_bytes.max(1) * row_bytes);
+        rows
+    }
+}
+
 /// How many bytes a chunk comes to.
 #[derive(Clone, Copy)]
 struct Length {
@@ -127,20 +153,27 @@ fn broken(error: impl std::error::Error + Send + Sync + 'static) -> ReadFault {
 }
 
 fn fill(reader: &mut impl Read, length: Length) -> Result<Vec<u8>, ReadFault> {
-    let mut out = vec![0; length.expected];
-    let mut done = 0;
-    while done < out.len() {
+    match read_up_to(reader, length.expected) {
+        // What lies below the image may be damaged or cut off.
+        (out, Some(error)) if out.len() < length.least => Err(broken(error)),
+        (out, _) => length.complete(out),
+    }
+}
+
+/// The first `bytes` that a reader gives, or those before it ends or fails.
+fn read_up_to(reader: &mut (impl Read + ?Sized), bytes: usize) -> (Vec<u8>, Option<std::io::Error>) {
+    let mut out = vec![0; bytes];
+    let (mut done, mut failed) = (0, None);
+    while done < out.len() && failed.is_none() {
         match reader.read(&mut out[done..]) {
             Ok(0) => break,
             Ok(n) => done += n,
-            // What lies below the image may be damaged or cut off.
-            Err(_) if done >= length.least => break,
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(broken(error)),
+            Err(error) => failed = Some(error),
         }
     }
     out.truncate(done);
-    length.complete(out)
+    (out, failed)
 }
 
 fn lzw(bytes: &[u8], length: Length) -> Result<Vec<u8>, ReadFault> {

@@ -198,27 +198,26 @@ impl Tiff {
         page: &OpenPage,
         (index, here): (u64, Rect),
         rect: Rect,
-        copied: Result<(), ChunkFault>,
+        copied: Result<u32, ChunkFault>,
     ) -> Result<Option<Rect>, ReadFault> {
-        match (copied, &self.damage) {
-            (Ok(()), _) => Ok(None),
-            (Err(ChunkFault::Damaged(fault)), Some(log)) => {
-                let unit = if page.layout.tiled { "tile" } else { "strip" };
-                let inside = here.intersect(Rect::whole(page.layout.header.size));
-                let reason = fault.into_found();
-                log.note(page.first_key + index, || DamagedPart {
-                    rect: inside,
-                    unit,
-                    number: index,
-                    reason,
-                });
-                Ok(Some(here.intersect(rect)))
+        let mut lost = here.intersect(Rect::whole(page.layout.header.size));
+        let (log, reason) = match (copied, &self.damage) {
+            (Ok(rows), Some(log)) if rows < lost.size.height => {
+                lost.top += i64::from(rows);
+                lost.size.height -= rows;
+                (log, "the file ends in its middle".to_owned())
             }
-            (Err(fault), _) => Err(fault.into_fault()),
-        }
+            (Ok(_), _) => return Ok(None),
+            (Err(ChunkFault::Damaged(fault)), Some(log)) => (log, fault.into_found()),
+            (Err(fault), _) => return Err(fault.into_fault()),
+        };
+        let unit = if page.layout.tiled { "tile" } else { "strip" };
+        log.note(page.first_key + index, || DamagedPart { rect: lost, unit, number: index, reason });
+        Ok(Some(lost.intersect(rect)).filter(|lost| !lost.size.is_empty()))
     }
 
-    /// Copies what `rect` shares with chunk `index`, which lies at `here`: for each pair the sample into the band.
+    /// Copies what `rect` shares with chunk `index`, which lies at `here`: for each pair the sample into the band. Returns how
+    /// many rows of the chunk are there.
     fn copy(
         &self,
         page: &OpenPage,
@@ -227,7 +226,7 @@ impl Tiff {
         rect: Rect,
         pairs: &[(usize, usize)],
         out: &mut Pixels,
-    ) -> Result<(), ChunkFault> {
+    ) -> Result<u32, ChunkFault> {
         let shared = here.intersect(rect);
         let place = |row: u32| ((shared.top - rect.top) as u32 + row, (shared.left - rect.left) as u32);
         let chunk_place = match &page.places[index as usize] {
@@ -239,7 +238,7 @@ impl Tiff {
                         out.row_mut(band, row, left, shared.size.width).fill(page.fill);
                     }
                 }
-                return Ok(());
+                return Ok(here.size.height);
             }
         };
         let layout = &page.layout;
@@ -247,9 +246,12 @@ impl Tiff {
         let wanted = shared.size.width as usize * pixel;
         let bytes = here.size.area() * pixel as u64;
         let read = |chunk: &[u8]| {
+            let rows = chunk.len() / (here.size.width as usize * pixel).max(1);
+            let above = (shared.top - here.top) as usize;
+            let there = shared.size.height.min(rows.saturating_sub(above) as u32);
             for &(band, sample) in pairs {
-                for from in 0..shared.size.height {
-                    let down = (shared.top - here.top) as usize + from as usize;
+                for from in 0..there {
+                    let down = above + from as usize;
                     let start =
                         (down * here.size.width as usize + (shared.left - here.left) as usize) * pixel;
                     let (row, left) = place(from);
@@ -258,6 +260,7 @@ impl Tiff {
                     layout.header.sample.spread(&chunk[start..start + wanted], samples, sample, to);
                 }
             }
+            rows as u32
         };
         // What overhangs the image need not be in the file.
         let inside = here.intersect(Rect::whole(layout.header.size)).size;
@@ -294,7 +297,18 @@ impl Tiff {
             most: layout.chunk,
             samples: layout.chunk_samples(),
         };
-        let decoded = layout.compression.decode(chunk, layout.packed_row_bytes());
+        let row_bytes = layout.packed_row_bytes();
+        // Where damage is tolerated what is there of a chunk at the end of a file that was cut off counts.
+        let may_be_rescued =
+            place.is_cut && (place.is_plain || layout.compression != codec::Compression::None);
+        let cut = (may_be_rescued && self.damage.is_some()).then(|| chunk.clone());
+        let mut decoded = layout.compression.decode(chunk, row_bytes);
+        if let (Err(_), Some(chunk)) = (&decoded, cut) {
+            let rows = layout.compression.rows_before_cut(&chunk, row_bytes);
+            if !rows.is_empty() {
+                decoded = Ok(rows);
+            }
+        }
         let bytes = decoded.map_err(|fault| {
             if fault.is_of_content() { ChunkFault::Damaged(fault) } else { ChunkFault::Other(fault) }
         })?;

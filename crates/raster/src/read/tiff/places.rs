@@ -15,6 +15,8 @@ pub(super) struct Place {
     pub(super) is_claimed: bool,
     /// Whether the file is shorter than it says.
     pub(super) is_cut: bool,
+    /// Whether it has so many bytes as a chunk has that is not compressed, before anything was cut off.
+    pub(super) is_plain: bool,
 }
 
 /// Where a chunk is to be had.
@@ -72,7 +74,8 @@ pub(super) fn of(
             0 => (ends[ends.partition_point(|&end| end <= at)..].first().map_or(left, |end| end - at), false),
             claimed => (claimed.min(left), claimed > left),
         };
-        Stored::At(Place { at, bytes, is_claimed: claimed > 0 && !is_cut, is_cut })
+        let is_plain = claimed == whole;
+        Stored::At(Place { at, bytes, is_claimed: claimed > 0 && !is_cut, is_cut, is_plain })
     };
     Ok(offsets.iter().enumerate().map(place).collect())
 }
