@@ -164,7 +164,13 @@ pub(crate) struct WorkerArgs {
 pub(crate) struct TrustArgs {
     /// Open only this store and those below it: a folder or `s3://bucket/prefix`; may be given several times. They are
     /// tried before any work is taken [default: any store that a message names, if it is there].
-    #[arg(long = "store", value_name = "STORE", env = "MARQUETRY_STORES", value_delimiter = ',')]
+    #[arg(
+        long = "store",
+        value_name = "STORE",
+        env = "MARQUETRY_STORES",
+        value_delimiter = ',',
+        value_parser = clap::builder::NonEmptyStringValueParser::new()
+    )]
     pub(crate) stores: Vec<String>,
 }
 

@@ -34,6 +34,7 @@ use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use workers::Simulated;
 
 /// Blocks of one simulated image.
 const BLOCKS: u64 = 50;
@@ -46,6 +47,12 @@ struct Args {
     /// Simulated workers.
     #[arg(long, default_value_t = 1000)]
     workers: usize,
+    /// Members of their consumer group; each stands for an equal part of the workers.
+    #[arg(long, default_value_t = 50)]
+    members: usize,
+    /// How long a member stays on average before it is cut off and another comes, s; 0: to the end.
+    #[arg(long, default_value_t = 0)]
+    spot_seconds: u64,
     /// What a worker pretends to need for one block, ms; each block differs by up to a half.
     #[arg(long, default_value_t = 200)]
     task_ms: u64,
@@ -68,13 +75,19 @@ struct Args {
 async fn main() -> Result<()> {
     let args = Args::parse();
     match &args.prefix {
-        Some(prefix) => workers::run(&args.brokers, prefix, args.workers, args.task_ms).await,
+        Some(prefix) => {
+            let Args { workers, members, task_ms, spot_seconds, .. } = args;
+            workers::run(&args.brokers, prefix, Simulated { workers, members, task_ms, spot_seconds }).await
+        }
         None => coordinate(&args).await,
     }
 }
 
-async fn queue_of(brokers: &str, prefix: &str) -> Result<Arc<KafkaQueue>> {
-    let options = KafkaOptions { prefix: prefix.to_owned(), ..KafkaOptions::new(brokers) };
+/// A queue whose topics have a partition for each of so many members, and no fewer than is usual.
+async fn queue_of(brokers: &str, prefix: &str, members: usize) -> Result<Arc<KafkaQueue>> {
+    let usual = KafkaOptions::new(brokers);
+    let partitions = usual.partitions.max(members as i32);
+    let options = KafkaOptions { prefix: prefix.to_owned(), partitions, ..usual };
     Ok(Arc::new(KafkaQueue::connect(options).await?))
 }
 
@@ -83,7 +96,7 @@ async fn coordinate(args: &Args) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let uri = folder.path().display().to_string();
     let store = Stores::new(S3::new(S3Options::default()), Metrics::new()).open_now(&uri).await?;
-    let queue = queue_of(&args.brokers, &prefix).await?;
+    let queue = queue_of(&args.brokers, &prefix, args.members).await?;
 
     let started = Instant::now();
     let images = args.tasks.div_ceil(BLOCKS) as u32;
@@ -109,7 +122,7 @@ async fn coordinate(args: &Args) -> Result<()> {
     };
     work(args, &prefix, &runner, tasks).await?;
 
-    let aside = queue_of(&args.brokers, &format!("{prefix}-aside")).await?;
+    let aside = queue_of(&args.brokers, &format!("{prefix}-aside"), args.members).await?;
     let rate = dispatch::rate(&aside, &plan, &images, runner.run).await?;
     println!("dispatch:    {rate:.0} task messages/s planned and published, while nobody reads them");
 
@@ -134,6 +147,7 @@ async fn work(args: &Args, prefix: &str, runner: &JobRunner<'_>, tasks: u64) -> 
     let mut workers = Command::new(std::env::current_exe()?)
         .args(["--brokers", &args.brokers, "--prefix", prefix])
         .args(["--workers", &args.workers.to_string(), "--task-ms", &args.task_ms.to_string()])
+        .args(["--members", &args.members.to_string(), "--spot-seconds", &args.spot_seconds.to_string()])
         .stdin(Stdio::piped())
         .spawn()
         .context("the simulated workers")?;

@@ -16,6 +16,12 @@ pub(crate) struct Simulate {
     /// What a worker pretends to need for one block, on average, ms.
     #[arg(long, default_value_t = 200)]
     task_ms: u64,
+    /// Members of their consumer group; each stands for an equal part of the workers.
+    #[arg(long, default_value_t = 50)]
+    members: u32,
+    /// How long a member stays on average before it is cut off and another comes, s; 0: to the end.
+    #[arg(long, default_value_t = 0)]
+    spot_seconds: u64,
     /// Tiles that are left in a bucket for a coordinator to find and to delete.
     #[arg(long, default_value_t = 100_000)]
     bucket_tiles: u64,
@@ -37,6 +43,10 @@ impl Simulate {
             &self.workers.to_string(),
             "--task-ms",
             &self.task_ms.to_string(),
+            "--members",
+            &self.members.to_string(),
+            "--spot-seconds",
+            &self.spot_seconds.to_string(),
             "--bucket-tiles",
             &self.bucket_tiles.to_string(),
         ]);

@@ -10,13 +10,25 @@ use std::time::{Duration, Instant};
 use tokio::io::AsyncReadExt;
 use tokio::sync::Semaphore;
 
-/// Members of the consumer group. Each stands for many workers: a thousand clients of a broker do not fit on one machine.
-const MEMBERS: usize = 50;
+/// What is simulated.
+#[derive(Clone, Copy)]
+pub(crate) struct Simulated {
+    pub(crate) workers: usize,
+    /// Members of the consumer group. Each stands for so many workers as there are of them for one.
+    pub(crate) members: usize,
+    pub(crate) task_ms: u64,
+    /// How long a member stays on average, as on spot machines, s; 0: to the end.
+    pub(crate) spot_seconds: u64,
+}
 
 /// How busy the workers were.
 #[derive(Default)]
 struct Busy {
     tasks: AtomicU64,
+    /// Tasks begun, of which some came to no end with their member, or were somebody else's too.
+    begun: AtomicU64,
+    /// Members that went away and came back.
+    gone: AtomicU64,
     working_us: AtomicU64,
     /// When the first task came and when the last was done, µs since the start.
     first_us: AtomicU64,
@@ -24,14 +36,16 @@ struct Busy {
 }
 
 /// Works until the standard input is closed, then says how busy it was.
-pub(crate) async fn run(brokers: &str, prefix: &str, workers: usize, task_ms: u64) -> Result<()> {
-    let queue = super::queue_of(brokers, prefix).await?;
+pub(crate) async fn run(brokers: &str, prefix: &str, simulated: Simulated) -> Result<()> {
+    let Simulated { workers, members: all, .. } = simulated;
+    let queue = super::queue_of(brokers, prefix, all).await?;
     let busy = Arc::new(Busy { first_us: AtomicU64::new(u64::MAX), ..Busy::default() });
     let started = Instant::now();
     let mut members = tokio::task::JoinSet::new();
-    for member in 0..MEMBERS {
-        let own = workers / MEMBERS + usize::from(member < workers % MEMBERS);
-        members.spawn(pretend(Arc::clone(&queue), member, own, task_ms, Arc::clone(&busy), started));
+    for member in 0..all {
+        let own = workers / all + usize::from(member < workers % all);
+        let simulated = Simulated { workers: own, ..simulated };
+        members.spawn(come_and_go(Arc::clone(&queue), member, simulated, Arc::clone(&busy), started));
     }
     members.spawn(aggregate(Arc::clone(&queue)));
     let mut nothing = Vec::new();
@@ -42,19 +56,46 @@ pub(crate) async fn run(brokers: &str, prefix: &str, workers: usize, task_ms: u6
     let share = 100.0 * busy.working_us.load(Ordering::Relaxed) as f64 / span.max(1.0);
     let tasks = busy.tasks.load(Ordering::Relaxed);
     println!(
-        "workers:     {tasks} tasks done by {workers} workers, busy {share:.1} % of the time from first to last"
+        "workers:     {tasks} tasks done by {workers} workers in {all} members, busy {share:.1} % of the time from first to last"
+    );
+    let begun = busy.begun.load(Ordering::Relaxed);
+    println!(
+        "             {} members went and came back; {begun} tasks begun, {} of them in vain",
+        busy.gone.load(Ordering::Relaxed),
+        begun.saturating_sub(tasks)
     );
     Ok(())
+}
+
+/// A member that is cut off now and then, with what it has in hand, and comes back as another.
+async fn come_and_go(
+    queue: Arc<KafkaQueue>,
+    member: usize,
+    simulated: Simulated,
+    busy: Arc<Busy>,
+    started: Instant,
+) -> Result<()> {
+    loop {
+        let work = pretend(Arc::clone(&queue), member, simulated, Arc::clone(&busy), started);
+        if simulated.spot_seconds == 0 {
+            return work.await;
+        }
+        let stays = Duration::from_secs(simulated.spot_seconds).mul_f64(0.5 + fastrand::f64());
+        tokio::select! {
+            ended = work => return ended,
+            () = tokio::time::sleep(stays) => { busy.gone.fetch_add(1, Ordering::Relaxed); }
+        }
+    }
 }
 
 async fn pretend(
     queue: Arc<KafkaQueue>,
     member: usize,
-    workers: usize,
-    task_ms: u64,
+    Simulated { workers, task_ms, .. }: Simulated,
     busy: Arc<Busy>,
     started: Instant,
 ) -> Result<()> {
+    let process = fastrand::u64(..);
     let subscription = queue.subscribe(Topic::Tasks, "workers").await?;
     let turn = Arc::new(AtomicUsize::new(0));
     // As in a real worker: the next task waits at hand, and what is done is told while the next one is being computed.
@@ -67,11 +108,12 @@ async fn pretend(
             let Ok(slot) = slots.acquire_owned().await else { return false };
             drop(admitted);
             let (id, attempt) = (task.id(), task.attempt);
-            let begins = Event::TaskBegun { task: id, attempt, process: 0, takes: None };
+            let begins = Event::TaskBegun { task: id, attempt, process, takes: None };
             let begins = ResultMessage { run: task.run.clone(), from: name.clone(), event: begins };
             if !say(&queue, begins, &task.image.key).await {
                 return false;
             }
+            busy.begun.fetch_add(1, Ordering::Relaxed);
             let begun = started.elapsed().as_micros() as u64;
             busy.first_us.fetch_min(begun, Ordering::Relaxed);
             if task_ms > 0 {
