@@ -217,7 +217,7 @@ impl Coordination {
             say::note(&format!("warning: {words}"));
         }
         let exit = if finished.is_whole() { Exit::Done } else { Exit::Partial };
-        summary::print(&finished, &facts(), told.mean_iou, (&folder, exit), format);
+        summary::print(&finished, &facts(), &told, (&folder, exit), format);
         Ok(exit)
     }
 
@@ -276,11 +276,11 @@ pub(crate) struct Followed {
 
 /// What there is to tell of what was made of all images together.
 #[derive(Default)]
-struct Told {
+pub(crate) struct Told {
     /// How much outputs of pseudo-labels keep.
-    kept_labels: Vec<KeptLabels>,
+    pub(crate) kept_labels: Vec<KeptLabels>,
     /// That of the evaluation, if there is one.
-    mean_iou: Option<f64>,
+    pub(crate) mean_iou: Option<f64>,
 }
 
 /// Writes tables, the evaluation and the report.

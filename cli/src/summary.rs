@@ -1,23 +1,24 @@
 //! What a run came to.
 
 use crate::args::Format;
+use crate::coordination::Told;
 use crate::exit::{Exit, Fatal};
 use crate::say;
 use marquetry_coordinator::{Finished, LossCount, OutputLists, RunFacts, Tally};
 use marquetry_spec::STALE_LIST;
 
 /// Prints the summary: a table for people, one object for machines.
-/// `mean_iou` is that of its evaluation, if there is one.
+/// `told` is what its evaluation and its pseudo-labels come to.
 pub(crate) fn print(
     finished: &Finished<'_>,
     facts: &RunFacts,
-    mean_iou: Option<f64>,
+    told: &Told,
     (folder, exit): (&str, Exit),
     format: Format,
 ) {
     match format {
-        Format::Text => say::data(&text(finished, facts, mean_iou)),
-        Format::Json => say::data(&json(finished, facts, mean_iou, (folder, exit))),
+        Format::Text => say::data(&text(finished, facts, told.mean_iou)),
+        Format::Json => say::data(&json(finished, facts, told, (folder, exit))),
     }
 }
 
@@ -157,12 +158,7 @@ fn losses(finished: &Finished<'_>) -> String {
     losses.by_reason().iter().map(line).collect()
 }
 
-fn json(
-    finished: &Finished<'_>,
-    facts: &RunFacts,
-    mean_iou: Option<f64>,
-    (folder, exit): (&str, Exit),
-) -> String {
+fn json(finished: &Finished<'_>, facts: &RunFacts, told: &Told, (folder, exit): (&str, Exit)) -> String {
     let mut value = serde_json::json!({
         "job": finished.plan.job,
         "state": if finished.is_whole() { "done" } else { "partial" },
@@ -177,8 +173,11 @@ fn json(
         "machine": facts.machine,
         "files": facts.files,
     });
-    if let Some(mean_iou) = mean_iou {
+    if let Some(mean_iou) = told.mean_iou {
         value["mean_iou"] = mean_iou.into();
+    }
+    if !told.kept_labels.is_empty() {
+        value["pseudo_labels"] = serde_json::to_value(&told.kept_labels).unwrap_or_default();
     }
     serde_json::to_string_pretty(&value).unwrap_or_default()
 }

@@ -3,6 +3,7 @@
 use crate::{Finished, TableError};
 use marquetry_aggregator::{ImageResult, PseudoLabelRow};
 use marquetry_spec::{KeepRule, Output};
+use serde::Serialize;
 use std::io::Write;
 
 /// The columns of a table of pseudo-labels.
@@ -45,7 +46,7 @@ fn number(share: f64) -> String {
 }
 
 /// How much of each class an output of pseudo-labels keeps.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct KeptLabels {
     /// Its table.
     pub file: String,
@@ -54,7 +55,7 @@ pub struct KeptLabels {
 }
 
 /// How much of a class is kept.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct KeptClass {
     /// Its name.
     pub name: String,

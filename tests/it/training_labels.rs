@@ -2,7 +2,7 @@
 
 use crate::decode::{Mask, csv, tiff_planes, zarr};
 use crate::fixture::{Place, same_files};
-use crate::pictures::{Dice, bmp, bmp_of, seed};
+use crate::pictures::{Dice, bmp, bmp_of, grey_png, seed};
 use marquetry_model::toy::{Toy, Weights};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -170,7 +170,13 @@ fn a_share_of_each_class_is_kept_over_all_images() {
         "pseudo_labels.csv: ",
         "of all pixels are kept",
     ]);
-    let tally = ran.json()["tally"].clone();
+    let summary = ran.json();
+    let tally = summary["tally"].clone();
+    let told = &summary["pseudo_labels"][0];
+    assert_eq!(
+        (&told["file"], &told["classes"][2]["name"]),
+        (&"pseudo_labels.csv".into(), &"building".into())
+    );
     assert!(tally["tasks_computed"].as_u64() > Some(0) && tally["tasks_found"] == 0, "{tally}");
     let files = place.outputs("share");
     let pixels = all_pixels(&files);
@@ -192,6 +198,17 @@ fn a_share_of_each_class_is_kept_over_all_images() {
         }
     }
     assert!(pixels.iter().all(|(label, kept, _)| kept == label || *kept == 255), "the rest is ignored");
+    for class in 0..3_u8 {
+        let count = |is: fn(u8, u8) -> bool| {
+            let of_class = pixels.iter().filter(|(label, ..)| *label == class);
+            Value::from(of_class.filter(|(label, kept, _)| is(*label, *kept)).count())
+        };
+        let told = &told["classes"][usize::from(class)];
+        assert_eq!(
+            (&told["labelled"], &told["kept"]),
+            (&count(|_, _| true), &count(|label, kept| label == kept))
+        );
+    }
     let again = place.run("job.yaml").ends_with(0).json();
     assert_eq!((&again["tally"]["images_found"], &again["tally"]["forwards"]), (&IMAGES.into(), &0.into()));
     same_files(&files, &place.outputs("share"));
@@ -427,4 +444,30 @@ fn a_job_of_two_passes_that_is_killed_makes_the_same_bytes() {
     let found = number(&storm, "forwards_found");
     assert_eq!(number(&storm, "forwards") + found, forwards, "after {kills} kills: {storm}");
     same_files(&place.outputs("calm"), &place.outputs("storm"));
+}
+
+/// An evaluation is made by the second pass alone, and is what it is without pseudo-labels.
+#[test]
+fn a_job_of_two_passes_is_judged_as_one_of_one() {
+    let place = place();
+    for (id, seed) in ids().zip(0..) {
+        let label = |at: usize| ((at / WIDTH / 13 + at % WIDTH / 17 + seed) % 3) as u8;
+        let labels: Vec<u8> = (0..HEIGHT * WIDTH).map(label).collect();
+        place.write(&format!("truth/{id}.png"), grey_png(WIDTH, &labels));
+    }
+    let judged = |store: &str, outputs: &str| {
+        let text = job(store, "  - {evaluation: html}\n").replace("share: 0.5, agreement: 0.8", outputs);
+        place.write("job.yaml", format!("{text}truth: truth\n"));
+        place.run("job.yaml").ends_with(0);
+        let files = place.outputs(store).into_iter().filter(|(name, _)| name.starts_with("evaluation/"));
+        files.collect::<Files>()
+    };
+    let (one, two) = (judged("one", "thresholds: 0.9"), judged("two", "share: 0.4"));
+    assert!(one.len() > 2);
+    // The page says when it was made of what; its numbers are compared.
+    let numbers = |files: &Files| {
+        let names = ["evaluation/evaluation.json", "evaluation/images.csv"].map(str::to_owned);
+        names.map(|name| files[&name].clone())
+    };
+    assert!(numbers(&one) == numbers(&two));
 }
