@@ -71,7 +71,7 @@ pub(crate) fn jpeg(bytes: &[u8]) {
 }
 
 pub(crate) fn other(bytes: &[u8]) {
-    if bytes.starts_with(b"RIFF") || bytes.starts_with(b"BM") {
+    if [&b"RIFF"[..], b"BM", b"P"].iter().any(|start| bytes.starts_with(start)) {
         read(bytes);
     }
 }

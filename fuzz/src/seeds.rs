@@ -68,7 +68,18 @@ pub(crate) fn jpeg() -> Vec<Vec<u8>> {
 }
 
 pub(crate) fn other_images() -> Vec<Vec<u8>> {
-    vec![encoded(&picture(), ImageFormat::WebP), encoded(&picture(), ImageFormat::Bmp)]
+    let grey = picture().to_luma8();
+    let head =
+        |kind: u8| format!("P{kind}\n# a comment\n{} {}\n255\n", grey.width(), grey.height()).into_bytes();
+    let text: Vec<String> = grey.iter().map(ToString::to_string).collect();
+    vec![
+        encoded(&picture(), ImageFormat::WebP),
+        encoded(&picture(), ImageFormat::Bmp),
+        [head(5), grey.to_vec()].concat(),
+        [head(2), text.join(" ").into_bytes()].concat(),
+        b"P4 9 3\n\x80\x80\x41\x00\xff\x80".to_vec(),
+        b"P6 2 2 4095 \x00\x01\x0f\xff\x00\x02\x00\x03\x00\x04\x00\x05\x00\x06\x00\x07\x00\x08\x00\x09\x00\x0a\x00\x0b".to_vec(),
+    ]
 }
 
 pub(crate) fn labels() -> Vec<Vec<u8>> {
