@@ -21,7 +21,7 @@ use std::process::Command;
 use tools::{Tools, in_scratch};
 
 /// The sets of values that the chart is rendered with: `ci/NAME-values.yaml`, and what comes of it, `ci/NAME.golden.yaml`.
-const CASES: [&str; 4] = ["minimal", "gpu-keda", "relabel", "locked-down"];
+const CASES: [&str; 5] = ["minimal", "gpu-keda", "relabel", "locked-down", "overrides"];
 /// The case whose alerts are tested, and that has the dashboard.
 const CASE_OF_RULES: &str = "locked-down";
 /// The dashboard of the project, and its copy in the chart: a package of Helm holds what lies in the chart's folder.

@@ -16,16 +16,8 @@ kind: Deployment
 metadata:
   name: {{ .name }}
   labels:
-    {{- include "marquetry.labels" (dict "root" $root "component" .role) | nindent 4 }}
-    {{- with .labels }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
-    {{- with $values.queueName }}
-    kueue.x-k8s.io/queue-name: {{ . }}
-    {{- end }}
-    {{- with $values.labels }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
+    {{- $more := list (include "marquetry.queueLabel" $values | fromYaml) $values.labels .labels }}
+    {{- include "marquetry.labels" (dict "root" $root "component" .role "more" $more) | nindent 4 }}
   {{- with $values.annotations }}
   annotations:
     {{- toYaml . | nindent 4 }}
@@ -102,27 +94,29 @@ spec:
   {{- end }}
   triggers:
     {{- if $scaling.keda.prometheusAddress }}
+    {{- $job := printf "%s-metrics" (include "marquetry.fullname" $root) }}
+    {{- $asked := dict
+      "serverAddress" $scaling.keda.prometheusAddress
+      "query" (printf "max(marquetry_queue_lag_messages{namespace=%q,job=%q,topic=%q})" $root.Release.Namespace $job .topic)
+      "threshold" ($scaling.keda.lagThreshold | int64 | toString)
+      "activationThreshold" ($scaling.keda.activationLagThreshold | int64 | toString) }}
     - type: prometheus
       metadata:
-        serverAddress: {{ $scaling.keda.prometheusAddress | quote }}
-        query: {{ printf "max(marquetry_queue_lag_messages{namespace=%q,job=%q,topic=%q})" $root.Release.Namespace (printf "%s-metrics" (include "marquetry.fullname" $root)) .topic | quote }}
-        threshold: {{ $scaling.keda.lagThreshold | int64 | quote }}
-        activationThreshold: {{ $scaling.keda.activationLagThreshold | int64 | quote }}
+        {{- include "marquetry.merged" (list $asked $scaling.keda.metadata) | nindent 8 }}
     {{- else }}
+    {{- /* A group sees a topic from its beginning, and commits late: what is in hand counts as lag. */}}
+    {{- $asked := dict
+      "bootstrapServers" $root.Values.kafka.brokers
+      "consumerGroup" (printf "%s.%s" $root.Values.kafka.topicPrefix .group)
+      "topic" (printf "%s.%s" $root.Values.kafka.topicPrefix .topic)
+      "lagThreshold" ($scaling.keda.lagThreshold | int64 | toString)
+      "activationLagThreshold" ($scaling.keda.activationLagThreshold | int64 | toString)
+      "offsetResetPolicy" "earliest"
+      "limitToPartitionsWithLag" ($scaling.keda.limitToPartitionsWithLag | toString) }}
     - type: kafka
       metadata:
-        bootstrapServers: {{ $root.Values.kafka.brokers | quote }}
-        consumerGroup: {{ printf "%s.%s" $root.Values.kafka.topicPrefix .group | quote }}
-        topic: {{ printf "%s.%s" $root.Values.kafka.topicPrefix .topic | quote }}
-        lagThreshold: {{ $scaling.keda.lagThreshold | int64 | quote }}
-        activationLagThreshold: {{ $scaling.keda.activationLagThreshold | int64 | quote }}
-        # A group sees a topic from its beginning, and commits late: what is in hand counts as lag.
-        offsetResetPolicy: earliest
-        limitToPartitionsWithLag: {{ $scaling.keda.limitToPartitionsWithLag | quote }}
+        {{- include "marquetry.merged" (list $asked $scaling.keda.metadata) | nindent 8 }}
     {{- end }}
-        {{- range $name, $value := $scaling.keda.metadata }}
-        {{ $name }}: {{ $value | quote }}
-        {{- end }}
       {{- with $scaling.keda.authenticationRef }}
       authenticationRef:
         {{- toYaml . | nindent 8 }}

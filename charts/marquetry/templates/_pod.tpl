@@ -13,24 +13,14 @@ metadata:
   name: {{ . }}
   {{- end }}
   labels:
-    {{- include "marquetry.selectorLabels" $root | nindent 4 }}
-    app.kubernetes.io/component: {{ .role }}
-    {{- with .labels }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
-    {{- with $root.Values.commonLabels }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
-    {{- with $values.podLabels }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
+    {{- $fixed := include "marquetry.selectorLabels" $root | fromYaml }}
+    {{- $_ := set $fixed "app.kubernetes.io/component" .role }}
+    {{- include "marquetry.merged" (list $root.Values.commonLabels $values.podLabels .labels $fixed) | nindent 4 }}
   annotations:
-    checksum/settings: {{ include "marquetry.settings" $root | sha256sum }}
-    {{- with $values.podAnnotations }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
+    {{- $checksum := dict "checksum/settings" (include "marquetry.settings" $root | sha256sum) }}
+    {{- include "marquetry.merged" (list $values.podAnnotations $checksum) | nindent 4 }}
 spec:
-  serviceAccountName: {{ include "marquetry.serviceAccountName" $root }}
+  serviceAccountName: {{ include "marquetry.serviceAccountName" $root | quote }}
   automountServiceAccountToken: {{ $root.Values.serviceAccount.automountToken }}
   enableServiceLinks: false
   {{- with $root.Values.imagePullSecrets }}
@@ -46,13 +36,13 @@ spec:
   {{- end }}
   terminationGracePeriodSeconds: {{ .grace }}
   {{- with $values.priorityClassName }}
-  priorityClassName: {{ . }}
+  priorityClassName: {{ . | quote }}
   {{- end }}
   {{- with $values.runtimeClassName }}
-  runtimeClassName: {{ . }}
+  runtimeClassName: {{ . | quote }}
   {{- end }}
   {{- with $values.schedulerName }}
-  schedulerName: {{ . }}
+  schedulerName: {{ . | quote }}
   {{- end }}
   {{- with $values.extraInitContainers }}
   initContainers:
@@ -90,22 +80,7 @@ spec:
         {{- toYaml . | nindent 8 }}
         {{- end }}
       env:
-        - name: MARQUETRY_NAME
-          valueFrom: {fieldRef: {fieldPath: metadata.name}}
-        - name: MARQUETRY_CACHE_GB
-          value: {{ $values.cache.gb | int64 | quote }}
-        {{- range .env }}
-        - name: {{ .name }}
-          value: {{ .value | quote }}
-        {{- end }}
-        {{- if $kafka.existingSecret.name }}
-        - name: MARQUETRY_KAFKA_CONFIG
-          value: {{ printf "/etc/marquetry/kafka/%s" $kafka.existingSecret.key | quote }}
-        {{- end }}
-        {{- include "marquetry.s3Env" $root | nindent 8 }}
-        {{- with $values.extraEnv }}
-        {{- toYaml . | nindent 8 }}
-        {{- end }}
+        {{- include "marquetry.env" . | nindent 8 }}
       ports:
         - {name: metrics, containerPort: {{ $root.Values.metrics.port }}, protocol: TCP}
       {{- if .probes }}
@@ -128,7 +103,7 @@ spec:
       {{- end }}
       {{- with $values.resources }}
       resources:
-        {{- toYaml . | nindent 8 }}
+        {{- include "marquetry.resources" . | nindent 8 }}
       {{- end }}
       {{- with $root.Values.securityContext }}
       securityContext:
@@ -167,15 +142,15 @@ spec:
       {{- end }}
     {{- if $kafka.existingSecret.name }}
     - name: kafka
-      secret: {secretName: {{ $kafka.existingSecret.name }}}
+      secret: {secretName: {{ $kafka.existingSecret.name | quote }}}
     {{- end }}
     {{- if $kafka.tls.secretName }}
     - name: kafka-tls
-      secret: {secretName: {{ $kafka.tls.secretName }}}
+      secret: {secretName: {{ $kafka.tls.secretName | quote }}}
     {{- end }}
     {{- if $s3.ca.secretName }}
     - name: s3-ca
-      secret: {secretName: {{ $s3.ca.secretName }}}
+      secret: {secretName: {{ $s3.ca.secretName | quote }}}
     {{- end }}
     {{- with .volumes }}
     {{- toYaml . | nindent 4 }}
@@ -201,21 +176,47 @@ spec:
   {{- end }}
 {{- end }}
 
+{{/* Environment variables of a role, without those that `extraEnv` says otherwise: a name must stand there once. */}}
+{{- define "marquetry.env" -}}
+{{- $kafka := .root.Values.kafka -}}
+{{- $env := list
+  (dict "name" "MARQUETRY_NAME" "valueFrom" (dict "fieldRef" (dict "fieldPath" "metadata.name")))
+  (dict "name" "MARQUETRY_CACHE_GB" "value" (int64 .values.cache.gb)) -}}
+{{- $env = concat $env .env -}}
+{{- if $kafka.existingSecret.name -}}
+{{- $file := printf "/etc/marquetry/kafka/%s" $kafka.existingSecret.key -}}
+{{- $env = append $env (dict "name" "MARQUETRY_KAFKA_CONFIG" "value" $file) -}}
+{{- end -}}
+{{- $env = concat $env (include "marquetry.s3Env" .root | fromYamlArray) -}}
+{{- $said := list -}}
+{{- range .values.extraEnv }}{{ $said = append $said .name }}{{ end -}}
+{{- $all := list -}}
+{{- range $env -}}
+{{- if not (has .name $said) -}}
+{{- $all = append $all (ternary (dict "name" .name "value" (toString .value)) . (hasKey . "value")) -}}
+{{- end -}}
+{{- end -}}
+{{- concat $all .values.extraEnv | toYaml -}}
+{{- end }}
+
 {{/* Keys of S3, by reference. */}}
 {{- define "marquetry.s3Env" -}}
 {{- $secret := .Values.s3.existingSecret -}}
 {{- if $secret.name -}}
 - name: AWS_ACCESS_KEY_ID
-  valueFrom: {secretKeyRef: {name: {{ $secret.name }}, key: {{ $secret.accessKeyIdKey }}}}
+  valueFrom: {secretKeyRef: {name: {{ $secret.name | quote }}, key: {{ $secret.accessKeyIdKey | quote }}}}
 - name: AWS_SECRET_ACCESS_KEY
-  valueFrom: {secretKeyRef: {name: {{ $secret.name }}, key: {{ $secret.secretAccessKeyKey }}}}
+  valueFrom: {secretKeyRef: {name: {{ $secret.name | quote }}, key: {{ $secret.secretAccessKeyKey | quote }}}}
 {{- with $secret.sessionTokenKey }}
 - name: AWS_SESSION_TOKEN
-  valueFrom: {secretKeyRef: {name: {{ $secret.name }}, key: {{ . }}}}
+  valueFrom: {secretKeyRef: {name: {{ $secret.name | quote }}, key: {{ . | quote }}}}
 {{- end }}
 {{- end }}
 {{- if .Values.s3.ca.secretName }}
 - name: SSL_CERT_FILE
   value: {{ printf "/etc/marquetry/s3-ca/%s" .Values.s3.ca.key | quote }}
+# Public authorities count too: an identity is often handed out by a server that has its certificate from one.
+- name: SSL_CERT_DIR
+  value: /etc/ssl/certs
 {{- end }}
 {{- end }}

@@ -1,6 +1,11 @@
 {{/* What all roles are told alike, as data of a ConfigMap. */}}
 {{- define "marquetry.settings" -}}
 {{- $kafka := .Values.kafka -}}
+{{- $protocol := get $kafka.settings "security.protocol" | toString | upper -}}
+{{- /* The secret's file, which is not seen here, may name the protocol. */ -}}
+{{- if and $kafka.tls.secretName (not $kafka.existingSecret.name) (not (has $protocol (list "SSL" "SASL_SSL"))) -}}
+{{- fail "kafka.tls counts only where kafka.settings has security.protocol SSL or SASL_SSL" -}}
+{{- end -}}
 MARQUETRY_BROKERS: {{ required "kafka.brokers is needed: host:port, several with commas between" $kafka.brokers | quote }}
 MARQUETRY_TOPIC_PREFIX: {{ $kafka.topicPrefix | quote }}
 MARQUETRY_PARTITIONS: {{ $kafka.partitions | int64 | quote }}

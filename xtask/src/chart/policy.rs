@@ -1,6 +1,7 @@
 //! What we want of manifests that Kubernetes would take.
 
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// How long a pod is given beyond what a role gives itself to end, s.
 const GRACE_BEYOND: u64 = 15;
@@ -131,8 +132,12 @@ fn container_faults(container: &Value) -> Vec<String> {
     {
         faults.push("it does not say how much CPU and memory it takes".to_owned());
     }
+    let mut names = BTreeSet::new();
     for variable in list(&container["env"]) {
         let name = variable["name"].as_str().unwrap_or_default();
+        if !names.insert(name) {
+            faults.push(format!("{name} is said twice, which no server-side apply takes"));
+        }
         let secret = ["SECRET", "PASSWORD", "TOKEN", "ACCESS_KEY"].iter().any(|word| name.contains(word));
         if secret && variable["valueFrom"]["secretKeyRef"].is_null() {
             faults.push(format!("{name} is no reference to a secret"));
@@ -248,6 +253,11 @@ mod tests {
                 "/containers/0/env",
                 json!([{"name": "MARQUETRY_GRACE_SECONDS", "value": "60"}, {"name": "AWS_SECRET_ACCESS_KEY", "value": "x"}]),
                 "no reference",
+            ),
+            (
+                "/containers/0/env",
+                json!([{"name": "MARQUETRY_GRACE_SECONDS", "value": "60"}, {"name": "A"}, {"name": "A"}]),
+                "A is said twice",
             ),
             (
                 "/containers/0/readinessProbe/httpGet/path",

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::deploy::{metric_of, names};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 fn text(path: &str) -> String {
@@ -53,6 +53,10 @@ fn compare(root: &Value, schema: &Value, value: &Value, path: &str, faults: &mut
         let definition = root.pointer(name.trim_start_matches('#')).unwrap();
         return compare(root, definition, value, path, faults);
     }
+    // What only narrows a definition stands behind it.
+    if let Some(definition) = schema["allOf"].get(0) {
+        return compare(root, definition, value, path, faults);
+    }
     let Some(properties) = schema["properties"].as_object() else { return };
     if schema["additionalProperties"] != false {
         faults.push(format!("{path} takes any key"));
@@ -85,8 +89,12 @@ fn pools_can_grow() {
         rest.split(';').next().unwrap().parse().unwrap()
     };
     let schema: Value = serde_json::from_str(&text("charts/marquetry/values.schema.json")).unwrap();
-    let threshold = &schema["definitions"]["autoscaling"]["properties"]["keda"]["properties"]["lagThreshold"];
+    let pool = &schema["definitions"]["pool"]["properties"]["autoscaling"]["allOf"][1];
+    let threshold = &pool["properties"]["keda"]["properties"]["lagThreshold"];
     assert_eq!(threshold["maximum"], constant("AHEAD_EACH") - 1);
+    // One of low priority has fewer out, for which the default is small enough.
+    let default = &values_file()["workerDefaults"]["autoscaling"]["keda"]["lagThreshold"];
+    assert_eq!(*default, constant("AHEAD_EACH") / constant("STEP") - 1);
     let said =
         format!("at most {} tasks out, or {} for each worker", constant("AHEAD_MIN"), constant("AHEAD_EACH"));
     assert!(text("charts/marquetry/README.md").contains(&said), "{said}");
@@ -187,13 +195,61 @@ fn manifests_are_what_we_want_of_them() {
 
 #[test]
 fn a_job_file_comes_byte_for_byte() {
-    let values = yaml::document(&read(&values("minimal")).unwrap()).unwrap();
-    let map = documents("minimal")
-        .into_iter()
-        .find(|object| object["kind"] == "ConfigMap" && !object["data"]["job.yaml"].is_null())
-        .unwrap();
-    assert_eq!(map["data"]["job.yaml"], values["jobs"]["nuclei"]["file"]);
-    assert!(map["data"]["job.yaml"].as_str().unwrap().contains("image_pixels: 1000000}"));
+    for (case, job) in [("minimal", "nuclei"), ("overrides", "2026")] {
+        let values = yaml::document(&read(&values(case)).unwrap()).unwrap();
+        let map = documents(case)
+            .into_iter()
+            .find(|object| object["kind"] == "ConfigMap" && !object["data"]["job.yaml"].is_null())
+            .unwrap();
+        assert_eq!(map["data"]["job.yaml"], values["jobs"][job]["file"], "{case}");
+    }
+    let difficult = read(&golden("overrides")).unwrap();
+    assert!(
+        difficult.contains(r"{{ .Values.x }} $(HOME)") && difficult.contains(r"\r\n"),
+        "as it was written"
+    );
+}
+
+/// What a user says counts before what the chart says, once and in its place.
+#[test]
+fn what_is_set_counts() {
+    let all = documents("overrides");
+    let find = |kind: &str, name: &str| {
+        let found = all.iter().find(|o| o["kind"] == kind && o["metadata"]["name"] == name);
+        found.unwrap_or_else(|| panic!("there is no {kind} {name}"))
+    };
+    let worker = find("Deployment", "marquetry-worker-cpu");
+    let pod = &worker["spec"]["template"];
+    let container = &pod["spec"]["containers"][0];
+    // A tag of its own is not hidden by the digest of all.
+    assert_eq!(container["image"], "registry.example.org/marquetry:0.2.0-rc1");
+    let variables = container["env"].as_array().unwrap();
+    let said = |name: &str| variables.iter().filter(|v| v["name"] == name).collect::<Vec<_>>();
+    assert_eq!(said("MARQUETRY_MODELS_MB"), [&json!({"name": "MARQUETRY_MODELS_MB", "value": "8192"})]);
+    assert_eq!(said("AWS_ACCESS_KEY_ID").len(), 1);
+    assert_eq!(said("AWS_ACCESS_KEY_ID")[0]["valueFrom"]["secretKeyRef"]["name"], "other");
+    assert_eq!(pod["metadata"]["labels"]["team"], "2");
+    assert_eq!(worker["metadata"]["labels"]["team"], "1");
+    assert_eq!(worker["metadata"]["labels"]["app.kubernetes.io/part-of"], "batch");
+
+    let worker = &find("Deployment", "marquetry-worker-all-cores")["spec"];
+    assert_eq!(worker["replicas"], 0);
+    let pod = &worker["template"]["spec"];
+    assert!(pod["tolerations"].is_null() && pod["priorityClassName"] == "1000", "{pod}");
+    let names: Vec<_> = pod["containers"][0]["env"].as_array().unwrap().iter().map(|v| &v["name"]).collect();
+    assert!(
+        !names.iter().any(|name| *name == "MARQUETRY_LANES" || *name == "MARQUETRY_THREADS"),
+        "{names:?}"
+    );
+    assert_eq!(pod["containers"][0]["resources"]["limits"], json!({"cpu": "8", "memory": "12Gi"}));
+
+    let asked = &find("ScaledObject", "marquetry-aggregator")["spec"]["triggers"][0]["metadata"];
+    assert_eq!(asked["limitToPartitionsWithLag"], "false");
+    // Brokers and the store are reached at the ports that are named.
+    let egress = &find("NetworkPolicy", "marquetry")["spec"]["egress"];
+    let ports = |rule: usize| egress[rule]["ports"].as_array().unwrap().iter().map(|p| p["port"].clone());
+    assert_eq!(ports(1).collect::<Vec<_>>(), [9092, 9094, 9095]);
+    assert_eq!(ports(2).collect::<Vec<_>>(), [443, 7070]);
 }
 
 #[test]
