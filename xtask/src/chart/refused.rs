@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use std::process::Command;
 
 /// What is set beside the least that is needed, and words of the answer.
-const REFUSED: [(&str, &str); 24] = [
+const REFUSED: [(&str, &str); 26] = [
     ("kafka.brokers=", "kafka.brokers is needed"),
     ("kafka.broker=x:9092", "'broker' not allowed"),
     ("kafka.topicPrefix=a b", "does not match pattern"),
@@ -32,6 +32,8 @@ const REFUSED: [(&str, &str); 24] = [
     ("image.digest=sha256:12", "does not match pattern"),
     ("workers.gpu.devic=cuda", "'devic' not allowed"),
     ("workers.gpu.device=gpu", "does not match pattern"),
+    // A GPU that nothing would be computed on.
+    ("workers.cpu.resources.limits.nvidia\\.com/gpu=1", "set device to cuda"),
     // With more than a coordinator has out for each worker, a pool would never grow.
     ("workers.cpu.autoscaling.keda.lagThreshold=16", "want 15"),
     (
@@ -44,6 +46,8 @@ const REFUSED: [(&str, &str); 24] = [
     ),
     ("jobs.a.file=x,jobs.a.uri=s3://b/j", "2 are given"),
     ("jobs.nuclei.schedule=nightly", "does not match pattern"),
+    // Two coordinators of one job would take it from each other without end.
+    ("jobs.nuclei.concurrencyPolicy=Allow", "must be one of"),
     ("jobs.a.uri=s3://b/j,jobs.a.concurrencyPolicy=never", "must be one of"),
 ];
 

@@ -223,6 +223,9 @@ fn what_is_set_counts() {
     let container = &pod["spec"]["containers"][0];
     // A tag of its own is not hidden by the digest of all.
     assert_eq!(container["image"], "registry.example.org/marquetry:0.2.0-rc1");
+    let cuda =
+        &find("Deployment", "marquetry-worker-gpu")["spec"]["template"]["spec"]["containers"][0]["image"];
+    assert_eq!(cuda, "marquetry-cuda:0.1.1", "all roles are of one version");
     let variables = container["env"].as_array().unwrap();
     let said = |name: &str| variables.iter().filter(|v| v["name"] == name).collect::<Vec<_>>();
     assert_eq!(said("MARQUETRY_MODELS_MB"), [&json!({"name": "MARQUETRY_MODELS_MB", "value": "8192"})]);
@@ -250,6 +253,46 @@ fn what_is_set_counts() {
     let ports = |rule: usize| egress[rule]["ports"].as_array().unwrap().iter().map(|p| p["port"].clone());
     assert_eq!(ports(1).collect::<Vec<_>>(), [9092, 9094, 9095]);
     assert_eq!(ports(2).collect::<Vec<_>>(), [443, 7070]);
+}
+
+/// The scripts of `helm test`, with a stand-in for AWS' command line and, beside it, only what its image has.
+#[cfg(unix)]
+#[test]
+fn the_charts_own_test_deletes_and_compares_its_own_files_alone() {
+    let scripts = documents("relabel").into_iter().find(|o| !o["data"]["put.sh"].is_null()).unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let path = |name: &str| scratch.path().join(name);
+    let programs = path("bin");
+    fs::create_dir_all(&programs).unwrap();
+    let sha256sum = ["/usr/bin/sha256sum", "/bin/sha256sum"].into_iter().find(|p| Path::new(p).exists());
+    let Some(sha256sum) = sha256sum else { return };
+    std::os::unix::fs::symlink(sha256sum, programs.join("sha256sum")).unwrap();
+    let aws = format!("#!/bin/sh\necho \"$@\" >> {}\n", path("asked").display());
+    fs::write(programs.join("aws"), aws).unwrap();
+    fs::set_permissions(programs.join("aws"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let run = |script: &str| {
+        let text = scripts["data"][script].as_str().unwrap();
+        let text = text.replace("/etc/marquetry/test", &path("test").to_string_lossy());
+        let text = text.replace("/tmp/found", &path("found").to_string_lossy());
+        let mut shell = Command::new("/bin/sh");
+        let shell = shell.arg("-c").arg(text).env_clear().env("PATH", &programs);
+        shell.env("STORE", "s3://b/p").output().unwrap()
+    };
+    assert!(run("put.sh").status.success());
+    let asked = fs::read_to_string(path("asked")).unwrap();
+    let deleted = asked.lines().find(|line| line.starts_with("s3 rm ")).unwrap();
+    assert!(deleted.ends_with("--exclude * --include helm-test-* s3://b/p/jobs/"), "{deleted}");
+
+    fs::create_dir_all(path("test")).unwrap();
+    fs::write(path("test/mask.png"), "mask").unwrap();
+    assert!(!run("compare.sh").status.success(), "there is no mask");
+    let place = path("found/helm-test-0a1b2c3d/out/masks");
+    fs::create_dir_all(&place).unwrap();
+    for (mask, is_right) in [("mask", true), ("other", false)] {
+        fs::write(place.join("picture.png"), mask).unwrap();
+        let output = run("compare.sh");
+        assert_eq!(output.status.success(), is_right, "{}", String::from_utf8_lossy(&output.stderr));
+    }
 }
 
 #[test]
