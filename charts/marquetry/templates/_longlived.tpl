@@ -95,7 +95,9 @@ spec:
   triggers:
     {{- if $scaling.keda.prometheusAddress }}
     {{- $job := printf "%s-metrics" (include "marquetry.fullname" $root) }}
+    {{- /* No answer is no zero: a pool must not end amid its work because metrics are away. */}}
     {{- $asked := dict
+      "ignoreNullValues" "false"
       "serverAddress" $scaling.keda.prometheusAddress
       "query" (printf "max(marquetry_queue_lag_messages{namespace=%q,job=%q,topic=%q})" $root.Release.Namespace $job .topic)
       "threshold" ($scaling.keda.lagThreshold | int64 | toString)

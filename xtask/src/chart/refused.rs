@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use std::process::Command;
 
 /// What is set beside the least that is needed, and words of the answer.
-const REFUSED: [(&str, &str); 26] = [
+const REFUSED: [(&str, &str); 28] = [
     ("kafka.brokers=", "kafka.brokers is needed"),
     ("kafka.broker=x:9092", "'broker' not allowed"),
     ("kafka.topicPrefix=a b", "does not match pattern"),
@@ -25,6 +25,9 @@ const REFUSED: [(&str, &str); 26] = [
     ("workers.cpu.podLabels.app\\.kubernetes\\.io/component=x", "invalid propertyName"),
     ("commonLabels.marquetry/pool=x", "invalid propertyName"),
     ("aggregator.extraEnv[0].value=x", "missing property 'name'"),
+    // Pods would be killed before they have ended, or probed where nobody listens: there are values for these.
+    ("aggregator.extraEnv[0].name=MARQUETRY_GRACE_SECONDS", "/aggregator/extraEnv/0/name"),
+    ("aggregator.extraArgs[0]=--metrics=0.0.0.0:1", "/aggregator/extraArgs/0"),
     // Secrets come by reference only.
     ("kafka.settings.sasl\\.password=x", "sasl.password"),
     ("s3.secretAccessKey=x", "'secretAccessKey' not allowed"),

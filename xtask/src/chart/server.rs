@@ -50,8 +50,33 @@ pub(super) fn check(tools: &Tools) -> Result<()> {
             }
             println!("chart {case}: installed on an API server {version}");
         }
-        Ok(())
+        one_job_more(&helm, scratch)?;
+        helm.succeed(&["uninstall", CASES[0], "--namespace", NAMESPACE])
     })
+}
+
+/// A job is added to a release, and taken away again, as the README says; all else stays as it was set.
+fn one_job_more(helm: &Helm<'_>, scratch: &Path) -> Result<()> {
+    let file = scratch.join("added.yaml");
+    fs::write(&file, "version: 1\n")?;
+    let jobs = || -> Result<Vec<String>> {
+        let output = helm.run(&["get", "manifest", CASES[0], "--namespace", NAMESPACE])?;
+        let manifests = super::yaml::documents(&String::from_utf8(output.stdout)?)?;
+        let jobs = manifests.iter().filter(|object| object["kind"] == "Job" || object["kind"] == "CronJob");
+        Ok(jobs.map(|job| job["metadata"]["labels"]["marquetry/job"].to_string()).collect())
+    };
+    let upgrade =
+        ["upgrade", CASES[0], &shown(&folder()), "--namespace", NAMESPACE, "--reset-then-reuse-values"];
+    let before = jobs()?;
+    helm.succeed(&[&upgrade[..], &[&format!("--set-file=jobs.added.file={}", file.display())]].concat())?;
+    let more = jobs()?;
+    helm.succeed(&[&upgrade[..], &["--set=jobs.added=null"]].concat())?;
+    let after = jobs()?;
+    if before.is_empty() || more.len() != before.len() + 1 || after != before {
+        bail!("a job was added to {before:?}: {more:?}; and taken away again: {after:?}");
+    }
+    println!("chart: a job is added to a release, and taken away");
+    Ok(())
 }
 
 impl Helm<'_> {
