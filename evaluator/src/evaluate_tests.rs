@@ -280,7 +280,7 @@ fn the_page_has_its_numbers_and_pictures_beside_it() {
     let json = script.strip_prefix("window.EVALUATION = ").unwrap().trim_end().strip_suffix(';').unwrap();
     let data: serde_json::Value = serde_json::from_str(json).unwrap();
     assert_eq!(data["panels"], serde_json::json!(["image", "truth", "prediction", "errors"]));
-    assert_eq!((&data["images"][1][0], &data["images"][1][3]), (&"1.png".into(), &4.into()));
+    assert_eq!((&data["images"][1][0], &data["images"][1][4]), (&"1.png".into(), &4.into()));
     assert_eq!(data["cells"][2], serde_json::json!(["0,4", [[1, 2]]]));
     // Image, truth, prediction and errors of the first row of the first image.
     let (width, shown) = pixels(&out.join("pictures/000000.png"));

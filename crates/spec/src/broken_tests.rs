@@ -34,7 +34,7 @@ const fn meant(lines: &'static str, errors: &'static str) -> Broken {
 #[rustfmt::skip]
 pub(super) const BROKEN: &[Broken] = &[
     // The whole file.
-    seen("stor: ./out", "line 1: stor: unknown key (did you mean `store`?); allowed are version, name, preset, images, classes, labels, defaults, members, folds, tta, merge, decide, outputs, allow, store, tiles, limits, failures"),
+    seen("stor: ./out", "line 1: stor: unknown key (did you mean `store`?); allowed are version, name, preset, images, classes, labels, truth, defaults, members, folds, tta, merge, decide, outputs, allow, priority, store, tiles, limits, failures"),
     seen("version: 2", "line 1: version: given `2`; allowed is a whole number from 1 to 1"),
     meant("name: a\nname: b", "line 2: name: given twice, first in line 1; keep one of them"),
     seen("name: My Job", "line 1: name: given `My Job`; allowed is 1 to 64 of a-z, 0-9, `-`, `_` and `.`, the first a letter or digit"),
@@ -42,7 +42,7 @@ pub(super) const BROKEN: &[Broken] = &[
     seen("name: 2024", "line 1: name: given `2024`; allowed is 1 to 64 of a-z, 0-9, `-`, `_` and `.`, the first a letter or digit (in quotes)"),
     seen("name:", "line 1: name: given nothing; allowed is 1 to 64 of a-z, 0-9, `-`, `_` and `.`, the first a letter or digit"),
     seen("preset: nnunett", "line 1: preset: given `nnunett`; allowed is nnunet, monai or mmseg-slide (did you mean `nnunet`?)"),
-    seen("allow: [bach]", "line 1: allow[0]: given `bach`; allowed is activation, batch, classes, constant, fit, head, purpose, random, scale, views or weights (did you mean `batch`?)"),
+    seen("allow: [bach]", "line 1: allow[0]: given `bach`; allowed is activation, batch, classes, constant, fit, head, purpose, random, scale, truth, views or weights (did you mean `batch`?)"),
     seen("allow: batch", "line 1: allow: given `batch`; allowed is a list of words that warnings name"),
     // Images and classes.
     seen("images: {form: x}", "line 1: images.form: unknown key (did you mean `from`?); allowed are from, bands, page, pages, alpha, nodata\nline 1: images.from: missing; needed is a glob, a folder, a CSV file, or s3://bucket/prefix"),
@@ -154,8 +154,8 @@ pub(super) const BROKEN: &[Broken] = &[
     seen("decide: {connectivity: 6}", "line 1: decide.connectivity: given `6`; allowed is 4 or 8"),
     // Outputs.
     seen("outputs: []", "line 1: outputs: no output; needed is at least one"),
-    seen("outputs: [{mask: png}]", "line 1: outputs[0].mask: unknown key (did you mean `masks`?); allowed are masks, probabilities, submission, coco, polygons, soft_labels, pseudo_labels, uncertainty, ranking, report"),
-    seen("outputs: [masks]", "line 1: outputs[0]: given `masks`; allowed is a map with one of masks, probabilities, submission, coco, polygons, soft_labels, pseudo_labels, uncertainty, ranking or report"),
+    seen("outputs: [{mask: png}]", "line 1: outputs[0].mask: unknown key (did you mean `masks`?); allowed are masks, probabilities, submission, coco, polygons, soft_labels, pseudo_labels, uncertainty, ranking, evaluation, report"),
+    seen("outputs: [masks]", "line 1: outputs[0]: given `masks`; allowed is a map with one of masks, probabilities, submission, coco, polygons, soft_labels, pseudo_labels, uncertainty, ranking, evaluation or report"),
     seen("outputs: [{masks: png, report: html}]", "line 1: outputs[0]: `masks` and `report` are two outputs; write them as two entries of the list"),
     seen("outputs: [{masks: jpeg}]", "line 1: outputs[0].masks: given `jpeg`; allowed is png or tiff"),
     seen("outputs: [{probabilities: {format: zarr, dtype: f32}}]", "line 1: outputs[0].probabilities.dtype: given `f32`; allowed is f16 or u8"),

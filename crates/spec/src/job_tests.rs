@@ -70,6 +70,7 @@ decide:
   connectivity: 8
 outputs: [{masks: png}]
 allow: []
+priority: normal
 store: ./out
 tiles: {dtype: f16, keep: false, per: group}
 limits: {block_mb: 256, image_mb: 512, band_mb: 256, image_pixels: 20000000000}
@@ -93,6 +94,9 @@ fn printed_jobs_read_back_equal() {
         "classes: [ground, '1', road]\nlabels: {road: 0, ground: 2, 1: 700}",
         "labels: {nucleus: 255}\nfailures: {ignore: 254}",
         "labels: {background: 1, nucleus: 2}\nfailures: {ignore: 0}",
+        "truth: masks\npriority: high",
+        "truth: {from: 's3://b/l.csv', prefix: 'm #', suffix: _x, ignore: -1, map: {'-2': ignore, 7: nucleus, 'a: b': background}, run_start: zero}",
+        "images: list.csv\ntruth: {column: 'no', ignore: none, others: background, colours: c.json, alpha: label, nodata: value, array: '1', no_row: background, run_order: rows}\noutputs: [{evaluation: html, boundary_px: 3}]",
     ];
     let specs = more.iter().map(|lines| parsed(lines)).chain(EXAMPLES.iter().map(|(name, _)| example(name)));
     for spec in specs {
