@@ -10,8 +10,8 @@ use marquetry_evaluator::{
 };
 use marquetry_failure::Classify;
 use marquetry_labels::{
-    Affixes, AlphaRule, ClassList, ColourTable, IgnoreRule, LabelError, LabelRules, MapEntry, Others,
-    RunOrder,
+    Affixes, AlphaRule, ClassList, ColourTable, IgnoreRule, LabelError, LabelRules, MapEntry, NodataRule,
+    Others, RunOrder,
 };
 use marquetry_raster::read::Limits;
 use marquetry_raster::rle::RleStyle;
@@ -66,9 +66,9 @@ pub(crate) struct EvaluateArgs {
     /// What an alpha channel means that is not opaque.
     #[arg(long, value_enum, default_value = "refuse")]
     alpha: AlphaWord,
-    /// Whether the number that a TIFF gives for no data is a value, where it is also that of a class.
-    #[arg(long, value_enum)]
-    nodata: Option<NodataWord>,
+    /// What the number means that a TIFF gives for no data.
+    #[arg(long, value_enum, default_value = "refuse")]
+    nodata: NodataWord,
     /// How pixels are numbered in a table of run lengths.
     #[arg(long, value_enum, default_value = "columns")]
     run_order: RunOrderWord,
@@ -145,7 +145,11 @@ enum AlphaWord {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum NodataWord {
-    /// It is a value like any other.
+    /// That there is no label; where it is also that of a class, it must be said.
+    Refuse,
+    /// That there is no label.
+    Missing,
+    /// What it means in any other file.
     Value,
 }
 
@@ -270,7 +274,11 @@ fn request(args: &EvaluateArgs, scratch: &Path) -> Result<Request, LabelError> {
                 AlphaWord::Missing => AlphaRule::Missing,
                 AlphaWord::Label => AlphaRule::Label,
             },
-            nodata_is_value: args.nodata.is_some(),
+            nodata: match args.nodata {
+                NodataWord::Refuse => NodataRule::Refuse,
+                NodataWord::Missing => NodataRule::Missing,
+                NodataWord::Value => NodataRule::Value,
+            },
             array: args.array.clone(),
             run_order: match args.run_order {
                 RunOrderWord::Columns => RunOrder::Columns,

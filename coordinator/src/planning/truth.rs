@@ -8,7 +8,7 @@ use marquetry_geometry::Size;
 use marquetry_job::{NO_TRUTH, PlannedImage, TruthLabels};
 use marquetry_labels::{
     AlphaRule, Census, ClassList, ColourTable, IgnoreRule, LEFT_OUT, LabelError, LabelRules, LabelSource,
-    MapEntry, Mapping, Others, RawLabel, RunOrder, Settlement, Side, Target, settle,
+    MapEntry, Mapping, NodataRule, Others, RawLabel, RunOrder, Settlement, Side, Target, settle,
 };
 use marquetry_raster::read::Limits;
 use marquetry_raster::rle::RleStyle;
@@ -321,7 +321,11 @@ fn rules(
             LabelAlpha::Label => AlphaRule::Label,
         },
         array: truth.array.clone(),
-        nodata_is_value: truth.nodata == LabelNodata::Value,
+        nodata: match truth.nodata {
+            LabelNodata::Refuse => NodataRule::Refuse,
+            LabelNodata::Missing => NodataRule::Missing,
+            LabelNodata::Value => NodataRule::Value,
+        },
         run_order: match truth.run_order {
             marquetry_spec::RunOrder::Columns => RunOrder::Columns,
             marquetry_spec::RunOrder::Rows => RunOrder::Rows,

@@ -3,7 +3,7 @@
 use crate::colours::number;
 use crate::error::LabelError;
 use crate::raw::{LabelFacts, RawLabel};
-use crate::rules::AlphaRule;
+use crate::rules::{AlphaRule, NodataRule};
 use marquetry_geometry::{Rect, Size};
 use marquetry_raster::read::labels::{LabelInfo, LabelReader, Labels};
 use marquetry_raster::read::{Format, Limits};
@@ -18,6 +18,7 @@ pub(crate) struct LabelFile<'a> {
     /// Whether palettes and grey values stand for colours.
     pub(crate) as_colours: bool,
     pub(crate) alpha: AlphaRule,
+    pub(crate) nodata: NodataRule,
     /// The size of what it belongs to.
     pub(crate) image: Option<Size>,
 }
@@ -31,6 +32,9 @@ impl LabelFile<'_> {
             && reader.info().stored_size == image
         {
             reader = reader.as_stored();
+        }
+        if self.nodata == NodataRule::Value {
+            reader = reader.with_nodata_as_number();
         }
         let info = reader.info().clone();
         if info.pages_left_out > 0 {

@@ -24,7 +24,8 @@ fn read(folder: &tempfile::TempDir, as_colours: bool, alpha: AlphaRule) -> Resul
     let limits = Limits { pixels_max: 1 << 30, memory_bytes: 1 << 30, scratch_dir: folder.path().to_owned() };
     let mut out = RawLabel::default();
     let path = folder.path().join("a.png");
-    LabelFile { path: &path, as_colours, alpha, image: None }.read(&limits, &mut out)?;
+    let nodata = NodataRule::Refuse;
+    LabelFile { path: &path, as_colours, alpha, nodata, image: None }.read(&limits, &mut out)?;
     Ok(out)
 }
 
@@ -65,6 +66,55 @@ fn alpha_is_dropped_where_it_is_opaque_and_asked_about_where_not() {
     assert_eq!(read(&mask, false, AlphaRule::Missing).unwrap().missing, [false, true]);
     let dropped = read(&mask, false, AlphaRule::Drop).unwrap();
     assert_eq!((dropped.values, dropped.missing), (vec![9, 9], vec![false, false]));
+}
+
+/// A little-endian grey TIFF of eight bits and one row, with GDAL's tag for no data where there is one, of at most three
+/// characters.
+fn tiff(values: &[u8], nodata: Option<&str>) -> Vec<u8> {
+    let width = values.len() as u32;
+    let mut entries =
+        vec![(256, 4, width), (257, 4, 1), (258, 4, 8), (259, 4, 1), (262, 4, 1), (273, 4, 8), (277, 4, 1)];
+    entries.push((279, 4, width));
+    let mut file = [&b"II*\0\0\0\0\0"[..], values].concat();
+    file.resize(file.len().next_multiple_of(4), 0);
+    let directory = file.len() as u32;
+    file[4..8].copy_from_slice(&directory.to_le_bytes());
+    file.extend((entries.len() as u16 + u16::from(nodata.is_some())).to_le_bytes());
+    for (tag, kind, value) in entries {
+        file.extend([u16::to_le_bytes(tag), u16::to_le_bytes(kind), [1, 0], [0, 0]].concat());
+        file.extend(value.to_le_bytes());
+    }
+    if let Some(text) = nodata {
+        let mut padded = text.as_bytes().to_vec();
+        padded.resize(4, 0);
+        file.extend([u16::to_le_bytes(42113), [2, 0], [text.len() as u8 + 1, 0], [0, 0]].concat());
+        file.extend(padded);
+    }
+    file.extend([0; 4]);
+    file
+}
+
+/// The number for no data is a class where that is said; what a mask leaves out stays out.
+#[test]
+fn no_data_is_no_label_or_a_number_like_any_other() {
+    let folder = tempfile::TempDir::new().unwrap();
+    std::fs::write(folder.path().join("a.tif"), tiff(&[0, 1, 2, 0, 1], Some("0"))).unwrap();
+    let limits = Limits { pixels_max: 1 << 30, memory_bytes: 1 << 30, scratch_dir: folder.path().to_owned() };
+    let read = |nodata: NodataRule| {
+        let path = folder.path().join("a.tif");
+        let mut out = RawLabel::default();
+        let file = LabelFile { path: &path, as_colours: false, alpha: ASK, nodata, image: None };
+        file.read(&limits, &mut out).unwrap();
+        (out.values, out.missing, out.facts.nodata)
+    };
+    let (numbers, zeros) = (vec![0, 1, 2, 0, 1], vec![true, false, false, true, false]);
+    for rule in [NodataRule::Refuse, NodataRule::Missing] {
+        assert_eq!(read(rule), (numbers.clone(), zeros.clone(), Some(0.0)), "{rule:?}");
+    }
+    assert_eq!(read(NodataRule::Value), (numbers, vec![false; 5], None));
+    std::fs::write(folder.path().join("a.tif.msk"), tiff(&[0, 0, 255, 255, 255], None)).unwrap();
+    assert_eq!(read(NodataRule::Missing).1, [true, true, false, true, false]);
+    assert_eq!(read(NodataRule::Value).1, [true, true, false, false, false]);
 }
 
 /// More rows than are read at a time.

@@ -4,7 +4,7 @@ use crate::error::LabelError;
 use crate::file::LabelFile;
 use crate::npy::{self, ArrayFile};
 use crate::raw::RawLabel;
-use crate::rules::{AlphaRule, LabelRules};
+use crate::rules::{AlphaRule, LabelRules, NodataRule};
 use crate::source::{LabelEntry, LabelSource};
 use marquetry_geometry::{Reading, Size};
 use marquetry_raster::read::{Limits, probe};
@@ -22,6 +22,7 @@ pub struct FolderSource {
     entries: Vec<LabelEntry>,
     as_colours: bool,
     alpha: AlphaRule,
+    nodata: NodataRule,
     array: Option<String>,
     limits: Limits,
 }
@@ -43,8 +44,9 @@ impl FolderSource {
     /// These files, whose paths are relative to `root`.
     pub fn of_files(root: &Path, files: Vec<String>, rules: &LabelRules, limits: &Limits) -> Self {
         let entries = files.into_iter().map(|path| LabelEntry { path }).collect();
-        let (as_colours, alpha, array) = (rules.colours.is_some(), rules.alpha, rules.array.clone());
-        Self { root: root.to_owned(), entries, as_colours, alpha, array, limits: limits.clone() }
+        let (alpha, nodata, array) = (rules.alpha, rules.nodata, rules.array.clone());
+        let (root, as_colours, limits) = (root.to_owned(), rules.colours.is_some(), limits.clone());
+        Self { root, entries, as_colours, alpha, nodata, array, limits }
     }
 
     fn path(&self, entry: usize) -> PathBuf {
@@ -122,7 +124,7 @@ impl LabelSource for FolderSource {
         if is_array(&path) {
             return npy::read(self.array(&path), out);
         }
-        let file = LabelFile { path: &path, as_colours: self.as_colours, alpha: self.alpha, image };
-        file.read(&self.limits, out)
+        let (as_colours, alpha, nodata) = (self.as_colours, self.alpha, self.nodata);
+        LabelFile { path: &path, as_colours, alpha, nodata, image }.read(&self.limits, out)
     }
 }

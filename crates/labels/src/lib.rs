@@ -37,7 +37,7 @@ pub use folder::FolderSource;
 pub use mapping::{LEFT_OUT, Mapping, NO_CLASS};
 pub use pairing::{Affixes, Pairing, pair};
 pub use raw::{LabelFacts, RawLabel, Value};
-pub use rules::{AlphaRule, IgnoreRule, LabelRules, MapEntry, Others, RunOrder, Target};
+pub use rules::{AlphaRule, IgnoreRule, LabelRules, MapEntry, NodataRule, Others, RunOrder, Target};
 pub use run_table::RunTable;
 pub use settle::{Settlement, Side, settle};
 pub use source::{LabelEntry, LabelSource, open};

@@ -4,7 +4,7 @@ use crate::colours::number;
 use crate::error::LabelError;
 use crate::file::LabelFile;
 use crate::raw::{LabelFacts, RawLabel};
-use crate::rules::AlphaRule;
+use crate::rules::{AlphaRule, NodataRule};
 use crate::source::{LabelEntry, LabelSource};
 use marquetry_geometry::{Reading, Size};
 use marquetry_raster::read::{Limits, probe};
@@ -109,7 +109,8 @@ impl LabelSource for PanopticSource {
 
     fn read(&self, entry: usize, image: Option<Size>, out: &mut RawLabel) -> Result<(), LabelError> {
         let path = self.picture(entry);
-        LabelFile { path: &path, as_colours: true, alpha: AlphaRule::Drop, image }.read(&self.limits, out)?;
+        let (alpha, nodata) = (AlphaRule::Drop, NodataRule::Refuse);
+        LabelFile { path: &path, as_colours: true, alpha, nodata, image }.read(&self.limits, out)?;
         let numbers = &self.numbers[entry];
         let width = out.size.width.max(1) as usize;
         for (place, (value, missing)) in out.values.iter_mut().zip(&mut out.missing).enumerate() {

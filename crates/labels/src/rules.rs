@@ -18,8 +18,8 @@ pub struct LabelRules {
     pub colours: Option<ColourTable>,
     /// What an alpha channel means that is not opaque.
     pub alpha: AlphaRule,
-    /// Whether the number that a file gives for no data is a value like any other.
-    pub nodata_is_value: bool,
+    /// What the number means that a file gives for no data.
+    pub nodata: NodataRule,
     /// Which array of a NumPy archive of several is the label.
     pub array: Option<String>,
     /// How pixels are numbered in tables of run lengths.
@@ -92,6 +92,18 @@ pub enum AlphaRule {
     Missing,
     /// It is the label.
     Label,
+}
+
+/// What the number means that a file gives for no data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum NodataRule {
+    /// That there is no label; where it is also that of a class, it must be said.
+    #[default]
+    Refuse,
+    /// That there is no label.
+    Missing,
+    /// What it means in any other file.
+    Value,
 }
 
 impl MapEntry {

@@ -5,7 +5,7 @@ use crate::classes::ClassList;
 use crate::colours::ColourTable;
 use crate::mapping::{LEFT_OUT, Mapping, NO_CLASS};
 use crate::raw::Value;
-use crate::rules::{AlphaRule, IgnoreRule, LabelRules, Others, Target};
+use crate::rules::{AlphaRule, IgnoreRule, LabelRules, NodataRule, Others, Target};
 use crate::source::LabelSource;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -358,13 +358,13 @@ them: with a table of `colours`, colours count",
         }
         for (&nodata, found) in &self.census.nodata {
             let class = i32::try_from(nodata).ok().and_then(|number| self.target(number));
-            if let (Some(Target::Class(class)), false) = (class, self.rules.nodata_is_value) {
+            if let (Some(Target::Class(class)), NodataRule::Refuse) = (class, self.rules.nodata) {
+                let class = &self.classes.names()[usize::from(class)];
                 settlement.problems.push(format!(
-                    "{from}: {} say that {nodata} is no data, such as {}, and {nodata} is `{}`; say whether `nodata` is a \
-value or left out",
+                    "{from}: {} with {nodata} for no data, such as {}, and {nodata} is `{class}`; say what `nodata` means: \
+missing (those pixels are left out) or value (they are `{class}`)",
                     files(found.count),
-                    path(found.first),
-                    self.classes.names()[usize::from(class)]
+                    path(found.first)
                 ));
             }
         }

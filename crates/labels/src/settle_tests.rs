@@ -1,7 +1,7 @@
 use super::*;
 use crate::error::LabelError;
 use crate::raw::{LabelFacts, RawLabel};
-use crate::rules::{IgnoreRule, MapEntry};
+use crate::rules::{IgnoreRule, MapEntry, NodataRule};
 use crate::source::LabelEntry;
 use marquetry_geometry::Size;
 
@@ -209,7 +209,11 @@ fn what_files_say_besides_is_asked_about() {
     nodata.facts.nodata = Some(0.0);
     nodata.missing[0] = true;
     let case = Case::new(&["background", "nucleus"]);
-    assert!(case.refused(std::slice::from_ref(&nodata)).contains("0 is `background`"));
+    let refused = case.refused(std::slice::from_ref(&nodata));
+    assert!(refused.contains("0 is `background`; say what `nodata` means: missing ("), "{refused}");
+    assert!(refused.contains(" or value (they are `background`)"), "{refused}");
+    let said = Case::new(&["background", "nucleus"]).with(|rules| rules.nodata = NodataRule::Missing);
+    assert_eq!(said.classes_of(Side::Truth, &nodata), [I, 1]);
     nodata.facts.nodata = Some(-9999.0);
     assert_eq!(case.classes_of(Side::Truth, &nodata), [I, 1]);
     assert_eq!(case.classes_of(Side::Prediction, &nodata), [N, 1]);

@@ -38,8 +38,9 @@ section! {
         /// What an alpha channel means that is not opaque: an error, nothing, that there is no label where it is 0, or the
         /// label itself.
         pub alpha: LabelAlpha = LabelAlpha::Refuse, Words(&ALPHA);
-        /// What the number means that a TIFF gives for no data, where it is also that of a class: nothing, or that class.
-        pub nodata: LabelNodata = LabelNodata::Missing, Words(&NODATA);
+        /// What the number means that a TIFF gives for no data. `missing`: that there is no label, `refuse`: the same, and an
+        /// error where it is also the number of a class, `value`: what it means in any other file.
+        pub nodata: LabelNodata = LabelNodata::Refuse, Words(&NODATA);
         /// Which array of a NumPy archive (`.npz`) is the label, where it has several.
         pub array: Option<String> = None, Maybe(Text::not_blank("the name of an array"));
         /// What an image is that a table of run lengths has no row of: without a label, or background.
@@ -86,12 +87,14 @@ pub enum LabelAlpha {
     Label,
 }
 
-/// What the number for no data means where it is also that of a class.
+/// What the number means that a TIFF gives for no data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LabelNodata {
+    /// That there is no label; where it is also that of a class, it must be said.
+    Refuse,
     /// That there is no label.
     Missing,
-    /// The class.
+    /// What it means in any other file.
     Value,
 }
 
@@ -132,7 +135,8 @@ const ALPHA: [(&str, LabelAlpha); 4] = [
     ("missing", LabelAlpha::Missing),
     ("label", LabelAlpha::Label),
 ];
-const NODATA: [(&str, LabelNodata); 2] = [("missing", LabelNodata::Missing), ("value", LabelNodata::Value)];
+const NODATA: [(&str, LabelNodata); 3] =
+    [("refuse", LabelNodata::Refuse), ("missing", LabelNodata::Missing), ("value", LabelNodata::Value)];
 const NO_ROW: [(&str, NoRow); 2] = [("no-label", NoRow::NoLabel), ("background", NoRow::Background)];
 const ORDERS: [(&str, RunOrder); 2] = [("columns", RunOrder::Columns), ("rows", RunOrder::Rows)];
 const STARTS: [(&str, RunStart); 3] =

@@ -188,6 +188,14 @@ impl LabelReader {
         self
     }
 
+    /// The same label with the number for no data as a number like any other. What is missing by a mask, or is no number,
+    /// stays so.
+    #[must_use]
+    pub const fn with_nodata_as_number(mut self) -> Self {
+        self.info.nodata = None;
+        self
+    }
+
     /// What it says of itself.
     pub const fn info(&self) -> &LabelInfo {
         &self.info
