@@ -51,6 +51,14 @@ pub(crate) enum AggregateError {
         source: SpecErrors,
     },
     /// The stored truth cannot be used.
+    #[error("{key}: {source}")]
+    StoredTruth {
+        /// Where it lies.
+        key: String,
+        /// What was found.
+        source: TruthError,
+    },
+    /// The stored truth cannot be read on.
     #[error(transparent)]
     Truth(#[from] TruthError),
     /// The code that puts images together panicked.
@@ -73,7 +81,7 @@ impl Classify for AggregateError {
         match self {
             Self::Scores(error) => error.class(),
             Self::Sink(error) => error.class(),
-            Self::Truth(error) => error.class(),
+            Self::StoredTruth { source: error, .. } | Self::Truth(error) => error.class(),
             Self::Store(error) => class_of_store(error),
             Self::Scratch(_) => FailureClass::Worker,
             Self::Plan { .. } | Self::SpecText { .. } | Self::Spec { .. } | Self::Foreign(_) => {

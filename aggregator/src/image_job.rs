@@ -117,8 +117,10 @@ impl ImageJob<'_> {
     /// The labels that are right, as the coordinator has stored them.
     fn truth(&self, planned: &PlannedImage) -> Result<Option<TruthLabels>, AggregateError> {
         let Some(name) = &planned.truth else { return Ok(None) };
-        let stored = self.runtime.block_on(self.store.get(&key::truth(&self.plan.job, name)))?;
-        Ok(Some(TruthLabels::open(stored.into(), planned.size)?))
+        let key = key::truth(&self.plan.job, name);
+        let stored = self.runtime.block_on(self.store.get(&key))?;
+        let opened = TruthLabels::open(stored.into(), planned.size);
+        opened.map(Some).map_err(|source| AggregateError::StoredTruth { key, source })
     }
 
     /// Whether the run is still the one that counts.

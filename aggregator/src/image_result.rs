@@ -29,6 +29,10 @@ pub struct ImageResult {
     /// What was counted of it beside its truth, if it is evaluated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evaluation: Option<ImageCounts>,
+    /// Whether its truth would agree better, or worse, with rows taken for columns; nothing where it is not evaluated, no
+    /// square, or the same either way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fits_turned: Option<bool>,
     /// What is not as it should be, though the outputs are whole: `no picture: …`, `no georeference: …`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
@@ -77,6 +81,7 @@ impl ImageResult {
             table_rows: BTreeMap::new(),
             pictures: None,
             evaluation: None,
+            fits_turned: None,
             warnings: Vec::new(),
             kept: BTreeMap::new(),
             confidences: None,

@@ -306,6 +306,7 @@ async fn write_outputs(
     if let Some(evaluated) = evaluated {
         let evaluation = evaluated.into_files(finished).map_err(|error| failed_table(error.into()))?;
         told.mean_iou = evaluation.mean_iou;
+        evaluation.warnings.iter().for_each(|words| say::note(&format!("warning: {words}")));
         for (name, bytes) in evaluation.files {
             store.put(&key::out(job, &name), bytes).await.map_err(unavailable)?;
         }

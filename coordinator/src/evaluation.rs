@@ -13,6 +13,8 @@ use std::io;
 /// What is left of an evaluation.
 #[derive(Debug, Default)]
 pub struct EvaluationFiles {
+    /// What is odd about what was counted.
+    pub warnings: Vec<String>,
     /// The mean IoU (`dataset`), if any class occurs.
     pub mean_iou: Option<f64>,
     /// Its files by their places below the job's outputs.
@@ -30,6 +32,8 @@ pub struct Evaluated {
     /// What the job's own labels hold, of images with a truth.
     predicted: Census,
     done: Vec<bool>,
+    /// Square images whose truth would agree worse, and better, with rows taken for columns.
+    turned: [u64; 2],
 }
 
 impl Evaluated {
@@ -51,12 +55,14 @@ impl Evaluated {
             rows: rows.collect(),
             predicted: Census::default(),
             done: vec![false; finished.images.len()],
+            turned: [0; 2],
         })
     }
 
     /// Adds the image at `place` among those of the job. To be called in their order.
     pub(crate) fn add(&mut self, place: usize, result: &mut ImageResult) {
         let (Some(counts), Some(row)) = (result.evaluation.take(), self.rows[place].take()) else { return };
+        self.turned[usize::from(result.fits_turned == Some(true))] += u64::from(result.fits_turned.is_some());
         let (id, label, picture, size) = row;
         self.fold.add(ImageRow::new(id, label, picture, size, &counts), &counts);
         self.done[place] = true;
@@ -74,6 +80,41 @@ impl Evaluated {
             missing_pixels: result.missing_pixels,
             ..Census::default()
         });
+    }
+
+    /// What is odd about what was counted.
+    fn warnings(&self, finished: &Finished<'_>) -> Vec<String> {
+        let mut odd = Vec::new();
+        let lost: Vec<&str> = finished
+            .images
+            .iter()
+            .zip(&self.done)
+            .filter(|(image, done)| image.truth.is_some() && !**done)
+            .map(|(image, _)| image.id.as_str())
+            .collect();
+        if !lost.is_empty() {
+            let named = lost.iter().take(10).copied().collect::<Vec<_>>().join(", ");
+            odd.push(format!(
+                "images with a label that failed are not evaluated, {} of them: {named}",
+                lost.len()
+            ));
+        }
+        let no_class: u64 = self.fold.counts().confusion.unclassified().iter().sum();
+        if no_class > 0 {
+            odd.push(format!(
+                "{no_class} px of which the truth has a class are missing in the job's labels: they count as wrong"
+            ));
+        }
+        let [worse, better] = self.turned;
+        // A few images may do so by chance.
+        if better >= 3 && better > 2 * worse {
+            odd.push(format!(
+                "{better} of {} square images agree better with their labels when rows are taken for columns; is the order \
+                 in which run lengths number pixels right (truth.run_order)?",
+                better + worse
+            ));
+        }
+        odd
     }
 
     /// What is left of the evaluation.
@@ -96,6 +137,8 @@ impl Evaluated {
             LabelSummary::new("prediction", &finished.plan.job, &self.predicted, &meanings),
             LabelSummary::new("truth", source, census, &settlement.meanings),
         ];
+        let mut odd = self.warnings(finished);
+        let warnings = odd.clone();
         // Labels of images that were given up, and of none.
         let lost =
             finished.images.iter().zip(&self.done).filter(|(image, done)| image.truth.is_some() && !**done);
@@ -104,12 +147,12 @@ impl Evaluated {
         let evaluation =
             Evaluation::of_images((classes, colours), boundary_px.unwrap_or(1), self.fold, alone);
         let notes = finished.findings.notes.iter().filter(|note| note.starts_with("truth: ")).cloned();
-        let warnings =
-            finished.findings.warnings.iter().filter(|w| w.concern == marquetry_spec::Concern::Truth);
-        let said = [notes.collect(), warnings.map(|warning| warning.text.clone()).collect()];
+        let known = finished.findings.warnings.iter().filter(|w| w.concern == marquetry_spec::Concern::Truth);
+        odd.splice(0..0, known.map(|warning| warning.text.clone()));
+        let said = [notes.collect(), odd];
         let document = Document::new(&evaluation, labels, said);
         let place = |(name, bytes): (&str, Vec<u8>)| (format!("{EVALUATION}/{name}"), Bytes::from(bytes));
         let files = results(&document, &evaluation)?.into_iter().map(place).collect();
-        Ok(EvaluationFiles { mean_iou: document.mean_iou.dataset, files })
+        Ok(EvaluationFiles { warnings, mean_iou: document.mean_iou.dataset, files })
     }
 }

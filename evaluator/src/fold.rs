@@ -83,6 +83,11 @@ impl Fold {
         Self { counts: ImageCounts::new(classes), rows: Vec::new(), cells: BTreeMap::new() }
     }
 
+    /// The counts of all of them.
+    pub const fn counts(&self) -> &ImageCounts {
+        &self.counts
+    }
+
     /// Takes the next image.
     pub fn add(&mut self, row: ImageRow, counts: &ImageCounts) {
         let classes = counts.confusion.classes();

@@ -28,6 +28,7 @@ mod sidecars;
 mod thread_limit;
 mod training_labels;
 mod truth;
+mod truth_told;
 mod uncertainty;
 mod values;
 mod walls;

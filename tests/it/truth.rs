@@ -61,9 +61,9 @@ fn a_job_judges_its_masks_as_evaluate_does() {
     let ran = run(&place, TRUTH).ends_with(0).says(&[
         "value 0: ground",
         "value 255: left out",
-        "1 labels of another prefix or suffix passed over",
-        "1 images have no label: c",
-        "1 labels belong to no image: other_mask.png",
+        "1 label of another prefix or suffix passed over",
+        "1 image without a label: c",
+        "1 label of no image: other_mask.png",
         "boundaries are 2 px wide",
     ]);
     let found = evaluation(&place);
@@ -179,7 +179,7 @@ fn labels_come_from_a_column_a_coco_file_and_the_values_of_the_job() {
     place.write("list.csv", list);
     let job = JOB.replace("images: images", "images: list.csv").replace("store: store", "store: store2");
     place.write("column.yaml", format!("{job}truth: {{column: label}}\n"));
-    place.run("column.yaml").ends_with(0).says(&["1 images have no label: c"]);
+    place.run("column.yaml").ends_with(0).says(&["1 image without a label: c"]);
     let outputs = place.outputs("store2");
     let by_column: Value = serde_json::from_slice(&outputs["evaluation/evaluation.json"]).expect("JSON");
     assert_eq!(
@@ -187,7 +187,7 @@ fn labels_come_from_a_column_a_coco_file_and_the_values_of_the_job() {
         (&by_folder["confusion"], &by_folder["mean_iou"])
     );
     place.write("column.yaml", format!("{job}truth: {{column: lable}}\n"));
-    place.run("column.yaml").ends_with(65).says(&["no column `lable`", "it has label"]);
+    place.run("column.yaml").ends_with(65).says(&["anything in a column `lable`", "something in label"]);
 
     // Labels as the job's own masks have them.
     let moved = |label: &dyn Fn(usize, usize) -> u8, y, x| match label(y, x) {
@@ -217,7 +217,7 @@ fn labels_come_from_a_column_a_coco_file_and_the_values_of_the_job() {
     place.write("train.json", coco.to_string());
     let job = JOB.replace("store: store", "store: store4");
     place.write("coco.yaml", format!("{job}truth: {{from: train.json, map: {{background: ground}}}}\n"));
-    place.run("coco.yaml").ends_with(0).says(&["2 images have no label: c, sub/b"]);
+    place.run("coco.yaml").ends_with(0).says(&["2 images without a label: c, sub/b"]);
     let found: Value =
         serde_json::from_slice(&place.outputs("store4")["evaluation/evaluation.json"]).expect("JSON");
     let row = |class: usize| {

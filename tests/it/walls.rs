@@ -33,7 +33,7 @@ const ALLOWED: [(&str, &[&str]); 20] = [
     ("marquetry-ensemble", &["geometry"]),
     ("marquetry-evaluation", &["geometry"]),
     ("marquetry-job", &["geometry", "ensemble"]),
-    ("marquetry-spec", &["failure", "geometry", "ensemble", "job"]),
+    ("marquetry-spec", &["failure", "geometry", "ensemble", "evaluation", "job"]),
     ("marquetry-page", &[]),
     ("marquetry-raster", &["geometry"]),
     ("marquetry-labels", &["evaluation", "geometry", "raster"]),

@@ -5,7 +5,7 @@ use crate::row::Row;
 use crate::sink::{FinishedImage, RowSink, SinkError};
 use crate::sinks::SinkContext;
 use crate::source_image::SourceImage;
-use marquetry_evaluation::{ErrorMap, LEFT_OUT, LabelPair, NO_CLASS, Wrong, is_background};
+use marquetry_evaluation::{ErrorMap, LEFT_OUT, LabelPair, NO_CLASS, Wrong};
 use marquetry_failure::chain;
 use marquetry_geometry::Size;
 use marquetry_imagery::ImageError;
@@ -34,12 +34,10 @@ pub(crate) fn open(
     source: &SourceImage,
     evaluation: Evaluation,
 ) -> Box<dyn RowSink> {
-    let names = context.spec.class_names();
-    let background = names.iter().position(|name| is_background(name)).map(|class| class as u16);
     Box::new(Agreement {
         source: source.clone(),
         colours: context.legend.colours().to_vec(),
-        background,
+        background: context.spec.background(),
         boundary_px: evaluation.boundary_px.unwrap_or(1),
         folder: context.folder.to_owned(),
         truth: Vec::new(),
@@ -62,6 +60,7 @@ impl RowSink for Agreement {
         let size = self.source.planned().size;
         let labels = LabelPair { width: size.width, truth: &self.truth, predicted: &self.predicted };
         image.result.evaluation = Some(labels.count(self.colours.len(), self.background, self.boundary_px));
+        image.result.fits_turned = (size.height == size.width).then(|| fits_turned(&labels)).flatten();
         let picture = self.picture(&labels, size, image)?;
         let place = evaluation_picture(&self.source.planned().id);
         let path = self.folder.join("evaluation.png");
@@ -98,4 +97,18 @@ impl Agreement {
         let wrong = map.of(labels).into_iter().flat_map(Wrong::colour).collect();
         Ok(thumbnail.strip(&[shown, mask(labels.truth), mask(labels.predicted), wrong])?)
     }
+}
+
+/// Whether the labels of a square image agree better with its truth when its rows are taken for columns, as run lengths are
+/// that are numbered the other way; nothing where that makes no great difference.
+fn fits_turned(labels: &LabelPair<'_>) -> Option<bool> {
+    let side = labels.width as usize;
+    let agree = |at: &dyn Fn(usize) -> usize| {
+        let pairs =
+            labels.predicted.iter().enumerate().map(|(place, &label)| (label, labels.truth[at(place)]));
+        pairs.filter(|(label, truth)| label == truth).count()
+    };
+    let (as_said, turned) = (agree(&|place| place), agree(&|place| place % side * side + place / side));
+    let great = labels.predicted.len() / 50;
+    (as_said.abs_diff(turned) > great).then_some(turned > as_said)
 }

@@ -142,7 +142,8 @@ impl Planned {
                 evaluation.boundary_px = Some(px);
                 said = Some(format!(
                     "evaluation: boundaries are {px} px wide (2 % of the diagonal of the middle image with truth, by size); \
-                     where images come and go, say boundary_px: {px}, or all are evaluated anew when it changes"
+                     where images come and go, say boundary_px: {px}: when it changes all images are put together anew, from stored \
+                     tiles if they are kept, else computed again"
                 ));
             }
         }
@@ -178,8 +179,9 @@ pub fn plan(
         images::probe_images(&looker, found)?;
     // Labels that cannot be used are told before a model is tried.
     let truth = spec.truth.as_ref().filter(|_| !images.is_empty());
-    let mut truth =
-        truth.map(|truth| truth::read(spec, truth, (files, base), &mut images, limits)).transpose()?;
+    let mut truth = truth
+        .map(|truth| truth::read(spec, truth, (files, base), (&mut images, &kinds), limits))
+        .transpose()?;
     if let Some(truth) = &truth {
         watcher.truth(truth);
     }

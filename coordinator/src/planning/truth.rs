@@ -1,5 +1,6 @@
 //! The labels that are right: found, read, settled and stored as classes, before any model runs.
 
+use crate::planning::images::ImageKind;
 use crate::planning::parallel_map::parallel_map;
 use crate::planning::truth_files::{Fetched, fetch};
 use marquetry_evaluation::boundary_px;
@@ -98,14 +99,14 @@ pub(crate) fn read(
     spec: &JobSpec,
     truth: &Truth,
     (files, base): (&Files, &str),
-    images: &mut [PlannedImage],
+    (images, kinds): (&mut [PlannedImage], &[ImageKind]),
     limits: &Limits,
 ) -> Result<PlannedTruth, PlanTruthError> {
-    let classes = ClassList::new(spec.class_names())?;
+    let classes = ClassList::new(spec.class_names())?.with_background(spec.background());
     let rules = rules(spec, truth, (files, base), &classes)?;
     // The same limits as for images, but labels are small.
     let folder = tempfile::Builder::new().prefix("truth-").tempdir_in(&limits.scratch_dir)?;
-    let Fetched { source, pairs, images_alone, labels_alone, notes, held: _held } =
+    let Fetched { source, pairs, images_alone, labels_alone, notes, warnings: odd, held: _held } =
         fetch(spec, truth, (files, base), images, (&rules, &classes), limits)?;
     // The same words wherever the job lies, and whether its labels were copied.
     let name = truth
@@ -137,6 +138,9 @@ pub(crate) fn read(
         faults.push(format!("… and {more} more labels"));
     }
     if !faults.is_empty() {
+        let more = faults.len().saturating_sub(2 * FAULTS_LISTED);
+        faults.truncate(2 * FAULTS_LISTED);
+        faults.extend((more > 0).then(|| format!("… and {more} more")));
         return Err(PlanTruthError::Refused(faults.iter().map(|fault| as_said(fault)).collect()));
     }
     let mut labels = BTreeMap::new();
@@ -152,13 +156,28 @@ pub(crate) fn read(
     all_notes.extend(source.notes());
     all_notes.append(&mut settlement.notes);
     let mut warnings = std::mem::take(&mut settlement.warnings);
-    for (count, what, listed) in [
-        (images_alone.len(), "images have no label", &images_alone),
-        (labels_alone.len(), "labels belong to no image", &labels_alone),
-    ] {
-        if count > 0 {
-            warnings.push(format!("{count} {what}: {}", shown(listed)));
-        }
+    warnings.extend(odd);
+    if !images_alone.is_empty() {
+        warnings.push(format!(
+            "{} without a label: {}",
+            counted(images_alone.len(), "image"),
+            shown(&images_alone)
+        ));
+    }
+    if !labels_alone.is_empty() {
+        warnings.push(format!(
+            "{} of no image: {}",
+            counted(labels_alone.len(), "label"),
+            shown(&labels_alone)
+        ));
+    }
+    let turned: u64 = kinds.iter().filter(|kind| kind.traits.turn.is_some()).map(|kind| kind.count).sum();
+    if turned > 0 {
+        warnings.push(format!(
+            "{} shown turned, as the file asks; a label is taken as the image is shown, unless its size is that of the \
+             image as stored. Were labels drawn over pixels as they are stored, turn them, or save both without",
+            if turned == 1 { "1 image is".to_owned() } else { format!("{turned} images are") }
+        ));
     }
     let named = |text: String| {
         let text = as_said(&text);
@@ -173,6 +192,11 @@ pub(crate) fn read(
         labels_alone,
         folder,
     })
+}
+
+/// So many of something.
+pub(crate) fn counted(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 /// A few names of a list.
@@ -274,7 +298,12 @@ impl Pass<'_> {
 }
 
 fn other_size(path: &str, size: Size, image: &PlannedImage) -> String {
-    let what = if size == image.size.transposed() { ": it would fit if it were turned" } else { "" };
+    let what = if size == image.size.transposed() {
+        ": it would fit if it were turned. An image is taken as its file asks to show it (EXIF); turn the label too, or save \
+         both without that"
+    } else {
+        ": a label must have its image's size; resize it by the nearest pixel"
+    };
     format!("{path} is {size} px, and its image {} {} px{what}", image.id, image.size)
 }
 

@@ -1,15 +1,16 @@
 //! The files that labels lie in: on this machine, or fetched to it, and which image each belongs to.
 
 use crate::planning::parallel_map::parallel_map;
-use crate::planning::truth::PlanTruthError;
+use crate::planning::truth::{PlanTruthError, counted};
 use marquetry_job::PlannedImage;
 use marquetry_labels::{
     Affixes, ClassList, FolderSource, LabelRules, LabelSource, Pairing, WithImages, open, pair,
 };
 use marquetry_raster::read::Limits;
-use marquetry_spec::{JobSpec, NoRow, Truth};
+use marquetry_spec::{ImageSource, JobSpec, NoRow, Truth};
 use marquetry_transport::uri::{is_uri, join, parent};
 use marquetry_transport::{Files, Listed};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -26,6 +27,7 @@ pub(crate) struct Fetched {
     /// Paths of labels without an image.
     pub(crate) labels_alone: Vec<String>,
     pub(crate) notes: Vec<String>,
+    pub(crate) warnings: Vec<String>,
     /// Copies of what lies in S3.
     pub(crate) held: Option<TempDir>,
 }
@@ -55,40 +57,107 @@ pub(crate) fn fetch(
     let all = images.iter().map(|image| image.id.clone());
     let unlisted: Vec<String> = if truth.no_row == NoRow::Background { all.collect() } else { Vec::new() };
     let source = WithImages::new(source, &affixes, None, &unlisted)?;
-    let ids: Vec<&str> = images.iter().map(|image| image.id.as_str()).collect();
     let paths: Vec<&str> = source.entries().iter().map(|entry| entry.path.as_str()).collect();
-    let found = pair(&ids, &Affixes::default(), &paths, &affixes);
-    if !found.problems.is_empty() {
-        return Err(PlanTruthError::Refused(found.problems));
-    }
+    let named = Affixes { prefix: String::new(), suffix: truth.image_suffix.clone() };
+    let is_list = spec.images.source() == ImageSource::Manifest;
+    let found = belong(images, is_list, (&paths, &affixes), &named)?;
     if found.pairs.is_empty() {
-        let first = |list: &[&str]| list.first().map_or("nothing".to_owned(), |first| (*first).to_owned());
+        let first = |list: Option<&str>| list.unwrap_or("nothing").to_owned();
         return Err(PlanTruthError::Refused(vec![format!(
             "no label of {} belongs to an image: paths must be equal but for the extension, as {} and {} are not; name what \
-             file names of labels have beyond as truth.prefix or truth.suffix",
+             file names of labels have beyond as truth.prefix or truth.suffix, what those of images have as \
+             truth.image_suffix, or name each label in a column of the list of images (truth.column)",
             source.name(),
-            first(&ids),
-            first(&paths)
+            first(images.first().map(|image| image.id.as_str())),
+            first(paths.first().copied())
         )]));
     }
-    let named = |list: &[usize], names: &[&str]| list.iter().map(|&at| names[at].to_owned()).collect();
-    let (images_alone, labels_alone) = (named(&found.first_alone, &ids), named(&found.second_alone, &paths));
-    let notes = notes(&found);
-    Ok(Fetched { source: Box::new(source), pairs: found.pairs, images_alone, labels_alone, notes, held })
+    let images_alone = found.images_alone.iter().map(|&at| images[at].id.clone()).collect();
+    let labels_alone = found.labels_alone.iter().map(|&at| paths[at].to_owned()).collect();
+    let Belonging { pairs, notes, .. } = found;
+    Ok(Fetched {
+        source: Box::new(source),
+        pairs,
+        images_alone,
+        labels_alone,
+        notes,
+        warnings: Vec::new(),
+        held,
+    })
 }
 
-/// What there is to tell of the pairing.
-fn notes(found: &Pairing) -> Vec<String> {
-    let by_tail = (found.by_tail > 0).then(|| {
-        format!(
-            "{} of {} labels are of one name with their image, in another folder",
-            found.by_tail,
-            found.pairs.len()
-        )
-    });
-    let other = (!found.second_other.is_empty())
-        .then(|| format!("{} labels of another prefix or suffix passed over", found.second_other.len()));
-    by_tail.into_iter().chain(other).collect()
+/// What belongs to what, by places in both lists.
+struct Belonging {
+    pairs: Vec<(usize, usize)>,
+    images_alone: Vec<usize>,
+    labels_alone: Vec<usize>,
+    notes: Vec<String>,
+}
+
+/// Finds the label of each image: by its id, which for images in a folder is its path there; where images stand in a list,
+/// by the path of its file too. Where the two do not agree nothing is guessed.
+fn belong(
+    images: &[PlannedImage],
+    is_list: bool,
+    (labels, affixes): (&[&str], &Affixes),
+    image_affixes: &Affixes,
+) -> Result<Belonging, PlanTruthError> {
+    let ids: Vec<&str> = images.iter().map(|image| image.id.as_str()).collect();
+    let uris: Vec<&str> = images.iter().map(|image| image.uri.as_str()).collect();
+    let by_id = pair(&ids, image_affixes, labels, affixes);
+    let by_path = if is_list { pair(&uris, image_affixes, labels, affixes) } else { Pairing::default() };
+    let mut problems = by_id.problems.clone();
+    if by_id.pairs.is_empty() {
+        problems.extend(by_path.problems.iter().cloned());
+    }
+    let mut found: BTreeMap<usize, usize> = by_id.pairs.iter().copied().collect();
+    for &(image, label) in &by_path.pairs {
+        match found.insert(image, label) {
+            Some(other) if other != label => problems.push(format!(
+                "image {}: by its id its label is {}, by its path ({}) {}; name each label in a column of the list, and \
+                 say `truth: {{column: …}}`",
+                images[image].id, labels[other], images[image].uri, labels[label]
+            )),
+            _ => {}
+        }
+    }
+    let mut images_of: BTreeMap<usize, usize> = BTreeMap::new();
+    for (&image, &label) in &found {
+        if let Some(first) = images_of.insert(label, image) {
+            let (first, second) = (&images[first].id, &images[image].id);
+            problems.push(format!("{} is the label of two images, {first} and {second}", labels[label]));
+        }
+    }
+    if !problems.is_empty() {
+        return Err(PlanTruthError::Refused(problems));
+    }
+    let mut notes = Vec::new();
+    let tail = by_id.by_tail.max(by_path.by_tail);
+    if tail > 0 {
+        notes.push(format!(
+            "{tail} of {} labels are of one name with their image, in another folder",
+            found.len()
+        ));
+    }
+    let export = by_id.by_export.max(by_path.by_export);
+    if export > 0 {
+        notes.push(format!(
+            "{export} of {} labels belong to their image without the ending of an export",
+            found.len()
+        ));
+    }
+    let other = by_id.second_other.len();
+    if other > 0 {
+        notes.push(format!("{} of another prefix or suffix passed over", counted(other, "label")));
+    }
+    Ok(Belonging {
+        images_alone: (0..images.len()).filter(|image| !found.contains_key(image)).collect(),
+        labels_alone: (0..labels.len())
+            .filter(|label| !images_of.contains_key(label) && !by_id.second_other.contains(label))
+            .collect(),
+        pairs: found.into_iter().collect(),
+        notes,
+    })
 }
 
 /// Labels that a column of the list of images names.
@@ -104,7 +173,7 @@ fn by_column(
         known.sort_unstable();
         known.dedup();
         return Err(PlanTruthError::Refused(vec![format!(
-            "the list of images has no column `{column}`; beside image_id and path it has {}",
+            "no image of the list has anything in a column `{column}`; beside image_id and path there is something in {}",
             if known.is_empty() { "none".to_owned() } else { known.join(", ") }
         )]));
     }
@@ -135,12 +204,20 @@ fn by_column(
         }
     };
     let source = FolderSource::of_files(&root, entries, rules, limits);
+    let mut first_of: BTreeMap<&str, &str> = BTreeMap::new();
+    let with_label = images.iter().filter_map(|image| Some((image, image.tags.get(column)?.trim())));
+    let twice = with_label.filter(|(_, path)| !path.is_empty()).filter_map(|(image, path)| {
+        let first = first_of.insert(path, &image.id)?;
+        Some(format!("{path} is the label of two images, {first} and {}", image.id))
+    });
+    let warnings: Vec<String> = twice.take(1).collect();
     Ok(Fetched {
         source: Box::new(source),
         pairs,
         images_alone,
         labels_alone: Vec::new(),
         notes: Vec::new(),
+        warnings,
         held,
     })
 }

@@ -32,6 +32,13 @@ impl ClassList {
         Ok(Self { names, background: background.map(|at| at as u16) })
     }
 
+    /// The same classes, of which this one has no objects; none: as it was.
+    #[must_use]
+    pub fn with_background(self, class: Option<u16>) -> Self {
+        let background = class.filter(|&class| usize::from(class) < self.names.len()).or(self.background);
+        Self { background, ..self }
+    }
+
     /// Their names.
     pub fn names(&self) -> &[String] {
         &self.names
@@ -47,7 +54,7 @@ impl ClassList {
         self.names.is_empty()
     }
 
-    /// The class that is called background.
+    /// The class of everything else: the one that is called background, or was said to be.
     pub const fn background(&self) -> Option<u16> {
         self.background
     }

@@ -142,6 +142,13 @@ impl JobSpec {
         self.classes.iter().map(|class| class.name.clone()).collect()
     }
 
+    /// The class of everything else, where the job knows it: the one that is called background, or another than the first
+    /// that `decide.background` names (the first is what it is unless it is said).
+    pub fn background(&self) -> Option<u16> {
+        let called = self.classes.iter().position(|class| marquetry_evaluation::is_background(&class.name));
+        called.or(self.decide.background.filter(|&class| class > 0)).map(|class| class as u16)
+    }
+
     /// The label of pixels without scores in rows of labels, which name classes by their place: none of those. What stands
     /// for them in files is `failures.ignore`, which may well be a place.
     pub fn missing_label(&self) -> u16 {

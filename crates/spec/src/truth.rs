@@ -24,6 +24,8 @@ section! {
         pub prefix: String = String::new(), AFFIX;
         /// What they have before their extension, such as `_mask`; others are passed over.
         pub suffix: String = String::new(), AFFIX;
+        /// What file names of images have before their extension that those of labels have not, such as `_leftImg8bit`.
+        pub image_suffix: String = String::new(), AFFIX;
         /// The value that is left out. `auto`: 255, where it is no class and does not stand beside 0 alone for the
         /// second of two classes.
         pub ignore: Ignore = Ignore::Auto, IgnoreKind;
