@@ -161,7 +161,7 @@ fn found(sources: &Sources, passed: &Passed, (truth, predicted): (Settlement, Se
     if better > worse {
         warnings.push(format!(
             "{better} of {} pairs agree better when the pixels of the table of run lengths are numbered the other way; is its \
-             run order right?",
+             run order right? (`--run-order`)",
             better + worse
         ));
     }

@@ -352,6 +352,48 @@ fn numbers_below_0_are_mapped_or_left_out() {
 }
 
 #[test]
+fn what_labels_hold_is_said_in_numbers_that_fit() {
+    let folder = TempDir::new().unwrap();
+    write(folder.path(), "truth/a.png", 4, &[0, 0, 1, 255]);
+    write(folder.path(), "pred/a.png", 4, &[0, 0, 1, 1]);
+    let (mut found, _) = run(&request(folder.path(), &["background", "b"]));
+    let (_, census, settlement) = &mut found.truth;
+    census.missing_pixels = 1;
+    assert_eq!(
+        crate::census_of(census, settlement),
+        [
+            "1 label: 1 × PNG, grey",
+            "all 1 × 4 px",
+            "value 0: background, 2 px (50.00 %) in 1 label",
+            "value 1: b, 1 px (25.00 %) in 1 label",
+            "value 255: left out, 1 px (25.00 %) in 1 label",
+            "without a value: left out, 1 px (25.00 %)",
+        ]
+    );
+    let (_, census, settlement) = &mut found.predicted;
+    census.missing_pixels = 1;
+    let lines = crate::census_of(census, settlement);
+    assert_eq!(lines[4], "without a value: no class, which is wrong, 1 px (25.00 %)");
+}
+
+/// All problems of pairing in one text, of which there may be very many.
+#[test]
+fn many_names_that_do_not_tell_are_counted() {
+    let folder = TempDir::new().unwrap();
+    for name in 0..30 {
+        write(folder.path(), &format!("pred/{name:02}.png"), 1, &[0]);
+        write(folder.path(), &format!("truth/a/{name:02}.png"), 1, &[0]);
+        write(folder.path(), &format!("truth/b/{name:02}.png"), 1, &[0]);
+    }
+    let refused = refusal(&request(folder.path(), &CLASSES));
+    assert!(refused.contains("19.png and a/19.png, b/19.png"), "{refused}");
+    assert!(
+        !refused.contains("20.png") && refused.ends_with("… and 10 more that cannot be told apart"),
+        "{refused}"
+    );
+}
+
+#[test]
 fn a_label_of_several_pages_is_refused() {
     let folder = TempDir::new().unwrap();
     write_tiff(folder.path(), "truth/a.tif", &[&[0, 1], &[1, 1], &[0, 0]]);

@@ -24,7 +24,7 @@ pub fn census_lines(found: &Found) -> Vec<String> {
 pub fn census_of(census: &Census, settlement: &Settlement) -> Vec<String> {
     let kinds: Vec<String> =
         census.kinds.iter().map(|(kind, files)| format!("{} × {kind}", count(files.count))).collect();
-    let mut lines = vec![format!("{} labels: {}", count(census.files), kinds.join("; "))];
+    let mut lines = vec![format!("{}: {}", labels(census.files), kinds.join("; "))];
     let size = |(height, width): &(u32, u32)| format!("{height} × {width}");
     lines.push(match (census.sizes.first_key_value(), census.sizes.last_key_value()) {
         (Some((only, _)), _) if census.sizes.len() == 1 => format!("all {} px", size(only)),
@@ -36,19 +36,29 @@ pub fn census_of(census: &Census, settlement: &Settlement) -> Vec<String> {
     for (value, facts) in census.values.iter().take(VALUES) {
         let meaning = settlement.meanings.get(value).map_or("", String::as_str);
         lines.push(format!(
-            "{value}: {meaning}, {} px ({}) in {} labels",
+            "{value}: {meaning}, {} px ({}) in {}",
             count(facts.pixels),
             percent(facts.pixels, census.pixels),
-            count(facts.files.count)
+            labels(facts.files.count)
         ));
     }
     if census.values.len() > VALUES {
-        lines.push(format!("and {} more values", census.values.len() - VALUES));
+        let more = census.values.len() - VALUES;
+        lines.push(format!("and {more} more value{}", if more == 1 { "" } else { "s" }));
     }
     if census.missing_pixels > 0 {
-        lines.push(format!("{} px without a value", count(census.missing_pixels)));
+        lines.push(format!(
+            "without a value: {}, {} px ({})",
+            settlement.nothing,
+            count(census.missing_pixels),
+            percent(census.missing_pixels, census.pixels)
+        ));
     }
     lines
+}
+
+fn labels(number: u64) -> String {
+    format!("{} label{}", count(number), if number == 1 { "" } else { "s" })
 }
 
 /// The numbers that people look at first, as a table.

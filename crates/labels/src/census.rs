@@ -24,6 +24,8 @@ pub struct Census {
     pub sizes: BTreeMap<(u32, u32), Files>,
     /// Every value of files that keep them, and where.
     pub values: BTreeMap<Value, ValueFacts>,
+    /// Files that have one value beside 0, or none but it, by that value.
+    pub lone: BTreeMap<Value, Files>,
     /// Whether there are more values than labels have; `values` is then cut short.
     pub too_many_values: bool,
     /// The different palettes, and how many files have each.
@@ -73,7 +75,7 @@ impl Files {
         Self { count: 1, first }
     }
 
-    fn add(&mut self, more: Self) {
+    pub(crate) fn add(&mut self, more: Self) {
         self.first = match (self.count, more.count) {
             (0, _) => more.first,
             (_, 0) => self.first,
@@ -117,6 +119,10 @@ impl Census {
             }
         } else {
             census.count_values(own, label);
+            let mut others = census.values.keys().filter(|value| !value.is_zero());
+            if let (Some(&only), None) = (others.next(), others.next()) {
+                census.lone.insert(only, own);
+            }
         }
         census
     }
@@ -165,6 +171,7 @@ impl Census {
         self.pixels += other.pixels;
         merge_files(&mut self.kinds, other.kinds, usize::MAX);
         merge_files(&mut self.sizes, other.sizes, usize::MAX);
+        merge_files(&mut self.lone, other.lone, VALUES_MAX);
         merge_files(&mut self.palettes, other.palettes, PALETTES_MAX);
         merge_files(&mut self.nodata, other.nodata, usize::MAX);
         self.too_many_values |= other.too_many_values;
@@ -244,6 +251,7 @@ mod tests {
         assert_eq!(forth.values[&Value::Number(7)], ValueFacts { pixels: 4, files, row: 1, column: 2 });
         assert_eq!(forth.values[&Value::Number(1)].files, Files::one(0));
         assert_eq!(forth.sizes.len(), 2);
+        assert_eq!(forth.lone, [(Value::Number(7), Files::one(1))].into(), "the first has 1 as well");
     }
 
     #[test]

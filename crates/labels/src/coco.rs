@@ -58,10 +58,29 @@ impl CocoSource {
         Ok(Self { path: path.display().to_string(), file, entries, names, numbers })
     }
 
+    /// What there is to tell of annotations that cover no pixel.
+    fn without_segmentation(&self) -> Option<Bare> {
+        let (id, image) = self.file.without_segmentation().next()?;
+        let (bare, all) = (self.file.without_segmentation().count(), self.file.annotations());
+        let id = id.map_or("one without an id".to_owned(), ToString::to_string);
+        let have = if bare == 1 { "has" } else { "have" };
+        let text = format!(
+            "{bare} of {} {have} no segmentation, at most a box, and so no pixel: first {id}, of image {image}",
+            counted(all, "annotation")
+        );
+        Some(Bare { are_most: 2 * bare > all, text })
+    }
+
     fn declared_size(&self, entry: usize) -> Option<Size> {
         let image = &self.file.images()[entry];
         Some(Size::new(image.height?, image.width?))
     }
+}
+
+/// Annotations that say where an object is by a box at most.
+struct Bare {
+    are_most: bool,
+    text: String,
 }
 
 impl LabelSource for CocoSource {
@@ -104,8 +123,16 @@ impl LabelSource for CocoSource {
         Some(&self.names)
     }
 
+    fn warnings(&self) -> Vec<String> {
+        let bare = self.without_segmentation().filter(|bare| bare.are_most);
+        bare.map(|bare| format!("{}; take a file with outlines or run lengths", bare.text))
+            .into_iter()
+            .collect()
+    }
+
     fn notes(&self) -> Vec<String> {
-        let mut notes = Vec::new();
+        let bare = self.without_segmentation().filter(|bare| !bare.are_most);
+        let mut notes: Vec<String> = bare.map(|bare| bare.text).into_iter().collect();
         let annotated: HashSet<&CocoId> = self.file.annotated_images().collect();
         let images: HashSet<&CocoId> = self.file.images().iter().map(|image| &image.id).collect();
         let empty = images.difference(&annotated).count();

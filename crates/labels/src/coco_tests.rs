@@ -51,6 +51,38 @@ fn what_is_odd_is_told() {
 }
 
 #[test]
+fn annotations_without_a_segmentation_are_counted() {
+    let said = |bare: &[Value]| {
+        let mut document = document();
+        let kinds = bare.iter().zip(document["annotations"].as_array_mut().unwrap());
+        kinds.for_each(|(bare, annotation)| annotation["segmentation"] = bare.clone());
+        let source = open(&document).unwrap();
+        (source.notes().join("\n"), source.warnings())
+    };
+    assert_eq!(said(&[]).1, Vec::<String>::new());
+    let (notes, warnings) = said(&[json!([])]);
+    let text =
+        "1 of 3 annotations has no segmentation, at most a box, and so no pixel: first 1, of image \"a\"";
+    assert!(notes.starts_with(text), "{notes}");
+    assert_eq!(warnings, Vec::<String>::new());
+    let (notes, warnings) = said(&[json!([[]]), json!(null), json!([])]);
+    assert!(!notes.contains("segmentation"), "{notes}");
+    assert!(warnings[0].starts_with("3 of 3 annotations have no segmentation"), "{warnings:?}");
+    assert!(warnings[0].ends_with("take a file with outlines or run lengths"), "{warnings:?}");
+    // Where settled, it stands with the other warnings, by the source's name.
+    let mut bare = document();
+    bare["annotations"].as_array_mut().unwrap().iter_mut().for_each(|annotation| {
+        annotation.as_object_mut().unwrap().remove("segmentation");
+    });
+    let classes = crate::ClassList::new(["background", "boat"].map(str::to_owned).to_vec()).unwrap();
+    let (source, rules, census) =
+        (open(&bare).unwrap(), crate::LabelRules::default(), crate::Census::default());
+    let settled = crate::settle(crate::Side::Truth, &source, &census, &rules, &classes);
+    assert_eq!(settled.warnings.len(), 1);
+    assert!(settled.warnings[0].starts_with(&format!("{}: 3 of 3", source.name())), "{:?}", settled.warnings);
+}
+
+#[test]
 fn files_that_are_no_truth_are_refused() {
     let mut undeclared = document();
     undeclared["annotations"][0]["category_id"] = json!(3);

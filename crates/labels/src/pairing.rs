@@ -8,6 +8,11 @@ const EXTENSIONS: [&str; 18] = [
     "npy", "npz", "json", "dcm",
 ];
 
+/// So many problems are named one by one.
+const LISTED: usize = 20;
+/// So many paths are named in one of them.
+const NAMED: usize = 5;
+
 /// What file names of one list have around what they share with the other: `mask_` before it, `_mask` before the extension.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Affixes {
@@ -70,6 +75,11 @@ pub fn pair(first: &[&str], first_affixes: &Affixes, second: &[&str], second_aff
     pairing.second_alone = second_left.into_values().collect();
     pairing.first_alone.sort_unstable();
     pairing.second_alone.sort_unstable();
+    let more = pairing.problems.len().saturating_sub(LISTED);
+    if more > 0 {
+        pairing.problems.truncate(LISTED);
+        pairing.problems.push(format!("… and {more} more that cannot be told apart"));
+    }
     pairing
 }
 
@@ -160,7 +170,11 @@ fn keys(
             continue;
         };
         if let Some(&before) = keys.get(&key) {
-            problems.push(format!("{} and {} are two labels of one image", paths[before], paths[at]));
+            problems.push(format!(
+                "{} and {} have one name but for the extension, and are two of one image: take one away, or name the prefix \
+or suffix that the right ones have",
+                paths[before], paths[at]
+            ));
         } else {
             keys.insert(key, at);
         }
@@ -214,8 +228,14 @@ fn pair_by_tail(
         let (ours_left, theirs_left) = (ours.len() - matched.len(), theirs.len() - matched.len());
         if ours_left > 0 && theirs_left > 0 {
             let open = |keys: &[&str], left: &BTreeMap<&str, usize>, paths: &[&str]| {
-                let paths = keys.iter().filter_map(|key| left.get(key)).map(|&at| paths[at]);
-                paths.collect::<Vec<_>>().join(", ")
+                let mut paths: Vec<&str> =
+                    keys.iter().filter_map(|key| left.get(key)).map(|&at| paths[at]).collect();
+                let more = format!("{} more", paths.len().saturating_sub(NAMED));
+                if paths.len() > NAMED {
+                    paths.truncate(NAMED);
+                    paths.push(&more);
+                }
+                paths.join(", ")
             };
             pairing.problems.push(format!(
                 "which belongs to which of {} and {}: the name is the same, the folders do not tell",
@@ -280,7 +300,30 @@ mod tests {
     #[test]
     fn two_labels_of_one_image_are_named() {
         let found = pair(&["a.png", "a.tif"], &plain(), &["a.png"], &plain());
-        assert_eq!(found.problems, ["a.png and a.tif are two labels of one image"]);
+        let [problem] = &found.problems[..] else { panic!("{:?}", found.problems) };
+        assert!(problem.starts_with("a.png and a.tif have one name but for the extension"), "{problem}");
+    }
+
+    #[test]
+    fn of_many_problems_the_first_are_named() {
+        let images: Vec<String> = (0..100).map(|at| format!("{at:03}.png")).collect();
+        let labels: Vec<String> =
+            ["a", "b"].iter().flat_map(|f| images.iter().map(move |image| format!("{f}/{image}"))).collect();
+        let found = pair(
+            &images.iter().map(String::as_str).collect::<Vec<_>>(),
+            &plain(),
+            &labels.iter().map(String::as_str).collect::<Vec<_>>(),
+            &plain(),
+        );
+        assert_eq!(found.problems.len(), 21);
+        assert!(found.problems[19].contains("019.png and a/019.png, b/019.png"), "{}", found.problems[19]);
+        assert_eq!(found.problems[20], "… and 80 more that cannot be told apart");
+        // One name in many folders makes one problem, and no long one.
+        let labels: Vec<String> = (0..300).map(|at| format!("{at}/x.png")).collect();
+        let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+        let found = pair(&["x.png"], &plain(), &labels, &plain());
+        assert_eq!(found.problems.len(), 1);
+        assert!(found.problems[0].contains("/x.png, 295 more: the name"), "{}", found.problems[0]);
     }
 
     #[test]

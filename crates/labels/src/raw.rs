@@ -57,6 +57,13 @@ pub enum Value {
     Colour(u32),
 }
 
+impl Value {
+    /// Whether it is 0, or black.
+    pub(crate) const fn is_zero(self) -> bool {
+        matches!(self, Self::Number(0) | Self::Colour(0))
+    }
+}
+
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

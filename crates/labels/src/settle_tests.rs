@@ -108,6 +108,51 @@ fn of_two_classes_0_and_255_are_both() {
     assert!(nothing.contains("value 255"), "{nothing}");
 }
 
+/// The second of two classes is 1 in some files and 255 in others.
+#[test]
+fn files_of_two_forms_are_told_by_both() {
+    let two = || Case::new(&["background", "boat"]);
+    let mixed = [label(&[0, 255]), label(&[0, 1]), label(&[255]), label(&[0]), label(&[1])];
+    let said = two().settled(Side::Truth, &mixed);
+    let [warning] = &said.warnings[..] else { panic!("{:?}", said.warnings) };
+    assert!(
+        warning.contains("2 files with 0 and 255, such as 0.png, and 2 files with 0 and 1, such as 1.png"),
+        "{warning}"
+    );
+    assert!(warning.contains("say `map` 0=background,1=boat,255=boat; if not, `ignore` 255"), "{warning}");
+    assert_eq!(said.notes, Vec::<String>::new(), "nothing that reassures");
+    // What is advised does what it says.
+    let mapped = two().map(&["0=background", "1=boat", "255=boat"]);
+    assert_eq!(mapped.settled(Side::Truth, &mixed).warnings, Vec::<String>::new());
+    assert_eq!(mapped.truth(&[0, 1, 255]), [0, 1, 1]);
+    let ignored = two().with(|rules| rules.ignore = IgnoreRule::Value(255));
+    assert!(!ignored.settled(Side::Truth, &mixed).warnings.join("").contains("none has both"));
+    // One file with both has 255 as the usual value that is left out.
+    let usual = [label(&[0, 255]), label(&[0, 1]), label(&[1, 255])];
+    let said = two().settled(Side::Truth, &usual);
+    assert_eq!(said.warnings, Vec::<String>::new());
+    assert!(said.notes.join("").contains("255 is left out, as is usual"), "{:?}", said.notes);
+    // Grey as three bands is the same.
+    let said = two().settled(Side::Truth, &[coloured(&[0, 0xff_ff_ff]), label(&[0, 1])]);
+    assert!(said.warnings.join("").contains("1 file with 0 and 255, such as 0.png"), "{:?}", said.warnings);
+}
+
+#[test]
+fn what_is_said_of_255_is_true() {
+    let notes = |classes: &[&str], values: &[u32]| {
+        let said = Case::new(classes).settled(Side::Truth, &[label(values)]);
+        (said.notes.join("\n"), said.warnings.join("\n"))
+    };
+    let (only, _) = notes(&["background", "boat"], &[255, 255]);
+    assert_eq!(only, "value 255 is the only one, and there are two classes: it is `boat`");
+    let (quiet, warned) = notes(&["boat", "background"], &[0, 255]);
+    assert_eq!(quiet, "");
+    assert!(warned.contains("it is `background`, the second of them"), "{warned}");
+    assert!(warned.ends_with("say `map` 0=background,255=boat"), "{warned}");
+    let advised = Case::new(&["boat", "background"]).map(&["0=background", "255=boat"]);
+    assert_eq!(advised.truth(&[0, 255]), [1, 0]);
+}
+
 #[test]
 fn a_value_that_means_nothing_is_refused_with_its_place() {
     let case = Case::new(&["road", "car"]);
@@ -219,7 +264,10 @@ fn what_files_say_besides_is_asked_about() {
     assert_eq!(case.classes_of(Side::Prediction, &nodata), [N, 1]);
     let mut runs = label(&[0, 1]);
     runs.facts.seams = [82, 28];
-    assert!(case.refused(std::slice::from_ref(&runs)).contains("order`: columns or rows"));
+    assert!(
+        case.refused(std::slice::from_ref(&runs))
+            .contains("by `--run-order rows`, in a job `run_order: rows`")
+    );
     runs.facts.seams = [28, 82];
     assert_eq!(case.refused(&[runs]), "");
     let mut alpha = label(&[0, 1]);

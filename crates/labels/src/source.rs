@@ -75,6 +75,11 @@ pub trait LabelSource: Send + Sync {
     fn notes(&self) -> Vec<String> {
         Vec::new()
     }
+
+    /// What is suspicious of it, before a label is read.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// Opens what lies at `path`: a folder of label images or of labelme's files, a COCO file, an export of Label Studio or

@@ -130,6 +130,10 @@ impl LabelSource for WithImages {
         self.source.on_top()
     }
 
+    fn warnings(&self) -> Vec<String> {
+        self.source.warnings()
+    }
+
     fn notes(&self) -> Vec<String> {
         let mut notes = self.source.notes();
         let more = self.entries.len() - self.source.entries().len();

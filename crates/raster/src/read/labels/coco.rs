@@ -132,6 +132,17 @@ impl CocoFile {
         counts
     }
 
+    /// How many annotations there are.
+    pub const fn annotations(&self) -> usize {
+        self.annotations.len()
+    }
+
+    /// The annotations without outlines or run lengths, in their order: their own id, where they have one, and their image's.
+    pub fn without_segmentation(&self) -> impl Iterator<Item = (Option<&CocoId>, &CocoId)> {
+        let bare = self.annotations.iter().filter(|annotation| !annotation.has_segmentation());
+        bare.map(|annotation| (annotation.id.as_ref(), &annotation.image_id))
+    }
+
     /// The annotations of `image`, which has `size` px as the file means it, in their order.
     ///
     /// # Errors

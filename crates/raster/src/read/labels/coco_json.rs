@@ -81,6 +81,16 @@ impl Annotation {
         matches!(self.iscrowd, Flag::Number(1..) | Flag::Truth(true))
     }
 
+    /// Whether it has outlines or run lengths: one of a detector's data sets has a box and nothing, or an empty list.
+    pub(super) fn has_segmentation(&self) -> bool {
+        let text = self.segmentation.as_deref().map_or("null", RawValue::get);
+        match text.as_bytes().first() {
+            Some(b'{') => true,
+            Some(b'[') => text.bytes().any(|byte| byte.is_ascii_digit()),
+            _ => false,
+        }
+    }
+
     /// Its form and its pixels in an image of `size`. Outlines of fewer than three points have none; all others together
     /// may cross columns of the image `crossings_max` times.
     pub(super) fn mask(&self, size: Size, crossings_max: usize) -> Result<(CocoForm, Runs), ReadFault> {
