@@ -69,6 +69,13 @@ fn annotations_without_a_segmentation_are_counted() {
     assert!(!notes.contains("segmentation"), "{notes}");
     assert!(warnings[0].starts_with("3 of 3 annotations have no segmentation"), "{warnings:?}");
     assert!(warnings[0].ends_with("take a file with outlines or run lengths"), "{warnings:?}");
+    let mut empty = document();
+    empty["annotations"][1]["segmentation"] = json!([[], []]);
+    let mut label = RawLabel::default();
+    open(&empty).unwrap().read(0, None, &mut label).unwrap();
+    assert_eq!(label.facts.kind, "COCO, outlines and annotations without area");
+    empty["annotations"][1]["segmentation"] = json!(["1"]);
+    assert!(open(&empty).unwrap().read(0, None, &mut label).is_err(), "no empty list, but a damaged one");
     // Where settled, it stands with the other warnings, by the source's name.
     let mut bare = document();
     bare["annotations"].as_array_mut().unwrap().iter_mut().for_each(|annotation| {

@@ -238,7 +238,8 @@ fn pair_by_tail(
                 paths.join(", ")
             };
             pairing.problems.push(format!(
-                "which belongs to which of {} and {}: the name is the same, the folders do not tell",
+                "which belongs to which of {} and {}: the name is the same, the folders do not tell; give labels the folders \
+of their images, or name one folder of them",
                 open(ours, first, paths.0),
                 open(theirs, second, paths.1)
             ));

@@ -34,7 +34,9 @@ impl Settling<'_> {
             if meaning == "unknown" {
                 unknown.push((value, name.clone(), facts));
             }
-            let shown = name.map_or(meaning.clone(), |name| format!("{meaning} ({name})"));
+            let shown = name
+                .filter(|name| *name != meaning)
+                .map_or(meaning.clone(), |name| format!("{meaning} ({name})"));
             settlement.meanings.insert(value, shown);
             self.say_full(value, target, settlement);
         }

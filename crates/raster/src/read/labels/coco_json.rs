@@ -86,7 +86,9 @@ impl Annotation {
         let text = self.segmentation.as_deref().map_or("null", RawValue::get);
         match text.as_bytes().first() {
             Some(b'{') => true,
-            Some(b'[') => text.bytes().any(|byte| byte.is_ascii_digit()),
+            Some(b'[') => {
+                text.bytes().any(|byte| !matches!(byte, b'[' | b']' | b',') && !byte.is_ascii_whitespace())
+            }
             _ => false,
         }
     }
@@ -110,7 +112,7 @@ impl Annotation {
                     Counts::Text(counts) => from_text(&CocoMask { size: [height, width], counts }),
                 }
             }
-            b'[' => {
+            b'[' if self.has_segmentation() => {
                 let rings = serde_json::from_str::<Vec<Vec<f64>>>(text)
                     // Some programs leave out the list around the only outline.
                     .or_else(|error| serde_json::from_str(text).map(|ring| vec![ring]).map_err(|_| error))
