@@ -125,6 +125,7 @@ impl Evaluated {
         let Some(truth) = finished.truth else { return Ok(EvaluationFiles::default()) };
         let spec = finished.spec;
         let classes = ClassList::new(spec.class_names()).map_err(io::Error::other)?;
+        let classes = classes.with_background(spec.background());
         let colours = legend(spec).map_err(io::Error::other)?.colours().to_vec();
         let boundary_px = spec.outputs.iter().find_map(|output| match output {
             Output::Evaluation(evaluation) => evaluation.boundary_px,
