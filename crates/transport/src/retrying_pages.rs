@@ -94,10 +94,11 @@ mod tests {
         let mut pages: Vec<_> = store.pages("tiles/").collect().await;
         let error = pages.pop().unwrap().unwrap_err();
         assert_eq!(error.kind, StoreErrorKind::Unavailable);
-        assert!(
-            error.reason.starts_with("503; tried ") && error.reason.contains("times within 6"),
-            "{error}"
-        );
+        // Pauses grow and are shaken: the last one may end well beyond the minute.
+        let tried =
+            error.reason.strip_prefix("503; tried ").and_then(|said| said.split_once(" times within "));
+        let seconds = tried.and_then(|(_, said)| said.strip_suffix(" s")?.parse::<f64>().ok());
+        assert!(seconds.is_some_and(|seconds| seconds >= 59.0), "{error}");
         assert!(pages.iter().all(Result::is_ok), "nothing comes after an error");
     }
 }
