@@ -230,7 +230,7 @@ impl Labels {
         let numbers = self.values.iter_mut().zip(&mut self.missing).zip(&self.pixels.data);
         for ((value, missing), &sample) in numbers {
             let number = sample as i32;
-            let whole = number as f32 == sample && number.abs() < EXACT;
+            let whole = number as f32 == sample && number.unsigned_abs() < EXACT.unsigned_abs();
             *missing = sample.is_nan() || sample == nodata;
             *value = if whole { number } else { 0 };
             bad |= !(whole || *missing);

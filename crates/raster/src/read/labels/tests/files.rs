@@ -184,6 +184,7 @@ fn netpbm_labels_have_their_numbers() {
 fn what_is_no_label_is_named_with_its_place() {
     for (bits, format, value, found) in [
         (32, 2, -16_777_216_i64 as u64, "-16777216"),
+        (32, 2, i64::from(i32::MIN) as u64, "-2147483600"),
         (32, 1, 1 << 24, "16777216"),
         (32, 3, u64::from(1.5_f32.to_bits()), "1.5"),
         (32, 3, u64::from(f32::INFINITY.to_bits()), "inf"),
