@@ -15,6 +15,8 @@ use std::sync::OnceLock;
 const IMAGES: usize = 2;
 /// Kinds of images beyond these whose first one is looked at too: a folder may hold two sorts of files.
 const KINDS: usize = 4;
+/// Of a larger part of an image a trial is shown some pixels, px.
+const PART_MAX: u64 = 1 << 22;
 /// Larger ones take too long to decode for a trial, px.
 const PIXELS_MAX: u64 = 100_000_000;
 
@@ -102,12 +104,39 @@ impl FirstImages {
     }
 }
 
+/// Every so manieth pixel of a part of an image, `[bands, H, W]` of `size`, read row by row: the whole of it may be far
+/// more than a trial is worth.
+fn sampled(image: &Image, part: Rect, size: Size) -> Option<Vec<f32>> {
+    let place = |at: u32, from: u32, to: u32| (2 * u64::from(at) + 1) * u64::from(from) / (2 * u64::from(to));
+    let (bands, area, width) =
+        (usize::from(image.info().bands), size.area() as usize, part.size.width as usize);
+    let columns: Vec<usize> =
+        (0..size.width).map(|x| place(x, part.size.width, size.width) as usize).collect();
+    let (mut planes, mut line) = (vec![0.0; bands * area], Pixels::default());
+    for y in 0..size.height {
+        let row = part.top + place(y, part.size.height, size.height) as i64;
+        image.read(Rect::new(row, part.left, Size::new(1, part.size.width)), &mut line).ok()?;
+        for (band, plane) in planes.chunks_exact_mut(area).enumerate() {
+            let samples = line.data.get(band * width..)?;
+            let own = &mut plane[y as usize * size.width as usize..][..size.width as usize];
+            own.iter_mut().zip(&columns).for_each(|(value, &x)| *value = samples[x]);
+        }
+    }
+    Some(planes)
+}
+
 /// One window; nothing where it cannot be read, or the bands are not the model's.
 fn window(image: &Image, part: Rect, input: &Input, channels: u32, size: Size) -> Option<Vec<f32>> {
     let info = image.info();
     let channels = input.channels_of(info.bands, info.rgb, channels)?;
     let mut pixels = Pixels::default();
-    image.read(part, &mut pixels).ok()?;
+    let part = if part.size.area() > PART_MAX && size.area() < part.size.area() {
+        pixels.data = sampled(image, part, size)?;
+        Rect::new(0, 0, size)
+    } else {
+        image.read(part, &mut pixels).ok()?;
+        part
+    };
     let full = (info.depth != Depth::F32).then(|| ((1_u32 << info.bits) - 1) as f64);
     let unit = input.scale.factor(full);
     let area = part.size.area() as usize;

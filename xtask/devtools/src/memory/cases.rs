@@ -19,7 +19,7 @@ pub(super) struct Case {
 /// A job that is made.
 pub(super) struct Made {
     pub(super) job: Value,
-    /// What models need beside limits, MB.
+    /// What models, and lists of images, need beside limits, MB.
     pub(super) activations_mb: u64,
     /// What it would take to hold all scores, or all rows of tables, at once, MB.
     pub(super) naive_mb: u64,
@@ -146,5 +146,7 @@ fn many_images(place: &Path, _: f64) -> Result<Made> {
         }
     }
     made.naive_mb = 1600;
+    // What is kept of each image from its plan to the table, some kilobytes.
+    made.activations_mb += u64::from(IMAGES) * 5 / 1024;
     Ok(made)
 }
