@@ -21,17 +21,19 @@ pub struct EvaluationFiles {
     pub files: Vec<(String, Bytes)>,
 }
 
+/// An image that is to be counted: its id, its label's path, its picture, its size.
+type Expected = (String, String, String, Size);
+
 /// What was counted of the images of a job so far.
 #[derive(Debug)]
 pub struct Evaluated {
     fold: Fold,
-    /// For each image of the job that has a truth: its id, its label's path, its picture, its size.
-    rows: Vec<Option<(String, String, String, Size)>>,
+    /// For each image of the job that has a truth, until it is counted.
+    rows: Vec<Option<Expected>>,
     /// What stands for each class in the job's masks.
     values: Vec<u16>,
     /// What the job's own labels hold, of images with a truth.
     predicted: Census,
-    done: Vec<bool>,
     /// Square images whose truth would agree worse, and better, with rows taken for columns.
     turned: [u64; 2],
 }
@@ -54,7 +56,6 @@ impl Evaluated {
             fold: Fold::new(classes),
             rows: rows.collect(),
             predicted: Census::default(),
-            done: vec![false; finished.images.len()],
             turned: [0; 2],
         })
     }
@@ -65,7 +66,6 @@ impl Evaluated {
         self.turned[usize::from(result.fits_turned == Some(true))] += u64::from(result.fits_turned.is_some());
         let (id, label, picture, size) = row;
         self.fold.add(ImageRow::new(id, label, picture, size, &counts), &counts);
-        self.done[place] = true;
         let own = Files { count: 1, first: place };
         let pixels = result.class_pixels.iter().zip(&self.values);
         let values = pixels.filter(|(pixels, _)| **pixels > 0).map(|(&pixels, &value)| {
@@ -82,16 +82,15 @@ impl Evaluated {
         });
     }
 
+    /// Images with a truth that were not counted: they were given up.
+    fn lost(&self) -> impl Iterator<Item = &Expected> {
+        self.rows.iter().flatten()
+    }
+
     /// What is odd about what was counted.
-    fn warnings(&self, finished: &Finished<'_>) -> Vec<String> {
+    fn warnings(&self) -> Vec<String> {
         let mut odd = Vec::new();
-        let lost: Vec<&str> = finished
-            .images
-            .iter()
-            .zip(&self.done)
-            .filter(|(image, done)| image.truth.is_some() && !**done)
-            .map(|(image, _)| image.id.as_str())
-            .collect();
+        let lost: Vec<&str> = self.lost().map(|(id, ..)| id.as_str()).collect();
         if !lost.is_empty() {
             let named = lost.iter().take(10).copied().collect::<Vec<_>>().join(", ");
             odd.push(format!(
@@ -138,12 +137,10 @@ impl Evaluated {
             LabelSummary::new("prediction", &finished.plan.job, &self.predicted, &meanings),
             LabelSummary::new("truth", source, census, &settlement.meanings),
         ];
-        let mut odd = self.warnings(finished);
+        let mut odd = self.warnings();
         let warnings = odd.clone();
         // Labels of images that were given up, and of none.
-        let lost =
-            finished.images.iter().zip(&self.done).filter(|(image, done)| image.truth.is_some() && !**done);
-        let lost = lost.filter_map(|(image, _)| truth.labels.get(&image.id).cloned());
+        let lost = self.lost().map(|(_, label, ..)| label.clone());
         let alone = [truth.images_alone.clone(), truth.labels_alone.iter().cloned().chain(lost).collect()];
         let evaluation =
             Evaluation::of_images((classes, colours), boundary_px.unwrap_or(1), self.fold, alone);

@@ -9,7 +9,7 @@ use crate::sources::Sources;
 use marquetry_evaluation::{ImageCounts, LabelPair};
 use marquetry_failure::chain;
 use marquetry_geometry::Size;
-use marquetry_labels::{Census, LEFT_OUT, LabelError, Mapping, NO_CLASS, RawLabel};
+use marquetry_labels::{Census, LEFT_OUT, LabelError, Mapping, RawLabel};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -20,9 +20,6 @@ const BYTES_PER_PIXEL: u64 = 24;
 const AHEAD: usize = 4;
 /// So many faults of single pairs are kept.
 const FAULTS_MAX: usize = 50;
-
-const _: () =
-    assert!(LEFT_OUT == marquetry_evaluation::LEFT_OUT && NO_CLASS == marquetry_evaluation::NO_CLASS);
 
 /// What a pass came to.
 pub(crate) struct Passed {

@@ -2,8 +2,9 @@
 
 use crate::error::EvaluateError;
 use crate::request::Request;
-use crate::sources::{Sources, counted};
+use crate::sources::Sources;
 use marquetry_evaluation::{ErrorMap, LabelPair, Wrong};
+use marquetry_failure::counted;
 use marquetry_geometry::{Reading, Size};
 use marquetry_labels::{Affixes, LabelSource, pair};
 use marquetry_raster::read::{Image, Limits};
@@ -84,10 +85,7 @@ impl Pictures {
             panels.push(self.image(images[at].as_ref(), size, thumbnail));
         }
         for labels in [truth, predicted] {
-            let rows = labels.chunks_exact(size.width.max(1) as usize);
-            let rows = rows.zip(0..).filter(|&(_, y)| thumbnail.has_row(y));
-            let shown: Vec<u16> = rows.flat_map(|(row, _)| thumbnail.of(row)).collect();
-            panels.push(thumbnail.mask(&shown, &self.colours));
+            panels.push(thumbnail.mask(&thumbnail.of_image(labels, size.width), &self.colours));
         }
         let map =
             ErrorMap { step: thumbnail.step(), classes: self.colours.len(), background: self.background };

@@ -1,6 +1,6 @@
 //! A prediction on the grid of its truth.
 
-use marquetry_geometry::Size;
+use marquetry_geometry::{self as geometry, Size};
 
 /// Whether two sizes have one aspect, within half a pixel of the coarser one.
 pub(crate) fn same_aspect(a: Size, b: Size) -> bool {
@@ -11,18 +11,12 @@ pub(crate) fn same_aspect(a: Size, b: Size) -> bool {
     off(a, b) || off(b, a)
 }
 
-/// The nearest pixel, half-pixel centres, in whole numbers: `source = (2i + 1) · from / (2 · to)`, rounded down.
+/// The nearest pixel, half-pixel centres.
 pub(crate) fn nearest(labels: &[u16], from: Size, to: Size) -> Vec<u16> {
-    let place = |at: u32, from: u32, to: u32| {
-        ((2 * u64::from(at) + 1) * u64::from(from) / (2 * u64::from(to))) as usize
-    };
-    let columns: Vec<usize> = (0..to.width).map(|x| place(x, from.width, to.width)).collect();
-    let mut out = Vec::with_capacity(to.area() as usize);
-    for y in 0..to.height {
-        let row = &labels[place(y, from.height, to.height) * from.width as usize..];
-        out.extend(columns.iter().map(|&x| row[x]));
-    }
-    out
+    let columns = geometry::nearest(from.width, to.width);
+    let rows = geometry::nearest(from.height, to.height).into_iter();
+    let width = from.width as usize;
+    rows.flat_map(|y| columns.iter().map(move |x| labels[y as usize * width + *x as usize])).collect()
 }
 
 #[cfg(test)]

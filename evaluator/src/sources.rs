@@ -3,6 +3,7 @@
 use crate::error::EvaluateError;
 use crate::request::{Request, SideRequest};
 use marquetry_evaluation::boundary_px;
+use marquetry_failure::counted;
 use marquetry_geometry::Size;
 use marquetry_labels::{FolderSource, LabelRules, LabelSource, Pairing, WithImages, open, pair};
 use std::sync::Arc;
@@ -151,8 +152,4 @@ fn listed(source: &dyn LabelSource, entries: &[usize]) -> String {
         names.push(&rest);
     }
     names.join(", ")
-}
-
-pub(crate) fn counted(number: usize, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }

@@ -13,7 +13,7 @@ mod tools;
 mod yaml;
 
 use crate::services::go_is_there;
-use crate::tools::root;
+use crate::tools::{root, succeed};
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -153,17 +153,6 @@ fn check_dashboard(tools: &Tools) -> Result<()> {
     let ours = read(&root().join(DASHBOARD[0]))?;
     if texts.next().map(str::trim_end) != Some(ours.trim_end()) {
         bail!("the dashboard in the ConfigMap is not {}", DASHBOARD[0]);
-    }
-    Ok(())
-}
-
-/// Runs a command that talks only when it fails.
-fn succeed(command: &mut Command) -> Result<()> {
-    let shown = format!("{command:?}");
-    let output = command.output().with_context(|| format!("cannot start {shown}"))?;
-    if !output.status.success() {
-        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        bail!("{shown} failed ({}):\n{out}{err}", output.status);
     }
     Ok(())
 }

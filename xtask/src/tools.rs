@@ -28,6 +28,17 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// Runs a command that talks only when it fails.
+pub(crate) fn succeed(command: &mut Command) -> Result<()> {
+    let shown = format!("{command:?}");
+    let output = command.output().with_context(|| format!("cannot start {shown}"))?;
+    if !output.status.success() {
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        bail!("{shown} failed ({}):\n{out}{err}", output.status);
+    }
+    Ok(())
+}
+
 /// `cargo` as it runs this program, without what that says of this package: some build scripts look at such variables
 /// and would build everything above them anew each time that `cargo` and `cargo xtask` take turns.
 pub(crate) fn cargo() -> Command {

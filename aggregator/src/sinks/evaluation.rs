@@ -86,12 +86,7 @@ impl Agreement {
             image.result.warnings.push(warning);
             vec![200; thumbnail.size().area() as usize * 3]
         });
-        let mask = |labels: &[u16]| {
-            let rows = labels.chunks_exact(size.width.max(1) as usize).zip(0..);
-            let rows = rows.filter(|&(_, y)| thumbnail.has_row(y));
-            let small: Vec<u16> = rows.flat_map(|(row, _)| thumbnail.of(row)).collect();
-            thumbnail.mask(&small, &self.colours)
-        };
+        let mask = |labels: &[u16]| thumbnail.mask(&thumbnail.of_image(labels, size.width), &self.colours);
         let map =
             ErrorMap { step: thumbnail.step(), classes: self.colours.len(), background: self.background };
         let wrong = map.of(labels).into_iter().flat_map(Wrong::colour).collect();

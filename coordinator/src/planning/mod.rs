@@ -24,6 +24,7 @@ mod seen_range;
 mod shown;
 mod truth;
 mod truth_files;
+mod truth_rules;
 
 pub use findings::{Choice, Findings, MemberChoices, MemberKind, Origin, Warning};
 pub use folds::FoldsError;

@@ -3,7 +3,7 @@
 use crate::planning::images::ImageKind;
 use crate::planning::seen_range::SeenRange;
 use marquetry_ensemble::resize_planes;
-use marquetry_geometry::{Reading, Rect, Size};
+use marquetry_geometry::{Reading, Rect, Size, nearest};
 use marquetry_imagery::{ImageFiles, open};
 use marquetry_job::{Channels, Input, PlannedImage, Scaling};
 use marquetry_raster::read::{Depth, Image, Limits, Pixels, luma_of};
@@ -107,19 +107,16 @@ impl FirstImages {
 /// Every so manieth pixel of a part of an image, `[bands, H, W]` of `size`, read row by row: the whole of it may be far
 /// more than a trial is worth.
 fn sampled(image: &Image, part: Rect, size: Size) -> Option<Vec<f32>> {
-    let place = |at: u32, from: u32, to: u32| (2 * u64::from(at) + 1) * u64::from(from) / (2 * u64::from(to));
     let (bands, area, width) =
         (usize::from(image.info().bands), size.area() as usize, part.size.width as usize);
-    let columns: Vec<usize> =
-        (0..size.width).map(|x| place(x, part.size.width, size.width) as usize).collect();
+    let columns = nearest(part.size.width, size.width);
     let (mut planes, mut line) = (vec![0.0; bands * area], Pixels::default());
-    for y in 0..size.height {
-        let row = part.top + place(y, part.size.height, size.height) as i64;
-        image.read(Rect::new(row, part.left, Size::new(1, part.size.width)), &mut line).ok()?;
-        for (band, plane) in planes.chunks_exact_mut(area).enumerate() {
-            let samples = line.data.get(band * width..)?;
-            let own = &mut plane[y as usize * size.width as usize..][..size.width as usize];
-            own.iter_mut().zip(&columns).for_each(|(value, &x)| *value = samples[x]);
+    for (y, row) in nearest(part.size.height, size.height).into_iter().enumerate() {
+        let row = Rect::new(part.top + i64::from(row), part.left, Size::new(1, part.size.width));
+        image.read(row, &mut line).ok()?;
+        for (plane, samples) in planes.chunks_exact_mut(area).zip(line.data.chunks_exact(width)) {
+            let own = &mut plane[y * columns.len()..][..columns.len()];
+            own.iter_mut().zip(&columns).for_each(|(value, x)| *value = samples[*x as usize]);
         }
     }
     Some(planes)
@@ -177,4 +174,37 @@ fn deviation(samples: &[f32], unit: f64) -> (f64, f64) {
     let mean = samples.iter().map(|&v| f64::from(v) * unit).sum::<f64>() / n;
     let std = (samples.iter().map(|&v| (f64::from(v) * unit - mean).powi(2)).sum::<f64>() / n).sqrt();
     (mean, if std > 1e-8 { std } else { 1.0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_of_a_part_is_its_nearest_pixels() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.png");
+        let value = |y: usize, x: usize, band: usize| ((y * 7 + x * 3 + band * 50) % 251) as u8;
+        let (height, width) = (40, 60);
+        let samples: Vec<u8> =
+            (0..height * width * 3).map(|at| value(at / 3 / width, at / 3 % width, at % 3)).collect();
+        let mut encoder =
+            png::Encoder::new(std::fs::File::create(&path).unwrap(), width as u32, height as u32);
+        encoder.set_color(png::ColorType::Rgb);
+        encoder.write_header().unwrap().write_image_data(&samples).unwrap();
+        let limits =
+            Limits { pixels_max: 1 << 20, memory_bytes: 1 << 20, scratch_dir: folder.path().to_path_buf() };
+        let image = Image::open(&path, &limits, &Reading::default()).unwrap();
+        let (part, size) = (Rect::new(5, 10, Size::new(30, 40)), Size::new(7, 9));
+        let found = sampled(&image, part, size).unwrap();
+        let wanted = (0..3).flat_map(|band| {
+            (0..7).flat_map(move |y| {
+                // The middle of the pixel, as it lies in the part.
+                let at =
+                    |n: usize, from: usize, to: usize| ((n as f64 + 0.5) * from as f64 / to as f64) as usize;
+                (0..9).map(move |x| f32::from(value(5 + at(y, 30, 7), 10 + at(x, 40, 9), band)))
+            })
+        });
+        assert_eq!(found, wanted.collect::<Vec<_>>());
+    }
 }

@@ -2,18 +2,18 @@
 
 use crate::planning::images::ImageKind;
 use crate::planning::parallel_map::parallel_map;
-use crate::planning::truth_files::{Fetched, fetch};
+use crate::planning::truth_files::fetch;
+use crate::planning::truth_rules::rules;
 use marquetry_evaluation::boundary_px;
 use marquetry_failure::{Classify, FailureClass, chain};
 use marquetry_geometry::Size;
 use marquetry_job::{NO_TRUTH, PlannedImage, TruthLabels};
 use marquetry_labels::{
-    AlphaRule, Census, ClassList, ColourTable, IgnoreRule, LEFT_OUT, LabelError, LabelRules, LabelSource,
-    MapEntry, Mapping, NodataRule, Others, RawLabel, RunOrder, Settlement, Side, Target, settle,
+    Census, ClassList, LEFT_OUT, LabelError, LabelRules, LabelSource, Mapping, RawLabel, Settlement, Side,
+    settle,
 };
 use marquetry_raster::read::Limits;
-use marquetry_raster::rle::RleStyle;
-use marquetry_spec::{Ignore, JobSpec, LabelAlpha, LabelNodata, Output, RunStart, Truth};
+use marquetry_spec::{JobSpec, Output, Truth};
 use marquetry_transport::{FileError, Files};
 use std::collections::BTreeMap;
 use std::io;
@@ -24,8 +24,8 @@ use tempfile::TempDir;
 const FIRST: usize = 8;
 /// Bytes that a pixel takes while its label is read and counted.
 const BYTES_PER_PIXEL: u64 = 12;
-/// So many faults of single labels are named.
-const FAULTS_LISTED: usize = 20;
+/// So many reasons are named.
+const FAULTS_LISTED: usize = 40;
 /// So many names are shown of a list.
 const NAMED: usize = 10;
 
@@ -63,8 +63,18 @@ pub enum PlanTruthError {
     #[error("truth: {}", .0.join("\n"))]
     Refused(Vec<String>),
     /// The temporary folder is in trouble.
-    #[error("the temporary folder")]
+    #[error("truth: the temporary folder: {0}")]
     Scratch(#[from] io::Error),
+}
+
+impl PlanTruthError {
+    /// The first of `faults`, and how many more there are.
+    pub(crate) fn refused(mut faults: Vec<String>) -> Self {
+        let more = faults.len().saturating_sub(FAULTS_LISTED);
+        faults.truncate(FAULTS_LISTED);
+        faults.extend((more > 0).then(|| format!("… and {more} more")));
+        Self::Refused(faults)
+    }
 }
 
 impl Classify for PlanTruthError {
@@ -104,103 +114,69 @@ pub(crate) fn read(
 ) -> Result<PlannedTruth, PlanTruthError> {
     let classes = ClassList::new(spec.class_names())?.with_background(spec.background());
     let rules = rules(spec, truth, (files, base), &classes)?;
-    // The same limits as for images, but labels are small.
     let folder = tempfile::Builder::new().prefix("truth-").tempdir_in(&limits.scratch_dir)?;
-    let Fetched { source, pairs, images_alone, labels_alone, notes, warnings: odd, held: _held } =
-        fetch(spec, truth, (files, base), images, (&rules, &classes), limits)?;
+    let mut fetched = fetch(spec, truth, (files, base), images, (&rules, &classes), limits)?;
     // The same words wherever the job lies, and whether its labels were copied.
-    let name = truth
-        .from
-        .clone()
-        .unwrap_or_else(|| format!("column {}", truth.column.as_deref().unwrap_or_default()));
-    let place = source.name();
+    let column = || format!("column {}", truth.column.as_deref().unwrap_or_default());
+    let name = truth.from.clone().unwrap_or_else(column);
+    let place = fetched.source.name();
     let as_said = |text: &str| text.replace(&place, &name);
-    let pass =
-        Pass { source: source.as_ref(), images, memory_bytes: limits.memory_bytes, folder: folder.path() };
-    let settled = |census: &Census| settle(Side::Truth, source.as_ref(), census, &rules, &classes);
-    let open = settled(&Census::default());
-    let first = pass.run(&pairs[..pairs.len().min(FIRST)], &open.mapping, false);
-    let meant = settled(&first.census);
-    // What cannot be used is read to its end all the same: every reason is told at once.
-    let keeps = meant.problems.is_empty();
-    let mut passed = pass.run(&pairs, &meant.mapping, keeps);
-    let mut settlement = settled(&passed.census);
-    if settlement.problems.is_empty()
-        && passed.faults.is_empty()
-        && (!keeps || settlement.mapping != meant.mapping)
-    {
-        passed = pass.run(&pairs, &settlement.mapping, true);
-    }
-    let mut faults = settlement.problems.clone();
-    let more = passed.faults.len().saturating_sub(FAULTS_LISTED);
-    faults.extend(passed.faults.into_iter().take(FAULTS_LISTED));
-    if more > 0 {
-        faults.push(format!("… and {more} more labels"));
-    }
+    let pass = Pass {
+        source: fetched.source.as_ref(),
+        images,
+        memory_bytes: limits.memory_bytes,
+        folder: folder.path(),
+    };
+    let (passed, mut settlement) = pass.settled(&fetched.pairs, &rules, &classes);
+    let faults: Vec<String> =
+        settlement.problems.iter().chain(&passed.faults).map(|fault| as_said(fault)).collect();
     if !faults.is_empty() {
-        let more = faults.len().saturating_sub(2 * FAULTS_LISTED);
-        faults.truncate(2 * FAULTS_LISTED);
-        faults.extend((more > 0).then(|| format!("… and {more} more")));
-        return Err(PlanTruthError::Refused(faults.iter().map(|fault| as_said(fault)).collect()));
+        return Err(PlanTruthError::refused(faults));
     }
     let mut labels = BTreeMap::new();
     let is_used = spec.outputs.iter().any(Output::takes_truth);
-    for (&(image, entry), name) in pairs.iter().zip(passed.names) {
+    for (&(image, entry), name) in fetched.pairs.iter().zip(passed.names) {
         images[image].truth = name.filter(|_| is_used);
-        labels.insert(images[image].id.clone(), source.entries()[entry].path.clone());
+        labels.insert(images[image].id.clone(), fetched.source.entries()[entry].path.clone());
     }
-    let mut all_notes = notes;
+    let mut notes = std::mem::take(&mut fetched.notes);
     if !is_used {
-        all_notes.push("no output takes it ({evaluation: html} does), so it is only looked at".to_owned());
+        notes.push("no output takes it ({evaluation: html} does), so it is only looked at".to_owned());
     }
-    all_notes.extend(source.notes());
-    all_notes.append(&mut settlement.notes);
+    notes.extend(fetched.source.notes());
+    notes.append(&mut settlement.notes);
     let mut warnings = std::mem::take(&mut settlement.warnings);
-    warnings.extend(odd);
-    if !images_alone.is_empty() {
-        warnings.push(format!(
-            "{} without a label: {}",
-            counted(images_alone.len(), "image"),
-            shown(&images_alone)
-        ));
-    }
-    if !labels_alone.is_empty() {
-        warnings.push(format!(
-            "{} of no image: {}",
-            counted(labels_alone.len(), "label"),
-            shown(&labels_alone)
-        ));
-    }
-    let turned: u64 = kinds.iter().filter(|kind| kind.traits.turn.is_some()).map(|kind| kind.count).sum();
-    if turned > 0 {
-        warnings.push(format!(
-            "{} shown turned, as the file asks; a label is taken as the image is shown, unless its size is that of the \
-             image as stored. Were labels drawn over pixels as they are stored, turn them, or save both without",
-            if turned == 1 { "1 image is".to_owned() } else { format!("{turned} images are") }
-        ));
-    }
+    warnings.extend(fetched.warnings());
+    warnings.extend(turned(kinds));
     let named = |text: String| {
         let text = as_said(&text);
         text.strip_prefix(&format!("{name}: ")).map_or(text.clone(), str::to_owned)
     };
     Ok(PlannedTruth {
-        notes: all_notes.into_iter().map(|note| format!("truth: {}", named(note))).collect(),
+        notes: notes.into_iter().map(|note| format!("truth: {}", named(note))).collect(),
         warnings: warnings.into_iter().map(named).collect(),
         found: (name, passed.census, settlement),
         labels,
-        images_alone,
-        labels_alone,
+        images_alone: fetched.images_alone,
+        labels_alone: fetched.labels_alone,
         folder,
     })
 }
 
-/// So many of something.
-pub(crate) fn counted(number: usize, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+/// What there is to tell where images are shown otherwise than they are stored.
+fn turned(kinds: &[ImageKind]) -> Option<String> {
+    let turned: u64 = kinds.iter().filter(|kind| kind.traits.turn.is_some()).map(|kind| kind.count).sum();
+    let images = if turned == 1 { "1 image is".to_owned() } else { format!("{turned} images are") };
+    (turned > 0).then(|| {
+        format!(
+            "{images} shown turned, as the file asks; a label is taken as the image is shown, unless its size is that of the \
+             image as stored. Were labels drawn over pixels as they are stored, turn them, or save both without"
+        )
+    })
 }
 
 /// A few names of a list.
-fn shown(names: &[String]) -> String {
+pub(crate) fn shown(names: &[String]) -> String {
     let mut text = names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
     if names.len() > NAMED {
         text.push_str(", …");
@@ -225,6 +201,29 @@ struct Passed {
 }
 
 impl Pass<'_> {
+    /// Reads all labels; what their values mean is settled by the first few, and once more when all are read: only where that
+    /// makes a difference are all read again.
+    fn settled(
+        &self,
+        pairs: &[(usize, usize)],
+        rules: &LabelRules,
+        classes: &ClassList,
+    ) -> (Passed, Settlement) {
+        let settled = |census: &Census| settle(Side::Truth, self.source, census, rules, classes);
+        let open = settled(&Census::default());
+        let first = self.run(&pairs[..pairs.len().min(FIRST)], &open.mapping, false);
+        let meant = settled(&first.census);
+        // What cannot be used is read to its end all the same: every reason is told at once.
+        let keeps = meant.problems.is_empty();
+        let passed = self.run(pairs, &meant.mapping, keeps);
+        let settlement = settled(&passed.census);
+        let is_sound = settlement.problems.is_empty() && passed.faults.is_empty();
+        if is_sound && (!keeps || settlement.mapping != meant.mapping) {
+            return (self.run(pairs, &settlement.mapping, true), settlement);
+        }
+        (passed, settlement)
+    }
+
     /// Reads the labels of `pairs` (image, entry) side by side; with `keeps`, what they mean is stored.
     fn run(&self, pairs: &[(usize, usize)], mapping: &Mapping, keeps: bool) -> Passed {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -305,64 +304,4 @@ fn other_size(path: &str, size: Size, image: &PlannedImage) -> String {
         ": a label must have its image's size; resize it by the nearest pixel"
     };
     format!("{path} is {size} px, and its image {} {} px{what}", image.id, image.size)
-}
-
-/// What the job says of labels. A number is the class that it stands for in the job's masks, where the job moves them.
-fn rules(
-    spec: &JobSpec,
-    truth: &Truth,
-    (files, base): (&Files, &str),
-    classes: &ClassList,
-) -> Result<LabelRules, PlanTruthError> {
-    let entry = |(from, to): &(String, String)| {
-        let to = classes.find(to).map_or(Target::Ignore, Target::Class);
-        MapEntry { from: from.clone(), to }
-    };
-    let mut map: Vec<MapEntry> = truth.map.iter().map(entry).collect();
-    let is_moved = spec.labels.iter().enumerate().any(|(class, &value)| class != usize::from(value));
-    if is_moved && !map.iter().any(|entry| entry.from.parse::<i32>().is_ok()) {
-        let own = spec.labels.iter().enumerate();
-        map.extend(
-            own.map(|(class, value)| MapEntry { from: value.to_string(), to: Target::Class(class as u16) }),
-        );
-    }
-    let colours = truth.colours.as_ref().map(|path| {
-        let file = files.local(&marquetry_transport::uri::join(base, path), None, None)?;
-        Ok::<_, PlanTruthError>(ColourTable::open(file.path())?)
-    });
-    Ok(LabelRules {
-        ignore: match truth.ignore {
-            Ignore::Auto => IgnoreRule::Usual,
-            Ignore::Nothing => IgnoreRule::Nothing,
-            Ignore::Value(value) => IgnoreRule::Value(value),
-        },
-        map,
-        others: match truth.others {
-            marquetry_spec::Others::Refuse => Others::Refuse,
-            marquetry_spec::Others::Ignore => Others::Ignore,
-            marquetry_spec::Others::Background => Others::Background,
-        },
-        colours: colours.transpose()?,
-        alpha: match truth.alpha {
-            LabelAlpha::Refuse => AlphaRule::Refuse,
-            LabelAlpha::Drop => AlphaRule::Drop,
-            LabelAlpha::Missing => AlphaRule::Missing,
-            LabelAlpha::Label => AlphaRule::Label,
-        },
-        array: truth.array.clone(),
-        nodata: match truth.nodata {
-            LabelNodata::Refuse => NodataRule::Refuse,
-            LabelNodata::Missing => NodataRule::Missing,
-            LabelNodata::Value => NodataRule::Value,
-        },
-        run_order: match truth.run_order {
-            marquetry_spec::RunOrder::Columns => RunOrder::Columns,
-            marquetry_spec::RunOrder::Rows => RunOrder::Rows,
-        },
-        run_start: match truth.run_start {
-            RunStart::One => RleStyle::Absolute,
-            RunStart::Zero => RleStyle::FromZero,
-            RunStart::Relative => RleStyle::Relative,
-        },
-    })
 }

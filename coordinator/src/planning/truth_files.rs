@@ -1,7 +1,8 @@
 //! The files that labels lie in: on this machine, or fetched to it, and which image each belongs to.
 
 use crate::planning::parallel_map::parallel_map;
-use crate::planning::truth::{PlanTruthError, counted};
+use crate::planning::truth::{PlanTruthError, shown};
+use marquetry_failure::counted;
 use marquetry_job::PlannedImage;
 use marquetry_labels::{
     Affixes, ClassList, FolderSource, LabelRules, LabelSource, Pairing, WithImages, open, pair,
@@ -27,9 +28,22 @@ pub(crate) struct Fetched {
     /// Paths of labels without an image.
     pub(crate) labels_alone: Vec<String>,
     pub(crate) notes: Vec<String>,
-    pub(crate) warnings: Vec<String>,
+    /// A label that two images have.
+    pub(crate) twice: Option<String>,
     /// Copies of what lies in S3.
-    pub(crate) held: Option<TempDir>,
+    pub(crate) _held: Option<TempDir>,
+}
+
+impl Fetched {
+    /// What is odd about what belongs to what.
+    pub(crate) fn warnings(&self) -> impl Iterator<Item = String> {
+        let alone = |list: &[String], noun, what| {
+            (!list.is_empty()).then(|| format!("{} {what}: {}", counted(list.len(), noun), shown(list)))
+        };
+        let images = alone(&self.images_alone, "image", "without a label");
+        let labels = alone(&self.labels_alone, "label", "of no image");
+        self.twice.clone().into_iter().chain(images).chain(labels)
+    }
 }
 
 /// Opens what the job names, and finds the label of each image.
@@ -63,7 +77,7 @@ pub(crate) fn fetch(
     let found = belong(images, is_list, (&paths, &affixes), &named)?;
     if found.pairs.is_empty() {
         let first = |list: Option<&str>| list.unwrap_or("nothing").to_owned();
-        return Err(PlanTruthError::Refused(vec![format!(
+        return Err(PlanTruthError::refused(vec![format!(
             "no label of {} belongs to an image: paths must be equal but for the extension, as {} and {} are not; name what \
              file names of labels have beyond as truth.prefix or truth.suffix, what those of images have as \
              truth.image_suffix, or name each label in a column of the list of images (truth.column)",
@@ -81,8 +95,8 @@ pub(crate) fn fetch(
         images_alone,
         labels_alone,
         notes,
-        warnings: Vec::new(),
-        held,
+        twice: None,
+        _held: held,
     })
 }
 
@@ -129,7 +143,7 @@ fn belong(
         }
     }
     if !problems.is_empty() {
-        return Err(PlanTruthError::Refused(problems));
+        return Err(PlanTruthError::refused(problems));
     }
     let mut notes = Vec::new();
     let tail = by_id.by_tail.max(by_path.by_tail);
@@ -172,7 +186,7 @@ fn by_column(
         let mut known: Vec<&str> = images.iter().flat_map(|i| i.tags.keys().map(String::as_str)).collect();
         known.sort_unstable();
         known.dedup();
-        return Err(PlanTruthError::Refused(vec![format!(
+        return Err(PlanTruthError::refused(vec![format!(
             "no image of the list has anything in a column `{column}`; beside image_id and path there is something in {}",
             if known.is_empty() { "none".to_owned() } else { known.join(", ") }
         )]));
@@ -199,26 +213,26 @@ fn by_column(
                 copy_of(files, &join(folder, path), &copies.path().join(&name))?;
                 Ok::<_, PlanTruthError>(name)
             };
-            let copied = paths.iter().enumerate().map(copy).collect::<Result<Vec<_>, _>>()?;
-            (copies.path().to_owned(), copied)
+            let numbered: Vec<(usize, &String)> = paths.iter().enumerate().collect();
+            let copied = parallel_map(&numbered, AT_ONCE, |item| copy(*item), Result::is_err);
+            (copies.path().to_owned(), copied.into_iter().flatten().collect::<Result<_, _>>()?)
         }
     };
     let source = FolderSource::of_files(&root, entries, rules, limits);
     let mut first_of: BTreeMap<&str, &str> = BTreeMap::new();
     let with_label = images.iter().filter_map(|image| Some((image, image.tags.get(column)?.trim())));
-    let twice = with_label.filter(|(_, path)| !path.is_empty()).filter_map(|(image, path)| {
+    let twice = with_label.filter(|(_, path)| !path.is_empty()).find_map(|(image, path)| {
         let first = first_of.insert(path, &image.id)?;
         Some(format!("{path} is the label of two images, {first} and {}", image.id))
     });
-    let warnings: Vec<String> = twice.take(1).collect();
     Ok(Fetched {
         source: Box::new(source),
         pairs,
         images_alone,
         labels_alone: Vec::new(),
         notes: Vec::new(),
-        warnings,
-        held,
+        twice,
+        _held: held,
     })
 }
 

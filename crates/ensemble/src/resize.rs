@@ -1,6 +1,6 @@
 //! Bilinear resizing of planes and of rows, half-pixel centres.
 
-use marquetry_geometry::{Size, Tap, taps};
+use marquetry_geometry::{Size, Tap, nearest, taps};
 
 /// Resizes `[K, from.height, from.width]` to `[K, to.height, to.width]`, bilinear, half-pixel centres, no smoothing.
 ///
@@ -30,13 +30,10 @@ pub fn resize_planes(planes: &[f32], from: Size, to: Size) -> Vec<f32> {
 /// When a size is empty or `labels` is not one plane.
 pub fn resize_labels(labels: &[f32], from: Size, to: Size) -> Vec<f32> {
     assert_eq!(labels.len() as u64, from.area(), "a plane of {from} px");
-    let nearest = |from: u32, to: u32| {
-        let at = move |i: u32| ((2 * u64::from(i) + 1) * u64::from(from) / (2 * u64::from(to))) as usize;
-        (0..to).map(at).collect::<Vec<_>>()
-    };
     let columns = nearest(from.width, to.width);
     let rows = nearest(from.height, to.height).into_iter();
-    rows.flat_map(|y| columns.iter().map(move |x| labels[y * from.width as usize + x])).collect()
+    let width = from.width as usize;
+    rows.flat_map(|y| columns.iter().map(move |x| labels[y as usize * width + *x as usize])).collect()
 }
 
 /// One output row of all classes, `[C, out_width]`, from the two input rows `[C, width]` that `row` names.

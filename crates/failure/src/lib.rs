@@ -56,6 +56,11 @@ pub trait Classify: std::error::Error {
     fn class(&self) -> FailureClass;
 }
 
+/// So many of something, in a message: `1 image`, `20 images`.
+pub fn counted(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
 /// An error's own words and those of all its causes, each once: `reading a.png: the file is cut off`.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

@@ -30,5 +30,5 @@ pub use padding::Padding;
 pub use reading::{Alpha, Nodata, Pages, Reading};
 pub use resample::{Kernel, Resample};
 pub use run::run_length;
-pub use sampling::{Tap, taps};
+pub use sampling::{Tap, nearest, taps};
 pub use size::{Rect, Size};

@@ -30,6 +30,16 @@ pub fn taps(input: u32, output: u32, from: u32, to: u32) -> Vec<Tap> {
     (from..to).map(tap).collect()
 }
 
+/// For each of `output` px the one of `input` px whose middle is nearest, of equal ones the later: in whole numbers,
+/// `(2i + 1) · input / (2 · output)`, rounded down.
+///
+/// # Panics
+/// When `output` is 0.
+pub fn nearest(input: u32, output: u32) -> Vec<u32> {
+    let at = |i: u32| ((2 * u64::from(i) + 1) * u64::from(input) / (2 * u64::from(output))) as u32;
+    (0..output).map(at).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -37,6 +47,14 @@ mod tests {
     #[test]
     fn same_size_is_the_identity() {
         assert!(taps(7, 7, 0, 7).iter().enumerate().all(|(i, t)| t.low == i as u32 && t.weight == 0.0));
+    }
+
+    #[test]
+    fn the_nearest_is_that_of_half_pixel_centres() {
+        assert_eq!(nearest(4, 8), [0, 0, 1, 1, 2, 2, 3, 3]);
+        assert_eq!(nearest(4, 7), [0, 0, 1, 2, 2, 3, 3]);
+        assert_eq!(nearest(5, 2), [1, 3]);
+        assert_eq!(nearest(4, 2), [1, 3], "of equal ones the later");
     }
 
     /// `torch.nn.functional.interpolate([0, 1, 2, 3], size=2 and 8, align_corners=False)`.

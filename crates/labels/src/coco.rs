@@ -3,6 +3,7 @@
 use crate::error::LabelError;
 use crate::raw::{LabelFacts, RawLabel};
 use crate::source::{LabelEntry, LabelSource};
+use marquetry_failure::counted;
 use marquetry_geometry::{Rect, Size};
 use marquetry_raster::read::Limits;
 use marquetry_raster::read::labels::{CocoFile, CocoForm, Labels};
@@ -164,10 +165,6 @@ impl LabelSource for CocoSource {
         }
         notes
     }
-}
-
-fn counted(number: usize, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 /// Stands for more than one owner.

@@ -26,7 +26,6 @@ mod settle;
 mod shapes;
 mod source;
 mod with_images;
-mod zip;
 
 pub use census::{Census, Files, ValueFacts};
 pub use classes::ClassList;
@@ -34,7 +33,8 @@ pub use coco::CocoSource;
 pub use colours::ColourTable;
 pub use error::LabelError;
 pub use folder::FolderSource;
-pub use mapping::{LEFT_OUT, Mapping, NO_CLASS};
+pub use mapping::Mapping;
+pub use marquetry_evaluation::{LEFT_OUT, NO_CLASS};
 pub use pairing::{Affixes, Pairing, pair};
 pub use raw::{LabelFacts, RawLabel, Value};
 pub use rules::{AlphaRule, IgnoreRule, LabelRules, MapEntry, NodataRule, Others, RunOrder, Target};

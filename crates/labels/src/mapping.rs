@@ -5,11 +5,6 @@ use crate::raw::RawLabel;
 use marquetry_geometry::run_length;
 use std::collections::BTreeMap;
 
-/// Nothing is known of this pixel: it takes no part.
-pub const LEFT_OUT: u16 = u16::MAX;
-/// This pixel is of no class.
-pub const NO_CLASS: u16 = u16::MAX - 1;
-
 /// What every value means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mapping {
@@ -28,7 +23,7 @@ pub struct Mapping {
 }
 
 impl Mapping {
-    /// The class of each pixel, or [`LEFT_OUT`] or [`NO_CLASS`].
+    /// The class of each pixel, or [`LEFT_OUT`](crate::LEFT_OUT) or [`NO_CLASS`](crate::NO_CLASS).
     pub fn apply(&self, label: &RawLabel, out: &mut Vec<u16>) {
         out.clear();
         out.reserve(label.values.len());

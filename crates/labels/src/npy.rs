@@ -2,9 +2,9 @@
 
 use crate::error::LabelError;
 use crate::raw::{LabelFacts, RawLabel};
-use crate::zip;
 use marquetry_geometry::Size;
-use std::io::Read;
+use std::borrow::Cow;
+use std::io::{Read, Seek};
 use std::path::Path;
 
 /// Most bytes that a header may have; real ones have about 120.
@@ -104,20 +104,37 @@ pub(crate) fn read(array: ArrayFile<'_>, out: &mut RawLabel) -> Result<(), Label
 fn open(array: ArrayFile<'_>) -> Result<Box<dyn Read>, LabelError> {
     let ArrayFile { path, name, memory_bytes } = array;
     let failed = |source| LabelError::Io { path: path.to_owned(), doing: "reading the array", source };
-    let mut file = std::fs::File::open(path).map_err(failed)?;
+    let file = std::io::BufReader::new(std::fs::File::open(path).map_err(failed)?);
     if !path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npz")) {
-        return Ok(Box::new(std::io::BufReader::new(file)));
+        return Ok(Box::new(file));
     }
-    let fault = |found: String| LabelError::meaning(&path.display(), found);
-    let members = zip::members(&mut file).map_err(fault)?;
-    let member = chosen(&members, name).map_err(fault)?;
-    let bytes = zip::content(&mut file, member, memory_bytes).map_err(fault)?;
-    Ok(Box::new(std::io::Cursor::new(bytes)))
+    member(file, name, memory_bytes)
+        .map(|bytes| Box::new(std::io::Cursor::new(bytes)) as Box<dyn Read>)
+        .map_err(|found| LabelError::meaning(&path.display(), found))
+}
+
+/// The array of an archive that is the label, as a `.npy` file.
+fn member(file: impl Read + Seek, name: Option<&str>, bytes_max: u64) -> Result<Vec<u8>, String> {
+    let none = |error| format!("it is no ZIP archive that can be read, which an .npz is: {error}");
+    let mut archive = zip::ZipArchive::new(file).map_err(none)?;
+    let names: Result<Vec<String>, _> = archive.file_names().map(|name| name.map(Cow::into_owned)).collect();
+    let names = names.map_err(none)?;
+    let name = chosen(&names, name)?;
+    let damaged = |error: &dyn std::fmt::Display| format!("its member {name} cannot be read: {error}");
+    let member = archive.by_name(name).map_err(|error| damaged(&error))?;
+    let bytes = member.size();
+    if bytes.max(member.compressed_size()) > bytes_max {
+        return Err(format!("its member {name} takes more memory than is allowed"));
+    }
+    let mut content = Vec::new();
+    // One byte more than is said is too many; the checksum is looked at with the end.
+    member.take(bytes + 1).read_to_end(&mut content).map_err(|error| damaged(&error))?;
+    if content.len() as u64 == bytes { Ok(content) } else { Err(damaged(&"its length is another")) }
 }
 
 /// The array of an archive that is the label: the one that is named, or the only one.
-fn chosen<'a>(members: &'a [zip::Member], name: Option<&str>) -> Result<&'a zip::Member, String> {
-    let own = |member: &zip::Member| member.name.trim_end_matches(".npy").to_owned();
+fn chosen<'a>(members: &'a [String], name: Option<&str>) -> Result<&'a str, String> {
+    let own = |member: &'a String| member.trim_end_matches(".npy");
     let listed = || members.iter().map(own).collect::<Vec<_>>().join(", ");
     match (name, members) {
         (None, [only]) => Ok(only),
@@ -127,6 +144,7 @@ fn chosen<'a>(members: &'a [zip::Member], name: Option<&str>) -> Result<&'a zip:
         (Some(name), _) => members
             .iter()
             .find(|member| own(member) == name)
+            .map(String::as_str)
             .ok_or_else(|| format!("it holds no array called `{name}`, but {}", listed())),
     }
 }
@@ -308,33 +326,14 @@ mod tests {
     /// An archive as `numpy.savez` writes it, and as `numpy.savez_compressed` does where `deflated`.
     fn npz(deflated: bool, arrays: &[(&str, Vec<u8>)]) -> Vec<u8> {
         use std::io::Write as _;
-        let (mut bytes, mut list) = (Vec::new(), Vec::new());
+        let method = if deflated { zip::CompressionMethod::Deflated } else { zip::CompressionMethod::Stored };
+        let options = zip::write::SimpleFileOptions::default().compression_method(method).large_file(true);
+        let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
         for (name, array) in arrays {
-            let mut crc = flate2::Crc::new();
-            crc.update(array);
-            let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::default());
-            encoder.write_all(array).unwrap();
-            let stored = if deflated { encoder.finish().unwrap() } else { array.clone() };
-            let name = format!("{name}.npy");
-            let mut fields: Vec<u8> =
-                [20_u16, 0, if deflated { 8 } else { 0 }, 0, 0].map(u16::to_le_bytes).concat();
-            fields
-                .extend([crc.sum(), stored.len() as u32, array.len() as u32].map(u32::to_le_bytes).concat());
-            fields.extend((name.len() as u16).to_le_bytes());
-            list.extend(b"PK\x01\x02\x2d\x03".iter().chain(&fields));
-            list.extend([0; 12]);
-            list.extend((bytes.len() as u32).to_le_bytes());
-            list.extend(name.bytes());
-            bytes.extend(b"PK\x03\x04".iter().chain(&fields).chain(&[20, 0]).copied());
-            bytes.extend(name.bytes().chain([0; 20]).chain(stored));
+            archive.start_file(format!("{name}.npy"), options).unwrap();
+            archive.write_all(array).unwrap();
         }
-        let (at, length) = (bytes.len() as u32, list.len() as u32);
-        bytes.extend(list);
-        bytes.extend(b"PK\x05\x06\0\0\0\0");
-        bytes.extend([arrays.len() as u16; 2].map(u16::to_le_bytes).concat());
-        bytes.extend([length, at].map(u32::to_le_bytes).concat());
-        bytes.extend([0; 2]);
-        bytes
+        archive.finish().unwrap().into_inner()
     }
 
     #[test]

@@ -6,10 +6,12 @@ mod values;
 use crate::census::Census;
 use crate::classes::ClassList;
 use crate::colours::ColourTable;
-use crate::mapping::{LEFT_OUT, Mapping, NO_CLASS};
+use crate::mapping::Mapping;
 use crate::raw::Value;
 use crate::rules::{IgnoreRule, LabelRules, Others, Target};
 use crate::source::LabelSource;
+use marquetry_evaluation::{LEFT_OUT, NO_CLASS};
+use marquetry_failure::counted;
 use std::collections::BTreeMap;
 
 /// Which side a source is on.
@@ -191,7 +193,7 @@ impl Settling<'_> {
 }
 
 fn files(count: u64) -> String {
-    format!("{count} file{}", if count == 1 { "" } else { "s" })
+    counted(count as usize, "file")
 }
 
 #[cfg(test)]

@@ -31,6 +31,12 @@ impl Thumbnail {
         row.iter().copied().step_by(self.step as usize)
     }
 
+    /// The values of a whole image, `[H, W]` row by row, that are in the picture.
+    pub fn of_image<T: Copy>(self, image: &[T], width: u32) -> Vec<T> {
+        let rows = image.chunks_exact(width.max(1) as usize).zip(0..).filter(|&(_, y)| self.has_row(y));
+        rows.flat_map(|(row, _)| self.of(row)).collect()
+    }
+
     /// How many pixels of the image stand in one of the picture, on each side.
     pub const fn step(&self) -> u32 {
         self.step

@@ -1,7 +1,7 @@
 //! The programs by which the chart is looked at, as Go's module proxy has them, checked against its sums.
 
-use super::succeed;
 use crate::services::{go_module, go_program, go_program_with};
+use crate::tools::succeed;
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};

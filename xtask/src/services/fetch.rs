@@ -3,6 +3,7 @@
 use super::containers;
 use super::home;
 use super::programs::{Program, go, java, maven};
+use crate::tools::succeed;
 use anyhow::{Context, Result, bail};
 use std::ffi::OsString;
 use std::fs;
@@ -189,17 +190,6 @@ pub(crate) fn go_module(path: &str, version: &str, sum: &str) -> Result<PathBuf>
         (Some(_), Some(found)) => bail!("{path} {version} has the sum {found}, and should have {sum}"),
         _ => bail!("cannot fetch {path} {version}: {}", answer["Error"]),
     }
-}
-
-/// Runs a command that talks only when it fails.
-fn succeed(command: &mut Command) -> Result<()> {
-    let shown = format!("{command:?}");
-    let output = command.output().with_context(|| format!("cannot start {shown}"))?;
-    if !output.status.success() {
-        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        bail!("{shown} failed ({}):\n{out}{err}", output.status);
-    }
-    Ok(())
 }
 
 /// A folder in the cache, made by `install` unless it is there. The file `whole` stands in a folder that is complete;
