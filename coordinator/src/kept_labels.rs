@@ -52,6 +52,9 @@ pub struct KeptLabels {
     pub file: String,
     /// All classes, by label.
     pub classes: Vec<KeptClass>,
+    /// Whether a label also needs members that agree on it.
+    #[serde(skip)]
+    pub needs_agreement: bool,
 }
 
 /// How much of a class is kept.
@@ -96,7 +99,7 @@ impl KeptLabels {
                     class.kept += kept;
                 }
             }
-            Some(Self { file: pseudo.file.clone(), classes })
+            Some(Self { file: pseudo.file.clone(), classes, needs_agreement: pseudo.agreement > 0.0 })
         };
         outputs.filter_map(of_output).collect()
     }
@@ -118,11 +121,12 @@ impl KeptLabels {
 
     /// The classes that training would not see any more.
     pub fn warnings(&self) -> Vec<String> {
+        let or_agreement = if self.needs_agreement { " or agreement" } else { "" };
         let vanishes = |class: &KeptClass| match (class.labelled, class.kept) {
             (0, _) => Some(format!("class `{}` is nowhere: no pixel of any image has it", class.name)),
             (pixels, 0) => Some(format!(
-                "class `{}` vanishes: of its {pixels} pixels none is kept (threshold {}); lower its threshold, or say \
-                 min_pixels",
+                "class `{}` vanishes: of its {pixels} pixels none is kept (threshold {}); lower its threshold{or_agreement}, \
+                 or say min_pixels",
                 class.name, class.threshold
             )),
             _ => None,
@@ -171,6 +175,7 @@ mod tests {
         let all = KeptLabels {
             file: "p.csv".into(),
             classes: vec![class("a", 6, 3), class("b", 4, 0), class("c", 0, 0)],
+            needs_agreement: false,
         };
         assert_eq!(
             all.line(),
@@ -179,5 +184,8 @@ mod tests {
         let warnings = all.warnings();
         assert!(warnings.len() == 2 && warnings[0].starts_with("p.csv: class `b` vanishes"), "{warnings:?}");
         assert!(warnings[1].contains("`c` is nowhere"), "{warnings:?}");
+        assert!(warnings[0].ends_with("lower its threshold, or say min_pixels"), "{warnings:?}");
+        let warnings = KeptLabels { needs_agreement: true, ..all }.warnings();
+        assert!(warnings[0].ends_with("lower its threshold or agreement, or say min_pixels"), "{warnings:?}");
     }
 }

@@ -320,11 +320,38 @@ fn labels_that_a_model_decided_are_votes() {
     place.run("job.yaml").ends_with(65).says(&["holds labels", "say activation: labels"]);
 }
 
-/// Whatever type a mask has that a model hands over: truth values, few bits, unsigned.
+/// A comparison that was exported is of the class that is not background, as its scores would be.
+#[test]
+fn a_mask_of_truth_values_is_of_the_class_that_is_not_background() {
+    let place = place();
+    let toy = Toy {
+        activation: Activation::Labels,
+        element_out: Element::Bool,
+        form: OutputForm::Nchw,
+        ..linear(&ROWS[..2])
+    };
+    place.model("bool.onnx", &toy);
+    for (store, classes, object) in
+        [("plain", "[a, b]", 1), ("first", "[background, b]", 1), ("last", "[a, background]", 0)]
+    {
+        let ran = comes_to(&place, store, classes, "[{onnx: bool.onnx}]", "", |at| {
+            let z = logits(&ROWS[..2], at);
+            let is_close = (z[0] - z[1]).abs() < 1e-4;
+            let mut scores = vec![0.0; 2];
+            if !is_close {
+                scores[if z[1] > z[0] { object } else { 1 - object }] = 1.0;
+            }
+            scores
+        });
+        ran.says(&["activation sigmoid, as values are only 0 and 1"]);
+    }
+}
+
+/// Whatever type a mask of labels has that a model hands over: few bits, unsigned.
 #[test]
 fn masks_of_every_whole_type_are_labels() {
     let place = place();
-    for element_out in [Element::Bool, Element::I8, Element::U16, Element::I16, Element::U32, Element::U64] {
+    for element_out in [Element::I8, Element::U16, Element::I16, Element::U32, Element::U64] {
         let store = element_out.to_string();
         let toy =
             Toy { activation: Activation::Labels, element_out, form: OutputForm::Nchw, ..linear(&ROWS[..2]) };

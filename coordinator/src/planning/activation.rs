@@ -69,6 +69,9 @@ fn auto(measured: OutputActivation, scores: &ScoreFacts, labelling: Labelling) -
     let value = match measured {
         OutputActivation::None => "none, as values lie beyond 0 to 1",
         OutputActivation::Softmax => "softmax, as values of a pixel sum to 1",
+        OutputActivation::Sigmoid if is_decided(scores) => {
+            "sigmoid, as values are only 0 and 1, decided already"
+        }
         OutputActivation::Sigmoid => "sigmoid, as values lie in 0 to 1 and sum to anything",
         OutputActivation::Labels => "labels, votes: probabilities are shares of votes",
     };

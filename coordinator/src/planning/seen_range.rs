@@ -74,7 +74,7 @@ fn of_floats(expected: &Expected, (low, high): (f64, f64)) -> Option<String> {
     let since = expected.since.as_ref()?;
     let told = |advice: String| {
         format!(
-            "input.scale: the first images hold floats (or such integers) of {} to {}, which stay as they are, and \
+            "input.scale: the first images hold floats (or integers of 32 bits, or with a sign) of {} to {}, which stay as they are, and \
              {since} is for samples of 0 to {}: say input: {{scale: {advice}",
             round(low),
             round(high),
@@ -97,7 +97,7 @@ fn of_words(expected: &Expected, high: f64) -> Option<String> {
     (high > 0.0 && high < DARK * 65_535.0).then(|| {
         let usual = usual(high);
         format!(
-            "input.scale: the first images are of 16 bits and reach {high} of 65535, as images of fewer bits do; of 0 to \
+            "input.scale: the first images are of 16 bits and reach {high} of 65535 (in their middle, where they are large), as images of fewer bits do; of 0 to \
              {full} the model would see 0 to {}, almost black: say input: {{scale: {}}} if theirs is 0 to {usual}, else \
              the number that makes 0 to {full} of them",
             round(high * expected.full / 65_535.0),

@@ -73,7 +73,7 @@ pub enum Element {
     U32,
     /// 16-bit unsigned integer: labels, as an output.
     U16,
-    /// Truth values: the labels 0 and 1, as an output.
+    /// Truth values: probabilities of 0 and 1, as an output.
     Bool,
     /// Anything else, by its name. It can be looked at but not run.
     Other(String),
@@ -85,7 +85,7 @@ impl Element {
         matches!(self, Self::F32 | Self::F16 | Self::F64)
     }
 
-    /// Whether it holds whole numbers, or truth values: labels, as an output.
+    /// Whether it holds whole numbers, or truth values: labels or decided probabilities, as an output.
     pub const fn is_whole(&self) -> bool {
         !self.is_float() && !matches!(self, Self::Other(_))
     }

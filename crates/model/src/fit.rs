@@ -27,35 +27,28 @@ pub(crate) fn measured(input: Size, output: Size, relation: Relation, spots: Opt
     let arithmetic = guess(input, output, relation);
     let Some(spots) = spots else { return (arithmetic, false) };
     let (from, to) = (f64::from(input.height), f64::from(output.height));
-    // Px for px where an output is hardly larger than its input, or smaller.
-    let px_for_px = output.height <= input.height || is_rounded_up(input, output) || to < from * 1.5;
-    let mut found: Vec<(f64, Fit)> = [Fit::Resize, Fit::Centre, Fit::Crop]
-        .into_iter()
-        .filter(|fit| *fit == Fit::Resize || px_for_px)
-        .map(|fit| {
-            let place = |row: f64| match fit {
-                Fit::Resize => (row + 0.5) * to / from - 0.5,
-                Fit::Centre => row + (to - from) / 2.0,
-                Fit::Crop => row,
-            };
-            let off = |k: usize| (place(spots.shown[k]) - spots.seen[k]).abs();
-            (off(0).max(off(1)), fit)
-        })
-        .collect();
+    let mut found = [Fit::Resize, Fit::Centre, Fit::Crop].map(|fit| {
+        let place = |row: f64| match fit {
+            Fit::Resize => (row + 0.5) * to / from - 0.5,
+            Fit::Centre => row + (to - from) / 2.0,
+            Fit::Crop => row,
+        };
+        let off = |k: usize| (place(spots.shown[k]) - spots.seen[k]).abs();
+        (off(0).max(off(1)), fit)
+    });
     found.sort_by(|(a, _), (b, _)| a.total_cmp(b));
     let (best, fit) = found[0];
     // Far from all answers: what was seen is the edge of an output that does not show the spots.
     if best > 1.0 + to / 12.0 {
         return (arithmetic, false);
     }
-    match found.get(1) {
-        // A coarse output places a spot by the middle of its cells, which is near to several answers.
-        Some((second, _)) if second - best < 1.0 || best > second / 2.0 => {
-            let near = found.iter().any(|(off, fit)| *fit == arithmetic && *off < best + 1.0);
-            (if near { arithmetic } else { fit }, false)
-        }
-        _ => (fit, true),
+    // A coarse output places a spot by the middle of its cells, which is near to several answers.
+    let (second, _) = found[1];
+    if second - best < 1.0 || best > second / 2.0 {
+        let near = found.iter().any(|(off, fit)| *fit == arithmetic && *off < best + 1.0);
+        return (if near { arithmetic } else { fit }, false);
     }
+    (fit, true)
 }
 
 /// Whether each side of `output` is that of `input`, rounded up to a multiple.
@@ -88,6 +81,18 @@ mod tests {
         assert_eq!(fit(122, 128, [32.0, 96.0]), (Fit::Resize, true));
         assert_eq!(fit(64, 16, [16.0 / 4.0, 12.0]), (Fit::Resize, true));
         assert_eq!(fit(100, 96, [25.0, 75.0]), (Fit::Crop, true), "the last px of the window are left out");
+    }
+
+    /// A frame of a quarter of the window and more around it is found as well as a narrow one.
+    #[test]
+    fn outputs_that_are_much_larger_are_not_taken_for_stretched_ones() {
+        for (input, output) in [(64, 96), (64, 128), (128, 192), (100, 300)] {
+            let (from, to) = (f64::from(input), f64::from(output));
+            let frame = (to - from) / 2.0;
+            assert_eq!(fit(input, output, [from / 4.0 + frame, from * 0.75 + frame]), (Fit::Centre, true));
+            assert_eq!(fit(input, output, [from / 4.0, from * 0.75]), (Fit::Crop, true));
+            assert_eq!(fit(input, output, [to / 4.0, to * 0.75]), (Fit::Resize, true));
+        }
     }
 
     /// Where an output is a small part of its window, spots are shown near the middle.

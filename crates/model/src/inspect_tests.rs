@@ -237,6 +237,20 @@ fn labels_are_told_from_scores() {
 }
 
 #[test]
+fn one_channel_of_truth_values_is_of_an_object_and_no_label() {
+    let toy = Toy {
+        classes: 2,
+        weights: Weights::Seeded(3),
+        activation: Activation::Labels,
+        element_out: Element::Bool,
+        ..Default::default()
+    };
+    let scores = only_head(&facts(&toy, 64));
+    assert_eq!((scores.activation, scores.classes, scores.range), (Activation::Sigmoid, 1, (0.0, 1.0)));
+    assert!(scores.notes[0].contains("only 0 and 1"), "{:?}", scores.notes);
+}
+
+#[test]
 fn windows_of_images_are_tried_beside_noise() {
     let windows = |channels: u32, size: Size| vec![vec![7.0; channels as usize * size.area() as usize]];
     let options = InspectOptions { size: Some(Size::square(32)), ..Default::default() };

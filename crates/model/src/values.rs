@@ -80,6 +80,10 @@ impl Shape<'_> {
     }
 
     fn activation(&self, runs: &[Vec<f32>], low: f32, high: f32) -> Activation {
+        // Of truth values the one channel is what it would be before the comparison: of the class that is not background.
+        if *self.element == Element::Bool {
+            return Activation::Sigmoid;
+        }
         if self.element.is_whole() {
             return Activation::Labels;
         }

@@ -328,7 +328,7 @@ section! {
         /// What the graph already applies to its scores; `labels` is a decision (`ArgMax` inside), of which each pixel is
         /// a vote: probabilities are shares of votes then. `auto` looks at the values of a trial run, on windows of the
         /// job's first images and on noise: softmax where all channels of a pixel sum to 1, sigmoid where all lie in 0
-        /// to 1, labels where they are whole numbers in one channel, else none.
+        /// to 1, labels where they are whole numbers in one channel (truth values are a sigmoid's), else none.
         pub activation: Option<OutputActivation> = None, Words(&ACTIVATIONS);
         /// Which channels (labels, of a model that says labels) are which class: `{person: 15, road: [1, 3]}`, counted
         /// from 0; the probabilities of several are summed, after a softmax over all channels (those of a sigmoid come to 1 at most). A class that is not named

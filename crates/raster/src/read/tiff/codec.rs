@@ -53,21 +53,13 @@ impl Compression {
                 length.complete(bytes)
             }
             Self::Lzw => guarded(|| lzw(&bytes, length)),
-            Self::Deflate => guarded(|| {
-                let mut reader = flate2::bufread::ZlibDecoder::new(bytes.as_slice());
-                let out = fill(&mut reader, length)?;
-                // The checksum is only looked at where the stream is read to its end.
-                match reader.read(&mut [0]) {
-                    Err(error) if error.kind() == std::io::ErrorKind::InvalidInput => {
-                        Err(ReadFault::damaged(error))
-                    }
-                    _ => Ok(out),
-                }
-            }),
+            Self::Deflate => {
+                guarded(|| fill_and_check(flate2::bufread::ZlibDecoder::new(bytes.as_slice()), length))
+            }
             Self::PackBits => pack_bits(&bytes, length),
             Self::Zstd => guarded(|| {
                 let reader = zstd::stream::read::Decoder::with_buffer(bytes.as_slice());
-                fill(&mut reader.map_err(ReadFault::io)?, length)
+                fill_and_check(reader.map_err(ReadFault::io)?.single_frame(), length)
             }),
             Self::Group4 => guarded(|| length.complete(group4(&bytes, size)?)),
             Self::WebP => guarded(|| {
@@ -157,6 +149,16 @@ fn fill(reader: &mut impl Read, length: Length) -> Result<Vec<u8>, ReadFault> {
         // What lies below the image may be damaged or cut off.
         (out, Some(error)) if out.len() < length.least => Err(broken(error)),
         (out, _) => length.complete(out),
+    }
+}
+
+/// [`fill`], and looks at the checksum, which decoders only do at a stream's end.
+fn fill_and_check(mut reader: impl Read, length: Length) -> Result<Vec<u8>, ReadFault> {
+    let out = fill(&mut reader, length)?;
+    match reader.read(&mut [0]) {
+        // What lies below the image may be cut off.
+        Err(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => Err(ReadFault::damaged(error)),
+        _ => Ok(out),
     }
 }
 
