@@ -3,6 +3,7 @@
 use crate::decode::{Mask, zarr};
 use crate::fixture::{Place, same_files};
 use crate::pictures::{bmp, scene};
+use marquetry_geometry::Size;
 use marquetry_model::ModelFiles;
 use marquetry_model::toy::{Toy, Weights};
 
@@ -174,6 +175,43 @@ fn files_of_other_kinds_and_models_of_other_purposes_are_said_to_be_such() {
     ]);
     place.write("depth.yaml", format!("{job}allow: [purpose]\n"));
     assert!(!place.marquetry(&["plan", "depth.yaml"]).stderr.contains("is a depth"));
+    // What comes out is the image: nothing that a segmentation does.
+    let same = (0..9).map(|k| f32::from(u8::from(k % 4 == 0))).collect();
+    place.model("denoiser.onnx", &Toy { kernel: 1, weights: Weights::Given(same), ..toy(1) });
+    place.write("denoiser.yaml", format!("{HEAD}store: s\nmembers: [{{onnx: denoiser.onnx}}]\n"));
+    place
+        .marquetry(&["plan", "denoiser.yaml"])
+        .ends_with(0)
+        .says(&["seems to be no segmentation model", "nearly that of the input"]);
+    place
+        .write("other.yaml", format!("{HEAD}store: s\nmembers: [{{onnx: a.onnx}}]\n"))
+        .model("a.onnx", &toy(1));
+    assert!(!place.marquetry(&["plan", "other.yaml"]).ends_with(0).stderr.contains("segmentation model"));
+}
+
+/// What does not go with an image that is shown whole is told with what does.
+#[test]
+fn models_that_cannot_be_shown_whole_images_say_what_they_can_be_shown() {
+    let place = place();
+    place.model("patches.onnx", &Toy { coarse: 14, ..toy(1) });
+    place.model("valid.onnx", &Toy { kernel: 9, valid: true, ..toy(1) });
+    place.model("fixed.onnx", &Toy { size: Some(Size::square(64)), ..toy(1) });
+    for (onnx, window, says) in [
+        ("patches.onnx", "fit: multiple(32)", "say fit: multiple(14)"),
+        ("fixed.onnx", "fit: multiple(32)", "window: {size: 64}"),
+        ("valid.onnx", "size: 64", "use windows that slide, window: {size: 64}"),
+    ] {
+        let job = format!("{HEAD}store: s\nmembers: [{{onnx: {onnx}, window: {{mode: whole, {window}}}}}]\n");
+        place.write("job.yaml", job);
+        place.marquetry(&["plan", "job.yaml"]).ends_with(65).says(&[says]);
+    }
+    place.write(
+        "job.yaml",
+        format!(
+            "{HEAD}store: s\nmembers: [{{onnx: patches.onnx, window: {{mode: whole, fit: multiple(14)}}}}]\n"
+        ),
+    );
+    place.marquetry(&["plan", "job.yaml"]).ends_with(0);
 }
 
 #[test]

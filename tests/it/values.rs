@@ -117,9 +117,15 @@ fn a_blank_image_is_0() {
 fn an_output_of_another_size_is_laid_where_a_trial_run_shows_it() {
     let plain = greatest([0.0; 3], [1.0; 3]);
     let cases = [
-        ("92 in, 52 out", Toy { kernel: 41, valid: true, ..Toy::default() }, 92, "fit centre, since"),
-        ("rounded up below", Toy { around: [0, 6], ..Toy::default() }, 58, "fit crop, since"),
-        ("rounded up around", Toy { around: [3, 3], ..Toy::default() }, 58, "fit centre, since"),
+        ("92 in, 52 out", Toy { kernel: 41, valid: true, ..Toy::default() }, "92", "fit centre, since"),
+        ("rounded up below", Toy { around: [0, 6], ..Toy::default() }, "58", "fit crop, since"),
+        ("rounded up around", Toy { around: [3, 3], ..Toy::default() }, "58", "fit centre, since"),
+        (
+            "a frame around a wide window",
+            Toy { around: [8, 8], ..Toy::default() },
+            "[58, 96]",
+            "fit centre, since",
+        ),
     ];
     for (name, toy, window, says) in cases {
         let place = place(&Toy { classes: 3, ..toy });

@@ -14,7 +14,7 @@ use marquetry_ensemble::{
 };
 use marquetry_geometry::{Grid, GridError, Padding, Size, WindowSpec};
 use marquetry_job::{Element, Fit, Group, Input, IoContract, Member, PlannedImage, Scale, Scaling};
-use marquetry_model::{InspectOptions, IoRequest, ModelError, ModelFacts, resolve};
+use marquetry_model::{InspectOptions, IoRequest, ModelError, ModelFacts, resolve, yaml_size};
 use marquetry_raster::read::Depth;
 use marquetry_spec::{Concern, InputLayout, JobSpec, MemberSpec, Normalise, TilesPer, WholeFit, WindowMode};
 use marquetry_transport::FileStat;
@@ -63,7 +63,19 @@ impl Candidate<'_> {
     }
 
     fn failed(&self, error: ModelError) -> MembersError {
-        MembersError::Model { entry: self.entry, uri: self.uri.clone(), error: Box::new(error) }
+        // The window's size follows from the images then, and is not what there is to set.
+        match (self.made_for, &error) {
+            (Some((of, size)), ModelError::WrongMultiple { multiple, .. }) => self.unfit(format!(
+                "window.fit: images come to {size} px with multiple({of}), and the model needs sides that are multiples of \
+                 {multiple} px: say fit: multiple({multiple})"
+            )),
+            (Some((of, size)), ModelError::WrongSize { found, .. }) => self.unfit(format!(
+                "window.fit: images come to {size} px with multiple({of}), and the model takes {found} px only: say \
+                 window: {{size: {}}} for windows that slide, with mode: whole and fit: letterbox or stretch for one",
+                yaml_size(*found)
+            )),
+            _ => MembersError::Model { entry: self.entry, uri: self.uri.clone(), error: Box::new(error) },
+        }
     }
 
     /// The model takes the job's window, and not what `view` makes of it.
@@ -289,8 +301,12 @@ impl Candidate<'_> {
             )));
         };
         let WindowMode::Slide(slide) = &mut window.mode else {
-            return Err(self
-                .unfit("output.fit: with window.mode: whole there is nothing around the image; use resize"));
+            return Err(self.unfit(format!(
+                "output.fit: the model gives scores of the middle of its window, {output} of {input} px, and with window.mode: \
+                 whole there is nothing around the image that its border could be the middle of: use windows that slide, \
+                 window: {{size: {}}}",
+                yaml_size(input)
+            )));
         };
         if slide.margin != Size::square(0) {
             return Err(self.unfit("window.margin: the model's output is the centre of its window already"));

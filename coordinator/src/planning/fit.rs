@@ -113,6 +113,7 @@ mod tests {
             images: None,
             constant: false,
             random: false,
+            echo: false,
             notes: Vec::new(),
         }
     }

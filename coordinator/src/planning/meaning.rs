@@ -31,6 +31,13 @@ pub(crate) fn meaning(
     let scores = scores.ok_or("no output holds scores")?;
     let activation = settle_activation(output.activation, scores, spec.labelling)?;
     let labels = activation.applied == OutputActivation::Labels;
+    if labels && scores.range.0 < 0.0 {
+        return Err(format!(
+            "it says labels down to {}, and labels are whole numbers from 0 up: have its graph add to them (or give what is no class \
+             a number of its own), and say with output.classes which label is which class",
+            scores.range.0
+        ));
+    }
     let channels = Channels {
         count: signature.classes,
         applied: activation.applied,

@@ -71,26 +71,33 @@ pub(crate) fn contradicts(expected: &Expected, seen: &[SeenRange], bands: Option
 }
 
 fn of_floats(expected: &Expected, (low, high): (f64, f64)) -> Option<String> {
-    let since = expected.since.as_ref()?;
-    let told = |advice: String| {
-        format!(
-            "input.scale: the first images hold floats (or integers of 32 bits, or with a sign) of {} to {}, which stay as they are, and \
-             {since} is for samples of 0 to {}: say input: {{scale: {advice}",
-            round(low),
-            round(high),
-            expected.full
-        )
+    let held = format!(
+        "input.scale: the first images hold floats (or integers of 32 bits, or with a sign) of {} to {}, which stay as they are",
+        round(low),
+        round(high)
+    );
+    let full = expected.full;
+    let too_great = high > if full == 1.0 { BEYOND_UNIT } else { BEYOND_BYTES };
+    let usual = usual(high);
+    let Some(since) = &expected.since else {
+        return too_great.then(|| {
+            format!(
+                "{held}, and nothing says what the model was trained on: say input: {{scale: 1}} if it was on such numbers, \
+                 {{scale: {}}} if on 0 to {full} of 0 to {usual}",
+                factor(full, usual)
+            )
+        });
     };
-    let too_great = high > if expected.full == 1.0 { BEYOND_UNIT } else { BEYOND_BYTES };
+    let told = |advice: String| {
+        format!("{held}, and {since} is for samples of 0 to {full}: say input: {{scale: {advice}")
+    };
     if too_great {
-        let usual = usual(high);
         return Some(told(format!(
-            "{}}} if theirs is 0 to {usual}, else the number that makes 0 to {} of them",
-            factor(expected.full, usual),
-            expected.full
+            "{}}} if theirs is 0 to {usual}, else the number that makes 0 to {full} of them",
+            factor(full, usual)
         )));
     }
-    (expected.full > 1.0 && low >= 0.0 && high > 0.0 && high <= UNIT_MAX).then(|| told("255}".to_owned()))
+    (full > 1.0 && low >= 0.0 && high > 0.0 && high <= UNIT_MAX).then(|| told("255}".to_owned()))
 }
 
 fn of_words(expected: &Expected, high: f64) -> Option<String> {
@@ -150,10 +157,14 @@ mod tests {
         let text = told(255.0, Some("a model that takes integers"), Depth::F32, 0, &[(0.0, 1.0)]);
         assert!(text.contains("{scale: 255}") && text.contains("of 0 to 1, which stay"), "{text}");
         assert!(told(255.0, mean, Depth::F32, 0, &[(0.0, 4000.0)]).contains("{scale: 0.0622710622711}"));
+        let text = told(1.0, None, Depth::F32, 0, &[(0.0, 255.0)]);
+        for word in ["of 0 to 255, which stay", "nothing says", "{scale: 1}", "{scale: 0.00392156862745}"] {
+            assert!(text.contains(word), "{text}");
+        }
         for (full, since, range) in [
             (1.0, mean, (0.0, 1.9)),
             (1.0, mean, (-3.0, 1.0)),
-            (1.0, None, (0.0, 255.0)),
+            (1.0, None, (-3.0, 2.0)),
             (255.0, mean, (0.0, 255.0)),
             (255.0, mean, (0.0, 0.0)),
             (255.0, mean, (-1.0, 1.0)),

@@ -28,6 +28,11 @@ pub enum BadScore {
     /// A label that is none of the job's classes.
     #[error("the model says the label {0}, which is none of its classes: name them in `output.classes`")]
     NoLabel(f32),
+    /// What cannot be a label of any class.
+    #[error(
+        "the model says {0} where it gives labels, and labels are whole numbers from 0 up: have its graph give such numbers"
+    )]
+    NotALabel(f32),
 }
 
 /// What is done to each pixel's channels to make them classes in the wanted space.
@@ -395,7 +400,7 @@ fn vote(classes: &[Option<u16>], rest: Rest, labels: &[f32], out: &mut [f32]) ->
     out.fill(0.0);
     for (x, &label) in labels.iter().enumerate() {
         if label < 0.0 || label.fract() != 0.0 || !label.is_finite() {
-            return Err(BadScore::NoLabel(label));
+            return Err(BadScore::NotALabel(label));
         }
         let class = classes.get(label as usize).copied().flatten();
         let class = match (class, rest) {

@@ -236,9 +236,10 @@ fn labels_are_votes() {
     };
     let by_number = new(&ClassMap::default(), ScoreSpace::Probabilities).unwrap();
     assert_eq!(apply(&by_number, &[2.0, 0.0], 2), [0.0, 1.0, 0.0, 0.0, 1.0, 0.0]);
-    for wrong in [3.0, -1.0, 0.5, f32::NAN] {
-        let said = by_number.apply(&[0.0, wrong], 2, 0, &mut [0.0; 6]);
-        assert!(matches!(said, Err(BadScore::NoLabel(_))), "{wrong}: {said:?}");
+    let said = |label| by_number.apply(&[0.0, label], 2, 0, &mut [0.0; 6]);
+    assert_eq!(said(3.0), Err(BadScore::NoLabel(3.0)));
+    for wrong in [-1.0, 0.5, f32::NAN] {
+        assert!(matches!(said(wrong), Err(BadScore::NotALabel(_))), "{wrong}: {:?}", said(wrong));
     }
     let merged = map(&[&[], &[7, 1], &[3]], Rest::Class(0));
     let voted = apply(&new(&merged, ScoreSpace::Probabilities).unwrap(), &[7.0, 3.0, 1.0, 99.0], 4);

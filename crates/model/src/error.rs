@@ -139,8 +139,8 @@ pub enum ModelError {
     },
 }
 
-/// A size as the job file writes it.
-pub(crate) fn yaml_size(size: Size) -> String {
+/// A size in px as the job file writes it: one number, or `[rows, columns]`.
+pub fn yaml_size(size: Size) -> String {
     if size.is_square() { size.height.to_string() } else { format!("[{}, {}]", size.height, size.width) }
 }
 

@@ -179,6 +179,8 @@ pub struct ScoreFacts {
     pub constant: bool,
     /// Whether two runs of the same input gave different values.
     pub random: bool,
+    /// Whether each channel is nearly the input's, in all windows of images that were shown.
+    pub echo: bool,
     /// What else is worth knowing.
     pub notes: Vec<String>,
 }

@@ -6,7 +6,7 @@ use marquetry_geometry::Size;
 /// Sides that real networks round a window up to, px.
 pub(crate) const ROUNDED_TO: [u32; 8] = [2, 4, 8, 14, 16, 28, 32, 64];
 
-/// Where the spots were in the input and in the output, rows in px.
+/// Where the spots were along one axis of the input and of the output, px.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Spots {
     pub(crate) shown: [f64; 2],
@@ -22,16 +22,48 @@ pub(crate) fn guess(input: Size, output: Size, relation: Relation) -> Fit {
     }
 }
 
-/// The fit that `spots` tell of, and whether they are clear about it.
-pub(crate) fn measured(input: Size, output: Size, relation: Relation, spots: Option<Spots>) -> (Fit, bool) {
+/// The fit that spots tell of, by rows and by columns, and whether they are clear about it.
+///
+/// # Errors
+/// With the reason, when rows and columns clearly lie differently.
+pub(crate) fn measured(
+    input: Size,
+    output: Size,
+    relation: Relation,
+    spots: Option<[Spots; 2]>,
+) -> Result<(Fit, bool), String> {
     let arithmetic = guess(input, output, relation);
-    let Some(spots) = spots else { return (arithmetic, false) };
-    let (from, to) = (f64::from(input.height), f64::from(output.height));
+    let Some([rows, columns]) = spots else { return Ok((arithmetic, false)) };
+    let rows = along(input.height, output.height, arithmetic, rows);
+    let columns = along(input.width, output.width, arithmetic, columns);
+    match (rows, columns) {
+        ((rows, true), (columns, true)) if rows != columns => {
+            let words = |fit| match fit {
+                Fit::Resize => "show the whole of the window's",
+                Fit::Centre => "are the middle of the window's, px for px",
+                Fit::Crop => "begin where the window's do, px for px",
+            };
+            Err(format!(
+                "in a trial run with {input} px its {} rows {}, and its {} columns {}: export it so that both lie alike",
+                output.height,
+                words(rows),
+                output.width,
+                words(columns)
+            ))
+        }
+        ((_, false), (columns, true)) => Ok((columns, true)),
+        (rows, _) => Ok(rows),
+    }
+}
+
+/// The fit along an axis of `from` px, of which `to` px came out, and whether it is clear.
+fn along(from: u32, to: u32, arithmetic: Fit, spots: Spots) -> (Fit, bool) {
+    let (from, to) = (f64::from(from), f64::from(to));
     let mut found = [Fit::Resize, Fit::Centre, Fit::Crop].map(|fit| {
-        let place = |row: f64| match fit {
-            Fit::Resize => (row + 0.5) * to / from - 0.5,
-            Fit::Centre => row + (to - from) / 2.0,
-            Fit::Crop => row,
+        let place = |at: f64| match fit {
+            Fit::Resize => (at + 0.5) * to / from - 0.5,
+            Fit::Centre => at + (to - from) / 2.0,
+            Fit::Crop => at,
         };
         let off = |k: usize| (place(spots.shown[k]) - spots.seen[k]).abs();
         (off(0).max(off(1)), fit)
@@ -69,7 +101,23 @@ mod tests {
     fn fit(input: u32, output: u32, seen: [f64; 2]) -> (Fit, bool) {
         let (input, output) = (Size::square(input), Size::square(output));
         let shown = [f64::from(input.height) / 4.0, f64::from(input.height) * 0.75];
-        measured(input, output, relation(input, output), Some(Spots { shown, seen }))
+        measured(input, output, relation(input, output), Some([Spots { shown, seen }; 2])).unwrap()
+    }
+
+    /// A model that crops one way and pools the other is no case of one fit for both.
+    #[test]
+    fn rows_and_columns_that_lie_differently_are_refused() {
+        let (input, output) = (Size::square(64), Size::square(32));
+        let lying = |seen| Spots { shown: [24.0, 40.0], seen };
+        let (middle, whole) = (lying([8.0, 24.0]), lying([11.75, 19.75]));
+        let both = |rows, columns| measured(input, output, relation(input, output), Some([rows, columns]));
+        let reason = both(middle, whole).unwrap_err();
+        assert!(
+            reason.contains("32 rows are the middle") && reason.contains("columns show the whole"),
+            "{reason}"
+        );
+        assert_eq!(both(middle, middle), Ok((Fit::Centre, true)));
+        assert_eq!(both(lying([3.0, 3.0]), whole), Ok((Fit::Resize, true)), "one of the two is clear");
     }
 
     #[test]
@@ -100,7 +148,7 @@ mod tests {
     fn small_middles_are_told_from_small_pictures_of_the_whole() {
         let (input, output) = (Size::square(64), Size::square(16));
         let fit = |shown: [f64; 2], seen: [f64; 2]| {
-            measured(input, output, relation(input, output), Some(Spots { shown, seen }))
+            measured(input, output, relation(input, output), Some([Spots { shown, seen }; 2])).unwrap()
         };
         // At quarters of the window they are beyond the middle, whose edges are what moves.
         assert_eq!(fit([15.5, 47.5], [0.3, 14.7]), (Fit::Resize, false));
@@ -113,7 +161,7 @@ mod tests {
         assert_eq!(fit(122, 128, [30.0, 93.5]), (Fit::Crop, false));
         let none = |input, output| {
             let (input, output) = (Size::square(input), Size::square(output));
-            measured(input, output, relation(input, output), None)
+            measured(input, output, relation(input, output), None).unwrap()
         };
         assert_eq!(none(122, 128), (Fit::Crop, false));
         assert_eq!(none(92, 52), (Fit::Centre, false));

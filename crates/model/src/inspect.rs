@@ -225,7 +225,8 @@ fn try_axes(
         let mut probe = Probe { session, element: &input.element, layout: axes.layout, channels };
         match probe.trial(batch, size) {
             Ok(trial) => {
-                let more = probe.more(batch, size, &windows(channels, size))?;
+                let shown = windows(channels, size);
+                let more = probe.more(batch, size, &shown)?;
                 let heads = head_facts(&mut probe, &trial, &more, batch, size)?;
                 let is_open = axes.height.fixed().is_none() || axes.width.fixed().is_none();
                 let multiple = if is_open {

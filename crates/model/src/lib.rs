@@ -8,11 +8,13 @@
 
 mod arena;
 mod class_names;
+mod echo;
 mod error;
 mod external_data;
 mod facts;
 mod file_kind;
 mod fit;
+mod fit_trial;
 mod input_scaling;
 mod inspect;
 mod io_request;
@@ -30,7 +32,7 @@ pub mod toy;
 mod values;
 mod verdict;
 
-pub use error::ModelError;
+pub use error::{ModelError, yaml_size};
 pub use external_data::{ExternalData, ModelFiles, ModelRef, external_locations};
 pub use facts::{
     Activation, Batch, Dim, Element, Fit, HeadFacts, ImageFacts, InsideScaling, Layout, ModelFacts,

@@ -1,14 +1,16 @@
 //! Trial runs: what a model does with zeros, noise, two images at once, other sizes.
 
 use crate::ModelError;
+use crate::echo::is_echo;
 use crate::facts::{
-    Activation, Batch, Element, Fit, HeadFacts, InsideScaling, Layout, Relation, ScoreFacts, Values,
+    Activation, Batch, Element, HeadFacts, InsideScaling, Layout, Relation, ScoreFacts, Values,
 };
-use crate::fit::{self, Spots};
+use crate::fit;
+use crate::fit_trial::fit_heads;
 use crate::inspect::element;
 use crate::network::whole_numbers;
 use crate::pack::{FromPixel, pack};
-use crate::reading::{less, output_axes, relation};
+use crate::reading::{output_axes, relation};
 use half::f16;
 use marquetry_geometry::Size;
 use ort::session::{RunOptions, Session, SessionOutputs};
@@ -49,7 +51,7 @@ impl Noise {
         ((mixed ^ (mixed >> 31)) >> 40) as f32 / (1 << 24) as f32
     }
 
-    fn fill(seed: u64, count: usize, low: f32, high: f32) -> Vec<f32> {
+    pub(crate) fn fill(seed: u64, count: usize, low: f32, high: f32) -> Vec<f32> {
         let mut noise = Self::new(seed);
         (0..count).map(|_| low + (high - low) * noise.unit()).collect()
     }
@@ -60,15 +62,15 @@ pub(crate) struct Output {
     name: String,
     element: Element,
     dims: Vec<u64>,
-    values: Vec<f32>,
+    pub(crate) values: Vec<f32>,
 }
 
 /// What was run beside noise.
-pub(crate) struct MoreRuns {
+pub(crate) struct MoreRuns<'a> {
     /// The second noise once more.
     again: Vec<Output>,
-    /// Windows of images.
-    images: Vec<Vec<Output>>,
+    /// Windows of images, `[channels, H, W]`, and what came of them.
+    images: Vec<(&'a [f32], Vec<Output>)>,
 }
 
 /// A session to try, and what is known of its input.
@@ -92,16 +94,19 @@ impl Probe<'_> {
 
     /// Runs on the second noise once more, and on `windows` of images, `[channels, H, W]`; those that do not run are left
     /// out.
-    pub(crate) fn more(
+    pub(crate) fn more<'w>(
         &mut self,
         batch: u32,
         size: Size,
-        windows: &[Vec<f32>],
-    ) -> Result<MoreRuns, ModelError> {
+        windows: &'w [Vec<f32>],
+    ) -> Result<MoreRuns<'w>, ModelError> {
         let count = batch as usize * self.pixels(size);
         let again = self.run(batch, size, &Noise::fill(1, count, -2.0, 2.0))?;
         let fit = windows.iter().filter(|window| window.len() * batch as usize == count);
-        let images = fit.filter_map(|window| self.run(batch, size, &window.repeat(batch as usize)).ok());
+        let images = fit.filter_map(|window| {
+            let outputs = self.run(batch, size, &window.repeat(batch as usize)).ok()?;
+            Some((window.as_slice(), outputs))
+        });
         Ok(MoreRuns { again, images: images.collect() })
     }
 
@@ -152,12 +157,12 @@ impl Probe<'_> {
         })
     }
 
-    fn pixels(&self, size: Size) -> usize {
+    pub(crate) fn pixels(&self, size: Size) -> usize {
         self.channels as usize * size.area() as usize
     }
 
     /// Runs on `planes`, `[batch, channels, H, W]`, and takes all outputs.
-    fn run(&mut self, batch: u32, size: Size, planes: &[f32]) -> Result<Vec<Output>, ModelError> {
+    pub(crate) fn run(&mut self, batch: u32, size: Size, planes: &[f32]) -> Result<Vec<Output>, ModelError> {
         match self.element {
             Element::F16 => self.run_as::<f16>(batch, size, planes),
             Element::F64 => self.run_as::<f64>(batch, size, planes),
@@ -229,19 +234,23 @@ pub(crate) fn unmoved(trial: &[Vec<Output>; 3]) -> Option<InsideScaling> {
 pub(crate) fn head_facts(
     probe: &mut Probe<'_>,
     trial: &[Vec<Output>; 3],
-    more: &MoreRuns,
+    more: &MoreRuns<'_>,
     batch: u32,
     size: Size,
 ) -> Result<Vec<HeadFacts>, ModelError> {
     let mut heads = Vec::new();
     for (index, output) in trial[0].iter().enumerate() {
         let runs = [0, 1, 2].map(|run| &trial[run][index]);
-        let (again, images) = (&more.again[index], more.images.iter().map(|run| &run[index]));
-        let images: Vec<&Output> = images.collect();
-        let (scores, reason) = match scores(runs, again, &images, probe.layout, batch, size) {
+        let images: Vec<_> = more.images.iter().map(|(window, run)| (*window, &run[index])).collect();
+        let seen: Vec<&Output> = images.iter().map(|(_, run)| *run).collect();
+        let (mut scores, reason) = match scores(runs, &more.again[index], &seen, probe.layout, batch, size) {
             Ok(scores) => (Some(scores), None),
             Err(reason) => (None, Some(reason)),
         };
+        if let Some(scores) = &mut scores {
+            let pairs = || images.iter().map(|(window, run)| (*window, run.values.as_slice()));
+            scores.echo = is_echo(probe.channels, size, scores, pairs());
+        }
         let (name, element, seen) = (output.name.clone(), output.element.clone(), output.dims.clone());
         heads.push(HeadFacts { name, element, seen, scores, reason });
     }
@@ -249,88 +258,6 @@ pub(crate) fn head_facts(
         fit_heads(probe, &mut heads, batch, size)?;
     }
     Ok(heads)
-}
-
-/// Measures where outputs of other sizes than the window lie in it. Spots at quarters of the window tell most; an output
-/// that may be a small part of its middle does not show them, and is shown others.
-fn fit_heads(
-    probe: &mut Probe<'_>,
-    heads: &mut [HeadFacts],
-    batch: u32,
-    size: Size,
-) -> Result<(), ModelError> {
-    let middle = size.height as usize / 2;
-    let mut distances = vec![size.height as usize / 4];
-    let smaller = heads.iter().filter_map(|head| head.scores.as_ref()).map(|scores| scores.size.height);
-    for height in smaller.filter(|height| *height < size.height / 4 * 3 && *height >= 8) {
-        distances.push(height as usize / 4);
-    }
-    distances[1..].sort_unstable_by(|a, b| b.cmp(a));
-    distances.dedup();
-    for distance in distances {
-        let unclear = |head: &HeadFacts| {
-            let scores = head.scores.as_ref();
-            scores.is_some_and(|scores| scores.relation != Relation::Same && !scores.fit_is_sure)
-        };
-        if !heads.iter().any(unclear) {
-            break;
-        }
-        let rows = [middle - distance, middle + distance];
-        let [base, near, far] = spots(probe, batch, size, rows)?;
-        let shown = rows.map(|row| row as f64 - 0.5);
-        for (index, head) in heads.iter_mut().enumerate().filter(|(_, head)| unclear(head)) {
-            let Some(scores) = head.scores.as_mut() else { continue };
-            let moved = |run: &[Output]| centre_of_change(&base[index].values, &run[index].values, scores);
-            let spots = moved(&near).zip(moved(&far)).map(|(near, far)| Spots { shown, seen: [near, far] });
-            (scores.fit, scores.fit_is_sure) = fit::measured(size, scores.size, scores.relation, spots);
-            if scores.fit == Fit::Centre && scores.fit_is_sure {
-                scores.relation = less(size, scores.size).unwrap_or(scores.relation);
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Runs on noise, and on the same noise with a spot before each of `rows`.
-fn spots(
-    probe: &mut Probe<'_>,
-    batch: u32,
-    size: Size,
-    [near, far]: [usize; 2],
-) -> Result<[Vec<Output>; 3], ModelError> {
-    let (height, width) = (size.height as usize, size.width as usize);
-    let base = Noise::fill(3, batch as usize * probe.pixels(size), 0.0, 1.0);
-    let with_spot = |row: usize| {
-        let mut planes = base.clone();
-        let radius = (height / 64).max(1);
-        for plane in planes.chunks_exact_mut(height * width) {
-            for y in row.saturating_sub(radius)..(row + radius).min(height) {
-                plane[y * width + width / 2 - (width / 2).min(radius)..][..(2 * radius).min(width / 2 + 1)]
-                    .fill(6.0);
-            }
-        }
-        planes
-    };
-    Ok([
-        probe.run(batch, size, &base)?,
-        probe.run(batch, size, &with_spot(near))?,
-        probe.run(batch, size, &with_spot(far))?,
-    ])
-}
-
-/// The row around which `after` differs from `before`, px of the output; none where it does not.
-fn centre_of_change(before: &[f32], after: &[f32], scores: &ScoreFacts) -> Option<f64> {
-    let inner = if scores.form.is_interleaved() { scores.classes } else { 1 };
-    let row_values = scores.size.width as usize * inner as usize;
-    let (mut sum, mut moment) = (0.0_f64, 0.0_f64);
-    for (index, (a, b)) in before.chunks_exact(row_values).zip(after.chunks_exact(row_values)).enumerate() {
-        let row = index % scores.size.height as usize;
-        // The fourth power keeps to the place of the spot where the model also reacts a little everywhere.
-        let change: f64 = a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(4)).sum();
-        sum += change;
-        moment += change * row as f64;
-    }
-    (sum.is_finite() && sum > 0.0).then(|| moment / sum)
 }
 
 fn scores(
@@ -373,6 +300,7 @@ fn scores(
         images: None,
         constant: false,
         random: false,
+        echo: false,
         notes: Vec::new(),
     };
     let images: Vec<&[f32]> = images.iter().map(|run| &run.values[..]).collect();

@@ -71,7 +71,10 @@ pub(crate) fn output_axes(
     let dims: Vec<u32> = without_idle_axes(dims).iter().map(|&dim| dim as u32).collect();
     let like = |h: u32, w: u32| {
         let size = Size::new(h, w);
-        relation(input, size) != Relation::Unclear || proportional(input, h, w) || is_rounded_up(input, size)
+        relation(input, size) != Relation::Unclear
+            || proportional(input, h, w)
+            || is_rounded_up(input, size)
+            || less(size, input).is_some()
     };
     let (form, classes, size) = match *dims.as_slice() {
         [n, ..] if dims.len() == 4 && n != batch => {
@@ -147,7 +150,10 @@ fn classifier(numbers: u32, dims: &str) -> String {
 }
 
 fn unlike(dims: &str, input: Size) -> String {
-    format!("its dimensions {dims} do not follow the {input} px of the input")
+    format!(
+        "its dimensions {dims} do not follow the {input} px of the input: scores are as many px, a fraction or a multiple of \
+         them in both directions, or an even number of px more or fewer, the same in both; export it with an output like that"
+    )
 }
 
 /// Whether an output of `height` by `width` has the shape of the input, but for a px that rounding took.

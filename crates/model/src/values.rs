@@ -145,6 +145,7 @@ mod tests {
             images: None,
             constant: false,
             random: false,
+            echo: false,
             notes: Vec::new(),
         };
         scores.read_values(noise, noise[1], images, &Element::F32);

@@ -14,6 +14,7 @@ pub(crate) fn other_purpose(facts: &ModelFacts) -> Option<String> {
         .or_else(|| queries(facts))
         .or_else(|| prototypes(facts))
         .or_else(|| super_resolution(facts))
+        .or_else(|| echo(facts))
         .or_else(|| quantity(facts))
 }
 
@@ -92,6 +93,18 @@ fn super_resolution(facts: &ModelFacts) -> Option<String> {
     (larger > 0).then(|| {
         format!(
             "its output is {larger} times as large as its input and has as many channels: it enlarges images (super-resolution)"
+        )
+    })
+}
+
+/// Denoisers, autoencoders, filters: the image comes out again.
+fn echo(facts: &ModelFacts) -> Option<String> {
+    let (head, scores) = facts.usable().next()?;
+    (scores.echo && facts.usable().all(|(_, scores)| scores.echo)).then(|| {
+        format!(
+            "each of the {} channels of `{}` is nearly that of the input: it gives the image again, as denoisers, autoencoders and \
+             filters do",
+            scores.classes, head.name
         )
     })
 }
