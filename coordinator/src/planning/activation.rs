@@ -2,7 +2,7 @@
 
 use crate::planning::findings::{Choice, Origin};
 use marquetry_ensemble::{Labelling, OutputActivation};
-use marquetry_model::{Activation, SUMS_TO, ScoreFacts};
+use marquetry_model::{Activation, Response, SUMS_TO, ScoreFacts};
 
 /// What was settled.
 #[derive(Debug, PartialEq)]
@@ -35,7 +35,7 @@ pub(crate) fn settle_activation(
         (a, b) if a == b => None,
         // Nothing hangs on which of the two it is, where probabilities are merged; and softmax rounds.
         (OutputActivation::Sigmoid, OutputActivation::Softmax) if labelling == Labelling::Multilabel => None,
-        _ if scores.constant => None,
+        _ if scores.response == Response::Constant => None,
         _ => Some(format!(
             "output.activation says {said}, and {} in {} look like {seen}{}: say activation: {seen}, or leave it out",
             values_in_words(scores),

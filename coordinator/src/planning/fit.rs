@@ -97,7 +97,7 @@ fn shown(fit: Fit, input: Size, output: Size) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use marquetry_model::{Activation, OutputForm, Values};
+    use marquetry_model::{Activation, OutputForm, Response, Values};
 
     fn scores(size: u32, fit: SeenFit, fit_is_sure: bool) -> ScoreFacts {
         ScoreFacts {
@@ -111,9 +111,7 @@ mod tests {
             range: (-1.0, 1.0),
             noise: Values { activation: Activation::None, range: (-1.0, 1.0) },
             images: None,
-            constant: false,
-            random: false,
-            echo: false,
+            response: Response::Image,
             notes: Vec::new(),
         }
     }

@@ -5,7 +5,7 @@ use crate::planning::class_map::{Channels, settle_classes};
 use crate::planning::findings::{Choice, Origin};
 use marquetry_ensemble::{ClassMap, Labelling, OutputActivation};
 use marquetry_job::IoContract;
-use marquetry_model::{ModelFacts, ScoreFacts, rival_heads};
+use marquetry_model::{ModelFacts, Response, ScoreFacts, rival_heads};
 use marquetry_spec::{Concern, JobSpec, OutputSpec};
 
 /// What the numbers of a member's output mean.
@@ -114,12 +114,12 @@ pub(crate) fn channels_out(spec: &JobSpec, output: &OutputSpec, facts: &ModelFac
 /// What no model says that is in order.
 fn suspicions(scores: &ScoreFacts) -> Vec<(Concern, String)> {
     let mut found = Vec::new();
-    if scores.random {
+    if scores.response == Response::Random {
         let text = "two runs of the same input gave other scores: it was exported in training mode, with dropout left on; \
                     export it anew after model.eval()";
         found.push((Concern::Random, text.to_owned()));
     }
-    if scores.constant {
+    if scores.response == Response::Constant {
         let text = "what it says does not depend on the image: is it trained, and is its input what it was trained on?";
         found.push((Concern::Constant, text.to_owned()));
     }

@@ -48,7 +48,7 @@ fn correlation(a: &[f32], b: &[f32]) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::facts::{Activation, Fit, OutputForm, Values};
+    use crate::facts::{Activation, Fit, OutputForm, Response, Values};
 
     fn scores(classes: u32, form: OutputForm) -> ScoreFacts {
         let values = Values { activation: Activation::None, range: (0.0, 1.0) };
@@ -63,9 +63,7 @@ mod tests {
             range: (0.0, 1.0),
             noise: values,
             images: None,
-            constant: false,
-            random: false,
-            echo: false,
+            response: Response::Image,
             notes: Vec::new(),
         }
     }

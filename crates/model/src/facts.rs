@@ -152,6 +152,19 @@ pub struct ImageFacts {
     pub scaling: Option<InsideScaling>,
 }
 
+/// What the values of an output hang on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Response {
+    /// The image.
+    Image,
+    /// Nothing: every run gave the same.
+    Constant,
+    /// Chance: two runs of the same input gave different values.
+    Random,
+    /// The image alone: each channel is nearly the input's, in all windows of images that were shown.
+    Echo,
+}
+
 /// An output that has a score for each pixel and class.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ScoreFacts {
@@ -175,12 +188,8 @@ pub struct ScoreFacts {
     pub noise: Values,
     /// What windows of the job's own images alone showed, where there were any.
     pub images: Option<Values>,
-    /// Whether every run gave the same, whatever the image.
-    pub constant: bool,
-    /// Whether two runs of the same input gave different values.
-    pub random: bool,
-    /// Whether each channel is nearly the input's, in all windows of images that were shown.
-    pub echo: bool,
+    /// What it hangs on.
+    pub response: Response,
     /// What else is worth knowing.
     pub notes: Vec<String>,
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::toy::{Toy, Weights};
-use crate::{Activation, Fit, OutputForm, Relation, ScoreFacts};
+use crate::{Activation, Fit, OutputForm, Relation, Response, ScoreFacts};
 
 fn facts(toy: &Toy, size: u32) -> ModelFacts {
     let options = InspectOptions { size: Some(Size::square(size)), ..Default::default() };
@@ -232,7 +232,11 @@ fn labels_are_told_from_scores() {
         };
         let scores = only_head(&facts(&toy, 64));
         assert_eq!((scores.activation, scores.classes), (Activation::Labels, 1), "{element} {form}");
-        assert!(scores.range.0 >= 0.0 && scores.range.1 <= 4.0 && !scores.constant, "{:?}", scores.range);
+        assert!(
+            scores.range.0 >= 0.0 && scores.range.1 <= 4.0 && scores.response != Response::Constant,
+            "{:?}",
+            scores.range
+        );
     }
 }
 
@@ -264,7 +268,7 @@ fn windows_of_images_are_tried_beside_noise() {
 #[test]
 fn dropout_that_is_left_on_is_seen() {
     let scores = only_head(&facts(&Toy { dropout: true, ..Default::default() }, 64));
-    assert!(scores.random, "{scores:?}");
+    assert!(scores.response == Response::Random, "{scores:?}");
     assert!(scores.notes.iter().any(|note| note.contains("training mode")));
-    assert!(!only_head(&facts(&Toy::default(), 64)).random);
+    assert_eq!(only_head(&facts(&Toy::default(), 64)).response, Response::Image);
 }

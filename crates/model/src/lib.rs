@@ -36,7 +36,7 @@ pub use error::{ModelError, yaml_size};
 pub use external_data::{ExternalData, ModelFiles, ModelRef, external_locations};
 pub use facts::{
     Activation, Batch, Dim, Element, Fit, HeadFacts, ImageFacts, InsideScaling, Layout, ModelFacts,
-    OutputForm, Relation, ScoreFacts, TensorFacts, Values,
+    OutputForm, Relation, Response, ScoreFacts, TensorFacts, Values,
 };
 pub use inspect::{InspectOptions, ShownWindows, inspect, inspect_with, read_model};
 pub use io_request::{IoRequest, ResolvedIo, best_heads, resolve, rival_heads};

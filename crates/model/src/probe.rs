@@ -3,7 +3,7 @@
 use crate::ModelError;
 use crate::echo::is_echo;
 use crate::facts::{
-    Activation, Batch, Element, HeadFacts, InsideScaling, Layout, Relation, ScoreFacts, Values,
+    Activation, Batch, Element, HeadFacts, InsideScaling, Layout, Relation, Response, ScoreFacts, Values,
 };
 use crate::fit;
 use crate::fit_trial::fit_heads;
@@ -249,7 +249,9 @@ pub(crate) fn head_facts(
         };
         if let Some(scores) = &mut scores {
             let pairs = || images.iter().map(|(window, run)| (*window, run.values.as_slice()));
-            scores.echo = is_echo(probe.channels, size, scores, pairs());
+            if scores.response == Response::Image && is_echo(probe.channels, size, scores, pairs()) {
+                scores.response = Response::Echo;
+            }
         }
         let (name, element, seen) = (output.name.clone(), output.element.clone(), output.dims.clone());
         heads.push(HeadFacts { name, element, seen, scores, reason });
@@ -298,9 +300,7 @@ fn scores(
         range: nothing.range,
         noise: nothing,
         images: None,
-        constant: false,
-        random: false,
-        echo: false,
+        response: Response::Image,
         notes: Vec::new(),
     };
     let images: Vec<&[f32]> = images.iter().map(|run| &run.values[..]).collect();

@@ -1,6 +1,6 @@
 //! What the values of trial runs say of an output.
 
-use crate::facts::{Activation, Element, OutputForm, ScoreFacts, Values};
+use crate::facts::{Activation, Element, OutputForm, Response, ScoreFacts, Values};
 use crate::pack::unpack;
 use marquetry_geometry::Size;
 
@@ -38,22 +38,29 @@ impl ScoreFacts {
         (self.activation, self.range) = (activation, range);
         self.noise = shape.values(&noisy);
         self.images = (!seen.is_empty()).then(|| shape.values(&seen));
-        self.constant = all.iter().all(|run| *run == all[0]);
-        self.random = noise[1].iter().zip(again).any(|(a, b)| (a - b).abs() > 1e-4 * (1.0 + a.abs()));
+        let is_random = noise[1].iter().zip(again).any(|(a, b)| (a - b).abs() > 1e-4 * (1.0 + a.abs()));
+        self.response = if all.iter().all(|run| *run == all[0]) {
+            Response::Constant
+        } else if is_random {
+            Response::Random
+        } else {
+            Response::Image
+        };
+        let is_constant = self.response == Response::Constant;
         if noisy.len() + seen.len() < all.len() {
             self.notes.push("some values are not finite".to_owned());
         }
-        if self.constant {
+        if is_constant {
             self.notes.push("it does not depend on the image".to_owned());
         } else if all.iter().flat_map(|run| *run).all(|&v| v == 0.0 || v == 1.0) {
             self.notes
                 .push("its values are only 0 and 1, decided already: scores would merge better".to_owned());
         }
         let shares = shape.multiple_of_shares(&[&noisy[..], &seen[..]].concat());
-        if let Some(sum) = shares.filter(|_| !self.constant) {
+        if let Some(sum) = shares.filter(|_| !is_constant) {
             self.notes.push(format!("{SUMS_TO} {sum} at every pixel: probabilities times {sum}?"));
         }
-        if self.random {
+        if is_random {
             self.notes.push(
                 "two runs of the same input differ: was it exported in training mode, with dropout left on?"
                     .to_owned(),
@@ -143,9 +150,7 @@ mod tests {
             range: (0.0, 0.0),
             noise: values,
             images: None,
-            constant: false,
-            random: false,
-            echo: false,
+            response: Response::Image,
             notes: Vec::new(),
         };
         scores.read_values(noise, noise[1], images, &Element::F32);

@@ -1,7 +1,7 @@
 //! What a model seems to be whose outputs only look like scores: told from their shapes, their names, their values, and
 //! from what the model says of itself.
 
-use crate::facts::{Activation, Element, HeadFacts, ModelFacts, Relation, ScoreFacts};
+use crate::facts::{Activation, Element, HeadFacts, ModelFacts, Relation, Response, ScoreFacts};
 
 /// Masks of queries are many; fewer channels may be classes.
 const QUERIES_MIN: u64 = 10;
@@ -100,7 +100,7 @@ fn super_resolution(facts: &ModelFacts) -> Option<String> {
 /// Denoisers, autoencoders, filters: the image comes out again.
 fn echo(facts: &ModelFacts) -> Option<String> {
     let (head, scores) = facts.usable().next()?;
-    (scores.echo && facts.usable().all(|(_, scores)| scores.echo)).then(|| {
+    facts.usable().all(|(_, scores)| scores.response == Response::Echo).then(|| {
         format!(
             "each of the {} channels of `{}` is nearly that of the input: it gives the image again, as denoisers, autoencoders and \
              filters do",
