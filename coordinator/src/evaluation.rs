@@ -1,5 +1,7 @@
 //! The evaluation of a job's labels: counts of its images, added up, and the page made of them.
 
+use crate::fold_scores::FoldScores;
+use crate::planning::fold_of;
 use crate::report::Finished;
 use bytes::Bytes;
 use marquetry_aggregator::legend::legend;
@@ -7,7 +9,7 @@ use marquetry_aggregator::{ImageResult, evaluation_picture};
 use marquetry_evaluator::{Document, Evaluation, Fold, ImageRow, LabelSummary, results};
 use marquetry_geometry::Size;
 use marquetry_labels::{Census, ClassList, Files, Value, ValueFacts};
-use marquetry_spec::{EVALUATION, Output};
+use marquetry_spec::{Concern, EVALUATION, Folds, Output};
 use std::io;
 
 /// What is left of an evaluation.
@@ -21,8 +23,17 @@ pub struct EvaluationFiles {
     pub files: Vec<(String, Bytes)>,
 }
 
-/// An image that is to be counted: its id, its label's path, its picture, its size.
-type Expected = (String, String, String, Size);
+/// An image that is to be counted.
+#[derive(Debug)]
+struct Expected {
+    id: String,
+    /// The path of its label.
+    label: String,
+    picture: String,
+    size: Size,
+    /// Where images are scored out of fold.
+    fold: Option<String>,
+}
 
 /// What was counted of the images of a job so far.
 #[derive(Debug)]
@@ -36,6 +47,8 @@ pub struct Evaluated {
     predicted: Census,
     /// Square images whose truth would agree worse, and better, with rows taken for columns.
     turned: [u64; 2],
+    /// How well images are scored out of fold.
+    fold_scores: FoldScores,
 }
 
 impl Evaluated {
@@ -43,11 +56,16 @@ impl Evaluated {
     pub(crate) fn new(finished: &Finished<'_>) -> Option<Self> {
         let truth = finished.truth.filter(|_| finished.spec.outputs.iter().any(Output::takes_truth))?;
         let inside = format!("{EVALUATION}/");
+        let spec = finished.spec;
+        let is_out_of_fold =
+            matches!(spec.folds, Folds::OutOfFold(_)) && !spec.allow.contains(&Concern::Folds);
         let rows = finished.images.iter().map(|image| {
             image.truth.as_ref()?;
             let picture = evaluation_picture(&image.id);
             let picture = picture.strip_prefix(&inside).unwrap_or(&picture).to_owned();
-            Some((image.id.clone(), truth.labels.get(&image.id)?.clone(), picture, image.size))
+            let fold = fold_of(image).filter(|_| is_out_of_fold);
+            let label = truth.labels.get(&image.id)?.clone();
+            Some(Expected { id: image.id.clone(), label, picture, size: image.size, fold })
         });
         let classes = finished.spec.classes.len();
         let values = finished.spec.labels.clone();
@@ -57,6 +75,7 @@ impl Evaluated {
             rows: rows.collect(),
             predicted: Census::default(),
             turned: [0; 2],
+            fold_scores: FoldScores::default(),
         })
     }
 
@@ -64,8 +83,12 @@ impl Evaluated {
     pub(crate) fn add(&mut self, place: usize, result: &mut ImageResult) {
         let (Some(counts), Some(row)) = (result.evaluation.take(), self.rows[place].take()) else { return };
         self.turned[usize::from(result.fits_turned == Some(true))] += u64::from(result.fits_turned.is_some());
-        let (id, label, picture, size) = row;
-        self.fold.add(ImageRow::new(id, label, picture, size, &counts), &counts);
+        let Expected { id, label, picture, size, fold } = row;
+        let row = ImageRow::new(id, label, picture, size, &counts);
+        if let Some((fold, mean_iou)) = fold.zip(row.mean_iou()) {
+            self.fold_scores.add(&fold, mean_iou);
+        }
+        self.fold.add(row, &counts);
         let own = Files { count: 1, first: place };
         let pixels = result.class_pixels.iter().zip(&self.values);
         let values = pixels.filter(|(pixels, _)| **pixels > 0).map(|(&pixels, &value)| {
@@ -90,7 +113,7 @@ impl Evaluated {
     /// What is odd about what was counted.
     fn warnings(&self) -> Vec<String> {
         let mut odd = Vec::new();
-        let lost: Vec<&str> = self.lost().map(|(id, ..)| id.as_str()).collect();
+        let lost: Vec<&str> = self.lost().map(|image| image.id.as_str()).collect();
         if !lost.is_empty() {
             let named = lost.iter().take(10).copied().collect::<Vec<_>>().join(", ");
             odd.push(format!(
@@ -113,6 +136,7 @@ impl Evaluated {
                 better + worse
             ));
         }
+        odd.extend(self.fold_scores.told());
         odd
     }
 
@@ -140,12 +164,12 @@ impl Evaluated {
         let mut odd = self.warnings();
         let warnings = odd.clone();
         // Labels of images that were given up, and of none.
-        let lost = self.lost().map(|(_, label, ..)| label.clone());
+        let lost = self.lost().map(|image| image.label.clone());
         let alone = [truth.images_alone.clone(), truth.labels_alone.iter().cloned().chain(lost).collect()];
         let evaluation =
             Evaluation::of_images((classes, colours), boundary_px.unwrap_or(1), self.fold, alone);
         let notes = finished.findings.notes.iter().filter(|note| note.starts_with("truth: ")).cloned();
-        let known = finished.findings.warnings.iter().filter(|w| w.concern == marquetry_spec::Concern::Truth);
+        let known = finished.findings.warnings.iter().filter(|w| w.concern == Concern::Truth);
         odd.splice(0..0, known.map(|warning| warning.text.clone()));
         let said = [notes.collect(), odd];
         let document = Document::new(&evaluation, labels, said);

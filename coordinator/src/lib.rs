@@ -8,6 +8,7 @@ mod collected_results;
 mod control;
 mod ended_run;
 mod evaluation;
+mod fold_scores;
 mod in_flight;
 mod job_runner;
 mod job_tasks;

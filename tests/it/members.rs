@@ -126,6 +126,46 @@ fn an_image_is_scored_by_the_members_that_were_trained_without_it() {
     place.run("job.yaml").ends_with(65).says(&["image 2 is of fold 9", "fold 0, 1, 2"]);
 }
 
+/// Folds as nnU-Net writes them, and what one fold may know of another: told before anything runs.
+#[test]
+fn folds_from_a_file_of_the_training_are_those_of_a_column() {
+    let place = place();
+    place.write("list.csv", "image_id,path,fold\n0,images/0.bmp,0\n1,images/1.bmp,1\n2,images/2.bmp,2\n");
+    place.write(
+        "splits_final.json",
+        r#"[{"train": ["1", "2"], "val": ["0"]}, {"train": ["0", "2"], "val": ["1"]}, {"train": ["0", "1"], "val": ["2"]}]"#,
+    );
+    let text = |store, folds: &str| job(store, [1.0; 3], &format!("folds: {folds}"));
+    place.write("column.yaml", text("column", "out_of_fold").replace("images: images", "images: list.csv"));
+    place.write("file.yaml", text("file", "{from: splits_final.json}"));
+    place.run("column.yaml").ends_with(0);
+    let told = place.run("file.yaml").ends_with(0);
+    assert!(!told.stderr.contains("warning: folds"), "{}", told.stderr);
+    assert_eq!(place.outputs("column"), place.outputs("file"));
+    // Whose members have seen one fold alone are asked about the others.
+    place.write("seen.yaml", text("seen", "{from: splits_final.json, tags: seen}"));
+    place
+        .marquetry(&["plan", "seen.yaml"])
+        .ends_with(0)
+        .says(&["fold 0: 1 images, scored by m_fold2, m_fold1"]);
+    place.write("short.json", r#"[{"train": [], "val": ["0"]}]"#);
+    place.write("short.yaml", text("short", "{from: short.json}"));
+    place
+        .marquetry(&["plan", "short.yaml"])
+        .ends_with(65)
+        .says(&["short.json", "image 1 is in none of its folds"]);
+    // The second image once more under another name, in another fold, and a patient in two.
+    std::fs::copy(place.path("images/1.bmp"), place.path("images/9.bmp")).expect("a copy");
+    let list = "image_id,path,fold,group\n0,images/0.bmp,0,p\n1,images/1.bmp,1,q\n9,images/9.bmp,2,p\n";
+    place.write("list.csv", list);
+    let leaks = ["1 (fold 1) and 9 (fold 2)", "1 group of 2 has images in several folds: p (folds 0, 2)"];
+    place.marquetry(&["plan", "column.yaml"]).ends_with(0).says(&leaks);
+    let allowed = text("column", "out_of_fold\nallow: [folds]").replace("images: images", "images: list.csv");
+    place.write("column.yaml", allowed);
+    let told = place.marquetry(&["plan", "column.yaml"]).ends_with(0);
+    assert!(!told.stderr.contains("same pixels"), "{}", told.stderr);
+}
+
 /// The mean and deviation of an image are computed once, stored, and believed only when they are whole.
 #[test]
 fn statistics_are_computed_once_and_checked() {

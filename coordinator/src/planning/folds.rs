@@ -1,23 +1,43 @@
 //! Out of fold: every image is scored by the members that were trained without it.
 
-use marquetry_job::{Inference, PlannedImage};
-use std::collections::BTreeMap;
+use marquetry_job::{Inference, Member, PlannedImage};
+use marquetry_spec::FoldTags;
+use marquetry_transport::FileError;
+use std::collections::{BTreeMap, BTreeSet};
 
-const TAG: &str = "fold";
+/// The tag of members and of images.
+pub(crate) const TAG: &str = "fold";
 
 /// Why it cannot be said which members were trained without an image.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum FoldsError {
+    /// The list of folds cannot be had.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The list of folds is none, or does not go with the images.
+    #[error("folds.from: {uri}: {reason}")]
+    List {
+        /// Where it is.
+        uri: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A member without the tag.
     #[error(
         "folds: out_of_fold: member {0} has no tag `fold`; its file must be named like model_fold0.onnx, or give it \
          `tags: {{fold: …}}`: the fold that it was trained without"
     )]
     Member(String),
+    /// A member that has seen every image.
+    #[error(
+        "folds: out_of_fold: member {0} is tagged `fold: all`: it was trained on all images, and none is out of fold for it; \
+         leave it out"
+    )]
+    SeenAll(String),
     /// An image without the tag.
     #[error(
         "folds: out_of_fold: image {id} has no fold ({without} of {all} images have none): list the images in a CSV with \
-         the columns image_id,path,fold"
+         the columns image_id,path,fold, or say where folds stand: folds: {{from: splits_final.json}}"
     )]
     Image {
         /// The first of them.
@@ -29,7 +49,7 @@ pub enum FoldsError {
     },
     /// A fold of which there is no member.
     #[error(
-        "folds: out_of_fold: image {image} is of fold {fold}, and no member is tagged with it; there are members of fold \
+        "folds: out_of_fold: image {image} is of fold {fold}, and no member was trained without it; there are members of fold \
          {known}"
     )]
     Uncovered {
@@ -42,45 +62,66 @@ pub enum FoldsError {
     },
 }
 
-/// The images, each scored by the members whose tag `fold` is its own, and of which `is_for` holds: by the convention of K-fold training a member of
-/// fold k was trained without fold k. And who scores what, a sentence for each fold.
+/// The images, each scored by the members, of which `is_for` holds, that by their tag `fold` were trained without the image's
+/// own fold. And who scores what, a sentence for each fold.
 ///
 /// # Errors
 /// When a member or an image has no fold, or a fold no member.
 pub(crate) fn out_of_fold(
     images: Vec<PlannedImage>,
+    tags: FoldTags,
     inference: &Inference,
     is_for: &dyn Fn(u32, &PlannedImage) -> bool,
 ) -> Result<(Vec<PlannedImage>, Vec<String>), FoldsError> {
-    let mut members: BTreeMap<String, Vec<u32>> = BTreeMap::new();
-    for (place, member) in inference.members().enumerate() {
-        let fold = member.tags.get(TAG).ok_or_else(|| FoldsError::Member(member.name.clone()))?;
-        members.entry(usual(fold)).or_default().push(place as u32);
-    }
+    let folds = member_folds(inference)?;
     let without: Vec<&PlannedImage> = images.iter().filter(|image| !image.tags.contains_key(TAG)).collect();
     if let Some(first) = without.first() {
         let (without, all) = (without.len(), images.len());
         return Err(FoldsError::Image { id: first.id.clone(), without, all });
     }
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    let scores = |fold: &str| -> Vec<u32> {
+        let is_one = |member: &String| (member == fold) == (tags == FoldTags::LeftOut);
+        (0..).zip(&folds).filter(|(_, member)| is_one(member)).map(|(place, _)| place).collect()
+    };
+    // Folds that have members, and no image, are told too.
+    let mut known: BTreeMap<String, (usize, Vec<u32>)> =
+        folds.iter().map(|fold| (fold.clone(), (0, scores(fold)))).collect();
     let mut scored = Vec::with_capacity(images.len());
     for image in images {
-        let said = image.tags[TAG].as_str();
-        let Some((fold, places)) = members.get_key_value(&usual(said)) else {
-            let known = members.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-            return Err(FoldsError::Uncovered { image: image.id.clone(), fold: said.to_owned(), known });
-        };
-        *counts.entry(fold).or_default() += 1;
+        let said = &image.tags[TAG];
+        let fold = usual(said);
+        let (count, places) = known.entry(fold).or_insert_with_key(|fold| (0, scores(fold)));
+        if places.is_empty() {
+            let known =
+                BTreeSet::from_iter(&folds).into_iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+            return Err(FoldsError::Uncovered { image: image.id.clone(), fold: said.clone(), known });
+        }
+        *count += 1;
         let places = places.iter().copied().filter(|place| is_for(*place, &image)).collect();
         scored.push(image.scored_by(places));
     }
     let names: Vec<&str> = inference.members().map(|member| member.name.as_str()).collect();
-    let who = members.iter().map(|(fold, places)| {
+    let who = known.iter().map(|(fold, (count, places))| {
         let names = places.iter().map(|&place| names[place as usize]).collect::<Vec<_>>().join(", ");
-        format!("fold {fold}: {} images, scored by {names}", counts.get(fold.as_str()).copied().unwrap_or(0))
+        format!("fold {fold}: {count} images, scored by {names}")
     });
     let who = who.collect();
     Ok((scored, who))
+}
+
+/// The fold of each member, by its place, as it is usually written.
+fn member_folds(inference: &Inference) -> Result<Vec<String>, FoldsError> {
+    let fold = |member: &Member| {
+        let fold = member.tags.get(TAG).ok_or_else(|| FoldsError::Member(member.name.clone()))?;
+        let fold = usual(fold);
+        if fold == "all" { Err(FoldsError::SeenAll(member.name.clone())) } else { Ok(fold) }
+    };
+    inference.members().map(fold).collect()
+}
+
+/// The fold of an image, as it is usually written.
+pub(crate) fn fold_of(image: &PlannedImage) -> Option<String> {
+    image.tags.get(TAG).map(|fold| usual(fold))
 }
 
 /// A fold as it is usually written: programs that keep numbers as floats write `0.0`, and file names say `fold00`.

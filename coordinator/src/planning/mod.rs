@@ -5,10 +5,12 @@ mod candidate;
 mod class_map;
 mod findings;
 mod fit;
+mod fold_list;
 mod folds;
 mod image_facts;
 mod image_files;
 mod images;
+mod leaks;
 mod meaning;
 mod member_names;
 mod members;
@@ -28,6 +30,7 @@ mod truth_rules;
 
 pub use findings::{Choice, Findings, MemberChoices, MemberKind, Origin, Warning};
 pub use folds::FoldsError;
+pub(crate) use folds::fold_of;
 use images::Probed;
 pub use images::{ImageKind, ImagesError, Rejected};
 pub use members_error::MembersError;
@@ -45,6 +48,7 @@ use marquetry_job::{Group, Inference, Member, Merge, PLAN_FORMAT, Plan, PlannedI
 use marquetry_model::Runtime;
 use marquetry_raster::read::{AlphaUse, Limits};
 use marquetry_spec::{Concern, Folds, Images, JobSpec, Output, TilesPer};
+use marquetry_transport::uri::join;
 use marquetry_transport::{FileError, Files};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
@@ -89,7 +93,8 @@ impl PlanError {
                 | ImagesError::Path(PathError::File(error))
                 | ImagesError::Store(ImageError::File(error)),
             )
-            | Self::Truth(PlanTruthError::File(error)) => Some(error),
+            | Self::Truth(PlanTruthError::File(error))
+            | Self::Folds(FoldsError::File(error)) => Some(error),
             Self::Members(error) => error.file(),
             _ => None,
         }
@@ -196,7 +201,7 @@ pub fn plan(
     findings.notes.extend(left_out.into_iter().map(|words| format!("images.from: {words}")).chain(said));
     let plan = assemble(spec, groups);
     let is_for = |place, image: &PlannedImage| is_made_for(&made_for, &plan.inference, place, image);
-    let images = match spec.folds {
+    let images = match &spec.folds {
         Folds::All if made_for.is_empty() => images,
         Folds::All => {
             let members = plan.inference.members().count() as u32;
@@ -206,9 +211,15 @@ pub fn plan(
             };
             images.into_iter().map(scored).collect()
         }
-        Folds::OutOfFold => {
-            let (images, who) = folds::out_of_fold(images, &plan.inference, &is_for)?;
+        Folds::OutOfFold(how) => {
+            let images = match &how.from {
+                Some(from) => fold_list::tagged(images, files, &join(base, from))?,
+                None => images,
+            };
+            let (images, who) = folds::out_of_fold(images, how.tags, &plan.inference, &is_for)?;
             findings.notes.extend(who);
+            let leaks = leaks::told(&images, (files, limits, &reading_as), cores);
+            findings.warnings.extend(leaks.map(|text| Warning::new(Concern::Folds, "folds", text)));
             images
         }
     };

@@ -24,6 +24,8 @@ pub enum Concern {
     Purpose,
     /// Two runs of one input differ.
     Random,
+    /// Members may have seen in training what they score out of fold.
+    Folds,
     /// Labels of the truth are odd, or some images have none.
     Truth,
     /// Samples come in another range than the model, its mean or its deviation is for.
@@ -36,12 +38,13 @@ pub enum Concern {
     Weights,
 }
 
-const CONCERNS: [(&str, Concern); 12] = [
+const CONCERNS: [(&str, Concern); 13] = [
     ("activation", Concern::Activation),
     ("batch", Concern::Batch),
     ("classes", Concern::Classes),
     ("constant", Concern::Constant),
     ("fit", Concern::Fit),
+    ("folds", Concern::Folds),
     ("head", Concern::Head),
     ("purpose", Concern::Purpose),
     ("random", Concern::Random),

@@ -138,6 +138,8 @@ const fn place(allowed: &'static str) -> Text {
 const FROM: Text = place("a glob, a folder, a CSV file, or s3://bucket/prefix");
 /// Where labels are.
 pub(super) const TRUTH: Text = place("a folder, a file, or s3://bucket/prefix");
+/// Where the folds of images are.
+pub(super) const FOLDS: Text = place("a JSON or CSV file, or s3://bucket/key");
 /// Where tiles and outputs are kept.
 pub(super) const STORE: Text = place("a folder, or s3://bucket/prefix");
 

@@ -4,6 +4,7 @@ use super::allow::{Concern, Concerns};
 use super::classes::{Class, ClassList, Classes};
 use super::decide::Decide;
 use super::error::SpecErrors;
+use super::folds::{Folds, FoldsKind};
 use super::images::{ImageSource, Images, ImagesKind, STORE};
 use super::kind::{Kind, LayerKind, Maybe, ReadKind, Text, Whole, Words};
 use super::labels::{self, LabelValues};
@@ -16,7 +17,7 @@ use super::print::to_yaml;
 use super::read::{At, Fields, FoundErrors};
 use super::scope::Scope;
 use super::section::{Nested, Section, section};
-use super::settings::{FOLDS, Failures, Folds, Limits, MergeSpace, PRIORITIES, Priority, Tiles, TilesPer};
+use super::settings::{Failures, Limits, MergeSpace, PRIORITIES, Priority, Tiles, TilesPer};
 use super::table::Shape;
 use super::truth::{Truth, TruthKind};
 use super::tta::Tta;
@@ -55,8 +56,10 @@ section! {
         /// Its members, with `defaults` merged in.
         apart pub members: Vec<MemberSpec> = Vec::new(), MemberList, required = "a list of members: [{onnx: path}]";
         /// Which members score an image: all, or those tagged with the image's own fold, which were trained without
-        /// it.
-        pub folds: Folds = Folds::All, Words(&FOLDS);
+        /// it; a map says where images' folds stand. What one fold may know of another is looked for and told: groups (the
+        /// column `group`) with images in two folds, equal pixels, rectangles that overlap (of georeferenced images, or by the
+        /// columns `x`, `y` and `scene`), and a fold that scores better than it should.
+        pub folds: Folds = Folds::All, FoldsKind;
         /// Views at test time.
         apart pub tta: Tta = Tta::standard(scope), Nested::<Tta>::new();
         /// How windows and members are merged: the space.
@@ -68,7 +71,7 @@ section! {
         /// Warnings that may pass, by the words that they name; they are not given then. `activation`: what a graph
         /// applies is measured, and the job says otherwise. `batch`: a model runs at another batch. `classes`: the class
         /// names in a model's metadata are not the job's. `constant`: what a model says does not hang on the image.
-        /// `head`: several outputs are as good as each other. `purpose`: a model seems to be no segmentation
+        /// `folds`: one fold may know of another. `head`: several outputs are as good as each other. `purpose`: a model seems to be no segmentation
         /// model. `random`: two runs of one input differ. `truth`: labels are odd, or
         /// images have none.
         pub allow: Vec<Concern> = Vec::new(), Concerns;

@@ -94,7 +94,9 @@ fn printed_jobs_read_back_equal() {
         "classes: [ground, '1', road]\nlabels: {road: 0, ground: 2, 1: 700}",
         "labels: {nucleus: 255}\nfailures: {ignore: 254}",
         "labels: {background: 1, nucleus: 2}\nfailures: {ignore: 0}",
-        "truth: masks\npriority: high",
+        "truth: masks\npriority: high\nfolds: {from: 's3://b/splits_final.json'}",
+        "folds: {tags: seen}",
+        "folds: out_of_fold",
         "truth: {from: 's3://b/l.csv', prefix: 'm #', suffix: _x, ignore: -1, map: {'-2': ignore, 7: nucleus, 'a: b': background}, run_start: zero}",
         "images: list.csv\ntruth: {column: 'no', ignore: none, others: background, colours: c.json, alpha: label, nodata: value, array: '1', no_row: background, run_order: rows}\noutputs: [{evaluation: html, boundary_px: 3}]",
     ];
@@ -280,9 +282,10 @@ fn sums_of_logits_may_be_compared_with_thresholds() {
 #[test]
 fn examples_mean_what_their_comments_say() {
     let out_of_fold = example("out_of_fold");
+    let by_column = crate::OutOfFold { from: None, tags: crate::FoldTags::LeftOut };
     assert_eq!(
         (out_of_fold.folds, out_of_fold.tiles.per),
-        (crate::Folds::OutOfFold, crate::TilesPer::Member)
+        (crate::Folds::OutOfFold(by_column), crate::TilesPer::Member)
     );
     assert!(out_of_fold.tiles.keep && out_of_fold.images.source() == ImageSource::Manifest);
 

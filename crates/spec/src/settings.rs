@@ -81,17 +81,6 @@ impl Tiles {
     }
 }
 
-/// Which members score an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Folds {
-    /// All of them.
-    All,
-    /// Those that were trained without it: members tagged `fold: k` score the images tagged `fold: k`, and no others.
-    OutOfFold,
-}
-
-pub(super) const FOLDS: [(&str, Folds); 2] = [("all", Folds::All), ("out_of_fold", Folds::OutOfFold)];
-
 /// A million MB is more memory than any one machine has, and far from where byte counts overflow.
 const MB: Whole<u64> = Whole::new(1, 1_000_000);
 

@@ -166,6 +166,7 @@ members:
   - {onnx: b, window: {mode: whole, fit: letterbox}}
 decide: {triplet: {a: {top: 0.7, area_px: 8, bottom: 0.3}}}
 truth: {from: labels, map: {7: a}, colours: c.json, array: l}
+folds: {from: splits_final.json}
 outputs:
   - {evaluation: html, boundary_px: 5}
   - {masks: {png: grey}}

@@ -1,0 +1,246 @@
+//! What one fold may know of another, though nobody meant it: then scores out of fold are too good.
+
+use crate::planning::folds::fold_of;
+use crate::planning::parallel_map::parallel_map;
+use marquetry_failure::counted;
+use marquetry_geometry::{Reading, Rect, Size};
+use marquetry_imagery::{ImageFiles, georeference_told, open};
+use marquetry_job::{PlannedImage, hash};
+use marquetry_raster::read::{Image, Limits, Pixels};
+use marquetry_transport::Files;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// The side of an image's middle that is looked at first, px.
+const MIDDLE: u32 = 256;
+/// Rows that are read at once of an image that is looked at whole.
+const ROWS: u32 = 256;
+/// Larger ones are not decoded for it, px.
+const PIXELS_MAX: u64 = 100_000_000;
+/// So many are named.
+const NAMED: usize = 3;
+
+/// An image and its fold.
+type InFold<'a> = (&'a PlannedImage, String);
+
+/// A sentence for each way in which members may have seen in training what they score out of fold.
+pub(crate) fn told(
+    images: &[PlannedImage],
+    from: (&Files, &Limits, &Reading),
+    threads: usize,
+) -> impl Iterator<Item = String> {
+    let images: Vec<InFold<'_>> = images.iter().filter_map(|image| Some((image, fold_of(image)?))).collect();
+    let folds: BTreeSet<&str> = images.iter().map(|(_, fold)| fold.as_str()).collect();
+    let all = if folds.len() < 2 {
+        [None, None, None]
+    } else {
+        [groups(&images), equal_pixels(&images, from, threads), overlaps(&images, from)]
+    };
+    all.into_iter().flatten()
+}
+
+/// Groups with images in several folds.
+fn groups(images: &[InFold<'_>]) -> Option<String> {
+    let mut groups: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (image, fold) in images {
+        if let Some(group) = image.tags.get("group") {
+            groups.entry(group).or_default().insert(fold);
+        }
+    }
+    let split: Vec<_> = groups.iter().filter(|(_, folds)| folds.len() > 1).collect();
+    let named = split.iter().take(NAMED).map(|(group, folds)| {
+        format!("{group} (folds {})", folds.iter().copied().collect::<Vec<_>>().join(", "))
+    });
+    let named = named.collect::<Vec<_>>().join(", ");
+    let are = if split.len() == 1 { "has" } else { "have" };
+    (!split.is_empty()).then(|| {
+        format!(
+            "{} of {} {are} images in several folds: {named}: what members learnt of a group they meet again out of fold, and scores \
+             are too good; split by group",
+            counted(split.len(), "group"),
+            groups.len()
+        )
+    })
+}
+
+/// Images of two folds with the same pixels: of those of one size the middles are compared, and where these are equal all of it.
+fn equal_pixels(images: &[InFold<'_>], from: (&Files, &Limits, &Reading), threads: usize) -> Option<String> {
+    let small = images.iter().filter(|(image, _)| image.size.area() <= PIXELS_MAX);
+    let of_size = across_folds(small.map(|of| ((of.0.size.height, of.0.size.width, of.0.bands), of)));
+    let alike = looked_at(&of_size, from, threads, |image| {
+        let size = image.info().size;
+        let part = Size::new(size.height.min(MIDDLE), size.width.min(MIDDLE));
+        let (top, left) = ((size.height - part.height) / 2, (size.width - part.width) / 2);
+        pixels(image, Rect::new(i64::from(top), i64::from(left), part), &mut Pixels::default())
+    });
+    let equal = looked_at(&alike, from, threads, whole);
+    let mut pairs: BTreeMap<&str, Vec<&InFold<'_>>> = BTreeMap::new();
+    for (hash, of) in &equal {
+        pairs.entry(hash).or_default().push(of);
+    }
+    let named = pairs.values().take(NAMED).map(|same| {
+        let names = same.iter().take(NAMED).map(|(image, fold)| format!("{} (fold {fold})", image.id));
+        names.collect::<Vec<_>>().join(" and ")
+    });
+    let named = named.collect::<Vec<_>>().join("; ");
+    (!equal.is_empty()).then(|| {
+        format!(
+            "{} have the same pixels as one of another fold: {named}: members were trained on what they score here; put them into \
+             one fold, or leave one of them out",
+            counted(equal.len(), "image")
+        )
+    })
+}
+
+/// Of those with one key that are of several folds, the key and the image.
+fn across_folds<'a, 'i, K: Eq + std::hash::Hash + Clone>(
+    keyed: impl Iterator<Item = (K, &'a InFold<'i>)>,
+) -> Vec<(K, &'a InFold<'i>)> {
+    let keyed: Vec<_> = keyed.collect();
+    let mut folds: HashMap<K, BTreeSet<&str>> = HashMap::new();
+    for (key, (_, fold)) in &keyed {
+        folds.entry(key.clone()).or_default().insert(fold);
+    }
+    keyed.into_iter().filter(|(key, _)| folds[key].len() > 1).collect()
+}
+
+/// Those that `look` finds alike in several folds, by what it finds. What cannot be read is told where it is read in earnest.
+fn looked_at<'a, 'i, K: Sync>(
+    candidates: &[(K, &'a InFold<'i>)],
+    (files, limits, reading): (&Files, &Limits, &Reading),
+    threads: usize,
+    look: impl Fn(&Image) -> Option<String> + Sync,
+) -> Vec<(String, &'a InFold<'i>)> {
+    let found = parallel_map(
+        candidates,
+        threads,
+        |(_, (planned, _))| {
+            let of = ImageFiles { uri: &planned.uri, stat: None, sidecars: &planned.sidecars };
+            look(&open(files, &of, limits, reading).ok()?)
+        },
+        |_| false,
+    );
+    let found = found.into_iter().zip(candidates).filter_map(|(hash, (_, of))| Some((hash??, *of)));
+    across_folds(found)
+}
+
+/// Names the pixels of a part.
+fn pixels(image: &Image, part: Rect, read: &mut Pixels) -> Option<String> {
+    image.read(part, read).ok()?;
+    let bytes: Vec<u8> = read.data.iter().flat_map(|sample| sample.to_le_bytes()).collect();
+    Some(hash(&[&bytes]))
+}
+
+/// Names all pixels; nothing where all of a band are one: empty images are equal, and give nothing away.
+fn whole(image: &Image) -> Option<String> {
+    let (size, bands) = (image.info().size, usize::from(image.info().bands));
+    let (mut name, mut read) = (String::new(), Pixels::default());
+    let mut first: Option<Vec<u32>> = None;
+    let mut is_flat = true;
+    for top in (0..size.height).step_by(ROWS as usize) {
+        let part = Size::new(ROWS.min(size.height - top), size.width);
+        name = hash(&[
+            name.as_bytes(),
+            pixels(image, Rect::new(i64::from(top), 0, part), &mut read)?.as_bytes(),
+        ]);
+        let planes = read.data.chunks_exact((part.area() as usize).max(1)).take(bands);
+        let first = first.get_or_insert_with(|| planes.clone().map(|plane| plane[0].to_bits()).collect());
+        is_flat = is_flat
+            && planes.zip(first).all(|(plane, first)| plane.iter().all(|sample| sample.to_bits() == *first));
+    }
+    (!is_flat).then_some(name)
+}
+
+/// A rectangle in the plane of its frame, and the length of a pixel there.
+struct Place<'a, 'i> {
+    of: &'a InFold<'i>,
+    x: [f64; 2],
+    y: [f64; 2],
+    pixel: [f64; 2],
+}
+
+/// Images of two folds that show one place: by the columns `x` and `y` of the list, px from the corner of `scene`, else by the
+/// georeference of images whose edges go north and east.
+fn overlaps(images: &[InFold<'_>], from: (&Files, &Limits, &Reading)) -> Option<String> {
+    let mut frames: BTreeMap<String, Vec<Place<'_, '_>>> = BTreeMap::new();
+    for of in images {
+        if let Some((frame, place)) = by_columns(of).or_else(|| by_map(of, from)) {
+            frames.entry(frame).or_default().push(place);
+        }
+    }
+    let (mut count, mut named) = (0_usize, Vec::new());
+    for places in frames.values_mut() {
+        places.sort_by(|a, b| a.x[0].total_cmp(&b.x[0]));
+        for (at, place) in places.iter().enumerate() {
+            for other in places[at + 1..].iter().take_while(|other| other.x[0] < place.x[1]) {
+                let Some([height, width]) = place.shared(other) else { continue };
+                count += 1;
+                if named.len() < NAMED {
+                    named.push(format!(
+                        "{} (fold {}) and {} (fold {}) by {height:.0} × {width:.0} px",
+                        place.of.0.id, place.of.1, other.of.0.id, other.of.1
+                    ));
+                }
+            }
+        }
+    }
+    (count > 0).then(|| {
+        format!(
+            "{} of images of two folds overlap: {}: members were trained on a part of what they score here; split by scene or by \
+             block, not tile by tile",
+            counted(count, "pair"),
+            named.join("; ")
+        )
+    })
+}
+
+impl Place<'_, '_> {
+    /// Rows and columns that both have, px of the first; none in one fold, or where less than a pixel is shared.
+    fn shared(&self, other: &Self) -> Option<[f64; 2]> {
+        let along = |a: [f64; 2], b: [f64; 2], pixel: f64| (a[1].min(b[1]) - a[0].max(b[0])) / pixel;
+        let shared = [along(self.y, other.y, self.pixel[1]), along(self.x, other.x, self.pixel[0])];
+        (self.of.1 != other.of.1 && shared.iter().all(|side| *side >= 1.0)).then_some(shared)
+    }
+}
+
+fn by_columns<'a, 'i>(of: &'a InFold<'i>) -> Option<(String, Place<'a, 'i>)> {
+    let tags = &of.0.tags;
+    let number = |key: &str| tags.get(key)?.trim().parse::<f64>().ok().filter(|at| at.is_finite());
+    let (x, y, size) = (number("x")?, number("y")?, of.0.size);
+    // Without a scene x and y may be of any; images of one place only would tell.
+    let scene = format!("scene {}", tags.get("scene")?);
+    let place = Place {
+        of,
+        x: [x, x + f64::from(size.width)],
+        y: [y, y + f64::from(size.height)],
+        pixel: [1.0, 1.0],
+    };
+    Some((scene, place))
+}
+
+fn by_map<'a, 'i>(
+    of: &'a InFold<'i>,
+    (files, limits, reading): (&Files, &Limits, &Reading),
+) -> Option<(String, Place<'a, 'i>)> {
+    let (image, size) = (of.0, of.0.size);
+    let files_of = ImageFiles { uri: &image.uri, stat: None, sidecars: &image.sidecars };
+    let tags = georeference_told(files, &files_of, limits, reading).ok()?.tags?;
+    let map = tags.transform()?;
+    let [near, right, down, far] = [
+        map.to_map(0.0, 0.0),
+        map.to_map(1.0, 0.0),
+        map.to_map(0.0, 1.0),
+        map.to_map(f64::from(size.width), f64::from(size.height)),
+    ];
+    let pixel = [(right[0] - near[0]).abs(), (down[1] - near[1]).abs()];
+    // A turned image's corners say more than it shows.
+    if right[1] != near[1] || down[0] != near[0] || pixel.iter().any(|side| *side <= 0.0) {
+        return None;
+    }
+    let along = |axis: usize| [near[axis].min(far[axis]), near[axis].max(far[axis])];
+    let system = tags.epsg().map_or_else(|| "its own system".to_owned(), |code| format!("EPSG:{code}"));
+    Some((system, Place { of, x: along(0), y: along(1), pixel }))
+}
+
+#[cfg(test)]
+#[path = "leaks_tests.rs"]
+mod tests;
