@@ -39,7 +39,8 @@ impl<'a> Row<'a> {
         self.scores
     }
 
-    /// What each member says of the row, where a sink asked for it; it comes with scores.
+    /// What each member says of the row, where a sink asked for it; it comes with scores. Members that have no say in the merge
+    /// are not among them.
     pub const fn members(&self) -> &'a [MemberRow<'a>] {
         self.members
     }

@@ -2,11 +2,12 @@
 
 use super::SinkContext;
 use super::masks;
+use super::measures::{own_labels, voices};
 use crate::image_result::KeptPixels;
 use crate::outputs::output_path;
 use crate::row::Row;
 use crate::sink::{FinishedImage, OutputFile, RowSink, SinkError};
-use marquetry_ensemble::{ConfidenceCounts, PairwiseIou, most_probable, vote_share_row};
+use marquetry_ensemble::{ConfidenceCounts, PairwiseIou, vote_share_row};
 use marquetry_raster::write::LabelSink;
 use marquetry_spec::{Choose, KeepRule, Output, PseudoLabels};
 use serde::{Deserialize, Serialize};
@@ -20,7 +21,7 @@ pub struct PseudoLabelRow {
     pub label: String,
     /// Share of the image's pixels that have a label.
     pub kept_share: f64,
-    /// Mean IoU of every two members, where they have tiles of their own.
+    /// Mean IoU of every two members, where they have tiles of their own and two of them can be compared.
     pub reliability: Option<f64>,
 }
 
@@ -57,7 +58,6 @@ pub(crate) fn open(
         pixels: image.size.area(),
         pairs: None,
         votes: Vec::new(),
-        shares: Vec::new(),
         labels: Vec::new(),
         row,
     }))
@@ -78,9 +78,8 @@ struct PseudoRows {
     pixels: u64,
     /// From the first row with members on.
     pairs: Option<PairwiseIou>,
-    /// Of the row in hand: each member's labels, `[W]`; the share of votes for the pixel's label; labels.
-    votes: Vec<Vec<u16>>,
-    shares: Vec<f32>,
+    /// Of the row in hand: the share of votes for the pixel's label; labels.
+    votes: Vec<f32>,
     labels: Vec<u16>,
     row: PseudoLabelRow,
 }
@@ -111,18 +110,10 @@ impl PseudoRows {
         if !self.by_member || members.is_empty() {
             return;
         }
-        let width = row.width();
-        self.votes.resize(members.len(), Vec::new());
-        for (votes, member) in self.votes.iter_mut().zip(members) {
-            votes.resize(width, 0);
-            most_probable(member.probabilities, votes);
-        }
-        let classes = self.thresholds.len();
-        let pairs = self.pairs.get_or_insert_with(|| PairwiseIou::new(members.len(), classes));
-        pairs.add_row(&self.votes, row.missing());
-        let weights: Vec<f32> = members.iter().map(|member| member.weight).collect();
-        self.shares.resize(width, 0.0);
-        vote_share_row(&self.votes, &weights, &self.labels, &mut self.shares);
+        let (votes, voices) = (own_labels(members, row.width()), voices(members));
+        self.pairs.get_or_insert_with(|| PairwiseIou::new(&voices)).add_row(&votes, row.missing());
+        self.votes.resize(row.width(), 0.0);
+        vote_share_row(&votes, &voices, &self.labels, &mut self.votes);
     }
 }
 
@@ -140,7 +131,7 @@ impl RowSink for PseudoRows {
             }
             self.kept.labelled[class] += 1;
             let agreed =
-                self.agreement <= 0.0 || self.shares.get(x).is_some_and(|share| *share >= self.agreement);
+                self.agreement <= 0.0 || self.votes.get(x).is_some_and(|share| *share >= self.agreement);
             if agreed && probabilities[class * width + x] >= self.thresholds[class] {
                 self.kept.kept[class] += 1;
             } else {

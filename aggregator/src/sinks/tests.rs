@@ -5,7 +5,7 @@ use crate::outputs::{class_file_names, expected, image_outputs};
 use crate::row::{Row, ScoreLens};
 use crate::sink::{FinishedImage, RowSink, SinkError};
 use crate::source_image::SourceImage;
-use marquetry_ensemble::{Labelling, MemberRow, ScoreSpace, ScoreTransform};
+use marquetry_ensemble::{ClassMap, Labelling, MemberRow, ScoreSpace, ScoreTransform, Voice};
 use marquetry_geometry::Size;
 use marquetry_raster::write::Fragment;
 use marquetry_spec::Output;
@@ -63,7 +63,17 @@ fn open(spec: &JobSpec, folder: &TempDir) -> Box<dyn RowSink> {
 }
 
 /// Gives a sink two rows, of `labels` and [`SCORES`]: together, or all scores before all labels.
-fn feed(mut sink: Box<dyn RowSink>, labels: [&[u16]; 2], together: bool) -> FinishedImage {
+fn feed(sink: Box<dyn RowSink>, labels: [&[u16]; 2], together: bool) -> FinishedImage {
+    feed_by(sink, labels, together, &[vec![1.0; 2], vec![1.0; 2]].map(Voice::of_all))
+}
+
+/// The same of members that have a say as in `voices`.
+fn feed_by(
+    mut sink: Box<dyn RowSink>,
+    labels: [&[u16]; 2],
+    together: bool,
+    voices: &[Voice; 2],
+) -> FinishedImage {
     let to = ScoreTransform::between(
         ScoreSpace::Probabilities,
         ScoreSpace::Probabilities,
@@ -75,7 +85,9 @@ fn feed(mut sink: Box<dyn RowSink>, labels: [&[u16]; 2], together: bool) -> Fini
     for (with_scores, with_labels) in passes {
         for y in 0..2 {
             let scores = lens.row(&SCORES[y]);
-            let members = MEMBERS.each_ref().map(|rows| MemberRow { probabilities: &rows[y], weight: 1.0 });
+            let said = MEMBERS.iter().zip(voices);
+            let members: Vec<_> =
+                said.map(|(rows, voice)| MemberRow { probabilities: &rows[y], voice }).collect();
             let row = Row {
                 y: y as u32,
                 labels: with_labels.then_some(labels[y]),
@@ -308,6 +320,32 @@ fn pseudo_labels_are_what_is_sure_and_the_rest_is_ignored() {
     assert_eq!(mask, [0, 255, 255, 255, 0, 1]);
     // Labels 0 . 0 / 1 0 1 and 0 . 1 / 0 0 1: IoU of `a` is 2/4, of `b` 1/3.
     assert!((row.reliability.unwrap() - 5.0 / 12.0).abs() < 1e-12, "{row:?}");
+}
+
+/// The second member has no say in class `b`, which is what the merge says of the last pixel of the first row.
+#[test]
+fn who_has_no_say_in_a_class_does_not_disagree_about_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "version: 1\nimages: nowhere\nclasses: [a, b]\nmembers: [{onnx: none.onnx}]\ntiles: {per: member}\n\
+                outputs: [{pseudo_labels: {png: grey}, thresholds: 0, agreement: 1}]\n";
+    let made = |voices: [Voice; 2], labels| {
+        let spec = JobSpec::parse(text).unwrap_or_else(|errors| panic!("{errors}"));
+        let image = feed_by(open(&spec, &folder), labels, true, &voices);
+        let row: pseudo_labels::PseudoLabelRow = serde_json::from_str(&image.result.table_rows[&0]).unwrap();
+        (png(&image.files[0].path), row.reliability)
+    };
+    let second =
+        |map: ClassMap| Voice::new(vec![1.0, 0.0], &map, marquetry_ensemble::OutputActivation::Softmax, 2);
+    // The members' labels are 0 . 0 / 1 0 1 and 0 . 1 / 0 0 1.
+    let labels: [&[u16]; 2] = [&[0, 255, 1], &[1, 0, 1]];
+    let all = || Voice::of_all(vec![1.0; 2]);
+    assert_eq!(made([all(), all()], labels).0, [0, 255, 255, 255, 0, 1]);
+    let (mask, reliability) = made([all(), second(ClassMap::default())], labels);
+    assert_eq!(mask, [0, 255, 255, 1, 0, 1], "the first alone says what is 1: not the third pixel");
+    assert_eq!(reliability, Some(0.5), "of class 0 alone: 2/4");
+    // Where a softmax knows class 0 alone, pixels of the other tell nothing about it: three are left, and all of one mind.
+    let one = ClassMap { channels: vec![vec![0], vec![]], rest: marquetry_ensemble::Rest::None };
+    assert_eq!(made([all(), second(one)], labels).1, Some(1.0));
 }
 
 #[test]

@@ -28,12 +28,15 @@ section! {
         /// that takes, so that no class vanishes. All are kept of a class that has no more. It is of the job's labels, before
         /// `agreement` and `choose: ratio`.
         pub min_pixels: u64 = 0, PIXELS;
-        /// Least share of members, by weight, whose own label is the pixel's. Above 0 it needs `tiles: {per: member}`; views
-        /// do not count as members.
+        /// Least share of members, by weight, whose own label is the pixel's: the `vote_share` of the output `uncertainty`,
+        /// which says what that is. Above 0 it needs `tiles: {per: member}`.
         pub agreement: f32 = 0.0, AGREEMENT;
         /// The table, below the job's outputs: `image_id,path,label,weight,kept_share,reliability,source`. `label` is the mask's
-        /// path from the table's folder; `kept_share` that of the image's pixels; `reliability` the mean IoU of every two
-        /// members (with `tiles: {per: member}`); `weight` their product, or `kept_share` alone; `source` is `pseudo`.
+        /// path from the table's folder; `kept_share` that of the image's pixels; `reliability` the mean IoU of the own labels of
+        /// every two members, which count alike whatever they weigh, but for those of weight 0: over the classes in which both
+        /// have a say, without pixels that one of them gives to a class that the other cannot tell from its own. It takes
+        /// `tiles: {per: member}` and two members that score the image, and is empty without: one member has nobody to agree
+        /// with. `weight` is `kept_share` times `reliability`, or `kept_share` alone; `source` is `pseudo`.
         pub file: String = "pseudo_labels.csv".to_owned(), FILE;
     }
 }

@@ -13,10 +13,17 @@ use marquetry_ensemble::Labelling;
 section! {
     /// How unsure the ensemble is of each pixel: an array for each image, with a band for each measure, from 0 to 1. Missing
     /// pixels are 0 in bytes, and NaN in half precision.
+    /// `mutual_information` and `vote_share` compare members. A member has a say in the classes for which it has a weight: none in
+    /// those of which it does not speak (`output.classes`), or whose weight is 0, and a member of weight 0 in none. Where members
+    /// do not all have all classes, a pixel's vote share is that of the members that have a say in its class; and in mutual
+    /// information a member has, of classes that it cannot tell from its own, what the members that have all classes say (their
+    /// mean), so that it counts for how it divides the rest among its own. Some member must have all.
     pub struct Uncertainty: "uncertainty" (_) derive [Eq] {
         /// One measure or several. `entropy`: of the merged probabilities, over ln C. `mutual_information`: of label and member,
         /// the mean KL divergence of members from their mean, over ln C (BALD): what members disagree on. `vote_share`: share of
-        /// members, by weight, whose own label is the pixel's. `margin`: how far the most probable class is ahead of the next.
+        /// members, by weight in the class, whose own label is the pixel's. A member's own label is its most probable class,
+        /// whatever `decide` says (thresholds, areas); none, if it leaves more of 1 to classes that it does not have
+        /// (`output.rest: drop` of labels or independent channels). `margin`: how far the most probable class is ahead of the next.
         /// The first two are high where the ensemble is unsure, the last two where it is sure. `mutual_information` and
         /// `vote_share` need `tiles: {per: member}`; each member's scores become probabilities first, and views do not count as
         /// members.
