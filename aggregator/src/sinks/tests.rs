@@ -64,15 +64,15 @@ fn open(spec: &JobSpec, folder: &TempDir) -> Box<dyn RowSink> {
 
 /// Gives a sink two rows, of `labels` and [`SCORES`]: together, or all scores before all labels.
 fn feed(sink: Box<dyn RowSink>, labels: [&[u16]; 2], together: bool) -> FinishedImage {
-    feed_by(sink, labels, together, &[vec![1.0; 2], vec![1.0; 2]].map(Voice::of_all))
+    feed_by(sink, labels, together, (&SCORES, &[vec![1.0; 2], vec![1.0; 2]].map(Voice::of_all)))
 }
 
-/// The same of members that have a say as in `voices`.
+/// The same of these scores, and of members that have a say as in `voices`.
 fn feed_by(
     mut sink: Box<dyn RowSink>,
     labels: [&[u16]; 2],
     together: bool,
-    voices: &[Voice; 2],
+    (scores, voices): (&[[f32; 6]; 2], &[Voice; 2]),
 ) -> FinishedImage {
     let to = ScoreTransform::between(
         ScoreSpace::Probabilities,
@@ -84,7 +84,7 @@ fn feed_by(
     let passes: &[(bool, bool)] = if together { &[(true, true)] } else { &[(true, false), (false, true)] };
     for (with_scores, with_labels) in passes {
         for y in 0..2 {
-            let scores = lens.row(&SCORES[y]);
+            let scores = lens.row(&scores[y]);
             let said = MEMBERS.iter().zip(voices);
             let members: Vec<_> =
                 said.map(|(rows, voice)| MemberRow { probabilities: &rows[y], voice }).collect();
@@ -330,7 +330,7 @@ fn who_has_no_say_in_a_class_does_not_disagree_about_it() {
                 outputs: [{pseudo_labels: {png: grey}, thresholds: 0, agreement: 1}]\n";
     let made = |voices: [Voice; 2], labels| {
         let spec = JobSpec::parse(text).unwrap_or_else(|errors| panic!("{errors}"));
-        let image = feed_by(open(&spec, &folder), labels, true, &voices);
+        let image = feed_by(open(&spec, &folder), labels, true, (&SCORES, &voices));
         let row: pseudo_labels::PseudoLabelRow = serde_json::from_str(&image.result.table_rows[&0]).unwrap();
         (png(&image.files[0].path), row.reliability)
     };
@@ -391,6 +391,27 @@ fn uncertainty_is_of_the_pixels_that_are_there() {
     let scene = window.scene();
     let field = |y: usize, x: usize| scene[(y * 4 + x) * 2..][..2].to_vec();
     assert_eq!((field(0, 0), field(2, 1), field(3, 3)), (vec![191, 64], vec![255, 0], vec![0, 0]));
+}
+
+/// Weights by class, and members of some classes, leave sums that are not 1: 2 of each score of the first class, and half of the
+/// other.
+#[test]
+fn thresholds_are_compared_with_probabilities_that_sum_to_1() {
+    let folder = tempfile::tempdir().unwrap();
+    let scores = SCORES.map(|row| std::array::from_fn(|n| row[n] * if n < 3 { 2.0 } else { 0.5 }));
+    let voices = [vec![1.0; 2], vec![1.0; 2]].map(Voice::of_all);
+    let made = |keys: &str| {
+        let spec = spec("a, b", false, &format!("{{pseudo_labels: {{png: grey}}, {keys}}}"));
+        feed_by(open(&spec, &folder), LABELS, true, (&scores, &voices))
+    };
+    // 1.5 and .125 are .92 and .08; .5 and .375 are .57 and .43; 1 and .25 are .8 and .2; the others 1 and 0.
+    let mask = |keys: &str| png(&made(keys).files[0].path);
+    assert_eq!(mask("thresholds: {a: 0.93, b: 0.43}"), [255, 255, 255, 255, 0, 1]);
+    assert_eq!(mask("thresholds: {a: 0.81, b: 0.42}"), [0, 255, 1, 255, 0, 1]);
+    assert_eq!(mask("thresholds: {a: 0.8, b: 0.1}, choose: ratio"), [0, 255, 1, 1, 0, 1]);
+    let counts = made("share: 0.5").result.confidences(2).unwrap().unwrap();
+    assert_eq!([0.79, 0.81, 0.93].map(|p| counts.kept(0, p)), [3, 2, 1]);
+    assert_eq!([0.42, 0.43].map(|p| counts.kept(1, p)), [2, 1]);
 }
 
 #[test]

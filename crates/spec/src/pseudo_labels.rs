@@ -13,7 +13,9 @@ use marquetry_ensemble::{ConfidenceCounts, Labelling};
 
 section! {
     /// Masks to train on: a pixel has a label where the ensemble is sure enough of it, and else the job's ignore value
-    /// (`failures.ignore`); with a table of all of them.
+    /// (`failures.ignore`); with a table of all of them. How sure it is of a label is its probability among those of all classes,
+    /// which are made to sum to 1 as in `soft_labels`: weights by class, members of some classes and some ways of merging views
+    /// leave sums that are not 1, which the thresholds of `decide` are compared with as they are.
     pub struct PseudoLabels: "pseudoLabels" (scope) {
         /// The format of masks, as in `masks`.
         pub pseudo_labels as form: MaskForm = MaskForm { format: MaskFormat::Png, look: MaskLook::Palette }, MasksKind,
