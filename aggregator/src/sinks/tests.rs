@@ -384,13 +384,18 @@ fn uncertainty_is_of_the_pixels_that_are_there() {
     assert_eq!((whole.path.as_str(), whole.windows.len()), ("nowhere", 1));
     let window = &whole.windows[0];
     assert_eq!([window.top, window.left, window.height, window.width], [0, 0, 2, 3]);
-    assert!((window.uncertainty - (2.0 * h(0.25) + 1.0) / 5.0).abs() < 1e-6, "{window:?}");
+    assert!(
+        (window.uncertainty - (2.0 * h(0.25) + 1.0) / 6.0).abs() < 1e-6,
+        "a missing pixel is 0: {window:?}"
+    );
     let margin = ranked("{ranking: margin}").windows[0].uncertainty;
-    assert!((margin - (0.5 + 0.5 + 1.0) / 5.0).abs() < 1e-6, "what it lacks to 1: {margin}");
+    assert!((margin - (0.5 + 0.5 + 1.0) / 6.0).abs() < 1e-6, "what it lacks to 1: {margin}");
     // Two rows of three pixels lie in fields (0 and 2, 0, 1 and 2).
     let scene = window.scene();
     let field = |y: usize, x: usize| scene[(y * 4 + x) * 2..][..2].to_vec();
-    assert_eq!((field(0, 0), field(2, 1), field(3, 3)), (vec![191, 64], vec![255, 0], vec![0, 0]));
+    assert_eq!((field(0, 0), field(2, 1)), (vec![191, 64], vec![255, 0]));
+    // One has a missing pixel alone, and one has none: they look like the mean, (.75 + .25 + .5 + 1 + 0) / 5 of `a`.
+    assert_eq!((field(0, 1), field(3, 3)), (vec![128, 128], vec![128, 128]));
 }
 
 /// Weights by class, and members of some classes, leave sums that are not 1: 2 of each score of the first class, and half of the

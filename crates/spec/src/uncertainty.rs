@@ -40,8 +40,9 @@ section! {
     /// A table of what to label next: the images, or the windows of images, of which the ensemble is least sure, and which are
     /// not all alike. Its columns are `rank,image_id,path,top,left,height,width,uncertainty,similarity,most_like`.
     pub struct Ranking: "ranking" (_) {
-        /// What says how unsure the ensemble is, as in `uncertainty`: its mean over pixels. Of `vote_share` and `margin` it is what
-        /// they lack to 1.
+        /// What says how unsure the ensemble is, as in `uncertainty`: its mean over all pixels of the image or window. Of `vote_share`
+        /// and `margin` it is what they lack to 1. That of missing pixels is 0, as there is nothing to label: the few pixels of an
+        /// image that has hardly any do not stand for it.
         pub ranking as measure: Measure = Measure::Entropy, Words(&MEASURES),
             required = "entropy, mutual_information, vote_share or margin";
         /// What is ranked: whole images, or windows.
@@ -52,7 +53,7 @@ section! {
         pub count: u32 = 100, Whole::<u32>::new(1, 10_000);
         /// How much it counts that something is not like what stands above it, 0 to 1 (maximal marginal relevance): the next row
         /// has the greatest `(1 − diversity) · u / u_max − diversity · similarity`. Similarity is that of the probabilities of
-        /// classes over a grid of 4 × 4 fields: 1 less their mean total variation. 0 ranks by uncertainty alone.
+        /// classes over a grid of 4 × 4 fields: 1 less their mean total variation. Missing pixels take the mean of the others. 0 ranks by uncertainty alone.
         pub diversity: f64 = 0.5, SHARE;
         /// Its path below the job's outputs.
         pub file: String = "label_next.csv".to_owned(), FILE;
