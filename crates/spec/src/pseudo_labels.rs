@@ -92,7 +92,10 @@ section! {
         /// Probability that is enough, for all classes or per class by name, the background too; for those that are not named,
         /// and without this key, 0.9.
         thresholds: Option<Vec<f32>> = None, Maybe(ClassThresholds), unset = "`0.9` with `rule: threshold`";
-        /// Share of the pixels of each class that is kept, before `least` and `most`.
+        /// Share of the pixels of each class that is kept, before `least` and `most`. Of equally sure pixels all are kept or none:
+        /// thresholds are right to 1/4096, and scores in half precision (`tiles.dtype`) near 1 to 1/2048, so of a model that is
+        /// certain of most pixels more may be kept. How much is kept is printed, and warned of where it is over this by more than a
+        /// tenth of it.
         share: Option<f64> = None, Maybe(SHARE), unset = "`0.5` with `rule: share`";
         /// Lowest threshold that `share` and `median` may come to.
         least: Option<f32> = None, Maybe(PROBABILITY), unset = "`0.6` with `rule: share`, `0` with `rule: median`";
