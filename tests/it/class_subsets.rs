@@ -124,7 +124,7 @@ fn measures_ask_of_each_class_those_who_have_a_say_in_it() {
 /// Whether some member has two classes that are as good as equal.
 fn is_close_call(members: [&Vec<f64>; 3]) -> bool {
     members.iter().any(|p| {
-        let mut sorted = p.to_vec();
+        let mut sorted = (*p).clone();
         sorted.sort_by(|a, b| b.total_cmp(a));
         sorted[0] - sorted[1] < 1e-5
     })
