@@ -19,7 +19,7 @@ pub struct ImageResult {
     pub class_pixels: Vec<u64>,
     /// Pixels whose scores are missing, because blocks were given up.
     pub missing_pixels: u64,
-    /// Mean over pixels of the greatest probability (multi-label: of the distance from one half, doubled).
+    /// Mean over pixels of the greatest share of a class (multi-label: of the distance from one half, doubled).
     pub confidence: f64,
     /// What the image adds to each table: the output's number among the job's outputs, and the text.
     #[serde(rename = "pieces")]

@@ -36,7 +36,7 @@ pub struct ScoreRows {
     /// Pixels of which some group's scores are missing, because blocks were given up, or that the image does not have,
     /// `[rows, W]`.
     pub missing: Array2<bool>,
-    /// Probabilities of each member that scores the image, `[rows, C, W]`, where they were asked for.
+    /// Probabilities of each member that scores the image and has a say in the merge, `[rows, C, W]`, where they were asked for.
     pub members: Vec<Array3<f32>>,
 }
 

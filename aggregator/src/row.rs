@@ -1,6 +1,6 @@
 //! One row of an image, as every sink sees it.
 
-use marquetry_ensemble::{BadScore, Labelling, MemberRow, ScoreTransform};
+use marquetry_ensemble::{BadScore, Labelling, MemberRow, ScoreTransform, normalise_shares};
 use std::cell::{Cell, OnceCell};
 
 /// One row of an image: its labels, its scores, which pixels are missing, and what is right.
@@ -39,7 +39,8 @@ impl<'a> Row<'a> {
         self.scores
     }
 
-    /// What each member says of the row, where a sink asked for it; it comes with scores.
+    /// What each member says of the row, where a sink asked for it; it comes with scores. Members that have no say in the merge
+    /// are not among them.
     pub const fn members(&self) -> &'a [MemberRow<'a>] {
         self.members
     }
@@ -109,7 +110,19 @@ impl RowScores<'_> {
         computed.as_ref().map(|row| row.as_deref().unwrap_or(self.merged)).map_err(|error| *error)
     }
 
-    /// How sure the ensemble is of each pixel, `[W]`, 0 to 1: the greatest probability, or, where classes share pixels,
+    /// Writes each class's share of a pixel, `[C, W]`, of classes that exclude each other: probabilities made to sum to 1, which
+    /// weights by class, members of some classes and some merges of views do not leave. Pixels that are `missing` get 0.
+    ///
+    /// # Errors
+    /// When a score is NaN or infinite.
+    pub(crate) fn write_shares(&self, missing: &[bool], shares: &mut Vec<f32>) -> Result<(), BadScore> {
+        shares.clear();
+        shares.extend_from_slice(self.probabilities()?);
+        normalise_shares(shares, missing);
+        Ok(())
+    }
+
+    /// How sure the ensemble is of each pixel, `[W]`, 0 to 1: the greatest share of a class, or, where classes share pixels,
     /// how far the least sure class is from one half, doubled.
     ///
     /// # Errors
@@ -124,6 +137,10 @@ impl RowScores<'_> {
                 Labelling::Multiclass => {
                     sure.resize(width, 0.0);
                     fold_lines(probabilities, &mut sure, |best, p| if p > best { p } else { best });
+                    let mut sums = vec![0.0_f32; width];
+                    fold_lines(probabilities, &mut sums, |sum, p| sum + p);
+                    let known = sure.iter_mut().zip(&sums).filter(|(_, sum)| **sum > 0.0);
+                    known.for_each(|(best, sum)| *best /= sum);
                 }
                 Labelling::Multilabel => {
                     sure.resize(width, 1.0);
@@ -174,6 +191,25 @@ mod tests {
         let row = same.row(&merged);
         assert!(std::ptr::eq(row.probabilities().unwrap(), &raw const merged[..]), "no copy");
         assert_eq!(row.confidence().unwrap(), [0.75, 0.75]);
+
+        // Sums that are not 1: .9 + .3, .2 + .2, and a pixel of which nothing is known.
+        let merged = [0.9, 0.2, 0.0, 0.3, 0.2, 0.0];
+        let row = same.row(&merged);
+        assert!(
+            row.confidence()
+                .unwrap()
+                .iter()
+                .zip([0.75, 0.5, 0.0])
+                .all(|(a, b): (&f32, f32)| (a - b).abs() < 1e-6)
+        );
+        let mut shares = vec![9.0];
+        row.write_shares(&[false, true, false], &mut shares).unwrap();
+        assert!(
+            shares
+                .iter()
+                .zip([0.75, 0.0, 0.0, 0.25, 0.0, 0.0])
+                .all(|(a, b): (&f32, f32)| (a - b).abs() < 1e-6)
+        );
 
         let logits = lens(ScoreSpace::Logits, Labelling::Multilabel, 2);
         let merged = [0.0, 3.0_f32.ln(), f32::MAX, -3.0_f32.ln()];

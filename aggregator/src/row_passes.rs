@@ -120,14 +120,13 @@ impl<'a> RowPasses<'a> {
         let to_probabilities =
             ScoreTransform::between(self.space, ScoreSpace::Probabilities, labelling, classes);
         let lens = ScoreLens::new(to_probabilities, labelling);
-        let weights = reader.member_weights();
+        let voices = reader.voices();
         let mut truths = self.truth.map(TruthLabels::rows).transpose()?;
         let mut band = |band: ScoreRows| {
             band.iter().try_for_each(|(y, scores, missing)| {
-                let said = band.members_at(y).zip(&weights);
-                let members: Vec<_> = said
-                    .map(|(probabilities, weight)| MemberRow { probabilities, weight: *weight })
-                    .collect();
+                let said = band.members_at(y).zip(&voices);
+                let members: Vec<_> =
+                    said.map(|(probabilities, voice)| MemberRow { probabilities, voice }).collect();
                 let truth = truths.as_mut().map(TruthRows::next_row).transpose()?;
                 each(&ScoredRow { y, scores: &lens.row(scores), members: &members, missing, truth })
             })

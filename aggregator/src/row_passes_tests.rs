@@ -106,8 +106,10 @@ fn labels_that_are_final_at_once_come_with_their_scores() {
     assert_eq!(seen.labels, argmax(&seen));
     assert!(seen.missing[0].contains(&true) && seen.labels.contains(&255));
     assert_eq!(seen, run(&image, "{rule: argmax}", true));
-    let greatest = |x: usize| (0..CLASSES).map(|c| seen.scores[c * WIDTH + x]).fold(0.0, f32::max);
-    assert!((0..WIDTH).all(|x| seen.confidence[x] == greatest(x)));
+    let scores = &seen.scores;
+    let of_pixel = |x: usize| (0..CLASSES).map(move |c| scores[c * WIDTH + x]);
+    let sure = |x: usize| of_pixel(x).fold(0.0, f32::max) / of_pixel(x).sum::<f32>().max(f32::MIN_POSITIVE);
+    assert!((0..WIDTH).all(|x| (seen.confidence[x] - sure(x)).abs() < 1e-6));
 }
 
 #[test]

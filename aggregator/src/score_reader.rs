@@ -3,7 +3,7 @@
 use crate::group_tiles::{GroupRows, GroupTiles, TileSource, whole, whole_mut};
 use crate::merge::{GroupWeights, ScoreRows, WeightedMean};
 use crate::score_error::ScoreError;
-use marquetry_ensemble::{Resampled, ScoreSpace, ScoreTransform};
+use marquetry_ensemble::{Resampled, ScoreSpace, ScoreTransform, Voice};
 use marquetry_geometry::Size;
 use marquetry_job::{Plan, PlannedImage, tile};
 use ndarray::{Array3, Axis};
@@ -33,8 +33,16 @@ pub struct ScoreReader {
     weights: GroupWeights,
     /// From what tiles hold to what groups are merged in.
     to_merge_space: ScoreTransform,
-    /// From what tiles hold to probabilities, where what each group says is asked for too.
-    apart: Option<ScoreTransform>,
+    /// Where what each group says is asked for too.
+    apart: Option<Apart>,
+}
+
+/// What it takes to tell what each group says.
+struct Apart {
+    /// From what tiles hold to probabilities.
+    to_probabilities: ScoreTransform,
+    /// For each group in what it has a say.
+    voices: Vec<Voice>,
 }
 
 impl ScoreReader {
@@ -58,19 +66,23 @@ impl ScoreReader {
         Ok(Self { image: image.size, classes, groups, weights, to_merge_space, apart: None })
     }
 
-    /// The same, whose rows come with the probabilities of every group too: of every member, where each has tiles of its own.
+    /// The same, whose rows come with the probabilities of each member too, where each has tiles of its own: of those that have a
+    /// say in the merge.
     #[must_use]
     pub(crate) fn with_members(mut self, plan: &Plan) -> Self {
         let (inference, to) = (&plan.inference, ScoreSpace::Probabilities);
-        let transform = ScoreTransform::between(inference.tile_space, to, inference.labelling, self.classes);
-        self.apart = Some(transform);
+        let to_probabilities =
+            ScoreTransform::between(inference.tile_space, to, inference.labelling, self.classes);
+        let groups = self.weights.groups.iter();
+        let voices = groups.map(|(group, _)| plan.voice(inference.first_member(*group as usize))).collect();
+        self.apart = Some(Apart { to_probabilities, voices });
         self
     }
 
-    /// What each group weighs, its classes taken together.
-    pub(crate) fn member_weights(&self) -> Vec<f32> {
-        let mean = |weights: &Vec<f32>| weights.iter().sum::<f32>() / weights.len() as f32;
-        self.weights.groups.iter().map(|(_, weights)| mean(weights)).collect()
+    /// In what each member has a say of which rows come with probabilities.
+    pub(crate) fn voices(&self) -> Vec<Voice> {
+        let all = self.apart.iter().flat_map(|apart| &apart.voices);
+        all.filter(|voice| !voice.is_silent()).cloned().collect()
     }
 
     /// The image's size, px.
@@ -102,16 +114,18 @@ impl ScoreReader {
             && tiles.size() == self.image
         {
             let group = tiles.rows(rows.clone())?;
-            let member = self.apart.as_ref().map(|to| group.clone().transformed(to)).transpose()?;
+            let apart = self.apart.as_ref().map(|apart| &apart.to_probabilities);
+            let member = apart.map(|to| group.clone().transformed(to)).transpose()?;
             let mut merged = ScoreRows::of_one_group(rows, group.transformed(to_merge_space)?);
             merged.members.extend(member.map(|member| member.scores));
             return Ok(self.without_missing(merged));
         }
         let mut mean = WeightedMean::new(self.image, self.classes, rows.clone());
         let mut members = Vec::new();
-        for (tiles, (_, weights)) in self.groups.iter_mut().zip(&self.weights.groups) {
+        for (n, (tiles, (_, weights))) in self.groups.iter_mut().zip(&self.weights.groups).enumerate() {
             let size = tiles.size();
-            let (mut apart, to_probabilities) = (None, self.apart.as_ref());
+            let heard = self.apart.as_ref().filter(|apart| !apart.voices[n].is_silent());
+            let (mut apart, to_probabilities) = (None, heard.map(|apart| &apart.to_probabilities));
             let read = |needed| {
                 let group = tiles.rows(needed)?;
                 apart = to_probabilities.map(|to| group.clone().transformed(to)).transpose()?;

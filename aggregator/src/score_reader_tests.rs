@@ -2,7 +2,7 @@ use super::*;
 use crate::TileFault;
 use crate::group_tiles::whole;
 use crate::test_images::{CLASSES, SIZE, TestImage, block, group, tile_with};
-use marquetry_ensemble::{Importance, Labelling, resize_planes};
+use marquetry_ensemble::{Importance, Labelling, Voice, resize_planes};
 use ndarray::s;
 
 const AREA: usize = (SIZE.height * SIZE.width) as usize;
@@ -133,7 +133,7 @@ fn what_each_member_says_comes_along_if_it_is_asked_for() {
     let image = TestImage::two_scales();
     assert!(image.reader().rows(0..5).unwrap().members.is_empty());
     let mut reader = image.reader().with_members(&image.plan);
-    let weights = reader.member_weights();
+    let weights = reader.voices().iter().map(Voice::weight).collect::<Vec<_>>();
     assert!(weights.iter().zip([4.0 / 3.0, 5.0 / 3.0]).all(|(a, b): (&f32, f32)| (a - b).abs() < 1e-6));
     let rows = reader.rows(100..170).unwrap();
     assert_eq!(rows.scores, image.reader().rows(100..170).unwrap().scores, "the merge is as it was");
@@ -149,4 +149,15 @@ fn what_each_member_says_comes_along_if_it_is_asked_for() {
         TestImage::new(vec![group(1.0, 16, Importance::Constant, [1.0; CLASSES])], Labelling::Multiclass);
     let rows = one.reader().with_members(&one.plan).rows(3..9).unwrap();
     assert_eq!(rows.members, [rows.scores]);
+}
+
+#[test]
+fn who_has_no_say_in_the_merge_is_not_heard() {
+    let mut image = TestImage::two_scales();
+    image.plan.merge.weights[0] = vec![0.0; CLASSES];
+    let mut reader = image.reader().with_members(&image.plan);
+    assert_eq!(reader.voices(), [image.plan.voice(1)]);
+    let rows = reader.rows(100..110).unwrap();
+    let [heard] = rows.members.as_slice() else { panic!("{} members", rows.members.len()) };
+    assert!(heard.iter().zip(&rows.scores).all(|(own, merged)| (own - merged).abs() < 1e-6));
 }

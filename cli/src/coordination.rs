@@ -87,6 +87,7 @@ impl Coordination {
             plan: &self.planned.plan,
             images: &self.planned.images,
             spec: &survey,
+            asked: &survey,
             outputs: &counted,
             tally: &ended.tally,
             rejected: &self.planned.rejected,
@@ -164,13 +165,14 @@ impl Coordination {
         let Followed { ended, spec, outputs } = followed;
         let (mut files, tally) = (self.files(), ended.tally.clone());
         let folder = self.folder();
-        let Self { planned, tables, store, scratch, started, .. } = self;
+        let Self { job, planned, tables, store, scratch, started, .. } = self;
         let Planned { plan, images, rejected, findings, truth, .. } = &planned;
         let truth = truth.as_ref();
         let finished = Finished {
             plan,
             images,
             spec: &spec,
+            asked: &job.spec,
             outputs: &outputs,
             tally: &tally,
             rejected,

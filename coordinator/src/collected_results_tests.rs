@@ -33,7 +33,8 @@ impl Job {
 
     fn finished(&self) -> Finished<'_> {
         let Self { plan, images, spec, tally, findings } = self;
-        Finished { plan, images, spec, outputs: OUTPUTS, tally, rejected: &[], findings, truth: None }
+        let (asked, outputs, rejected) = (spec, OUTPUTS, &[]);
+        Finished { plan, images, spec, asked, outputs, tally, rejected, findings, truth: None }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{Finished, TableError};
 use marquetry_aggregator::{ImageResult, PseudoLabelRow};
-use marquetry_spec::{KeepRule, Output};
+use marquetry_spec::{Choose, JobSpec, KeepRule, Output};
 use serde::Serialize;
 use std::io::Write;
 
@@ -10,6 +10,8 @@ use std::io::Write;
 const COLUMNS: [&str; 7] = ["image_id", "path", "label", "weight", "kept_share", "reliability", "source"];
 /// What the labels of such a table come from.
 const SOURCE: &str = "pseudo";
+/// How much more than the share that was asked for may be kept of a class without a word, as a factor.
+const OVER: f64 = 1.1;
 
 /// Writes the table `file` below a job's outputs; `rows` has what an image adds to it.
 pub(crate) fn write_pseudo_labels(
@@ -55,6 +57,38 @@ pub struct KeptLabels {
     /// Whether a label also needs members that agree on it.
     #[serde(skip)]
     pub needs_agreement: bool,
+    /// The share of each class that was asked for, if one was.
+    #[serde(skip)]
+    asked: Option<AskedShare>,
+}
+
+/// A share of each class's pixels that was asked for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct AskedShare {
+    share: f64,
+    /// Highest threshold.
+    most: f32,
+    /// Fewest pixels of a class.
+    min_pixels: u64,
+}
+
+impl AskedShare {
+    /// What output `number` of `spec` asks for, where labels are those of the job: the others are not those that were counted.
+    fn of(spec: &JobSpec, number: usize) -> Option<Self> {
+        let Output::PseudoLabels(pseudo) = spec.outputs.get(number)? else { return None };
+        match pseudo.keep {
+            KeepRule::Share { share, most, .. } if pseudo.choose == Choose::Label => {
+                Some(Self { share, most, min_pixels: pseudo.min_pixels })
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether more is kept of a class, for no other reason than that many of its pixels are equally sure.
+    fn is_passed_by(&self, class: &KeptClass) -> bool {
+        let wanted = (class.labelled as f64 * self.share).max(self.min_pixels as f64);
+        class.threshold < self.most && class.kept as f64 > wanted * OVER
+    }
 }
 
 /// How much of a class is kept.
@@ -99,7 +133,9 @@ impl KeptLabels {
                     class.kept += kept;
                 }
             }
-            Some(Self { file: pseudo.file.clone(), classes, needs_agreement: pseudo.agreement > 0.0 })
+            let asked = AskedShare::of(finished.asked, number);
+            let needs_agreement = pseudo.agreement > 0.0;
+            Some(Self { file: pseudo.file.clone(), classes, needs_agreement, asked })
         };
         outputs.filter_map(of_output).collect()
     }
@@ -119,7 +155,7 @@ impl KeptLabels {
         format!("{}: {} of all pixels are kept ({})", self.file, percent(self.share()), classes.join(", "))
     }
 
-    /// The classes that training would not see any more.
+    /// The classes that training would not see any more, and those of which it would see more than was asked for.
     pub fn warnings(&self) -> Vec<String> {
         let or_agreement = if self.needs_agreement { " or agreement" } else { "" };
         let vanishes = |class: &KeptClass| match (class.labelled, class.kept) {
@@ -131,7 +167,18 @@ impl KeptLabels {
             )),
             _ => None,
         };
-        let words = self.classes.iter().filter_map(vanishes);
+        let too_many = |class: &KeptClass| {
+            let asked = self.asked.filter(|asked| asked.is_passed_by(class))?;
+            Some(format!(
+                "class `{}`: {:.1} % of its pixels are kept, where share asks for {:.1} %: so many are as sure as its threshold ({:.4}), \
+                 and of equally sure ones all are kept; to keep fewer, say rule: threshold with a higher one, or agreement",
+                class.name,
+                class.share() * 100.0,
+                asked.share * 100.0,
+                class.threshold
+            ))
+        };
+        let words = self.classes.iter().flat_map(|class| vanishes(class).into_iter().chain(too_many(class)));
         words.map(|words| format!("{}: {words}", self.file)).collect()
     }
 }
@@ -176,6 +223,7 @@ mod tests {
             file: "p.csv".into(),
             classes: vec![class("a", 6, 3), class("b", 4, 0), class("c", 0, 0)],
             needs_agreement: false,
+            asked: None,
         };
         assert_eq!(
             all.line(),
@@ -187,5 +235,33 @@ mod tests {
         assert!(warnings[0].ends_with("lower its threshold, or say min_pixels"), "{warnings:?}");
         let warnings = KeptLabels { needs_agreement: true, ..all }.warnings();
         assert!(warnings[0].ends_with("lower its threshold or agreement, or say min_pixels"), "{warnings:?}");
+    }
+    /// A model that is certain of most pixels: those that are as sure as the threshold are many, and all are kept.
+    #[test]
+    fn more_than_the_share_that_was_asked_for_is_told() {
+        let class =
+            |name: &str, threshold, kept| KeptClass { name: name.into(), threshold, labelled: 1000, kept };
+        let kept = |classes, output: &str| {
+            let text = format!(
+                "version: 1\nimages: i\nclasses: [a, b]\nmembers: [{{onnx: m.onnx}}]\noutputs: [{output}]\n"
+            );
+            let asked = AskedShare::of(&JobSpec::parse(&text).unwrap(), 0);
+            KeptLabels { file: "p.csv".into(), classes, needs_agreement: false, asked }.warnings()
+        };
+        let both = || vec![class("a", 0.9998, 850), class("b", 0.7, 219)];
+        let told = kept(both(), "{pseudo_labels: png, share: 0.2, most: 1}");
+        assert_eq!(told.len(), 1, "{told:?}");
+        let words = "p.csv: class `a`: 85.0 % of its pixels are kept, where share asks for 20.0 %: so many are as sure";
+        assert!(told[0].starts_with(words) && told[0].contains("(0.9998)"), "{told:?}");
+        // The job asks for it otherwise: a highest threshold, fewest pixels, a label of its own, a median.
+        for output in [
+            "{pseudo_labels: png, share: 0.2, most: 0.7}",
+            "{pseudo_labels: png, share: 0.2, most: 1, min_pixels: 800}",
+            "{pseudo_labels: png, share: 0.2, most: 1, choose: ratio}",
+            "{pseudo_labels: png, rule: median}",
+            "{pseudo_labels: png}",
+        ] {
+            assert_eq!(kept(both(), output), Vec::<String>::new(), "{output}");
+        }
     }
 }

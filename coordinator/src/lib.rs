@@ -44,9 +44,9 @@ pub use kept_labels::{KeptClass, KeptLabels};
 pub use losses::{LossCount, Losses, Lost};
 pub use output_lists::OutputLists;
 pub use planning::{
-    Choice, Findings, FoldsError, ImageKind, ImagesError, MemberChoices, MemberKind, MembersError,
-    ModelReadError, Origin, OutputNameError, PathError, PlanError, PlanTruthError, Planned, PlannedTruth,
-    Rejected, Warning, Watcher, outputs_hash, plan, read_model,
+    Choice, Findings, FoldsError, ImageKind, ImagesError, MeasureError, MemberChoices, MemberKind,
+    MembersError, ModelReadError, Origin, OutputNameError, PathError, PlanError, PlanTruthError, Planned,
+    PlannedTruth, Rejected, Warning, Watcher, outputs_hash, plan, read_model,
 };
 pub use report::{Finished, RunFacts, describe_grid};
 pub use run_lease::Stopped;

@@ -6,6 +6,7 @@
 mod bad_images;
 mod bad_jobs;
 mod chart;
+mod class_subsets;
 mod classes;
 mod cluster;
 mod commands;

@@ -2,11 +2,12 @@
 
 use super::SinkContext;
 use super::masks;
+use super::measures::{own_labels, voices};
 use crate::image_result::KeptPixels;
 use crate::outputs::output_path;
 use crate::row::Row;
 use crate::sink::{FinishedImage, OutputFile, RowSink, SinkError};
-use marquetry_ensemble::{ConfidenceCounts, PairwiseIou, most_probable, vote_share_row};
+use marquetry_ensemble::{ConfidenceCounts, PairwiseIou, vote_share_row};
 use marquetry_raster::write::LabelSink;
 use marquetry_spec::{Choose, KeepRule, Output, PseudoLabels};
 use serde::{Deserialize, Serialize};
@@ -20,7 +21,7 @@ pub struct PseudoLabelRow {
     pub label: String,
     /// Share of the image's pixels that have a label.
     pub kept_share: f64,
-    /// Mean IoU of every two members, where they have tiles of their own.
+    /// Mean IoU of every two members, where they have tiles of their own and two of them can be compared.
     pub reliability: Option<f64>,
 }
 
@@ -56,8 +57,8 @@ pub(crate) fn open(
         kept: KeptPixels { labelled: vec![0; classes], kept: vec![0; classes] },
         pixels: image.size.area(),
         pairs: None,
-        votes: Vec::new(),
         shares: Vec::new(),
+        votes: Vec::new(),
         labels: Vec::new(),
         row,
     }))
@@ -78,23 +79,23 @@ struct PseudoRows {
     pixels: u64,
     /// From the first row with members on.
     pairs: Option<PairwiseIou>,
-    /// Of the row in hand: each member's labels, `[W]`; the share of votes for the pixel's label; labels.
-    votes: Vec<Vec<u16>>,
+    /// Of the row in hand: each class's share of a pixel, `[C, W]`; the share of votes for the pixel's label; labels.
     shares: Vec<f32>,
+    votes: Vec<f32>,
     labels: Vec<u16>,
     row: PseudoLabelRow,
 }
 
 impl PseudoRows {
     /// Sets the row in hand to the labels that are up for keeping.
-    fn choose_labels(&mut self, labels: &[u16], probabilities: &[f32]) {
+    fn choose_labels(&mut self, labels: &[u16]) {
         self.labels.clear();
         self.labels.extend_from_slice(labels);
         if self.choose == Choose::Label {
             return;
         }
         let mut best = vec![f32::NEG_INFINITY; labels.len()];
-        for (class, line) in probabilities.chunks_exact(labels.len()).enumerate() {
+        for (class, line) in self.shares.chunks_exact(labels.len()).enumerate() {
             let threshold = self.thresholds[class].max(f32::MIN_POSITIVE);
             for ((label, best), p) in self.labels.iter_mut().zip(&mut best).zip(line) {
                 let ratio = p / threshold;
@@ -111,26 +112,19 @@ impl PseudoRows {
         if !self.by_member || members.is_empty() {
             return;
         }
-        let width = row.width();
-        self.votes.resize(members.len(), Vec::new());
-        for (votes, member) in self.votes.iter_mut().zip(members) {
-            votes.resize(width, 0);
-            most_probable(member.probabilities, votes);
-        }
-        let classes = self.thresholds.len();
-        let pairs = self.pairs.get_or_insert_with(|| PairwiseIou::new(members.len(), classes));
-        pairs.add_row(&self.votes, row.missing());
-        let weights: Vec<f32> = members.iter().map(|member| member.weight).collect();
-        self.shares.resize(width, 0.0);
-        vote_share_row(&self.votes, &weights, &self.labels, &mut self.shares);
+        let (votes, voices) = (own_labels(members, row.width()), voices(members));
+        self.pairs.get_or_insert_with(|| PairwiseIou::new(&voices)).add_row(&votes, row.missing());
+        self.votes.resize(row.width(), 0.0);
+        vote_share_row(&votes, &voices, &self.labels, &mut self.votes);
     }
 }
 
 impl RowSink for PseudoRows {
     fn row(&mut self, row: &Row<'_>) -> Result<(), SinkError> {
         let (Some(labels), Some(scores)) = (row.labels(), row.scores()) else { return Ok(()) };
-        let (probabilities, width) = (scores.probabilities()?, row.width());
-        self.choose_labels(labels, probabilities);
+        let width = row.width();
+        scores.write_shares(row.missing(), &mut self.shares)?;
+        self.choose_labels(labels);
         self.vote(row);
         for x in 0..width {
             let class = usize::from(self.labels[x]);
@@ -140,8 +134,8 @@ impl RowSink for PseudoRows {
             }
             self.kept.labelled[class] += 1;
             let agreed =
-                self.agreement <= 0.0 || self.shares.get(x).is_some_and(|share| *share >= self.agreement);
-            if agreed && probabilities[class * width + x] >= self.thresholds[class] {
+                self.agreement <= 0.0 || self.votes.get(x).is_some_and(|share| *share >= self.agreement);
+            if agreed && self.shares[class * width + x] >= self.thresholds[class] {
                 self.kept.kept[class] += 1;
             } else {
                 self.labels[x] = self.ignore;
@@ -175,22 +169,26 @@ impl RowSink for PseudoRows {
 }
 
 /// Counts how sure the ensemble is of its labels, for thresholds that hang on all images.
-struct Confidences(ConfidenceCounts);
+struct Confidences {
+    counts: ConfidenceCounts,
+    /// Of the row in hand, `[C, W]`.
+    shares: Vec<f32>,
+}
 
 impl Confidences {
     fn new(context: &SinkContext<'_>) -> Self {
-        Self(ConfidenceCounts::new(context.spec.classes.len()))
+        Self { counts: ConfidenceCounts::new(context.spec.classes.len()), shares: Vec::new() }
     }
 }
 
 impl RowSink for Confidences {
     fn row(&mut self, row: &Row<'_>) -> Result<(), SinkError> {
         let (Some(labels), Some(scores)) = (row.labels(), row.scores()) else { return Ok(()) };
-        let (probabilities, width) = (scores.probabilities()?, row.width());
+        scores.write_shares(row.missing(), &mut self.shares)?;
         for (x, label) in labels.iter().enumerate().filter(|(x, _)| !row.missing()[*x]) {
             let class = usize::from(*label);
-            if let Some(p) = probabilities.get(class * width + x) {
-                self.0.add(class, *p);
+            if let Some(p) = self.shares.get(class * row.width() + x) {
+                self.counts.add(class, *p);
             }
         }
         Ok(())
@@ -201,7 +199,7 @@ impl RowSink for Confidences {
     }
 
     fn finish(self: Box<Self>, image: &mut FinishedImage) -> Result<(), SinkError> {
-        image.result.set_confidences(&self.0);
+        image.result.set_confidences(&self.counts);
         Ok(())
     }
 }

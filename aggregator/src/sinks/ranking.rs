@@ -33,9 +33,10 @@ pub struct RankedWindow {
     pub height: u32,
     /// Columns, px.
     pub width: u32,
-    /// Mean uncertainty over its pixels, 0 to 1.
+    /// Mean uncertainty over all of its pixels, 0 to 1; that of missing ones is 0, so that few pixels do not stand for all.
     pub uncertainty: f64,
-    /// What it looks like, in base64: a byte for the mean probability of each class in each field.
+    /// What it looks like, in base64: a byte for the mean share of each class in each field, of whose missing pixels each looks
+    /// like the mean of those that are there.
     scene: String,
 }
 
@@ -68,6 +69,7 @@ pub(crate) fn open(context: &SinkContext<'_>, number: usize, ranking: &Ranking) 
         now: Vec::new(),
         done: Vec::new(),
         values: Vec::new(),
+        shares: Vec::new(),
     })
 }
 
@@ -88,17 +90,22 @@ struct Windows {
     /// Sums of the windows that the row in hand goes through.
     now: Vec<Sums>,
     done: Vec<RankedWindow>,
+    /// Of the row in hand: the measure, `[W]`, and each class's share, `[C, W]`.
     values: Vec<f32>,
+    shares: Vec<f32>,
 }
 
 /// Sums over the pixels of a window.
 #[derive(Clone)]
 struct Sums {
+    /// Pixels that are there.
     pixels: u64,
     uncertainty: f64,
-    /// For each field its pixels, and the sum of each class's probability, `[fields, C]`.
+    /// For each field all of its pixels, and those of them that are missing.
     field_pixels: [u64; FIELDS * FIELDS],
-    probabilities: Vec<f64>,
+    field_missing: [u64; FIELDS * FIELDS],
+    /// For each field the sum of each class's share of the pixels that are there, `[fields, C]`.
+    shares: Vec<f64>,
 }
 
 impl Windows {
@@ -107,7 +114,8 @@ impl Windows {
             pixels: 0,
             uncertainty: 0.0,
             field_pixels: [0; FIELDS * FIELDS],
-            probabilities: vec![0.0; FIELDS * FIELDS * self.classes],
+            field_missing: [0; FIELDS * FIELDS],
+            shares: vec![0.0; FIELDS * FIELDS * self.classes],
         };
         vec![sums; self.columns.len()]
     }
@@ -116,12 +124,13 @@ impl Windows {
     fn end(&mut self, rows: &Range<u32>) {
         let now = std::mem::take(&mut self.now);
         for (sums, columns) in now.into_iter().zip(&self.columns).filter(|(sums, _)| sums.pixels > 0) {
+            let [height, width] = [rows, columns].map(|part| part.end - part.start);
             self.done.push(RankedWindow {
                 top: rows.start,
                 left: columns.start,
-                height: rows.end - rows.start,
-                width: columns.end - columns.start,
-                uncertainty: sums.uncertainty / sums.pixels as f64,
+                height,
+                width,
+                uncertainty: sums.uncertainty / (u64::from(height) * u64::from(width)) as f64,
                 scene: BASE64_STANDARD.encode(sums.scene(self.classes)),
             });
         }
@@ -129,12 +138,20 @@ impl Windows {
 }
 
 impl Sums {
+    /// What the window looks like, some of whose pixels are there: those that are missing, and fields without a pixel, look like
+    /// the mean of these.
     fn scene(&self, classes: usize) -> Vec<u8> {
-        let fields = self.probabilities.chunks_exact(classes).zip(self.field_pixels);
-        let mean = |(sums, pixels): (&[f64], u64)| -> Vec<u8> {
-            sums.iter().map(|sum| (sum / pixels.max(1) as f64 * 255.0).round() as u8).collect()
+        let mean_of =
+            |class| self.shares.iter().skip(class).step_by(classes).sum::<f64>() / self.pixels as f64;
+        let mean: Vec<f64> = (0..classes).map(mean_of).collect();
+        let fields = self.shares.chunks_exact(classes).zip(self.field_pixels.iter().zip(self.field_missing));
+        let of_field = |(sums, (&pixels, missing)): (&[f64], (&u64, u64))| -> Vec<u8> {
+            let share = |(sum, mean): (&f64, &f64)| {
+                if pixels == 0 { *mean } else { (sum + missing as f64 * mean) / pixels as f64 }
+            };
+            sums.iter().zip(&mean).map(share).map(|share| (share * 255.0).round() as u8).collect()
         };
-        fields.flat_map(mean).collect()
+        fields.flat_map(of_field).collect()
     }
 }
 
@@ -148,19 +165,24 @@ impl RowSink for Windows {
         }
         self.values.resize(width, 0.0);
         measure_row(self.measure, row, scores, &mut self.values)?;
-        let probabilities = scores.probabilities()?;
+        scores.write_shares(row.missing(), &mut self.shares)?;
         let field = |at: u32, part: &Range<u32>| {
             (u64::from(at - part.start) * FIELDS as u64 / u64::from(part.end - part.start)) as usize
         };
         for (sums, columns) in self.now.iter_mut().zip(&self.columns) {
-            for x in columns.clone().filter(|x| !row.missing()[*x as usize]) {
-                let (value, at) = (self.values[x as usize], x as usize);
-                sums.pixels += 1;
-                sums.uncertainty += f64::from(if self.measure.is_certainty() { 1.0 - value } else { value });
+            for x in columns.clone() {
+                let at = x as usize;
                 let field = field(y, &rows) * FIELDS + field(x, columns);
                 sums.field_pixels[field] += 1;
-                for (class, sum) in sums.probabilities[field * classes..][..classes].iter_mut().enumerate() {
-                    *sum += f64::from(probabilities[class * width + at]);
+                if row.missing()[at] {
+                    sums.field_missing[field] += 1;
+                    continue;
+                }
+                let value = self.values[at];
+                sums.pixels += 1;
+                sums.uncertainty += f64::from(if self.measure.is_certainty() { 1.0 - value } else { value });
+                for (class, sum) in sums.shares[field * classes..][..classes].iter_mut().enumerate() {
+                    *sum += f64::from(self.shares[class * width + at]);
                 }
             }
         }
@@ -199,6 +221,41 @@ mod tests {
         assert_eq!(equal_parts(512, 256), [0..256, 256..512]);
         assert_eq!(equal_parts(600, 256), [0..300, 300..600]);
         assert_eq!(equal_parts(640, 256).len(), 3, "half is rounded up");
+    }
+
+    /// A window of 8 × 8 px of two classes, its left half `a` and its right half `b`, of which these pixels are missing.
+    fn scene_without(missing: impl Fn(usize, usize) -> bool) -> Vec<u8> {
+        let mut sums = Sums {
+            pixels: 0,
+            uncertainty: 0.0,
+            field_pixels: [4; FIELDS * FIELDS],
+            field_missing: [0; FIELDS * FIELDS],
+            shares: vec![0.0; FIELDS * FIELDS * 2],
+        };
+        for (y, x) in (0..8).flat_map(|y| (0..8).map(move |x| (y, x))) {
+            let field = y / 2 * FIELDS + x / 2;
+            if missing(y, x) {
+                sums.field_missing[field] += 1;
+            } else {
+                sums.pixels += 1;
+                sums.shares[field * 2 + usize::from(x >= 4)] += 1.0;
+            }
+        }
+        sums.scene(2)
+    }
+
+    #[test]
+    fn missing_pixels_look_like_those_that_are_there() {
+        let whole = scene_without(|_, _| false);
+        let half = scene_without(|y, _| y >= 4);
+        // The lower half has the mean, half of each class.
+        assert_eq!((&half[..16], &half[16..]), (&whole[..16], &[128; 16][..]));
+        assert!((similarity(&whole, &half) - 0.75).abs() < 0.002, "as unlike as its lower half is");
+        // One pixel that is there: the window looks like it, and not like nothing.
+        let one = scene_without(|y, x| (y, x) != (3, 1));
+        assert_eq!(one, [255, 0].repeat(16));
+        assert!((similarity(&one, &scene_without(|_, x| x >= 4)) - 1.0).abs() < 1e-12);
+        assert!((similarity(&one, &scene_without(|_, x| x < 4)) - 0.0).abs() < 1e-12);
     }
 
     #[test]

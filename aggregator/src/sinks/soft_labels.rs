@@ -5,7 +5,7 @@ use super::score_files::{ArrayForm, ScoreFiles};
 use crate::outputs::output_path;
 use crate::row::Row;
 use crate::sink::{FinishedImage, RowSink, SinkError};
-use marquetry_ensemble::{LargestRemainder, normalise_shares, smooth_uniformly, svls_row, top_shares};
+use marquetry_ensemble::{LargestRemainder, smooth_uniformly, svls_row, top_shares};
 use marquetry_spec::{Output, ScoreDtype, Smoothing, SoftLabels, SoftSource};
 
 /// What a byte of 255 is to an encoder of numbers from 0 to 1.
@@ -145,9 +145,7 @@ impl RowSink for OfProbabilities {
         let rows = &mut self.0;
         rows.missing.clear();
         rows.missing.extend_from_slice(row.missing());
-        rows.shares.clear();
-        rows.shares.extend_from_slice(scores.probabilities()?);
-        normalise_shares(&mut rows.shares, &rows.missing);
+        scores.write_shares(&rows.missing, &mut rows.shares)?;
         rows.store()
     }
 

@@ -5,7 +5,7 @@ use crate::outputs::{class_file_names, expected, image_outputs};
 use crate::row::{Row, ScoreLens};
 use crate::sink::{FinishedImage, RowSink, SinkError};
 use crate::source_image::SourceImage;
-use marquetry_ensemble::{Labelling, MemberRow, ScoreSpace, ScoreTransform};
+use marquetry_ensemble::{ClassMap, Labelling, MemberRow, ScoreSpace, ScoreTransform, Voice};
 use marquetry_geometry::Size;
 use marquetry_raster::write::Fragment;
 use marquetry_spec::Output;
@@ -63,7 +63,17 @@ fn open(spec: &JobSpec, folder: &TempDir) -> Box<dyn RowSink> {
 }
 
 /// Gives a sink two rows, of `labels` and [`SCORES`]: together, or all scores before all labels.
-fn feed(mut sink: Box<dyn RowSink>, labels: [&[u16]; 2], together: bool) -> FinishedImage {
+fn feed(sink: Box<dyn RowSink>, labels: [&[u16]; 2], together: bool) -> FinishedImage {
+    feed_by(sink, labels, together, (&SCORES, &[vec![1.0; 2], vec![1.0; 2]].map(Voice::of_all)))
+}
+
+/// The same of these scores, and of members that have a say as in `voices`.
+fn feed_by(
+    mut sink: Box<dyn RowSink>,
+    labels: [&[u16]; 2],
+    together: bool,
+    (scores, voices): (&[[f32; 6]; 2], &[Voice; 2]),
+) -> FinishedImage {
     let to = ScoreTransform::between(
         ScoreSpace::Probabilities,
         ScoreSpace::Probabilities,
@@ -74,8 +84,10 @@ fn feed(mut sink: Box<dyn RowSink>, labels: [&[u16]; 2], together: bool) -> Fini
     let passes: &[(bool, bool)] = if together { &[(true, true)] } else { &[(true, false), (false, true)] };
     for (with_scores, with_labels) in passes {
         for y in 0..2 {
-            let scores = lens.row(&SCORES[y]);
-            let members = MEMBERS.each_ref().map(|rows| MemberRow { probabilities: &rows[y], weight: 1.0 });
+            let scores = lens.row(&scores[y]);
+            let said = MEMBERS.iter().zip(voices);
+            let members: Vec<_> =
+                said.map(|(rows, voice)| MemberRow { probabilities: &rows[y], voice }).collect();
             let row = Row {
                 y: y as u32,
                 labels: with_labels.then_some(labels[y]),
@@ -310,6 +322,32 @@ fn pseudo_labels_are_what_is_sure_and_the_rest_is_ignored() {
     assert!((row.reliability.unwrap() - 5.0 / 12.0).abs() < 1e-12, "{row:?}");
 }
 
+/// The second member has no say in class `b`, which is what the merge says of the last pixel of the first row.
+#[test]
+fn who_has_no_say_in_a_class_does_not_disagree_about_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "version: 1\nimages: nowhere\nclasses: [a, b]\nmembers: [{onnx: none.onnx}]\ntiles: {per: member}\n\
+                outputs: [{pseudo_labels: {png: grey}, thresholds: 0, agreement: 1}]\n";
+    let made = |voices: [Voice; 2], labels| {
+        let spec = JobSpec::parse(text).unwrap_or_else(|errors| panic!("{errors}"));
+        let image = feed_by(open(&spec, &folder), labels, true, (&SCORES, &voices));
+        let row: pseudo_labels::PseudoLabelRow = serde_json::from_str(&image.result.table_rows[&0]).unwrap();
+        (png(&image.files[0].path), row.reliability)
+    };
+    let second =
+        |map: ClassMap| Voice::new(vec![1.0, 0.0], &map, marquetry_ensemble::OutputActivation::Softmax, 2);
+    // The members' labels are 0 . 0 / 1 0 1 and 0 . 1 / 0 0 1.
+    let labels: [&[u16]; 2] = [&[0, 255, 1], &[1, 0, 1]];
+    let all = || Voice::of_all(vec![1.0; 2]);
+    assert_eq!(made([all(), all()], labels).0, [0, 255, 255, 255, 0, 1]);
+    let (mask, reliability) = made([all(), second(ClassMap::default())], labels);
+    assert_eq!(mask, [0, 255, 255, 1, 0, 1], "the first alone says what is 1: not the third pixel");
+    assert_eq!(reliability, Some(0.5), "of class 0 alone: 2/4");
+    // Where a softmax knows class 0 alone, pixels of the other tell nothing about it: three are left, and all of one mind.
+    let one = ClassMap { channels: vec![vec![0], vec![]], rest: marquetry_ensemble::Rest::None };
+    assert_eq!(made([all(), second(one)], labels).1, Some(1.0));
+}
+
 #[test]
 fn uncertainty_is_of_the_pixels_that_are_there() {
     let folder = tempfile::tempdir().unwrap();
@@ -346,13 +384,39 @@ fn uncertainty_is_of_the_pixels_that_are_there() {
     assert_eq!((whole.path.as_str(), whole.windows.len()), ("nowhere", 1));
     let window = &whole.windows[0];
     assert_eq!([window.top, window.left, window.height, window.width], [0, 0, 2, 3]);
-    assert!((window.uncertainty - (2.0 * h(0.25) + 1.0) / 5.0).abs() < 1e-6, "{window:?}");
+    assert!(
+        (window.uncertainty - (2.0 * h(0.25) + 1.0) / 6.0).abs() < 1e-6,
+        "a missing pixel is 0: {window:?}"
+    );
     let margin = ranked("{ranking: margin}").windows[0].uncertainty;
-    assert!((margin - (0.5 + 0.5 + 1.0) / 5.0).abs() < 1e-6, "what it lacks to 1: {margin}");
+    assert!((margin - (0.5 + 0.5 + 1.0) / 6.0).abs() < 1e-6, "what it lacks to 1: {margin}");
     // Two rows of three pixels lie in fields (0 and 2, 0, 1 and 2).
     let scene = window.scene();
     let field = |y: usize, x: usize| scene[(y * 4 + x) * 2..][..2].to_vec();
-    assert_eq!((field(0, 0), field(2, 1), field(3, 3)), (vec![191, 64], vec![255, 0], vec![0, 0]));
+    assert_eq!((field(0, 0), field(2, 1)), (vec![191, 64], vec![255, 0]));
+    // One has a missing pixel alone, and one has none: they look like the mean, (.75 + .25 + .5 + 1 + 0) / 5 of `a`.
+    assert_eq!((field(0, 1), field(3, 3)), (vec![128, 128], vec![128, 128]));
+}
+
+/// Weights by class, and members of some classes, leave sums that are not 1: 2 of each score of the first class, and half of the
+/// other.
+#[test]
+fn thresholds_are_compared_with_probabilities_that_sum_to_1() {
+    let folder = tempfile::tempdir().unwrap();
+    let scores = SCORES.map(|row| std::array::from_fn(|n| row[n] * if n < 3 { 2.0 } else { 0.5 }));
+    let voices = [vec![1.0; 2], vec![1.0; 2]].map(Voice::of_all);
+    let made = |keys: &str| {
+        let spec = spec("a, b", false, &format!("{{pseudo_labels: {{png: grey}}, {keys}}}"));
+        feed_by(open(&spec, &folder), LABELS, true, (&scores, &voices))
+    };
+    // 1.5 and .125 are .92 and .08; .5 and .375 are .57 and .43; 1 and .25 are .8 and .2; the others 1 and 0.
+    let mask = |keys: &str| png(&made(keys).files[0].path);
+    assert_eq!(mask("thresholds: {a: 0.93, b: 0.43}"), [255, 255, 255, 255, 0, 1]);
+    assert_eq!(mask("thresholds: {a: 0.81, b: 0.42}"), [0, 255, 1, 255, 0, 1]);
+    assert_eq!(mask("thresholds: {a: 0.8, b: 0.1}, choose: ratio"), [0, 255, 1, 1, 0, 1]);
+    let counts = made("share: 0.5").result.confidences(2).unwrap().unwrap();
+    assert_eq!([0.79, 0.81, 0.93].map(|p| counts.kept(0, p)), [3, 2, 1]);
+    assert_eq!([0.42, 0.43].map(|p| counts.kept(1, p)), [2, 1]);
 }
 
 #[test]

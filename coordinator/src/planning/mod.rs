@@ -27,6 +27,7 @@ mod shown;
 mod truth;
 mod truth_files;
 mod truth_rules;
+mod voices;
 
 pub use findings::{Choice, Findings, MemberChoices, MemberKind, Origin, Warning};
 pub use folds::FoldsError;
@@ -38,6 +39,7 @@ pub use models::{ModelReadError, read_model};
 pub use output_names::OutputNameError;
 pub use paths::PathError;
 pub use truth::{PlanTruthError, PlannedTruth};
+pub use voices::MeasureError;
 
 use crate::planning::padded_sizes::is_made_for;
 use marquetry_ensemble::{Labelling, ScoreSpace};
@@ -71,6 +73,9 @@ pub enum PlanError {
     /// Outputs that no store can hold.
     #[error(transparent)]
     Names(#[from] OutputNameError),
+    /// A measure of what members say that would be of nothing.
+    #[error(transparent)]
+    Measure(#[from] MeasureError),
     /// A class that no member of an image has a weight for.
     #[error(
         "members: class `{class}` has weight 0 in every member that scores image {image}, or none of them speaks for it \
@@ -234,7 +239,7 @@ pub fn plan(
     let (images, unfit) = fitting(images, &plan.inference, &findings.images, &other_colours);
     rejected.extend(unfit);
     check_weights(&plan, &images)?;
-    findings.notes.extend(alone(spec, &plan, &images));
+    findings.notes.extend(voices::check(spec, &plan, &images)?);
     findings.notes.extend(two_passes(spec, &plan, &images));
     let boundary_px = truth.is_some().then(|| PlannedTruth::boundary_px(&images));
     Ok(Planned { plan, images, rejected, findings, truth, boundary_px })
@@ -306,24 +311,6 @@ fn two_spaces(plan: &Plan) -> Option<String> {
             name(members)
         )
     })
-}
-
-/// What there is to tell of images that one member scores alone, where an output hangs on what several say.
-fn alone(spec: &JobSpec, plan: &Plan, images: &[PlannedImage]) -> Option<String> {
-    if !spec.outputs.iter().any(Output::needs_members) {
-        return None;
-    }
-    let members = plan.inference.members().count();
-    let is_alone =
-        |image: &&PlannedImage| (0..members).filter(|place| image.is_scored_by(*place)).count() < 2;
-    let (first, count) = (images.iter().find(is_alone)?, images.iter().filter(is_alone).count());
-    let (noun, are) = if count == 1 { ("image", "is") } else { ("images", "are") };
-    Some(format!(
-        "{count} {noun} ({}{}) {are} scored by one member alone, which agrees with itself: agreement, vote_share and \
-         mutual_information say nothing there",
-        first.id,
-        if count > 1 { ", …" } else { "" }
-    ))
 }
 
 /// What there is to tell of a job that counts all images before it decides.

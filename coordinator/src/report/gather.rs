@@ -29,8 +29,10 @@ pub struct Finished<'a> {
     pub plan: &'a Plan,
     /// For which images.
     pub images: &'a [PlannedImage],
-    /// What was asked for.
+    /// What was made: decisions that hang on all images are made in it.
     pub spec: &'a JobSpec,
+    /// What was asked for, before these decisions; its outputs are the same, one for one.
+    pub asked: &'a JobSpec,
     /// Names the decisions and outputs.
     pub outputs: &'a str,
     /// What it came to.

@@ -15,6 +15,7 @@ mod confidence;
 mod decide;
 mod exp;
 mod importance;
+mod mutual_information;
 mod pairwise;
 mod reassemble;
 mod resize;
@@ -24,6 +25,7 @@ mod space;
 mod sums;
 mod uncertainty;
 mod view;
+mod voice;
 mod window;
 
 pub use activation::{BadScore, ScoreTransform};
@@ -33,14 +35,14 @@ pub use class_map::{ClassMap, Rest};
 pub use confidence::{ConfidenceCounts, CountsError};
 pub use decide::{Decision, Rule, Triplet};
 pub use importance::{Importance, ImportanceMap};
+pub use mutual_information::mutual_information_row;
 pub use pairwise::PairwiseIou;
 pub use reassemble::{Resampled, blend, normalise};
 pub use resize::{resize_labels, resize_planes, resize_rows};
 pub use soft_label::{LargestRemainder, normalise_shares, smooth_uniformly, svls_row, top_shares};
 pub use space::{Labelling, MergeError, OutputActivation, ScoreSpace, ViewMerge};
 pub use sums::WindowSums;
-pub use uncertainty::{
-    MemberRow, entropy_row, margin_row, most_probable, mutual_information_row, vote_share_row,
-};
+pub use uncertainty::{MemberRow, entropy_row, margin_row, most_probable, vote_share_row};
 pub use view::{View, ViewError, Views};
+pub use voice::{NO_CLASS, Voice};
 pub use window::{ModelOutput, WindowScores};

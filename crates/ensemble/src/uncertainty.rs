@@ -3,13 +3,15 @@
 //! Rows of probabilities are `[C, W]`. Entropies are divided by ln C, so that all measures lie from 0 to 1. A pixel's
 //! probabilities are taken as they are relative to each other: some ways of merging leave sums that are not 1.
 
+use crate::Voice;
+
 /// What a member says of a row.
 #[derive(Debug, Clone, Copy)]
 pub struct MemberRow<'a> {
     /// Its probabilities, `[C, W]`.
     pub probabilities: &'a [f32],
-    /// What it weighs among the members.
-    pub weight: f32,
+    /// In what it has a say.
+    pub voice: &'a Voice,
 }
 
 /// Entropy of each pixel of a row, `H[p] / ln C`.
@@ -26,40 +28,6 @@ pub fn entropy_row(probabilities: &[f32], out: &mut [f32]) {
         }
     }
     write(&entropy, classes, out);
-}
-
-/// Mutual information of label and member at each pixel, over ln C: the mean of `KL(p_m ‖ mean p)` over members. It is
-/// `H[mean p] − mean H[p_m]` (BALD) without the digits that the difference loses.
-pub fn mutual_information_row(members: &[MemberRow<'_>], out: &mut [f32]) {
-    let width = out.len();
-    let Some(first) = members.first() else { return out.fill(0.0) };
-    let (size, classes) = (first.probabilities.len(), first.probabilities.len() / width);
-    let total: f64 = members.iter().map(|m| f64::from(m.weight)).sum();
-    let sums: Vec<Vec<f64>> = members.iter().map(|m| self::sums(m.probabilities, width)).collect();
-    let mut mean = vec![0.0_f64; size];
-    for (member, sums) in members.iter().zip(&sums) {
-        let weight = f64::from(member.weight) / total;
-        let lines = mean.chunks_exact_mut(width).zip(member.probabilities.chunks_exact(width));
-        for (mean, line) in lines {
-            mean.iter_mut()
-                .zip(line)
-                .zip(sums)
-                .for_each(|((mean, p), sum)| *mean += weight * f64::from(*p) / sum);
-        }
-    }
-    let mut information = vec![0.0_f64; width];
-    for (member, sums) in members.iter().zip(&sums) {
-        let weight = f64::from(member.weight) / total;
-        for (mean, line) in mean.chunks_exact(width).zip(member.probabilities.chunks_exact(width)) {
-            for (((mi, mean), p), sum) in information.iter_mut().zip(mean).zip(line).zip(sums) {
-                let p = f64::from(*p) / sum;
-                if p > 0.0 {
-                    *mi += weight * p * (p / mean).ln();
-                }
-            }
-        }
-    }
-    write(&information, classes, out);
 }
 
 /// How far the most probable class of each pixel is ahead of the next, 0 to 1.
@@ -79,16 +47,23 @@ pub fn margin_row(probabilities: &[f32], out: &mut [f32]) {
     }
 }
 
-/// The share of members, by weight, that vote for the label of each pixel: `votes` are the labels of each member, `[W]`.
-pub fn vote_share_row(votes: &[Vec<u16>], weights: &[f32], labels: &[u16], out: &mut [f32]) {
-    let total: f32 = weights.iter().sum();
+/// The share of members that vote for the label of each pixel: of those that have a say in this class, by their weight in it.
+/// `votes` are the labels of each member, `[W]`. It is what the merge comes to for the label where each member is certain of
+/// its own. 0 at labels that are no class.
+pub fn vote_share_row(votes: &[Vec<u16>], voices: &[&Voice], labels: &[u16], out: &mut [f32]) {
+    let classes = voices.first().map_or(0, |voice| voice.classes());
+    let total = |class: usize| voices.iter().map(|voice| voice.weight_in(class)).sum::<f32>();
+    let totals: Vec<f32> = (0..classes).map(total).collect();
     out.fill(0.0);
-    for (votes, weight) in votes.iter().zip(weights) {
+    for (votes, voice) in votes.iter().zip(voices) {
         for ((share, vote), label) in out.iter_mut().zip(votes).zip(labels) {
-            *share += if vote == label { *weight } else { 0.0 };
+            *share += if vote == label { voice.weight_in(usize::from(*label)) } else { 0.0 };
         }
     }
-    out.iter_mut().for_each(|share| *share = (*share / total).min(1.0));
+    for (share, label) in out.iter_mut().zip(labels) {
+        let total = totals.get(usize::from(*label)).copied().filter(|total| *total > 0.0);
+        *share = total.map_or(0.0, |total| (*share / total).min(1.0));
+    }
 }
 
 /// The most probable class of each pixel of a row, of equal ones the first.
@@ -105,7 +80,7 @@ pub fn most_probable(probabilities: &[f32], labels: &mut [u16]) {
 }
 
 /// The sum of each pixel's probabilities; 1 where it is 0, so that nothing is divided by it.
-fn sums(probabilities: &[f32], width: usize) -> Vec<f64> {
+pub(crate) fn sums(probabilities: &[f32], width: usize) -> Vec<f64> {
     let mut sums = vec![0.0_f64; width];
     for line in probabilities.chunks_exact(width) {
         sums.iter_mut().zip(line).for_each(|(sum, p)| *sum += f64::from(*p));
@@ -115,7 +90,7 @@ fn sums(probabilities: &[f32], width: usize) -> Vec<f64> {
 }
 
 /// Writes nats as shares of ln C.
-fn write(nats: &[f64], classes: usize, out: &mut [f32]) {
+pub(crate) fn write(nats: &[f64], classes: usize, out: &mut [f32]) {
     let most = (classes.max(2) as f64).ln();
     out.iter_mut().zip(nats).for_each(|(out, nats)| *out = (nats / most).clamp(0.0, 1.0) as f32);
 }
@@ -123,47 +98,23 @@ fn write(nats: &[f64], classes: usize, out: &mut [f32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Entropy of the mean, mean entropy and mutual information, nats, of one pixel.
-    fn nats(members: &[&[f32]]) -> [f64; 3] {
-        let classes = members[0].len();
-        let scale = (classes as f64).ln();
-        let rows: Vec<_> = members.iter().map(|p| MemberRow { probabilities: p, weight: 1.0 }).collect();
-        let mean: Vec<f32> =
-            (0..classes).map(|c| members.iter().map(|m| m[c]).sum::<f32>() / members.len() as f32).collect();
-        let mut out = [0.0];
-        entropy_row(&mean, &mut out);
-        let of_mean = f64::from(out[0]) * scale;
-        let each: f64 = members
-            .iter()
-            .map(|m| {
-                entropy_row(m, &mut out);
-                f64::from(out[0]) * scale
-            })
-            .sum();
-        mutual_information_row(&rows, &mut out);
-        [of_mean, each / members.len() as f64, f64::from(out[0]) * scale]
-    }
+    use crate::NO_CLASS;
 
     #[test]
     fn entropies_are_the_golden_ones() {
-        let cases: [(&[&[f32]], [f64; 3]); 2] = [
-            (&[&[0.9, 0.1], &[0.5, 0.5], &[0.1, 0.9]], [std::f64::consts::LN_2, 0.447_771, 0.245_376]),
-            (&[&[0.7, 0.2, 0.1], &[0.6, 0.3, 0.1]], [0.856_841, 0.849_882, 0.006_959]),
-        ];
-        for (members, wanted) in cases {
-            let found = nats(members);
-            assert!(found.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 1e-6), "{found:?} {wanted:?}");
-        }
-        let mut out = [0.0];
-        let rows = [[0.9_f32, 0.1], [0.5, 0.5], [0.1, 0.9]];
-        let rows: Vec<_> = rows.iter().map(|p| MemberRow { probabilities: p, weight: 2.0 }).collect();
-        mutual_information_row(&rows, &mut out);
-        assert!((out[0] - 0.354_003).abs() < 1e-6, "over ln C, whatever all members weigh: {}", out[0]);
-        mutual_information_row(&[rows[0], rows[0]], &mut out);
-        assert_eq!(out, [0.0], "members that agree");
-        entropy_row(&[1.0, 0.0, 0.0], &mut out);
-        assert_eq!(out, [0.0]);
+        let nats = |p: &[f32]| {
+            let mut out = [0.0];
+            entropy_row(p, &mut out);
+            f64::from(out[0]) * (p.len() as f64).ln()
+        };
+        let mean = |of: &[&[f32]]| of.iter().map(|p| nats(p)).sum::<f64>() / of.len() as f64;
+        let near = |found: f64, wanted: f64| assert!((found - wanted).abs() < 1e-6, "{found} {wanted}");
+        near(nats(&[0.5, 0.5]), std::f64::consts::LN_2);
+        near(mean(&[&[0.9, 0.1], &[0.5, 0.5], &[0.1, 0.9]]), 0.447_771);
+        near(nats(&[0.65, 0.25, 0.1]), 0.856_841);
+        near(mean(&[&[0.7, 0.2, 0.1], &[0.6, 0.3, 0.1]]), 0.849_882);
+        near(nats(&[1.0, 0.0, 0.0]), 0.0);
+        near(nats(&[1.3, 0.5, 0.2]), 0.856_841);
     }
 
     #[test]
@@ -176,7 +127,17 @@ mod tests {
         most_probable(&row, &mut labels);
         assert_eq!(labels, [1, 0], "the first of equals");
         let votes = [vec![1, 1], vec![1, 0], vec![0, 1]];
-        vote_share_row(&votes, &[1.0, 2.0, 1.0], &labels, &mut out);
+        let voices = [1.0, 2.0, 1.0].map(|weight| Voice::of_all(vec![weight; 3]));
+        vote_share_row(&votes, &voices.each_ref(), &labels, &mut out);
         assert_eq!(out, [0.75, 0.5]);
+    }
+
+    #[test]
+    fn who_has_no_say_in_a_class_has_no_vote_on_it() {
+        let voices = [vec![1.0; 3], vec![1.0, 3.0, 0.0], vec![1.0, 0.0, 0.0]].map(Voice::of_all);
+        let votes = [vec![2, 1, 0, 0], vec![1, 0, 0, 1], vec![0, NO_CLASS, NO_CLASS, 0]];
+        let mut out = [9.0; 4];
+        vote_share_row(&votes, &voices.each_ref(), &[2, 1, 0, 255], &mut out);
+        assert_eq!(out, [1.0, 0.25, 2.0 / 3.0, 0.0]);
     }
 }

@@ -1,7 +1,7 @@
 //! What a job computes and how it is merged: the plan, as it is stored and named by its hash.
 
 use crate::{Inference, PlannedImage, TaskKind};
-use marquetry_ensemble::ScoreSpace;
+use marquetry_ensemble::{ScoreSpace, Voice};
 use marquetry_geometry::{Blocks, Grid};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -89,6 +89,16 @@ impl Plan {
             sum.iter_mut().zip(&self.merge.weights[member]).for_each(|(s, w)| *s += w);
         }
         sum
+    }
+
+    /// In what the member at `place` among all members has a say, where it scores an image.
+    ///
+    /// # Panics
+    /// When there is no such member.
+    pub fn voice(&self, place: usize) -> Voice {
+        let member = self.inference.members().nth(place).expect("a place among the members");
+        let channels = member.signatures.first().map_or(0, |signature| signature.classes as usize);
+        Voice::new(self.merge.weights[place].clone(), &member.classes, member.applied, channels)
     }
 
     /// The windows and blocks of one image for one group; `None` when there is no such group, or no member of it scores

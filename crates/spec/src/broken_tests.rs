@@ -172,7 +172,7 @@ pub(super) const BROKEN: &[Broken] = &[
     seen("outputs: [{submission: kaggle-rle, columns: [a]}]", "line 1: outputs[0].columns: given `[a]`; allowed is two or three names of columns: [id, runs] or [image, class, runs]"),
     seen("outputs: [{submission: class-csv, sample: x.csv}]", "line 1: outputs[0].sample: unknown key; allowed are submission, file, size"),
     meant("defaults: {output: {multilabel: true}}\noutputs: [{submission: class-csv}]", "line 2: outputs[0].submission: class-csv has one class per pixel, and these do not exclude each other (multilabel: true)"),
-    meant("outputs: [{submission: kaggle-rle}, {submission: class-csv}]", "line 1: outputs[1]: writes to the same place (submission.csv) as outputs[0]"),
+    meant("outputs: [{submission: kaggle-rle}, {submission: class-csv}]", "line 1: outputs[1]: writes to the same place (submission.csv) as outputs[0]; take another file"),
     // Labels to train on.
     seen("outputs: [{soft_labels: zarr, smoothing: 1.5}]", "line 1: outputs[0].smoothing: given `1.5`; allowed is a share from 0 to 1"),
     seen("outputs: [{soft_labels: zarr, smoothing: sv}]", "line 1: outputs[0].smoothing: given `sv`; allowed is a share from 0 to 1, or svls"),
@@ -188,7 +188,8 @@ pub(super) const BROKEN: &[Broken] = &[
     meant("outputs: [{pseudo_labels: png, agreement: 0.8}]", "line 1: outputs[0].agreement: how many members agree is known where each has tiles of its own; say tiles: {per: member}"),
     meant("defaults: {output: {multilabel: true}}\noutputs: [{pseudo_labels: png}]", "line 2: outputs[0].pseudo_labels: a pixel has one label or none, and these classes do not exclude each other (multilabel: true)"),
     meant("outputs: [{pseudo_labels: png, file: pseudo_labels/a.png}]", "line 1: outputs[0]: its table (pseudo_labels/a.png) would lie where its masks do (pseudo_labels/*.png); take another file"),
-    meant("outputs: [{coco: rle, file: p.csv}, {pseudo_labels: png, file: p.csv}]", "line 1: outputs[1]: writes to the same place (p.csv) as outputs[0]"),
+    meant("outputs: [{coco: rle, file: p.csv}, {pseudo_labels: png, file: p.csv}]", "line 1: outputs[1]: writes to the same place (p.csv) as outputs[0]; take another file"),
+    meant("outputs: [{pseudo_labels: png}, {pseudo_labels: png, thresholds: 0.5, file: b.csv}]", "line 1: outputs[1]: writes to the same place (pseudo_labels/*.png) as outputs[0]; a job has one such output: take another format where there is one, or a second job of another `name`"),
     seen("outputs: [{uncertainty: doubt}]", "line 1: outputs[0].uncertainty: given `doubt`; allowed is entropy, mutual_information, vote_share or margin"),
     seen("outputs: [{uncertainty: [margin, margin]}]", "line 1: outputs[0].uncertainty[1]: margin is named twice"),
     seen("outputs: [{uncertainty: []}]", "line 1: outputs[0].uncertainty: no measure; needed is at least one"),

@@ -245,6 +245,18 @@ impl Output {
         std::iter::once(self.path_pattern()).chain(beside).collect()
     }
 
+    /// The path of its table or list, which the job may choose.
+    fn file(&self) -> Option<&str> {
+        match self {
+            Self::KaggleRle(KaggleRle { file, .. })
+            | Self::ClassCsv(ClassCsv { file, .. })
+            | Self::Coco(Coco { file, .. })
+            | Self::Ranking(Ranking { file, .. })
+            | Self::PseudoLabels(PseudoLabels { file, .. }) => Some(file),
+            _ => None,
+        }
+    }
+
     /// Whether it hangs on what each member says.
     pub fn needs_members(&self) -> bool {
         match self {
@@ -312,11 +324,16 @@ pub(super) fn read(at: &At<'_>, scope: &Scope<'_>) -> Vec<Output> {
                 .flat_map(|(n, other)| other.places().into_iter().map(move |p| (n, p)));
             if let Some((first, other)) = taken.into_iter().find(|(_, other)| places_meet(other, &place)) {
                 let same = "writes to the same place";
-                item.conflict(if other == place {
-                    format!("{same} ({place}) as outputs[{first}]")
+                item.conflict(if other != place {
+                    format!(
+                        "{same} ({place}) as outputs[{first}] ({other}): one would be written over the other; take another file"
+                    )
+                } else if output.file() == Some(&place) {
+                    format!("{same} ({place}) as outputs[{first}]; take another file")
                 } else {
                     format!(
-                        "{same} ({place}) as outputs[{first}] ({other}): one would be written over the other"
+                        "{same} ({place}) as outputs[{first}]; a job has one such output: take another format where there is one, \
+                         or a second job of another `name`"
                     )
                 });
             }

@@ -13,7 +13,9 @@ use marquetry_ensemble::{ConfidenceCounts, Labelling};
 
 section! {
     /// Masks to train on: a pixel has a label where the ensemble is sure enough of it, and else the job's ignore value
-    /// (`failures.ignore`); with a table of all of them.
+    /// (`failures.ignore`); with a table of all of them. How sure it is of a label is its probability among those of all classes,
+    /// which are made to sum to 1 as in `soft_labels`: weights by class, members of some classes and some ways of merging views
+    /// leave sums that are not 1, which the thresholds of `decide` are compared with as they are.
     pub struct PseudoLabels: "pseudoLabels" (scope) {
         /// The format of masks, as in `masks`.
         pub pseudo_labels as form: MaskForm = MaskForm { format: MaskFormat::Png, look: MaskLook::Palette }, MasksKind,
@@ -28,12 +30,15 @@ section! {
         /// that takes, so that no class vanishes. All are kept of a class that has no more. It is of the job's labels, before
         /// `agreement` and `choose: ratio`.
         pub min_pixels: u64 = 0, PIXELS;
-        /// Least share of members, by weight, whose own label is the pixel's. Above 0 it needs `tiles: {per: member}`; views
-        /// do not count as members.
+        /// Least share of members, by weight, whose own label is the pixel's: the `vote_share` of the output `uncertainty`,
+        /// which says what that is. Above 0 it needs `tiles: {per: member}`.
         pub agreement: f32 = 0.0, AGREEMENT;
         /// The table, below the job's outputs: `image_id,path,label,weight,kept_share,reliability,source`. `label` is the mask's
-        /// path from the table's folder; `kept_share` that of the image's pixels; `reliability` the mean IoU of every two
-        /// members (with `tiles: {per: member}`); `weight` their product, or `kept_share` alone; `source` is `pseudo`.
+        /// path from the table's folder; `kept_share` that of the image's pixels; `reliability` the mean IoU of the own labels of
+        /// every two members, which count alike whatever they weigh, but for those of weight 0: over the classes in which both
+        /// have a say, without pixels that one of them gives to a class that the other cannot tell from its own. It takes
+        /// `tiles: {per: member}` and two members that score the image, and is empty without: one member has nobody to agree
+        /// with. `weight` is `kept_share` times `reliability`, or `kept_share` alone; `source` is `pseudo`.
         pub file: String = "pseudo_labels.csv".to_owned(), FILE;
     }
 }
@@ -87,7 +92,10 @@ section! {
         /// Probability that is enough, for all classes or per class by name, the background too; for those that are not named,
         /// and without this key, 0.9.
         thresholds: Option<Vec<f32>> = None, Maybe(ClassThresholds), unset = "`0.9` with `rule: threshold`";
-        /// Share of the pixels of each class that is kept, before `least` and `most`.
+        /// Share of the pixels of each class that is kept, before `least` and `most`. Of equally sure pixels all are kept or none:
+        /// thresholds are right to 1/4096, and scores in half precision (`tiles.dtype`) near 1 to 1/2048, so of a model that is
+        /// certain of most pixels more may be kept. How much is kept is printed, and warned of where it is over this by more than a
+        /// tenth of it.
         share: Option<f64> = None, Maybe(SHARE), unset = "`0.5` with `rule: share`";
         /// Lowest threshold that `share` and `median` may come to.
         least: Option<f32> = None, Maybe(PROBABILITY), unset = "`0.6` with `rule: share`, `0` with `rule: median`";

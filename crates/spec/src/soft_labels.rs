@@ -25,7 +25,7 @@ section! {
             unset = "`labels` with `smoothing: svls`, else `probabilities`";
         /// A number `s`: uniform label smoothing, `y · (1 − s) + s / C`. `svls`: spatially varying label smoothing, a
         /// 3 × 3 Gaussian over labels in which a pixel weighs as much as its neighbours together; those without a label take
-        /// no part.
+        /// no part, and the others weigh more in turn. Beyond its border an image goes on as it ends (its outermost pixels once more).
         pub smoothing: Smoothing = Smoothing::Uniform(0.0), SmoothingKind;
         /// Keep this many classes of each pixel, those of the greatest shares, whose shares are then made to sum to 1: the
         /// array has as many bands of classes (their places in the list of classes, greatest share first), and as many of

@@ -13,10 +13,17 @@ use marquetry_ensemble::Labelling;
 section! {
     /// How unsure the ensemble is of each pixel: an array for each image, with a band for each measure, from 0 to 1. Missing
     /// pixels are 0 in bytes, and NaN in half precision.
+    /// `mutual_information` and `vote_share` compare members. A member has a say in the classes for which it has a weight: none in
+    /// those of which it does not speak (`output.classes`), or whose weight is 0, and a member of weight 0 in none. Where members
+    /// do not all have all classes, a pixel's vote share is that of the members that have a say in its class; and in mutual
+    /// information a member has, of classes that it cannot tell from its own, what the members that have all classes say (their
+    /// mean), so that it counts for how it divides the rest among its own. Some member must have all.
     pub struct Uncertainty: "uncertainty" (_) derive [Eq] {
         /// One measure or several. `entropy`: of the merged probabilities, over ln C. `mutual_information`: of label and member,
         /// the mean KL divergence of members from their mean, over ln C (BALD): what members disagree on. `vote_share`: share of
-        /// members, by weight, whose own label is the pixel's. `margin`: how far the most probable class is ahead of the next.
+        /// members, by weight in the class, whose own label is the pixel's. A member's own label is its most probable class,
+        /// whatever `decide` says (thresholds, areas); none, if it leaves more of 1 to classes that it does not have
+        /// (`output.rest: drop` of labels or independent channels). `margin`: how far the most probable class is ahead of the next.
         /// The first two are high where the ensemble is unsure, the last two where it is sure. `mutual_information` and
         /// `vote_share` need `tiles: {per: member}`; each member's scores become probabilities first, and views do not count as
         /// members.
@@ -33,8 +40,9 @@ section! {
     /// A table of what to label next: the images, or the windows of images, of which the ensemble is least sure, and which are
     /// not all alike. Its columns are `rank,image_id,path,top,left,height,width,uncertainty,similarity,most_like`.
     pub struct Ranking: "ranking" (_) {
-        /// What says how unsure the ensemble is, as in `uncertainty`: its mean over pixels. Of `vote_share` and `margin` it is what
-        /// they lack to 1.
+        /// What says how unsure the ensemble is, as in `uncertainty`: its mean over all pixels of the image or window. Of `vote_share`
+        /// and `margin` it is what they lack to 1. That of missing pixels is 0, as there is nothing to label: the few pixels of an
+        /// image that has hardly any do not stand for it.
         pub ranking as measure: Measure = Measure::Entropy, Words(&MEASURES),
             required = "entropy, mutual_information, vote_share or margin";
         /// What is ranked: whole images, or windows.
@@ -45,7 +53,7 @@ section! {
         pub count: u32 = 100, Whole::<u32>::new(1, 10_000);
         /// How much it counts that something is not like what stands above it, 0 to 1 (maximal marginal relevance): the next row
         /// has the greatest `(1 − diversity) · u / u_max − diversity · similarity`. Similarity is that of the probabilities of
-        /// classes over a grid of 4 × 4 fields: 1 less their mean total variation. 0 ranks by uncertainty alone.
+        /// classes over a grid of 4 × 4 fields: 1 less their mean total variation. Missing pixels take the mean of the others. 0 ranks by uncertainty alone.
         pub diversity: f64 = 0.5, SHARE;
         /// Its path below the job's outputs.
         pub file: String = "label_next.csv".to_owned(), FILE;

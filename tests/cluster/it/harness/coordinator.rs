@@ -167,6 +167,7 @@ async fn write_tables(ended: &EndedRun, job: &JobOf) -> Result<(), TableError> {
         plan: &job.plan,
         images: &job.images,
         spec: &job.spec,
+        asked: &job.spec,
         outputs: &job.outputs,
         tally: &ended.tally,
         rejected: &[],
