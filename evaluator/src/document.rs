@@ -2,7 +2,10 @@
 
 use crate::compare::Comparison;
 use crate::evaluate::{Evaluation, Found};
-use marquetry_evaluation::{ClassCounts, DiceMeans, Difference, ErrorKind, MeanIous, Stratum, dice_means};
+use marquetry_evaluation::{
+    CalibrationCounts, ClassCounts, DiceMeans, Difference, ErrorKind, MeanIous, ReliabilityBin, Stratum,
+    dice_means,
+};
 use marquetry_labels::{Census, Settlement, Value};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -41,6 +44,9 @@ pub struct Document {
     pub errors: Vec<ErrorRow>,
     /// Objects by their size.
     pub sizes: Sizes,
+    /// Whether labels are right as often as their probabilities say, where these are known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<Calibration>,
     /// What the labels hold.
     pub labels: [LabelSummary; 2],
     /// What was decided without being said.
@@ -138,6 +144,24 @@ pub struct Sizes {
     pub fixed: Vec<Stratum>,
     /// The smallest, middle and largest third of the truth's objects, nearly.
     pub terciles: Vec<Stratum>,
+}
+
+/// How the probabilities of labels go with their being right (Guo and others, 2017).
+#[derive(Debug, Serialize)]
+pub struct Calibration {
+    /// The mean over pixels of how far confidence and accuracy of their bin are apart (ECE, 15 bins), 0 to 1.
+    pub expected_error: f64,
+    /// Mean probability less accuracy: above 0 labels are surer than they are right.
+    pub overconfidence: f64,
+    /// The bins that have pixels.
+    pub curve: Vec<ReliabilityBin>,
+}
+
+impl Calibration {
+    fn of(counts: &CalibrationCounts) -> Option<Self> {
+        let (expected_error, overconfidence) = (counts.expected_error()?, counts.overconfidence()?);
+        Some(Self { expected_error, overconfidence, curve: counts.curve().collect() })
+    }
 }
 
 /// What the labels of one side hold.
@@ -246,6 +270,7 @@ impl Document {
                 fixed: counts.sizes.strata(&COCO_LIMITS_PX, counted),
                 terciles: counts.sizes.strata(&terciles, counted),
             },
+            calibration: counts.calibration.as_ref().and_then(Calibration::of),
             labels,
             notes,
             warnings,

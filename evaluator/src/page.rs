@@ -1,7 +1,7 @@
 //! The page of an evaluation: `index.html`, which reads `images.js` beside it and loads pictures as they come into sight.
 //! It works from a folder or a bucket, without a server.
 
-use crate::document::{Class, Document, ErrorRow};
+use crate::document::{Calibration, Class, Document, ErrorRow};
 use crate::evaluate::Evaluation;
 use crate::text::range_px;
 use askama::Template;
@@ -28,6 +28,7 @@ struct Page<'a> {
     errors: Vec<(&'a ErrorRow, String, String)>,
     means: Vec<(&'static str, String)>,
     strata: Vec<StratumRow>,
+    calibration: Option<Reliability>,
     key: [(&'static str, String); 5],
     has_pictures: bool,
 }
@@ -56,6 +57,37 @@ struct StratumRow {
     found_pixels: String,
     predicted: String,
     right: String,
+}
+
+/// The reliability curve as it is drawn, and in words.
+struct Reliability {
+    error: String,
+    sure: String,
+    /// Left edge, width and height of each bar, percent.
+    bars: Vec<[String; 3]>,
+    /// From and to, pixels, mean probability, share that is right.
+    rows: Vec<[String; 4]>,
+}
+
+impl Reliability {
+    fn of(calibration: &Calibration) -> Self {
+        let percent = |share: f64| format!("{:.2}", 100.0 * share);
+        let bars = calibration.curve.iter();
+        let bars = bars.map(|bin| [percent(bin.from), percent(bin.to - bin.from), percent(bin.accuracy)]);
+        let rows = calibration.curve.iter().map(|bin| {
+            let range = format!("{:.2} to {:.2}", bin.from, bin.to);
+            [range, human::count(bin.pixels), number(Some(bin.confidence)), number(Some(bin.accuracy))]
+        });
+        let over = calibration.overconfidence;
+        let sure =
+            if over < 0.0 { "right more often than they are sure" } else { "surer than they are right" };
+        Self {
+            error: number(Some(calibration.expected_error)),
+            sure: format!("{sure}, by {} on average", number(Some(over.abs()))),
+            bars: bars.collect(),
+            rows: rows.collect(),
+        }
+    }
 }
 
 /// What the script needs of each image.
@@ -101,6 +133,7 @@ pub(crate) fn page(title: &str, document: &Document, evaluation: &Evaluation) ->
             .collect(),
         means: document.mean_iou.named().map(|(name, value)| (name, number(value))).into(),
         strata: document.sizes.fixed.iter().chain(&document.sizes.terciles).map(stratum).collect(),
+        calibration: document.calibration.as_ref().map(Reliability::of),
         key: Wrong::ALL.map(|wrong| (wrong.name(), rgb(wrong.colour()))),
         has_pictures: !evaluation.panels.is_empty(),
     };

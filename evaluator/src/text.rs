@@ -98,6 +98,18 @@ pub fn evaluation_text(document: &Document) -> String {
     for stratum in document.sizes.fixed.iter().chain(&document.sizes.terciles) {
         text.push_str(&stratum_line(stratum));
     }
+    if let Some(calibration) = &document.calibration {
+        text.push_str(&format!(
+            "\nexpected calibration error {:.4}: labels are {} by {:.4} on average\n",
+            calibration.expected_error,
+            if calibration.overconfidence < 0.0 {
+                "right more often than they are sure"
+            } else {
+                "surer than they are right"
+            },
+            calibration.overconfidence.abs()
+        ));
+    }
     let pixels = &document.pixels;
     text.push_str(&format!(
         "\n{} px count; {} px ({}) are left out by the truth; {} px are predicted as no class\n",

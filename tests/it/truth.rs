@@ -1,5 +1,6 @@
 //! The labels that are right, in a job: looked at before any model runs, and what comes of them.
 
+use crate::decode::zarr;
 use crate::fixture::{Place, Ran};
 use crate::pictures::{bmp, grey_png};
 use marquetry_model::toy::{Toy, Weights};
@@ -112,6 +113,44 @@ fn a_job_judges_its_masks_as_evaluate_does() {
         "{script}"
     );
     assert!(!outputs.contains_key("stale-files.csv"), "all of it is this run's");
+}
+
+/// The expected calibration error is what follows from the probabilities that the job writes.
+#[test]
+fn calibration_is_that_of_the_probabilities() {
+    let place = place();
+    let job = JOB.replace("outputs: [", "outputs: [{probabilities: {format: zarr, dtype: f16}}, ");
+    place.write("job.yaml", format!("{job}{TRUTH}"));
+    place.run("job.yaml").ends_with(0);
+    let outputs = place.outputs("store");
+    let mut bins = [(0_u32, 0_u32, 0.0_f64); 15];
+    for (seed, image) in [(0, "a"), (1, "sub/b")] {
+        let (_, scores) = zarr(&outputs, &format!("probabilities/{image}.zarr"));
+        for at in 0..HEIGHT * WIDTH {
+            let truth = label(seed)(at / WIDTH, at % WIDTH);
+            let p = |class: usize| scores[class * HEIGHT * WIDTH + at];
+            let best = (0..3).fold(0, |best, class| if p(class) > p(best) { class } else { best });
+            if truth == 255 {
+                continue;
+            }
+            let confidence = f64::from(p(best) / (p(0) + p(1) + p(2)));
+            let bin = &mut bins[((confidence * 15.0).ceil() as usize - 1).min(14)];
+            *bin = (bin.0 + 1, bin.1 + u32::from(best == usize::from(truth)), bin.2 + confidence);
+        }
+    }
+    let all: u32 = bins.iter().map(|bin| bin.0).sum();
+    let gap =
+        bins.iter().map(|&(_, right, sum)| (sum - f64::from(right)).abs()).sum::<f64>() / f64::from(all);
+    let found = evaluation(&place);
+    let said = found["calibration"]["expected_error"].as_f64().expect("a number");
+    // The array has halves, and a pixel at the edge of a bin may change it.
+    assert!((said - gap).abs() < 2e-3 && gap > 0.02, "{said} and {gap}");
+    let pixels = |bin: &Value| bin["pixels"].as_u64().expect("a number");
+    let curve = found["calibration"]["curve"].as_array().expect("a list");
+    assert_eq!(curve.iter().map(pixels).sum::<u64>(), u64::from(all));
+    let page = String::from_utf8_lossy(&outputs["evaluation/index.html"]).into_owned();
+    assert!(page.contains("Expected calibration error") && page.contains("Reliability curve"), "{page}");
+    assert!(found.to_string().contains("overconfidence"));
 }
 
 #[test]

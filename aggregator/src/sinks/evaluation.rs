@@ -5,7 +5,8 @@ use crate::row::Row;
 use crate::sink::{FinishedImage, RowSink, SinkError};
 use crate::sinks::SinkContext;
 use crate::source_image::SourceImage;
-use marquetry_evaluation::{ErrorMap, LEFT_OUT, LabelPair, NO_CLASS, Wrong};
+use marquetry_ensemble::most_probable;
+use marquetry_evaluation::{CalibrationCounts, ErrorMap, ImageCounts, LEFT_OUT, LabelPair, NO_CLASS, Wrong};
 use marquetry_failure::chain;
 use marquetry_geometry::Size;
 use marquetry_imagery::ImageError;
@@ -26,6 +27,9 @@ struct Agreement {
     folder: PathBuf,
     truth: Vec<u16>,
     predicted: Vec<u16>,
+    /// Nothing where scores are no probabilities, or classes share pixels.
+    calibration: Option<CalibrationCounts>,
+    most_probable: Vec<u16>,
 }
 
 /// Opens the sink of an image that has a truth.
@@ -42,11 +46,15 @@ pub(crate) fn open(
         folder: context.folder.to_owned(),
         truth: Vec::new(),
         predicted: Vec::new(),
+        calibration: (context.is_exclusive() && context.spec.tta.keeps_probabilities())
+            .then(CalibrationCounts::default),
+        most_probable: Vec::new(),
     })
 }
 
 impl RowSink for Agreement {
     fn row(&mut self, row: &Row<'_>) -> Result<(), SinkError> {
+        self.calibrate(row)?;
         let (Some(labels), Some(truth)) = (row.labels(), row.truth()) else { return Ok(()) };
         let classes = self.colours.len();
         // Pixels that could not be computed are of no class, as the ignore value of a mask is.
@@ -59,7 +67,8 @@ impl RowSink for Agreement {
     fn finish(self: Box<Self>, image: &mut FinishedImage) -> Result<(), SinkError> {
         let size = self.source.planned().size;
         let labels = LabelPair { width: size.width, truth: &self.truth, predicted: &self.predicted };
-        image.result.evaluation = Some(labels.count(self.colours.len(), self.background, self.boundary_px));
+        let counts = labels.count(self.colours.len(), self.background, self.boundary_px);
+        image.result.evaluation = Some(ImageCounts { calibration: self.calibration.clone(), ..counts });
         image.result.fits_turned = (size.height == size.width).then(|| fits_turned(&labels)).flatten();
         let picture = self.picture(&labels, size, image)?;
         let place = evaluation_picture(&self.source.planned().id);
@@ -71,6 +80,24 @@ impl RowSink for Agreement {
 }
 
 impl Agreement {
+    /// Counts how probable the most probable class of each pixel is, and whether it is right. What is decided may be another
+    /// class, by thresholds or because components are too small: that says nothing of probabilities.
+    fn calibrate(&mut self, row: &Row<'_>) -> Result<(), SinkError> {
+        let (Some(counts), Some(scores), Some(truth)) = (&mut self.calibration, row.scores(), row.truth())
+        else {
+            return Ok(());
+        };
+        self.most_probable.resize(truth.len(), 0);
+        most_probable(scores.probabilities()?, &mut self.most_probable);
+        let pixels = truth.iter().zip(&self.most_probable).zip(scores.confidence()?).zip(row.missing());
+        for (((truth, label), p), _) in
+            pixels.filter(|(((truth, _), _), missing)| **truth != LEFT_OUT && !**missing)
+        {
+            counts.add(*p, label == truth);
+        }
+        Ok(())
+    }
+
     /// The image, the truth, the labels and where they differ, side by side. An image that cannot be read again is grey.
     fn picture(
         &self,

@@ -163,6 +163,9 @@ fn an_evaluation_counts_what_is_right() {
         let cells: Vec<_> = counts.confusion.cells().collect();
         assert_eq!(cells, [(0, Some(0), 1), (1, Some(0), 1), (1, Some(1), 2), (1, None, 1)]);
         assert_eq!(counts.left_out, 1);
+        // Of five pixels with a truth one is missing; of the others the most probable class is right or not.
+        let curve: Vec<_> = counts.calibration.as_ref().unwrap().curve().collect();
+        assert_eq!(curve.iter().map(|bin| bin.pixels).sum::<u64>(), 4, "{curve:?}");
         let stored = ImageResult::from_bytes(&made.result.to_bytes()).unwrap();
         assert_eq!(stored.evaluation, Some(counts), "all that was counted comes back");
         // The image is nowhere, and all else is there.

@@ -1,7 +1,7 @@
 //! How well label maps agree with the truth: numbers from labels.
 //!
 //! Counts are the statistic. Of every image come 64-bit counts ([`Confusion`], [`ClassCounts`], [`BoundaryCounts`],
-//! [`KindCounts`], [`SizeCounts`], [`PanopticCounts`]) that add over images, in any order; every metric follows from
+//! [`KindCounts`], [`SizeCounts`], [`PanopticCounts`], [`CalibrationCounts`]) that add over images, in any order; every metric follows from
 //! them. Labels are canonical: `0..classes`, [`LEFT_OUT`] where the truth says nothing, [`NO_CLASS`] where a prediction
 //! names no class.
 //!
@@ -9,6 +9,7 @@
 
 mod bootstrap;
 mod boundary;
+mod calibration;
 mod components;
 mod confusion;
 mod counts;
@@ -23,6 +24,7 @@ mod sizes;
 
 pub use bootstrap::{Difference, paired_bootstrap};
 pub use boundary::{BoundaryCounts, boundary_px};
+pub use calibration::{CalibrationCounts, ReliabilityBin};
 pub use confusion::Confusion;
 pub use counts::{ClassCounts, DiceMeans, dice_means};
 pub use error_map::{ErrorMap, Wrong};

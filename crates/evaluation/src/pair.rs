@@ -1,6 +1,7 @@
 //! A truth and a prediction of one image, and all that is counted of them.
 
 use crate::boundary::{self, BoundaryCounts, Edge};
+use crate::calibration::CalibrationCounts;
 use crate::components::Segments;
 use crate::confusion::Confusion;
 use crate::kinds::{self, KindCounts};
@@ -47,6 +48,9 @@ pub struct ImageCounts {
     pub panoptic: Vec<PanopticCounts>,
     /// Pixels that the truth leaves out.
     pub left_out: u64,
+    /// Pixels by the probability of their label, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<CalibrationCounts>,
 }
 
 impl ImageCounts {
@@ -59,6 +63,7 @@ impl ImageCounts {
             sizes: SizeCounts::default(),
             panoptic: vec![PanopticCounts::default(); classes],
             left_out: 0,
+            calibration: None,
         }
     }
 
@@ -70,6 +75,9 @@ impl ImageCounts {
         self.sizes.merge(&other.sizes);
         self.panoptic.iter_mut().zip(&other.panoptic).for_each(|(sum, n)| sum.add(n));
         self.left_out += other.left_out;
+        if let Some(more) = &other.calibration {
+            self.calibration.get_or_insert_default().merge(more);
+        }
     }
 }
 
