@@ -166,6 +166,27 @@ fn the_head_of_scores_is_used_among_several() {
     place.run("job.yaml").ends_with(65).says(&["no output `x`", "`f0` (8 channels", "`seg` (4 channels"]);
 }
 
+/// A boundary of one channel goes with two classes by its number alone.
+#[test]
+fn a_head_that_happens_to_have_the_right_number_of_channels_is_not_taken_in_silence() {
+    let place = place();
+    let rows: Vec<Vec<f32>> =
+        ROWS.iter().map(|row| row.to_vec()).chain([vec![9.0, -9.0, 9.0, 0.0]]).collect();
+    for (first, second, ends, says) in [
+        ("seg", "edge", 65, ["`seg` (4 channels", "`edge` (1 channel"]),
+        ("out", "other", 0, ["`other` of 1 channel is used", "`out` has 4 channels"]),
+    ] {
+        let toy = Toy {
+            heads: vec![first.to_owned(), second.to_owned()],
+            head_classes: vec![4, 1],
+            weights: Weights::Linear(rows.clone()),
+            ..Toy::default()
+        };
+        place.model("two.onnx", &toy).write("job.yaml", job("two", "[a, b]", "[{onnx: two.onnx}]", ""));
+        place.marquetry(&["plan", "job.yaml"]).ends_with(ends).says(&says);
+    }
+}
+
 #[test]
 fn class_names_of_the_model_s_metadata_give_the_order() {
     let place = place();

@@ -348,7 +348,7 @@ fn the_first_image_of_each_kind_is_looked_at() {
     assert!(!place.marquetry(&["plan", "job.yaml"]).ends_with(0).stderr.contains("input.scale"));
     place.write("images/z.tif", float_tiff(SIDES, 3, image));
     for command in ["plan", "run"] {
-        let told = ["hold floats", "to 255, which stay as they are", "a mean of 0.485"];
+        let told = ["hold floats", "to 253, which stay as they are", "a mean of 0.485"];
         place.marquetry(&[command, "job.yaml"]).ends_with(0).says(&told);
     }
 }
@@ -361,7 +361,7 @@ fn floats_of_0_to_255_with_a_mean_of_0_to_1_are_told() {
         &Toy { classes: 3, ..Toy::default() },
         ("a.tif", float_tiff(SIDES, 3, image)),
         "mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225]",
-        &["hold floats", "to 255, which stay as they are", "a mean of 0.485", "samples of 0 to 1"],
+        &["hold floats", "to 253, which stay as they are", "a mean of 0.485", "samples of 0 to 1"],
         "0.00392156862745",
         &wanted,
     );
@@ -372,7 +372,7 @@ fn floats_of_0_to_1_for_samples_of_0_to_255_are_told() {
     let image: Vec<f32> = scene(SIDES[0], SIDES[1], 3).iter().map(|v| f32::from(*v) / 255.0).collect();
     let plain = greatest([0.0; 3], [1.0; 3]);
     let dividing = Toy { classes: 3, scaling: Some(InputScaling::Div(255.0)), ..Toy::default() };
-    let says = ["hold floats", "to 1, which stay as they are", "0 to 255"];
+    let says = ["hold floats", "to 0.992, which stay as they are", "0 to 255"];
     let file = || ("a.tif", float_tiff(SIDES, 3, image.clone()));
     is_told(&dividing, file(), "", &[&says[..], &["a graph that divides"]].concat(), "255", &plain);
     let wanted = greatest([123.675, 116.28, 103.53], [58.395, 57.12, 57.375]);
@@ -380,23 +380,49 @@ fn floats_of_0_to_1_for_samples_of_0_to_255_are_told() {
     is_told(&Toy { classes: 3, ..Toy::default() }, file(), numbers, &says, "255", &wanted);
 }
 
-#[test]
-fn images_of_16_bits_that_use_12_are_told() {
+/// The scene in 16 bits, every sample `times` as large.
+fn png_of_16_bits(times: u16) -> Vec<u8> {
     let mut file = Vec::new();
     let mut encoder = png::Encoder::new(&mut file, SIDES[1] as u32, SIDES[0] as u32);
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Sixteen);
     let samples: Vec<u8> =
-        scene(SIDES[0], SIDES[1], 3).iter().flat_map(|v| (u16::from(*v) * 16).to_be_bytes()).collect();
+        scene(SIDES[0], SIDES[1], 3).iter().flat_map(|v| (u16::from(*v) * times).to_be_bytes()).collect();
     let mut writer = encoder.write_header().expect("a header");
     writer.write_image_data(&samples).expect("pixels");
     writer.finish().expect("an end");
+    file
+}
+
+/// A graph that divides by 65535 or 4095 is for samples as they are stored, not for those of 0 to 255 or 0 to 1.
+#[test]
+fn a_graph_for_more_than_8_bits_is_given_samples_as_they_are_stored() {
+    // The deviation of 16 bits and more hides the scene where samples are brought to another range.
+    for (full, times) in [(65_535.0, 257), (4095.0, 16)] {
+        let place = place(&Toy { classes: 3, scaling: Some(InputScaling::Div(full)), ..Toy::default() });
+        std::fs::remove_file(place.path("images/a.bmp")).expect("it is there");
+        place.write("images/a.png", png_of_16_bits(times));
+        let text = job("{}").replace("{masks: png}", "{probabilities: zarr}");
+        place.write("job.yaml", text);
+        let ran = place.run("job.yaml").ends_with(0).says(&["as stored, since the graph itself divides"]);
+        assert!(!ran.stderr.contains("input.scale"), "{}", ran.stderr);
+        let (_, scores) = zarr(&place.outputs("out"), "probabilities/a.zarr");
+        let top = f64::from(full) / f64::from(times);
+        let first: Vec<f64> =
+            scene(SIDES[0], SIDES[1], 3)[..3].iter().map(|v| (f64::from(*v) / top).exp()).collect();
+        let red = first[0] / first.iter().sum::<f64>();
+        assert!((f64::from(scores[0]) - red).abs() < 1e-3, "{} for {red}", scores[0]);
+    }
+}
+
+#[test]
+fn images_of_16_bits_that_use_12_are_told() {
     let wanted = greatest([0.485, 0.456, 0.406].map(|m| m * 4095.0 / 16.0), [0.229, 0.224, 0.225]);
     is_told(
         &Toy { classes: 3, ..Toy::default() },
-        ("a.png", file),
+        ("a.png", png_of_16_bits(16)),
         "mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225]",
-        &["reach 4080 of 65535", "almost black"],
+        &["reach 4048 of 65535", "as if it were dark"],
         "0.0002442002442",
         &wanted,
     );

@@ -22,7 +22,7 @@ pub(crate) fn settle_activation(
     scores: &ScoreFacts,
     labelling: Labelling,
 ) -> Result<SettledActivation, String> {
-    let measured = match scores.activation {
+    let measured = match by_images(scores).unwrap_or(scores.activation) {
         Activation::None => OutputActivation::None,
         Activation::Softmax => OutputActivation::Softmax,
         Activation::Sigmoid => OutputActivation::Sigmoid,
@@ -47,6 +47,20 @@ pub(crate) fn settle_activation(
     Ok(SettledActivation { applied, choice, warning: contradicted })
 }
 
+/// What the job's own images show where noise alone says otherwise: probabilities. No scores of a whole image lie in 0 to 1 in one
+/// channel, or sum to 1 at every pixel, by chance; and noise is nothing that the model was made for.
+fn by_images(scores: &ScoreFacts) -> Option<Activation> {
+    let seen = scores.images.as_ref().filter(|_| scores.activation == Activation::None)?;
+    let is_sure = seen.activation == Activation::Softmax
+        || (seen.activation == Activation::Sigmoid && scores.classes == 1 && !within(seen.range, 0.25));
+    is_sure.then_some(seen.activation)
+}
+
+/// Whether values differ by less than `width`.
+fn within((low, high): (f32, f32), width: f32) -> bool {
+    high - low < width
+}
+
 fn auto(measured: OutputActivation, scores: &ScoreFacts, labelling: Labelling) -> SettledActivation {
     let mut warning = None;
     let mut applied = measured;
@@ -57,6 +71,15 @@ fn auto(measured: OutputActivation, scores: &ScoreFacts, labelling: Labelling) -
             "multilabel: true says that classes are independent, and the channels of every pixel sum to 1 in {}, as after \
              a softmax: is it a model of classes that exclude each other?",
             tried_on(scores)
+        ));
+    }
+    if let (Some(_), Some(seen)) = (by_images(scores), &scores.images) {
+        warning = Some(format!(
+            "its values are {}{} in windows of images, and {} in noise: they are taken for probabilities; say output.activation: none \
+             if they are scores",
+            range(seen.range),
+            if measured == OutputActivation::Softmax { " and sum to 1" } else { "" },
+            range(scores.noise.range)
         ));
     }
     if let Some(note) = scores.notes.iter().find(|note| note.starts_with(SUMS_TO)) {
@@ -110,9 +133,10 @@ fn impossible(
     }
 }
 
-/// Whether values lie outside 0 to 1, by more than rounding.
+/// Whether values lie outside 0 to 1, by more than rounding: in windows of images, where there were any, since noise is nothing
+/// that the model was made for.
 fn out_of(scores: &ScoreFacts) -> bool {
-    let (low, high) = scores.range;
+    let (low, high) = scores.images.as_ref().map_or(scores.range, |seen| seen.range);
     low < -1e-2 || high > 1.01
 }
 
@@ -154,3 +178,7 @@ fn values_in_words(scores: &ScoreFacts) -> String {
 fn tried_on(scores: &ScoreFacts) -> &'static str {
     if scores.images.is_some() { "its trial run on images and noise" } else { "its trial run on noise" }
 }
+
+#[cfg(test)]
+#[path = "activation_tests.rs"]
+mod tests;

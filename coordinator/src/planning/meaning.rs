@@ -5,7 +5,7 @@ use crate::planning::class_map::{Channels, settle_classes};
 use crate::planning::findings::{Choice, Origin};
 use marquetry_ensemble::{ClassMap, Labelling, OutputActivation};
 use marquetry_job::IoContract;
-use marquetry_model::{ModelFacts, Response, ScoreFacts, rival_heads};
+use marquetry_model::{ModelFacts, Response, ScoreFacts, richer_head, rival_heads};
 use marquetry_spec::{Concern, JobSpec, OutputSpec};
 
 /// What the numbers of a member's output mean.
@@ -73,6 +73,20 @@ pub(crate) fn meaning(
         if rivals.len() > 2 {
             text += ", which in models with several is often the first (in U²-Net it joins the others)";
         }
+        warnings.push((Concern::Head, text));
+    }
+    if let (None, Some((name, count))) =
+        (&output.head, richer_head(facts, &channels_out(spec, output, facts), &signature.head))
+        && !labels
+    {
+        let text = format!(
+            "`{}` of {} is used, since it goes with the job's {} classes; `{name}` has {}: say output.head if that is the one, and \
+             which of its channels are which class with output.classes",
+            signature.head,
+            counted(signature.classes),
+            spec.classes.len(),
+            counted(count),
+        );
         warnings.push((Concern::Head, text));
     }
     warnings.extend(activation.warning.map(|text| (Concern::Activation, text)));

@@ -11,6 +11,8 @@ use marquetry_spec::{InputSpec, Normalise};
 const FAR: f64 = 16.0;
 /// The same for 16 bits, of which an image may use 8 only: 65535/255 is 257.
 const FAR_16: f64 = 300.0;
+/// What a full sample becomes must be more than this for a model to see anything.
+const NOTHING: f64 = 0.25;
 /// A mean and deviation between 1 and this could be of either range.
 const UNSURE: f64 = 4.0;
 
@@ -52,6 +54,8 @@ struct Wanted<'a> {
     integers: bool,
     /// What the graph does to samples of 0 to 255.
     bytes_inside: Option<&'a str>,
+    /// What it does to samples as they are stored, which go beyond 255.
+    stored_inside: Option<&'a str>,
     /// What it does to samples of 0 to 1.
     unit_inside: Option<&'a str>,
     /// What suggests that it scales samples, where nothing of it could be read.
@@ -62,9 +66,10 @@ struct Wanted<'a> {
 
 impl<'a> Wanted<'a> {
     fn by(input: &'a InputSpec, element: &Element, inside: Option<&'a InsideScaling>) -> Self {
-        let (mut bytes_inside, mut unit_inside, mut unmoved) = (None, None, None);
+        let (mut bytes_inside, mut stored_inside, mut unit_inside, mut unmoved) = (None, None, None, None);
         match inside {
             Some(InsideScaling::Bytes(what)) => bytes_inside = Some(what.as_str()),
+            Some(InsideScaling::Stored(what)) => stored_inside = Some(what.as_str()),
             Some(InsideScaling::Unit(what)) => unit_inside = Some(what.as_str()),
             Some(InsideScaling::Unmoved(what)) => unmoved = Some(what.as_str()),
             None => {}
@@ -82,6 +87,7 @@ impl<'a> Wanted<'a> {
             std,
             integers: *element == Element::U8,
             bytes_inside,
+            stored_inside,
             unit_inside,
             unmoved,
             measured,
@@ -103,7 +109,7 @@ impl<'a> Wanted<'a> {
             SettledScale { scale, choice, warning, expected: self.expected(scale) }
         };
         if self.measured && !self.integers {
-            return settled(Scale::Unit, None, None);
+            return settled(Scale::Unit, None, self.twice());
         }
         if self.integers {
             let because = "the model takes integers".to_owned();
@@ -117,7 +123,11 @@ impl<'a> Wanted<'a> {
                     self.numbers()
                 )
             });
-            return settled(Scale::Factor(1.0), Some((because, Origin::Said)), warning);
+            return settled(
+                Scale::Factor(1.0),
+                Some((because, Origin::Said)),
+                warning.or_else(|| self.twice()),
+            );
         }
         if self.peak() > 1.0 {
             let because = format!("{} is of samples of 0 to 255", self.numbers());
@@ -128,7 +138,17 @@ impl<'a> Wanted<'a> {
                     self.numbers()
                 )
             });
-            return settled(Scale::Bytes, Some((because, Origin::Said)), warning);
+            return settled(Scale::Bytes, Some((because, Origin::Said)), self.twice().or(warning));
+        }
+        if let Some(inside) = self.stored_inside {
+            let warning = depths.contains(&Depth::U8).then(|| {
+                format!("input.scale: {inside}, which is not for 8-bit samples of 0 to 255: images of another depth, or a scale, are needed")
+            });
+            return settled(
+                Scale::Factor(1.0),
+                Some((inside.to_owned(), Origin::Metadata)),
+                self.twice().or(warning),
+            );
         }
         match (self.bytes_inside, self.fixed) {
             (Some(inside), None) => settled(Scale::Bytes, Some((inside.to_owned(), Origin::Metadata)), None),
@@ -171,7 +191,8 @@ impl<'a> Wanted<'a> {
 
     /// What there is to tell of a mean that is taken off by the job and by the graph.
     fn twice(&self) -> Option<String> {
-        let inside = self.unit_inside.filter(|_| self.fixed.is_some() || self.measured)?;
+        let inside = self.unit_inside.or(self.bytes_inside).or(self.stored_inside);
+        let inside = inside.filter(|_| self.fixed.is_some() || self.measured)?;
         Some(format!("input.mean, input.std, input.normalize: {inside} already: leave them out"))
     }
 
@@ -229,6 +250,14 @@ impl<'a> Wanted<'a> {
             && top < FAR
         {
             return Some(format!("{seen}, but {inside}; {advice}"));
+        }
+        if let (Some(inside), false, Depth::U16) = (self.stored_inside, self.measured, depth)
+            && top < FAR_16
+        {
+            return Some(format!("{seen}, but {inside}; {advice}"));
+        }
+        if self.fixed.is_none() && !self.measured && top < NOTHING {
+            return Some(format!("{seen}, which leaves a model next to nothing; {advice}"));
         }
         let (mean, std) = self.fixed?;
         // A mean of what is never that large, or a deviation.

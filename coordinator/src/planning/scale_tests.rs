@@ -47,6 +47,35 @@ fn auto_follows_mean_and_deviation() {
     assert_eq!(stored, (Scale::Factor(1.0), String::new()));
 }
 
+/// Of a graph that divides by more than 255 samples go in as they are stored; what the job does twice is told.
+#[test]
+fn graphs_that_scale_say_which_samples_they_are_for() {
+    let inside =
+        |what: fn(String) -> InsideScaling| what("the graph itself divides samples by it".to_owned());
+    let (stored, bytes) = (inside(InsideScaling::Stored), inside(InsideScaling::Bytes));
+    let of = |input: &InputSpec, inside: &InsideScaling, depth| {
+        settled(input, &Element::F32, Some(inside), &[depth])
+    };
+    let plain = input(None, &[0.0], &[1.0]);
+    assert_eq!(of(&plain, &stored, Depth::U16), (Scale::Factor(1.0), String::new()));
+    assert_eq!(of(&plain, &stored, Depth::F32), (Scale::Factor(1.0), String::new()));
+    assert!(of(&plain, &stored, Depth::U8).1.contains("not for 8-bit samples"));
+    assert_eq!(of(&plain, &bytes, Depth::U16), (Scale::Bytes, String::new()));
+    for (mean, graph) in [(123.675, &bytes), (1200.0, &stored), (123.675, &stored)] {
+        let (_, warning) = of(&input(None, &[mean], &[58.0]), graph, Depth::U16);
+        assert!(warning.contains("already: leave them out"), "{mean}: {warning}");
+    }
+    let measured = InputSpec {
+        normalise: Normalise::Measured(marquetry_job::Measured::STANDARD),
+        ..input(None, &[0.0], &[1.0])
+    };
+    assert!(of(&measured, &bytes, Depth::U8).1.contains("input.normalize"));
+    let (_, warning) = of(&input(Some(1.0 / 257.0), &[0.0], &[1.0]), &stored, Depth::U16);
+    assert!(warning.contains("0 to 255 of 16-bit samples, but the graph itself divides"), "{warning}");
+    let (_, warning) = settled(&input(Some(0.000_244), &[0.0], &[1.0]), &Element::F32, None, EIGHT);
+    assert!(warning.contains("next to nothing"), "{warning}");
+}
+
 #[test]
 fn integers_are_shown_0_to_255() {
     let u8 = |scale, mean: &[f32], depths| settled(&input(scale, mean, &[1.0]), &Element::U8, None, depths);

@@ -5,8 +5,10 @@ use marquetry_raster::read::{Depth, Image, Pixels};
 
 /// Samples that are looked at in an image, all bands together.
 const SAMPLES_MAX: u32 = 1 << 22;
-/// An image of 16 bits that stays below this share of 65535 is one of fewer bits, most likely.
-const DARK: f64 = 1.0 / 8.0;
+/// An image of 16 bits that stays below this share of 65535 is one of fewer bits, most likely: reflectances are up to 10000.
+const DARK: f64 = 0.5;
+/// The share of samples that a range is of: hot pixels, scale bars and the like are not what an image reaches.
+const REACHED: f64 = 0.99;
 /// Floats up to this may be of 0 to 1, resampled.
 const UNIT_MAX: f64 = 1.5;
 /// Floats above this are not of 0 to 1.
@@ -14,9 +16,9 @@ const BEYOND_UNIT: f64 = 2.0;
 /// Floats above this are not of 0 to 255.
 const BEYOND_BYTES: f64 = 2.0 * 255.0;
 /// Ranges that images often have.
-const USUAL: [f64; 5] = [255.0, 1023.0, 4095.0, 10_000.0, 65_535.0];
+const USUAL: [f64; 7] = [255.0, 1023.0, 4095.0, 10_000.0, 16_383.0, 32_767.0, 65_535.0];
 
-/// The least and greatest sample of each band of one image, as stored.
+/// The least sample of each band of one image, as stored, and what nearly all stay below.
 #[derive(Debug, Clone)]
 pub(crate) struct SeenRange {
     pub(crate) depth: Depth,
@@ -36,10 +38,11 @@ impl SeenRange {
         let mut pixels = Pixels::default();
         image.read(Rect::new(i64::from(top), i64::from(left), part), &mut pixels).ok()?;
         let bands = pixels.data.chunks_exact((part.area() as usize).max(1)).map(|plane| {
-            let values = plane.iter().filter(|v| v.is_finite()).map(|v| f64::from(*v));
-            values.fold(None, |range: Option<(f64, f64)>, v| {
-                Some(range.map_or((v, v), |(low, high)| (low.min(v), high.max(v))))
-            })
+            let mut values: Vec<f32> = plane.iter().copied().filter(|v| v.is_finite()).collect();
+            let at = (REACHED * values.len().checked_sub(1)? as f64) as usize;
+            let (below, high, _) = values.select_nth_unstable_by(at, f32::total_cmp);
+            let low = below.iter().copied().fold(*high, f32::min);
+            Some((f64::from(low), f64::from(*high)))
         });
         Some(Self { depth: info.depth, bits: info.bits, bands: bands.collect() })
     }
@@ -63,11 +66,17 @@ pub(crate) fn contradicts(expected: &Expected, seen: &[SeenRange], bands: Option
         });
         ranges.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
     };
+    let alone = if seen.iter().all(|image| image.depth == seen[0].depth) {
+        ""
+    } else {
+        "; images of other depths are beside them, for which the same number would hold: give each depth a job of its own"
+    };
     let floats = range(&|image| image.depth == Depth::F32);
     let words = range(&|image| image.depth == Depth::U16 && image.bits == 16);
     floats
         .and_then(|range| of_floats(expected, range))
         .or_else(|| words.and_then(|(_, high)| of_words(expected, high)))
+        .map(|told| told + alone)
 }
 
 fn of_floats(expected: &Expected, (low, high): (f64, f64)) -> Option<String> {
@@ -103,10 +112,12 @@ fn of_floats(expected: &Expected, (low, high): (f64, f64)) -> Option<String> {
 fn of_words(expected: &Expected, high: f64) -> Option<String> {
     (high > 0.0 && high < DARK * 65_535.0).then(|| {
         let usual = usual(high);
+        let stored = expected.since.as_ref().filter(|_| expected.full > 1.0);
+        let stored = stored.map_or(String::new(), |since| format!("; or scale: 1 if {since} is of samples as they are stored"));
         format!(
             "input.scale: the first images are of 16 bits and reach {high} of 65535 (in their middle, where they are large), as images of fewer bits do; of 0 to \
-             {full} the model would see 0 to {}, almost black: say input: {{scale: {}}} if theirs is 0 to {usual}, else \
-             the number that makes 0 to {full} of them",
+             {full} the model would see 0 to {}, as if it were dark: say input: {{scale: {}}} if theirs is 0 to {usual}, else \
+             the number that makes 0 to {full} of them{stored}",
             round(high * expected.full / 65_535.0),
             factor(expected.full, usual),
             full = expected.full,
@@ -178,6 +189,8 @@ mod tests {
         for (full, high, scale) in [
             (1.0, 255.0, "0.00392156862745"),
             (1.0, 4000.0, "0.0002442002442"),
+            (1.0, 9600.0, "0.0001"),
+            (1.0, 14_000.0, "0.0000610388817677"),
             (255.0, 255.0, "1"),
             (255.0, 4095.0, "0.0622710622711"),
         ] {
@@ -186,10 +199,38 @@ mod tests {
             assert!(text.contains(&format!("{{scale: {scale}}}")), "{text}");
         }
         for (depth, bits, high) in
-            [(Depth::U16, 16, 8192.0), (Depth::U16, 16, 0.0), (Depth::U16, 12, 255.0), (Depth::U8, 8, 20.0)]
+            [(Depth::U16, 16, 32_768.0), (Depth::U16, 16, 0.0), (Depth::U16, 12, 255.0), (Depth::U8, 8, 20.0)]
         {
             assert_eq!(told(1.0, None, depth, bits, &[(0.0, high)]), "", "{depth:?} {bits} {high}");
         }
+    }
+
+    /// A hot pixel in a dark image is not what the image reaches, and neither is a spike among floats.
+    #[test]
+    fn a_few_samples_are_not_the_range() {
+        let folder = tempfile::tempdir().unwrap();
+        let samples: Vec<u8> = (0..6400_u16)
+            .flat_map(|at| if at == 77 { [0xff, 0xff] } else { (at % 250).to_be_bytes() })
+            .collect();
+        let path = folder.path().join("a.pgm");
+        std::fs::write(&path, [b"P5 80 80 65535\n".as_slice(), &samples].concat()).unwrap();
+        let limits = marquetry_raster::read::Limits {
+            pixels_max: 1 << 20,
+            memory_bytes: 1 << 20,
+            scratch_dir: folder.path().to_path_buf(),
+        };
+        let image = Image::open(&path, &limits, &marquetry_geometry::Reading::default()).unwrap();
+        assert_eq!(SeenRange::of(&image).unwrap().bands, [Some((0.0, 247.0))]);
+    }
+
+    #[test]
+    fn images_of_several_depths_cannot_have_one_scale() {
+        let expected = Expected { full: 1.0, since: None };
+        let of = |depth, bits, high| SeenRange { depth, bits, bands: vec![Some((0.0, high))] };
+        let dark = of(Depth::U16, 16, 4000.0);
+        let told = contradicts(&expected, &[of(Depth::U8, 8, 255.0), dark.clone()], None).unwrap();
+        assert!(told.contains("a job of its own"), "{told}");
+        assert!(!contradicts(&expected, &[dark], None).unwrap().contains("a job of its own"));
     }
 
     #[test]

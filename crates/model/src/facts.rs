@@ -127,6 +127,9 @@ pub enum InsideScaling {
     Bytes(String),
     /// It takes a mean off samples of 0 to 1, or divides by their deviation.
     Unit(String),
+    /// Samples are to be as they are stored, of more than 8 bits: it takes off, or divides by, more than 255. What it does, in
+    /// words.
+    Stored(String),
     /// Nothing that could be read: but what comes out hardly changes for samples of 0 to 1, and does for 0 to 255.
     Unmoved(String),
 }

@@ -70,6 +70,13 @@ fn along(from: u32, to: u32, arithmetic: Fit, spots: Spots) -> (Fit, bool) {
     });
     found.sort_by(|(a, _), (b, _)| a.total_cmp(b));
     let (best, fit) = found[0];
+    // A part of the window at another resolution: no answer has spots so far apart.
+    let apart = |at: [f64; 2]| at[1] - at[0];
+    let step = if fit == Fit::Resize { to / from } else { 1.0 };
+    let (seen, meant) = (apart(spots.seen), apart(spots.shown) * step);
+    if (seen - meant).abs() > 1.2 + 0.15 * meant {
+        return (arithmetic, false);
+    }
     // Far from all answers: what was seen is the edge of an output that does not show the spots.
     if best > 1.0 + to / 12.0 {
         return (arithmetic, false);
@@ -129,6 +136,15 @@ mod tests {
         assert_eq!(fit(122, 128, [32.0, 96.0]), (Fit::Resize, true));
         assert_eq!(fit(64, 16, [16.0 / 4.0, 12.0]), (Fit::Resize, true));
         assert_eq!(fit(100, 96, [25.0, 75.0]), (Fit::Crop, true), "the last px of the window are left out");
+    }
+
+    /// The middle of a window, at half its resolution: none of the three, and not one of them for sure.
+    #[test]
+    fn a_middle_at_another_resolution_is_not_taken_for_the_whole() {
+        for (output, crop) in [(22, 10.0), (16, 16.0)] {
+            let seen = [15.5, 47.5].map(|at: f64| ((at - crop) / 2.0).clamp(0.0, f64::from(output) - 1.0));
+            assert!(!fit(64, output, seen).1, "{output}: {seen:?}");
+        }
     }
 
     /// A frame of a quarter of the window and more around it is found as well as a narrow one.

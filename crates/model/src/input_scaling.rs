@@ -22,15 +22,17 @@ pub(crate) fn inside_scaling(onnx: &[u8], input: &str) -> Option<InsideScaling> 
         };
         let largest = |numbers: &[f64]| numbers.iter().map(|v| v.abs()).fold(0.0, f64::max);
         match node.operator {
-            "Cast" | "Identity" | "Transpose" | "Pad" | "Dropout" | "Unsqueeze" | "Squeeze" => {}
+            // The order of bands changes no range, and bands that go ways of their own are all scaled.
+            "Cast" | "Identity" | "Transpose" | "Pad" | "Dropout" | "Unsqueeze" | "Squeeze" | "Gather"
+            | "Slice" | "Split" | "Concat" | "Reshape" => {}
             "Div" if node.inputs.first() == Some(&name) => {
                 let by = largest(&numbers()?);
-                return said(by >= 100.0, by < 1.0, &format!("divides samples by {}", short(by)));
+                return said(full(by, 100.0), by < 1.0, &format!("divides samples by {}", short(by)));
             }
             "Mul" => {
                 let by = largest(&numbers()?);
                 return said(
-                    by > 0.0 && by <= 0.01,
+                    if by > 0.0 { full(1.0 / by, 100.0) } else { None },
                     by > 1.0,
                     &format!("multiplies samples by {}", short(by)),
                 );
@@ -38,18 +40,18 @@ pub(crate) fn inside_scaling(onnx: &[u8], input: &str) -> Option<InsideScaling> 
             "Sub" if node.inputs.first() == Some(&name) => {
                 let mean = largest(&numbers()?);
                 return said(
-                    mean > 2.0,
+                    full(mean, 2.0),
                     mean > 0.0 && mean <= 1.0,
                     &format!("takes {} off samples", short(mean)),
                 );
             }
             "Add" => {
                 let mean = largest(&numbers()?);
-                return said(mean > 2.0, false, &format!("takes {} off samples", short(mean)));
+                return said(full(mean, 2.0), false, &format!("takes {} off samples", short(mean)));
             }
             "BatchNormalization" => {
                 let mean = largest(graph.numbers.get(node.inputs.get(3)?)?);
-                return said(mean > 4.0, false, &format!("takes a mean of {} off samples", short(mean)));
+                return said(full(mean, 4.0), false, &format!("takes a mean of {} off samples", short(mean)));
             }
             _ => return None,
         }
@@ -58,9 +60,29 @@ pub(crate) fn inside_scaling(onnx: &[u8], input: &str) -> Option<InsideScaling> 
     None
 }
 
-fn said(bytes: bool, unit: bool, what: &str) -> Option<InsideScaling> {
+/// Samples that go far beyond 1.
+enum Full {
+    /// To 255.
+    Bytes,
+    /// As far as they are stored.
+    Stored,
+}
+
+/// How far samples go of which `number` is taken off, or which are divided by it; nothing below `least`, where it could be of
+/// samples of 0 to 1.
+fn full(number: f64, least: f64) -> Option<Full> {
+    // 256 divides samples of 8 bits too.
+    let beyond = if number > 256.5 { Full::Stored } else { Full::Bytes };
+    (number > least).then_some(beyond)
+}
+
+fn said(full: Option<Full>, unit: bool, what: &str) -> Option<InsideScaling> {
     let what = format!("the graph itself {what}");
-    if bytes { Some(InsideScaling::Bytes(what)) } else { unit.then_some(InsideScaling::Unit(what)) }
+    match full {
+        Some(Full::Bytes) => Some(InsideScaling::Bytes(what)),
+        Some(Full::Stored) => Some(InsideScaling::Stored(what)),
+        None => unit.then_some(InsideScaling::Unit(what)),
+    }
 }
 
 fn short(value: f64) -> String {
@@ -208,6 +230,16 @@ mod tests {
         bytes(inside(InputScaling::Div(255.0)), "divides samples by 255");
         bytes(inside(InputScaling::Mul(1.0 / 255.0)), "multiplies samples by 0.00392");
         bytes(inside(InputScaling::Sub(123.675)), "takes 123.675 off");
+        for (scaling, word) in [
+            (InputScaling::Div(65_535.0), "divides samples by 65535"),
+            (InputScaling::Mul(1.0 / 4095.0), "multiplies samples by 0.00024"),
+            (InputScaling::Sub(32_767.5), "takes 32767.5 off"),
+        ] {
+            assert!(
+                matches!(inside(scaling), Some(InsideScaling::Stored(what)) if what.contains(word)),
+                "{word}"
+            );
+        }
         assert!(matches!(inside(InputScaling::Sub(0.485)), Some(InsideScaling::Unit(_))));
         assert_eq!(inside_scaling(&Toy::default().bytes(), "image"), None);
         let whole = Toy { scaling: Some(InputScaling::Div(255.0)), ..Toy::default() }.bytes();

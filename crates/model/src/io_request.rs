@@ -105,14 +105,15 @@ type Respect<'a> = &'a dyn Fn(&HeadFacts, &ScoreFacts) -> bool;
 /// The heads that are as good as each other for a job whose classes go with these numbers of channels, in the order of
 /// the outputs; the last of them is used. What is worse in one respect is left out, one respect after the other.
 ///
-/// A head with the right number of channels is a head of scores and not of features; one that is called as what models learn
-/// or say beside classes is none of them; scores are better than labels; a head that is as large as the input is the final
+/// One that is called as what models learn or say beside classes is none of them; a head with the right number of channels is a
+/// head of scores and not of features; scores are better than labels; a head that is as large as the input is the final
 /// one of several with deep supervision, and one that is called auxiliary is not.
 pub fn best_heads<'a>(facts: &'a ModelFacts, channels: &[u32]) -> Vec<(&'a HeadFacts, &'a ScoreFacts)> {
     let mut heads: Vec<_> = facts.usable().collect();
     let respects: [Respect<'_>; 5] = [
-        &|_, scores| channels.contains(&scores.classes) || scores.activation == Activation::Labels,
+        // First: a boundary whose channels happen to go with the job's classes is still none of them.
         &|head, _| !is_side_product(&head.name),
+        &|_, scores| channels.contains(&scores.classes) || scores.activation == Activation::Labels,
         &|_, scores| scores.activation != Activation::Labels,
         &|_, scores| scores.relation == Relation::Same,
         &|head, _| !head.name.to_ascii_lowercase().contains("aux"),
@@ -138,9 +139,35 @@ pub fn rival_heads<'a>(facts: &'a ModelFacts, channels: &[u32], used: &str) -> V
     heads.map(|(head, _)| head.name.as_str()).collect()
 }
 
+/// The largest head that has more channels than the one that is `used`, does not go with these numbers of channels, and is no side
+/// product: the job's classes may be among its own.
+pub fn richer_head<'a>(facts: &'a ModelFacts, channels: &[u32], used: &str) -> Option<(&'a str, u32)> {
+    let (_, chosen) = facts.usable().find(|(head, _)| head.name == used)?;
+    let is_richer = |head: &HeadFacts, scores: &ScoreFacts| {
+        scores.classes > chosen.classes
+            && !channels.contains(&scores.classes)
+            && scores.size.area() >= chosen.size.area()
+            && !is_side_product(&head.name)
+            && !head.name.to_ascii_lowercase().contains("aux")
+    };
+    let richer = facts.usable().filter(|(head, scores)| is_richer(head, scores));
+    richer.map(|(head, scores)| (head.name.as_str(), scores.classes)).max_by_key(|(_, classes)| *classes)
+}
+
 /// Whether a head is called as what models learn beside classes, or as one of deep supervision.
 fn is_side_product(name: &str) -> bool {
-    const WORDS: [&str; 29] = [
+    const WORDS: [&str; 40] = [
+        "height",
+        "heights",
+        "elevation",
+        "center",
+        "centers",
+        "centre",
+        "centroid",
+        "centroids",
+        "heatmap",
+        "hv",
+        "sdf",
         "edge",
         "edges",
         "boundary",

@@ -39,7 +39,7 @@ pub use facts::{
     OutputForm, Relation, Response, ScoreFacts, TensorFacts, Values,
 };
 pub use inspect::{InspectOptions, ShownWindows, inspect, inspect_with, read_model};
-pub use io_request::{IoRequest, ResolvedIo, best_heads, resolve, rival_heads};
+pub use io_request::{IoRequest, ResolvedIo, best_heads, resolve, richer_head, rival_heads};
 pub use marquetry_job::IoContract;
 pub use network::{Network, OrtNetwork};
 pub use runtime::Runtime;
