@@ -7,6 +7,7 @@ use crate::component::{ErrorComponents, Kind};
 use crate::scores::LabelledScores;
 use crate::strength;
 use crate::survey::Survey;
+use marquetry_evaluation::{LEFT_OUT, Segment};
 
 /// Labels after the rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +21,7 @@ pub struct Corrected {
 }
 
 /// Changes what is wrong with a probability of at least `least_probability`, 0 to 1. `background` is that of the findings.
-/// Left-out labels are [`marquetry_evaluation::LEFT_OUT`].
+/// Left-out labels are [`LEFT_OUT`].
 pub fn corrected(
     scores: &LabelledScores,
     background: Option<u16>,
@@ -29,19 +30,22 @@ pub fn corrected(
 ) -> Corrected {
     let pair = scores.pair();
     let found = ErrorComponents::new(&pair, scores.evidence(), background);
+    let segments = found.segments.list();
+    let labelled = segments.iter().filter(|segment| segment.truth != LEFT_OUT);
+    let labelled_px = labelled.map(Segment::pixels).sum();
     let mut components = [0; 4];
     let wrong: Vec<bool> = found
         .components
         .iter()
         .map(|slot| {
             let Some(component) = slot.filter(|c| c.kind != Kind::Boundary) else { return false };
-            let sure = strength::probability(strength::of_component(&component, survey));
+            let sure = strength::probability(strength::of_component(&component, survey, labelled_px));
             components[component.kind as usize] += u64::from(sure >= least_probability);
             sure >= least_probability
         })
         .collect();
     let (mut labels, mut changed_px) = (pair.truth.to_vec(), 0);
-    let numbered = found.segments.list().iter().zip(&found.of_segment);
+    let numbered = segments.iter().zip(&found.of_segment);
     for (segment, _) in numbered.filter(|&(_, &number)| wrong[number as usize]) {
         let row = segment.row as usize * pair.width as usize;
         labels[row + segment.start as usize..row + segment.end as usize].fill(segment.predicted);

@@ -53,7 +53,7 @@ impl LabelledScores {
             labels.len(),
             probabilities.len()
         );
-        assert!(self.labels.len() < self.size.area() as usize, "more rows than {}", self.size);
+        assert!(self.labels.len() + width <= self.size.area() as usize, "more rows than {}", self.size);
         let from = self.labels.len();
         self.labels.extend_from_slice(labels);
         self.predicted.resize(from + width, 0);

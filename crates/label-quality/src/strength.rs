@@ -4,10 +4,10 @@
 //! labels are right. The evidence of mistakes of one pair of classes falls off like `e^(−x / s)`, where s follows from the mean
 //! root of evidence (the mean itself would follow the few labels that are wrong). So an image has about
 //!
-//! `(n/N + 0.05) · e^(−x / s) · P`
+//! `(n + 0.05) · e^(−x / s) · P`
 //!
-//! mistakes that are as strong in their pair of classes as a component of evidence x in its own: n components of its pair in N
-//! images; P the number of pairs that are confused. The *strength* is −ln of that, nats. Evidence at boundaries falls off
+//! mistakes that are as strong in their pair of classes as a component of evidence x in its own: n is how many of its pair are
+//! usual in as many pixels as the image has, P the number of pairs that are confused. The *strength* is −ln of that, nats. Evidence at boundaries falls off
 //! alike from its median on.
 //!
 //! Wrong labels are taken to be there in 5 % of images before one looks, wrong boundaries in 1 %: `p = π e^t / (1 + π e^t)`.
@@ -33,11 +33,11 @@ const WRONG_COMPONENTS: f64 = 0.05;
 /// Share of images with a wrong boundary: some tolerance is usual.
 const WRONG_BOUNDARIES: f64 = 0.01;
 
-/// The strength of a component, nats.
-pub(crate) fn of_component(component: &Component, survey: &Survey) -> f64 {
+/// The strength of a component of an image with so many labelled pixels, nats.
+pub(crate) fn of_component(component: &Component, survey: &Survey, labelled_px: u64) -> f64 {
     let root = survey.mean_root(component, SHRINK);
     component.evidence() / (root * root).max(LEAST_SCALE)
-        - (survey.rate(component) + RARE).ln()
+        - (survey.usual(component, labelled_px) + RARE).ln()
         - survey.confused_pairs(RARE).max(1.0).ln()
 }
 

@@ -17,6 +17,8 @@ const BINS: f64 = 256.0;
 pub struct Survey {
     /// Images of which any pixel is labelled.
     images: u64,
+    /// Their pixels that are labelled.
+    labelled_px: u64,
     /// For the thresholds of confident learning.
     confident: ConfidentSums,
     /// Error components by their label and predicted class.
@@ -46,6 +48,7 @@ impl Survey {
     pub fn new(classes: usize) -> Self {
         Self {
             images: 0,
+            labelled_px: 0,
             confident: ConfidentSums::new(classes),
             pairs: BTreeMap::new(),
             edges: BTreeMap::new(),
@@ -54,10 +57,12 @@ impl Survey {
 
     /// Adds an image.
     pub fn add(&mut self, findings: &Findings) {
-        if findings.confusion.pixels() == 0 {
+        let labelled_px = findings.confusion.pixels();
+        if labelled_px == 0 {
             return;
         }
         self.images += 1;
+        self.labelled_px += labelled_px;
         self.confident.merge(&findings.confident);
         for component in &findings.components {
             let roots = (component.evidence().sqrt() * ONE).round() as u64;
@@ -74,6 +79,7 @@ impl Survey {
     /// Adds the images of another.
     pub fn merge(&mut self, other: &Self) {
         self.images += other.images;
+        self.labelled_px += other.labelled_px;
         self.confident.merge(&other.confident);
         for (&pair, &more) in &other.pairs {
             self.pairs.entry(pair).or_default().add(more);
@@ -93,9 +99,9 @@ impl Survey {
         &self.confident
     }
 
-    /// Components in an image that have this one's label and predicted class.
-    pub(crate) fn rate(&self, component: &Component) -> f64 {
-        self.of(component).components as f64 / self.images.max(1) as f64
+    /// How many components that have this one's label and predicted class are usual in an image of so many labelled pixels.
+    pub(crate) fn usual(&self, component: &Component, labelled_px: u64) -> f64 {
+        self.of(component).components as f64 * (labelled_px as f64 / self.labelled_px.max(1) as f64)
     }
 
     /// The mean root of the evidence of components with this one's classes, and how many they are, where `shrink` components

@@ -89,8 +89,9 @@ pub fn judge(findings: &Findings, survey: &Survey, most: usize) -> ImageQuality 
 
 /// All areas in doubt, the strongest first; of equal ones the one that begins first.
 fn doubts(findings: &Findings, survey: &Survey) -> Vec<Doubt> {
+    let labelled_px = findings.confusion.pixels();
     let of = |component: &Component| {
-        let strength = strength::of_component(component, survey);
+        let strength = strength::of_component(component, survey, labelled_px);
         Doubt { component: *component, strength, probability: strength::probability(strength) }
     };
     let mut doubts: Vec<Doubt> = findings.components.iter().map(of).collect();
