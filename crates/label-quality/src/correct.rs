@@ -5,8 +5,7 @@
 
 use crate::component::{ErrorComponents, Kind};
 use crate::scores::LabelledScores;
-use crate::strength;
-use crate::survey::Survey;
+use crate::strength::{self, Usual};
 use marquetry_evaluation::{LEFT_OUT, Segment};
 
 /// Labels after the rule.
@@ -25,7 +24,7 @@ pub struct Corrected {
 pub fn corrected(
     scores: &LabelledScores,
     background: Option<u16>,
-    survey: &Survey,
+    usual: &Usual<'_>,
     least_probability: f64,
 ) -> Corrected {
     let pair = scores.pair();
@@ -39,7 +38,7 @@ pub fn corrected(
         .iter()
         .map(|slot| {
             let Some(component) = slot.filter(|c| c.kind != Kind::Boundary) else { return false };
-            let sure = strength::probability(strength::of_component(&component, survey, labelled_px));
+            let sure = strength::probability(usual.component(&component, labelled_px));
             components[component.kind as usize] += u64::from(sure >= least_probability);
             sure >= least_probability
         })

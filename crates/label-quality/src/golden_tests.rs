@@ -1,7 +1,8 @@
 //! Six small images, painted by integers, against the plain reference in NumPy; and what holds of any image.
 
 use crate::{
-    Action, Findings, ImageQuality, Kind, LabelledScores, Reason, Survey, corrected, judge, probability,
+    Action, Findings, ImageQuality, Kind, LabelledScores, Reason, Survey, Usual, corrected, judge,
+    probability,
 };
 use marquetry_evaluation::LEFT_OUT;
 use marquetry_geometry::Size;
@@ -55,7 +56,7 @@ fn of(scores: &[LabelledScores]) -> (Vec<Findings>, Survey) {
 fn golden() -> (Vec<LabelledScores>, Vec<ImageQuality>, Survey) {
     let scores: Vec<LabelledScores> = (0..6).map(picture).collect();
     let (findings, survey) = of(&scores);
-    let judged = findings.iter().map(|found| judge(found, &survey, 10)).collect();
+    let judged = findings.iter().map(|found| judge(found, &Usual::new(&survey), 10)).collect();
     (scores, judged, survey)
 }
 
@@ -129,10 +130,11 @@ fn each_kind_has_its_name_and_reason() {
 #[test]
 fn only_what_the_rule_says_is_changed() {
     let (scores, judged, survey) = golden();
+    let usual = Usual::new(&survey);
     for (scores, judged) in scores.iter().zip(&judged) {
         let given = scores.pair().truth;
         for least in [0.0, 0.2, 1.1] {
-            let after = corrected(scores, BACKGROUND, &survey, least);
+            let after = corrected(scores, BACKGROUND, &usual, least);
             let wanted: u64 = judged
                 .doubts
                 .iter()
@@ -180,9 +182,10 @@ fn a_label_of_another_image_is_deleted() {
     };
     let all: Vec<LabelledScores> = (0..8).map(good).chain([scores]).collect();
     let (findings, survey) = of(&all);
-    let last = judge(&findings[8], &survey, 3);
+    let usual = Usual::new(&survey);
+    let last = judge(&findings[8], &usual, 3);
     assert_eq!(last.suggestion.action, Action::Delete, "{last:?}");
-    assert_eq!(judge(&findings[0], &survey, 3).suggestion.action, Action::Keep);
+    assert_eq!(judge(&findings[0], &usual, 3).suggestion.action, Action::Keep);
 }
 
 #[test]
@@ -194,7 +197,7 @@ fn of_what_is_left_out_there_is_nothing_to_say() {
             scores.push_row(&vec![0.3; 3 * width], &vec![label; width]);
         }
         let (findings, survey) = of(&[scores]);
-        let image = judge(&findings[0], &survey, 3);
+        let image = judge(&findings[0], &Usual::new(&survey), 3);
         let numbers = [image.quality, image.mean_iou, image.kappa, image.softmin, image.window_softmin];
         assert_eq!((survey.images(), numbers), (0, [None; 5]));
         assert_eq!(image.suggestion.reason, Reason::NothingToSay);
@@ -230,13 +233,14 @@ proptest! {
         let (_, mut sum) = of(b);
         sum.merge(&of(a).1);
         prop_assert_eq!(serde_json::to_vec(&sum).expect("a value"), serde_json::to_vec(&survey).expect("a value"));
+        let usual = Usual::new(&survey);
         for (scores, found) in images.iter().zip(&findings) {
-            let image = judge(found, &survey, usize::MAX);
+            let image = judge(found, &usual, usize::MAX);
             prop_assert_eq!(image.quality.is_some(), image.labelled_px > 0);
             prop_assert!(image.quality.iter().all(|q| (0.0..=1.0).contains(q)));
             prop_assert!(image.doubts.iter().all(|d| (0.0..=1.0).contains(&d.probability)));
             prop_assert!(image.doubts.is_sorted_by(|a, b| a.strength >= b.strength));
-            let after = corrected(scores, BACKGROUND, &survey, 0.0);
+            let after = corrected(scores, BACKGROUND, &usual, 0.0);
             let inside: u64 = image.doubts.iter().filter(|d| d.component.kind != Kind::Boundary).map(|d| d.component.area_px).sum();
             prop_assert_eq!(after.changed_px, inside);
         }

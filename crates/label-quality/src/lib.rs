@@ -39,6 +39,6 @@ pub use correct::{Corrected, corrected};
 pub use findings::Findings;
 pub use scores::LabelledScores;
 pub use softmin::{Softmin, WindowSoftmin};
-pub use strength::probability;
+pub use strength::{Usual, probability};
 pub use survey::Survey;
 pub use verdict::{BoundaryDoubt, Doubt, ImageQuality, judge};

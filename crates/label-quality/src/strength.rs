@@ -33,12 +33,44 @@ const WRONG_COMPONENTS: f64 = 0.05;
 /// Share of images with a wrong boundary: some tolerance is usual.
 const WRONG_BOUNDARIES: f64 = 0.01;
 
-/// The strength of a component of an image with so many labelled pixels, nats.
-pub(crate) fn of_component(component: &Component, survey: &Survey, labelled_px: u64) -> f64 {
-    let root = survey.mean_root(component, SHRINK);
-    component.evidence() / (root * root).max(LEAST_SCALE)
-        - (survey.usual(component, labelled_px) + RARE).ln()
-        - survey.confused_pairs(RARE).max(1.0).ln()
+/// What a survey says is usual.
+#[derive(Debug, Clone, Copy)]
+pub struct Usual<'a> {
+    survey: &'a Survey,
+    mean_root: f64,
+    confused_pairs: f64,
+    edge_median: f64,
+    edge_scale: f64,
+}
+
+impl<'a> Usual<'a> {
+    /// Of the survey of all images.
+    pub fn new(survey: &'a Survey) -> Self {
+        let [quartile, median] = survey.usual_edges();
+        Self {
+            survey,
+            mean_root: survey.mean_root(),
+            confused_pairs: survey.confused_pairs(RARE).max(1.0),
+            edge_median: median,
+            // From a quarter to a half of an exponential is ln 1.5 of its scale; what is wrong lies above.
+            edge_scale: ((median - quartile) / 1.5_f64.ln()).max(LEAST_EDGE_SCALE),
+        }
+    }
+
+    /// The strength of a component of an image with so many labelled pixels, nats.
+    pub(crate) fn component(&self, component: &Component, labelled_px: u64) -> f64 {
+        let (roots, number) = self.survey.roots(component);
+        let root = (roots + SHRINK * self.mean_root) / (number as f64 + SHRINK);
+        component.evidence() / (root * root).max(LEAST_SCALE)
+            - (self.survey.usual(component, labelled_px) + RARE).ln()
+            - self.confused_pairs.ln()
+    }
+
+    /// The strength of an image's boundaries, nats; none where there are none.
+    pub(crate) fn boundaries(&self, edges: &EdgeFindings) -> Option<f64> {
+        let beyond = (edges.evidence()? - self.edge_median) / self.edge_scale;
+        Some(beyond + std::f64::consts::LN_2 + MENDED * edges.gain())
+    }
 }
 
 /// The strength of an image's components together: that of the strongest, or of all that are beyond 2, each counting with
@@ -47,15 +79,6 @@ pub(crate) fn together(strengths: &[f64]) -> Option<f64> {
     let &strongest = strengths.first()?;
     let beyond: f64 = strengths.iter().map(|t| (t - TOGETHER).max(0.0)).sum();
     Some(if strongest < TOGETHER { strongest } else { TOGETHER + beyond })
-}
-
-/// The strength of an image's boundaries, nats; none where there are none.
-pub(crate) fn of_boundaries(edges: &EdgeFindings, survey: &Survey) -> Option<f64> {
-    let [quartile, median] = survey.usual_edges();
-    // From a quarter to a half of an exponential is ln 1.5 of its scale; what is wrong lies above.
-    let scale = ((median - quartile) / 1.5_f64.ln()).max(LEAST_EDGE_SCALE);
-    let evidence = edges.evidence()?;
-    Some((evidence - median) / scale + std::f64::consts::LN_2 + MENDED * edges.gain())
 }
 
 /// The probability that a component of this strength, nats, is a wrong label and no mistake of the members.

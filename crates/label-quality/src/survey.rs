@@ -104,16 +104,19 @@ impl Survey {
         self.of(component).components as f64 * (labelled_px as f64 / self.labelled_px.max(1) as f64)
     }
 
-    /// The mean root of the evidence of components with this one's classes, and how many they are, where `shrink` components
-    /// like the mean of all are among them.
-    pub(crate) fn mean_root(&self, component: &Component, shrink: f64) -> f64 {
+    /// Σ √evidence of the components with this one's label and predicted class, and how many they are.
+    pub(crate) fn roots(&self, component: &Component) -> (f64, u64) {
+        let PairSum { components, roots } = self.of(component);
+        (roots as f64 / ONE, components)
+    }
+
+    /// The mean √evidence of all components.
+    pub(crate) fn mean_root(&self) -> f64 {
         let all = self.pairs.values().fold(PairSum::default(), |mut sum, &pair| {
             sum.add(pair);
             sum
         });
-        let mean = all.roots as f64 / ONE / all.components.max(1) as f64;
-        let own = self.of(component);
-        (own.roots as f64 / ONE + shrink * mean) / (own.components as f64 + shrink)
+        all.roots as f64 / ONE / all.components.max(1) as f64
     }
 
     /// How many pairs of classes are confused at all: one that has far fewer components in an image than `rare` hardly counts.

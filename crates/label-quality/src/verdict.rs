@@ -3,8 +3,7 @@
 use crate::action::{Suggestion, suggest};
 use crate::component::Component;
 use crate::findings::Findings;
-use crate::strength;
-use crate::survey::Survey;
+use crate::strength::{self, Usual};
 use serde::{Deserialize, Serialize};
 
 /// An area that is in doubt.
@@ -45,6 +44,9 @@ pub struct ImageQuality {
     pub labelled_px: u64,
     /// Pixels whose label is not predicted.
     pub differing_px: u64,
+    /// Pixels that are confidently of another class than their label (confident learning); known only where the rows went by
+    /// once more, see [`crate::Thresholds::count_row`].
+    pub confident_px: Option<u64>,
     /// Cohen's kappa of label and prediction.
     pub kappa: Option<f64>,
     /// The strongest areas in doubt, in descending order.
@@ -56,11 +58,11 @@ pub struct ImageQuality {
 }
 
 /// Judges an image by what is usual, keeping its `most` strongest doubts. All of them count.
-pub fn judge(findings: &Findings, survey: &Survey, most: usize) -> ImageQuality {
-    let mut doubts = doubts(findings, survey);
+pub fn judge(findings: &Findings, usual: &Usual<'_>, most: usize) -> ImageQuality {
+    let mut doubts = doubts(findings, usual);
     let strengths: Vec<f64> = doubts.iter().map(|doubt| doubt.strength).collect();
     let components = strength::together(&strengths);
-    let boundaries = strength::of_boundaries(&findings.edges, survey).map(|strength| BoundaryDoubt {
+    let boundaries = usual.boundaries(&findings.edges).map(|strength| BoundaryDoubt {
         strength,
         probability: strength::probability_of_boundaries(strength),
         shift_px: findings.edges.shift_px,
@@ -80,6 +82,7 @@ pub fn judge(findings: &Findings, survey: &Survey, most: usize) -> ImageQuality 
         window_softmin: findings.window_softmin,
         labelled_px,
         differing_px,
+        confident_px: None,
         kappa,
         doubts,
         boundaries,
@@ -88,10 +91,10 @@ pub fn judge(findings: &Findings, survey: &Survey, most: usize) -> ImageQuality 
 }
 
 /// All areas in doubt, the strongest first; of equal ones the one that begins first.
-fn doubts(findings: &Findings, survey: &Survey) -> Vec<Doubt> {
+fn doubts(findings: &Findings, usual: &Usual<'_>) -> Vec<Doubt> {
     let labelled_px = findings.confusion.pixels();
     let of = |component: &Component| {
-        let strength = strength::of_component(component, survey, labelled_px);
+        let strength = usual.component(component, labelled_px);
         Doubt { component: *component, strength, probability: strength::probability(strength) }
     };
     let mut doubts: Vec<Doubt> = findings.components.iter().map(of).collect();
