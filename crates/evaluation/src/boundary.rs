@@ -38,7 +38,7 @@ pub fn boundary_px(height: u32, width: u32) -> u32 {
 
 /// What is beyond the edge of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Edge {
+pub enum Edge {
     /// Something else: the edge is a boundary, as in Cheng's program.
     Boundary,
     /// More of the same.
@@ -49,7 +49,7 @@ pub(crate) enum Edge {
 const NEAR: u16 = u16::MAX - 2;
 
 /// Whether each pixel of `[height, width]` labels has another label within `d` px; `d` is below 32,767.
-pub(crate) fn bands(width: usize, labels: &[u16], d: usize, edge: Edge) -> Vec<bool> {
+pub fn bands(width: usize, labels: &[u16], d: usize, edge: Edge) -> Vec<bool> {
     let mut near = vec![true; labels.len()];
     if width == 0 {
         return near;

@@ -5,34 +5,42 @@ use marquetry_geometry::run_length;
 
 /// Neighbouring pixels of a row with one truth and one prediction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Segment {
-    pub(crate) row: u32,
-    pub(crate) start: u32,
-    pub(crate) end: u32,
-    pub(crate) truth: u16,
-    pub(crate) predicted: u16,
+pub struct Segment {
+    /// Its row.
+    pub row: u32,
+    /// Its first column.
+    pub start: u32,
+    /// The column after its last.
+    pub end: u32,
+    /// The label of the truth.
+    pub truth: u16,
+    /// The predicted label.
+    pub predicted: u16,
 }
 
 impl Segment {
-    pub(crate) const fn pixels(&self) -> u64 {
+    /// How many pixels it has.
+    pub const fn pixels(&self) -> u64 {
         (self.end - self.start) as u64
     }
 
-    pub(crate) const fn is_right(&self) -> bool {
+    /// Whether the prediction is the truth.
+    pub const fn is_right(&self) -> bool {
         self.truth == self.predicted
     }
 }
 
 /// All segments of an image, row by row, left to right.
 #[derive(Debug)]
-pub(crate) struct Segments {
+pub struct Segments {
     list: Vec<Segment>,
     /// Where each row begins in `list`, and where the last ends.
     rows: Vec<usize>,
 }
 
 impl Segments {
-    pub(crate) fn new(pair: &LabelPair<'_>) -> Self {
+    /// Of a pair of label maps. Memory: 16 bytes for each segment.
+    pub fn new(pair: &LabelPair<'_>) -> Self {
         let width = pair.width.max(1) as usize;
         let (mut list, mut rows) = (Vec::new(), vec![0]);
         let lines = pair.truth.chunks_exact(width).zip(pair.predicted.chunks_exact(width));
@@ -58,7 +66,8 @@ impl Segments {
         Self { list, rows }
     }
 
-    pub(crate) fn list(&self) -> &[Segment] {
+    /// All of them.
+    pub fn list(&self) -> &[Segment] {
         &self.list
     }
 
@@ -82,7 +91,7 @@ impl Segments {
 
     /// The component of each segment, where those that touch belong together if they are `alike`; from 0, in the order
     /// of their first segments.
-    pub(crate) fn components(&self, alike: impl Fn(&Segment, &Segment) -> bool) -> (Vec<u32>, usize) {
+    pub fn components(&self, alike: impl Fn(&Segment, &Segment) -> bool) -> (Vec<u32>, usize) {
         let mut parents: Vec<u32> = (0..self.list.len() as u32).collect();
         self.touching(|a, b| {
             if alike(&self.list[a], &self.list[b]) {

@@ -7,13 +7,14 @@
 //!
 //! This crate must not know: files, models, jobs, threads, time.
 
+pub mod entries;
+
 mod bootstrap;
 mod boundary;
 mod calibration;
 mod components;
 mod confusion;
 mod counts;
-mod entries;
 mod error_map;
 mod kinds;
 mod mean_iou;
@@ -23,13 +24,15 @@ mod panoptic;
 mod sizes;
 
 pub use bootstrap::{Difference, paired_bootstrap};
-pub use boundary::{BoundaryCounts, boundary_px};
+pub use boundary::{BoundaryCounts, Edge, bands, boundary_px};
 pub use calibration::{CalibrationCounts, ReliabilityBin};
+pub use components::{Segment, Segments};
 pub use confusion::Confusion;
 pub use counts::{ClassCounts, DiceMeans, dice_means};
 pub use error_map::{ErrorMap, Wrong};
 pub use kinds::{ErrorKind, KindCounts};
 pub use mean_iou::{MeanIous, mean_ious};
+pub use overlaps::{Region, Regions};
 pub use pair::{ImageCounts, LEFT_OUT, LabelPair, NO_CLASS, is_background};
 pub use panoptic::PanopticCounts;
 pub use sizes::{Objects, SizeCounts, Stratum};

@@ -5,18 +5,20 @@ use crate::pair::LEFT_OUT;
 
 /// A connected component of one label, on one side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Region {
-    pub(crate) label: u16,
-    pub(crate) pixels: u64,
+pub struct Region {
+    /// Its label.
+    pub label: u16,
+    /// How many pixels it has.
+    pub pixels: u64,
     /// Pixels where the other side has the same label.
-    pub(crate) right: u64,
+    pub right: u64,
     /// Pixels where the truth says nothing.
-    pub(crate) left_out: u64,
+    pub left_out: u64,
 }
 
 impl Region {
     /// Pixels that count.
-    pub(crate) const fn counted(&self) -> u64 {
+    pub const fn counted(&self) -> u64 {
         self.pixels - self.left_out
     }
 }
@@ -29,18 +31,22 @@ pub(crate) struct Overlap {
     pub(crate) pixels: u64,
 }
 
+/// The components of both sides, and what they share.
 #[derive(Debug)]
-pub(crate) struct Regions {
+pub struct Regions {
     /// The region of each segment, in the truth and in the prediction.
-    pub(crate) of_segment: [Vec<u32>; 2],
-    pub(crate) truth: Vec<Region>,
-    pub(crate) predicted: Vec<Region>,
+    pub of_segment: [Vec<u32>; 2],
+    /// Those of the truth, in the order of their first segments.
+    pub truth: Vec<Region>,
+    /// Those of the prediction, in the same order.
+    pub predicted: Vec<Region>,
     /// By region of the truth, then of the prediction; what the truth leaves out is not among them.
     pub(crate) overlaps: Vec<Overlap>,
 }
 
 impl Regions {
-    pub(crate) fn new(segments: &Segments) -> Self {
+    /// Finds them.
+    pub fn new(segments: &Segments) -> Self {
         let (in_truth, number_truth) = segments.components(|a, b| a.truth == b.truth);
         let (in_predicted, number_predicted) = segments.components(|a, b| a.predicted == b.predicted);
         let none = Region { label: LEFT_OUT, pixels: 0, right: 0, left_out: 0 };

@@ -1,0 +1,126 @@
+//! How rarely the members' usual mistakes come out so strong, and how sure it follows that a label is wrong.
+//!
+//! Members make mistakes of their own, which look like wrong labels. What they usually look like is in the survey: nearly all
+//! labels are right. The evidence of mistakes of one pair of classes falls off like `e^(−x / s)`, where s follows from the mean
+//! root of evidence (the mean itself would follow the few labels that are wrong). So an image has about
+//!
+//! `(n + 0.05) · e^(−x / s) · P`
+//!
+//! mistakes that are as strong in their pair of classes as a component of evidence x in its own: n is how many of its pair are
+//! usual in as many pixels as the image has, P the number of pairs that are confused. The *strength* is −ln of that, nats. Evidence at boundaries falls off
+//! alike from its median on.
+//!
+//! Wrong labels are taken to be there in 5 % of images before one looks, wrong boundaries in 1 %: `p = π e^t / (1 + π e^t)`.
+
+use crate::boundary::EdgeFindings;
+use crate::component::Component;
+use crate::survey::Survey;
+
+/// Pairs of classes with fewer components lend the mean of all, as if they had so many more.
+const SHRINK: f64 = 300.0;
+/// Components in an image below which a pair of classes is no rarer.
+const RARE: f64 = 0.05;
+/// The least scale of a component's evidence, nats · px.
+const LEAST_SCALE: f64 = 0.04;
+/// The least scale of evidence at boundaries, nats.
+const LEAST_EDGE_SCALE: f64 = 0.05;
+/// Strength for each pixel at a boundary that a shift of the label mends.
+const MENDED: f64 = 3.0;
+/// Components beyond this strength speak together.
+const TOGETHER: f64 = 2.0;
+/// Share of images with a wrong component.
+const WRONG_COMPONENTS: f64 = 0.05;
+/// Share of images with a wrong boundary: some tolerance is usual.
+const WRONG_BOUNDARIES: f64 = 0.01;
+
+/// What a survey says is usual.
+#[derive(Debug, Clone, Copy)]
+pub struct Usual<'a> {
+    survey: &'a Survey,
+    mean_root: f64,
+    confused_pairs: f64,
+    edge_median: f64,
+    edge_scale: f64,
+}
+
+impl<'a> Usual<'a> {
+    /// Of the survey of all images.
+    pub fn new(survey: &'a Survey) -> Self {
+        let [quartile, median] = survey.usual_edges();
+        Self {
+            survey,
+            mean_root: survey.mean_root(),
+            confused_pairs: survey.confused_pairs(RARE).max(1.0),
+            edge_median: median,
+            // From a quarter to a half of an exponential is ln 1.5 of its scale; what is wrong lies above.
+            edge_scale: ((median - quartile) / 1.5_f64.ln()).max(LEAST_EDGE_SCALE),
+        }
+    }
+
+    /// The strength of a component of an image with so many labelled pixels, nats.
+    pub(crate) fn component(&self, component: &Component, labelled_px: u64) -> f64 {
+        let (roots, number) = self.survey.roots(component);
+        let root = (roots + SHRINK * self.mean_root) / (number as f64 + SHRINK);
+        component.evidence() / (root * root).max(LEAST_SCALE)
+            - (self.survey.usual(component, labelled_px) + RARE).ln()
+            - self.confused_pairs.ln()
+    }
+
+    /// The strength of an image's boundaries, nats; none where there are none.
+    pub(crate) fn boundaries(&self, edges: &EdgeFindings) -> Option<f64> {
+        let beyond = (edges.evidence()? - self.edge_median) / self.edge_scale;
+        Some(beyond + std::f64::consts::LN_2 + MENDED * edges.gain())
+    }
+}
+
+/// The strength of an image's components together: that of the strongest, or of all that are beyond 2, each counting with
+/// what it has beyond. `strengths` are in descending order.
+pub(crate) fn together(strengths: &[f64]) -> Option<f64> {
+    let &strongest = strengths.first()?;
+    let beyond: f64 = strengths.iter().map(|t| (t - TOGETHER).max(0.0)).sum();
+    Some(if strongest < TOGETHER { strongest } else { TOGETHER + beyond })
+}
+
+/// The probability that a component of this strength, nats, is a wrong label and no mistake of the members.
+pub fn probability(strength: f64) -> f64 {
+    of_odds(strength + WRONG_COMPONENTS.ln())
+}
+
+/// The same for boundaries.
+pub(crate) fn probability_of_boundaries(strength: f64) -> f64 {
+    of_odds(strength + WRONG_BOUNDARIES.ln())
+}
+
+/// That nothing is wrong with an image: 1 less the greater of the two.
+pub(crate) fn quality(components: Option<f64>, boundaries: Option<f64>) -> f64 {
+    let components = components.map(|t| t + WRONG_COMPONENTS.ln());
+    let boundaries = boundaries.map(|t| t + WRONG_BOUNDARIES.ln());
+    let odds = [components, boundaries].into_iter().flatten().fold(f64::NEG_INFINITY, f64::max);
+    // Not 1 − p, of which nothing would be left where p is near 1.
+    1.0 / (1.0 + odds.exp())
+}
+
+fn of_odds(log_odds: f64) -> f64 {
+    1.0 / (1.0 + (-log_odds).exp())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn odds_by_hand() {
+        assert!((probability(20.0_f64.ln()) - 0.5).abs() < 1e-12);
+        assert!((probability_of_boundaries(100.0_f64.ln()) - 0.5).abs() < 1e-12);
+        assert!((quality(Some(20.0_f64.ln()), Some(0.0)) - 0.5).abs() < 1e-12);
+        assert_eq!(quality(None, None), 1.0);
+        assert!(quality(Some(700.0), None) > 0.0 && quality(Some(700.0), None) < 1e-300);
+    }
+
+    #[test]
+    fn several_speak_together() {
+        assert_eq!(together(&[]), None);
+        assert_eq!(together(&[1.5, 1.0]), Some(1.5));
+        assert_eq!(together(&[5.0, 3.5, 1.0]), Some(2.0 + 3.0 + 1.5));
+    }
+}

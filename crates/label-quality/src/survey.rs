@@ -1,0 +1,146 @@
+//! What is usual in a data set: sums over images, of integers, that add in any order to the same bytes.
+
+use crate::component::Component;
+use crate::confident::ConfidentSums;
+use crate::findings::Findings;
+use marquetry_evaluation::entries;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Parts of a root of evidence in the sums.
+const ONE: f64 = 65_536.0;
+/// Bins of evidence at boundaries in a nat.
+const BINS: f64 = 256.0;
+
+/// What is usual, over any number of images. Of one image: some hundred bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Survey {
+    /// Images of which any pixel is labelled.
+    images: u64,
+    /// Their pixels that are labelled.
+    labelled_px: u64,
+    /// For the thresholds of confident learning.
+    confident: ConfidentSums,
+    /// Error components by their label and predicted class.
+    #[serde(with = "entries")]
+    pairs: BTreeMap<(u16, u16), PairSum>,
+    /// How many images have so much evidence at their boundaries, in parts of 1/256 nat.
+    #[serde(with = "entries")]
+    edges: BTreeMap<u32, u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+struct PairSum {
+    components: u64,
+    /// Σ √evidence, in parts of 2^-16.
+    roots: u64,
+}
+
+impl PairSum {
+    const fn add(&mut self, other: Self) {
+        self.components += other.components;
+        self.roots += other.roots;
+    }
+}
+
+impl Survey {
+    /// No image, for `classes` classes.
+    pub fn new(classes: usize) -> Self {
+        Self {
+            images: 0,
+            labelled_px: 0,
+            confident: ConfidentSums::new(classes),
+            pairs: BTreeMap::new(),
+            edges: BTreeMap::new(),
+        }
+    }
+
+    /// Adds an image.
+    pub fn add(&mut self, findings: &Findings) {
+        let labelled_px = findings.confusion.pixels();
+        if labelled_px == 0 {
+            return;
+        }
+        self.images += 1;
+        self.labelled_px += labelled_px;
+        self.confident.merge(&findings.confident);
+        for component in &findings.components {
+            let roots = (component.evidence().sqrt() * ONE).round() as u64;
+            self.pairs
+                .entry((component.given, component.suggested))
+                .or_default()
+                .add(PairSum { components: 1, roots });
+        }
+        if let Some(evidence) = findings.edges.evidence() {
+            *self.edges.entry((evidence * BINS).round() as u32).or_default() += 1;
+        }
+    }
+
+    /// Adds the images of another.
+    pub fn merge(&mut self, other: &Self) {
+        self.images += other.images;
+        self.labelled_px += other.labelled_px;
+        self.confident.merge(&other.confident);
+        for (&pair, &more) in &other.pairs {
+            self.pairs.entry(pair).or_default().add(more);
+        }
+        for (&bin, &more) in &other.edges {
+            *self.edges.entry(bin).or_default() += more;
+        }
+    }
+
+    /// How many images there are of which any pixel is labelled.
+    pub const fn images(&self) -> u64 {
+        self.images
+    }
+
+    /// What the thresholds of confident learning follow from.
+    pub const fn confident(&self) -> &ConfidentSums {
+        &self.confident
+    }
+
+    /// How many components that have this one's label and predicted class are usual in an image of so many labelled pixels.
+    pub(crate) fn usual(&self, component: &Component, labelled_px: u64) -> f64 {
+        self.of(component).components as f64 * (labelled_px as f64 / self.labelled_px.max(1) as f64)
+    }
+
+    /// Σ √evidence of the components with this one's label and predicted class, and how many they are.
+    pub(crate) fn roots(&self, component: &Component) -> (f64, u64) {
+        let PairSum { components, roots } = self.of(component);
+        (roots as f64 / ONE, components)
+    }
+
+    /// The mean √evidence of all components.
+    pub(crate) fn mean_root(&self) -> f64 {
+        let all = self.pairs.values().fold(PairSum::default(), |mut sum, &pair| {
+            sum.add(pair);
+            sum
+        });
+        all.roots as f64 / ONE / all.components.max(1) as f64
+    }
+
+    /// How many pairs of classes are confused at all: one that has far fewer components in an image than `rare` hardly counts.
+    pub(crate) fn confused_pairs(&self, rare: f64) -> f64 {
+        let few = rare * self.images.max(1) as f64;
+        self.pairs.values().map(|pair| pair.components as f64 / (pair.components as f64 + few)).sum()
+    }
+
+    /// The lower quartile and the median of the images' evidence at boundaries, nats.
+    pub(crate) fn usual_edges(&self) -> [f64; 2] {
+        let images: u64 = self.edges.values().sum();
+        let quantile = |quarter: u64| {
+            let mut left = images.saturating_sub(1) * quarter / 4;
+            let bin = self.edges.iter().find(|&(_, &n)| {
+                let here = left < n;
+                left = left.saturating_sub(n);
+                here
+            });
+            bin.map_or(0.0, |(&bin, _)| f64::from(bin) / BINS)
+        };
+        [quantile(1), quantile(2)]
+    }
+
+    fn of(&self, component: &Component) -> PairSum {
+        self.pairs.get(&(component.given, component.suggested)).copied().unwrap_or_default()
+    }
+}
