@@ -8,13 +8,13 @@ use crate::sinks::counts::Counts;
 use crate::sinks::optional::Optional;
 use crate::sinks::pictures::Pictures;
 use crate::sinks::{
-    SinkContext, evaluation, masks, polygons, probabilities, pseudo_labels, ranking, soft_labels, table_rows,
-    uncertainty,
+    SinkContext, evaluation, label_quality, masks, polygons, probabilities, pseudo_labels, ranking,
+    soft_labels, table_rows, uncertainty,
 };
 use crate::source_image::SourceImage;
 use marquetry_failure::chain;
 use marquetry_job::key;
-use marquetry_spec::{EVALUATION, JobSpec, Output};
+use marquetry_spec::{EVALUATION, JobSpec, LABEL_QUALITY, Output};
 use std::collections::HashSet;
 use std::path::Path;
 
@@ -80,8 +80,11 @@ impl Outputs {
                     let pictures = Pictures::new(source.clone(), context.legend.colours(), exclusive);
                     Box::new(Optional::new("no picture", Box::new(pictures)))
                 }
-                // No place in the report, or no truth to be judged by.
-                Output::Report | Output::Evaluation(_) => continue,
+                Output::LabelQuality(_) if source.planned().truth.is_some() => {
+                    label_quality::open(&context, source, at)
+                }
+                // No place in the report, or no truth to be judged by, or to judge.
+                Output::Report | Output::Evaluation(_) | Output::LabelQuality(_) => continue,
             });
         }
         for warning in &warnings {
@@ -152,12 +155,21 @@ pub fn evaluation_picture(id: &str) -> String {
     format!("{EVALUATION}/pictures/{}.png", key::output_name(id, ".png"))
 }
 
+/// Where the picture of an image whose label is judged lies, below the job's outputs.
+pub fn label_quality_picture(id: &str) -> String {
+    format!("{LABEL_QUALITY}/pictures/{}.png", key::output_name(id, ".png"))
+}
+
 /// The files, below the job's outputs, without which a finished image is not finished any more: someone may have
 /// cleared away what an earlier run wrote. `has_truth`: whether the labels that are right for it are known.
 pub fn expected(spec: &JobSpec, image_id: &str, has_truth: bool) -> Vec<String> {
     let mut files = Vec::new();
-    if has_truth && spec.outputs.iter().any(Output::takes_truth) {
+    let wants = |is: fn(&Output) -> bool| has_truth && spec.outputs.iter().any(is);
+    if wants(|output| matches!(output, Output::Evaluation(_))) {
         files.push(evaluation_picture(image_id));
+    }
+    if wants(|output| matches!(output, Output::LabelQuality(_))) {
+        files.push(label_quality_picture(image_id));
     }
     for output in spec.outputs.iter().filter(|o| o.path_pattern().contains('*')) {
         match output {

@@ -300,10 +300,8 @@ async fn write_outputs(
     }
     let results = CollectedResults::read(Arc::clone(&store), finished, &tables.outputs(), scratch).await;
     let CollectedResults { images, table_rows, evaluated } = results.map_err(failed_table)?;
-    tables
-        .write(table_rows, finished.images, Arc::clone(&store), job, scratch)
-        .await
-        .map_err(failed_table)?;
+    let written = tables.write(table_rows, finished.images, Arc::clone(&store), job, scratch).await;
+    written.map_err(failed_table)?.told.iter().for_each(|words| say::note(words));
     let mut told = Told { kept_labels: KeptLabels::of(finished, &images), mean_iou: None };
     if let Some(evaluated) = evaluated {
         let evaluation = evaluated.into_files(finished).map_err(|error| failed_table(error.into()))?;

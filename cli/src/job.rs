@@ -10,6 +10,7 @@ use marquetry_raster::read::Limits;
 use marquetry_spec::JobSpec;
 use marquetry_transport::Files;
 use marquetry_transport::uri::{Location, is_uri, join, parent};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// A job file, read.
@@ -153,7 +154,9 @@ pub(crate) fn load_runtime(explicit: Option<&Path>) -> Result<Runtime, Fatal> {
 pub(crate) fn tables(job: &JobFile, files: &Files, planned: &Planned) -> Result<Tables, Fatal> {
     let ids = planned.images.iter().map(|i| i.id.clone());
     let ids = ids.chain(planned.rejected.iter().map(|r| r.id.clone()));
-    Tables::prepare(&job.spec, &job.base, files, ids.collect()).map_err(|error| match &error {
+    let none = BTreeMap::new();
+    let labels = planned.truth.as_ref().map_or(&none, |truth| &truth.labels);
+    Tables::prepare(&job.spec, &job.base, files, ids.collect(), labels).map_err(|error| match &error {
         TableError::Sample { source, .. } => Fatal::of_file(source, &error),
         _ => Fatal::new(Exit::BadJob, error),
     })

@@ -54,7 +54,9 @@ pub struct Evaluated {
 impl Evaluated {
     /// Nothing counted yet; nothing at all where the job evaluates nothing.
     pub(crate) fn new(finished: &Finished<'_>) -> Option<Self> {
-        let truth = finished.truth.filter(|_| finished.spec.outputs.iter().any(Output::takes_truth))?;
+        let truth = finished
+            .truth
+            .filter(|_| finished.spec.outputs.iter().any(|output| matches!(output, Output::Evaluation(_))))?;
         let inside = format!("{EVALUATION}/");
         let spec = finished.spec;
         let is_out_of_fold =

@@ -3,6 +3,8 @@
 use crate::TableRows;
 use crate::kept_labels::write_pseudo_labels;
 use crate::label_next::write_ranking;
+use crate::label_quality::{LabelQualityFiles, Labelled};
+use bytes::Bytes;
 use marquetry_aggregator::ImageResultError;
 use marquetry_aggregator::legend;
 use marquetry_geometry::Size;
@@ -14,7 +16,7 @@ use marquetry_raster::write::{
 use marquetry_spec::{ClassCsv, Coco, CocoForm, JobSpec, KaggleRle, Output, Ranking, RleRows};
 use marquetry_transport::uri::join;
 use marquetry_transport::{FileError, Files, ObjectStore, StoreError};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
@@ -61,19 +63,41 @@ enum Table {
     Ranking(Ranking),
 }
 
+/// A table, or a page with its tables.
+enum Made {
+    Table(Table),
+    LabelQuality(Labelled),
+}
+
+/// What was written of all images together.
+#[derive(Debug, Default)]
+pub struct WrittenTables {
+    /// The names of files, below the job's outputs.
+    pub names: Vec<String>,
+    /// What there is to tell.
+    pub told: Vec<String>,
+}
+
 /// All tables of a job. Made, and checked against sample submissions, before anything is run.
 pub struct Tables {
-    list: Vec<(usize, Table)>,
+    list: Vec<(usize, Made)>,
     /// All ids, also of images that cannot be used, in the order of plain tables.
     ids: Vec<String>,
 }
 
 impl Tables {
-    /// The tables that `spec` asks for, for images `ids`. Relative paths are relative to `base`.
+    /// The tables that `spec` asks for, for images `ids`, of which those that have one have these `labels`. Relative paths are
+    /// relative to `base`.
     ///
     /// # Errors
     /// When a sample submission cannot be read or does not go with the images and classes.
-    pub fn prepare(spec: &JobSpec, base: &str, files: &Files, ids: Vec<String>) -> Result<Self, TableError> {
+    pub fn prepare(
+        spec: &JobSpec,
+        base: &str,
+        files: &Files,
+        ids: Vec<String>,
+        labels: &BTreeMap<String, String>,
+    ) -> Result<Self, TableError> {
         let mut list = Vec::new();
         for (number, output) in spec.outputs.iter().enumerate() {
             let table = match output {
@@ -89,6 +113,13 @@ impl Tables {
                 }
                 Output::Ranking(ranking) => Table::Ranking(ranking.clone()),
                 Output::PseudoLabels(pseudo) => Table::PseudoLabels { file: pseudo.file.clone() },
+                Output::LabelQuality(quality) => {
+                    let classes = spec.class_names();
+                    let labelled =
+                        Labelled { classes, labels: labels.clone(), shown: quality.shown as usize };
+                    list.push((number, Made::LabelQuality(labelled)));
+                    continue;
+                }
                 Output::Masks(_)
                 | Output::Probabilities(_)
                 | Output::Polygons(_)
@@ -97,7 +128,7 @@ impl Tables {
                 | Output::Evaluation(_)
                 | Output::Report => continue,
             };
-            list.push((number, table));
+            list.push((number, Made::Table(table)));
         }
         Ok(Self { list, ids })
     }
@@ -112,8 +143,7 @@ impl Tables {
         self.list.iter().map(|(number, _)| *number).collect()
     }
 
-    /// Writes every table of `job`, whose images that can be used are `images`, and gives their names. Images without rows
-    /// get empty ones.
+    /// Writes every table of `job`, whose images that can be used are `images`. Images without rows get empty ones.
     ///
     /// # Errors
     /// When rows cannot be read, or a table cannot be written.
@@ -124,19 +154,34 @@ impl Tables {
         store: Arc<dyn ObjectStore>,
         job: &str,
         temp: &Path,
-    ) -> Result<Vec<String>, TableError> {
-        let sizes = images.iter().map(|image| (image.id.clone(), (file_name(image), image.size))).collect();
+    ) -> Result<WrittenTables, TableError> {
+        let sizes: HashMap<_, _> =
+            images.iter().map(|image| (image.id.clone(), (file_name(image), image.size))).collect();
         let (job, temp, runtime) = (job.to_owned(), temp.to_path_buf(), Handle::current());
         let work = move || {
-            let mut names = Vec::new();
-            for (number, table) in &self.list {
-                let path = tempfile::NamedTempFile::new_in(&temp)?.into_temp_path();
-                let out = BufWriter::new(File::create(&path)?);
-                let name = table.write(out, &self.ids, &sizes, |id| rows.get(*number, id))?;
-                runtime.block_on(store.put_file(&key::out(&job, &name), &path))?;
-                names.push(name);
+            let mut written = WrittenTables::default();
+            for (number, made) in &self.list {
+                let rows = |id: &str| rows.get(*number, id);
+                match made {
+                    Made::Table(table) => {
+                        let path = tempfile::NamedTempFile::new_in(&temp)?.into_temp_path();
+                        let out = BufWriter::new(File::create(&path)?);
+                        let name = table.write(out, &self.ids, &sizes, rows)?;
+                        runtime.block_on(store.put_file(&key::out(&job, &name), &path))?;
+                        written.names.push(name);
+                    }
+                    Made::LabelQuality(labelled) => {
+                        let LabelQualityFiles { files, told } =
+                            labelled.files(&job, &self.ids, &sizes, rows)?;
+                        for (name, bytes) in files {
+                            runtime.block_on(store.put(&key::out(&job, &name), Bytes::from(bytes)))?;
+                            written.names.push(name);
+                        }
+                        written.told.push(told);
+                    }
+                }
             }
-            Ok(names)
+            Ok(written)
         };
         tokio::task::spawn_blocking(work).await.unwrap_or_else(|e| Err(std::io::Error::other(e).into()))
     }

@@ -15,6 +15,7 @@ mod decode;
 mod evaluate;
 mod fixture;
 mod image_kinds;
+mod label_quality;
 mod label_values;
 mod members;
 mod model_files;

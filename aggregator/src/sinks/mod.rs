@@ -3,6 +3,8 @@
 pub(crate) mod counts;
 pub(crate) mod evaluation;
 mod label_files;
+mod label_panels;
+pub(crate) mod label_quality;
 pub(crate) mod masks;
 mod measures;
 pub(crate) mod optional;

@@ -241,6 +241,7 @@ pub fn plan(
     check_weights(&plan, &images)?;
     findings.notes.extend(voices::check(spec, &plan, &images)?);
     findings.notes.extend(two_passes(spec, &plan, &images));
+    findings.notes.extend(in_sample(spec));
     let boundary_px = truth.is_some().then(|| PlannedTruth::boundary_px(&images));
     Ok(Planned { plan, images, rejected, findings, truth, boundary_px })
 }
@@ -321,6 +322,16 @@ fn two_passes(spec: &JobSpec, plan: &Plan, images: &[PlannedImage]) -> Option<St
         "pseudo_labels: thresholds hang on all images, so a first pass counts; tiles of all images stay in the store until the \
          second is done with them, {gigabytes:.1} GB at most before compression"
     ))
+}
+
+/// What there is to tell of labels that are judged by members that may know them.
+fn in_sample(spec: &JobSpec) -> Option<String> {
+    let judges = spec.outputs.iter().any(|output| matches!(output, Output::LabelQuality(_)));
+    (judges && spec.folds == Folds::All).then(|| {
+        "label_quality: all members are asked about all labels; those that were trained on a label believe it, so fewer mistakes \
+         are found and more is called wrong that is not: folds: out_of_fold asks those that were not"
+            .to_owned()
+    })
 }
 
 /// Every class of every image must weigh something.

@@ -22,8 +22,9 @@ use tempfile::TempDir;
 
 /// So many labels settle what values mean before all are read.
 const FIRST: usize = 8;
-/// Bytes that a pixel takes while its label is read and counted.
+/// Bytes that a pixel takes while its label is read and counted, and those that it takes more where its quality is judged.
 const BYTES_PER_PIXEL: u64 = 12;
+const BYTES_PER_PIXEL_JUDGED: u64 = 8;
 /// So many reasons are named.
 const FAULTS_LISTED: usize = 40;
 /// So many names are shown of a list.
@@ -121,10 +122,12 @@ pub(crate) fn read(
     let name = truth.from.clone().unwrap_or_else(column);
     let place = fetched.source.name();
     let as_said = |text: &str| text.replace(&place, &name);
+    let is_judged = spec.outputs.iter().any(|output| matches!(output, Output::LabelQuality(_)));
     let pass = Pass {
         source: fetched.source.as_ref(),
         images,
         memory_bytes: limits.memory_bytes,
+        bytes_per_pixel: BYTES_PER_PIXEL + if is_judged { BYTES_PER_PIXEL_JUDGED } else { 0 },
         folder: folder.path(),
     };
     let (passed, mut settlement) = pass.settled(&fetched.pairs, &rules, &classes);
@@ -141,7 +144,10 @@ pub(crate) fn read(
     }
     let mut notes = std::mem::take(&mut fetched.notes);
     if !is_used {
-        notes.push("no output takes it ({evaluation: html} does), so it is only looked at".to_owned());
+        notes.push(
+            "no output takes it ({evaluation: html} and {label_quality: html} do), so it is only looked at"
+                .to_owned(),
+        );
     }
     notes.extend(fetched.source.notes());
     notes.append(&mut settlement.notes);
@@ -189,6 +195,7 @@ struct Pass<'a> {
     source: &'a dyn LabelSource,
     images: &'a [PlannedImage],
     memory_bytes: u64,
+    bytes_per_pixel: u64,
     folder: &'a Path,
 }
 
@@ -256,7 +263,7 @@ impl Pass<'_> {
         census: &mut Census,
     ) -> Result<Option<String>, String> {
         let (image, path) = (&self.images[image], &self.source.entries()[entry].path);
-        let bytes = image.size.area().saturating_mul(BYTES_PER_PIXEL);
+        let bytes = image.size.area().saturating_mul(self.bytes_per_pixel);
         if bytes > self.memory_bytes {
             return Err(format!(
                 "{path}: image {} has {} px, and reading its label and counting takes {} MB; limits.image_mb allows {}: \

@@ -66,7 +66,7 @@ pub struct Suggestion {
     pub reason: Reason,
 }
 
-/// Comes to a suggestion. `quality` is none where no pixel is labelled; `wrong` the share of pixels that differ; `doubts` are
+/// Comes to a suggestion. `quality` is none where no pixel is labelled, `kappa` where it says nothing; `wrong` the share of pixels that differ; `doubts` are
 /// in descending order of strength.
 pub(crate) fn suggest(
     quality: Option<f64>,
@@ -75,13 +75,13 @@ pub(crate) fn suggest(
     doubts: &[Doubt],
     boundaries: Option<&BoundaryDoubt>,
 ) -> Suggestion {
-    let (Some(quality), Some(kappa)) = (quality, kappa) else {
+    let Some(quality) = quality else {
         return Suggestion { action: Action::Keep, reason: Reason::NothingToSay };
     };
     if 1.0 - quality < LIKELY {
         return Suggestion { action: Action::Keep, reason: Reason::UsualMistakes };
     }
-    if kappa <= SLIGHT && wrong >= LEAST_WRONG {
+    if let Some(kappa) = kappa.filter(|kappa| *kappa <= SLIGHT && wrong >= LEAST_WRONG) {
         return Suggestion { action: Action::Delete, reason: Reason::AgreesByChance { kappa } };
     }
     let of_boundaries = boundaries.filter(|b| b.probability >= 1.0 - quality - 1e-9);

@@ -4,7 +4,7 @@ use crate::boundary::EdgeFindings;
 use crate::component::{Component, ErrorComponents};
 use crate::confident::ConfidentSums;
 use crate::scores::LabelledScores;
-use marquetry_evaluation::Confusion;
+use marquetry_evaluation::{ClassCounts, Confusion};
 use serde::{Deserialize, Serialize};
 
 /// What is found in one image. Of a label that is left out everywhere nothing is.
@@ -43,6 +43,14 @@ impl Findings {
             softmin: scores.softmin().whole(),
             window_softmin: scores.softmin().least(),
         }
+    }
+
+    /// Whether label and prediction have two classes or more each.
+    pub(crate) fn both_have_classes(&self) -> bool {
+        let by_class = self.confusion.class_counts();
+        let several =
+            |has: fn(&ClassCounts) -> u64| by_class.iter().filter(|counts| has(counts) > 0).count() > 1;
+        several(ClassCounts::truth) && several(ClassCounts::predicted)
     }
 
     /// Cohen's kappa of label and prediction: 1 where they agree, 0 where they do no more than two that know nothing of each

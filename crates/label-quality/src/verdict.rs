@@ -73,7 +73,9 @@ pub fn judge(findings: &Findings, usual: &Usual<'_>, most: usize) -> ImageQualit
     let quality = known.then(|| strength::quality(components, boundaries.map(|b| b.strength)));
     let kappa = findings.kappa();
     let wrong = differing_px as f64 / labelled_px.max(1) as f64;
-    let suggestion = suggest(quality, kappa, wrong, &doubts, boundaries.as_ref());
+    // A label of one class agrees by chance whatever it is: that its objects are missing says more.
+    let by_chance = kappa.filter(|_| findings.both_have_classes());
+    let suggestion = suggest(quality, by_chance, wrong, &doubts, boundaries.as_ref());
     doubts.truncate(most);
     ImageQuality {
         quality,

@@ -265,7 +265,7 @@ fn check_truth(fields: &Fields<'_>, images: &Images, truth: Option<&Truth>, outp
         && outputs.iter().any(Output::takes_truth)
     {
         at.conflict(
-            "an evaluation needs the labels that are right: say where they are, as in `truth: labels/`",
+            "an evaluation, and the quality of labels, need the labels: say where they are, as in `truth: labels/`",
         );
     }
 }

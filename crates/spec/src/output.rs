@@ -1,6 +1,7 @@
 //! What a job hands back.
 
 use super::kind::{Kind, Maybe, Text, Whole, Words};
+use super::label_quality::{LABEL_QUALITY, LabelQuality};
 use super::masks::{MaskForm, Masks};
 use super::node::Node;
 use super::probabilities::{Probabilities, ProbabilitiesOutput};
@@ -46,6 +47,8 @@ pub enum Output {
     Ranking(Ranking),
     /// How well labels agree with the truth.
     Evaluation(Evaluation),
+    /// Which labels of the truth are probably wrong.
+    LabelQuality(LabelQuality),
     /// A page that says what was done.
     Report,
 }
@@ -70,7 +73,7 @@ impl OutputKind {
 }
 
 /// All of them. A new output is a section, a line here, and what [`Output`] says of it.
-const KINDS: [OutputKind; 12] = [
+const KINDS: [OutputKind; 13] = [
     OutputKind::of::<Masks>("masks", None, |at, scope| {
         Masks::read(at, scope).map(|Masks { masks }| Output::Masks(masks))
     }),
@@ -88,6 +91,7 @@ const KINDS: [OutputKind; 12] = [
     OutputKind::of::<Uncertainty>("uncertainty", None, Uncertainty::read_checked),
     OutputKind::of::<Ranking>("ranking", None, Ranking::read_checked),
     OutputKind::of::<Evaluation>("evaluation", None, Evaluation::read_checked),
+    OutputKind::of::<LabelQuality>("label_quality", None, LabelQuality::read_checked),
     OutputKind::of::<Report>("report", None, |at, scope| {
         Report::read(at, scope).map(|Report {}| Output::Report)
     }),
@@ -223,13 +227,14 @@ impl Output {
             Self::Uncertainty(maps) => format!("uncertainty/*.{}", maps.format.ending()),
             Self::PseudoLabels(pseudo) => format!("pseudo_labels/*.{}", pseudo.form.format.ending()),
             Self::Evaluation(_) => format!("{EVALUATION}/index.html"),
+            Self::LabelQuality(_) => format!("{LABEL_QUALITY}/index.html"),
             Self::Report => "report.html".to_owned(),
         }
     }
 
     /// Whether it is made of the labels that are right.
     pub const fn takes_truth(&self) -> bool {
-        matches!(self, Self::Evaluation(_))
+        matches!(self, Self::Evaluation(_) | Self::LabelQuality(_))
     }
 
     /// All that it writes, below the job's outputs, as [`path_pattern`](Self::path_pattern) has it: with what lies beside the
@@ -239,6 +244,9 @@ impl Output {
             Self::PseudoLabels(pseudo) => vec![pseudo.file.clone()],
             Self::Evaluation(_) => ["evaluation.json", "images.csv", "images.js", "pictures/*.png"]
                 .map(|file| format!("{EVALUATION}/{file}"))
+                .into(),
+            Self::LabelQuality(_) => ["labels.csv", "doubts.csv", "pictures/*.png"]
+                .map(|file| format!("{LABEL_QUALITY}/{file}"))
                 .into(),
             _ => Vec::new(),
         };
@@ -282,6 +290,7 @@ impl Output {
             Self::Uncertainty(maps) => maps.node(scope),
             Self::Ranking(ranking) => ranking.node(scope),
             Self::Evaluation(evaluation) => evaluation.node(scope),
+            Self::LabelQuality(quality) => quality.node(scope),
             Self::Report => Report {}.node(scope),
         }
     }

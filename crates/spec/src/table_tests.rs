@@ -169,6 +169,7 @@ truth: {from: labels, map: {7: a}, colours: c.json, array: l}
 folds: {from: splits_final.json}
 outputs:
   - {evaluation: html, boundary_px: 5}
+  - {label_quality: html, shown: 9}
   - {masks: {png: grey}}
   - {masks: {tiff: grey}}
   - {soft_labels: zarr, top: 1}

@@ -162,7 +162,8 @@ async fn finish(ended: EndedRun, store: &Arc<dyn ObjectStore>, job: &JobOf, tabl
 
 async fn write_tables(ended: &EndedRun, job: &JobOf) -> Result<(), TableError> {
     let ids = job.images.iter().map(|image| image.id.clone()).collect();
-    let tables = Tables::prepare(&job.spec, "", &Files::local_only(), ids)?;
+    let tables =
+        Tables::prepare(&job.spec, "", &Files::local_only(), ids, &std::collections::BTreeMap::new())?;
     let finished = Finished {
         plan: &job.plan,
         images: &job.images,

@@ -1,0 +1,79 @@
+//! Labels that are wrong are found by what the ensemble says of them.
+
+use crate::fixture::Place;
+use crate::pictures::{bmp, grey_png};
+use marquetry_model::toy::{Toy, Weights};
+
+const SIDE: usize = 64;
+const IMAGES: u64 = 40;
+const JOB: &str = "
+version: 1
+images: images
+classes: [ground, a, b]
+truth: truth
+defaults: {window: {size: 32}}
+members: [{onnx: m.onnx}]
+outputs: [{masks: png}, {label_quality: html, shown: 5}]
+";
+
+/// What the ensemble says, with some pixels changed, is the label; the square of image 7 is not.
+#[test]
+fn what_was_planted_stands_first() {
+    let place = Place::new();
+    for seed in 0..IMAGES {
+        place.write(&format!("images/{seed:02}.bmp"), bmp(SIDE, SIDE, seed));
+    }
+    place.model("m.onnx", &Toy { classes: 3, kernel: 5, weights: Weights::Seeded(5), ..Toy::default() });
+    let plain = JOB.replace("truth: truth\n", "").replace(", {label_quality: html, shown: 5}", "");
+    place.write("plain.yaml", format!("{plain}store: plain\n"));
+    place.run("plain.yaml").ends_with(0);
+    let masks = place.outputs("plain");
+    for seed in 0..IMAGES {
+        let name = format!("masks/{seed:02}.png");
+        let mut labels = crate::decode::Mask::from_png(&masks[&name]).labels;
+        // A few pixels of each label are of another class: nobody is perfect, and that is usual.
+        for at in (0..labels.len()).filter(|at| (at * 7919 + seed as usize) % 97 == 0) {
+            labels[at] = (labels[at] + 1) % 3;
+        }
+        if seed == 7 {
+            for y in 20..44 {
+                labels[y * SIDE + 20..y * SIDE + 44].iter_mut().for_each(|label| *label = (*label + 1) % 3);
+            }
+        }
+        place.write(&format!("truth/{seed:02}.png"), grey_png(SIDE, &labels));
+    }
+    place.write("job.yaml", format!("{JOB}store: store\n"));
+    let ran = place.run("job.yaml").ends_with(0).says(&[
+        "label_quality: all members are asked about all labels",
+        "label_quality: of 40 labels",
+        "label-quality/index.html",
+    ]);
+    assert!(!ran.stderr.contains("panic"), "{}", ran.stderr);
+    let outputs = place.outputs("store");
+    let text = |name: &str| String::from_utf8_lossy(&outputs[&format!("label-quality/{name}")]).into_owned();
+    let table = text("labels.csv");
+    let lines: Vec<&str> = table.lines().collect();
+    assert_eq!(lines.len(), 1 + IMAGES as usize);
+    assert!(lines[1].starts_with("1,07,07.png,0.0") && lines[1].contains(",relabel,"), "{}", lines[1]);
+    assert!(lines[2].contains(",keep,"), "{}", lines[2]);
+    let doubts = text("doubts.csv");
+    assert!(doubts.lines().nth(1).is_some_and(|line| line.starts_with("07,")), "{doubts}");
+    let page = text("index.html");
+    assert_eq!(page.matches("<article").count(), 5);
+    assert!(outputs.contains_key("label-quality/pictures/07.png") && page.contains("pictures/07.png"));
+    assert!(!outputs.contains_key("stale-files.csv"), "all of it is this run's");
+    // The same masks as without it.
+    assert!((0..IMAGES).all(|seed| {
+        let name = format!("masks/{seed:02}.png");
+        outputs[&name] == masks[&name]
+    }));
+}
+
+#[test]
+fn without_labels_there_is_nothing_to_judge() {
+    let place = Place::new();
+    place.write("images/a.bmp", bmp(SIDE, SIDE, 1)).write("job.yaml", JOB.replace("truth: truth\n", ""));
+    place.run("job.yaml").ends_with(65).says(&["the quality of labels, need the labels"]);
+    place.write("job.yaml", JOB.replace("output", "output") + "tta: {merge: sum}\n");
+    place.run("job.yaml").ends_with(65).says(&["sums that are no probabilities"]);
+}
