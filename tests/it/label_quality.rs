@@ -32,7 +32,7 @@ fn what_was_planted_stands_first() {
         let name = format!("masks/{seed:02}.png");
         let mut labels = crate::decode::Mask::from_png(&masks[&name]).labels;
         // A few pixels of each label are of another class: nobody is perfect, and that is usual.
-        for at in (0..labels.len()).filter(|at| (at * 7919 + seed as usize) % 97 == 0) {
+        for at in (0..labels.len()).filter(|at| (at * 7919 + seed as usize).is_multiple_of(97)) {
             labels[at] = (labels[at] + 1) % 3;
         }
         if seed == 7 {
@@ -74,6 +74,6 @@ fn without_labels_there_is_nothing_to_judge() {
     let place = Place::new();
     place.write("images/a.bmp", bmp(SIDE, SIDE, 1)).write("job.yaml", JOB.replace("truth: truth\n", ""));
     place.run("job.yaml").ends_with(65).says(&["the quality of labels, need the labels"]);
-    place.write("job.yaml", JOB.replace("output", "output") + "tta: {merge: sum}\n");
+    place.write("job.yaml", format!("{JOB}tta: {{merge: sum}}\n"));
     place.run("job.yaml").ends_with(65).says(&["sums that are no probabilities"]);
 }

@@ -3,7 +3,7 @@
 use super::{Judged, action_name, reason_words};
 use std::io::{Error, Result};
 
-const LABELS: [&str; 14] = [
+const LABELS: [&str; 15] = [
     "rank",
     "image_id",
     "label",
@@ -18,6 +18,7 @@ const LABELS: [&str; 14] = [
     "kappa",
     "labelled_px",
     "differing_px",
+    "confident_px",
 ];
 const DOUBTS: [&str; 11] = [
     "image_id",
@@ -55,6 +56,7 @@ pub(super) fn labels(judged: &[Judged<'_>]) -> Result<Vec<u8>> {
             number(quality.kappa),
             quality.labelled_px.to_string(),
             quality.differing_px.to_string(),
+            quality.confident_px.to_string(),
         ]
     });
     table(&LABELS, rows)

@@ -47,7 +47,7 @@ pub enum Reason {
     },
     /// Outlines are off all over the image.
     Boundaries {
-        /// The shift that mends the most, px: rows down and columns right; none where none mends any.
+        /// How far the label is to be moved to mend the most, px: rows down and columns right; none where that mends nothing.
         shift_px: Option<[i32; 2]>,
     },
     /// Label and prediction agree hardly better than by chance: another image's label, or none that makes sense.

@@ -25,7 +25,7 @@ pub struct EdgeFindings {
     evidence: u64,
     /// How many more pixels near boundaries agree with the prediction once the label is shifted.
     pub gain_px: u64,
-    /// The shift that gains the most, px: each pixel gets the label of the one so many rows below and columns right of it.
+    /// How far the label is to be moved to gain the most, px: rows down and columns right.
     pub shift_px: Option<[i32; 2]>,
 }
 
@@ -62,7 +62,7 @@ impl EdgeFindings {
             for (dy, dx) in [(0, r), (k, k), (r, 0), (k, -k), (0, -r), (-k, -k), (-r, 0), (-k, k)] {
                 let gain = gain_of(pair, &near, dy, dx);
                 if gain > self.gain_px as i64 {
-                    (self.gain_px, self.shift_px) = (gain as u64, Some([dy as i32, dx as i32]));
+                    (self.gain_px, self.shift_px) = (gain as u64, Some([-dy as i32, -dx as i32]));
                 }
             }
         }
@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn a_shifted_label_is_shifted_back() {
         let found = of(&square(10, 10), &square(10, 14));
-        assert_eq!(found.shift_px, Some([0, -4]), "the prediction lies 4 px to the right");
+        assert_eq!(found.shift_px, Some([0, 4]), "the prediction lies 4 px to the right");
         assert_eq!(found.gain_px, 160);
         // 76 pixels inside and 80 outside the square; of these 20 of each of two sides, and 6 on the rims, are wrong.
         assert_eq!(found.pixels, 156);

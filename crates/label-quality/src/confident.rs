@@ -4,7 +4,9 @@
 //! `thr_k` is the mean probability of k over the pixels labelled k. A pixel counts where its most probable class m is not
 //! its label and `p_m ≥ thr_m − 1e-6`. Sums are integers, so that images add in any order to the same bytes.
 
+use marquetry_evaluation::entries;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Parts of a probability in the sums: exact to 2^-25, and 2^40 pixels fit.
 const ONE: f32 = 16_777_216.0;
@@ -88,6 +90,36 @@ impl Thresholds {
     }
 }
 
+/// Bins of the probability of a predicted class.
+const BINS: f32 = 1024.0;
+
+/// Pixels whose most probable class is not their label, by that class and its probability: what the thresholds are held
+/// against once all images are known.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ConfidentCounts {
+    /// How many, by class and bin.
+    #[serde(with = "entries")]
+    pixels: BTreeMap<(u16, u16), u64>,
+}
+
+impl ConfidentCounts {
+    /// Counts a pixel that is predicted to be of `class` with probability `p`, 0 to 1, and labelled otherwise.
+    pub fn add(&mut self, class: u16, p: f32) {
+        let bin = (p * BINS).min(BINS - 1.0) as u16;
+        *self.pixels.entry((class, bin)).or_default() += 1;
+    }
+
+    /// How many are confidently of that class: those of a bin count together, by its middle, so that a pixel nearer than
+    /// 1/2048 to its threshold may count otherwise than in cleanlab.
+    pub fn beyond(&self, thresholds: &Thresholds) -> u64 {
+        let reaches = |&(class, bin): &(u16, u16)| {
+            let middle = (f64::from(bin) + 0.5) / f64::from(BINS);
+            thresholds.of(usize::from(class)).is_some_and(|threshold| middle >= threshold - TOLERANCE)
+        };
+        self.pixels.iter().filter(|(at, _)| reaches(at)).map(|(_, pixels)| pixels).sum()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,6 +144,14 @@ mod tests {
             .collect();
         assert_eq!(counted, [0, 0, 1, 0, 0, 0], "the third pixel");
         assert_eq!(thresholds.count_row(&probabilities, &labels), 1);
+        // Of the third and the sixth pixel the other class is more probable: .8, and .55 of the first.
+        let mut counts = ConfidentCounts::default();
+        counts.add(1, 0.8);
+        counts.add(0, 0.55);
+        assert_eq!(counts.beyond(&thresholds), 1);
+        let stored = serde_json::to_string(&counts).expect("numbers");
+        assert_eq!(serde_json::from_str::<ConfidentCounts>(&stored).expect("as written"), counts);
+        assert_eq!(counts.beyond(&ConfidentSums::new(2).thresholds()), 0, "nothing is labelled");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::boundary::EdgeFindings;
 use crate::component::{Component, ErrorComponents};
-use crate::confident::ConfidentSums;
+use crate::confident::{ConfidentCounts, ConfidentSums};
 use crate::scores::LabelledScores;
 use marquetry_evaluation::{ClassCounts, Confusion};
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,8 @@ pub struct Findings {
     pub edges: EdgeFindings,
     /// What the image adds to the thresholds of confident learning.
     pub confident: ConfidentSums,
+    /// What is held against them: pixels that are predicted to be of another class than their label.
+    pub confident_others: ConfidentCounts,
     /// Cleanlab's softmin of the whole image, 0 to 1.
     pub softmin: Option<f64>,
     /// The least softmin of its windows, 0 to 1.
@@ -40,6 +42,7 @@ impl Findings {
             components: found.components.into_iter().flatten().collect(),
             edges: EdgeFindings::new(&pair, scores.evidence()),
             confident: scores.confident().clone(),
+            confident_others: scores.confident_others().clone(),
             softmin: scores.softmin().whole(),
             window_softmin: scores.softmin().least(),
         }

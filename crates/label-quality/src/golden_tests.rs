@@ -121,7 +121,7 @@ fn each_kind_has_its_name_and_reason() {
     assert_eq!([1, 2, 3].map(strongest), [Kind::Missing, Kind::Extra, Kind::Swapped]);
     let shift = judged[4].suggestion;
     assert_eq!(shift.action, Action::Relabel);
-    assert_eq!(shift.reason, Reason::Boundaries { shift_px: Some([0, 4]) });
+    assert_eq!(shift.reason, Reason::Boundaries { shift_px: Some([0, -4]) });
     assert_eq!(judged[0].suggestion.reason, Reason::UsualMistakes);
     let text = serde_json::to_string(&judged[4]).expect("it is a value");
     assert_eq!(serde_json::from_str::<ImageQuality>(&text).expect("and again"), judged[4]);

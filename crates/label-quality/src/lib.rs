@@ -8,7 +8,7 @@
 //! Two passes, or one: while an image's rows go by, [`LabelledScores`] keeps 5 bytes of each pixel (label, predicted class,
 //! evidence) and comes to the findings at the last row; the findings' part of the survey is some hundred bytes. Once all
 //! images have added theirs, findings that were kept are judged as they are; where they were not, a second pass comes to
-//! the same ones. Only corrected labels and counts by confident learning's thresholds need the rows once more.
+//! the same ones. Only corrected labels need the rows once more.
 //!
 //! Labels are canonical, as in `marquetry_evaluation`: `0..classes`; any other value is left out and takes no part.
 //!
@@ -69,7 +69,7 @@ mod golden_tests;
 pub use action::{Action, Reason, Suggestion};
 pub use boundary::EdgeFindings;
 pub use component::{Component, Kind};
-pub use confident::{ConfidentSums, Thresholds};
+pub use confident::{ConfidentCounts, ConfidentSums, Thresholds};
 pub use correct::{Corrected, corrected};
 pub use findings::Findings;
 pub use scores::LabelledScores;

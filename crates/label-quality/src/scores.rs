@@ -1,6 +1,6 @@
 //! A label, and what an ensemble says of each of its pixels, row by row.
 
-use crate::confident::ConfidentSums;
+use crate::confident::{ConfidentCounts, ConfidentSums};
 use crate::evidence::evidence;
 use crate::softmin::WindowSoftmin;
 use marquetry_evaluation::{LEFT_OUT, LabelPair};
@@ -17,6 +17,7 @@ pub struct LabelledScores {
     evidence: Vec<u8>,
     softmin: WindowSoftmin,
     confident: ConfidentSums,
+    confident_others: ConfidentCounts,
     /// Of the row at hand: the probability of the predicted class, and of the label.
     best: Vec<f32>,
     own: Vec<f32>,
@@ -34,6 +35,7 @@ impl LabelledScores {
             evidence: Vec::with_capacity(pixels),
             softmin: WindowSoftmin::new(size.height as usize, width),
             confident: ConfidentSums::new(classes),
+            confident_others: ConfidentCounts::default(),
             best: vec![0.0; width],
             own: vec![0.0; width],
         }
@@ -66,6 +68,9 @@ impl LabelledScores {
                 self.confident.add(*label, *own);
             }
             let wrong = *label != LEFT_OUT && *label != *predicted;
+            if wrong {
+                self.confident_others.add(*predicted, *best);
+            }
             self.evidence.push(if wrong { evidence(*best, *own) } else { 0 });
         }
         let known = self.labels[from..].iter().zip(&self.own);
@@ -111,6 +116,11 @@ impl LabelledScores {
     /// The softmin of the labels' probabilities.
     pub const fn softmin(&self) -> &WindowSoftmin {
         &self.softmin
+    }
+
+    /// Pixels that are predicted to be of another class than their label, by how sure that is.
+    pub const fn confident_others(&self) -> &ConfidentCounts {
+        &self.confident_others
     }
 
     /// What the image adds to the thresholds of confident learning.

@@ -14,6 +14,7 @@
 
 use crate::boundary::EdgeFindings;
 use crate::component::Component;
+use crate::confident::Thresholds;
 use crate::survey::Survey;
 
 /// Pairs of classes with fewer components lend the mean of all, as if they had so many more.
@@ -34,9 +35,10 @@ const WRONG_COMPONENTS: f64 = 0.05;
 const WRONG_BOUNDARIES: f64 = 0.01;
 
 /// What a survey says is usual.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Usual<'a> {
     survey: &'a Survey,
+    thresholds: Thresholds,
     mean_root: f64,
     confused_pairs: f64,
     edge_median: f64,
@@ -49,12 +51,18 @@ impl<'a> Usual<'a> {
         let [quartile, median] = survey.usual_edges();
         Self {
             survey,
+            thresholds: survey.confident().thresholds(),
             mean_root: survey.mean_root(),
             confused_pairs: survey.confused_pairs(RARE).max(1.0),
             edge_median: median,
             // From a quarter to a half of an exponential is ln 1.5 of its scale; what is wrong lies above.
             edge_scale: ((median - quartile) / 1.5_f64.ln()).max(LEAST_EDGE_SCALE),
         }
+    }
+
+    /// The thresholds of confident learning.
+    pub const fn thresholds(&self) -> &Thresholds {
+        &self.thresholds
     }
 
     /// The strength of a component of an image with so many labelled pixels, nats.

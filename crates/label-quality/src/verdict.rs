@@ -24,7 +24,7 @@ pub struct BoundaryDoubt {
     pub strength: f64,
     /// The probability that they are off by more than is usual, 0 to 1.
     pub probability: f64,
-    /// The shift that mends the most, px: rows down and columns right.
+    /// How far the label is to be moved to mend the most, px: rows down and columns right.
     pub shift_px: Option<[i32; 2]>,
 }
 
@@ -44,9 +44,9 @@ pub struct ImageQuality {
     pub labelled_px: u64,
     /// Pixels whose label is not predicted.
     pub differing_px: u64,
-    /// Pixels that are confidently of another class than their label (confident learning); known only where the rows went by
-    /// once more, see [`crate::Thresholds::count_row`].
-    pub confident_px: Option<u64>,
+    /// Pixels that are confidently of another class than their label (confident learning), see
+    /// [`crate::ConfidentCounts::beyond`].
+    pub confident_px: u64,
     /// Cohen's kappa of label and prediction.
     pub kappa: Option<f64>,
     /// The strongest areas in doubt, in descending order.
@@ -84,7 +84,7 @@ pub fn judge(findings: &Findings, usual: &Usual<'_>, most: usize) -> ImageQualit
         window_softmin: findings.window_softmin,
         labelled_px,
         differing_px,
-        confident_px: None,
+        confident_px: findings.confident_others.beyond(usual.thresholds()),
         kappa,
         doubts,
         boundaries,

@@ -61,6 +61,7 @@ pub(crate) fn inside_scaling(onnx: &[u8], input: &str) -> Option<InsideScaling> 
 }
 
 /// Samples that go far beyond 1.
+#[derive(Clone, Copy)]
 enum Full {
     /// To 255.
     Bytes,
