@@ -198,7 +198,7 @@ pub fn plan(
     }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let models = models::Models { files, runtime, facts_cache_dir, cores };
-    let shown = shown::FirstImages::open(files, &images, &kinds, limits, &reading_as);
+    let shown = shown::FirstImages::open(files, &images, (&kinds, &depths), limits, &reading_as);
     let looked_at = candidate::LookedAt { images: &images, depths: &depths, shown: &shown };
     let (groups, made_for, mut findings) =
         members::groups(spec, base, &models, looked_at, |name: &str| watcher.trying(name))?;

@@ -9,6 +9,8 @@ const SAMPLES_MAX: u32 = 1 << 22;
 const DARK: f64 = 0.5;
 /// The share of samples that a range is of: hot pixels, scale bars and the like are not what an image reaches.
 const REACHED: f64 = 0.99;
+/// An image of 16 bits that stays below this is one of 12 at most, where others use all 16.
+const FEW_BITS: f64 = 4095.0;
 /// Floats up to this may be of 0 to 1, resampled.
 const UNIT_MAX: f64 = 1.5;
 /// Floats above this are not of 0 to 1.
@@ -21,6 +23,8 @@ const USUAL: [f64; 7] = [255.0, 1023.0, 4095.0, 10_000.0, 16_383.0, 32_767.0, 65
 /// The least sample of each band of one image, as stored, and what nearly all stay below.
 #[derive(Debug, Clone)]
 pub(crate) struct SeenRange {
+    /// The image's id.
+    pub(crate) id: String,
     pub(crate) depth: Depth,
     /// As the file says them; 16 for [`Depth::U16`] where it says nothing.
     pub(crate) bits: u32,
@@ -30,7 +34,7 @@ pub(crate) struct SeenRange {
 
 impl SeenRange {
     /// Of the image's middle; nothing where it cannot be read.
-    pub(crate) fn of(image: &Image) -> Option<Self> {
+    pub(crate) fn of(id: &str, image: &Image) -> Option<Self> {
         let info = image.info();
         let side = (SAMPLES_MAX / u32::from(info.bands.max(1))).isqrt().max(1);
         let part = Size::new(side.min(info.size.height), side.min(info.size.width));
@@ -44,7 +48,14 @@ impl SeenRange {
             let low = below.iter().copied().fold(*high, f32::min);
             Some((f64::from(low), f64::from(*high)))
         });
-        Some(Self { depth: info.depth, bits: info.bits, bands: bands.collect() })
+        Some(Self { id: id.to_owned(), depth: info.depth, bits: info.bits, bands: bands.collect() })
+    }
+
+    /// The least and greatest sample of the bands that are seen.
+    fn range(&self, sees: impl Fn(usize) -> bool) -> Option<(f64, f64)> {
+        let ranges =
+            self.bands.iter().enumerate().filter(|(band, _)| sees(*band)).filter_map(|(_, range)| *range);
+        ranges.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
     }
 }
 
@@ -59,29 +70,49 @@ pub(crate) struct Expected {
 
 /// What there is to tell of images whose samples cannot be what the member expects; `bands` are those that it sees.
 pub(crate) fn contradicts(expected: &Expected, seen: &[SeenRange], bands: Option<&[u16]>) -> Option<String> {
-    let range = |of: &dyn Fn(&SeenRange) -> bool| {
-        let sees = |band: usize| bands.is_none_or(|bands| bands.contains(&(band as u16)));
-        let ranges = seen.iter().filter(|image| of(image)).flat_map(|image| {
-            image.bands.iter().enumerate().filter(|(band, _)| sees(*band)).filter_map(|(_, range)| *range)
-        });
-        ranges.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
+    let sees = |band: usize| bands.is_none_or(|bands| bands.contains(&(band as u16)));
+    let ranges = |of: &dyn Fn(&SeenRange) -> bool| -> Vec<(&str, (f64, f64))> {
+        let seen = seen.iter().filter(|image| of(image));
+        seen.filter_map(|image| Some((image.id.as_str(), image.range(sees)?))).collect()
+    };
+    let all = |ranges: &[(&str, (f64, f64))]| {
+        ranges.iter().map(|(_, range)| *range).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
     };
     let alone = if seen.iter().all(|image| image.depth == seen[0].depth) {
         ""
     } else {
         "; images of other depths are beside them, for which the same number would hold: give each depth a job of its own"
     };
-    let floats = range(&|image| image.depth == Depth::F32);
-    let words = range(&|image| image.depth == Depth::U16 && image.bits == 16);
-    floats
-        .and_then(|range| of_floats(expected, range))
-        .or_else(|| words.and_then(|(_, high)| of_words(expected, high)))
+    let floats = ranges(&|image| image.depth == Depth::F32);
+    let words = ranges(&|image| image.depth == Depth::U16 && image.bits == 16);
+    unlike(&floats, UNIT_MAX, BEYOND_BYTES / 4.0)
+        .or_else(|| unlike(&words, FEW_BITS, DARK * 65_535.0))
+        .or_else(|| all(&floats).and_then(|range| of_floats(expected, range)))
+        .or_else(|| all(&words).and_then(|(_, high)| of_words(expected, high)))
         .map(|told| told + alone)
+}
+
+/// What there is to tell of images of which some stay below `small` and others reach beyond `large`: nobody trains on both.
+fn unlike(ranges: &[(&str, (f64, f64))], small: f64, large: f64) -> Option<String> {
+    let high = |(_, (_, high)): &&(&str, (f64, f64))| *high;
+    let low = ranges
+        .iter()
+        .filter(|one| high(one) > 0.0 && high(one) <= small)
+        .max_by(|a, b| high(a).total_cmp(&high(b)))?;
+    let great = ranges.iter().filter(|one| high(one) > large).min_by(|a, b| high(a).total_cmp(&high(b)))?;
+    Some(format!(
+        "input.scale: image {} reaches {} and image {} {}: one scale cannot be right for both; give each sort of images a job of \
+         its own",
+        low.0,
+        round(high(&low)),
+        great.0,
+        round(high(&great))
+    ))
 }
 
 fn of_floats(expected: &Expected, (low, high): (f64, f64)) -> Option<String> {
     let held = format!(
-        "input.scale: the first images hold floats (or integers of 32 bits, or with a sign) of {} to {}, which stay as they are",
+        "input.scale: images hold floats (or integers of 32 bits, or with a sign) of {} to {}, which stay as they are",
         round(low),
         round(high)
     );
@@ -115,7 +146,7 @@ fn of_words(expected: &Expected, high: f64) -> Option<String> {
         let stored = expected.since.as_ref().filter(|_| expected.full > 1.0);
         let stored = stored.map_or(String::new(), |since| format!("; or scale: 1 if {since} is of samples as they are stored"));
         format!(
-            "input.scale: the first images are of 16 bits and reach {high} of 65535 (in their middle, where they are large), as images of fewer bits do; of 0 to \
+            "input.scale: images are of 16 bits and reach {high} of 65535 (in their middle, where they are large), as images of fewer bits do; of 0 to \
              {full} the model would see 0 to {}, as if it were dark: say input: {{scale: {}}} if theirs is 0 to {usual}, else \
              the number that makes 0 to {full} of them{stored}",
             round(high * expected.full / 65_535.0),
@@ -151,7 +182,8 @@ mod tests {
     fn told(full: f64, since: Option<&str>, depth: Depth, bits: u32, ranges: &[(f64, f64)]) -> String {
         let expected = Expected { full, since: since.map(str::to_owned) };
         let bands = ranges.iter().map(|range| Some(*range)).collect();
-        contradicts(&expected, &[SeenRange { depth, bits, bands }], None).unwrap_or_default()
+        contradicts(&expected, &[SeenRange { id: "a".to_owned(), depth, bits, bands }], None)
+            .unwrap_or_default()
     }
 
     #[test]
@@ -220,13 +252,41 @@ mod tests {
             scratch_dir: folder.path().to_path_buf(),
         };
         let image = Image::open(&path, &limits, &marquetry_geometry::Reading::default()).unwrap();
-        assert_eq!(SeenRange::of(&image).unwrap().bands, [Some((0.0, 247.0))]);
+        assert_eq!(SeenRange::of("a", &image).unwrap().bands, [Some((0.0, 247.0))]);
+    }
+
+    /// One of forty in another range.
+    #[test]
+    fn images_of_unlike_ranges_are_named() {
+        let expected = Expected { full: 1.0, since: None };
+        let of = |depth, bits, high| SeenRange {
+            id: format!("to {high}"),
+            depth,
+            bits,
+            bands: vec![Some((0.0, high))],
+        };
+        let told = |depth, bits, highs: &[f64]| {
+            let seen: Vec<_> = highs.iter().map(|high| of(depth, bits, *high)).collect();
+            contradicts(&expected, &seen, None).unwrap_or_default()
+        };
+        let floats = told(Depth::F32, 0, &[0.9, 1.0, 254.0, 0.0]);
+        assert!(floats.contains("image to 1 reaches 1 and image to 254 254"), "{floats}");
+        let words = told(Depth::U16, 16, &[60_000.0, 3_900.0]);
+        assert!(words.contains("image to 3900 reaches 3900 and image to 60000"), "{words}");
+        assert_eq!(told(Depth::F32, 0, &[0.2, 0.9]), "");
+        assert_eq!(told(Depth::U16, 16, &[60_000.0, 9_000.0]), "", "it may be dark");
+        assert_eq!(told(Depth::U8, 8, &[3.0, 255.0]), "");
     }
 
     #[test]
     fn images_of_several_depths_cannot_have_one_scale() {
         let expected = Expected { full: 1.0, since: None };
-        let of = |depth, bits, high| SeenRange { depth, bits, bands: vec![Some((0.0, high))] };
+        let of = |depth, bits, high| SeenRange {
+            id: format!("to {high}"),
+            depth,
+            bits,
+            bands: vec![Some((0.0, high))],
+        };
         let dark = of(Depth::U16, 16, 4000.0);
         let told = contradicts(&expected, &[of(Depth::U8, 8, 255.0), dark.clone()], None).unwrap();
         assert!(told.contains("a job of its own"), "{told}");
@@ -237,7 +297,7 @@ mod tests {
     fn only_bands_that_the_member_sees_count() {
         let expected = Expected { full: 1.0, since: Some("a mean of 0.5".to_owned()) };
         let bands = vec![Some((0.0, 1.0)), Some((0.0, 800.0)), None];
-        let seen = [SeenRange { depth: Depth::F32, bits: 0, bands }];
+        let seen = [SeenRange { id: "a".to_owned(), depth: Depth::F32, bits: 0, bands }];
         assert!(contradicts(&expected, &seen, Some(&[0, 2])).is_none());
         assert!(contradicts(&expected, &seen, Some(&[0, 1])).is_some());
     }

@@ -15,6 +15,8 @@ use std::sync::OnceLock;
 const IMAGES: usize = 2;
 /// Kinds of images beyond these whose first one is looked at too: a folder may hold two sorts of files.
 const KINDS: usize = 4;
+/// So many more images, spread over the job, of which is looked at what samples reach, where not all are of 8 bits.
+const SPREAD: usize = 64;
 /// Of a larger part of an image a trial is shown some pixels, px.
 const PART_MAX: u64 = 1 << 22;
 /// Larger ones take too long to decode for a trial, px.
@@ -26,8 +28,10 @@ pub(crate) struct FirstImages {
     images: Vec<Image>,
     /// Their keys.
     keys: Vec<String>,
-    /// The first of each further kind: what their samples reach is looked at, no more.
-    of_kinds: Vec<Image>,
+    ids: Vec<String>,
+    /// Others, by id: the first of each further kind, and some that are spread over the job. What their samples reach is looked
+    /// at, no more.
+    others: Vec<(String, Image)>,
     /// What their samples reach, once somebody asks.
     ranges: OnceLock<Vec<SeenRange>>,
 }
@@ -37,7 +41,7 @@ impl FirstImages {
     pub(crate) fn open(
         files: &Files,
         images: &[PlannedImage],
-        kinds: &[ImageKind],
+        (kinds, depths): (&[ImageKind], &[Depth]),
         limits: &Limits,
         reading: &Reading,
     ) -> Self {
@@ -49,18 +53,30 @@ impl FirstImages {
             let of = ImageFiles { uri: &planned.uri, stat: None, sidecars: &planned.sidecars };
             let image = open(files, &of, limits, reading).ok()?;
             let is_planned = (image.info().size, image.info().bands) == (planned.size, planned.bands);
-            is_planned.then(|| (image, planned.key.clone()))
+            is_planned.then_some(image)
         };
-        let (images, keys) = small().take(IMAGES).filter_map(opened).unzip();
-        let further = small().filter(|image| of_kinds.contains(image.id.as_str()));
-        let of_kinds = further.filter_map(opened).map(|(image, _)| image).collect();
-        Self { images, keys, of_kinds, ranges: OnceLock::new() }
+        let spread: HashSet<&str> = if depths.iter().all(|depth| *depth == Depth::U8) {
+            HashSet::new()
+        } else {
+            let step = images.len().div_ceil(SPREAD).max(1);
+            small().step_by(step).map(|image| image.id.as_str()).filter(|id| !first.contains(id)).collect()
+        };
+        let further = |image: &&PlannedImage| {
+            of_kinds.contains(image.id.as_str()) || spread.contains(image.id.as_str())
+        };
+        let others =
+            small().filter(further).filter_map(|image| Some((image.id.clone(), opened(image)?))).collect();
+        let shown: Vec<_> = small().take(IMAGES).filter_map(|image| Some((image, opened(image)?))).collect();
+        let (keys, ids) = shown.iter().map(|(image, _)| (image.key.clone(), image.id.clone())).unzip();
+        let images = shown.into_iter().map(|(_, image)| image).collect();
+        Self { images, keys, ids, others, ranges: OnceLock::new() }
     }
 
     /// What samples of each reach.
     pub(crate) fn ranges(&self) -> &[SeenRange] {
-        let all = || self.images.iter().chain(&self.of_kinds);
-        self.ranges.get_or_init(|| all().filter_map(SeenRange::of).collect())
+        let shown = self.ids.iter().zip(&self.images);
+        let all = shown.chain(self.others.iter().map(|(id, image)| (id, image)));
+        self.ranges.get_or_init(|| all.filter_map(|(id, image)| SeenRange::of(id, image)).collect())
     }
 
     /// Names what windows hang on, beside their size.

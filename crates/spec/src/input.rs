@@ -19,8 +19,9 @@ section! {
         /// Factor on sample values. `auto` looks at the model, at `mean` and `std`, and at each image's depth: samples
         /// become 0 to 1 (1/255 for 8 bits, 1/65535 for 16 bits, 1/4095 for 12), or 0 to 255 (1 for 8 bits, 255/65535 for 16 bits) for a
         /// model that takes integers and for a mean or std above 1, or stay as they are for a mean or std above 255.
-        /// Floats always stay as they are. Where the first images hold another range than that, planning warns (`allow: [scale]`)
-        /// and names the number to say.
+        /// Floats always stay as they are. Where images hold another range than that, planning warns
+        /// (`allow: [scale]`) and names the number to say: it looks at the first of each kind, and at up to 64 that are spread over the
+        /// job where not all are of 8 bits.
         pub scale: Option<f64> = None, AutoOr(Double(SCALE), "`auto`, or a number above 0");
         /// What follows the scale.
         ..pub normalise: Normalise = Normalise::Fixed { mean: vec![0.0], std: vec![1.0] };
