@@ -44,6 +44,7 @@ pub use row::{Row, RowScores};
 pub use score_error::{ScoreError, TileFault};
 pub use score_reader::ScoreReader;
 pub use sink::{FinishedImage, OutputFile, RowSink, SinkError};
+pub use sinks::corrected_labels::CorrectedLabelRow;
 pub use sinks::pseudo_labels::PseudoLabelRow;
 pub use sinks::ranking::{RankedImage, RankedWindow, similarity};
 use std::num::NonZeroUsize;

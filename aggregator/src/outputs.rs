@@ -8,8 +8,8 @@ use crate::sinks::counts::Counts;
 use crate::sinks::optional::Optional;
 use crate::sinks::pictures::Pictures;
 use crate::sinks::{
-    SinkContext, evaluation, label_quality, masks, polygons, probabilities, pseudo_labels, ranking,
-    soft_labels, table_rows, uncertainty,
+    SinkContext, corrected_labels, evaluation, label_quality, masks, polygons, probabilities, pseudo_labels,
+    ranking, soft_labels, table_rows, uncertainty,
 };
 use crate::source_image::SourceImage;
 use marquetry_failure::chain;
@@ -45,6 +45,7 @@ impl Outputs {
                     | Output::Polygons(_)
                     | Output::SoftLabels(_)
                     | Output::PseudoLabels(_)
+                    | Output::CorrectedLabels(_)
                     | Output::Uncertainty(_)
             )
         };
@@ -83,8 +84,14 @@ impl Outputs {
                 Output::LabelQuality(_) if source.planned().truth.is_some() => {
                     label_quality::open(&context, source, at)
                 }
+                Output::CorrectedLabels(corrected) if source.planned().truth.is_some() => {
+                    corrected_labels::open(&context, at, output, corrected)?
+                }
                 // No place in the report, or no truth to be judged by, or to judge.
-                Output::Report | Output::Evaluation(_) | Output::LabelQuality(_) => continue,
+                Output::Report
+                | Output::Evaluation(_)
+                | Output::LabelQuality(_)
+                | Output::CorrectedLabels(_) => continue,
             });
         }
         for warning in &warnings {
@@ -175,6 +182,7 @@ pub fn expected(spec: &JobSpec, image_id: &str, has_truth: bool) -> Vec<String> 
         match output {
             // A first pass counts, and writes no file.
             Output::PseudoLabels(pseudo) if pseudo.needs_counts() => {}
+            Output::CorrectedLabels(corrected) if corrected.needs_survey() || !has_truth => {}
             Output::Masks(_) if spec.decide.background.is_none() => {
                 let names = class_file_names(spec);
                 files.extend(names.iter().map(|class| output_path(output, image_id, Some(class))));

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use marquetry_coordinator::{
     CollectedResults, EndedRun, Finished, JobRunner, JobState, KeptLabels, OtherResults, OutputLists,
-    Planned, RunError, RunFacts, TableError, Tables, Tally, confidence_counts, new_run, outputs_hash, report,
+    Planned, RunError, RunFacts, Surveyed, TableError, Tables, Tally, new_run, outputs_hash, report,
 };
 use marquetry_job::key;
 use marquetry_spec::{JobSpec, Output, Policy};
@@ -94,9 +94,9 @@ impl Coordination {
             findings: &self.planned.findings,
             truth: None,
         };
-        let counts = confidence_counts(Arc::clone(&self.store), &finished).await.map_err(failed_table)?;
+        let counts = Surveyed::of(Arc::clone(&self.store), &finished).await.map_err(failed_table)?;
         ended.check().await.map_err(ended_early)?;
-        let (tally, settled) = (ended.tally.clone(), spec.settled(&counts));
+        let (tally, settled) = (ended.tally.clone(), counts.settle(spec).map_err(failed_table)?);
         drop(ended);
         let kept = OtherResults::KeepOf(&counted);
         let mut second = self.pass(settled, kept, &queue, metrics, &mut each).await?;

@@ -6,6 +6,7 @@
 mod breaker;
 mod collected_results;
 mod control;
+mod corrected_labels;
 mod ended_run;
 mod evaluation;
 mod fold_scores;
@@ -52,7 +53,7 @@ pub use planning::{
 pub use report::{Finished, RunFacts, describe_grid};
 pub use run_lease::Stopped;
 pub use status::{JobState, LossShown, Status, unix_now};
-pub use survey::confidence_counts;
+pub use survey::Surveyed;
 pub use tables::{TableError, Tables, WrittenTables};
 pub use tally::Tally;
 pub use worker_health::SickWorker;

@@ -3,24 +3,49 @@
 use crate::collected_results::each_result;
 use crate::{Finished, TableError};
 use marquetry_ensemble::ConfidenceCounts;
+use marquetry_label_quality::{Findings, Survey};
+use marquetry_spec::{JobSpec, Output};
 use marquetry_transport::ObjectStore;
 use std::sync::Arc;
 
-/// Adds up how sure the ensemble is of the pixels of each class, over all images whose first pass, `survey`, is done. An image
-/// that was given up does not count.
-///
-/// # Errors
-/// When the store is away, or a result in it is damaged.
-pub async fn confidence_counts(
-    store: Arc<dyn ObjectStore>,
-    survey: &Finished<'_>,
-) -> Result<ConfidenceCounts, TableError> {
-    let classes = survey.spec.classes.len();
-    each_result(store, survey, ConfidenceCounts::new(classes), move |sum, result| {
-        if let Some(counts) = result.confidences(classes)? {
-            sum.merge(&counts).map_err(std::io::Error::other)?;
-        }
-        Ok(())
-    })
-    .await
+/// What the first pass of a job counted.
+#[derive(Debug)]
+pub struct Surveyed {
+    /// How sure the ensemble is of the pixels of each class.
+    confidences: ConfidenceCounts,
+    /// What is usual of labels.
+    labels: Survey,
+}
+
+impl Surveyed {
+    /// Adds up what is counted of all images whose first pass, `survey`, is done. An image that was given up does not count.
+    ///
+    /// # Errors
+    /// When the store is away, or a result in it is damaged.
+    pub async fn of(store: Arc<dyn ObjectStore>, survey: &Finished<'_>) -> Result<Self, TableError> {
+        let classes = survey.spec.classes.len();
+        let is_labels = |output: &Output| matches!(output, Output::CorrectedLabels(_));
+        let number = survey.spec.outputs.iter().position(is_labels);
+        let none = Self { confidences: ConfidenceCounts::new(classes), labels: Survey::new(classes) };
+        each_result(store, survey, none, move |sum, result| {
+            if let Some(counts) = result.confidences(classes)? {
+                sum.confidences.merge(&counts).map_err(std::io::Error::other)?;
+            }
+            if let Some(text) = number.and_then(|number| result.table_rows.get(&number)) {
+                let findings: Findings = serde_json::from_str(text).map_err(std::io::Error::other)?;
+                sum.labels.add(&findings);
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// The second pass of `spec`.
+    ///
+    /// # Errors
+    /// When what is usual cannot be written down.
+    pub fn settle(&self, spec: &JobSpec) -> Result<JobSpec, TableError> {
+        let usual = serde_json::to_string(&self.labels).map_err(std::io::Error::other)?;
+        Ok(spec.settled(&self.confidences, &usual))
+    }
 }

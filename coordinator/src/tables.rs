@@ -1,6 +1,7 @@
 //! The tables of a job: submissions and lists that are made of all images, once these are finished.
 
 use crate::TableRows;
+use crate::corrected_labels::write_corrected_labels;
 use crate::kept_labels::write_pseudo_labels;
 use crate::label_next::write_ranking;
 use crate::label_quality::{LabelQualityFiles, Labelled};
@@ -61,6 +62,7 @@ enum Table {
     Coco { coco: Coco, categories: Vec<(u64, String)> },
     PseudoLabels { file: String },
     Ranking(Ranking),
+    CorrectedLabels { file: String },
 }
 
 /// A table, or a page with its tables.
@@ -113,6 +115,8 @@ impl Tables {
                 }
                 Output::Ranking(ranking) => Table::Ranking(ranking.clone()),
                 Output::PseudoLabels(pseudo) => Table::PseudoLabels { file: pseudo.file.clone() },
+                // A first pass leaves findings, and no table.
+                Output::CorrectedLabels(corrected) => Table::CorrectedLabels { file: corrected.file.clone() },
                 Output::LabelQuality(quality) => {
                     let classes = spec.class_names();
                     let labelled =
@@ -210,6 +214,10 @@ impl Table {
             }
             Self::PseudoLabels { file } => {
                 write_pseudo_labels(out, file, ids, rows)?;
+                Ok(file.clone())
+            }
+            Self::CorrectedLabels { file } => {
+                write_corrected_labels(out, file, ids, rows)?;
                 Ok(file.clone())
             }
             Self::Coco { coco, categories } => {

@@ -44,7 +44,7 @@ fn what_was_planted_stands_first() {
     }
     place.write("job.yaml", format!("{JOB}store: store\n"));
     let ran = place.run("job.yaml").ends_with(0).says(&[
-        "label_quality: all members are asked about all labels",
+        "labels: all members are asked about all labels",
         "label_quality: of 40 labels",
         "label-quality/index.html",
     ]);
@@ -62,11 +62,44 @@ fn what_was_planted_stands_first() {
     assert_eq!(page.matches("<article").count(), 5);
     assert!(outputs.contains_key("label-quality/pictures/07.png") && page.contains("pictures/07.png"));
     assert!(!outputs.contains_key("stale-files.csv"), "all of it is this run's");
+    // What is surely wrong is changed, and nothing else: the square, and none of the pixels here and there.
+    let corrected =
+        JOB.replace("{label_quality: html, shown: 5}", "{corrected_labels: png, probability: 0.5}");
+    place.write("corrected.yaml", format!("{corrected}store: corrected\n"));
+    place.run("corrected.yaml").ends_with(0).says(&["a first pass counts"]);
+    let made = place.outputs("corrected");
+    let table = String::from_utf8_lossy(&made["corrected_labels.csv"]).into_owned();
+    for seed in 0..IMAGES {
+        let name = format!("{seed:02}");
+        let given = grey_of(&place, seed);
+        let labels = crate::decode::Mask::from_png(&made[&format!("corrected_labels/{name}.png")]).labels;
+        let changed: Vec<usize> = (0..labels.len()).filter(|at| labels[*at] != given[*at]).collect();
+        let inside = |at: &usize| (20..44).contains(&(at / SIDE)) && (20..44).contains(&(at % SIDE));
+        assert!(changed.iter().all(|at| seed == 7 && inside(at)), "{name}: {} px", changed.len());
+        assert!(seed != 7 || changed.len() > 50, "{} px", changed.len());
+        let predicted = crate::decode::Mask::from_png(&masks[&format!("masks/{name}.png")]).labels;
+        assert!(changed.iter().all(|at| labels[*at] == predicted[*at]));
+        let line = format!("{name},corrected_labels/{name}.png,{},", changed.len());
+        assert!(table.contains(&line), "{line} is not in {table}");
+    }
+    assert!(!made.contains_key("stale-files.csv"));
+    // Again, and nothing is computed; in a store of its own, and the same bytes.
+    place.run("corrected.yaml").ends_with(0);
+    assert_eq!(place.outputs("corrected"), made);
     // The same masks as without it.
     assert!((0..IMAGES).all(|seed| {
         let name = format!("masks/{seed:02}.png");
         outputs[&name] == masks[&name]
     }));
+}
+
+/// The label that was given to an image.
+fn grey_of(place: &Place, seed: u64) -> Vec<u8> {
+    let bytes = std::fs::read(place.path(&format!("truth/{seed:02}.png"))).expect("a label");
+    let mut reader = png::Decoder::new(std::io::Cursor::new(bytes)).read_info().expect("a PNG");
+    let mut labels = vec![0; reader.output_buffer_size().expect("a size")];
+    reader.next_frame(&mut labels).expect("pixels");
+    labels
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! The sinks of this crate: one module for each thing that is made of an image's rows.
 
+pub(crate) mod corrected_labels;
 pub(crate) mod counts;
 pub(crate) mod evaluation;
 mod label_files;
 mod label_panels;
 pub(crate) mod label_quality;
+mod label_scores;
 pub(crate) mod masks;
 mod measures;
 pub(crate) mod optional;

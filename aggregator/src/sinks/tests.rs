@@ -57,7 +57,7 @@ fn open(spec: &JobSpec, folder: &TempDir) -> Box<dyn RowSink> {
         Output::PseudoLabels(pseudo) => pseudo_labels::open(&context, 0, output, pseudo),
         Output::Uncertainty(maps) => uncertainty::open(&context, 0, output, maps),
         Output::Ranking(ranking) => Ok(ranking::open(&context, 0, ranking)),
-        Output::Evaluation(_) | Output::LabelQuality(_) | Output::Report => {
+        Output::Evaluation(_) | Output::LabelQuality(_) | Output::CorrectedLabels(_) | Output::Report => {
             panic!("it has no sink of its own")
         }
     }

@@ -319,16 +319,17 @@ fn two_passes(spec: &JobSpec, plan: &Plan, images: &[PlannedImage]) -> Option<St
     spec.survey()?;
     let gigabytes = plan.cost(images).tile_bytes as f64 / 1e9;
     Some(format!(
-        "pseudo_labels: thresholds hang on all images, so a first pass counts; tiles of all images stay in the store until the \
-         second is done with them, {gigabytes:.1} GB at most before compression"
+        "outputs: what pseudo_labels or corrected_labels decide hangs on all images, so a first pass counts; tiles of all images stay in \
+         the store until the second is done with them, {gigabytes:.1} GB at most before compression"
     ))
 }
 
 /// What there is to tell of labels that are judged by members that may know them.
 fn in_sample(spec: &JobSpec) -> Option<String> {
-    let judges = spec.outputs.iter().any(|output| matches!(output, Output::LabelQuality(_)));
+    let judges = |output: &Output| matches!(output, Output::LabelQuality(_) | Output::CorrectedLabels(_));
+    let judges = spec.outputs.iter().any(judges);
     (judges && spec.folds == Folds::All).then(|| {
-        "label_quality: all members are asked about all labels; those that were trained on a label believe it, so fewer mistakes \
+        "labels: all members are asked about all labels; those that were trained on a label believe it, so fewer mistakes \
          are found and more is called wrong that is not: folds: out_of_fold asks those that were not"
             .to_owned()
     })

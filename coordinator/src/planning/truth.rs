@@ -122,7 +122,10 @@ pub(crate) fn read(
     let name = truth.from.clone().unwrap_or_else(column);
     let place = fetched.source.name();
     let as_said = |text: &str| text.replace(&place, &name);
-    let is_judged = spec.outputs.iter().any(|output| matches!(output, Output::LabelQuality(_)));
+    let is_judged = spec
+        .outputs
+        .iter()
+        .any(|output| matches!(output, Output::LabelQuality(_) | Output::CorrectedLabels(_)));
     let pass = Pass {
         source: fetched.source.as_ref(),
         images,

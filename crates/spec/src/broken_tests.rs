@@ -154,8 +154,8 @@ pub(super) const BROKEN: &[Broken] = &[
     seen("decide: {connectivity: 6}", "line 1: decide.connectivity: given `6`; allowed is 4 or 8"),
     // Outputs.
     seen("outputs: []", "line 1: outputs: no output; needed is at least one"),
-    seen("outputs: [{mask: png}]", "line 1: outputs[0].mask: unknown key (did you mean `masks`?); allowed are masks, probabilities, submission, coco, polygons, soft_labels, pseudo_labels, uncertainty, ranking, evaluation, label_quality, report"),
-    seen("outputs: [masks]", "line 1: outputs[0]: given `masks`; allowed is a map with one of masks, probabilities, submission, coco, polygons, soft_labels, pseudo_labels, uncertainty, ranking, evaluation, label_quality or report"),
+    seen("outputs: [{mask: png}]", "line 1: outputs[0].mask: unknown key (did you mean `masks`?); allowed are masks, probabilities, submission, coco, polygons, soft_labels, pseudo_labels, uncertainty, ranking, evaluation, label_quality, corrected_labels, report"),
+    seen("outputs: [masks]", "line 1: outputs[0]: given `masks`; allowed is a map with one of masks, probabilities, submission, coco, polygons, soft_labels, pseudo_labels, uncertainty, ranking, evaluation, label_quality, corrected_labels or report"),
     seen("outputs: [{masks: png, report: html}]", "line 1: outputs[0]: `masks` and `report` are two outputs; write them as two entries of the list"),
     seen("outputs: [{masks: jpeg}]", "line 1: outputs[0].masks: given `jpeg`; allowed is png or tiff"),
     seen("outputs: [{probabilities: {format: zarr, dtype: f32}}]", "line 1: outputs[0].probabilities.dtype: given `f32`; allowed is f16 or u8"),

@@ -23,20 +23,23 @@ section! {
     }
 }
 
+/// Notes at `at` why the job cannot judge labels.
+pub(super) fn check(at: &At<'_>, scope: &Scope<'_>) {
+    if scope.background.is_none() {
+        at.conflict(
+            "classes do not exclude each other (multilabel: true), and a truth has one class for each pixel; leave it out",
+        );
+    }
+    if !scope.probabilities {
+        at.conflict("tta.merge makes sums that are no probabilities; merge views by mean, gmean, max or min");
+    }
+}
+
 impl LabelQuality {
     pub(super) fn read_checked(at: &At<'_>, scope: &Scope<'_>) -> Option<Output> {
         let quality = Self::read(at, scope)?;
         if let Some(at) = at.entry("label_quality") {
-            if scope.background.is_none() {
-                at.conflict(
-                    "classes do not exclude each other (multilabel: true), and a truth has one class for each pixel; leave it out",
-                );
-            }
-            if !scope.probabilities {
-                at.conflict(
-                    "tta.merge makes sums that are no probabilities; merge views by mean, gmean, max or min",
-                );
-            }
+            check(&at, scope);
         }
         Some(Output::LabelQuality(quality))
     }

@@ -24,6 +24,7 @@
 
 mod allow;
 mod classes;
+mod corrected_labels;
 mod decide;
 mod error;
 mod folds;
@@ -69,6 +70,7 @@ mod table_tests;
 
 pub use allow::Concern;
 pub use classes::Class;
+pub use corrected_labels::CorrectedLabels;
 pub use decide::{Connectivity, Decide};
 pub use error::{SpecError, SpecErrorKind, SpecErrors};
 pub use folds::{FoldTags, Folds, OutOfFold};

@@ -1,5 +1,6 @@
 //! What a job hands back.
 
+use super::corrected_labels::CorrectedLabels;
 use super::kind::{Kind, Maybe, Text, Whole, Words};
 use super::label_quality::{LABEL_QUALITY, LabelQuality};
 use super::masks::{MaskForm, Masks};
@@ -49,6 +50,8 @@ pub enum Output {
     Evaluation(Evaluation),
     /// Which labels of the truth are probably wrong.
     LabelQuality(LabelQuality),
+    /// The labels of the truth, with what is surely wrong changed.
+    CorrectedLabels(CorrectedLabels),
     /// A page that says what was done.
     Report,
 }
@@ -73,7 +76,7 @@ impl OutputKind {
 }
 
 /// All of them. A new output is a section, a line here, and what [`Output`] says of it.
-const KINDS: [OutputKind; 13] = [
+const KINDS: [OutputKind; 14] = [
     OutputKind::of::<Masks>("masks", None, |at, scope| {
         Masks::read(at, scope).map(|Masks { masks }| Output::Masks(masks))
     }),
@@ -92,6 +95,7 @@ const KINDS: [OutputKind; 13] = [
     OutputKind::of::<Ranking>("ranking", None, Ranking::read_checked),
     OutputKind::of::<Evaluation>("evaluation", None, Evaluation::read_checked),
     OutputKind::of::<LabelQuality>("label_quality", None, LabelQuality::read_checked),
+    OutputKind::of::<CorrectedLabels>("corrected_labels", None, CorrectedLabels::read_checked),
     OutputKind::of::<Report>("report", None, |at, scope| {
         Report::read(at, scope).map(|Report {}| Output::Report)
     }),
@@ -228,13 +232,16 @@ impl Output {
             Self::PseudoLabels(pseudo) => format!("pseudo_labels/*.{}", pseudo.form.format.ending()),
             Self::Evaluation(_) => format!("{EVALUATION}/index.html"),
             Self::LabelQuality(_) => format!("{LABEL_QUALITY}/index.html"),
+            Self::CorrectedLabels(corrected) => {
+                format!("corrected_labels/*.{}", corrected.form.format.ending())
+            }
             Self::Report => "report.html".to_owned(),
         }
     }
 
     /// Whether it is made of the labels that are right.
     pub const fn takes_truth(&self) -> bool {
-        matches!(self, Self::Evaluation(_) | Self::LabelQuality(_))
+        matches!(self, Self::Evaluation(_) | Self::LabelQuality(_) | Self::CorrectedLabels(_))
     }
 
     /// All that it writes, below the job's outputs, as [`path_pattern`](Self::path_pattern) has it: with what lies beside the
@@ -242,6 +249,7 @@ impl Output {
     pub fn places(&self) -> Vec<String> {
         let beside = match self {
             Self::PseudoLabels(pseudo) => vec![pseudo.file.clone()],
+            Self::CorrectedLabels(corrected) => vec![corrected.file.clone()],
             Self::Evaluation(_) => ["evaluation.json", "images.csv", "images.js", "pictures/*.png"]
                 .map(|file| format!("{EVALUATION}/{file}"))
                 .into(),
@@ -260,7 +268,8 @@ impl Output {
             | Self::ClassCsv(ClassCsv { file, .. })
             | Self::Coco(Coco { file, .. })
             | Self::Ranking(Ranking { file, .. })
-            | Self::PseudoLabels(PseudoLabels { file, .. }) => Some(file),
+            | Self::PseudoLabels(PseudoLabels { file, .. })
+            | Self::CorrectedLabels(CorrectedLabels { file, .. }) => Some(file),
             _ => None,
         }
     }
@@ -291,6 +300,7 @@ impl Output {
             Self::Ranking(ranking) => ranking.node(scope),
             Self::Evaluation(evaluation) => evaluation.node(scope),
             Self::LabelQuality(quality) => quality.node(scope),
+            Self::CorrectedLabels(corrected) => corrected.node(scope),
             Self::Report => Report {}.node(scope),
         }
     }

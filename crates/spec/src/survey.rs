@@ -1,5 +1,6 @@
 //! Jobs of two passes: outputs whose decisions hang on all images, which are counted first.
 
+use super::corrected_labels::CorrectedLabels;
 use super::job::JobSpec;
 use super::masks::{MaskForm, MaskFormat, MaskLook};
 use super::output::Output;
@@ -8,37 +9,58 @@ use super::settings::Tiles;
 use marquetry_ensemble::ConfidenceCounts;
 
 impl JobSpec {
-    /// The first pass of a job of which an output needs the pixels of all images before it decides: the same scores, whose
-    /// only output counts. Its tiles stay for the second pass. `None` where one pass is enough.
+    /// The first pass of a job of which outputs need the pixels of all images before they decide: the same scores, and
+    /// outputs that only count. Its tiles stay for the second pass. `None` where one pass is enough.
     ///
     /// What it counts hangs on no key of the outputs, so other shares find it done.
     pub fn survey(&self) -> Option<Self> {
-        let needs_counts =
-            |output: &Output| matches!(output, Output::PseudoLabels(pseudo) if pseudo.needs_counts());
-        self.outputs.iter().any(needs_counts).then(|| {
-            let counting = PseudoLabels {
+        let mut outputs: Vec<Output> = Vec::new();
+        for counting in self.outputs.iter().filter_map(Output::counting) {
+            if !outputs.contains(&counting) {
+                outputs.push(counting);
+            }
+        }
+        let tiles = Tiles { keep: true, ..self.tiles };
+        (!outputs.is_empty()).then(|| Self { outputs, tiles, ..self.clone() })
+    }
+
+    /// The second pass, in which every decision that hung on all images is made: by how sure the ensemble is of the pixels of each
+    /// class, and by what is `usual` of labels.
+    #[must_use]
+    pub fn settled(&self, counts: &ConfidenceCounts, usual: &str) -> Self {
+        let settle = |output: &Output| match output {
+            Output::PseudoLabels(pseudo) if pseudo.needs_counts() => {
+                Output::PseudoLabels(pseudo.settled(counts))
+            }
+            Output::CorrectedLabels(corrected) if corrected.needs_survey() => {
+                Output::CorrectedLabels(CorrectedLabels {
+                    usual: Some(usual.to_owned()),
+                    ..corrected.clone()
+                })
+            }
+            other => other.clone(),
+        };
+        Self { outputs: self.outputs.iter().map(settle).collect(), ..self.clone() }
+    }
+}
+
+impl Output {
+    /// What counts all images for it, where it decides by them and has not yet.
+    fn counting(&self) -> Option<Self> {
+        match self {
+            Self::PseudoLabels(pseudo) if pseudo.needs_counts() => Some(Self::PseudoLabels(PseudoLabels {
                 form: MaskForm { format: MaskFormat::Png, look: MaskLook::Palette },
                 keep: KeepRule::Share { share: 1.0, least: 0.0, most: 1.0 },
                 choose: Choose::Label,
                 min_pixels: 0,
                 agreement: 0.0,
                 file: "survey".to_owned(),
-            };
-            let tiles = Tiles { keep: true, ..self.tiles };
-            Self { outputs: vec![Output::PseudoLabels(counting)], tiles, ..self.clone() }
-        })
-    }
-
-    /// The second pass, in which every decision that hung on all images is made.
-    #[must_use]
-    pub fn settled(&self, counts: &ConfidenceCounts) -> Self {
-        let settle = |output: &Output| match output {
-            Output::PseudoLabels(pseudo) if pseudo.needs_counts() => {
-                Output::PseudoLabels(pseudo.settled(counts))
+            })),
+            Self::CorrectedLabels(corrected) if corrected.needs_survey() => {
+                Some(Self::CorrectedLabels(CorrectedLabels::counting()))
             }
-            other => other.clone(),
-        };
-        Self { outputs: self.outputs.iter().map(settle).collect(), ..self.clone() }
+            _ => None,
+        }
     }
 }
 
@@ -88,7 +110,7 @@ mod tests {
                 "whatever the rule"
             );
             assert_eq!(JobSpec::parse(&survey.to_yaml()).unwrap(), survey);
-            let settled = spec.settled(&counts());
+            let settled = spec.settled(&counts(), "what is usual");
             assert_eq!(JobSpec::parse(&settled.to_yaml()).unwrap(), settled, "to the last digit");
             assert_eq!(settled.survey(), None);
             let found = thresholds(&settled);
@@ -102,5 +124,19 @@ mod tests {
         near("{pseudo_labels: png, rule: median, most: 0.6}", [0.6, 0.6, 0.6]);
         near("{pseudo_labels: png, min_pixels: 4}", [0.9, 0.85, 0.9]);
         near("{pseudo_labels: png, rule: share, share: 0.1, min_pixels: 6}", [0.95, 0.7, 0.95]);
+    }
+
+    #[test]
+    fn labels_are_corrected_by_what_is_usual() {
+        let text = "version: 1\nimages: i\nclasses: [a, b, c]\nmembers: [{onnx: m.onnx}]\ntruth: t\noutputs: [{corrected_labels: tiff, \
+                    probability: 0.95}, {pseudo_labels: png, rule: share}]\n";
+        let spec = JobSpec::parse(text).unwrap();
+        let survey = spec.survey().expect("it counts first");
+        assert_eq!(survey.outputs.len(), 2, "one for each");
+        assert_eq!(JobSpec::parse(&survey.to_yaml()).unwrap(), survey);
+        let settled = spec.settled(&counts(), r#"{"images":3}"#);
+        assert_eq!((settled.survey(), JobSpec::parse(&settled.to_yaml()).unwrap()), (None, settled.clone()));
+        let Output::CorrectedLabels(corrected) = &settled.outputs[0] else { panic!("it is one") };
+        assert_eq!((corrected.usual.as_deref(), corrected.probability), (Some(r#"{"images":3}"#), 0.95));
     }
 }

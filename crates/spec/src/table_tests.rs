@@ -170,6 +170,8 @@ folds: {from: splits_final.json}
 outputs:
   - {evaluation: html, boundary_px: 5}
   - {label_quality: html, shown: 9}
+  - {corrected_labels: {png: grey}, probability: 0.95, usual: x, file: c.csv}
+  - {corrected_labels: {tiff: grey}}
   - {masks: {png: grey}}
   - {masks: {tiff: grey}}
   - {soft_labels: zarr, top: 1}
