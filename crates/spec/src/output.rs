@@ -104,7 +104,9 @@ section! {
         pub coco as shape: CocoShape = CocoShape::Rle, Words(&SHAPES), required = "rle or polygons";
         /// `dataset`: images, categories and annotations with ids, as annotation tools and `COCO(file)` read them; images are
         /// numbered from 1 unless all ids are numbers. `results`: a list with scores, as `loadRes` reads it, whose score is
-        /// the mean probability of the class over the pixels of the mask or outline; `image_id` is the image's id.
+        /// the mean probability of the class over the pixels of the mask or outline; `image_id` is the image's id. Masks in
+        /// it are run lengths, with `polygons` one for each object; there is no `bbox`, whose area `loadRes` would take for
+        /// the object's.
         pub form: CocoForm = CocoForm::Dataset, Words(&FORMS);
         /// Its path below the job's outputs.
         pub file: String = "coco.json".to_owned(), FILE;
