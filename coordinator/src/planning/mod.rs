@@ -228,6 +228,8 @@ pub fn plan(
             images
         }
     };
+    let outlines = images::outlines_told(&kinds).into_iter();
+    findings.warnings.extend(outlines.map(|(who, text)| Warning::new(Concern::Outlines, who, text)));
     findings.images = kinds;
     if let Some(truth) = &mut truth {
         findings.notes.append(&mut truth.notes);

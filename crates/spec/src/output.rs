@@ -137,8 +137,11 @@ section! {
         /// The format.
         constant polygons, Words(&[("geojson", ())]), required = "geojson";
         /// The coordinates of images that lie on earth. `lonlat`: longitude and latitude on WGS 84, as RFC 7946 has them.
-        /// `source`: the image's own, whose system a `crs` member names; so is it, with a warning, where the system cannot be
-        /// converted.
+        /// Systems of EPSG's are converted that come within 2 m of where PROJ (without tables of shifts) puts them all over
+        /// their area of use, which is as exact as WGS 84 by itself; most come within millimetres. Where the shift of the datum
+        /// is known to no better than 5 m, a warning says how well. `source`: the image's own coordinates, whose system a `crs`
+        /// member names; so is it, with a warning, where the system is not converted: older datums whose shift differs from
+        /// region to region (NAD27, ED50, S-JTSK, Tokyo, …), and systems without an EPSG code.
         pub crs: PolygonCrs = PolygonCrs::LonLat, Words(&SYSTEMS);
     }
 }

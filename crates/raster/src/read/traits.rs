@@ -61,6 +61,8 @@ pub struct ImageTraits {
     pub turn: Option<String>,
     /// What else there is to know, each in some words.
     pub remarks: Vec<String>,
+    /// What outlines on a map lose, where they are asked for.
+    pub outlines: Vec<String>,
 }
 
 impl ImageTraits {
@@ -93,6 +95,7 @@ impl ImageTraits {
             crs: header.crs.clone(),
             turn: turn(header.orientation),
             remarks: header.remarks.clone(),
+            outlines: Vec::new(),
         }
     }
 }
