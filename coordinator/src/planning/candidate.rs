@@ -170,6 +170,7 @@ impl Candidate<'_> {
         let suspicious = [
             (Concern::Fit, fit.warning),
             (Concern::Scale, scale.warning),
+            (Concern::Scale, unlike_stated(&facts, &self.member.input.normalise)),
             (Concern::Scale, unlike),
             (Concern::Views, self.dropped(&views)),
             (Concern::Weights, self.weighted_logits(meaning.applied)),
@@ -450,4 +451,27 @@ fn sizes(views: &[View], outer: Size) -> Vec<(Size, Option<View>)> {
         }
     }
     sizes
+}
+
+/// What there is to tell of a mean and deviation that are not those of the model's own metadata.
+fn unlike_stated(facts: &ModelFacts, normalise: &Normalise) -> Option<String> {
+    let stated = facts.normalisation.as_ref()?;
+    // What the graph does itself is told of already, and needs nothing of the job.
+    if facts.image.as_ref().is_some_and(|image| image.scaling.is_some()) {
+        return None;
+    }
+    let job = match normalise {
+        Normalise::Fixed { mean, std } if stated.is(mean, std) => return None,
+        Normalise::Fixed { mean, std } if mean.iter().all(|m| *m == 0.0) && std.iter().all(|s| *s == 1.0) => {
+            "none".to_owned()
+        }
+        Normalise::Fixed { mean, std } => format!("mean: {mean:?}, std: {std:?}"),
+        Normalise::Measured(_) => "measures them".to_owned(),
+    };
+    Some(format!(
+        "input.mean, input.std: its own metadata has {} ({}), and the job {}{job}: say what it was trained with",
+        stated.in_words(),
+        stated.keys,
+        if matches!(normalise, Normalise::Measured(_)) { "" } else { "has " },
+    ))
 }
