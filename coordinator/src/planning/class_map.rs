@@ -279,14 +279,17 @@ impl Job {
     /// How channels are said to be classes, for a model of `count` channels: which is which nobody knows but the user.
     fn example(&self, count: usize) -> String {
         const SHOWN: usize = 3;
-        let pairs =
-            self.names.iter().zip(0..count).take(SHOWN).map(|(name, channel)| format!("{name}: {channel}"));
+        // What too few channels leave out is the background, most likely: it is what is left.
+        let without = self.background.filter(|_| count < self.names.len());
+        let named = self.names.iter().enumerate().filter(|(class, _)| Some(*class) != without);
+        let pairs = named.zip(0..count).map(|((_, name), channel)| format!("{name}: {channel}"));
         let pairs: Vec<_> = pairs.collect();
-        let more = if self.names.len().min(count) > SHOWN { ", …" } else { "" };
+        let more = if pairs.len() > SHOWN { ", …" } else { "" };
         format!(
             "say of which class each channel is, and leave out classes of which the model knows nothing: if they came in the \
-             job's order, output: {{classes: {{{}{more}}}}}",
-            pairs.join(", ")
+             job's order{}, output: {{classes: {{{}{more}}}}}",
+            without.map_or_else(String::new, |class| format!(" without `{}`", self.names[class])),
+            pairs[..pairs.len().min(SHOWN)].join(", ")
         )
     }
 

@@ -138,7 +138,13 @@ fn labels_go_by_their_numbers_unless_they_are_named() {
 #[test]
 fn what_cannot_be_told_is_refused_with_what_helps() {
     for (classes, count, words) in [
-        ("[background, road, car]", 2, "output: {classes: {background: 0, road: 1}}"),
+        (
+            "[background, road, car]",
+            2,
+            "in the job's order without `background`, output: {classes: {road: 0, car: 1}}",
+        ),
+        ("[background, road, car]", 1, "without `background`, output: {classes: {road: 0}}"),
+        ("[background, road]", 4, "in the job's order, output: {classes: {background: 0, road: 1}}"),
         ("[background, road]", 4, "it says 4 channels per pixel, and the job names 2 classes"),
     ] {
         let error = settle(classes, "{}", count, None).unwrap_err();
