@@ -39,7 +39,9 @@ use marquetry_transport::{
     CachedObject, Drain, Files, ObjectStore, QueueError, Stores, TaskQueue, Topic, consume,
 };
 pub use merge::ScoreRows;
-pub use outputs::{evaluation_picture, expected, image_outputs, label_quality_picture, renamed_outputs};
+pub use outputs::{
+    evaluation_picture, expected, image_outputs, label_quality_picture, renamed_classes, renamed_outputs,
+};
 pub use row::{Row, RowScores};
 pub use score_error::{ScoreError, TileFault};
 pub use score_reader::ScoreReader;

@@ -129,6 +129,14 @@ pub(crate) fn class_file_names(spec: &JobSpec) -> Vec<String> {
     names.collect()
 }
 
+/// Classes whose masks are not called as they are, each with the name of its files; none where classes share no pixels.
+pub fn renamed_classes(spec: &JobSpec) -> Vec<(String, String)> {
+    let one_each =
+        spec.decide.background.is_none() && spec.outputs.iter().any(|o| matches!(o, Output::Masks(_)));
+    let names = spec.class_names().into_iter().zip(class_file_names(spec));
+    names.filter(|(class, file)| one_each && class != file).collect()
+}
+
 /// The paths, below the job's outputs, of what is made of the image `id` alone: files, and folders of arrays or of masks by
 /// class.
 pub fn image_outputs(spec: &JobSpec, id: &str) -> Vec<String> {

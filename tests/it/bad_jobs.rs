@@ -84,6 +84,18 @@ fn bad_jobs_start_nothing_and_say_why() {
             65,
             &["centre.onnx", "stride 27", "26"],
         ),
+        (
+            "members: [{onnx: text.onnx}, {onnx: m.onnx}, {onnx: gone.onnx}, {onnx: pair.onnx}]",
+            65,
+            &[
+                "3 members cannot be used",
+                "members[0]: ",
+                "members[2].onnx: ",
+                "gone.onnx",
+                "members[3]: ",
+                "2 channels",
+            ],
+        ),
         ("members: [{onnx: m.onnx}, {onnx: m.onnx}]", 65, &["members[1].name", "`m`"]),
         ("members: [{onnx: m.onnx, weight: 0}]", 65, &["`ground`", "0"]),
         ("images: other", 65, &["images.from", "other"]),

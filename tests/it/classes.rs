@@ -213,6 +213,25 @@ fn class_names_of_the_model_s_metadata_give_the_order() {
     place.model("o.onnx", &Toy { metadata: named(r#"["x", "sky", "car", "road"]"#), ..linear(&ROWS) });
     place.write("job.yaml", job("none", "[sky, road, car, tree]", "[{onnx: o.onnx}]", ""));
     place.run("job.yaml").ends_with(65).says(&["x, sky, car, road", "output.classes"]);
+    // Counted from 1, as lists of objects, and what cannot be made out.
+    let label_map = |text: &str| vec![("label_map".to_owned(), text.to_owned())];
+    for (file, names) in [
+        ("one", r#"{"1": "car", "2": "sky", "3": "tree", "4": "road"}"#),
+        (
+            "list",
+            r#"[{"id": 1, "name": "sky"}, {"id": 3, "name": "road"}, {"id": 0, "name": "car"}, {"id": 2, "name": "tree"}]"#,
+        ),
+    ] {
+        place.model(&format!("{file}.onnx"), &Toy { metadata: label_map(names), ..linear(&turned) });
+        let members = format!("[{{onnx: {file}.onnx}}]");
+        comes_to(&place, file, "[sky, road, car, tree]", &members, "", |at| softmax(&logits(&ROWS, at)));
+    }
+    place.model("n.onnx", &Toy { metadata: label_map(r#"{"sky": [0], "road": [1]}"#), ..linear(&ROWS) });
+    place.write("job.yaml", job("none", "[sky, road, car, tree]", "[{onnx: n.onnx}]", ""));
+    place
+        .run("job.yaml")
+        .ends_with(0)
+        .says(&["warning: n: its own metadata: `label_map` in it is {", "allow: [classes]"]);
 }
 
 /// Models of other people in one job: 21, 4, 2 and 1 channels, which speak of a person, or of a road, or of both.

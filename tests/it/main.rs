@@ -28,6 +28,7 @@ mod repeats;
 mod s3;
 mod sidecars;
 mod thread_limit;
+mod told_of_members;
 mod training_labels;
 mod truth;
 mod truth_told;

@@ -156,6 +156,8 @@ fn annotations(files: &Files, id: &str, mask: &Mask) {
         for scored in of(&json(files, "scored.json"), class) {
             assert!((scored["score"].as_f64().expect("a score") - mean).abs() < 1e-3, "{id} {class}");
             assert!(coco_columns(&scored["segmentation"]) == pixels, "{id} {class}");
+            // `loadRes` would take a box for the size.
+            assert!(scored.get("bbox").is_none() && scored.get("area").is_none(), "{scored}");
         }
         let sum: u64 = of(&outlines, class).iter().map(|a| a["area"].as_u64().expect("an area")).sum();
         assert_eq!(sum, area, "{id} {class}");

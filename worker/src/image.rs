@@ -7,7 +7,7 @@ use marquetry_imagery::PlannedVersion;
 use marquetry_job::tile::MissingPixels;
 use marquetry_job::{BandStatistics, ImageStatistics, Measure, MeasuredBands, PlannedImage, UnreadPart};
 use marquetry_raster::read::luma_of;
-use marquetry_raster::read::{DamagedPart, Depth, Image, Limits, Pixels};
+use marquetry_raster::read::{DamagedPart, Image, Limits, Pixels};
 use marquetry_transport::Files;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -138,11 +138,7 @@ impl Images {
 impl OpenImage {
     /// The sample value that is full, if the image's depth says so.
     pub(crate) fn full(&self) -> Option<f64> {
-        let info = self.image.info();
-        match info.depth {
-            Depth::U8 | Depth::U16 => Some(((1_u32 << info.bits) - 1) as f64),
-            Depth::F32 => None,
-        }
+        self.image.info().full.map(f64::from)
     }
 
     /// What was measured in this way, if it is known.

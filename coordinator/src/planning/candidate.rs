@@ -137,8 +137,9 @@ impl Candidate<'_> {
             facts = self.inspect(models, &model, (&input, scaling), outer, threads)?;
         }
         let try_at = |size| self.inspect(models, &model, (&input, scaling), size, threads);
+        // One side that is fixed is enough: a window that is not square cannot be turned onto it.
         let fixed =
-            facts.image.as_ref().is_some_and(|i| i.height.fixed().is_some() && i.width.fixed().is_some());
+            facts.image.as_ref().is_some_and(|i| i.height.fixed().is_some() || i.width.fixed().is_some());
         let views = self.spec.tta.views.resolve(outer, fixed).map_err(|e: ViewError| self.unfit(e))?;
         let seems_other = facts.doubt.iter().map(|doubt| {
             Warning::new(
@@ -170,8 +171,9 @@ impl Candidate<'_> {
         let suspicious = [
             (Concern::Fit, fit.warning),
             (Concern::Scale, scale.warning),
+            (Concern::Scale, unlike_stated(&facts, &self.member.input.normalise)),
             (Concern::Scale, unlike),
-            (Concern::Views, self.dropped(&views)),
+            (Concern::Views, self.dropped(&views, &facts)),
             (Concern::Weights, self.weighted_logits(meaning.applied)),
         ];
         warnings.extend(
@@ -399,17 +401,22 @@ impl Candidate<'_> {
     }
 
     /// What there is to tell of views that a set of them names and this model does not take.
-    fn dropped(&self, views: &[View]) -> Option<String> {
+    fn dropped(&self, views: &[View], facts: &ModelFacts) -> Option<String> {
         let all = self.spec.tta.views.resolve(self.member.window.size, false).ok()?;
         let gone: Vec<String> =
             all.iter().filter(|view| !views.contains(view)).map(ToString::to_string).collect();
+        let sides = facts.image.as_ref().map(|image| (image.height.fixed(), image.width.fixed()));
+        let takes = match sides {
+            Some((Some(height), None)) => format!("{height} rows only, of any width"),
+            Some((None, Some(width))) => format!("{width} columns only, of any height"),
+            _ => format!("{} px only", self.member.window.size),
+        };
         (!gone.is_empty()).then(|| {
             format!(
-                "tta.views: {} of {} views are left out ({}), since the model takes {} px only",
+                "tta.views: {} of {} views are left out ({}), since the model takes {takes}",
                 gone.len(),
                 all.len(),
                 gone.join(", "),
-                self.member.window.size
             )
         })
     }
@@ -450,4 +457,27 @@ fn sizes(views: &[View], outer: Size) -> Vec<(Size, Option<View>)> {
         }
     }
     sizes
+}
+
+/// What there is to tell of a mean and deviation that are not those of the model's own metadata.
+fn unlike_stated(facts: &ModelFacts, normalise: &Normalise) -> Option<String> {
+    let stated = facts.normalisation.as_ref()?;
+    // What the graph does itself is told of already, and needs nothing of the job.
+    if facts.image.as_ref().is_some_and(|image| image.scaling.is_some()) {
+        return None;
+    }
+    let job = match normalise {
+        Normalise::Fixed { mean, std } if stated.is(mean, std) => return None,
+        Normalise::Fixed { mean, std } if mean.iter().all(|m| *m == 0.0) && std.iter().all(|s| *s == 1.0) => {
+            "none".to_owned()
+        }
+        Normalise::Fixed { mean, std } => format!("mean: {mean:?}, std: {std:?}"),
+        Normalise::Measured(_) => "measures them".to_owned(),
+    };
+    Some(format!(
+        "input.mean, input.std: its own metadata has {} ({}), and the job {}{job}: say what it was trained with",
+        stated.in_words(),
+        stated.keys,
+        if matches!(normalise, Normalise::Measured(_)) { "" } else { "has " },
+    ))
 }

@@ -38,7 +38,10 @@ pub(crate) fn settle_classes(
     let job =
         Job { names: spec.class_names(), background: spec.decide.background, labelling: spec.labelling };
     let settled = match (&output.classes, channels.names) {
-        (Some(said), _) => job.said(said, output.rest, channels)?,
+        (Some(said), names) => {
+            let settled = job.said(said, output.rest, channels)?;
+            SettledClasses { warning: names.and_then(|names| job.otherwise(said, names)), ..settled }
+        }
         (None, Some(names)) => job.named(names, output.rest, channels)?,
         (None, None) => job.by_channel(channels)?,
     };
@@ -73,6 +76,31 @@ impl Job {
         self.settled(said.to_vec(), rest, channels, Origin::Said)
     }
 
+    /// What there is to tell of classes that the job has elsewhere than the model's own names.
+    fn otherwise(&self, said: &[Vec<u16>], names: &[String]) -> Option<String> {
+        let told =
+            self.names.iter().zip(said).filter(|(_, own)| !own.is_empty()).find_map(|(class, own)| {
+                let called = |channel: &&u16| names.get(usize::from(**channel)).map_or("", String::as_str);
+                let is_another = |channel: &&u16| {
+                    let name = key(called(channel));
+                    name != key(class) && self.names.iter().any(|other| key(other) == name)
+                };
+                let another = own.iter().find(is_another);
+                let elsewhere = names.iter().position(|name| key(name) == key(class));
+                match (another, elsewhere.filter(|&place| !own.contains(&(place as u16)))) {
+                    (Some(channel), _) => {
+                        Some(format!("`{class}` is channel {channel}, which is `{}`", called(&channel)))
+                    }
+                    (None, Some(place)) => Some(format!("`{class}` is channel {}, and not {place}", own[0])),
+                    (None, None) => None,
+                }
+            })?;
+        Some(format!(
+            "output.classes: by the job {told} by the model's own metadata ({}): what the job says counts",
+            listed(names)
+        ))
+    }
+
     /// By the names that the model gives its channels.
     fn named(
         &self,
@@ -80,12 +108,18 @@ impl Job {
         rest: Option<RestSpec>,
         channels: &Channels<'_>,
     ) -> Result<SettledClasses, String> {
-        let key = |name: &str| name.trim().to_lowercase();
         let of = |class: &String| -> Vec<u16> {
             let same = names.iter().enumerate().filter(|(_, name)| key(name) == key(class));
             same.map(|(channel, _)| channel as u16).collect()
         };
-        let own: Vec<Vec<u16>> = self.names.iter().map(of).collect();
+        let mut own: Vec<Vec<u16>> = self.names.iter().map(of).collect();
+        // Where names are counted from 1, what has no name is what is none of them.
+        if let (Some(background), [first, ..]) = (self.background, names)
+            && first.is_empty()
+            && own[background].is_empty()
+        {
+            own[background].push(0);
+        }
         let in_place = own.iter().enumerate().filter(|(class, own)| own[..] == [*class as u16]).count();
         let known = own.iter().filter(|own| !own.is_empty()).count();
         let objects =
@@ -103,7 +137,7 @@ impl Job {
                 format!(
                     "its own metadata calls its classes {}, and the job {}: they are taken one for one; say which are which \
                      with output.classes",
-                    names.join(", "),
+                    listed(names),
                     self.names.join(", ")
                 )
             });
@@ -113,9 +147,20 @@ impl Job {
             return Err(format!(
                 "its own metadata calls its classes {}, and the job {}: some are the same in another order, and some are \
                  not there; say which are which with output.classes: {{{}: …}}",
-                names.join(", "),
+                listed(names),
                 self.names.join(", "),
                 self.names[0],
+            ));
+        }
+        if let (1, 2, Some(background)) = (channels.count, self.names.len(), self.background)
+            && channels.applied != OutputActivation::Labels
+            && own[background] == [0]
+        {
+            let (nothing, object) = (&self.names[background], &self.names[1 - background]);
+            return Err(format!(
+                "its own metadata calls its one channel `{nothing}`, and the job takes one channel for that of `{object}`: say \
+                 output.classes: {{{object}: 0}} if it is that of `{object}`, or decide.background: {object} if it is that of \
+                 `{nothing}`"
             ));
         }
         if objects.count() == 0 {
@@ -234,14 +279,17 @@ impl Job {
     /// How channels are said to be classes, for a model of `count` channels: which is which nobody knows but the user.
     fn example(&self, count: usize) -> String {
         const SHOWN: usize = 3;
-        let pairs =
-            self.names.iter().zip(0..count).take(SHOWN).map(|(name, channel)| format!("{name}: {channel}"));
+        // What too few channels leave out is the background, most likely: it is what is left.
+        let without = self.background.filter(|_| count < self.names.len());
+        let named = self.names.iter().enumerate().filter(|(class, _)| Some(*class) != without);
+        let pairs = named.zip(0..count).map(|((_, name), channel)| format!("{name}: {channel}"));
         let pairs: Vec<_> = pairs.collect();
-        let more = if self.names.len().min(count) > SHOWN { ", …" } else { "" };
+        let more = if pairs.len() > SHOWN { ", …" } else { "" };
         format!(
             "say of which class each channel is, and leave out classes of which the model knows nothing: if they came in the \
-             job's order, output: {{classes: {{{}{more}}}}}",
-            pairs.join(", ")
+             job's order{}, output: {{classes: {{{}{more}}}}}",
+            without.map_or_else(String::new, |class| format!(" without `{}`", self.names[class])),
+            pairs[..pairs.len().min(SHOWN)].join(", ")
         )
     }
 
@@ -264,6 +312,17 @@ impl Job {
     }
 }
 
+/// A name as it is compared.
+fn key(name: &str) -> String {
+    name.trim().to_lowercase()
+}
+
+/// Names in the order of their channels.
+pub(crate) fn listed(names: &[String]) -> String {
+    let words = names.iter().map(|name| if name.is_empty() { "(no name)" } else { name.as_str() });
+    words.collect::<Vec<_>>().join(", ")
+}
+
 /// Names that say nothing: `LABEL_0`, `class 3`, `7`.
 fn is_generic(name: &str) -> bool {
     let word = name.trim().trim_end_matches(|c: char| c.is_ascii_digit());
@@ -274,8 +333,13 @@ fn is_generic(name: &str) -> bool {
 fn named_in_words(names: Option<&[String]>) -> String {
     const NAMED: usize = 30;
     let Some(names) = names else { return String::new() };
-    let named: Vec<String> =
-        names.iter().take(NAMED).enumerate().map(|(channel, name)| format!("{channel} {name}")).collect();
+    let named: Vec<String> = names
+        .iter()
+        .enumerate()
+        .filter(|(_, name)| !name.is_empty())
+        .take(NAMED)
+        .map(|(channel, name)| format!("{channel} {name}"))
+        .collect();
     let more = if names.len() > NAMED { ", …" } else { "" };
     format!("; the model's own names are {}{more}", named.join(", "))
 }

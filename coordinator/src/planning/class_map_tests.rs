@@ -70,9 +70,27 @@ fn the_model_s_own_names_give_the_order() {
     assert_eq!(of(&["LABEL_0", "LABEL_1", "LABEL_2", "LABEL_3"]).unwrap().warning, None);
     let error = of(&["car", "sky", "wood", "road"]).unwrap_err();
     assert!(error.contains("car, sky, wood, road") && error.contains("output.classes"), "{error}");
-    // What the job says comes first.
+    // Counted from 1: what has no name is the background's, if that is not named.
+    let one = settle("[background, person, car]", "{}", 3, Some(&["", "car", "person"])).unwrap();
+    assert_eq!(one.map, map(&[&[0], &[2], &[1]], Rest::None));
+    // What the job says comes first, and what contradicts it is told.
     let said = settle("[a, b]", "{classes: {a: 0, b: 1}}", 2, Some(&["b", "a"])).unwrap();
     assert_eq!(said.map, map(&[&[0], &[1]], Rest::None));
+    let told = said.warning.unwrap();
+    assert!(
+        told.contains("by the job `a` is channel 0, which is `b` by the model's own metadata (b, a)"),
+        "{told}"
+    );
+    let of = |output: &str, names: &[&str]| settle("[a, b]", output, 3, Some(names)).unwrap().warning;
+    let told = of("{classes: {a: [0, 1]}}", &["x", "y", "a"]).unwrap();
+    assert!(told.contains("`a` is channel 0, and not 2 by the model's"), "{told}");
+    for (output, names) in [
+        ("{classes: {a: [0, 2], b: 1}}", &["a", "b", "z"]),
+        ("{classes: {a: 0, b: 1}}", &["x", "y", "z"]),
+        ("{classes: {b: 1}}", &["a", "b", "a"]),
+    ] {
+        assert_eq!(of(output, names), None, "{output}");
+    }
 }
 
 #[test]
@@ -84,6 +102,22 @@ fn one_channel_is_the_class_that_is_not_the_background() {
     let first = of("{background: nothing}");
     assert_eq!(first.map, ClassMap::object(0));
     assert_eq!(first.choice.value, "its one channel is `cell`");
+    // Unless it is the background's, by the model's own word.
+    let named = |output: &str, decide: &str, name: &str| {
+        let spec = job("[background, cell]", output, decide);
+        settle_in(&spec, 1, Some(&[name]), OutputActivation::Sigmoid)
+    };
+    let error = named("{}", "{}", "Background").unwrap_err();
+    assert!(error.contains("calls its one channel `background`"), "{error}");
+    assert!(
+        error.contains("output.classes: {cell: 0}") && error.contains("decide.background: cell"),
+        "{error}"
+    );
+    assert_eq!(
+        named("{}", "{background: cell}", "background").unwrap().map,
+        map(&[&[0], &[]], Rest::Class(1))
+    );
+    assert_eq!(named("{}", "{}", "cell").unwrap().map, map(&[&[], &[0]], Rest::Class(0)));
 }
 
 #[test]
@@ -104,7 +138,13 @@ fn labels_go_by_their_numbers_unless_they_are_named() {
 #[test]
 fn what_cannot_be_told_is_refused_with_what_helps() {
     for (classes, count, words) in [
-        ("[background, road, car]", 2, "output: {classes: {background: 0, road: 1}}"),
+        (
+            "[background, road, car]",
+            2,
+            "in the job's order without `background`, output: {classes: {road: 0, car: 1}}",
+        ),
+        ("[background, road, car]", 1, "without `background`, output: {classes: {road: 0}}"),
+        ("[background, road]", 4, "in the job's order, output: {classes: {background: 0, road: 1}}"),
         ("[background, road]", 4, "it says 4 channels per pixel, and the job names 2 classes"),
     ] {
         let error = settle(classes, "{}", count, None).unwrap_err();

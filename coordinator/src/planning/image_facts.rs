@@ -111,7 +111,7 @@ impl<'a> ImageLooker<'a> {
         let place = georeference_told(self.files, image, self.limits, self.reading)?;
         for &own in &self.outlines {
             let said = place.tags.as_ref().and_then(|tags| MapFrame::new(tags, info.size, own).1);
-            info.traits.remarks.extend(said);
+            info.traits.outlines.extend(said);
         }
         for remark in place.remarks {
             if !info.traits.remarks.contains(&remark) {

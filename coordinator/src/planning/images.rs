@@ -107,6 +107,20 @@ impl ImageKind {
     }
 }
 
+/// What outlines of images lose, and of which images: each sentence once.
+pub(crate) fn outlines_told(kinds: &[ImageKind]) -> Vec<(String, String)> {
+    let mut told: Vec<(&str, ImageKind)> = Vec::new();
+    for kind in kinds {
+        for text in &kind.traits.outlines {
+            match told.iter_mut().find(|(known, _)| known == text) {
+                Some((_, all)) => all.count += kind.count,
+                None => told.push((text, kind.clone())),
+            }
+        }
+    }
+    told.into_iter().map(|(text, kind)| (kind.who(), text.to_owned())).collect()
+}
+
 /// What looking at images came to.
 #[derive(Debug)]
 pub(crate) struct Probed {

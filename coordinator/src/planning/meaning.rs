@@ -1,7 +1,7 @@
 //! What the numbers of a member's output mean.
 
 use crate::planning::activation::{channels as counted, settle_activation};
-use crate::planning::class_map::{Channels, settle_classes};
+use crate::planning::class_map::{Channels, listed, settle_classes};
 use crate::planning::findings::{Choice, Origin};
 use marquetry_ensemble::{ClassMap, Labelling, OutputActivation};
 use marquetry_job::IoContract;
@@ -96,14 +96,21 @@ pub(crate) fn meaning(
             let text = format!(
                 "its own metadata names {} classes ({}) and `{}` has {}, so the names are not used and {}: say which are \
                  which with output.classes if that is not so",
-                names.len(),
-                names.join(", "),
+                names.iter().filter(|name| !name.is_empty()).count(),
+                listed(names),
                 signature.head,
                 counted(signature.classes),
                 classes.choice.value,
             );
             warnings.push((Concern::Classes, text));
         }
+    }
+    if let (None, Some(doubt)) = (&output.classes, &facts.class_names_doubt) {
+        let text = format!(
+            "its own metadata: {doubt}; {}: say which are which with output.classes if that is not so",
+            classes.choice.value
+        );
+        warnings.push((Concern::Classes, text));
     }
     warnings.extend(classes.warning.map(|text| (Concern::Classes, text)));
     Ok(Meaning {

@@ -24,7 +24,7 @@ pub(crate) fn groups(
     looked_at: LookedAt<'_>,
     each: impl Fn(&str) + Sync,
 ) -> Result<(Vec<Group>, MadeFor, Findings), MembersError> {
-    let candidates = candidates(spec, base, models, looked_at)?;
+    let (candidates, mut errors) = candidates(spec, base, models, looked_at)?;
     let at_once = models.cores.min(TRIALS).min(candidates.len()).max(1);
     let probe = |candidate: &Candidate<'_>| {
         each(&candidate.name);
@@ -33,7 +33,6 @@ pub(crate) fn groups(
     let is_over = |probed: &Result<_, MembersError>| probed.as_ref().is_err_and(MembersError::is_passing);
     let probed = parallel_map(&candidates, at_once, probe, is_over);
     let (mut groups, mut warnings, mut choices) = (Vec::<Group>::new(), Vec::new(), Vec::new());
-    let mut errors = Vec::new();
     for (candidate, probed) in candidates.iter().zip(probed) {
         let group = match probed {
             Some(Ok(Probed { group, warnings: suspicious, choices: chosen })) => {
@@ -53,19 +52,21 @@ pub(crate) fn groups(
             TilesPer::Member => groups.push(group),
         }
     }
+    errors.sort_by_key(MembersError::entry);
     MembersError::all(errors)?;
     let findings = Findings { warnings, members: MemberKind::of(choices), ..Findings::default() };
     let made_for = candidates.iter().filter_map(|of| Some((of.name.clone(), of.made_for?))).collect();
     Ok((groups, made_for, findings))
 }
 
-/// The models that the job names, each with the name and the tags of its member.
+/// The models that the job names, each with the name and the tags of its member; and what is wrong with entries of which there is
+/// none. Those of which there are some are looked at all the same, so that all that is wrong is told at once.
 fn candidates<'a>(
     spec: &'a JobSpec,
     base: &str,
     models: &Models<'_>,
     looked_at: LookedAt<'a>,
-) -> Result<Vec<Candidate<'a>>, MembersError> {
+) -> Result<(Vec<Candidate<'a>>, Vec<MembersError>), MembersError> {
     let (mut found, mut errors) = (Vec::new(), Vec::new());
     for (entry, member) in spec.members.iter().enumerate() {
         match expand(models.files, &member.onnx, base) {
@@ -73,7 +74,9 @@ fn candidates<'a>(
             Err(error) => errors.push(MembersError::Path { entry, error }),
         }
     }
-    MembersError::all(errors)?;
+    if found.is_empty() || errors.iter().any(MembersError::is_passing) {
+        MembersError::all(std::mem::take(&mut errors))?;
+    }
     let named = found.iter().map(|(entry, member, file)| Named {
         entry: *entry,
         given: member.name.as_deref(),
@@ -81,7 +84,9 @@ fn candidates<'a>(
     });
     let names = member_names(&named.collect::<Vec<_>>());
     if let Some(place) = first_taken(&names) {
-        return Err(MembersError::Name { entry: found[place].0, name: names[place].clone() });
+        errors.push(MembersError::Name { entry: found[place].0, name: names[place].clone() });
+        errors.sort_by_key(MembersError::entry);
+        MembersError::all(std::mem::take(&mut errors))?;
     }
     let tags = tags_from_paths(&found.iter().map(|(.., file)| file.uri.as_str()).collect::<Vec<_>>());
     let mut candidates = Vec::with_capacity(found.len());
@@ -112,7 +117,7 @@ fn candidates<'a>(
             Candidate { member: Cow::Owned(member), name, made_for: Some((of, size)), ..whole.clone() }
         }));
     }
-    Ok(candidates)
+    Ok((candidates, errors))
 }
 
 /// Puts a group of one into the group that shares its grid, or at the end.

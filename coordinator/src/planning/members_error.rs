@@ -67,6 +67,18 @@ pub enum MembersError {
 }
 
 impl MembersError {
+    /// Place in the job file, of several the first.
+    pub(crate) fn entry(&self) -> usize {
+        match self {
+            Self::Path { entry, .. }
+            | Self::File { entry, .. }
+            | Self::Model { entry, .. }
+            | Self::Unfit { entry, .. }
+            | Self::Name { entry, .. } => *entry,
+            Self::Several { errors } => errors.first().map_or(0, Self::entry),
+        }
+    }
+
     /// The trouble with a file or store behind this error, if that is what it is, and all that it is.
     pub(crate) fn file(&self) -> Option<&FileError> {
         match self {

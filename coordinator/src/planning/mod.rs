@@ -24,6 +24,7 @@ mod paths;
 mod scale;
 mod seen_range;
 mod shown;
+mod sides;
 mod truth;
 mod truth_files;
 mod truth_rules;
@@ -228,12 +229,16 @@ pub fn plan(
             images
         }
     };
+    let outlines = images::outlines_told(&kinds).into_iter();
+    findings.warnings.extend(outlines.map(|(who, text)| Warning::new(Concern::Outlines, who, text)));
     findings.images = kinds;
     if let Some(truth) = &mut truth {
         findings.notes.append(&mut truth.notes);
         let warnings = truth.warnings.drain(..);
         findings.warnings.extend(warnings.map(|text| Warning::new(Concern::Truth, "truth", text)));
     }
+    let sides = sides::unsaid_sides(spec).into_iter();
+    findings.warnings.extend(sides.map(|text| Warning::new(Concern::Views, "tta.views", text)));
     findings.notes.extend(two_spaces(&plan));
     findings.allow(&spec.allow);
     let (images, unfit) = fitting(images, &plan.inference, &findings.images, &other_colours);
@@ -408,6 +413,12 @@ fn wrong_bands(bands: u16, member: &Member, drops_alpha: bool) -> String {
         None if bands == 1 => format!(
             "it has 1 band{alpha}, and member {name} takes {channels}: if its pages are bands, say `images: {{from: …, pages: \
              bands}}`; to show one band several times, name it for each channel in input.bands, as [0, 0, …]"
+        ),
+        None if u32::from(bands) < channels => format!(
+            "it has {bands} bands{alpha}, and member {name} takes {channels}: if its pages are bands, say `images: {{from: …, \
+             pages: bands}}`; else name for each channel the band that it is to see in input.bands, counted from 0, one of them \
+             several times, as {:?}",
+            (0..channels).map(|channel| channel.min(u32::from(bands) - 1)).collect::<Vec<_>>()
         ),
         None => format!(
             "it has {bands} band{plural}{alpha}, and member {name} takes {channels}: choose {channels} of them with `images: \

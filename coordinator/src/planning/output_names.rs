@@ -1,6 +1,6 @@
 //! What outputs will be called: looked at before anything is computed.
 
-use marquetry_aggregator::{expected, image_outputs, renamed_outputs};
+use marquetry_aggregator::{expected, image_outputs, renamed_classes, renamed_outputs};
 use marquetry_spec::{JobSpec, NAME_LIST, Output};
 use marquetry_transport::KEY_BYTES_MAX;
 use marquetry_transport::uri::{is_uri, join};
@@ -115,6 +115,14 @@ pub(crate) fn check<'a>(
              outputs lists {them}"
         ));
     }
+    let classes = renamed_classes(spec);
+    if !classes.is_empty() {
+        let pairs: Vec<_> = classes.iter().map(|(class, file)| format!("`{class}`: {file}")).collect();
+        notes.push(format!(
+            "masks of classes whose names no file can have are called otherwise ({})",
+            pairs.join(", ")
+        ));
+    }
     if let Some((first, second)) = alike.filter(|_| !is_uri(&store)) {
         notes.push(format!(
             "images `{first}` and `{second}` differ in capital and small letters alone: keep their outputs on a disk that tells \
@@ -201,6 +209,16 @@ mod tests {
         assert_eq!(check(&masks, &deep, &["a"]).unwrap(), none);
         let message = check(&masks, &deep, &["a", &"folder/".repeat(95)]).unwrap_err();
         assert!(message.contains("1024 are possible") && message.contains("folder"), "{message}");
+        let classes = |decide: &str| {
+            let text = format!(
+                "version: 1\nimages: x\nclasses: [a/b, a_b, c]\nmembers: [{{onnx: m.onnx}}]\noutputs: [{{masks: png}}]\n{decide}"
+            );
+            check(&JobSpec::parse(&text).unwrap(), "", &["x"]).unwrap()
+        };
+        let told =
+            "masks of classes whose names no file can have are called otherwise (`a/b`: a_b, `a_b`: a_b~1)";
+        assert_eq!(classes("defaults: {output: {multilabel: true}}"), [told]);
+        assert_eq!(classes(""), none, "one mask for all");
         let table = spec("{submission: kaggle-rle}", "out");
         assert_eq!(
             check(&table, &deep, &["a", &"folder/".repeat(95), "A"]).unwrap(),

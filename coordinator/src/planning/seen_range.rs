@@ -26,8 +26,8 @@ pub(crate) struct SeenRange {
     /// The image's id.
     pub(crate) id: String,
     pub(crate) depth: Depth,
-    /// As the file says them; 16 for [`Depth::U16`] where it says nothing.
-    pub(crate) bits: u32,
+    /// The greatest value that the file says; 65,535 for [`Depth::U16`] where it says nothing.
+    pub(crate) full: Option<u16>,
     /// Nothing for a band without a value.
     pub(crate) bands: Vec<Option<(f64, f64)>>,
 }
@@ -48,7 +48,7 @@ impl SeenRange {
             let low = below.iter().copied().fold(*high, f32::min);
             Some((f64::from(low), f64::from(*high)))
         });
-        Some(Self { id: id.to_owned(), depth: info.depth, bits: info.bits, bands: bands.collect() })
+        Some(Self { id: id.to_owned(), depth: info.depth, full: info.full, bands: bands.collect() })
     }
 
     /// The least and greatest sample of the bands that are seen.
@@ -84,7 +84,7 @@ pub(crate) fn contradicts(expected: &Expected, seen: &[SeenRange], bands: Option
         "; images of other depths are beside them, for which the same number would hold: give each depth a job of its own"
     };
     let floats = ranges(&|image| image.depth == Depth::F32);
-    let words = ranges(&|image| image.depth == Depth::U16 && image.bits == 16);
+    let words = ranges(&|image| image.depth == Depth::U16 && image.full == Some(u16::MAX));
     unlike(&floats, UNIT_MAX, BEYOND_BYTES / 4.0)
         .or_else(|| unlike(&words, FEW_BITS, DARK * 65_535.0))
         .or_else(|| all(&floats).and_then(|range| of_floats(expected, range)))
@@ -179,10 +179,10 @@ fn round(value: f64) -> f64 {
 mod tests {
     use super::*;
 
-    fn told(full: f64, since: Option<&str>, depth: Depth, bits: u32, ranges: &[(f64, f64)]) -> String {
+    fn told(full: f64, since: Option<&str>, depth: Depth, greatest: u16, ranges: &[(f64, f64)]) -> String {
         let expected = Expected { full, since: since.map(str::to_owned) };
         let bands = ranges.iter().map(|range| Some(*range)).collect();
-        contradicts(&expected, &[SeenRange { id: "a".to_owned(), depth, bits, bands }], None)
+        contradicts(&expected, &[SeenRange { id: "a".to_owned(), depth, full: Some(greatest), bands }], None)
             .unwrap_or_default()
     }
 
@@ -226,14 +226,18 @@ mod tests {
             (255.0, 255.0, "1"),
             (255.0, 4095.0, "0.0622710622711"),
         ] {
-            let text = told(full, None, Depth::U16, 16, &[(0.0, high)]);
+            let text = told(full, None, Depth::U16, 65_535, &[(0.0, high)]);
             assert!(text.contains(&format!("reach {high} of 65535")), "{text}");
             assert!(text.contains(&format!("{{scale: {scale}}}")), "{text}");
         }
-        for (depth, bits, high) in
-            [(Depth::U16, 16, 32_768.0), (Depth::U16, 16, 0.0), (Depth::U16, 12, 255.0), (Depth::U8, 8, 20.0)]
-        {
-            assert_eq!(told(1.0, None, depth, bits, &[(0.0, high)]), "", "{depth:?} {bits} {high}");
+        for (depth, greatest, high) in [
+            (Depth::U16, 65_535, 32_768.0),
+            (Depth::U16, 65_535, 0.0),
+            (Depth::U16, 4095, 255.0),
+            (Depth::U16, 10_000, 255.0),
+            (Depth::U8, 255, 20.0),
+        ] {
+            assert_eq!(told(1.0, None, depth, greatest, &[(0.0, high)]), "", "{depth:?} {greatest} {high}");
         }
     }
 
@@ -259,36 +263,36 @@ mod tests {
     #[test]
     fn images_of_unlike_ranges_are_named() {
         let expected = Expected { full: 1.0, since: None };
-        let of = |depth, bits, high| SeenRange {
+        let of = |depth, greatest: u16, high| SeenRange {
             id: format!("to {high}"),
             depth,
-            bits,
+            full: Some(greatest),
             bands: vec![Some((0.0, high))],
         };
-        let told = |depth, bits, highs: &[f64]| {
-            let seen: Vec<_> = highs.iter().map(|high| of(depth, bits, *high)).collect();
+        let told = |depth, greatest, highs: &[f64]| {
+            let seen: Vec<_> = highs.iter().map(|high| of(depth, greatest, *high)).collect();
             contradicts(&expected, &seen, None).unwrap_or_default()
         };
         let floats = told(Depth::F32, 0, &[0.9, 1.0, 254.0, 0.0]);
         assert!(floats.contains("image to 1 reaches 1 and image to 254 254"), "{floats}");
-        let words = told(Depth::U16, 16, &[60_000.0, 3_900.0]);
+        let words = told(Depth::U16, 65_535, &[60_000.0, 3_900.0]);
         assert!(words.contains("image to 3900 reaches 3900 and image to 60000"), "{words}");
         assert_eq!(told(Depth::F32, 0, &[0.2, 0.9]), "");
-        assert_eq!(told(Depth::U16, 16, &[60_000.0, 9_000.0]), "", "it may be dark");
-        assert_eq!(told(Depth::U8, 8, &[3.0, 255.0]), "");
+        assert_eq!(told(Depth::U16, 65_535, &[60_000.0, 9_000.0]), "", "it may be dark");
+        assert_eq!(told(Depth::U8, 255, &[3.0, 255.0]), "");
     }
 
     #[test]
     fn images_of_several_depths_cannot_have_one_scale() {
         let expected = Expected { full: 1.0, since: None };
-        let of = |depth, bits, high| SeenRange {
+        let of = |depth, greatest: u16, high| SeenRange {
             id: format!("to {high}"),
             depth,
-            bits,
+            full: Some(greatest),
             bands: vec![Some((0.0, high))],
         };
-        let dark = of(Depth::U16, 16, 4000.0);
-        let told = contradicts(&expected, &[of(Depth::U8, 8, 255.0), dark.clone()], None).unwrap();
+        let dark = of(Depth::U16, 65_535, 4000.0);
+        let told = contradicts(&expected, &[of(Depth::U8, 255, 255.0), dark.clone()], None).unwrap();
         assert!(told.contains("a job of its own"), "{told}");
         assert!(!contradicts(&expected, &[dark], None).unwrap().contains("a job of its own"));
     }
@@ -297,7 +301,7 @@ mod tests {
     fn only_bands_that_the_member_sees_count() {
         let expected = Expected { full: 1.0, since: Some("a mean of 0.5".to_owned()) };
         let bands = vec![Some((0.0, 1.0)), Some((0.0, 800.0)), None];
-        let seen = [SeenRange { id: "a".to_owned(), depth: Depth::F32, bits: 0, bands }];
+        let seen = [SeenRange { id: "a".to_owned(), depth: Depth::F32, full: None, bands }];
         assert!(contradicts(&expected, &seen, Some(&[0, 2])).is_none());
         assert!(contradicts(&expected, &seen, Some(&[0, 1])).is_some());
     }

@@ -150,8 +150,7 @@ fn window(image: &Image, part: Rect, input: &Input, channels: u32, size: Size) -
         image.read(part, &mut pixels).ok()?;
         part
     };
-    let full = (info.depth != Depth::F32).then(|| ((1_u32 << info.bits) - 1) as f64);
-    let unit = input.scale.factor(full);
+    let unit = input.scale.factor(info.full.map(f64::from));
     let area = part.size.area() as usize;
     let bands = match channels {
         Channels::Bands(bands) => bands,

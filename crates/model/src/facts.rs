@@ -1,5 +1,6 @@
 //! What is known of a model once it was read and tried.
 
+use crate::stated_normalisation::StatedNormalisation;
 use marquetry_geometry::Size;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -226,8 +227,14 @@ pub struct ModelFacts {
     pub opset: Option<u32>,
     /// Free text pairs stored in the file.
     pub metadata: BTreeMap<String, String>,
-    /// Class names found in the metadata, one list for each head, or one list for all.
+    /// Class names found in the metadata, one list for each head, or one list for all. A name is empty where a number has none.
     pub class_names: Vec<Vec<String>>,
+    /// What of them could not be made out, as a sentence.
+    #[serde(default)]
+    pub class_names_doubt: Option<String>,
+    /// Mean and standard deviation found in the metadata.
+    #[serde(default)]
+    pub normalisation: Option<StatedNormalisation>,
     /// Inputs as declared.
     pub inputs: Vec<TensorFacts>,
     /// Outputs as declared.
@@ -275,7 +282,13 @@ impl ModelFacts {
         let scores = head.scores.as_ref()?;
         let own =
             if self.class_names.len() == 1 { self.class_names.first() } else { self.class_names.get(place) };
-        own.filter(|names| scores.activation == Activation::Labels || names.len() == scores.classes as usize)
-            .map(Vec::as_slice)
+        let own = own?.as_slice();
+        let channels = scores.classes as usize;
+        match own {
+            _ if scores.activation == Activation::Labels || own.len() == channels => Some(own),
+            // Counted from 1, and as many as there are channels: by their order.
+            [first, names @ ..] if first.is_empty() && names.len() == channels => Some(names),
+            _ => None,
+        }
     }
 }

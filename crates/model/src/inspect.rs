@@ -6,6 +6,7 @@ use crate::input_scaling::inside_scaling;
 use crate::probe::{Probe, head_facts, unmoved};
 use crate::reading::{InputAxes, input_axes};
 use crate::session::{self, SessionOptions};
+use crate::stated_normalisation::stated_normalisation;
 use crate::verdict::other_purpose;
 use crate::{ModelError, ModelRef, Runtime};
 use marquetry_geometry::Size;
@@ -101,12 +102,15 @@ fn declared(session: &Session, model: ModelRef<'_>) -> ModelFacts {
         })
         .map(|(value, key)| (key, value))
         .collect();
+    let names = class_names_of(&pairs);
     ModelFacts {
         bytes: model.bytes(),
         external: model.external.iter().map(|file| file.location.clone()).collect(),
         producer: metadata.and_then(|m| m.producer()).unwrap_or_default(),
         opset: session.opset_for_domain(""),
-        class_names: class_names_of(&pairs),
+        class_names: names.lists,
+        class_names_doubt: names.doubt,
+        normalisation: stated_normalisation(&pairs),
         metadata: pairs,
         inputs: session.inputs().iter().map(|o| tensor_facts(o.name(), o.dtype())).collect(),
         outputs: session.outputs().iter().map(|o| tensor_facts(o.name(), o.dtype())).collect(),

@@ -27,6 +27,7 @@ mod report;
 mod runtime;
 mod search;
 mod session;
+mod stated_normalisation;
 #[cfg(any(test, feature = "toy"))]
 pub mod toy;
 mod values;
@@ -45,4 +46,5 @@ pub use network::{Network, OrtNetwork};
 pub use runtime::Runtime;
 pub use search::{RuntimeError, RuntimeSearch};
 pub use session::{Device, SessionOptions};
+pub use stated_normalisation::StatedNormalisation;
 pub use values::SUMS_TO;

@@ -36,7 +36,11 @@ impl ModelFacts {
         for (index, names) in self.class_names.iter().enumerate() {
             let head = self.heads.get(index).filter(|_| self.class_names.len() > 1);
             let head = head.map(|head| format!("{}: ", head.name)).unwrap_or_default();
-            lines.add("classes", &format!("{head}{}", names.join(", ")));
+            let names = names.iter().map(|name| if name.is_empty() { "(no name)" } else { name.as_str() });
+            lines.add("classes", &format!("{head}{}", names.collect::<Vec<_>>().join(", ")));
+        }
+        if let Some(doubt) = &self.class_names_doubt {
+            lines.add("classes", doubt);
         }
         for (key, value) in self.metadata.iter().filter(|(key, _)| *key != "class_names") {
             lines.add("metadata", &format!("{key} = {value}"));
@@ -72,12 +76,30 @@ impl ModelFacts {
             if matches!(image.channels, 1 | 3) { String::new() } else { format!(", bands: [{bands}]") };
         // Said although it is the default: what such a model is shown is not what others are.
         let integers = self.inputs.first().is_some_and(|input| input.element == Element::U8);
-        let (scale, comment) = if integers {
-            (", scale: auto", "  # integers: 0 to 255")
-        } else {
-            ("", "  # mean and std as in training, if there were any: no model says them")
+        let fits = |list: &[f32]| list.len() == 1 || list.len() == image.channels as usize;
+        let (scale, comment) = match &self.normalisation {
+            Some(stated)
+                if integers || image.scaling.is_some() || !fits(&stated.mean) || !fits(&stated.std) =>
+            {
+                (
+                    if integers { ", scale: auto" } else { "" }.to_owned(),
+                    format!(
+                        "its own metadata has {} ({}): is it in the graph?",
+                        stated.in_words(),
+                        stated.keys
+                    ),
+                )
+            }
+            Some(stated) => {
+                (format!(", {}", stated.in_words()), format!("by its own metadata ({})", stated.keys))
+            }
+            None if integers => (", scale: auto".to_owned(), "integers: 0 to 255".to_owned()),
+            None => (
+                String::new(),
+                "mean and std as in training, if there were any: the model does not say".to_owned(),
+            ),
         };
-        let _ = writeln!(text, "  input: {{layout: {}{bands}{scale}}}{comment}", image.layout);
+        let _ = writeln!(text, "  input: {{layout: {}{bands}{scale}}}  # {comment}", image.layout);
         let activation = match scores.activation {
             Activation::None => "none",
             Activation::Softmax => "softmax",

@@ -1,5 +1,5 @@
 use super::*;
-use crate::toy::Toy;
+use crate::toy::{InputScaling, Toy};
 use crate::{Element, InspectOptions, OutputForm, inspect};
 use marquetry_geometry::Size;
 
@@ -51,8 +51,31 @@ fn the_member_entry_says_what_the_defaults_do_not() {
     assert_eq!(
         facts.member_yaml("models/fold 0.onnx"),
         "- onnx: \"models/fold 0.onnx\"\n  window: {size: [64, 96]}\n  input: {layout: nchw}  # mean and std as in \
-         training, if there were any: no model says them\n  output: {head: scores, activation: sigmoid, fit: centre}  # \
+         training, if there were any: the model does not say\n  output: {head: scores, activation: sigmoid, fit: centre}  # \
          the class that is not the background\n"
+    );
+}
+
+#[test]
+fn the_member_entry_has_the_mean_and_deviation_of_the_metadata() {
+    let pair = |key: &str, text: &str| (key.to_owned(), text.to_owned());
+    let metadata = vec![pair("mean", "[0.485, 0.456, 0.406]"), pair("std", "[0.229, 0.224, 0.225]")];
+    let entry = |toy: &Toy| facts(toy, Size::square(32)).member_yaml("a.onnx");
+    let plain = Toy { metadata: metadata.clone(), ..Default::default() };
+    assert!(
+        entry(&plain).contains(
+            "input: {layout: nchw, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225]}  # by its own metadata \
+             (`mean`, `std`)\n"
+        ),
+        "{}",
+        entry(&plain)
+    );
+    // Where the graph scales samples, that may well be what it does.
+    let inside = Toy { metadata, scaling: Some(InputScaling::Sub(0.485)), ..Default::default() };
+    assert!(
+        entry(&inside).contains("{layout: nchw}  # its own metadata has mean: [0.485"),
+        "{}",
+        entry(&inside)
     );
 }
 

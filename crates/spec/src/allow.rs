@@ -32,13 +32,15 @@ pub enum Concern {
     Scale,
     /// An output lies in its window otherwise than the job says, or it cannot be seen how.
     Fit,
+    /// Outlines do not come in longitude and latitude, or not exactly.
+    Outlines,
     /// Views of a set are left out.
     Views,
     /// Weights that differ by class, of logits that have no common zero.
     Weights,
 }
 
-const CONCERNS: [(&str, Concern); 13] = [
+const CONCERNS: [(&str, Concern); 14] = [
     ("activation", Concern::Activation),
     ("batch", Concern::Batch),
     ("classes", Concern::Classes),
@@ -46,6 +48,7 @@ const CONCERNS: [(&str, Concern); 13] = [
     ("fit", Concern::Fit),
     ("folds", Concern::Folds),
     ("head", Concern::Head),
+    ("outlines", Concern::Outlines),
     ("purpose", Concern::Purpose),
     ("random", Concern::Random),
     ("scale", Concern::Scale),

@@ -71,9 +71,9 @@ section! {
         /// Warnings that may pass, by the words that they name; they are not given then. `activation`: what a graph
         /// applies is measured, and the job says otherwise. `batch`: a model runs at another batch. `classes`: the class
         /// names in a model's metadata are not the job's. `constant`: what a model says does not hang on the image.
-        /// `folds`: one fold may know of another. `head`: several outputs are as good as each other. `purpose`: a model seems to be no segmentation
-        /// model. `random`: two runs of one input differ. `truth`: labels are odd, or
-        /// images have none.
+        /// `folds`: one fold may know of another. `head`: several outputs are as good as each other. `outlines`: they do not come
+        /// in longitude and latitude, or not exactly. `purpose`: a model seems to be no segmentation model. `random`: two runs
+        /// of one input differ. `truth`: labels are odd, or images have none.
         pub allow: Vec<Concern> = Vec::new(), Concerns;
         /// How much of the workers' time it gets beside other jobs on a cluster, however many tasks each of them has: `normal`
         /// ones get equal shares, `high` four times and `low` a quarter of that. Alone, each gets all of it.

@@ -115,6 +115,17 @@ impl ReadKind for SwapKind {
     fn read(&self, at: &At<'_>, scope: &Scope<'_>) -> Option<Swap> {
         if !at.is_map() {
             let pairs = pairs(at, LIST, scope.classes)?;
+            let above = |[a, b]: &&[u16; 2]| {
+                let [a, b] = [*a, *b].map(|class| scope.classes.name(usize::from(class)));
+                lie_above_each_other(a, b).then_some((a, b))
+            };
+            if let Some((a, b)) = pairs.iter().find_map(|pair| above(&pair)) {
+                at.conflict(format!(
+                    "a list is for left and right, which change places in hflip, and `{a}` and `{b}` lie above each other: say it \
+                     by view, swap: {{vflip: [[{a}, {b}]]}}, with the pairs of left and right under hflip"
+                ));
+                return None;
+            }
             return Some(if pairs.is_empty() { Swap::None } else { Swap::LeftRight(pairs) });
         }
         let view = |(name, at): (&str, At<'_>)| {
@@ -128,6 +139,16 @@ impl ReadKind for SwapKind {
         let views: Vec<_> = views.into_iter().collect::<Option<_>>()?;
         Some(if views.is_empty() { Swap::None } else { Swap::PerView(views) })
     }
+}
+
+/// Whether two names are those of what is above and what is below.
+fn lie_above_each_other(a: &str, b: &str) -> bool {
+    const OPPOSITES: [[&str; 2]; 5] =
+        [["top", "bottom"], ["up", "down"], ["upper", "lower"], ["above", "below"], ["north", "south"]];
+    let has = |name: &str, word: &str| {
+        name.split(|c: char| !c.is_alphanumeric()).any(|part| part.eq_ignore_ascii_case(word))
+    };
+    OPPOSITES.iter().any(|[up, down]| (has(a, up) && has(b, down)) || (has(a, down) && has(b, up)))
 }
 
 /// Pairs of classes, each class once.
@@ -176,6 +197,27 @@ mod tests {
         }
         assert_eq!(order(&swap, D4::ROT90), Err(UnsaidSwap(D4::ROT90)));
         assert_eq!(Swap::None.order(D4::ROT90, 4), Ok(None));
+    }
+
+    #[test]
+    fn what_lies_above_each_other_is_no_left_and_right() {
+        for (a, b) in [("top", "bottom"), ("Lower jaw", "upper_jaw"), ("north", "south-side")] {
+            assert!(lie_above_each_other(a, b) && lie_above_each_other(b, a), "{a} {b}");
+        }
+        for (a, b) in
+            [("left", "right"), ("upper_left", "upper_right"), ("downtown", "upstate"), ("top", "right")]
+        {
+            assert!(!lie_above_each_other(a, b), "{a} {b}");
+        }
+        let job = |swap: &str| {
+            let text = "version: 1\nimages: x\nclasses: [top, bottom]\nmembers: [{onnx: a}]\noutputs: [{masks: png}]\n";
+            crate::JobSpec::parse(&format!("{text}tta: {{views: flips, swap: {swap}}}\n"))
+                .map_err(|e| e.to_string())
+        };
+        let error = job("[[top, bottom]]").unwrap_err();
+        assert!(error.contains("`top` and `bottom` lie above each other"), "{error}");
+        assert!(error.contains("swap: {vflip: [[top, bottom]]}"), "{error}");
+        assert!(job("{vflip: [[top, bottom]]}").is_ok());
     }
 
     /// Edges of a square, named by where they are: each view must name an edge by where it is then.

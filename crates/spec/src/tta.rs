@@ -28,7 +28,8 @@ section! {
         pub space: ScoreSpace = ScoreSpace::Probabilities, Words(&SPACES),
             unset = "`merge.space`; `probabilities` with `tiles.per: member`; `logits` with `preset: nnunet`";
         /// Classes that change places in some views. A list, `[[left, right], …]`, is for those that are called by the side
-        /// of the image on which they are: they change places in `hflip` and `rot180`, and not in `vflip`. A map says it
+        /// of the image on which they are: they change places in `hflip` and `rot180`, and not in `vflip`; pairs
+        /// such as top and bottom are refused in it, and classes called left and right without it are warned of. A map says it
         /// by view, as `{hflip: [[left, right]], vflip: [[top, bottom]]}`: of other views it follows from those of which
         /// they are made (`rot180` of both flips), but views that turn an image on its side need one of their own
         /// (`transpose: [[left, top], [right, bottom]]`). Hands, told apart by their shape wherever they are, change places in

@@ -49,9 +49,9 @@ pub struct ImageInfo {
     pub bands: u16,
     /// How samples are stored.
     pub depth: Depth,
-    /// Bits of an unsigned sample that mean something: the greatest value is `2^bits - 1`. 8 for [`Depth::U8`], 9 to 16 for
-    /// [`Depth::U16`]; 0 where the depth says nothing of a greatest value.
-    pub bits: u32,
+    /// The greatest value that an unsigned sample may have: 255 for [`Depth::U8`], 256 to 65,535 for [`Depth::U16`]; nothing
+    /// where the depth says nothing of it.
+    pub full: Option<u16>,
     /// Whether its bands are red, green and blue, and no others.
     pub rgb: bool,
     /// The file's format.
@@ -81,8 +81,8 @@ pub(super) struct Header {
     pub(super) size: Size,
     pub(super) orientation: D4,
     pub(super) sample: SampleType,
-    /// Bits of a sample that mean something, where it is unsigned and of 9 to 15 of 16 bits.
-    pub(super) fewer_bits: Option<u32>,
+    /// The greatest value that a sample of 16 bits without a sign may have, where the file says that it is less than 65,535.
+    pub(super) greatest: Option<u16>,
     /// Samples of a pixel in the file, alpha included; of all pages that are its bands.
     pub(super) per_pixel: u16,
     /// The samples that are bands, in their order: all but alpha, unless it is asked for.
@@ -122,7 +122,7 @@ impl Header {
             size,
             orientation: D4::IDENTITY,
             sample,
-            fewer_bits: None,
+            greatest: None,
             per_pixel,
             kept: (0..colours).collect(),
             alpha: (per_pixel > colours).then_some(colours),
@@ -179,14 +179,14 @@ impl Header {
     }
 
     pub(super) fn info(&self) -> ImageInfo {
-        let bits = match self.sample {
-            _ if matches!(self.colour, Colour::Palette(_)) => 8,
-            SampleType::U8 => 8,
-            SampleType::U16 => self.fewer_bits.unwrap_or(16),
-            _ => 0,
+        let full = match self.sample {
+            _ if matches!(self.colour, Colour::Palette(_)) => Some(255),
+            SampleType::U8 => Some(255),
+            SampleType::U16 => Some(self.greatest.unwrap_or(u16::MAX)),
+            _ => None,
         };
         ImageInfo {
-            bits,
+            full,
             size: self.orientation.apply_to_size(self.size),
             bands: self.colour.bands(self.kept.len() as u16),
             rgb: self.rgb && self.colour.bands(self.kept.len() as u16) == 3,

@@ -93,9 +93,7 @@ fn found(source: &Source, limits: &Limits) -> Result<Found, ReadFault> {
     if max < 255 {
         header.colour = Colour::Stretched { max: max as f32 };
     }
-    let bits = (max + 1).ilog2();
-    header.fewer_bits =
-        (sample == SampleType::U16 && (max + 1).is_power_of_two() && bits < 16).then_some(bits);
+    header.greatest = (sample == SampleType::U16 && max < 65_535).then_some(max as u16);
     let header = header.check(limits)?.check_fits(limits)?;
     let is_text = matches!(kind, b'1'..=b'3');
     Ok(Found { header, max, is_text, is_bitmap, at: at.min(source.length()) })

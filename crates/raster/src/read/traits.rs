@@ -61,6 +61,8 @@ pub struct ImageTraits {
     pub turn: Option<String>,
     /// What else there is to know, each in some words.
     pub remarks: Vec<String>,
+    /// What outlines on a map lose, where they are asked for.
+    pub outlines: Vec<String>,
 }
 
 impl ImageTraits {
@@ -75,10 +77,13 @@ impl ImageTraits {
         let turn = |d4: D4| (d4 != D4::IDENTITY).then(|| d4.to_string());
         Self {
             format: format!("{:?}", header.format).to_uppercase(),
-            samples: header.fewer_bits.map_or_else(
-                || header.sample.in_words(),
-                |bits| format!("{bits}-bit in 16 (0 to {})", (1_u32 << bits) - 1),
-            ),
+            samples: match header.greatest.map(u32::from) {
+                None => header.sample.in_words(),
+                Some(greatest) if (greatest + 1).is_power_of_two() => {
+                    format!("{}-bit in 16 (0 to {greatest})", (greatest + 1).ilog2())
+                }
+                Some(greatest) => format!("16-bit (0 to {greatest})"),
+            },
             colour: colour.map(str::to_owned),
             bands: header.colour.bands(header.kept.len() as u16),
             pages: header.pages.clone(),
@@ -90,6 +95,7 @@ impl ImageTraits {
             crs: header.crs.clone(),
             turn: turn(header.orientation),
             remarks: header.remarks.clone(),
+            outlines: Vec::new(),
         }
     }
 }

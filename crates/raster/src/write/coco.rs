@@ -55,10 +55,13 @@ pub struct CocoAnnotation {
     pub category_id: u64,
     /// Where it is.
     pub segmentation: CocoSegmentation,
-    /// Pixels in it.
-    pub area: u64,
+    /// Pixels in it. Not among results, as the box: `loadRes` of `pycocotools` takes the area of a box that it finds there
+    /// for that of the mask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub area: Option<u64>,
     /// Left, top, width and height of the box around it, px.
-    pub bbox: [u32; 4],
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bbox: Option<[u32; 4]>,
     /// 0: one object or stuff; COCO keeps 1 for crowds.
     pub iscrowd: u8,
     /// How sure it is, where a list of results wants it.

@@ -153,14 +153,15 @@ impl<W: Write + Send> LabelSink for CocoRleSink<W> {
     fn finish(mut self: Box<Self>) -> Result<()> {
         let masks = self.columns.finish()?;
         for (target, (class, mask)) in masks.iter().enumerate().filter(|(_, (_, mask))| !mask.is_empty()) {
+            let score = self.sums.as_ref().map(|sums| (sums[target] / mask.area() as f64) as f32);
             let annotation = CocoAnnotation {
                 image_id: self.image_id.clone(),
                 category_id: u64::from(self.legend.value(*class)),
                 segmentation: CocoSegmentation::Mask(encode_coco(mask)),
-                area: mask.area(),
-                bbox: bounding_box(mask),
+                area: score.is_none().then(|| mask.area()),
+                bbox: score.is_none().then(|| bounding_box(mask)),
                 iscrowd: 0,
-                score: self.sums.as_ref().map(|sums| (sums[target] / mask.area() as f64) as f32),
+                score,
             };
             write_line(&mut self.out, &annotation)?;
         }

@@ -1,8 +1,11 @@
 //! Where outlines are told: in pixels, in the image's own reference system, or in longitude and latitude.
 
+mod systems;
+
 use super::geo::{GeoTags, GeoTransform};
 use marquetry_geometry::Size;
 use proj4rs::proj::Proj;
+use std::borrow::Cow;
 
 /// Decimals of a longitude or latitude, degrees: a tenth of a millimetre on the ground.
 const DECIMALS: f64 = 1e9;
@@ -34,7 +37,11 @@ impl MapFrame {
             let member = code.filter(|code| *code != WGS84);
             let named = member.map_or_else(
                 || "readers take them for longitude and latitude".to_owned(),
-                |code| format!("a `crs` member names EPSG:{code}, which not every reader looks at"),
+                |code| {
+                    format!(
+                        "a `crs` member names EPSG:{code}, which not every reader looks at (`ogr2ogr -t_srs EPSG:4326` does)"
+                    )
+                },
             );
             let said =
                 reason.map(|reason| format!("outlines have the image's own coordinates: {reason}; {named}"));
@@ -153,6 +160,24 @@ fn crosses(longitudes: [f64; 4]) -> Option<String> {
     })
 }
 
+/// How a system is projected and its datum shifted, in PROJ's words, and how exact that is, m (0: as good as any).
+///
+/// Only those that were found to lead where PROJ leads: among the numbers of `crs-definitions` for shifts of datums some have
+/// the wrong sign, or are of an older survey, and places were tens to hundreds of metres away.
+fn definition(code: u16) -> Result<(Cow<'static, str>, u16), String> {
+    let within = |runs: &[(u16, u16)]| runs.iter().any(|&(first, last)| (first..=last).contains(&code));
+    let known = crs_definitions::from_code(code).ok_or_else(|| format!("EPSG:{code} is not known here"))?;
+    let Some((metres, _)) = systems::CONVERTED.iter().find(|(_, runs)| within(runs)) else {
+        return Err(format!("how EPSG:{code} lies to WGS 84 is not known well enough here"));
+    };
+    let Some((shift, _)) = systems::SHIFTS.iter().find(|(_, runs)| within(runs)) else {
+        return Ok((Cow::Borrowed(known.proj4), *metres));
+    };
+    let words = known.proj4.split_whitespace().filter(|word| !word.starts_with("+towgs84="));
+    let mended = words.fold(String::new(), |text, word| text + word + " ");
+    Ok((Cow::Owned(format!("{mended}+towgs84={shift}")), *metres))
+}
+
 /// From a reference system to longitude and latitude.
 #[derive(Debug, Clone)]
 struct LonLat {
@@ -165,14 +190,9 @@ struct LonLat {
 impl LonLat {
     /// Also what there is to say of the image's place.
     fn of_epsg(code: u16, transform: &GeoTransform, size: Size) -> Result<(Self, Option<String>), String> {
-        let known =
-            crs_definitions::from_code(code).ok_or_else(|| format!("EPSG:{code} is not known here"))?;
-        // Shifts by tables need files that are not here, and are metres.
-        if known.proj4.contains("nadgrids") && !known.proj4.contains("nadgrids=@null") {
-            return Err(format!("EPSG:{code} hangs on a table of shifts that is not here"));
-        }
+        let (definition, metres) = definition(code)?;
         let wrong = |error: proj4rs::errors::Error| format!("EPSG:{code} cannot be converted ({error})");
-        let from = Proj::from_proj_string(known.proj4).map_err(wrong)?;
+        let from = Proj::from_proj_string(&definition).map_err(wrong)?;
         let to = Proj::from_proj_string("+proj=longlat +datum=WGS84 +no_defs").map_err(wrong)?;
         let mut lon_lat = Self { from, to, middle: 0.0 };
         // Without the numbers: what is said of many images is said once.
@@ -186,7 +206,14 @@ impl LonLat {
         for (longitude, corner) in longitudes.iter_mut().zip(corners(size)) {
             *longitude = at(&lon_lat, corner)?[0];
         }
-        Ok((lon_lat, crosses(longitudes)))
+        let rough = (metres > 0).then(|| {
+            format!(
+                "outlines are in longitude and latitude to about {metres} m: how the datum of EPSG:{code} lies to WGS 84 is not \
+                 known better here; `crs: source` has the image's own coordinates"
+            )
+        });
+        let said = [rough, crosses(longitudes)].into_iter().flatten().reduce(|a, b| format!("{a}; {b}"));
+        Ok((lon_lat, said))
     }
 
     /// Longitude and latitude, degrees, of a place in the reference system.

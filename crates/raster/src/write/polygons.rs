@@ -204,7 +204,8 @@ impl<W: Write + Send> CocoPolygonSink<W> {
 
 impl<W: Write> Lines<W> {
     fn write(&mut self, polygon: &Polygon) -> Result<()> {
-        let segmentation = if polygon.holes.is_empty() {
+        // `loadRes` of `pycocotools` has no area for outlines.
+        let segmentation = if polygon.holes.is_empty() && !self.scored {
             let ring = polygon.shell.iter().flat_map(|&(x, y)| [x, y]);
             CocoSegmentation::Polygons(vec![ring.collect()])
         } else {
@@ -214,8 +215,8 @@ impl<W: Write> Lines<W> {
             image_id: self.image_id.clone(),
             category_id: u64::from(self.legend.value(polygon.class)),
             segmentation,
-            area: polygon.area_px,
-            bbox: polygon.bounding_box(),
+            area: (!self.scored).then_some(polygon.area_px),
+            bbox: (!self.scored).then(|| polygon.bounding_box()),
             iscrowd: 0,
             score: self.scored.then(|| (polygon.probability / polygon.area_px as f64) as f32),
         };

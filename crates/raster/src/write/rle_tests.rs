@@ -164,10 +164,18 @@ fn coco_lists() {
     assert_eq!(
         read.iter().map(facts).collect::<Vec<_>>(),
         [
-            (CocoId::Number(12), 1, 3, [1, 0, 2, 2], None),
-            (text.clone(), 1, 1, [2, 1, 1, 1], Some(0.75)),
-            (text, 2, 3, [0, 0, 2, 2], Some(0.5)),
+            (CocoId::Number(12), 1, Some(3), Some([1, 0, 2, 2]), None),
+            (text.clone(), 1, None, None, Some(0.75)),
+            (text, 2, None, None, Some(0.5)),
         ]
+    );
+    let result = line("012", &[2, 0, 0, 2, 2, 1], Some(PROBABILITIES)).unwrap();
+    assert_eq!(
+        String::from_utf8(result).unwrap(),
+        "{\"image_id\":\"012\",\"category_id\":1,\"segmentation\":{\"size\":[2,3],\"counts\":\"51\"},\"iscrowd\":0,\
+         \"score\":0.75}\n{\"image_id\":\"012\",\"category_id\":2,\"segmentation\":{\"size\":[2,3],\"counts\":\"021O1\"},\
+         \"iscrowd\":0,\"score\":0.5}\n",
+        "no box and no area"
     );
     assert_eq!(numbers_of_ids(["12", "0012x"]), None);
     assert_eq!(

@@ -37,6 +37,17 @@ fn netpbm_in_bytes_and_in_text() {
     assert_eq!(read(b"P5 3 1 4\n\x00\x01\x04").2, [0.0, 64.0, 255.0]);
     assert_eq!(read(b"P5 2 1 4095\n\x0f\xff\x00\x01").2, [4095.0, 1.0]);
     assert_eq!(read(b"P5 2 1 4095\n\x0f\xff\x00\x01").1, 1);
+    // Which of them is full, the header says.
+    for (max, full, words) in [
+        (100, 255, "8-bit"),
+        (255, 255, "8-bit"),
+        (4095, 4095, "12-bit in 16 (0 to 4095)"),
+        (10_000, 10_000, "16-bit (0 to 10000)"),
+        (65_535, 65_535, "16-bit"),
+    ] {
+        let (info, _) = read_all(format!("P2 1 1 {max} 7").as_bytes()).unwrap();
+        assert_eq!((info.full, info.traits.samples.as_str()), (Some(full), words), "{max}");
+    }
     assert_eq!(
         read(b"P6 1 2 255\n\x01\x02\x03\x04\x05\x06"),
         (Size::new(2, 1), 3, vec![1.0, 4.0, 2.0, 5.0, 3.0, 6.0])

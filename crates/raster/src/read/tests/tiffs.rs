@@ -114,8 +114,8 @@ fn few_bits_are_stretched_and_twelve_are_not() {
                 if bits < 8 { (value * 255.0 / max).round() } else { value }
             });
             assert_eq!(pixels.data, wanted, "{bits} bits");
-            let wanted = if bits < 8 { (Depth::U8, 8) } else { (Depth::U16, u32::from(bits)) };
-            assert_eq!((info.depth, info.bits), wanted);
+            let wanted = if bits < 8 { (Depth::U8, Some(255)) } else { (Depth::U16, Some(4095)) };
+            assert_eq!((info.depth, info.full), wanted);
         }
     }
 }
@@ -242,18 +242,23 @@ fn what_is_not_read_says_so() {
 /// Twelve bits in words of 16, where the file says so: the greatest value is 4095, and `scale: auto` divides by it.
 #[test]
 fn a_greatest_value_that_fills_its_bits_is_a_depth() {
-    for (greatest, bits) in
-        [(None, 16), (Some(4095), 12), (Some(1023), 10), (Some(3000), 16), (Some(65535), 16), (Some(255), 16)]
-    {
+    for (greatest, full) in [
+        (None, 65_535),
+        (Some(4095), 4095),
+        (Some(1023), 1023),
+        (Some(3000), 65_535),
+        (Some(65_535), 65_535),
+        (Some(255), 65_535),
+    ] {
         let mut file = TiffFile::new(3, 5, 1);
         file.bits = 16;
         file.tags = greatest.map(|value| (281, vec![value])).into_iter().collect();
         let (info, pixels) = read_all(&file.bytes(&pattern)).unwrap();
-        assert_eq!((info.depth, info.bits), (Depth::U16, bits), "{greatest:?}");
+        assert_eq!((info.depth, info.full), (Depth::U16, Some(full)), "{greatest:?}");
         assert_eq!(pixels.data, planes(file.size, 1, |r, c, s| meaning(1, 16, pattern(r, c, s))));
         assert_eq!(
             info.traits.to_string().contains("12-bit in 16 (0 to 4095)"),
-            bits == 12,
+            full == 4095,
             "{}",
             info.traits
         );

@@ -220,7 +220,7 @@ impl Tags<'_> {
         header.alpha = (0..per_pixel).find(|&sample| is_alpha(sample));
         header.orientation = orientation(self.number(tag::ORIENTATION, 1)?);
         header.colour = colour;
-        header.fewer_bits = self.fewer_bits(sample, bits);
+        header.greatest = self.fewer_bits(sample, bits).map(|bits| ((1_u32 << bits) - 1) as u16);
         header.rgb = matches!(photometric, 2 | 3 | 5 | 6);
         match nodata::of(self.directory, self.source, sample.is_float()) {
             Some(Ok(value)) => header.nodata = Some(value),
