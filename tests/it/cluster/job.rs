@@ -24,6 +24,7 @@ outputs:
   - {submission: kaggle-rle}
   - {coco: rle}
   - {evaluation: html}
+  - {label_quality: html}
   - {report: html}
 truth: {from: truth, suffix: -right}
 ";
