@@ -119,8 +119,14 @@ impl Tables {
                 Output::CorrectedLabels(corrected) => Table::CorrectedLabels { file: corrected.file.clone() },
                 Output::LabelQuality(quality) => {
                     let classes = spec.class_names();
-                    let labelled =
-                        Labelled { classes, labels: labels.clone(), shown: quality.shown as usize };
+                    let legend = legend::legend(spec);
+                    let legend = legend.map_err(|source| TableError::Layout { output: number, source })?;
+                    let labelled = Labelled {
+                        classes,
+                        labels: labels.clone(),
+                        colours: legend.colours().to_vec(),
+                        shown: quality.shown as usize,
+                    };
                     list.push((number, Made::LabelQuality(labelled)));
                     continue;
                 }

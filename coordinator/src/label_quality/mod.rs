@@ -5,7 +5,7 @@ mod page;
 
 use crate::TableError;
 use marquetry_geometry::Size;
-use marquetry_label_quality::{Action, Findings, ImageQuality, Kind, Reason, Survey, Usual, judge};
+use marquetry_label_quality::{Action, Doubt, Findings, ImageQuality, Kind, Reason, Survey, Usual, judge};
 use marquetry_spec::LABEL_QUALITY;
 use std::collections::{BTreeMap, HashMap};
 use std::io::{Error, Result};
@@ -14,6 +14,10 @@ use std::io::{Error, Result};
 const DOUBTS: usize = 20;
 /// Areas that are less probably wrong are not listed.
 const LISTED: f64 = 0.05;
+/// Evidence of an area of which members are sure, nats · px: half of the most there is.
+const SURE: f64 = 18.0;
+/// One image in so many with such an area that is kept is worth a word.
+const MANY: u64 = 20;
 /// Of fewer images what is usual is hardly known.
 const FEW: u64 = 30;
 
@@ -23,6 +27,8 @@ pub(crate) struct Labelled {
     pub(crate) classes: Vec<String>,
     /// The path of each image's label, by the image's id.
     pub(crate) labels: BTreeMap<String, String>,
+    /// The colour of each class in pictures.
+    pub(crate) colours: Vec<[u8; 3]>,
     /// How many images the page shows.
     pub(crate) shown: usize,
 }
@@ -61,10 +67,13 @@ impl Labelled {
             }
         }
         let usual = Usual::new(&survey);
-        let mut judged = Vec::new();
+        let (mut judged, mut usual_areas) = (Vec::new(), 0_u64);
         for id in ids {
             let (Some(findings), Some((_, size))) = (findings(id)?, images.get(id)) else { continue };
             let mut quality = judge(&findings, &usual, DOUBTS);
+            let is_sure = |doubt: &Doubt| doubt.component.evidence() >= SURE;
+            usual_areas +=
+                u64::from(quality.suggestion.action == Action::Keep && quality.doubts.iter().any(is_sure));
             quality.doubts.retain(|doubt| doubt.probability >= LISTED);
             let label = self.labels.get(id).map_or("", String::as_str);
             judged.push(Judged { id, label, size: *size, quality });
@@ -77,6 +86,13 @@ impl Labelled {
         let few = (survey.images() < FEW).then(|| {
             format!("judged by {} labels: what is usual is hardly known of fewer than {FEW}", survey.images())
         });
+        let alike = (usual_areas * MANY > survey.images()).then(|| {
+            format!(
+                "{usual_areas} more have an area of which members are sure that it differs, but so many have one that it is taken for \
+                 what members usually get wrong; should labels be wrong alike, they stand first all the same: look at these"
+            )
+        });
+        let few = [few, alike].into_iter().flatten().reduce(|a, b| format!("{a}; {b}"));
         let at = |name: &str| format!("{LABEL_QUALITY}/{name}");
         let files = vec![
             (at("labels.csv"), lists::labels(&judged)?),
@@ -141,6 +157,9 @@ fn reason_words(reason: &Reason) -> String {
             let both = [along(down, "down", "up"), along(right, "right", "left")];
             let both: Vec<String> = both.into_iter().flatten().collect();
             format!("outlines would fit better moved {}", both.join(" and "))
+        }
+        Reason::DiffersFar { share } => {
+            format!("{:.0} % of its pixels differ from the prediction, far more than is usual", 100.0 * share)
         }
         Reason::AgreesByChance { kappa } => format!(
             "agrees with the prediction hardly better than by chance (kappa {kappa:.2}): the label of another image?"

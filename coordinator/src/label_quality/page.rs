@@ -3,6 +3,7 @@
 use super::{Judged, Labelled, action_name, kind_words, reason_words};
 use askama::Template;
 use marquetry_aggregator::label_quality_picture;
+use marquetry_evaluation::Wrong;
 use marquetry_geometry::Size;
 use marquetry_label_quality::{Action, Component, Doubt};
 use marquetry_page::human;
@@ -24,6 +25,8 @@ struct Page<'a> {
     shown: u64,
     cards: Vec<Card<'a>>,
     panels: [&'static str; 4],
+    /// Classes, and what is wrong, with their colours.
+    keys: [Vec<(&'a str, String)>; 2],
 }
 
 /// One image.
@@ -61,8 +64,16 @@ pub(super) fn page(title: &str, of: &Labelled, judged: &[Judged<'_>], few: Optio
         shown: cards.len() as u64,
         cards,
         panels: PANELS,
+        keys: [
+            of.classes.iter().map(String::as_str).zip(of.colours.iter().map(rgb)).collect(),
+            Wrong::ALL.iter().map(|wrong| (wrong.name(), rgb(&wrong.colour()))).collect(),
+        ],
     };
     page.render().map(String::into_bytes).map_err(Error::other)
+}
+
+fn rgb([red, green, blue]: &[u8; 3]) -> String {
+    format!("rgb({red},{green},{blue})")
 }
 
 fn card<'a>(at: usize, image: &Judged<'a>, classes: &[String]) -> Card<'a> {

@@ -30,6 +30,7 @@ fn what_is_wrong_stands_first_in_tables_and_page() {
     let labelled = Labelled {
         classes: vec!["ground".into(), "a<b".into()],
         labels: [("set/17".to_owned(), "masks/17.png".to_owned())].into(),
+        colours: vec![[0; 3], [9, 8, 7]],
         shown: 3,
     };
     let made = labelled.files("job-1", &ids, &images, |id| Ok(rows.get(id).cloned())).unwrap();
@@ -41,7 +42,7 @@ fn what_is_wrong_stands_first_in_tables_and_page() {
     let labels = text("/labels.csv");
     let lines: Vec<&str> = labels.lines().collect();
     assert_eq!(lines.len(), 41);
-    assert!(lines[1].starts_with("1,set/17,masks/17.png,0.3"), "{}", lines[1]);
+    assert!(lines[1].starts_with("1,set/17,masks/17.png,0.0"), "{}", lines[1]);
     assert!(lines[1].contains(",relabel,1 area not labelled,1,"), "{}", lines[1]);
     assert!(lines[2].contains(",keep,differs from the prediction no more than is usual,"), "{}", lines[2]);
     let doubts = text("/doubts.csv");
@@ -55,14 +56,19 @@ fn what_is_wrong_stands_first_in_tables_and_page() {
     // The second of four panels, 32 px further right.
     assert!(page.contains(r#"<rect class="likely" x="40" y="8" width="12" height="12"/>"#), "{page}");
     assert_eq!(page.matches("<article").count(), 3);
-    assert!(!page.contains("Few images"));
+    assert!(!page.contains("class=\"warn\"") && page.contains("rgb(9,8,7)"), "{page}");
 }
 
 #[test]
 fn of_few_images_it_is_told_that_they_are_few() {
     let ids = ["a".to_owned(), "b".to_owned()];
     let images = ids.iter().map(|id| (id.clone(), (id.clone(), Size::square(SIDE as u32)))).collect();
-    let labelled = Labelled { classes: vec!["x".into(), "y".into()], labels: BTreeMap::new(), shown: 9 };
+    let labelled = Labelled {
+        classes: vec!["x".into(), "y".into()],
+        labels: BTreeMap::new(),
+        colours: Vec::new(),
+        shown: 9,
+    };
     let made = labelled.files("j", &ids, &images, |id| Ok((id == "a").then(|| findings(0, true)))).unwrap();
     assert!(made.told.contains("judged by 1 labels"), "{}", made.told);
     assert!(made.told.contains("of 1 labels 0 seem"), "{}", made.told);

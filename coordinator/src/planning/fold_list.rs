@@ -4,7 +4,7 @@ use crate::planning::folds::{FoldsError, TAG};
 use marquetry_job::PlannedImage;
 use marquetry_transport::Files;
 use serde::Deserialize;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// A split of nnU-Net's `splits_final.json`: the fold of its place leaves `val` out.
 #[derive(Deserialize)]
@@ -13,12 +13,8 @@ struct Split {
     val: Vec<String>,
 }
 
-/// A row of a table of folds.
-#[derive(Deserialize)]
-struct Row {
-    image_id: String,
-    fold: String,
-}
+/// What a list says of a name: its fold, and of a table what its other columns say, which travel with the image.
+type Listed = (String, BTreeMap<String, String>);
 
 /// The images with the folds that the list at `uri` says.
 ///
@@ -33,10 +29,10 @@ pub(crate) fn tagged(
     let refused = |reason| FoldsError::List { uri: uri.to_owned(), reason };
     let folds = if bytes.trim_ascii_start().starts_with(b"[") { splits(&bytes) } else { table(&bytes) };
     let folds = folds.map_err(refused)?;
-    let found: Vec<Option<&str>> = find(&images, &folds).map_err(refused)?;
+    let found: Vec<Option<&Listed>> = find(&images, &folds).map_err(refused)?;
     let without = found.iter().filter(|fold| fold.is_none()).count();
     for (image, fold) in images.iter_mut().zip(found) {
-        let Some(fold) = fold else {
+        let Some((fold, more)) = fold else {
             return Err(refused(format!(
                 "image {} is in none of its folds ({without} of the images are not)",
                 image.id
@@ -49,14 +45,17 @@ pub(crate) fn tagged(
                     image.id
                 )));
             }
-            _ => image.tags.insert(TAG.to_owned(), fold.to_owned()),
+            _ => image.tags.insert(TAG.to_owned(), fold.clone()),
         };
+        for (column, value) in more {
+            image.tags.entry(column.clone()).or_insert_with(|| value.clone());
+        }
     }
     Ok(images)
 }
 
 /// The fold of each name, by nnU-Net's splits.
-fn splits(bytes: &[u8]) -> Result<HashMap<String, String>, String> {
+fn splits(bytes: &[u8]) -> Result<HashMap<String, Listed>, String> {
     let splits: Vec<Split> = serde_json::from_slice(bytes).map_err(|error| {
         format!("it is not a list of {{\"train\": […], \"val\": […]}}, as nnU-Net writes it: {error}")
     })?;
@@ -66,28 +65,38 @@ fn splits(bytes: &[u8]) -> Result<HashMap<String, String>, String> {
         if let Some(both) = split.val.iter().find(|case| train.contains(case)) {
             return Err(format!("fold {fold} has {both} in train and in val: it was not left out"));
         }
-        insert(&mut folds, split.val.iter().map(|case| (case.clone(), fold.to_string())))?;
+        insert(&mut folds, split.val.iter().map(|case| (case.clone(), (fold.to_string(), BTreeMap::new()))))?;
     }
     Ok(folds)
 }
 
 /// The fold of each name, by a table.
-fn table(bytes: &[u8]) -> Result<HashMap<String, String>, String> {
+fn table(bytes: &[u8]) -> Result<HashMap<String, Listed>, String> {
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(bytes);
-    let rows: Result<Vec<Row>, _> = reader.deserialize().collect();
-    let rows =
-        rows.map_err(|error| format!("it is no CSV file with the columns image_id and fold: {error}"))?;
+    let wrong = |why: &str| format!("it is no CSV file with the columns image_id and fold: {why}");
+    let rows: Result<Vec<BTreeMap<String, String>>, _> = reader.deserialize().collect();
+    let mut named = Vec::new();
+    for mut row in rows.map_err(|error| wrong(&error.to_string()))? {
+        let mut take =
+            |column: &str| row.remove(column).ok_or_else(|| wrong(&format!("{column} is missing")));
+        let (id, fold) = (take("image_id")?, take("fold")?);
+        row.remove("path");
+        row.retain(|_, value| !value.is_empty());
+        named.push((id, (fold, row)));
+    }
     let mut folds = HashMap::new();
-    insert(&mut folds, rows.into_iter().map(|row| (row.image_id, row.fold)))?;
+    insert(&mut folds, named.into_iter())?;
     Ok(folds)
 }
 
 fn insert(
-    folds: &mut HashMap<String, String>,
-    named: impl Iterator<Item = (String, String)>,
+    folds: &mut HashMap<String, Listed>,
+    named: impl Iterator<Item = (String, Listed)>,
 ) -> Result<(), String> {
-    for (name, fold) in named {
-        if let Some(other) = folds.insert(name.clone(), fold.clone()).filter(|other| *other != fold) {
+    for (name, listed) in named {
+        let fold = listed.0.clone();
+        let other = folds.insert(name.clone(), listed).map(|(other, _)| other);
+        if let Some(other) = other.filter(|other| *other != fold) {
             return Err(format!(
                 "{name} is in fold {other} and in fold {fold}: one of them was trained on it"
             ));
@@ -100,8 +109,8 @@ fn insert(
 /// of a channel. No two images have one name.
 fn find<'a>(
     images: &[PlannedImage],
-    folds: &'a HashMap<String, String>,
-) -> Result<Vec<Option<&'a str>>, String> {
+    folds: &'a HashMap<String, Listed>,
+) -> Result<Vec<Option<&'a Listed>>, String> {
     let mut taken: HashMap<&str, &str> = HashMap::new();
     let mut found = Vec::with_capacity(images.len());
     for image in images {
@@ -122,7 +131,7 @@ fn find<'a>(
                 image.id
             ));
         }
-        found.push(Some(fold.as_str()));
+        found.push(Some(fold));
     }
     Ok(found)
 }
@@ -145,7 +154,7 @@ mod tests {
         let bytes = text.as_bytes();
         let folds = if text.starts_with('[') { splits(bytes) } else { table(bytes) }?;
         let found = find(&images, &folds)?;
-        Ok(found.into_iter().map(|fold| fold.unwrap_or("-").to_owned()).collect())
+        Ok(found.into_iter().map(|listed| listed.map_or("-".to_owned(), |(fold, _)| fold.clone())).collect())
     }
 
     #[test]
@@ -154,6 +163,8 @@ mod tests {
             r#"[{"train": ["b", "c"], "val": ["case_000"]}, {"train": ["case_000"], "val": ["b", "c"]}]"#;
         assert_eq!(folds(splits).unwrap(), ["0", "1", "1"]);
         assert_eq!(folds("fold,image_id\n2,sub/b\n0,c.png\n").unwrap(), ["-", "2", "0"]);
+        let more = table(b"image_id,fold,group,x\na,0,p,\n").unwrap();
+        assert_eq!(more["a"], ("0".to_owned(), [("group".to_owned(), "p".to_owned())].into()));
     }
 
     #[test]
@@ -169,7 +180,7 @@ mod tests {
             assert!(error.contains(says), "{error}");
         }
         let twins = [image_at("x/a", "/x/a.png"), image_at("y/a", "/y/a.png")];
-        let folds = HashMap::from([("a".to_owned(), "0".to_owned())]);
+        let folds = HashMap::from([("a".to_owned(), ("0".to_owned(), BTreeMap::new()))]);
         assert!(find(&twins, &folds).unwrap_err().contains("x/a and y/a are both called a"));
     }
 }

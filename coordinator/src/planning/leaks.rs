@@ -38,11 +38,34 @@ pub(crate) fn told(
     all.into_iter().flatten()
 }
 
+/// What the column of a name says of an image, however that is written.
+fn column<'a>(image: &'a PlannedImage, name: &str) -> Option<&'a str> {
+    let found = image.tags.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+    found.map(|(_, value)| value.trim())
+}
+
+/// What was not looked at, and why: silence would be taken for an answer.
+pub(crate) fn not_looked_at(images: &[PlannedImage]) -> Option<String> {
+    let useless = |image: &&PlannedImage| {
+        let number = |text: &str| text.parse::<f64>().is_ok();
+        let (x, y) = (column(image, "x"), column(image, "y"));
+        x.zip(y).is_some_and(|(x, y)| column(image, "scene").is_none() || !number(x) || !number(y))
+    };
+    let (first, count) = (images.iter().find(useless)?, images.iter().filter(useless).count());
+    Some(format!(
+        "folds: the columns x and y of {} ({}{}) say no place: they are px from the corner of the column `scene`; whether these images \
+         overlap is not looked at by them",
+        counted(count, "image"),
+        first.id,
+        if count > 1 { ", …" } else { "" }
+    ))
+}
+
 /// Groups with images in several folds.
 fn groups(images: &[InFold<'_>]) -> Option<String> {
     let mut groups: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (image, fold) in images {
-        if let Some(group) = image.tags.get("group") {
+        if let Some(group) = column(image, "group") {
             groups.entry(group).or_default().insert(fold);
         }
     }
@@ -203,11 +226,10 @@ impl Place<'_, '_> {
 }
 
 fn by_columns<'a, 'i>(of: &'a InFold<'i>) -> Option<(String, Place<'a, 'i>)> {
-    let tags = &of.0.tags;
-    let number = |key: &str| tags.get(key)?.trim().parse::<f64>().ok().filter(|at| at.is_finite());
+    let number = |name: &str| column(of.0, name)?.parse::<f64>().ok().filter(|at| at.is_finite());
     let (x, y, size) = (number("x")?, number("y")?, of.0.size);
     // Without a scene x and y may be of any; images of one place only would tell.
-    let scene = format!("scene {}", tags.get("scene")?);
+    let scene = format!("scene {}", column(of.0, "scene")?);
     let place = Place {
         of,
         x: [x, x + f64::from(size.width)],
@@ -232,11 +254,21 @@ fn by_map<'a, 'i>(
         map.to_map(f64::from(size.width), f64::from(size.height)),
     ];
     let pixel = [(right[0] - near[0]).abs(), (down[1] - near[1]).abs()];
-    // A turned image's corners say more than it shows.
-    if right[1] != near[1] || down[0] != near[0] || pixel.iter().any(|side| *side <= 0.0) {
+    let is_turned = right[1] != near[1] || down[0] != near[0];
+    let length = |to: [f64; 2]| (to[0] - near[0]).hypot(to[1] - near[1]);
+    let pixel = if is_turned { [length(right), length(down)] } else { pixel };
+    if pixel.iter().any(|side| *side <= 0.0) {
         return None;
     }
-    let along = |axis: usize| [near[axis].min(far[axis]), near[axis].max(far[axis])];
+    // Of a turned image the upright square in its middle that any turn of it holds: where two of these meet, so do the images.
+    let middle = map.to_map(f64::from(size.width) / 2.0, f64::from(size.height) / 2.0);
+    let reach = f64::from(size.width.min(size.height)) / 2.0
+        * std::f64::consts::FRAC_1_SQRT_2
+        * pixel[0].min(pixel[1]);
+    let along = |axis: usize| match is_turned {
+        true => [middle[axis] - reach, middle[axis] + reach],
+        false => [near[axis].min(far[axis]), near[axis].max(far[axis])],
+    };
     let system = tags.epsg().map_or_else(|| "its own system".to_owned(), |code| format!("EPSG:{code}"));
     Some((system, Place { of, x: along(0), y: along(1), pixel }))
 }

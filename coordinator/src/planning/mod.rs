@@ -224,6 +224,7 @@ pub fn plan(
             };
             let (images, who) = folds::out_of_fold(images, how.tags, &plan.inference, &is_for)?;
             findings.notes.extend(who);
+            findings.notes.extend(leaks::not_looked_at(&images));
             let leaks = leaks::told(&images, (files, limits, &reading_as), cores);
             findings.warnings.extend(leaks.map(|text| Warning::new(Concern::Folds, "folds", text)));
             images

@@ -8,12 +8,6 @@ use serde::{Deserialize, Serialize};
 const LIKELY: f64 = 0.5;
 /// Components of this strength, nats, are named, and the strongest always.
 const NAMED: f64 = 2.0;
-/// A label that agrees no better with the prediction (Cohen's kappa) is of another image: "slight" agreement, as Landis and
-/// Koch call it.
-const SLIGHT: f64 = 0.2;
-/// Where so few pixels disagree, kappa says nothing.
-const LEAST_WRONG: f64 = 0.02;
-
 /// What to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -50,6 +44,11 @@ pub enum Reason {
         /// How far the label is to be moved to mend the most, px: rows down and columns right; none where that mends nothing.
         shift_px: Option<[i32; 2]>,
     },
+    /// So large a share of its pixels differs, 0 to 1, far more than is usual.
+    DiffersFar {
+        /// The share.
+        share: f64,
+    },
     /// Label and prediction agree hardly better than by chance: another image's label, or none that makes sense.
     AgreesByChance {
         /// Cohen's kappa.
@@ -66,12 +65,13 @@ pub struct Suggestion {
     pub reason: Reason,
 }
 
-/// Comes to a suggestion. `quality` is none where no pixel is labelled, `kappa` where it says nothing; `wrong` the share of pixels that differ; `doubts` are
-/// in descending order of strength.
+/// Comes to a suggestion. `quality` is none where no pixel is labelled, `by_chance` is kappa, where the label agrees with
+/// the prediction by chance and has several classes; `differing` the share of pixels that differ; `doubts` are in descending
+/// order of strength.
 pub(crate) fn suggest(
     quality: Option<f64>,
-    kappa: Option<f64>,
-    wrong: f64,
+    by_chance: Option<f64>,
+    differing: f64,
     doubts: &[Doubt],
     boundaries: Option<&BoundaryDoubt>,
 ) -> Suggestion {
@@ -81,12 +81,14 @@ pub(crate) fn suggest(
     if 1.0 - quality < LIKELY {
         return Suggestion { action: Action::Keep, reason: Reason::UsualMistakes };
     }
-    if let Some(kappa) = kappa.filter(|kappa| *kappa <= SLIGHT && wrong >= LEAST_WRONG) {
+    if let Some(kappa) = by_chance {
         return Suggestion { action: Action::Delete, reason: Reason::AgreesByChance { kappa } };
     }
     let of_boundaries = boundaries.filter(|b| b.probability >= 1.0 - quality - 1e-9);
     let reason = if let Some(boundaries) = of_boundaries {
         Reason::Boundaries { shift_px: boundaries.shift_px }
+    } else if doubts.is_empty() {
+        Reason::DiffersFar { share: differing }
     } else {
         let named = doubts.iter().enumerate().filter(|(at, doubt)| *at == 0 || doubt.strength >= NAMED);
         let kinds: Vec<Kind> = named.map(|(_, doubt)| doubt.component.kind).collect();

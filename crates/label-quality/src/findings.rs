@@ -48,6 +48,12 @@ impl Findings {
         }
     }
 
+    /// The share of labelled pixels whose label is not predicted, 0 to 1; 0 where none is labelled.
+    pub fn differing(&self) -> f64 {
+        let pixels = self.confusion.pixels();
+        (pixels - self.confusion.right()) as f64 / pixels.max(1) as f64
+    }
+
     /// Whether label and prediction have two classes or more each.
     pub(crate) fn both_have_classes(&self) -> bool {
         let by_class = self.confusion.class_counts();
@@ -57,7 +63,7 @@ impl Findings {
     }
 
     /// Cohen's kappa of label and prediction: 1 where they agree, 0 where they do no more than two that know nothing of each
-    /// other; none where nothing is labelled.
+    /// other; none where nothing is labelled, or both have one class alone, the same.
     pub fn kappa(&self) -> Option<f64> {
         let pixels = self.confusion.pixels();
         if pixels == 0 {
@@ -73,6 +79,6 @@ impl Findings {
             })
             .sum();
         let right = self.confusion.right() as f64 / pixels as f64;
-        Some(if by_chance < 1.0 { (right - by_chance) / (1.0 - by_chance) } else { 1.0 })
+        (by_chance < 1.0).then(|| (right - by_chance) / (1.0 - by_chance))
     }
 }

@@ -246,3 +246,36 @@ proptest! {
         }
     }
 }
+
+/// Blank labels among members that are confidently wrong about small things: they look like what members overlook, and agree by
+/// chance. However many there are, none of them is kept.
+#[test]
+fn labels_that_agree_by_chance_are_found_whatever_is_usual() {
+    let (side, images) = (40_usize, 30_usize);
+    let of_image = |k: usize| {
+        let mut scores = LabelledScores::new(Size::square(side as u32), 2);
+        for y in 0..side {
+            let object = |x: usize| (10..28).contains(&y) && (6 + k % 7..24 + k % 7).contains(&x);
+            // Members overlook one corner, and invent a disc.
+            let seen = |x: usize| {
+                (object(x) && !(k % 2 == 0 && y < 16 && x < 12 + k % 7))
+                    || (k % 3 == 0 && (33..39).contains(&y) && (30..37).contains(&x))
+            };
+            let shares: Vec<f32> = (0..2)
+                .flat_map(|class| (0..side).map(move |x| (class, x)))
+                .map(|(class, x)| if seen(x) == (class == 1) { 0.9999 } else { 0.0001 })
+                .collect();
+            let blank = k < 8;
+            let labels: Vec<u16> = (0..side).map(|x| u16::from(object(x) && !blank)).collect();
+            scores.push_row(&shares, &labels);
+        }
+        scores
+    };
+    let scores: Vec<LabelledScores> = (0..images).map(of_image).collect();
+    let (findings, survey) = of(&scores);
+    let usual = Usual::new(&survey);
+    let quality: Vec<ImageQuality> = findings.iter().map(|found| judge(found, &usual, 5)).collect();
+    let blank = &quality[..8];
+    assert!(blank.iter().all(|image| image.suggestion.action == Action::Relabel), "{blank:?}");
+    assert!(blank.iter().all(|image| image.quality.is_some_and(|q| q < 0.05)), "{blank:?}");
+}

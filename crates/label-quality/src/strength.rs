@@ -15,6 +15,7 @@
 use crate::boundary::EdgeFindings;
 use crate::component::Component;
 use crate::confident::Thresholds;
+use crate::findings::Findings;
 use crate::survey::Survey;
 
 /// Pairs of classes with fewer components lend the mean of all, as if they had so many more.
@@ -29,6 +30,13 @@ const LEAST_EDGE_SCALE: f64 = 0.05;
 const MENDED: f64 = 3.0;
 /// Components beyond this strength speak together.
 const TOGETHER: f64 = 2.0;
+/// A label that agrees no better with the prediction (Cohen's kappa) is of another image: "slight" agreement, as Landis and
+/// Koch call it.
+const SLIGHT: f64 = 0.2;
+/// Where so few pixels differ, kappa says nothing.
+const LEAST_DIFFERING: f64 = 0.02;
+/// So many times the share of the middle image is far more than is usual.
+const FAR: f64 = 4.0;
 /// Share of images with a wrong component.
 const WRONG_COMPONENTS: f64 = 0.05;
 /// Share of images with a wrong boundary: some tolerance is usual.
@@ -74,6 +82,15 @@ impl<'a> Usual<'a> {
             - self.confused_pairs.ln()
     }
 
+    /// The log odds that a label is none of its image, where it agrees with the prediction hardly better than by chance: of
+    /// what is usual that hangs on nothing, so that many such labels do not hide each other. A label of one class does so
+    /// whatever it is, and must also differ far more than the middle image.
+    pub(crate) fn agrees_by_chance(&self, findings: &Findings) -> Option<f64> {
+        let (kappa, differing) = (findings.kappa()?, findings.differing());
+        let is_far = findings.both_have_classes() || differing >= FAR * self.survey.usual_differing();
+        (kappa <= SLIGHT && differing >= LEAST_DIFFERING && is_far).then(|| 1.0 + 10.0 * (SLIGHT - kappa))
+    }
+
     /// The strength of an image's boundaries, nats; none where there are none.
     pub(crate) fn boundaries(&self, edges: &EdgeFindings) -> Option<f64> {
         let beyond = (edges.evidence()? - self.edge_median) / self.edge_scale;
@@ -91,19 +108,27 @@ pub(crate) fn together(strengths: &[f64]) -> Option<f64> {
 
 /// The probability that a component of this strength, nats, is a wrong label and no mistake of the members.
 pub fn probability(strength: f64) -> f64 {
-    of_odds(strength + WRONG_COMPONENTS.ln())
+    of_odds(odds(strength))
 }
 
 /// The same for boundaries.
 pub(crate) fn probability_of_boundaries(strength: f64) -> f64 {
-    of_odds(strength + WRONG_BOUNDARIES.ln())
+    of_odds(odds_of_boundaries(strength))
 }
 
-/// That nothing is wrong with an image: 1 less the greater of the two.
-pub(crate) fn quality(components: Option<f64>, boundaries: Option<f64>) -> f64 {
-    let components = components.map(|t| t + WRONG_COMPONENTS.ln());
-    let boundaries = boundaries.map(|t| t + WRONG_BOUNDARIES.ln());
-    let odds = [components, boundaries].into_iter().flatten().fold(f64::NEG_INFINITY, f64::max);
+/// The log odds that an image has a wrong component, by the strength of all of them together.
+pub(crate) fn odds(strength: f64) -> f64 {
+    strength + WRONG_COMPONENTS.ln()
+}
+
+/// The same of boundaries.
+pub(crate) fn odds_of_boundaries(strength: f64) -> f64 {
+    strength + WRONG_BOUNDARIES.ln()
+}
+
+/// That nothing is wrong with an image: 1 less the greatest of what these log odds say.
+pub(crate) fn quality(odds: [Option<f64>; 3]) -> f64 {
+    let odds = odds.into_iter().flatten().fold(f64::NEG_INFINITY, f64::max);
     // Not 1 − p, of which nothing would be left where p is near 1.
     1.0 / (1.0 + odds.exp())
 }
@@ -120,9 +145,11 @@ mod tests {
     fn odds_by_hand() {
         assert!((probability(20.0_f64.ln()) - 0.5).abs() < 1e-12);
         assert!((probability_of_boundaries(100.0_f64.ln()) - 0.5).abs() < 1e-12);
-        assert!((quality(Some(20.0_f64.ln()), Some(0.0)) - 0.5).abs() < 1e-12);
-        assert_eq!(quality(None, None), 1.0);
-        assert!(quality(Some(700.0), None) > 0.0 && quality(Some(700.0), None) < 1e-300);
+        assert!(
+            (quality([Some(odds(20.0_f64.ln())), Some(odds_of_boundaries(0.0)), None]) - 0.5).abs() < 1e-12
+        );
+        assert_eq!(quality([None; 3]), 1.0);
+        assert!(quality([Some(700.0), None, None]) > 0.0 && quality([None, None, Some(700.0)]) < 1e-300);
     }
 
     #[test]

@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 
 /// Parts of a root of evidence in the sums.
 const ONE: f64 = 65_536.0;
+/// Bins of the share of pixels that differ.
+const SHARES: f64 = 1024.0;
 /// Bins of evidence at boundaries in a nat.
 const BINS: f64 = 256.0;
 
@@ -27,6 +29,9 @@ pub struct Survey {
     /// How many images have so much evidence at their boundaries, in parts of 1/256 nat.
     #[serde(with = "entries")]
     edges: BTreeMap<u32, u64>,
+    /// How many images have so large a share of pixels that differ, in parts of 1/1024.
+    #[serde(with = "entries")]
+    differing: BTreeMap<u32, u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -52,6 +57,7 @@ impl Survey {
             confident: ConfidentSums::new(classes),
             pairs: BTreeMap::new(),
             edges: BTreeMap::new(),
+            differing: BTreeMap::new(),
         }
     }
 
@@ -64,6 +70,7 @@ impl Survey {
         self.images += 1;
         self.labelled_px += labelled_px;
         self.confident.merge(&findings.confident);
+        *self.differing.entry((findings.differing() * SHARES).round() as u32).or_default() += 1;
         for component in &findings.components {
             let roots = (component.evidence().sqrt() * ONE).round() as u64;
             self.pairs
@@ -87,6 +94,19 @@ impl Survey {
         for (&bin, &more) in &other.edges {
             *self.edges.entry(bin).or_default() += more;
         }
+        for (&bin, &more) in &other.differing {
+            *self.differing.entry(bin).or_default() += more;
+        }
+    }
+
+    /// The share of pixels that differ in the middle image, 0 to 1 (of an even number the lower one).
+    pub(crate) fn usual_differing(&self) -> f64 {
+        let mut before = 0;
+        let middle = self.differing.iter().find(|(_, images)| {
+            before += **images;
+            2 * before >= self.images
+        });
+        middle.map_or(0.0, |(bin, _)| f64::from(*bin) / SHARES)
     }
 
     /// How many images there are of which any pixel is labelled.

@@ -70,12 +70,17 @@ pub fn judge(findings: &Findings, usual: &Usual<'_>, most: usize) -> ImageQualit
     let labelled_px = findings.confusion.pixels();
     let differing_px = labelled_px - findings.confusion.right();
     let known = labelled_px > 0;
-    let quality = known.then(|| strength::quality(components, boundaries.map(|b| b.strength)));
     let kappa = findings.kappa();
-    let wrong = differing_px as f64 / labelled_px.max(1) as f64;
+    let by_chance = usual.agrees_by_chance(findings);
+    let odds = [
+        components.map(strength::odds),
+        boundaries.map(|b| strength::odds_of_boundaries(b.strength)),
+        by_chance,
+    ];
+    let quality = known.then(|| strength::quality(odds));
     // A label of one class agrees by chance whatever it is: that its objects are missing says more.
-    let by_chance = kappa.filter(|_| findings.both_have_classes());
-    let suggestion = suggest(quality, by_chance, wrong, &doubts, boundaries.as_ref());
+    let no_use = kappa.filter(|_| by_chance.is_some() && findings.both_have_classes());
+    let suggestion = suggest(quality, no_use, findings.differing(), &doubts, boundaries.as_ref());
     doubts.truncate(most);
     ImageQuality {
         quality,
