@@ -215,13 +215,9 @@ fn class_names_of_the_model_s_metadata_give_the_order() {
     place.run("job.yaml").ends_with(65).says(&["x, sky, car, road", "output.classes"]);
     // Counted from 1, as lists of objects, and what cannot be made out.
     let label_map = |text: &str| vec![("label_map".to_owned(), text.to_owned())];
-    for (file, names) in [
-        ("one", r#"{"1": "car", "2": "sky", "3": "tree", "4": "road"}"#),
-        (
-            "list",
-            r#"[{"id": 1, "name": "sky"}, {"id": 3, "name": "road"}, {"id": 0, "name": "car"}, {"id": 2, "name": "tree"}]"#,
-        ),
-    ] {
+    let one = r#"{"1": "car", "2": "sky", "3": "tree", "4": "road"}"#;
+    let list = r#"[{"id": 1, "name": "sky"}, {"id": 3, "name": "road"}, {"id": 0, "name": "car"}, {"id": 2, "name": "tree"}]"#;
+    for (file, names) in [("one", one), ("list", list)] {
         place.model(&format!("{file}.onnx"), &Toy { metadata: label_map(names), ..linear(&turned) });
         let members = format!("[{{onnx: {file}.onnx}}]");
         comes_to(&place, file, "[sky, road, car, tree]", &members, "", |at| softmax(&logits(&ROWS, at)));

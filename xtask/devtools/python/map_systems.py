@@ -2,7 +2,7 @@
 
     python map_systems.py CRATE      # the folder of marquetry-raster; needs pyproj, and cargo
 
-Writes `src/write/map_frame/systems.rs`, the table that says which codes are converted, and `map_frame/places.tsv`, a sample of
+Writes, in `src/write/map_frame/`, `systems.rs`, which codes are converted, `shifts.rs`, with which shifts, and `places.tsv`, a sample of
 places by which its test finds out whether that still holds. PROJ is asked without tables of shifts, for none are at hand here.
 """
 import collections
@@ -173,32 +173,40 @@ def table(name, kind, about, entries):
     return "\n".join([*lines, "];"])
 
 
-text = "\n\n".join(
-    [
-        f"""//! Which reference systems are converted to longitude and latitude, by comparison with PROJ {pyproj.proj_version_str}.
-//!
-//! `xtask/devtools/python/map_systems.py` writes this file.""",
-        table(
-            "SHIFTS",
-            "(&str, &[(u16, u16)])",
-            ["Shifts of datums for which `crs-definitions` has numbers that PROJ has not: `towgs84`, and codes from first to last."],
-            [f'("{numbers}", &{[tuple(run) for run in ranges(codes)]})' for numbers, codes in sorted(by_shift.items())],
-        ),
-        table(
-            "CONVERTED",
-            "(u16, &[(u16, u16)])",
-            [
-                f"How exact PROJ calls its own way, m (0 where that is {EXACT:g} m or better), and codes from first to last that come within",
-                f"{NEAR:g} m of where it leads, all over their area of use.",
-            ],
-            [f"({metres}, &{[tuple(run) for run in ranges(codes)]})" for metres, codes in sorted(by_accuracy.items())],
-        ),
-    ]
-)
 folder = crate / "src/write/map_frame"
 folder.mkdir(exist_ok=True)
-(folder / "systems.rs").write_text(text + "\n")
-subprocess.run(["rustfmt", "--edition", "2024", folder / "systems.rs"], check=True)
+
+
+def module(name, title, body):
+    by = f"by comparison with PROJ {pyproj.proj_version_str}"
+    head = f"//! {title}, {by}.\n//!\n//! `xtask/devtools/python/map_systems.py` writes this file.\n\n"
+    (folder / name).write_text(head + body + "\n")
+    subprocess.run(["rustfmt", "--edition", "2024", folder / name], check=True)
+
+
+module(
+    "shifts.rs",
+    "Shifts of datums that differ from those of `crs-definitions`",
+    table(
+        "SHIFTS",
+        "(&str, &[(u16, u16)])",
+        ["Shifts of datums for which `crs-definitions` has numbers that PROJ has not: `towgs84`, and codes from first to last."],
+        [f'("{numbers}", &{[tuple(run) for run in ranges(codes)]})' for numbers, codes in sorted(by_shift.items())],
+    ),
+)
+module(
+    "systems.rs",
+    "Which reference systems are converted to longitude and latitude",
+    table(
+        "CONVERTED",
+        "(u16, &[(u16, u16)])",
+        [
+            f"How exact PROJ calls its own way, m (0 where that is {EXACT:g} m or better), and codes from first to last that come within",
+            f"{NEAR:g} m of where it leads, all over their area of use.",
+        ],
+        [f"({metres}, &{[tuple(run) for run in ranges(codes)]})" for metres, codes in sorted(by_accuracy.items())],
+    ),
+)
 
 # One place for each way of projecting, each shift and each accuracy, well inside the area.
 seen, sample = set(), []

@@ -1,5 +1,6 @@
 //! Where outlines are told: in pixels, in the image's own reference system, or in longitude and latitude.
 
+mod shifts;
 mod systems;
 
 use super::geo::{GeoTags, GeoTransform};
@@ -170,7 +171,7 @@ fn definition(code: u16) -> Result<(Cow<'static, str>, u16), String> {
     let Some((metres, _)) = systems::CONVERTED.iter().find(|(_, runs)| within(runs)) else {
         return Err(format!("how EPSG:{code} lies to WGS 84 is not known well enough here"));
     };
-    let Some((shift, _)) = systems::SHIFTS.iter().find(|(_, runs)| within(runs)) else {
+    let Some((shift, _)) = shifts::SHIFTS.iter().find(|(_, runs)| within(runs)) else {
         return Ok((Cow::Borrowed(known.proj4), *metres));
     };
     let words = known.proj4.split_whitespace().filter(|word| !word.starts_with("+towgs84="));
