@@ -65,14 +65,14 @@ pub(super) fn page(title: &str, of: &Labelled, judged: &[Judged<'_>], few: Optio
         cards,
         panels: PANELS,
         keys: [
-            of.classes.iter().map(String::as_str).zip(of.colours.iter().map(rgb)).collect(),
-            Wrong::ALL.iter().map(|wrong| (wrong.name(), rgb(&wrong.colour()))).collect(),
+            of.classes.iter().map(String::as_str).zip(of.colours.iter().copied().map(rgb)).collect(),
+            Wrong::ALL.iter().map(|wrong| (wrong.name(), rgb(wrong.colour()))).collect(),
         ],
     };
     page.render().map(String::into_bytes).map_err(Error::other)
 }
 
-fn rgb([red, green, blue]: &[u8; 3]) -> String {
+fn rgb([red, green, blue]: [u8; 3]) -> String {
     format!("rgb({red},{green},{blue})")
 }
 

@@ -265,9 +265,12 @@ fn by_map<'a, 'i>(
     let reach = f64::from(size.width.min(size.height)) / 2.0
         * std::f64::consts::FRAC_1_SQRT_2
         * pixel[0].min(pixel[1]);
-    let along = |axis: usize| match is_turned {
-        true => [middle[axis] - reach, middle[axis] + reach],
-        false => [near[axis].min(far[axis]), near[axis].max(far[axis])],
+    let along = |axis: usize| {
+        if is_turned {
+            [middle[axis] - reach, middle[axis] + reach]
+        } else {
+            [near[axis].min(far[axis]), near[axis].max(far[axis])]
+        }
     };
     let system = tags.epsg().map_or_else(|| "its own system".to_owned(), |code| format!("EPSG:{code}"));
     Some((system, Place { of, x: along(0), y: along(1), pixel }))

@@ -258,8 +258,8 @@ fn labels_that_agree_by_chance_are_found_whatever_is_usual() {
             let object = |x: usize| (10..28).contains(&y) && (6 + k % 7..24 + k % 7).contains(&x);
             // Members overlook one corner, and invent a disc.
             let seen = |x: usize| {
-                (object(x) && !(k % 2 == 0 && y < 16 && x < 12 + k % 7))
-                    || (k % 3 == 0 && (33..39).contains(&y) && (30..37).contains(&x))
+                (object(x) && !(k.is_multiple_of(2) && y < 16 && x < 12 + k % 7))
+                    || (k.is_multiple_of(3) && (33..39).contains(&y) && (30..37).contains(&x))
             };
             let shares: Vec<f32> = (0..2)
                 .flat_map(|class| (0..side).map(move |x| (class, x)))

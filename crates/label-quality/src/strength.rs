@@ -88,7 +88,7 @@ impl<'a> Usual<'a> {
     pub(crate) fn agrees_by_chance(&self, findings: &Findings) -> Option<f64> {
         let (kappa, differing) = (findings.kappa()?, findings.differing());
         let is_far = findings.both_have_classes() || differing >= FAR * self.survey.usual_differing();
-        (kappa <= SLIGHT && differing >= LEAST_DIFFERING && is_far).then(|| 1.0 + 10.0 * (SLIGHT - kappa))
+        (kappa <= SLIGHT && differing >= LEAST_DIFFERING && is_far).then_some(1.0 + 10.0 * (SLIGHT - kappa))
     }
 
     /// The strength of an image's boundaries, nats; none where there are none.
