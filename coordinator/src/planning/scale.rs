@@ -115,6 +115,11 @@ impl<'a> Wanted<'a> {
             let because = "the model takes integers".to_owned();
             return settled(Scale::Bytes, Some((because, Origin::Metadata)), self.rounded());
         }
+        if let Some(warning) = self.two_ranges() {
+            let scale =
+                if self.fixed.is_some_and(|(mean, _)| mean > 1.0) { Scale::Bytes } else { Scale::Unit };
+            return settled(scale, None, Some(warning));
+        }
         if self.peak() > 255.0 {
             let because = format!("{} is of samples as they are stored", self.numbers());
             let warning = depths.contains(&Depth::U8).then(|| {
@@ -187,6 +192,16 @@ impl<'a> Wanted<'a> {
             Scale::Bytes if (1.0..UNSURE).contains(&self.peak()) => None,
             Scale::Bytes => Some(Expected { full: 255.0, since: since(self.bytes_inside) }),
         }
+    }
+
+    /// What there is to tell of a mean and a deviation that are not of one range: a mean of 0 to 255 beside a deviation of 0 to 1,
+    /// or the other way round.
+    fn two_ranges(&self) -> Option<String> {
+        let (mean, std) = self.fixed?;
+        let differ = (mean > 16.0 && std > 0.0 && std < 1.0) || (mean > 0.0 && mean <= 1.0 && std > 16.0);
+        differ.then(|| {
+            format!("input.mean, input.std: {} are not of one range: one of samples of 0 to 255, the other of 0 to 1", self.numbers())
+        })
     }
 
     /// What there is to tell of a mean that is taken off by the job and by the graph.

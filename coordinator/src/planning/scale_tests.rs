@@ -39,6 +39,10 @@ fn auto_follows_mean_and_deviation() {
     for (mean, std) in means {
         assert_eq!(scale(mean, std), (Scale::Bytes, String::new()), "{mean:?} {std:?}");
     }
+    for (mean, std) in [(123.7, 0.229), (0.485, 58.0)] {
+        let (_, warning) = scale(&[mean], &[std]);
+        assert!(warning.contains("not of one range"), "{mean} {std}: {warning}");
+    }
     let (unsure, warning) = scale(&[1.5], &[2.0]);
     assert!(unsure == Scale::Bytes && warning.contains("scale: 1"), "{warning}");
     let (stored, warning) = scale(&[1200.0], &[400.0]);

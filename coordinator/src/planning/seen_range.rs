@@ -68,6 +68,23 @@ pub(crate) struct Expected {
     pub(crate) since: Option<String>,
 }
 
+/// Numbers that programs write where there is no data, and often do not say so.
+const NO_DATA: [f64; 4] = [-9999.0, -99_999.0, -32_767.0, -32_768.0];
+
+/// What there is to tell of an image whose least sample is a number for no data that its file does not call so.
+fn no_data(seen: &[SeenRange]) -> Option<String> {
+    let least = |image: &SeenRange| image.range(|_| true).map(|(low, _)| low);
+    let (image, low) = seen.iter().find_map(|image| {
+        let low = least(image).filter(|low| image.depth == Depth::F32 && NO_DATA.contains(low))?;
+        Some((image, low))
+    })?;
+    Some(format!(
+        "input.scale: image {} holds samples of {low}, which its file does not call no data, and which count in windows and \
+         statistics: if they are none, say images: {{nodata: {low}}}",
+        image.id
+    ))
+}
+
 /// What there is to tell of images whose samples cannot be what the member expects; `bands` are those that it sees.
 pub(crate) fn contradicts(expected: &Expected, seen: &[SeenRange], bands: Option<&[u16]>) -> Option<String> {
     let sees = |band: usize| bands.is_none_or(|bands| bands.contains(&(band as u16)));
@@ -85,7 +102,8 @@ pub(crate) fn contradicts(expected: &Expected, seen: &[SeenRange], bands: Option
     };
     let floats = ranges(&|image| image.depth == Depth::F32);
     let words = ranges(&|image| image.depth == Depth::U16 && image.full == Some(u16::MAX));
-    unlike(&floats, UNIT_MAX, BEYOND_BYTES / 4.0)
+    no_data(seen)
+        .or_else(|| unlike(&floats, UNIT_MAX, BEYOND_BYTES / 4.0))
         .or_else(|| unlike(&words, FEW_BITS, DARK * 65_535.0))
         .or_else(|| all(&floats).and_then(|range| of_floats(expected, range)))
         .or_else(|| all(&words).and_then(|(_, high)| of_words(expected, high)))
@@ -280,6 +298,17 @@ mod tests {
         assert_eq!(told(Depth::F32, 0, &[0.2, 0.9]), "");
         assert_eq!(told(Depth::U16, 65_535, &[60_000.0, 9_000.0]), "", "it may be dark");
         assert_eq!(told(Depth::U8, 255, &[3.0, 255.0]), "");
+    }
+
+    #[test]
+    fn numbers_for_no_data_that_are_not_called_so_are_told() {
+        let expected = Expected { full: 1.0, since: None };
+        let of = |depth, low| {
+            let seen = SeenRange { id: "a".to_owned(), depth, full: None, bands: vec![Some((low, 0.9))] };
+            contradicts(&expected, &[seen], None).unwrap_or_default()
+        };
+        assert!(of(Depth::F32, -9999.0).contains("images: {nodata: -9999}"), "{}", of(Depth::F32, -9999.0));
+        assert_eq!(of(Depth::F32, -1.0), "");
     }
 
     #[test]
