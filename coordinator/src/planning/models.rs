@@ -10,7 +10,7 @@ use marquetry_transport::{FileError, FileStat, Files, StoreErrorKind};
 use std::path::Path;
 
 /// Counted up whenever other facts would be found of the same model, or are written in another way.
-const FACTS_FORMAT: u32 = 9;
+const FACTS_FORMAT: u32 = 10;
 
 /// Why the files of a model cannot be had.
 #[derive(Debug, thiserror::Error)]

@@ -56,6 +56,23 @@ pub(crate) fn measured(
     }
 }
 
+/// Whether both spots are in the output, and as far apart as neither px for px nor the whole of the window has them: a part of the
+/// window at a resolution of its own. Spots nearer to each other would only say it less clearly.
+pub(crate) fn is_of_another_resolution(input: Size, output: Size, [rows, columns]: [Spots; 2]) -> bool {
+    let along = |from: u32, to: u32, spots: Spots| {
+        let (from, to) = (f64::from(from), f64::from(to));
+        let [seen, shown] = [spots.seen, spots.shown].map(|at| at[1] - at[0]);
+        let inside = spots.seen.iter().all(|at| (1.0..=to - 2.0).contains(at));
+        inside && [shown * to / from, shown].into_iter().all(|meant| is_far(seen, meant))
+    };
+    along(input.height, output.height, rows) && along(input.width, output.width, columns)
+}
+
+/// Whether spots are farther from, or nearer to, each other than they are meant to be, px.
+fn is_far(seen: f64, meant: f64) -> bool {
+    (seen - meant).abs() > 1.2 + 0.15 * meant
+}
+
 /// The fit along an axis of `from` px, of which `to` px came out, and whether it is clear.
 fn along(from: u32, to: u32, arithmetic: Fit, spots: Spots) -> (Fit, bool) {
     let (from, to) = (f64::from(from), f64::from(to));
@@ -74,7 +91,7 @@ fn along(from: u32, to: u32, arithmetic: Fit, spots: Spots) -> (Fit, bool) {
     let apart = |at: [f64; 2]| at[1] - at[0];
     let step = if fit == Fit::Resize { to / from } else { 1.0 };
     let (seen, meant) = (apart(spots.seen), apart(spots.shown) * step);
-    if (seen - meant).abs() > 1.2 + 0.15 * meant {
+    if is_far(seen, meant) {
         return (arithmetic, false);
     }
     // Far from all answers: what was seen is the edge of an output that does not show the spots.
@@ -145,6 +162,15 @@ mod tests {
             let seen = [15.5, 47.5].map(|at: f64| ((at - crop) / 2.0).clamp(0.0, f64::from(output) - 1.0));
             assert!(!fit(64, output, seen).1, "{output}: {seen:?}");
         }
+        let of = |seen| {
+            is_of_another_resolution(
+                Size::square(64),
+                Size::square(22),
+                [Spots { shown: [15.5, 47.5], seen }; 2],
+            )
+        };
+        assert!(of([2.75, 18.75]), "the middle 44 px at half their resolution");
+        assert!(!of([5.0, 16.0]) && !of([0.0, 21.0]), "the whole; and edges, which say nothing");
     }
 
     /// A frame of a quarter of the window and more around it is found as well as a narrow one.

@@ -15,18 +15,23 @@ pub(crate) fn fit_heads(
     batch: u32,
     size: Size,
 ) -> Result<(), ModelError> {
+    // Those of which it is clear that none of the answers is theirs.
+    let mut others = vec![false; heads.len()];
     for distance in distances(heads, size) {
         let unclear = |head: &HeadFacts| {
             let scores = head.scores.as_ref();
             scores.is_some_and(|scores| scores.relation != Relation::Same && !scores.fit_is_sure)
         };
-        if !heads.iter().any(unclear) {
+        if !heads.iter().zip(&others).any(|(head, other)| unclear(head) && !other) {
             break;
         }
         let axes = [(size.height, distance.height), (size.width, distance.width)];
         let [rows, columns] = axes.map(|(side, distance)| [side / 2 - distance, side / 2 + distance]);
         let [base, near, far] = spots(probe, batch, size, [0, 1].map(|k| [rows[k], columns[k]]))?;
         for (index, head) in heads.iter_mut().enumerate().filter(|(_, head)| unclear(head)) {
+            if others[index] {
+                continue;
+            }
             let Some(scores) = head.scores.as_mut() else { continue };
             let moved = |run: &[Output]| centre_of_change(&base[index].values, &run[index].values, scores);
             let seen = moved(&near).zip(moved(&far));
@@ -34,6 +39,8 @@ pub(crate) fn fit_heads(
             let spots = seen.map(|(near, far)| {
                 [0, 1].map(|axis| Spots { shown: spots[axis], seen: [near[axis], far[axis]] })
             });
+            others[index] =
+                spots.is_some_and(|spots| fit::is_of_another_resolution(size, scores.size, spots));
             match fit::measured(size, scores.size, scores.relation, spots) {
                 Ok((fit, is_sure)) => {
                     (scores.fit, scores.fit_is_sure) = (fit, is_sure);
