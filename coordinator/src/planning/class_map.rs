@@ -37,7 +37,7 @@ pub(crate) fn settle_classes(
 ) -> Result<SettledClasses, String> {
     let job =
         Job { names: spec.class_names(), background: spec.decide.background, labelling: spec.labelling };
-    let settled = match (&output.classes, channels.names) {
+    let mut settled = match (&output.classes, channels.names) {
         (Some(said), names) => {
             let settled = job.said(said, output.rest, channels)?;
             SettledClasses { warning: names.and_then(|names| job.otherwise(said, names)), ..settled }
@@ -46,6 +46,16 @@ pub(crate) fn settle_classes(
         (None, None) => job.by_channel(channels)?,
     };
     job.check_labels(&settled.map, channels)?;
+    let first_is_background = spec.background().is_none() && job.background == Some(0);
+    let one = channels.count == 1 && output.classes.is_none() && channels.applied != OutputActivation::Labels;
+    let first = if !first_is_background {
+        None
+    } else if one && job.names.len() == 2 {
+        Some(job.one_of_two())
+    } else {
+        job.first_gets_the_rest(&settled.map, output.rest)
+    };
+    settled.warning = settled.warning.or(first);
     Ok(settled)
 }
 
@@ -230,6 +240,28 @@ impl Job {
             RestSpec::Drop if left => Ok(Rest::Dropped),
             RestSpec::Background | RestSpec::Drop => Ok(Rest::None),
         }
+    }
+
+    /// What there is to tell of one channel for two classes of which none is called background.
+    fn one_of_two(&self) -> String {
+        let (first, other) = (&self.names[0], &self.names[1]);
+        format!(
+            "its one channel is taken for `{other}`, since no class is called background and the first, `{first}`, is taken for it: if the \
+             channel is `{first}`, say decide: {{background: {other}}}; else list a class called background"
+        )
+    }
+
+    /// What there is to tell where the first class gets all that the model knows besides, and is not called background.
+    fn first_gets_the_rest(&self, map: &ClassMap, rest: Option<RestSpec>) -> Option<String> {
+        let first = &self.names[0];
+        // A class without a channel of its own can be nothing else.
+        let has_own = map.channels.first().is_some_and(|own| !own.is_empty());
+        (map.rest == Rest::Class(0) && has_own && rest.is_none()).then(|| {
+            format!(
+                "what the model knows besides counts as `{first}`, the first class, since none is called background: say output: {{rest: \
+                 drop}} to leave it out, or name a background"
+            )
+        })
     }
 
     fn in_words(&self, map: &ClassMap, channels: &Channels<'_>) -> String {

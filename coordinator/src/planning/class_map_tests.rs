@@ -84,13 +84,18 @@ fn the_model_s_own_names_give_the_order() {
     let of = |output: &str, names: &[&str]| settle("[a, b]", output, 3, Some(names)).unwrap().warning;
     let told = of("{classes: {a: [0, 1]}}", &["x", "y", "a"]).unwrap();
     assert!(told.contains("`a` is channel 0, and not 2 by the model's"), "{told}");
-    for (output, names) in [
-        ("{classes: {a: [0, 2], b: 1}}", &["a", "b", "z"]),
-        ("{classes: {a: 0, b: 1}}", &["x", "y", "z"]),
-        ("{classes: {b: 1}}", &["a", "b", "a"]),
-    ] {
+    for (output, names) in
+        [("{classes: {a: [0, 2], b: 1}}", &["a", "b", "z"]), ("{classes: {b: 1}}", &["a", "b", "a"])]
+    {
         assert_eq!(of(output, names), None, "{output}");
     }
+    // No class is called background, and the first gets the third channel.
+    let told = of("{classes: {a: 0, b: 1}}", &["x", "y", "z"]).unwrap();
+    assert!(told.contains("counts as `a`") && told.contains("rest: drop"), "{told}");
+    assert_eq!(of("{classes: {a: 0, b: 1}, rest: background}", &["x", "y", "z"]), None, "it is said");
+    let one = |classes: &str| settle(classes, "{}", 1, None).unwrap().warning.unwrap_or_default();
+    assert!(one("[road, other]").contains("is taken for `other`"));
+    assert_eq!(one("[background, road]"), "");
 }
 
 #[test]

@@ -411,6 +411,10 @@ fn wrong_bands(bands: u16, member: &Member, drops_alpha: bool) -> String {
             "the bands that are chosen for member {name} are not the {channels} channels that it takes: name {channels} in \
              images.bands or input.bands, counted from 0"
         ),
+        None if drops_alpha && u32::from(bands) + 1 == channels => format!(
+            "it has {bands} band{plural}, and one that the file calls alpha and that is not counted, and member {name} takes {channels}: if \
+             that one is a band like the others, say `images: {{from: …, alpha: band}}`, or name it as band {bands}"
+        ),
         None if bands == 1 => format!(
             "it has 1 band{alpha}, and member {name} takes {channels}: if its pages are bands, say `images: {{from: …, pages: \
              bands}}`; to show one band several times, name it for each channel in input.bands, as [0, 0, …]"

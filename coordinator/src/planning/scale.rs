@@ -271,6 +271,11 @@ impl<'a> Wanted<'a> {
         {
             return Some(format!("{seen}, but {inside}; {advice}"));
         }
+        if let (Some(inside), true) = (self.unit_inside, !self.measured && self.fixed.is_none())
+            && top > far
+        {
+            return Some(format!("{seen}, but {inside}, as of samples of 0 to 1; {advice}"));
+        }
         if self.fixed.is_none() && !self.measured && top < NOTHING {
             return Some(format!("{seen}, which leaves a model next to nothing; {advice}"));
         }

@@ -76,6 +76,10 @@ fn graphs_that_scale_say_which_samples_they_are_for() {
     assert!(of(&measured, &bytes, Depth::U8).1.contains("input.normalize"));
     let (_, warning) = of(&input(Some(1.0 / 257.0), &[0.0], &[1.0]), &stored, Depth::U16);
     assert!(warning.contains("0 to 255 of 16-bit samples, but the graph itself divides"), "{warning}");
+    let unit = inside(InsideScaling::Unit);
+    let (_, warning) = of(&input(Some(1.0), &[0.0], &[1.0]), &unit, Depth::U8);
+    assert!(warning.contains("as of samples of 0 to 1"), "{warning}");
+    assert_eq!(of(&input(Some(1.0 / 255.0), &[0.0], &[1.0]), &unit, Depth::U8).1, "");
     let (_, warning) = settled(&input(Some(0.000_244), &[0.0], &[1.0]), &Element::F32, None, EIGHT);
     assert!(warning.contains("next to nothing"), "{warning}");
 }

@@ -25,6 +25,9 @@ pub(crate) fn inside_scaling(onnx: &[u8], input: &str) -> Option<InsideScaling> 
             // The order of bands changes no range, and bands that go ways of their own are all scaled.
             "Cast" | "Identity" | "Transpose" | "Pad" | "Dropout" | "Unsqueeze" | "Squeeze" | "Gather"
             | "Slice" | "Split" | "Concat" | "Reshape" => {}
+            // What changes nothing is looked through.
+            "Mul" | "Div" if numbers().is_some_and(|all| all.iter().all(|v| *v == 1.0)) => {}
+            "Add" | "Sub" if numbers().is_some_and(|all| all.iter().all(|v| *v == 0.0)) => {}
             "Div" if node.inputs.first() == Some(&name) => {
                 let by = largest(&numbers()?);
                 return said(full(by, 100.0), by < 1.0, &format!("divides samples by {}", short(by)));
