@@ -1,6 +1,7 @@
 //! The table of corrected labels.
 
 use crate::TableError;
+use crate::tables::up_to_outputs;
 use marquetry_aggregator::CorrectedLabelRow;
 use std::io::{Error, Result, Write};
 
@@ -13,8 +14,7 @@ pub(crate) fn write_corrected_labels(
     ids: &[String],
     mut rows: impl FnMut(&str) -> Result<Option<String>>,
 ) -> std::result::Result<(), TableError> {
-    // From the table's own folder up to that of all outputs.
-    let up = "../".repeat(file.matches('/').count());
+    let up = up_to_outputs(file);
     let mut table = csv::Writer::from_writer(out);
     table.write_record(COLUMNS).map_err(Error::other)?;
     for id in ids {

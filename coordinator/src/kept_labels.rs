@@ -1,5 +1,6 @@
 //! Pseudo-labels of all images together: their table, and how much of each class is kept.
 
+use crate::tables::{number, up_to_outputs};
 use crate::{Finished, TableError};
 use marquetry_aggregator::{ImageResult, PseudoLabelRow};
 use marquetry_spec::{Choose, JobSpec, KeepRule, Output};
@@ -20,8 +21,7 @@ pub(crate) fn write_pseudo_labels(
     ids: &[String],
     mut rows: impl FnMut(&str) -> std::io::Result<Option<String>>,
 ) -> Result<(), TableError> {
-    // From the table's own folder up to that of all outputs.
-    let up = "../".repeat(file.matches('/').count());
+    let up = up_to_outputs(file);
     let mut table = csv::Writer::from_writer(out);
     table.write_record(COLUMNS).map_err(std::io::Error::other)?;
     for id in ids {
@@ -40,11 +40,6 @@ pub(crate) fn write_pseudo_labels(
         table.write_record(record).map_err(std::io::Error::other)?;
     }
     Ok(table.flush()?)
-}
-
-/// A share with six digits, which is more than a pixel in a million.
-fn number(share: f64) -> String {
-    format!("{share:.6}")
 }
 
 /// How much of each class an output of pseudo-labels keeps.

@@ -5,6 +5,7 @@
 //! stand above it.
 
 use crate::TableError;
+use crate::tables::number;
 use marquetry_aggregator::{RankedImage, similarity};
 use marquetry_spec::Ranking;
 use std::cmp::{Ordering, Reverse};
@@ -109,10 +110,6 @@ pub(crate) fn write_ranking(
         table.write_record(record).map_err(Error::other)?;
     }
     Ok(table.flush()?)
-}
-
-fn number(share: f64) -> String {
-    format!("{share:.6}")
 }
 
 /// Up to `wanted` candidates, which come in descending order of uncertainty; of equal merit the first.

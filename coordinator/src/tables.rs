@@ -254,6 +254,16 @@ impl Table {
     }
 }
 
+/// The way from the folder of `file`, a path below the job's outputs, up to that of all of them.
+pub(crate) fn up_to_outputs(file: &str) -> String {
+    "../".repeat(file.matches('/').count())
+}
+
+/// A number of a table with six digits after the point: of a share that is more than a pixel in a million.
+pub(crate) fn number(value: f64) -> String {
+    format!("{value:.6}")
+}
+
 /// The name of an image's file below the folder of all images, as far as its id tells; else its own name.
 fn file_name(image: &PlannedImage) -> String {
     let name = image.uri.rsplit('/').next().unwrap_or(&image.uri);

@@ -1,6 +1,7 @@
 //! Suspicious labels as tables.
 
 use super::{Judged, action_name, reason_words};
+use crate::tables::number;
 use std::io::{Error, Result};
 
 const LABELS: [&str; 15] = [
@@ -34,8 +35,8 @@ const DOUBTS: [&str; 11] = [
     "width",
 ];
 
-fn number(value: Option<f64>) -> String {
-    value.map(|value| format!("{value:.6}")).unwrap_or_default()
+fn known(value: Option<f64>) -> String {
+    value.map(number).unwrap_or_default()
 }
 
 /// All labels, the most suspicious first.
@@ -45,15 +46,15 @@ pub(super) fn labels(judged: &[Judged<'_>]) -> Result<Vec<u8>> {
             (at + 1).to_string(),
             (*id).to_owned(),
             (*label).to_owned(),
-            number(quality.quality),
+            known(quality.quality),
             action_name(quality.suggestion.action).to_owned(),
             reason_words(&quality.suggestion.reason),
             quality.doubts.len().to_string(),
-            number(quality.boundaries.map(|boundaries| boundaries.probability)),
-            number(quality.mean_iou),
-            number(quality.softmin),
-            number(quality.window_softmin),
-            number(quality.kappa),
+            known(quality.boundaries.map(|boundaries| boundaries.probability)),
+            known(quality.mean_iou),
+            known(quality.softmin),
+            known(quality.window_softmin),
+            known(quality.kappa),
             quality.labelled_px.to_string(),
             quality.differing_px.to_string(),
             quality.confident_px.to_string(),
@@ -78,8 +79,8 @@ pub(super) fn doubts(judged: &[Judged<'_>], classes: &[String]) -> Result<Vec<u8
             area.kind.name().to_owned(),
             name(area.given),
             name(area.suggested),
-            number(Some(doubt.probability)),
-            number(Some(doubt.strength)),
+            number(doubt.probability),
+            number(doubt.strength),
             area.area_px.to_string(),
             area.bounds.top.to_string(),
             area.bounds.left.to_string(),

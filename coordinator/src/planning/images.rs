@@ -134,13 +134,18 @@ pub(crate) struct Probed {
     pub(crate) other_colours: HashSet<String>,
 }
 
+/// So many images at `uris` are looked at side by side, where there are so many `cores`.
+pub(crate) fn threads<'a>(mut uris: impl Iterator<Item = &'a str>, cores: usize) -> usize {
+    if uris.any(is_uri) { REMOTE_THREADS } else { cores }
+}
+
 /// Looks at every image's header, several at a time. Those that cannot be used are set aside; the others go on.
 ///
 /// # Errors
 /// When their store is away or refuses.
 pub(crate) fn probe_images(looker: &ImageLooker<'_>, found: Vec<Found>) -> Result<Probed, ImagesError> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = if found.iter().any(|f| is_uri(&f.uri)) { REMOTE_THREADS } else { cores };
+    let threads = threads(found.iter().map(|found| found.uri.as_str()), cores);
     let probed = |found: &Found| looker.look(found).map_err(|error| (is_the_stores(found, &error), error));
     let probed = parallel_map(&found, threads, probed, |result| matches!(result, Err((true, _))));
     let (mut images, mut depths, mut rejected) = (Vec::new(), Vec::new(), Vec::new());

@@ -1,6 +1,7 @@
 //! What one fold may know of another, though nobody meant it: then scores out of fold are too good.
 
 use crate::planning::folds::fold_of;
+use crate::planning::images::threads;
 use crate::planning::parallel_map::parallel_map;
 use marquetry_failure::counted;
 use marquetry_geometry::{Reading, Rect, Size};
@@ -8,6 +9,7 @@ use marquetry_imagery::{ImageFiles, georeference_told, open};
 use marquetry_job::{PlannedImage, hash};
 use marquetry_raster::read::{Image, Limits, Pixels};
 use marquetry_transport::Files;
+use marquetry_transport::uri::is_uri;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// The side of an image's middle that is looked at first, px.
@@ -26,14 +28,14 @@ type InFold<'a> = (&'a PlannedImage, String);
 pub(crate) fn told(
     images: &[PlannedImage],
     from: (&Files, &Limits, &Reading),
-    threads: usize,
+    cores: usize,
 ) -> impl Iterator<Item = String> {
     let images: Vec<InFold<'_>> = images.iter().filter_map(|image| Some((image, fold_of(image)?))).collect();
     let folds: BTreeSet<&str> = images.iter().map(|(_, fold)| fold.as_str()).collect();
     let all = if folds.len() < 2 {
         [None, None, None]
     } else {
-        [groups(&images), equal_pixels(&images, from, threads), overlaps(&images, from)]
+        [groups(&images), equal_pixels(&images, from, cores), overlaps(&images, from, cores)]
     };
     all.into_iter().flatten()
 }
@@ -45,7 +47,16 @@ fn column<'a>(image: &'a PlannedImage, name: &str) -> Option<&'a str> {
 }
 
 /// What was not looked at, and why: silence would be taken for an answer.
-pub(crate) fn not_looked_at(images: &[PlannedImage]) -> Option<String> {
+pub(crate) fn not_looked_at(images: &[PlannedImage]) -> impl Iterator<Item = String> {
+    let far = images.iter().any(|image| is_uri(&image.uri)).then(|| {
+        "folds: whether images of two folds have the same pixels is not looked at in buckets, which would be read whole for it"
+            .to_owned()
+    });
+    far.into_iter().chain(no_place(images))
+}
+
+/// Columns that were meant for places, and say none.
+fn no_place(images: &[PlannedImage]) -> Option<String> {
     let useless = |image: &&PlannedImage| {
         let number = |text: &str| text.parse::<f64>().is_ok();
         let (x, y) = (column(image, "x"), column(image, "y"));
@@ -87,7 +98,7 @@ fn groups(images: &[InFold<'_>]) -> Option<String> {
 
 /// Images of two folds with the same pixels: of those of one size the middles are compared, and where these are equal all of it.
 fn equal_pixels(images: &[InFold<'_>], from: (&Files, &Limits, &Reading), threads: usize) -> Option<String> {
-    let small = images.iter().filter(|(image, _)| image.size.area() <= PIXELS_MAX);
+    let small = images.iter().filter(|(image, _)| image.size.area() <= PIXELS_MAX && !is_uri(&image.uri));
     let of_size = across_folds(small.map(|of| ((of.0.size.height, of.0.size.width, of.0.bands), of)));
     let alike = looked_at(&of_size, from, threads, |image| {
         let size = image.info().size;
@@ -183,12 +194,13 @@ struct Place<'a, 'i> {
 
 /// Images of two folds that show one place: by the columns `x` and `y` of the list, px from the corner of `scene`, else by the
 /// georeference of images whose edges go north and east.
-fn overlaps(images: &[InFold<'_>], from: (&Files, &Limits, &Reading)) -> Option<String> {
+fn overlaps(images: &[InFold<'_>], from: (&Files, &Limits, &Reading), cores: usize) -> Option<String> {
+    let threads = threads(images.iter().map(|(image, _)| image.uri.as_str()), cores);
     let mut frames: BTreeMap<String, Vec<Place<'_, '_>>> = BTreeMap::new();
-    for of in images {
-        if let Some((frame, place)) = by_columns(of).or_else(|| by_map(of, from)) {
-            frames.entry(frame).or_default().push(place);
-        }
+    let images: Vec<&InFold<'_>> = images.iter().collect();
+    let places = parallel_map(&images, threads, |&of| by_columns(of).or_else(|| by_map(of, from)), |_| false);
+    for (frame, place) in places.into_iter().flatten().flatten() {
+        frames.entry(frame).or_default().push(place);
     }
     let (mut count, mut named) = (0_usize, Vec::new());
     for places in frames.values_mut() {

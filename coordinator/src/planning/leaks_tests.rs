@@ -79,11 +79,13 @@ fn equal_pixels_in_two_folds_are_found_whatever_the_files_are_called() {
 
 #[test]
 fn columns_that_say_no_place_are_told() {
-    let told = |tags: &[(&str, &str)]| not_looked_at(&[tagged("a", tags)]).unwrap_or_default();
+    let told = |tags: &[(&str, &str)]| not_looked_at(&[tagged("a", tags)]).next().unwrap_or_default();
     assert!(told(&[("x", "0"), ("y", "0")]).contains("1 image (a)"));
     assert!(told(&[("X", "0px"), ("Y", "0"), ("Scene", "s")]).contains("say no place"));
     assert_eq!(told(&[("X", "0"), ("Y", "0.5"), ("Scene", "s")]), "");
     assert_eq!(told(&[("x", "0")]), "");
+    let far = PlannedImage { uri: "s3://b/a.png".to_owned(), ..image("a") };
+    assert!(not_looked_at(&[far]).next().is_some_and(|note| note.contains("in buckets")));
     let of = |id: &str, fold: &str| tagged(id, &[("fold", fold), ("Group", "p")]);
     assert!(all_told(&[of("a", "0"), of("b", "1")])[0].contains("p (folds 0, 1)"));
 }

@@ -277,18 +277,18 @@ mod tests {
         assert_eq!(SeenRange::of("a", &image).unwrap().bands, [Some((0.0, 247.0))]);
     }
 
+    /// An image of one band from 0 to `high`, whose id says that.
+    fn reaching(depth: Depth, greatest: u16, high: f64) -> SeenRange {
+        let (id, bands) = (format!("to {high}"), vec![Some((0.0, high))]);
+        SeenRange { id, depth, full: Some(greatest), bands }
+    }
+
     /// One of forty in another range.
     #[test]
     fn images_of_unlike_ranges_are_named() {
         let expected = Expected { full: 1.0, since: None };
-        let of = |depth, greatest: u16, high| SeenRange {
-            id: format!("to {high}"),
-            depth,
-            full: Some(greatest),
-            bands: vec![Some((0.0, high))],
-        };
         let told = |depth, greatest, highs: &[f64]| {
-            let seen: Vec<_> = highs.iter().map(|high| of(depth, greatest, *high)).collect();
+            let seen: Vec<_> = highs.iter().map(|high| reaching(depth, greatest, *high)).collect();
             contradicts(&expected, &seen, None).unwrap_or_default()
         };
         let floats = told(Depth::F32, 0, &[0.9, 1.0, 254.0, 0.0]);
@@ -314,14 +314,8 @@ mod tests {
     #[test]
     fn images_of_several_depths_cannot_have_one_scale() {
         let expected = Expected { full: 1.0, since: None };
-        let of = |depth, greatest: u16, high| SeenRange {
-            id: format!("to {high}"),
-            depth,
-            full: Some(greatest),
-            bands: vec![Some((0.0, high))],
-        };
-        let dark = of(Depth::U16, 65_535, 4000.0);
-        let told = contradicts(&expected, &[of(Depth::U8, 255, 255.0), dark.clone()], None).unwrap();
+        let dark = reaching(Depth::U16, 65_535, 4000.0);
+        let told = contradicts(&expected, &[reaching(Depth::U8, 255, 255.0), dark.clone()], None).unwrap();
         assert!(told.contains("a job of its own"), "{told}");
         assert!(!contradicts(&expected, &[dark], None).unwrap().contains("a job of its own"));
     }

@@ -71,23 +71,6 @@ impl Thresholds {
     pub fn of(&self, class: usize) -> Option<f64> {
         self.classes.get(class).copied().flatten()
     }
-
-    /// How many pixels of a row are confidently of another class than their label. `probabilities` are `[C, W]`; of equal
-    /// ones the first class counts.
-    pub fn count_row(&self, probabilities: &[f32], labels: &[u16]) -> u64 {
-        let (width, classes) = (labels.len(), self.classes.len());
-        let mut count = 0;
-        for (x, &label) in labels.iter().enumerate().filter(|&(_, &l)| usize::from(l) < classes) {
-            let column = probabilities.iter().skip(x).step_by(width.max(1));
-            let mut best = (0, f32::NEG_INFINITY);
-            for (class, &p) in column.enumerate() {
-                best = if p > best.1 { (class, p) } else { best };
-            }
-            let reached = self.of(best.0).is_some_and(|thr| f64::from(best.1) >= thr - TOLERANCE);
-            count += u64::from(best.0 != usize::from(label) && reached);
-        }
-        count
-    }
 }
 
 /// Bins of the probability of a predicted class.
@@ -139,11 +122,6 @@ mod tests {
         let thresholds = sums.thresholds();
         let [a, b] = [0, 1].map(|class| thresholds.of(class).expect("labelled"));
         assert!((a - 0.566_667).abs() < 1e-6 && (b - 0.683_333).abs() < 1e-6, "{a} {b}");
-        let counted: Vec<u64> = (0..6)
-            .map(|x| thresholds.count_row(&[probabilities[x], probabilities[6 + x]], &labels[x..=x]))
-            .collect();
-        assert_eq!(counted, [0, 0, 1, 0, 0, 0], "the third pixel");
-        assert_eq!(thresholds.count_row(&probabilities, &labels), 1);
         // Of the third and the sixth pixel the other class is more probable: .8, and .55 of the first.
         let mut counts = ConfidentCounts::default();
         counts.add(1, 0.8);
@@ -161,8 +139,9 @@ mod tests {
         sums.add(LEFT_OUT, 1.0);
         let thresholds = sums.thresholds();
         assert_eq!((thresholds.of(0), thresholds.of(1)), (Some(0.5), None));
-        assert_eq!(thresholds.count_row(&[0.1, 0.9], &[0]), 0);
-        assert_eq!(thresholds.count_row(&[0.9, 0.1], &[LEFT_OUT]), 0);
+        let mut counts = ConfidentCounts::default();
+        counts.add(1, 0.9);
+        assert_eq!(counts.beyond(&thresholds), 0);
     }
 
     proptest! {
