@@ -104,6 +104,16 @@ fn the_activation_is_measured() {
         logits(&ROWS[..3], at).into_iter().map(sigmoid).collect()
     });
     ran.says(&["activation sigmoid, as values lie in 0 to 1"]);
+    // Two that are nearly sure are told apart in f32 alone.
+    for (tiles, ties) in [("tiles: {dtype: f16}", true), ("tiles: {dtype: f32}", false)] {
+        place.write("job.yaml", job("ties", "[a, b, c]", "[{onnx: sigmoid.onnx}]", tiles));
+        let told = place.marquetry(&["plan", "job.yaml"]).ends_with(0).stderr;
+        assert_eq!(
+            told.contains("member sigmoid has a sigmoid") && told.contains("tie in f16"),
+            ties,
+            "{told}"
+        );
+    }
     place.model("one.onnx", &Toy { activation: Activation::Sigmoid, ..linear(&ROWS[..1]) });
     comes_to(&place, "binary", "[background, object]", "[{onnx: one.onnx}]", "", |at| {
         let p = sigmoid(logits(&ROWS[..1], at)[0]);

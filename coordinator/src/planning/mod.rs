@@ -43,7 +43,7 @@ pub use truth::{PlanTruthError, PlannedTruth};
 pub use voices::MeasureError;
 
 use crate::planning::padded_sizes::is_made_for;
-use marquetry_ensemble::{Labelling, ScoreSpace};
+use marquetry_ensemble::{Labelling, OutputActivation, ScoreSpace};
 use marquetry_failure::{Classify, FailureClass};
 use marquetry_geometry::{D4, Reading};
 use marquetry_imagery::ImageError;
@@ -248,6 +248,7 @@ pub fn plan(
     findings.notes.extend(voices::check(spec, &plan, &images)?);
     findings.notes.extend(two_passes(spec, &plan, &images));
     findings.notes.extend(in_sample(spec));
+    findings.notes.extend(ties(spec, &plan));
     let boundary_px = truth.is_some().then(|| PlannedTruth::boundary_px(&images));
     Ok(Planned { plan, images, rejected, findings, truth, boundary_px })
 }
@@ -327,6 +328,23 @@ fn two_passes(spec: &JobSpec, plan: &Plan, images: &[PlannedImage]) -> Option<St
     Some(format!(
         "outputs: what pseudo_labels or corrected_labels decide hangs on all images, so a first pass counts; tiles of all images stay in \
          the store until the second is done with them, {gigabytes:.1} GB at most before compression"
+    ))
+}
+
+/// What there is to tell of probabilities that do not share 1 between them: near 1 half precision has steps of 1/2048.
+fn ties(spec: &JobSpec, plan: &Plan) -> Option<String> {
+    let has_halves =
+        spec.tiles.dtype == TileDtype::F16 && plan.inference.tile_space == ScoreSpace::Probabilities;
+    let is_exclusive = spec.labelling == Labelling::Multiclass;
+    let independent = |member: &&Member| {
+        member.applied == OutputActivation::Sigmoid
+            && member.signatures.first().is_some_and(|s| s.classes > 1)
+    };
+    let member = plan.inference.members().find(independent).filter(|_| has_halves && is_exclusive)?;
+    Some(format!(
+        "tiles.dtype: member {} has a sigmoid for each of its classes, and where two are surer than 0.9995 they tie in f16 and the first \
+         wins: f32 tells them apart",
+        member.name
     ))
 }
 
