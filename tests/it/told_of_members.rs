@@ -1,8 +1,11 @@
-//! What planning tells of members before anything is computed: their metadata, their views, and bands that images lack.
+//! What planning tells of members before anything is computed: their metadata, their views, bands that images lack, and
+//! models that are not in order.
 
 use crate::fixture::Place;
+use crate::linear_models::{self, ROWS, is_greatest, linear, logits, softmax};
 use crate::pictures::bmp;
 use marquetry_geometry::Size;
+use marquetry_model::Activation;
 use marquetry_model::toy::{InputScaling, Toy, Weights};
 
 fn toy() -> Toy {
@@ -114,4 +117,69 @@ fn classes_called_by_their_sides_are_told_where_views_exchange_them() {
         let ran = run(tta);
         assert!(!ran.stderr.contains("exchange left and right"), "{tta}: {}", ran.stderr);
     }
+}
+
+#[test]
+fn models_that_are_not_in_order_are_told() {
+    let place = linear_models::place();
+    place.model("random.onnx", &Toy { dropout: true, ..linear(&ROWS[..2]) });
+    let weights = Weights::Constant(vec![0.25, 0.75]);
+    place.model("constant.onnx", &Toy { classes: 2, weights, ..Toy::default() });
+    let members = "[{onnx: random.onnx}, {onnx: constant.onnx}]";
+    place.write("job.yaml", linear_models::job("out", "[a, b]", members, ""));
+    for command in ["plan", "run"] {
+        let ran = place.marquetry(&[command, "job.yaml"]).ends_with(0);
+        ran.says(&[
+            "random: two runs of the same input",
+            "training mode",
+            "constant: what it says does not depend",
+        ]);
+    }
+    assert!(place.marquetry(&["inspect", "random.onnx"]).ends_with(0).stdout.contains("training mode"));
+}
+
+/// As many means as channels, or one: anything else was cut off, or ended in a panic.
+#[test]
+fn a_mean_that_is_not_of_the_models_channels_is_refused() {
+    let place = linear_models::place();
+    place.model("three.onnx", &linear(&ROWS[..3]));
+    for (input, words) in [
+        ("mean: [0.1, 0.5]", "input.mean: it has 2 values, and the model has 3 channels"),
+        ("std: [0.1, 0.5, 0.2, 0.9]", "input.std: it has 4 values, and the model has 3 channels"),
+    ] {
+        let member = format!("[{{onnx: three.onnx, input: {{{input}}}}}]");
+        place.write("job.yaml", linear_models::job("mean", "[a, b, c]", &member, ""));
+        place.run("job.yaml").ends_with(65).says(&[words]);
+    }
+}
+
+/// Softmax does not heed a constant that is added to all logits, and weights by class of raw logits do.
+#[test]
+fn weights_that_differ_by_class_of_raw_logits_are_told() {
+    let place = linear_models::place();
+    place.model("a.onnx", &linear(&ROWS[..3]));
+    let raised: Vec<[f32; 4]> = ROWS[..3].iter().map(|row| [row[0], row[1], row[2], row[3] + 5.0]).collect();
+    place.model("b.onnx", &linear(&raised));
+    let members = "[{onnx: a.onnx, weight: {a: 0.25}}, {onnx: b.onnx}]";
+    place.write("job.yaml", linear_models::job("raw", "[a, b, c]", members, "merge: {space: logits}"));
+    place.run("job.yaml").ends_with(0).says(&["it weighs differently by class", "tiles: {per: member}"]);
+    place.write(
+        "job.yaml",
+        linear_models::job("apart", "[a, b, c]", members, "merge: {space: logits}\ntiles: {per: member}"),
+    );
+    place.run("job.yaml").ends_with(0);
+    // Both say the same of probabilities, so whatever they weigh the mean is that too.
+    is_greatest(&place, "apart", |at| softmax(&logits(&ROWS[..3], at)));
+}
+
+/// However many members there are, and whatever numbers each of them says: one line for each kind.
+#[test]
+fn members_of_one_kind_share_a_line() {
+    let place = linear_models::place();
+    let louder: Vec<[f32; 4]> = ROWS[..3].iter().map(|row| row.map(|w| w * 3.0)).collect();
+    place.model("a.onnx", &linear(&ROWS[..3]));
+    place.model("b.onnx", &linear(&louder));
+    place.model("c.onnx", &Toy { activation: Activation::Softmax, ..linear(&ROWS[..3]) });
+    place.write("job.yaml", linear_models::job("kinds", "[a, b, c]", "[{onnx: \"{a,b,c}.onnx\"}]", ""));
+    place.run("job.yaml").ends_with(0).says(&["member 2 alike: a, b: head", "member c: head"]);
 }
