@@ -93,7 +93,8 @@ impl ImageJob<'_> {
         };
         let (reading, files) = (self.plan.inference.reading.clone(), self.options.files.clone());
         let source = SourceImage::new(planned.clone(), reading, files, limits, self.options.planned_here);
-        let Outputs { mut sinks, warnings } = Outputs::open(self.spec, &source, self.picture, folder.path())?;
+        let Outputs { mut sinks, warnings } =
+            Outputs::open((self.spec, self.outputs), &source, self.picture, folder.path())?;
         let tiles = TileSource {
             store: Arc::clone(self.store),
             runtime: self.runtime.clone(),

@@ -8,12 +8,12 @@ use crate::sinks::counts::Counts;
 use crate::sinks::optional::Optional;
 use crate::sinks::pictures::Pictures;
 use crate::sinks::{
-    SinkContext, corrected_labels, evaluation, label_quality, masks, polygons, probabilities, pseudo_labels,
-    ranking, soft_labels, table_rows, uncertainty,
+    SinkContext, corrected_labels, evaluation, label_quality, masks, night_labels, polygons, probabilities,
+    pseudo_labels, ranking, soft_labels, table_rows, uncertainty,
 };
 use crate::source_image::SourceImage;
 use marquetry_failure::chain;
-use marquetry_job::key;
+use marquetry_job::{PlannedImage, key};
 use marquetry_spec::{EVALUATION, JobSpec, LABEL_QUALITY, Output};
 use std::collections::HashSet;
 use std::path::Path;
@@ -29,9 +29,9 @@ pub(crate) struct Outputs {
 }
 
 impl Outputs {
-    /// Opens what `spec` asks for. `picture` says whether the image is one of those in the report; files that are not finished lie in `folder`.
+    /// Opens what `spec` asks for, whose decisions and outputs are named `outputs`. `picture` says whether the image is one of those in the report; files that are not finished lie in `folder`.
     pub(crate) fn open(
-        spec: &JobSpec,
+        (spec, outputs): (&JobSpec, &str),
         source: &SourceImage,
         picture: bool,
         folder: &Path,
@@ -59,7 +59,7 @@ impl Outputs {
             None
         };
         let legend = legend::legend(spec)?;
-        let context = SinkContext { spec, image: source.planned(), legend, geo, folder };
+        let context = SinkContext { spec, outputs, image: source.planned(), legend, geo, folder };
         let exclusive = context.is_exclusive();
         let mut sinks: Vec<Box<dyn RowSink>> = vec![Box::new(Counts::new(spec.classes.len(), exclusive))];
         for (at, output) in spec.outputs.iter().enumerate() {
@@ -93,6 +93,9 @@ impl Outputs {
                 | Output::LabelQuality(_)
                 | Output::CorrectedLabels(_) => continue,
             });
+        }
+        if spec.nights.keep > 0 {
+            sinks.push(night_labels::open(&context)?);
         }
         for warning in &warnings {
             tracing::warn!(image = source.planned().id, "{warning}");
@@ -173,6 +176,16 @@ pub fn evaluation_picture(id: &str) -> String {
 /// Where the picture of an image whose label is judged lies, below the job's outputs.
 pub fn label_quality_picture(id: &str) -> String {
     format!("{LABEL_QUALITY}/pictures/{}.png", key::output_name(id, ".png"))
+}
+
+/// The files, below the job's outputs, without which a finished image is not finished any more: those of [`expected`], and its
+/// labels where the job keeps them. `outputs` names the job's decisions and outputs.
+pub fn expected_of(spec: &JobSpec, outputs: &str, image: &PlannedImage) -> Vec<String> {
+    let mut files = expected(spec, &image.id, image.truth.is_some());
+    if spec.nights.keep > 0 {
+        files.push(key::night_labels(outputs, &image.key));
+    }
+    files
 }
 
 /// The files, below the job's outputs, without which a finished image is not finished any more: someone may have

@@ -95,6 +95,7 @@ impl TestImage {
             id: "plate/1".into(),
             uri: folder.path().join("image").to_string_lossy().into_owned(),
             sidecars: Vec::new(),
+            version: String::new(),
             key: "0123456789abcdef".into(),
             size: SIZE,
             bands: 3,

@@ -46,6 +46,8 @@ enum Command {
     Inspect(InspectArgs),
     /// Say how well labels agree with the truth: masks of any program, of any kind that is named in the options.
     Evaluate(Box<crate::evaluate::EvaluateArgs>),
+    /// Compare what two runs of a job had: images that came, went and changed, and which pixels have another label.
+    Diff(crate::diff::DiffArgs),
     /// Print the JSON Schema of job files.
     Schema,
 }
@@ -296,6 +298,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Plan(args) => crate::plan::run(&args),
         Command::Inspect(args) => crate::inspect::run(&args),
         Command::Evaluate(args) => crate::evaluate::run(&args),
+        Command::Diff(args) => crate::diff::run(&args),
         Command::Schema => {
             say::data(&serde_json::to_string_pretty(&marquetry_spec::schema()).unwrap_or_default());
             Ok(Exit::Done)

@@ -3,10 +3,11 @@
 use crate::args::CoordinateArgs;
 use crate::coordination::{Coordination, stop, stopped};
 use crate::exit::{Exit, Fatal};
-use crate::job::{JobFile, load_runtime};
+use crate::job::{JobFile, StoredMemory, load_runtime};
 use crate::process::Process;
 use crate::progress::Progress;
 use crate::summary::LastSeen;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 pub(crate) fn run(args: &CoordinateArgs) -> Result<Exit, Fatal> {
@@ -21,8 +22,8 @@ fn coordinate(args: &CoordinateArgs, seen: &mut LastSeen) -> Result<Exit, Fatal>
     let runtime = load_runtime(args.common.onnxruntime.as_deref())?;
     let uri = job.store_uri()?;
     let store = process.store(&uri)?;
-    let planned =
-        job.plan(process.files(), &runtime, process.scratch().to_path_buf(), Some(&process.memory()))?;
+    let memory = StoredMemory { store: Arc::clone(&store), runtime: process.runtime() };
+    let planned = job.plan_for(&memory, process.files(), &runtime, process.scratch().to_path_buf())?;
     let overdue_after = Duration::from_secs(args.late_seconds);
     let scratch = process.scratch().to_path_buf();
     let (files, place) = (process.files(), (uri.clone(), store));

@@ -9,9 +9,11 @@ use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use marquetry_coordinator::{
     CollectedResults, EndedRun, Finished, JobRunner, JobState, KeptLabels, OtherResults, OutputLists,
-    Planned, RunError, RunFacts, Surveyed, TableError, Tables, Tally, new_run, outputs_hash, report,
+    Planned, RunError, RunFacts, Surveyed, TableError, Tables, Tally, WrittenNight, new_run, outputs_hash,
+    report, unix_now, write_night,
 };
 use marquetry_job::key;
+use marquetry_nights::date;
 use marquetry_spec::{JobSpec, Output, Policy};
 use marquetry_telemetry::Metrics;
 use marquetry_transport::{Files, ObjectStore, StoreError, TaskQueue};
@@ -148,10 +150,15 @@ impl Coordination {
         }
         let there = self.store.list(&key::truths(&plan.job)).await.map_err(unavailable)?;
         let there: HashSet<String> = there.into_iter().map(|object| object.key).collect();
-        let new = names.into_iter().map(|name| (key::truth(&plan.job, name), truth.file(name)));
+        let new = names.into_iter().map(|name| (key::truth(&plan.job, name), name.clone()));
         let new = new.filter(|(key, _)| !there.contains(key));
-        let put = |(key, file): (String, PathBuf)| async move { self.store.put_file(&key, &file).await };
-        stream::iter(new).map(put).buffer_unordered(AT_ONCE).try_collect::<()>().await.map_err(unavailable)
+        let put = |(key, name): (String, String)| async move {
+            // Labels that are remembered are read only here, where the store lacks them.
+            let file = tokio::task::block_in_place(|| truth.file(&name));
+            let file = file.map_err(|error| Fatal::new(Exit::TryAgain, error))?;
+            self.store.put_file(&key, &file).await.map_err(unavailable)
+        };
+        stream::iter(new).map(put).buffer_unordered(AT_ONCE).try_collect::<()>().await
     }
 
     /// Writes what is made of all images together, clears away what is not needed any more, gives the job back, and
@@ -211,6 +218,9 @@ impl Coordination {
         for kept in &told.kept_labels {
             say::note(&kept.line());
             kept.warnings().iter().for_each(|words| say::note(&format!("warning: {words}")));
+        }
+        if let Some(night) = &told.night {
+            say::note(&summary::night(night));
         }
         ended.clean_up(&*store, plan, images).await.map_err(ended_early)?;
         let state = if finished.is_whole() { JobState::Done } else { JobState::Partial };
@@ -283,6 +293,8 @@ pub(crate) struct Told {
     pub(crate) kept_labels: Vec<KeptLabels>,
     /// That of the evaluation, if there is one.
     pub(crate) mean_iou: Option<f64>,
+    /// What the run had, where the job keeps that.
+    pub(crate) night: Option<WrittenNight>,
 }
 
 /// Writes tables, the evaluation and the report.
@@ -295,14 +307,16 @@ async fn write_outputs(
 ) -> Result<Told, Fatal> {
     let job = &finished.plan.job;
     let has_report = finished.spec.outputs.contains(&Output::Report);
-    if tables.is_empty() && !has_report && !finished.spec.outputs.iter().any(Output::takes_truth) {
+    let keeps_night = finished.spec.nights.keep > 0;
+    let needs_results = has_report || keeps_night || finished.spec.outputs.iter().any(Output::takes_truth);
+    if tables.is_empty() && !needs_results {
         return Ok(Told::default());
     }
     let results = CollectedResults::read(Arc::clone(&store), finished, &tables.outputs(), scratch).await;
     let CollectedResults { images, table_rows, evaluated } = results.map_err(failed_table)?;
     let written = tables.write(table_rows, finished.images, Arc::clone(&store), job, scratch).await;
     written.map_err(failed_table)?.told.iter().for_each(|words| say::note(words));
-    let mut told = Told { kept_labels: KeptLabels::of(finished, &images), mean_iou: None };
+    let mut told = Told { kept_labels: KeptLabels::of(finished, &images), ..Told::default() };
     if let Some(evaluated) = evaluated {
         let evaluation = evaluated.into_files(finished).map_err(|error| failed_table(error.into()))?;
         told.mean_iou = evaluation.mean_iou;
@@ -310,6 +324,11 @@ async fn write_outputs(
         for (name, bytes) in evaluation.files {
             store.put(&key::out(job, &name), bytes).await.map_err(unavailable)?;
         }
+    }
+    if keeps_night {
+        let at = date(unix_now());
+        let written = write_night(&*store, finished, (&images, told.mean_iou), &at).await;
+        told.night = Some(written.map_err(unavailable)?);
     }
     if has_report {
         let page = report::render(&finished.report(images, facts));

@@ -2,16 +2,42 @@
 
 use crate::exit::{Exit, Fatal};
 use crate::say;
-use marquetry_coordinator::{Planned, PlannedTruth, Rejected, TableError, Tables, Watcher, plan};
+use marquetry_coordinator::{PlanMemory, Planned, PlannedTruth, Rejected, TableError, Tables, Watcher, plan};
 use marquetry_evaluator::census_of;
 use marquetry_failure::gist;
+use marquetry_job::key;
 use marquetry_model::{Runtime, RuntimeSearch};
 use marquetry_raster::read::Limits;
 use marquetry_spec::JobSpec;
-use marquetry_transport::Files;
 use marquetry_transport::uri::{Location, is_uri, join, parent};
+use marquetry_transport::{Files, ObjectStore, StoreErrorKind};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::runtime::Handle;
+
+/// Where what planning sees is kept from one run to the next: in the store, so that a coordinator on another machine has it.
+pub(crate) struct StoredMemory {
+    pub(crate) store: Arc<dyn ObjectStore>,
+    pub(crate) runtime: Handle,
+}
+
+impl StoredMemory {
+    fn recall(&self, key: &str) -> Result<PlanMemory, Fatal> {
+        match self.runtime.block_on(self.store.get(key)) {
+            Ok(stored) => Ok(PlanMemory::from_bytes(&stored)),
+            Err(error) if error.kind == StoreErrorKind::NotFound => Ok(PlanMemory::default()),
+            Err(error) => Err(Fatal::of_store(&error)),
+        }
+    }
+
+    fn keep(&self, key: &str, memory: &PlanMemory, was_cut_short: bool) -> Result<(), Fatal> {
+        let stored = memory.to_bytes(was_cut_short).map_err(|error| {
+            Fatal::new(Exit::Unavailable, format!("what planning saw cannot be kept: {error}"))
+        })?;
+        self.runtime.block_on(self.store.put(key, stored)).map_err(|error| Fatal::of_store(&error))
+    }
+}
 
 /// A job file, read.
 pub(crate) struct JobFile {
@@ -59,14 +85,32 @@ impl JobFile {
         Path::new(folder).canonicalize().map_or_else(|_| self.base.clone(), |path| path.display().to_string())
     }
 
-    /// Looks at all images and members. `scratch` is a folder for pixels that do not fit into memory, `memory` one for
-    /// what is seen of models.
+    /// Looks at all images and members that have changed since the store remembers them, and lets it remember them.
+    /// `scratch` is a folder for pixels that do not fit into memory.
+    pub(crate) fn plan_for(
+        &mut self,
+        stored: &StoredMemory,
+        files: &Files,
+        runtime: &Runtime,
+        scratch: PathBuf,
+    ) -> Result<Planned, Fatal> {
+        // Where the same files are looked at by two jobs, each has a memory of its own.
+        let Self { spec, .. } = &*self;
+        let key = key::memory(&format!("{:?}", (&spec.name, self.root(), &spec.images.from, &spec.truth)));
+        let memory = stored.recall(&key)?;
+        let planned = self.plan(files, runtime, scratch, Some(&memory));
+        stored.keep(&key, &memory, planned.is_err())?;
+        planned
+    }
+
+    /// Looks at all images and members. `scratch` is a folder for pixels that do not fit into memory. Without a `memory` the
+    /// plan tells what a job would be.
     pub(crate) fn plan(
         &mut self,
         files: &Files,
         runtime: &Runtime,
         scratch: PathBuf,
-        memory: Option<&Path>,
+        memory: Option<&PlanMemory>,
     ) -> Result<Planned, Fatal> {
         let limits = Limits {
             pixels_max: self.spec.limits.image_pixels,

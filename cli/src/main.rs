@@ -6,6 +6,7 @@ mod broker;
 mod control;
 mod coordinate;
 mod coordination;
+mod diff;
 mod evaluate;
 mod exit;
 mod inspect;

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use marquetry_telemetry::{Health, Metrics, Server, serve};
 use marquetry_transport::{Drain, Files, ObjectStore, Stores};
 use std::future::Future;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -119,11 +119,6 @@ impl Process {
     /// Where images, models and job files are read from.
     pub(crate) const fn files(&self) -> &Files {
         &self.storage.files
-    }
-
-    /// A folder for what was seen of models, kept from one process to the next.
-    pub(crate) fn memory(&self) -> PathBuf {
-        self.storage.cache.join("models-seen")
     }
 
     /// A folder for unfinished files, gone with the process.

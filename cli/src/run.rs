@@ -4,7 +4,7 @@ use crate::args::RunArgs;
 use crate::broker::lost_queue;
 use crate::coordination::{Coordination, Followed, stop, stopped};
 use crate::exit::{Exit, Fatal};
-use crate::job::{JobFile, load_runtime, start_tokio};
+use crate::job::{JobFile, StoredMemory, load_runtime, start_tokio};
 use crate::progress::Progress;
 use crate::run_folder::RunFolder;
 use crate::storage::Storage;
@@ -42,7 +42,8 @@ fn run_here(args: &RunArgs, seen: &mut LastSeen) -> Result<Exit, Fatal> {
     let mut job = JobFile::read(&args.job, &storage.files)?;
     let runtime = load_runtime(args.common.onnxruntime.as_deref())?;
     let place = RunFolder::open(&job.store()?, &storage, &tokio)?;
-    let planned = job.plan(&storage.files, &runtime, place.scratch.clone(), Some(&place.memory))?;
+    let memory = StoredMemory { store: Arc::clone(&place.store), runtime: tokio.handle().clone() };
+    let planned = job.plan_for(&memory, &storage.files, &runtime, place.scratch.clone())?;
     let store = (place.uri.clone(), Arc::clone(&place.store));
     let (files, scratch) = (&storage.files, place.scratch.clone());
     let coordination =

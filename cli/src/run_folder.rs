@@ -17,8 +17,6 @@ pub(crate) struct RunFolder {
     pub(crate) uri: String,
     /// Folder for label maps, outputs that are being written, and pixels that do not fit into memory.
     pub(crate) scratch: PathBuf,
-    /// Folder for what was seen of models.
-    pub(crate) memory: PathBuf,
     _lock: File,
 }
 
@@ -38,7 +36,6 @@ impl RunFolder {
         Ok(Self {
             scratch: store.scratch(),
             store: Arc::new(store),
-            memory: folder.join(".models"),
             uri: folder.display().to_string(),
             _lock: lock,
         })
@@ -52,13 +49,7 @@ impl RunFolder {
                 format!("cannot write to {}: {error}; choose another folder with --cache", folder.display());
             Fatal::new(Exit::Unavailable, message)
         })?;
-        Ok(Self {
-            store,
-            uri: uri.trim_end_matches('/').to_owned(),
-            scratch,
-            memory: storage.cache.join("models-seen"),
-            _lock: lock,
-        })
+        Ok(Self { store, uri: uri.trim_end_matches('/').to_owned(), scratch, _lock: lock })
     }
 }
 

@@ -4,7 +4,7 @@ use crate::args::Format;
 use crate::coordination::Told;
 use crate::exit::{Exit, Fatal};
 use crate::say;
-use marquetry_coordinator::{Finished, LossCount, OutputLists, RunFacts, Tally};
+use marquetry_coordinator::{Finished, LossCount, OutputLists, RunFacts, Tally, WrittenNight};
 use marquetry_spec::STALE_LIST;
 
 /// Prints the summary: a table for people, one object for machines.
@@ -123,6 +123,16 @@ impl LastSeen {
         });
         say::data(&serde_json::to_string_pretty(&value).unwrap_or_default());
     }
+}
+
+/// What a run had, where the job keeps that: how many images came to their result in which way.
+pub(crate) fn night(night: &WrittenNight) -> String {
+    let mut counts: Vec<String> =
+        night.counts.iter().map(|(came, count)| format!("{} {}", say::count(*count), came.words())).collect();
+    if night.gone > 0 {
+        counts.push(format!("{} gone", say::count(night.gone)));
+    }
+    format!("night: {}: {}", night.key, counts.join(", "))
 }
 
 /// What there is to say of files among the outputs that the run has not made.

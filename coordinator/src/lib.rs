@@ -19,6 +19,7 @@ mod label_quality;
 mod leased_store;
 mod least_loaded;
 mod losses;
+mod nights;
 mod output_lists;
 mod planning;
 mod recovery;
@@ -44,11 +45,12 @@ pub use evaluation::{Evaluated, EvaluationFiles};
 pub use job_runner::{JobRunner, OtherResults, RunError};
 pub use kept_labels::{KeptClass, KeptLabels};
 pub use losses::{LossCount, Losses, Lost};
+pub use nights::{WrittenNight, write_night};
 pub use output_lists::OutputLists;
 pub use planning::{
     Choice, Findings, FoldsError, ImageKind, ImagesError, MeasureError, MemberChoices, MemberKind,
-    MembersError, ModelReadError, Origin, OutputNameError, PathError, PlanError, PlanTruthError, Planned,
-    PlannedTruth, Rejected, Warning, Watcher, outputs_hash, plan, read_model,
+    MembersError, ModelReadError, Origin, OutputNameError, PathError, PlanError, PlanMemory, PlanTruthError,
+    Planned, PlannedTruth, Rejected, Warning, Watcher, outputs_hash, plan, read_model,
 };
 pub use report::{Finished, RunFacts, describe_grid};
 pub use run_lease::Stopped;

@@ -4,6 +4,7 @@ use crate::Finished;
 use bytes::Bytes;
 use marquetry_aggregator::{expected, renamed_outputs};
 use marquetry_failure::{Classify, FailureClass};
+use marquetry_job::key::NIGHT_LABELS;
 use marquetry_job::{PlannedImage, key};
 use marquetry_spec::{NAME_LIST, Output, STALE_LIST};
 use marquetry_transport::{ObjectMeta, ObjectStore, StoreError};
@@ -81,8 +82,11 @@ fn stale(
         );
     }
     let files = listed.iter().filter_map(|object| object.key.strip_prefix(folder));
-    let mut stale: Vec<String> =
-        files.map(unit).filter(|file| !own.contains(*file) && !is_hidden(file)).map(str::to_owned).collect();
+    let mut stale: Vec<String> = files
+        .map(unit)
+        .filter(|file| !own.contains(*file) && !is_hidden(file) && !file.starts_with(NIGHT_LABELS))
+        .map(str::to_owned)
+        .collect();
     stale.dedup();
     stale
 }

@@ -6,7 +6,7 @@ use crate::run_lease::RunLease;
 use crate::tally::Tally;
 use crate::tile_deletion::TileDeletion;
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
-use marquetry_aggregator::expected;
+use marquetry_aggregator::expected_of;
 use marquetry_failure::{Classify, FailureClass};
 use marquetry_job::{Ledger, Plan, PlannedImage, TaskId, TaskPlace, key};
 use marquetry_transport::{ObjectMeta, ObjectStore, StoreError};
@@ -82,7 +82,7 @@ impl JobRunner<'_> {
             .collect();
         let is_whole = |image: u32| {
             let image = tasks.image(image);
-            let files = expected(self.spec, &image.id, image.truth.is_some());
+            let files = expected_of(self.spec, self.outputs, image);
             files.iter().all(|file| written.contains(key::out(job, file).as_str()))
         };
         let is_kept = |key: &str| match self.other_results {

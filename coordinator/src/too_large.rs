@@ -62,6 +62,7 @@ mod tests {
             id: id.into(),
             uri: format!("{id}.png"),
             sidecars: Vec::new(),
+            version: String::new(),
             key: id.into(),
             size: Size::new(side, side),
             bands: 3,

@@ -147,6 +147,7 @@ pub(crate) fn messages() -> Vec<Vec<u8>> {
         id: "a".into(),
         uri: "s3://b/a.png".into(),
         sidecars: Vec::new(),
+        version: String::new(),
         key: "0123456789abcdef".into(),
         size: Size::new(20, 30),
         bands: 3,

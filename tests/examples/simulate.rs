@@ -233,6 +233,7 @@ fn images_of(count: u32) -> Vec<PlannedImage> {
         id: format!("image-{n:07}"),
         uri: format!("s3://bucket/images/image-{n:07}.tif"),
         sidecars: Vec::new(),
+        version: String::new(),
         key: format!("{n:016x}"),
         size: Size::new(5 * 512, BLOCKS as u32 / 5 * 512),
         bands: 3,

@@ -22,6 +22,7 @@ mod linear_models;
 mod members;
 mod model_files;
 mod names;
+mod nights;
 mod outputs;
 mod pictures;
 mod plain_reference;

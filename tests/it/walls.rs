@@ -27,7 +27,7 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
 }
 
 /// What each of our packages may know, besides failures.
-const ALLOWED: [(&str, &[&str]); 21] = [
+const ALLOWED: [(&str, &[&str]); 22] = [
     ("marquetry-failure", &[]),
     ("marquetry-geometry", &[]),
     ("marquetry-ensemble", &["geometry"]),
@@ -38,6 +38,7 @@ const ALLOWED: [(&str, &[&str]); 21] = [
     ("marquetry-page", &[]),
     ("marquetry-raster", &["geometry"]),
     ("marquetry-labels", &["evaluation", "geometry", "raster"]),
+    ("marquetry-nights", &["geometry", "job", "page", "raster"]),
     ("marquetry-model", &["geometry", "job"]),
     ("marquetry-telemetry", &[]),
     ("marquetry-transport", &["telemetry"]),
@@ -64,6 +65,7 @@ const ALLOWED: [(&str, &[&str]); 21] = [
             "evaluator",
             "labels",
             "label-quality",
+            "nights",
         ],
     ),
     (
@@ -90,6 +92,7 @@ const ALLOWED: [(&str, &[&str]); 21] = [
             "ensemble",
             "geometry",
             "job",
+            "nights",
             "spec",
             "raster",
             "model",

@@ -86,6 +86,7 @@ fn block(folder: &Path, name: &str, spoil: impl FnOnce(&mut PlanContext)) -> Blo
         id: "i".into(),
         uri: path.to_string_lossy().into_owned(),
         sidecars: Vec::new(),
+        version: String::new(),
         key: "0123456789abcdef".into(),
         size: IMAGE,
         bands: CLASSES as u16,

@@ -163,6 +163,7 @@ fn plan(path: &Path, window: WindowSpec, views: &[View], batch: u32) -> Job {
         id: "i".into(),
         uri: path.to_string_lossy().into_owned(),
         sidecars: Vec::new(),
+        version: String::new(),
         key: "0123456789abcdef".into(),
         size: IMAGE,
         bands: BANDS as u16,

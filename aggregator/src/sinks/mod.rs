@@ -9,6 +9,7 @@ pub(crate) mod label_quality;
 mod label_scores;
 pub(crate) mod masks;
 mod measures;
+pub(crate) mod night_labels;
 pub(crate) mod optional;
 pub(crate) mod pictures;
 pub(crate) mod polygons;
@@ -31,6 +32,8 @@ use std::path::Path;
 /// What sinks are told of an image and of its job when they are opened.
 pub(crate) struct SinkContext<'a> {
     pub(crate) spec: &'a JobSpec,
+    /// Names the job's decisions and outputs.
+    pub(crate) outputs: &'a str,
     pub(crate) image: &'a PlannedImage,
     pub(crate) legend: Legend,
     /// Where the image lies on earth.
@@ -43,6 +46,11 @@ impl SinkContext<'_> {
     /// Whether classes exclude each other.
     pub(crate) const fn is_exclusive(&self) -> bool {
         self.spec.decide.background.is_some()
+    }
+
+    /// Planes of labels: one, or one for each class where classes share pixels.
+    pub(crate) fn planes(&self) -> u32 {
+        if self.is_exclusive() { 1 } else { self.spec.classes.len() as u32 }
     }
 
     /// Whether each member has tiles of its own.

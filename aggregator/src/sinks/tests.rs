@@ -32,6 +32,7 @@ fn image() -> PlannedImage {
         id,
         uri,
         sidecars: Vec::new(),
+        version: String::new(),
         key,
         size: SIZE,
         bands: 3,
@@ -44,7 +45,14 @@ fn image() -> PlannedImage {
 fn open(spec: &JobSpec, folder: &TempDir) -> Box<dyn RowSink> {
     let planned = image();
     let legend = legend(spec).unwrap();
-    let context = SinkContext { spec, image: &planned, legend, geo: None, folder: folder.path() };
+    let context = SinkContext {
+        spec,
+        outputs: "0123456789ab",
+        image: &planned,
+        legend,
+        geo: None,
+        folder: folder.path(),
+    };
     let output = &spec.outputs[0];
     match output {
         Output::Masks(format) => masks::open(&context, 0, output, *format),
@@ -150,7 +158,14 @@ fn an_evaluation_counts_what_is_right() {
         spec("background, b", false, "{evaluation: html, boundary_px: 1}]\ntruth: nowhere\nallow: [purpose");
     let planned = PlannedImage { truth: Some("7".into()), ..image() };
     let (legend, files) = (legend(&spec).unwrap(), marquetry_transport::Files::local_only());
-    let context = SinkContext { spec: &spec, image: &planned, legend, geo: None, folder: folder.path() };
+    let context = SinkContext {
+        spec: &spec,
+        outputs: "0123456789ab",
+        image: &planned,
+        legend,
+        geo: None,
+        folder: folder.path(),
+    };
     let limits = marquetry_raster::read::Limits {
         pixels_max: 100,
         memory_bytes: 1 << 20,

@@ -12,9 +12,10 @@ use std::path::Path;
 pub(crate) const ENDINGS: [&str; 13] =
     ["png", "jpg", "jpeg", "jfif", "webp", "bmp", "pgm", "ppm", "pbm", "pnm", "tif", "tiff", "btf"];
 /// Endings of what often lies beside images and is none: lists, metadata, world files, overviews.
-const SIDECARS: [&str; 29] = [
+const SIDECARS: [&str; 30] = [
     "txt", "csv", "json", "geojson", "xml", "yaml", "yml", "md", "html", "log", "prj", "ovr", "msk", "onnx",
     "py", "ini", "db", "pgw", "pngw", "jgw", "jpgw", "tfw", "tifw", "bpw", "wpw", "wld", "tab", "data", "sh",
+    "seen",
 ];
 
 /// The images that `from` names, relative to `base`, in the order of the list or by name; and what there is to say of

@@ -207,7 +207,7 @@ mod tests {
         let job =
             "version: 1\nimages: x\nclasses: [a, b]\nmembers: [{onnx: m.onnx}]\noutputs: [{masks: png}]\n";
         let (spec, reading) = (JobSpec::parse(job).unwrap(), Reading::default());
-        let looker = ImageLooker::new(&files, &limits, &reading, &spec);
+        let looker = ImageLooker::new(&files, &limits, &reading, &spec, None);
         let Probed { images, rejected, .. } =
             probe_images(&looker, find(&files, "", &base).unwrap().0).unwrap();
         assert!(images.is_empty());

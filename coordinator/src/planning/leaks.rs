@@ -2,14 +2,18 @@
 
 use crate::planning::folds::fold_of;
 use crate::planning::images::threads;
+use crate::planning::memory::PlanMemory;
 use crate::planning::parallel_map::parallel_map;
 use marquetry_failure::counted;
 use marquetry_geometry::{Reading, Rect, Size};
 use marquetry_imagery::{ImageFiles, georeference_told, open};
 use marquetry_job::{PlannedImage, hash};
 use marquetry_raster::read::{Image, Limits, Pixels};
+use marquetry_raster::write::GeoTags;
 use marquetry_transport::Files;
 use marquetry_transport::uri::is_uri;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// The side of an image's middle that is looked at first, px.
@@ -28,6 +32,7 @@ type InFold<'a> = (&'a PlannedImage, String);
 pub(crate) fn told(
     images: &[PlannedImage],
     from: (&Files, &Limits, &Reading),
+    memory: Option<&PlanMemory>,
     cores: usize,
 ) -> impl Iterator<Item = String> {
     let images: Vec<InFold<'_>> = images.iter().filter_map(|image| Some((image, fold_of(image)?))).collect();
@@ -35,7 +40,7 @@ pub(crate) fn told(
     let all = if folds.len() < 2 {
         [None, None, None]
     } else {
-        [groups(&images), equal_pixels(&images, from, cores), overlaps(&images, from, cores)]
+        [groups(&images), equal_pixels(&images, from, memory, cores), overlaps(&images, from, memory, cores)]
     };
     all.into_iter().flatten()
 }
@@ -97,16 +102,21 @@ fn groups(images: &[InFold<'_>]) -> Option<String> {
 }
 
 /// Images of two folds with the same pixels: of those of one size the middles are compared, and where these are equal all of it.
-fn equal_pixels(images: &[InFold<'_>], from: (&Files, &Limits, &Reading), threads: usize) -> Option<String> {
+fn equal_pixels(
+    images: &[InFold<'_>],
+    from: (&Files, &Limits, &Reading),
+    memory: Option<&PlanMemory>,
+    threads: usize,
+) -> Option<String> {
     let small = images.iter().filter(|(image, _)| image.size.area() <= PIXELS_MAX && !is_uri(&image.uri));
     let of_size = across_folds(small.map(|of| ((of.0.size.height, of.0.size.width, of.0.bands), of)));
-    let alike = looked_at(&of_size, from, threads, |image| {
+    let alike = looked_at(&of_size, from, (memory, "middle"), threads, |image| {
         let size = image.info().size;
         let part = Size::new(size.height.min(MIDDLE), size.width.min(MIDDLE));
         let (top, left) = ((size.height - part.height) / 2, (size.width - part.width) / 2);
         pixels(image, Rect::new(i64::from(top), i64::from(left), part), &mut Pixels::default())
     });
-    let equal = looked_at(&alike, from, threads, whole);
+    let equal = looked_at(&alike, from, (memory, "pixels"), threads, whole);
     let mut pairs: BTreeMap<&str, Vec<&InFold<'_>>> = BTreeMap::new();
     for (hash, of) in &equal {
         pairs.entry(hash).or_default().push(of);
@@ -141,6 +151,7 @@ fn across_folds<'a, 'i, K: Eq + std::hash::Hash + Clone>(
 fn looked_at<'a, 'i, K: Sync>(
     candidates: &[(K, &'a InFold<'i>)],
     (files, limits, reading): (&Files, &Limits, &Reading),
+    (memory, what): (Option<&PlanMemory>, &str),
     threads: usize,
     look: impl Fn(&Image) -> Option<String> + Sync,
 ) -> Vec<(String, &'a InFold<'i>)> {
@@ -148,13 +159,26 @@ fn looked_at<'a, 'i, K: Sync>(
         candidates,
         threads,
         |(_, (planned, _))| {
-            let of = ImageFiles { uri: &planned.uri, stat: None, sidecars: &planned.sidecars };
-            look(&open(files, &of, limits, reading).ok()?)
+            remembered(memory, (what, planned, reading), || {
+                let of = ImageFiles { uri: &planned.uri, stat: None, sidecars: &planned.sidecars };
+                look(&open(files, &of, limits, reading).ok()?)
+            })
         },
         |_| false,
     );
     let found = found.into_iter().zip(candidates).filter_map(|(hash, (_, of))| Some((hash??, *of)));
     across_folds(found)
+}
+
+/// What was seen of an image of this content before, or what `look` sees now.
+fn remembered<T: Serialize + DeserializeOwned>(
+    memory: Option<&PlanMemory>,
+    (what, planned, reading): (&str, &PlannedImage, &Reading),
+    look: impl FnOnce() -> Option<T>,
+) -> Option<T> {
+    let Some(memory) = memory else { return look() };
+    // What could not be read may be read the next time.
+    memory.seen(&format!("{what} {}", planned.key), &format!("{reading:?}"), || look().ok_or(())).ok()
 }
 
 /// Names the pixels of a part.
@@ -194,11 +218,17 @@ struct Place<'a, 'i> {
 
 /// Images of two folds that show one place: by the columns `x` and `y` of the list, px from the corner of `scene`, else by the
 /// georeference of images whose edges go north and east.
-fn overlaps(images: &[InFold<'_>], from: (&Files, &Limits, &Reading), cores: usize) -> Option<String> {
+fn overlaps(
+    images: &[InFold<'_>],
+    from: (&Files, &Limits, &Reading),
+    memory: Option<&PlanMemory>,
+    cores: usize,
+) -> Option<String> {
     let threads = threads(images.iter().map(|(image, _)| image.uri.as_str()), cores);
     let mut frames: BTreeMap<String, Vec<Place<'_, '_>>> = BTreeMap::new();
     let images: Vec<&InFold<'_>> = images.iter().collect();
-    let places = parallel_map(&images, threads, |&of| by_columns(of).or_else(|| by_map(of, from)), |_| false);
+    let places =
+        parallel_map(&images, threads, |&of| by_columns(of).or_else(|| by_map(of, from, memory)), |_| false);
     for (frame, place) in places.into_iter().flatten().flatten() {
         frames.entry(frame).or_default().push(place);
     }
@@ -253,11 +283,30 @@ fn by_columns<'a, 'i>(of: &'a InFold<'i>) -> Option<(String, Place<'a, 'i>)> {
 
 fn by_map<'a, 'i>(
     of: &'a InFold<'i>,
-    (files, limits, reading): (&Files, &Limits, &Reading),
+    from: (&Files, &Limits, &Reading),
+    memory: Option<&PlanMemory>,
 ) -> Option<(String, Place<'a, 'i>)> {
-    let (image, size) = (of.0, of.0.size);
-    let files_of = ImageFiles { uri: &image.uri, stat: None, sidecars: &image.sidecars };
-    let tags = georeference_told(files, &files_of, limits, reading).ok()?.tags?;
+    // That it lies nowhere is seen too.
+    let place = remembered(memory, ("place", of.0, from.2), || on_map(of.0, from))?;
+    let (system, x, y, pixel) = place?;
+    Some((system, Place { of, x, y, pixel }))
+}
+
+/// A reference system, the rectangle of an image in it, and the length of a pixel there.
+type OnMap = (String, [f64; 2], [f64; 2], [f64; 2]);
+
+/// Where an image lies, if anywhere; nothing where it cannot be read.
+fn on_map(
+    image: &PlannedImage,
+    (files, limits, reading): (&Files, &Limits, &Reading),
+) -> Option<Option<OnMap>> {
+    let of = ImageFiles { uri: &image.uri, stat: None, sidecars: &image.sidecars };
+    let tags = georeference_told(files, &of, limits, reading).ok()?.tags;
+    Some(tags.and_then(|tags| upright(&tags, image.size)))
+}
+
+/// The upright rectangle on the map that an image of `size` px covers.
+fn upright(tags: &GeoTags, size: Size) -> Option<OnMap> {
     let map = tags.transform()?;
     let [near, right, down, far] = [
         map.to_map(0.0, 0.0),
@@ -285,7 +334,7 @@ fn by_map<'a, 'i>(
         }
     };
     let system = tags.epsg().map_or_else(|| "its own system".to_owned(), |code| format!("EPSG:{code}"));
-    Some((system, Place { of, x: along(0), y: along(1), pixel }))
+    Some((system, along(0), along(1), pixel))
 }
 
 #[cfg(test)]

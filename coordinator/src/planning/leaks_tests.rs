@@ -10,7 +10,7 @@ fn tagged(id: &str, tags: &[(&str, &str)]) -> PlannedImage {
 fn all_told(images: &[PlannedImage]) -> Vec<String> {
     let files = Files::local_only();
     let limits = Limits { pixels_max: 1 << 20, memory_bytes: 1 << 20, scratch_dir: std::env::temp_dir() };
-    told(images, (&files, &limits, &Reading::default()), 2).collect()
+    told(images, (&files, &limits, &Reading::default()), None, 2).collect()
 }
 
 #[test]

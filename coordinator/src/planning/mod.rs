@@ -15,6 +15,7 @@ mod meaning;
 mod member_names;
 mod members;
 mod members_error;
+mod memory;
 mod models;
 mod output_names;
 mod own_outputs;
@@ -23,6 +24,7 @@ mod parallel_map;
 mod paths;
 mod scale;
 mod seen_range;
+mod settled_labels;
 mod shown;
 mod sides;
 mod truth;
@@ -36,6 +38,7 @@ pub(crate) use folds::fold_of;
 use images::Probed;
 pub use images::{ImageKind, ImagesError, Rejected};
 pub use members_error::MembersError;
+pub use memory::PlanMemory;
 pub use models::{ModelReadError, read_model};
 pub use output_names::OutputNameError;
 pub use paths::PathError;
@@ -54,7 +57,6 @@ use marquetry_spec::{Concern, Folds, Images, JobSpec, Output, TilesPer};
 use marquetry_transport::uri::join;
 use marquetry_transport::{FileError, Files};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::path::Path;
 
 /// Why a job cannot be planned. Nothing was started.
 #[derive(Debug, thiserror::Error)]
@@ -168,8 +170,9 @@ impl Planned {
     }
 }
 
-/// Plans `spec`, whose relative paths are relative to `base`, a folder or `s3://bucket/prefix/`. What is seen of models
-/// is kept in the folder `facts_cache_dir`. `watcher` hears how it goes.
+/// Plans `spec`, whose relative paths are relative to `base`, a folder or `s3://bucket/prefix/`. What is in `memory` is not
+/// looked at again; what is seen is added to it. Without one, images are named by their version, and not by their content,
+/// which is then not read: enough to know what a job would be, and not to run it. `watcher` hears how it goes.
 ///
 /// # Errors
 /// When images or members cannot be found, or a model is not what the job says. Images that cannot be read are no
@@ -180,25 +183,25 @@ pub fn plan(
     files: &Files,
     runtime: &Runtime,
     limits: &Limits,
-    facts_cache_dir: Option<&Path>,
+    memory: Option<&PlanMemory>,
     watcher: &(impl Watcher + ?Sized),
 ) -> Result<Planned, PlanError> {
     let (found, left_out) = image_files::find(files, &spec.images.from, base)?;
     let said = output_names::check(spec, base, found.iter().map(|image| image.id.as_str()))?;
     let reading_as = reading(spec);
-    let looker = image_facts::ImageLooker::new(files, limits, &reading_as, spec);
+    let looker = image_facts::ImageLooker::new(files, limits, &reading_as, spec, memory);
     let Probed { mut images, mut rejected, kinds, depths, other_colours } =
         images::probe_images(&looker, found)?;
     // Labels that cannot be used are told before a model is tried.
     let truth = spec.truth.as_ref().filter(|_| !images.is_empty());
     let mut truth = truth
-        .map(|truth| truth::read(spec, truth, (files, base), (&mut images, &kinds), limits))
+        .map(|truth| truth::read(spec, truth, (files, base), (&mut images, &kinds), limits, memory))
         .transpose()?;
     if let Some(truth) = &truth {
         watcher.truth(truth);
     }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let models = models::Models { files, runtime, facts_cache_dir, cores };
+    let models = models::Models { files, runtime, memory, cores };
     let shown = shown::FirstImages::open(files, &images, (&kinds, &depths), limits, &reading_as);
     let looked_at = candidate::LookedAt { images: &images, depths: &depths, shown: &shown };
     let (groups, made_for, mut findings) =
@@ -225,7 +228,7 @@ pub fn plan(
             let (images, who) = folds::out_of_fold(images, how.tags, &plan.inference, &is_for)?;
             findings.notes.extend(who);
             findings.notes.extend(leaks::not_looked_at(&images));
-            let leaks = leaks::told(&images, (files, limits, &reading_as), cores);
+            let leaks = leaks::told(&images, (files, limits, &reading_as), memory, cores);
             findings.warnings.extend(leaks.map(|text| Warning::new(Concern::Folds, "folds", text)));
             images
         }

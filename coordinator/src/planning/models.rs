@@ -1,5 +1,6 @@
 //! Models as files: read whole, with the weights that lie beside them, and what was seen of them remembered.
 
+use crate::planning::memory::PlanMemory;
 use marquetry_job::{ExternalFile, hash};
 use marquetry_model::{
     ExternalData, InspectOptions, ModelError, ModelFacts, ModelFiles, Runtime, ShownWindows,
@@ -7,7 +8,6 @@ use marquetry_model::{
 };
 use marquetry_transport::uri::{join, parent};
 use marquetry_transport::{FileError, FileStat, Files, StoreErrorKind};
-use std::path::Path;
 
 /// Counted up whenever other facts would be found of the same model, or are written in another way.
 const FACTS_FORMAT: u32 = 10;
@@ -70,8 +70,8 @@ impl PlannedModel {
 pub(crate) struct Models<'a> {
     pub(crate) files: &'a Files,
     pub(crate) runtime: &'a Runtime,
-    /// Where what was seen is kept; nowhere if not given.
-    pub(crate) facts_cache_dir: Option<&'a Path>,
+    /// What was seen before.
+    pub(crate) memory: Option<&'a PlanMemory>,
     /// The machine's.
     pub(crate) cores: usize,
 }
@@ -89,18 +89,11 @@ impl Models<'_> {
         let InspectOptions { size, layout, channels, threads: _ } = options;
         let asked = (FACTS_FORMAT, &model.sha256, &model.external, self.runtime.version());
         let asked = format!("{:?}", (asked, size, layout, channels, shown));
-        let file =
-            self.facts_cache_dir.map(|folder| folder.join(format!("{}.json", hash(&[asked.as_bytes()]))));
-        let known = file.as_ref().and_then(|file| serde_json::from_slice(&std::fs::read(file).ok()?).ok());
-        if let Some(facts) = known {
-            return Ok(facts);
+        let name = format!("model {}", hash(&[asked.as_bytes()]));
+        let look = || inspect_with(self.runtime, &model.files, options, windows);
+        match self.memory {
+            Some(memory) => memory.seen(&name, "", look),
+            None => look(),
         }
-        let facts = inspect_with(self.runtime, &model.files, options, windows)?;
-        // Only a help: what cannot be kept, or is found damaged, is seen anew.
-        if let (Some(file), Ok(json)) = (file, serde_json::to_vec(&facts)) {
-            let _ = std::fs::create_dir_all(file.parent().unwrap_or(Path::new("")));
-            let _ = std::fs::write(file, json);
-        }
-        Ok(facts)
     }
 }

@@ -1,27 +1,21 @@
 //! The labels that are right: found, read, settled and stored as classes, before any model runs.
 
 use crate::planning::images::ImageKind;
-use crate::planning::parallel_map::parallel_map;
+use crate::planning::memory::PlanMemory;
+use crate::planning::settled_labels::{Pass, Remembered, SettledLabels};
 use crate::planning::truth_files::fetch;
 use crate::planning::truth_rules::rules;
 use marquetry_evaluation::boundary_px;
-use marquetry_failure::{Classify, FailureClass, chain};
-use marquetry_geometry::Size;
-use marquetry_job::{NO_TRUTH, PlannedImage, TruthLabels};
-use marquetry_labels::{
-    Census, ClassList, LEFT_OUT, LabelError, LabelRules, LabelSource, Mapping, RawLabel, Settlement, Side,
-    settle,
-};
+use marquetry_failure::{Classify, FailureClass};
+use marquetry_job::{NO_TRUTH, PlannedImage};
+use marquetry_labels::{Census, ClassList, LEFT_OUT, LabelError, Settlement};
 use marquetry_raster::read::Limits;
 use marquetry_spec::{JobSpec, Output, Truth};
 use marquetry_transport::{FileError, Files};
 use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
-use tempfile::TempDir;
+use std::path::PathBuf;
 
-/// So many labels settle what values mean before all are read.
-const FIRST: usize = 8;
 /// Bytes that a pixel takes while its label is read and counted, and those that it takes more where its quality is judged.
 const BYTES_PER_PIXEL: u64 = 12;
 const BYTES_PER_PIXEL_JUDGED: u64 = 8;
@@ -47,8 +41,8 @@ pub struct PlannedTruth {
     pub notes: Vec<String>,
     /// What is suspicious.
     pub warnings: Vec<String>,
-    /// Settled labels, each in a file that its name names.
-    folder: TempDir,
+    /// Settled labels.
+    settled: SettledLabels,
 }
 
 /// Why the truth cannot be used.
@@ -90,9 +84,13 @@ impl Classify for PlanTruthError {
 }
 
 impl PlannedTruth {
-    /// The file with the settled labels that are named `truth`.
-    pub fn file(&self, truth: &str) -> PathBuf {
-        self.folder.path().join(truth)
+    /// The file with the settled labels that are named `truth`. Labels that were not read, since they are remembered, are read
+    /// now.
+    ///
+    /// # Errors
+    /// When they cannot be read, or are others by now.
+    pub fn file(&self, truth: &str) -> Result<PathBuf, PlanTruthError> {
+        self.settled.file(truth).map_err(|found| PlanTruthError::Refused(vec![found]))
     }
 
     /// How wide boundaries are of images of which these have a truth, px: Cheng's width for the middle one by size.
@@ -112,6 +110,7 @@ pub(crate) fn read(
     (files, base): (&Files, &str),
     (images, kinds): (&mut [PlannedImage], &[ImageKind]),
     limits: &Limits,
+    memory: Option<&PlanMemory>,
 ) -> Result<PlannedTruth, PlanTruthError> {
     let classes = ClassList::new(spec.class_names())?.with_background(spec.background());
     let rules = rules(spec, truth, (files, base), &classes)?;
@@ -126,12 +125,14 @@ pub(crate) fn read(
         .outputs
         .iter()
         .any(|output| matches!(output, Output::LabelQuality(_) | Output::CorrectedLabels(_)));
+    let remembered = memory.map(|memory| Remembered::new(memory, files, &fetched, (&rules, &classes)));
     let pass = Pass {
         source: fetched.source.as_ref(),
         images,
         memory_bytes: limits.memory_bytes,
         bytes_per_pixel: BYTES_PER_PIXEL + if is_judged { BYTES_PER_PIXEL_JUDGED } else { 0 },
         folder: folder.path(),
+        remembered,
     };
     let (passed, mut settlement) = pass.settled(&fetched.pairs, &rules, &classes);
     let faults: Vec<String> =
@@ -139,9 +140,12 @@ pub(crate) fn read(
     if !faults.is_empty() {
         return Err(PlanTruthError::refused(faults));
     }
-    let mut labels = BTreeMap::new();
+    let (mut labels, mut of) = (BTreeMap::new(), BTreeMap::new());
     let is_used = spec.outputs.iter().any(Output::takes_truth);
     for (&(image, entry), name) in fetched.pairs.iter().zip(passed.names) {
+        if let Some(name) = &name {
+            of.insert(name.clone(), (entry, images[image].size));
+        }
         images[image].truth = name.filter(|_| is_used);
         labels.insert(images[image].id.clone(), fetched.source.entries()[entry].path.clone());
     }
@@ -161,6 +165,7 @@ pub(crate) fn read(
         let text = as_said(&text);
         text.strip_prefix(&format!("{name}: ")).map_or(text.clone(), str::to_owned)
     };
+    let mapping = settlement.mapping.clone();
     Ok(PlannedTruth {
         notes: notes.into_iter().map(|note| format!("truth: {}", named(note))).collect(),
         warnings: warnings.into_iter().map(named).collect(),
@@ -168,7 +173,7 @@ pub(crate) fn read(
         labels,
         images_alone: fetched.images_alone,
         labels_alone: fetched.labels_alone,
-        folder,
+        settled: SettledLabels { folder, source: fetched.source, of, mapping, _held: fetched._held },
     })
 }
 
@@ -191,127 +196,4 @@ pub(crate) fn shown(names: &[String]) -> String {
         text.push_str(", …");
     }
     text
-}
-
-/// Reading labels once.
-struct Pass<'a> {
-    source: &'a dyn LabelSource,
-    images: &'a [PlannedImage],
-    memory_bytes: u64,
-    bytes_per_pixel: u64,
-    folder: &'a Path,
-}
-
-/// What a pass came to.
-struct Passed {
-    census: Census,
-    /// Of each pair the name of its settled labels, where they were kept.
-    names: Vec<Option<String>>,
-    faults: Vec<String>,
-}
-
-impl Pass<'_> {
-    /// Reads all labels; what their values mean is settled by the first few, and once more when all are read: only where that
-    /// makes a difference are all read again.
-    fn settled(
-        &self,
-        pairs: &[(usize, usize)],
-        rules: &LabelRules,
-        classes: &ClassList,
-    ) -> (Passed, Settlement) {
-        let settled = |census: &Census| settle(Side::Truth, self.source, census, rules, classes);
-        let open = settled(&Census::default());
-        let first = self.run(&pairs[..pairs.len().min(FIRST)], &open.mapping, false);
-        let meant = settled(&first.census);
-        // What cannot be used is read to its end all the same: every reason is told at once.
-        let keeps = meant.problems.is_empty();
-        let passed = self.run(pairs, &meant.mapping, keeps);
-        let settlement = settled(&passed.census);
-        let is_sound = settlement.problems.is_empty() && passed.faults.is_empty();
-        if is_sound && (!keeps || settlement.mapping != meant.mapping) {
-            return (self.run(pairs, &settlement.mapping, true), settlement);
-        }
-        (passed, settlement)
-    }
-
-    /// Reads the labels of `pairs` (image, entry) side by side; with `keeps`, what they mean is stored.
-    fn run(&self, pairs: &[(usize, usize)], mapping: &Mapping, keeps: bool) -> Passed {
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let read = parallel_map(
-            pairs,
-            threads,
-            |pair| {
-                let mut census = Census::default();
-                let name = self.label(*pair, mapping, keeps, &mut census);
-                (census, name)
-            },
-            |_| false,
-        );
-        let mut passed = Passed { census: Census::default(), names: Vec::new(), faults: Vec::new() };
-        for (census, name) in read.into_iter().flatten() {
-            passed.census.merge(census);
-            passed.names.push(name.unwrap_or_else(|fault| {
-                passed.faults.push(fault);
-                None
-            }));
-        }
-        passed
-    }
-
-    fn label(
-        &self,
-        (image, entry): (usize, usize),
-        mapping: &Mapping,
-        keeps: bool,
-        census: &mut Census,
-    ) -> Result<Option<String>, String> {
-        let (image, path) = (&self.images[image], &self.source.entries()[entry].path);
-        let bytes = image.size.area().saturating_mul(self.bytes_per_pixel);
-        if bytes > self.memory_bytes {
-            return Err(format!(
-                "{path}: image {} has {} px, and reading its label and counting takes {} MB; limits.image_mb allows {}: \
-                 raise it, or leave the label out",
-                image.id,
-                image.size.area(),
-                bytes.div_ceil(1 << 20),
-                self.memory_bytes >> 20
-            ));
-        }
-        let mut raw = RawLabel::default();
-        self.source.read(entry, Some(image.size), &mut raw).map_err(|error| chain(&error))?;
-        *census = Census::of(entry, &raw);
-        if raw.size != image.size {
-            return Err(other_size(path, raw.size, image));
-        }
-        if !keeps {
-            return Ok(None);
-        }
-        let mut labels = Vec::new();
-        mapping.apply(&raw, &mut labels);
-        drop(raw);
-        let name = TruthLabels::name(image.size, &labels);
-        let write = || {
-            let place = self.folder.join(&name);
-            if place.exists() {
-                return Ok(());
-            }
-            // Two images may have one truth, and be read side by side.
-            let mut file = tempfile::NamedTempFile::new_in(self.folder)?;
-            io::Write::write_all(&mut file, &TruthLabels::encode(image.size, &labels)?)?;
-            file.persist(place).map(drop).map_err(|error| error.error)
-        };
-        write()
-            .map_err(|error| format!("{path}: its labels cannot be kept in the temporary folder: {error}"))?;
-        Ok(Some(name))
-    }
-}
-
-fn other_size(path: &str, size: Size, image: &PlannedImage) -> String {
-    let what = if size == image.size.transposed() {
-        ": it would fit if it were turned. An image is taken as its file asks to show it (EXIF); turn the label too, or save \
-         both without that"
-    } else {
-        ": a label must have its image's size; resize it by the nearest pixel"
-    };
-    format!("{path} is {size} px, and its image {} {} px{what}", image.id, image.size)
 }

@@ -10,8 +10,8 @@ use marquetry_labels::{
 use marquetry_raster::read::Limits;
 use marquetry_spec::{ImageSource, JobSpec, NoRow, Truth};
 use marquetry_transport::uri::{is_uri, join, parent};
-use marquetry_transport::{Files, Listed};
-use std::collections::BTreeMap;
+use marquetry_transport::{FileStat, Files, Listed};
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -32,6 +32,8 @@ pub(crate) struct Fetched {
     pub(crate) twice: Option<String>,
     /// Copies of what lies in S3.
     pub(crate) _held: Option<TempDir>,
+    /// By the paths of these, the versions of what they are copies of, as far as those are known.
+    pub(crate) copies: HashMap<PathBuf, String>,
 }
 
 impl Fetched {
@@ -60,11 +62,11 @@ pub(crate) fn fetch(
         return by_column(column, (files, &parent(&list)), images, rules, limits);
     }
     let uri = join(base, truth.from.as_deref().unwrap_or_default());
-    let (path, held) = if is_uri(&uri) {
-        let (path, folder) = copied(files, &uri, &limits.scratch_dir)?;
-        (path, Some(folder))
+    let (path, held, copies) = if is_uri(&uri) {
+        let (path, folder, copies) = copied(files, &uri, &limits.scratch_dir)?;
+        (path, Some(folder), copies)
     } else {
-        (PathBuf::from(&uri), None)
+        (PathBuf::from(&uri), None, HashMap::new())
     };
     let source = open(&path, rules, classes, limits)?;
     let affixes = Affixes { prefix: truth.prefix.clone(), suffix: truth.suffix.clone() };
@@ -97,6 +99,7 @@ pub(crate) fn fetch(
         notes,
         twice: None,
         _held: held,
+        copies,
     })
 }
 
@@ -210,7 +213,7 @@ fn by_column(
             let copy = |(number, path): (usize, &String)| {
                 // One path may go up and out of the folder, so each has a place of its own.
                 let name = format!("{number}/{}", path.rsplit('/').next().unwrap_or(path));
-                copy_of(files, &join(folder, path), &copies.path().join(&name))?;
+                copy_of(files, &join(folder, path), None, &copies.path().join(&name))?;
                 Ok::<_, PlanTruthError>(name)
             };
             let numbered: Vec<(usize, &String)> = paths.iter().enumerate().collect();
@@ -233,30 +236,43 @@ fn by_column(
         notes: Vec::new(),
         twice,
         _held: held,
+        copies: HashMap::new(),
     })
 }
 
 /// Copies of a folder or file in S3, below a temporary folder.
-fn copied(files: &Files, uri: &str, scratch: &Path) -> Result<(PathBuf, TempDir), PlanTruthError> {
+fn copied(
+    files: &Files,
+    uri: &str,
+    scratch: &Path,
+) -> Result<(PathBuf, TempDir, HashMap<PathBuf, String>), PlanTruthError> {
     let held = tempfile::Builder::new().prefix("labels-").tempdir_in(scratch)?;
     let name = uri.trim_end_matches('/').rsplit('/').next().unwrap_or("labels");
     let place = held.path().join(name);
     if !files.is_folder(uri)? {
-        copy_of(files, uri, &place)?;
-        return Ok((place, held));
+        let stat = files.stat(uri)?;
+        copy_of(files, uri, Some(&stat), &place)?;
+        return Ok((place.clone(), held, [(place, stat.fingerprint())].into()));
     }
     std::fs::create_dir_all(&place)?;
     let listed = files.list(uri)?;
     let folder = format!("{}/", uri.trim_end_matches('/'));
-    let copy =
-        |listed: &Listed| copy_of(files, &join(&folder, &listed.relative), &place.join(&listed.relative));
+    let copy = |listed: &Listed| {
+        let uri = join(&folder, &listed.relative);
+        copy_of(files, &uri, listed.stat.as_ref(), &place.join(&listed.relative))
+    };
     let results = parallel_map(&listed, AT_ONCE, copy, Result::is_err);
     results.into_iter().flatten().collect::<Result<(), _>>()?;
-    Ok((place, held))
+    let versions = listed
+        .iter()
+        .filter_map(|listed| Some((place.join(&listed.relative), listed.stat.as_ref()?.fingerprint())));
+    let versions = versions.collect();
+    Ok((place, held, versions))
 }
 
-fn copy_of(files: &Files, uri: &str, to: &Path) -> Result<(), PlanTruthError> {
-    let file = files.local(uri, None, None)?;
+/// Copies a file, in the version `stat` if that is given.
+fn copy_of(files: &Files, uri: &str, stat: Option<&FileStat>, to: &Path) -> Result<(), PlanTruthError> {
+    let file = files.local(uri, stat, None)?;
     if let Some(folder) = to.parent() {
         std::fs::create_dir_all(folder)?;
     }

@@ -105,17 +105,49 @@ pub fn bytes(files: &Files, image: &ImageFiles<'_>) -> Result<Box<dyn ReadAt>, I
     Ok(Box::new(file))
 }
 
-/// Names the content of an image and of the files beside it that speak of it: what is made of it hangs on all of them.
+/// Names an image and the files beside it that speak of it, as they are now: quickly, and well enough to notice a change.
 ///
 /// # Errors
 /// When one of them cannot be looked at.
 pub fn fingerprint(files: &Files, image: &ImageFiles<'_>) -> Result<String, ImageError> {
+    named(
+        image,
+        |uri| {
+            let stat = match image.stat.filter(|_| uri == image.uri) {
+                Some(stat) => stat.clone(),
+                None => files.stat(uri)?,
+            };
+            Ok(files.fingerprint(uri, &stat)?)
+        },
+        files,
+    )
+}
+
+/// Names the content of an image and of the files beside it that speak of it: what is made of it hangs on all of them, and not
+/// on where they lie or when they were written. Files of this machine are read to their end.
+///
+/// # Errors
+/// When one of them cannot be read.
+pub fn content(files: &Files, image: &ImageFiles<'_>) -> Result<String, ImageError> {
+    named(image, |uri| Ok(files.content(uri, image.stat.filter(|_| uri == image.uri))?), files)
+}
+
+/// What `name` says of each file of the image. Of an `.aux.xml` what is read of it says it.
+fn named(
+    image: &ImageFiles<'_>,
+    name: impl Fn(&str) -> Result<String, ImageError>,
+    files: &Files,
+) -> Result<String, ImageError> {
     let mut text = String::new();
     for (place, uri) in image.uris().enumerate() {
         if place > 0 {
-            text += &format!("\n{}\n", image.sidecars[place - 1]);
+            let ending = image.sidecars[place - 1].rsplit_once('.').map_or("", |(_, ending)| ending);
+            text += &format!("\n{ending}\n");
         }
-        text += &image.identity(files, &uri)?;
+        text += &match image.said_by_aux_xml(files, &uri)? {
+            Some(said) => said,
+            None => name(&uri)?,
+        };
     }
     Ok(text)
 }

@@ -182,19 +182,13 @@ impl<'a> ImageFiles<'a> {
         Ok((Beside { nodata, mask }, remarks))
     }
 
-    /// Names what the file `uri`, its own or one beside it, says. Of an `.aux.xml` that is what is read of it: programs that
-    /// look at images keep statistics there, for which nothing is to be made anew.
-    pub(crate) fn identity(&self, files: &Files, uri: &str) -> Result<String, ImageError> {
-        if Sidecar::of(name_of(self.uri), name_of(uri)) == Some(Sidecar::AuxXml)
-            && let Ok(aux) = AuxXml::parse(&files.read(uri)?)
-        {
-            return Ok(format!("{aux:?}"));
+    /// Of an `.aux.xml` that makes sense what is read of it: programs that look at images keep statistics there, for which
+    /// nothing is to be made anew. `None` of other files.
+    pub(crate) fn said_by_aux_xml(&self, files: &Files, uri: &str) -> Result<Option<String>, ImageError> {
+        if Sidecar::of(name_of(self.uri), name_of(uri)) != Some(Sidecar::AuxXml) {
+            return Ok(None);
         }
-        let stat = match self.stat.filter(|_| uri == self.uri) {
-            Some(stat) => stat.clone(),
-            None => files.stat(uri)?,
-        };
-        Ok(files.fingerprint(uri, &stat)?)
+        Ok(AuxXml::parse(&files.read(uri)?).ok().map(|aux| format!("{aux:?}")))
     }
 
     /// Whether files beside it may say where it lies.

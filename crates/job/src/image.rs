@@ -12,8 +12,12 @@ pub struct PlannedImage {
     pub id: String,
     /// Where it is.
     pub uri: String,
-    /// Names the image, its content and who scores it: 16 hexadecimal digits. Unique in the job.
+    /// Names the image, its content and who scores it: 16 hexadecimal digits. Unique in the job, and the same wherever the
+    /// image lies.
     pub key: String,
+    /// Names the files as they were when the image was planned: 16 hexadecimal digits. What is read later must be those.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub version: String,
     /// The names of the files in its folder that speak of it too: world files, masks, `x.tif.aux.xml`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sidecars: Vec<String>,
@@ -33,10 +37,10 @@ pub struct PlannedImage {
 }
 
 impl PlannedImage {
-    /// The key of image `id` at `uri` whose content is named by `fingerprint`, scored by `members`, all if not given. Two
-    /// images of one file have two keys.
-    pub fn key_of(id: &str, uri: &str, fingerprint: &str, members: Option<&[u32]>) -> String {
-        let content = hash(&[id.as_bytes(), b"\n", uri.as_bytes(), b"\n", fingerprint.as_bytes()]);
+    /// The key of image `id` whose content is named `content`, scored by `members`, all if not given. Two images of one file
+    /// have two keys; one that is moved keeps its own.
+    pub fn key_of(id: &str, content: &str, members: Option<&[u32]>) -> String {
+        let content = hash(&[id.as_bytes(), b"\n", content.as_bytes()]);
         let content = content[..16].to_owned();
         members.map_or(content.clone(), |members| key_of_scored(&content, members))
     }
@@ -61,9 +65,14 @@ impl PlannedImage {
         result_name.split('-').next().unwrap_or(result_name)
     }
 
-    /// Whether a file at its URI whose content is named by `fingerprint` is the image that was planned.
+    /// The [`version`](Self::version) of files that are named by `fingerprint`.
+    pub fn version_of(fingerprint: &str) -> String {
+        hash(&[fingerprint.as_bytes()])[..16].to_owned()
+    }
+
+    /// Whether files that are named by `fingerprint` are those that were planned.
     pub fn is_version(&self, fingerprint: &str) -> bool {
-        Self::key_of(&self.id, &self.uri, fingerprint, self.members.as_deref()) == self.key
+        Self::version_of(fingerprint) == self.version
     }
 
     /// Whether the member at place `member` among all members of the plan scores it.
@@ -87,7 +96,8 @@ mod tests {
                 id: "a".into(),
                 uri: "a.png".into(),
                 sidecars: Vec::new(),
-                key: PlannedImage::key_of("a", "a.png", "12", None),
+                version: String::new(),
+                key: PlannedImage::key_of("a", "12", None),
                 size: Size::new(1, 2),
                 bands: 3,
                 tags: BTreeMap::new(),
@@ -96,7 +106,7 @@ mod tests {
             };
             members.map_or(all.clone(), |members| all.scored_by(members))
         };
-        assert_eq!(image(Some(vec![2, 0])).key, PlannedImage::key_of("a", "a.png", "12", Some(&[0, 2])));
+        assert_eq!(image(Some(vec![2, 0])).key, PlannedImage::key_of("a", "12", Some(&[0, 2])));
         assert_eq!(image(Some(vec![2, 0])).members, Some(vec![0, 2]));
         let keys = [image(None).key, image(Some(vec![0])).key, image(Some(vec![0, 2])).key];
         assert!(keys[0] != keys[1] && keys[1] != keys[2] && keys[0] != keys[2], "{keys:?}");

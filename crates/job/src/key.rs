@@ -9,6 +9,8 @@
 //! jobs/<job>/parts/<outputs>/…       what each image adds to the submission, until the job ends
 //! jobs/<job>/run                     the run that counts
 //! jobs/<job>/out/…                   what the user came for
+//! nights/<name>/<date>.json          what a run had, where the job keeps that
+//! memory/<hash>.seen                 what planning has seen of files, so that what has not changed is not read again
 //! status/<job>.json                  how far it is, for whoever asks; aside, so that all jobs are found in one short list
 //! ```
 //! No key is a prefix of another at a `/`: stores on folders could not hold both.
@@ -122,6 +124,31 @@ pub fn image_of_part(key: &str) -> Option<&str> {
 /// The object that names the run of `job` that counts. Whoever finds another name there than its own stops.
 pub fn run(job: &str) -> String {
     format!("jobs/{job}/run")
+}
+
+/// The folder of what the runs of jobs called `name` had, with its last `/`.
+pub fn nights(name: &str) -> String {
+    format!("nights/{name}/")
+}
+
+/// What the run of a job called `name` had that ended at `date`, as `2026-11-27T02-00-00Z`: in order of their names these are
+/// in the order of time.
+pub fn night(name: &str, date: &str) -> String {
+    format!("{}{date}.json", nights(name))
+}
+
+/// Where the labels of the image whose key is `image` are kept for later comparison, below the job's outputs. With other
+/// decisions, which `outputs` names, there are other labels.
+pub fn night_labels(outputs: &str, image: &str) -> String {
+    format!("{NIGHT_LABELS}{outputs}-{image}.labels")
+}
+
+/// The folder of [`night_labels`], with its last `/`.
+pub const NIGHT_LABELS: &str = "nights/";
+
+/// What planning remembers of the files that `named` names: whatever tells one list of images from another.
+pub fn memory(named: &str) -> String {
+    format!("memory/{}.seen", &hash(&[named.as_bytes()])[..16])
 }
 
 /// The folder of the statuses of all jobs, with its last `/`.

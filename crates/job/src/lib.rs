@@ -30,5 +30,5 @@ pub use scale::Scale;
 pub use statistics::{BandStatistics, ImageStatistics, MeasuredBands, StatisticsError};
 pub use task::{ImageTasks, TaskId, TaskKind};
 pub use tile::{TileDtype, TileError, TileHeader, TileIndex};
-pub use truth_labels::{NO_TRUTH, TruthError, TruthLabels, TruthRows};
+pub use truth_labels::{LabelWriter, NO_TRUTH, TruthError, TruthLabels, TruthRows};
 pub use unread::UnreadPart;

@@ -6,7 +6,7 @@
 use crate::hash;
 use marquetry_failure::{Classify, FailureClass};
 use marquetry_geometry::Size;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Read, Write};
 
 /// Nothing is known of this pixel: it takes no part.
 pub const NO_TRUTH: u16 = u16::MAX;
@@ -59,16 +59,23 @@ impl TruthLabels {
     /// # Errors
     /// When memory runs out.
     pub fn encode(size: Size, labels: &[u16]) -> io::Result<Vec<u8>> {
-        let mut stored = FORM.to_vec();
-        stored.extend(size.height.to_le_bytes());
-        stored.extend(size.width.to_le_bytes());
-        let mut encoder = zstd::stream::write::Encoder::new(stored, LEVEL)?;
-        encoder.include_checksum(true)?;
-        for row in labels.chunks(size.width.max(1) as usize) {
-            let bytes: Vec<u8> = row.iter().flat_map(|label| label.to_le_bytes()).collect();
-            io::Write::write_all(&mut encoder, &bytes)?;
-        }
-        encoder.finish()
+        let mut writer = LabelWriter::new(Vec::new(), size)?;
+        labels.chunks(size.width.max(1) as usize).try_for_each(|row| writer.row(row))?;
+        writer.finish()
+    }
+
+    /// What is `stored`, whatever size it is of.
+    ///
+    /// # Errors
+    /// When it is of another form.
+    pub fn open_any(stored: Vec<u8>) -> Result<Self, TruthError> {
+        let size = size_of(&stored).ok_or(TruthError::Form)?;
+        Ok(Self { size, stored })
+    }
+
+    /// Rows and columns.
+    pub const fn size(&self) -> Size {
+        self.size
     }
 
     /// What is `stored`, which must be of an image of this size.
@@ -76,14 +83,7 @@ impl TruthLabels {
     /// # Errors
     /// When it is of another form or size.
     pub fn open(stored: Vec<u8>, size: Size) -> Result<Self, TruthError> {
-        let number = |at: usize| {
-            let bytes = stored.get(at..at + 4)?.try_into().ok()?;
-            Some(u32::from_le_bytes(bytes))
-        };
-        let (Some(height), Some(width), true) = (number(8), number(12), stored.starts_with(FORM)) else {
-            return Err(TruthError::Form);
-        };
-        let found = Size::new(height, width);
+        let found = size_of(&stored).ok_or(TruthError::Form)?;
         if found != size {
             return Err(TruthError::Size { found, wanted: size });
         }
@@ -99,6 +99,52 @@ impl TruthLabels {
         let decoder = decoder.map_err(TruthError::Damaged)?;
         let width = self.size.width as usize;
         Ok(TruthRows { decoder: BufReader::new(decoder), bytes: vec![0; width * 2], row: vec![0; width] })
+    }
+}
+
+/// The size that stored labels are of, if they are in the form that is known.
+fn size_of(stored: &[u8]) -> Option<Size> {
+    let number = |at: usize| Some(u32::from_le_bytes(stored.get(at..at + 4)?.try_into().ok()?));
+    let size = Size::new(number(8)?, number(12)?);
+    stored.starts_with(FORM).then_some(size)
+}
+
+/// Writes labels in the form in which they are stored, row by row.
+pub struct LabelWriter<W: Write> {
+    encoder: zstd::stream::write::Encoder<'static, W>,
+    bytes: Vec<u8>,
+}
+
+impl<W: Write> LabelWriter<W> {
+    /// Begins with labels of `size`.
+    ///
+    /// # Errors
+    /// When nothing can be written.
+    pub fn new(mut to: W, size: Size) -> io::Result<Self> {
+        to.write_all(FORM)?;
+        to.write_all(&size.height.to_le_bytes())?;
+        to.write_all(&size.width.to_le_bytes())?;
+        let mut encoder = zstd::stream::write::Encoder::new(to, LEVEL)?;
+        encoder.include_checksum(true)?;
+        Ok(Self { encoder, bytes: Vec::new() })
+    }
+
+    /// Writes the next row, `[width]`.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn row(&mut self, row: &[u16]) -> io::Result<()> {
+        self.bytes.clear();
+        self.bytes.extend(row.iter().flat_map(|label| label.to_le_bytes()));
+        self.encoder.write_all(&self.bytes)
+    }
+
+    /// Ends the form; what it was written to.
+    ///
+    /// # Errors
+    /// When the rest cannot be written.
+    pub fn finish(self) -> io::Result<W> {
+        self.encoder.finish()
     }
 }
 

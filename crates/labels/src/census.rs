@@ -2,6 +2,7 @@
 
 use crate::raw::{RawLabel, Value};
 use marquetry_geometry::run_length;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// More different values than this are no labels.
@@ -12,23 +13,29 @@ const PALETTES_MAX: usize = 64;
 const BETWEEN: std::ops::RangeInclusive<u32> = 16..=239;
 
 /// Facts of any number of labels. They add, and the first file is the one of the least number, whatever the order.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Census {
     /// Labels read.
     pub files: u64,
     /// Pixels read.
     pub pixels: u64,
     /// How many files of each kind there are, and the first.
+    #[serde(with = "pairs")]
     pub kinds: BTreeMap<String, Files>,
     /// How many files of each size (height, width) there are, and the first.
+    #[serde(with = "pairs")]
     pub sizes: BTreeMap<(u32, u32), Files>,
     /// Every value of files that keep them, and where.
+    #[serde(with = "pairs")]
     pub values: BTreeMap<Value, ValueFacts>,
     /// Files that have one value beside 0, or none but it, by that value.
+    #[serde(with = "pairs")]
     pub lone: BTreeMap<Value, Files>,
     /// Whether there are more values than labels have; `values` is then cut short.
     pub too_many_values: bool,
     /// The different palettes, and how many files have each.
+    #[serde(with = "pairs")]
     pub palettes: BTreeMap<Vec<[u8; 3]>, Files>,
     /// Files that do not keep their numbers.
     pub lossy: Files,
@@ -41,6 +48,7 @@ pub struct Census {
     /// Pixels without a number, and how many files have any.
     pub missing_pixels: u64,
     /// Files with a number for no data, by that number.
+    #[serde(with = "pairs")]
     pub nodata: BTreeMap<i64, Files>,
     /// Pixels that objects of two values share.
     pub contested: u64,
@@ -49,7 +57,7 @@ pub struct Census {
 }
 
 /// How many files, and the number of the first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Files {
     /// How many.
     pub count: u64,
@@ -58,7 +66,7 @@ pub struct Files {
 }
 
 /// How often a value occurs, and where first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ValueFacts {
     /// Pixels that have it.
     pub pixels: u64,
@@ -85,7 +93,39 @@ impl Files {
     }
 }
 
+/// Maps as lists of pairs: their keys are no texts, as those of JSON are.
+mod pairs {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use std::collections::BTreeMap;
+
+    pub(super) fn serialize<S: Serializer, K: Serialize, V: Serialize>(
+        map: &BTreeMap<K, V>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.collect_seq(map)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>, K: Deserialize<'de> + Ord, V: Deserialize<'de>>(
+        from: D,
+    ) -> Result<BTreeMap<K, V>, D::Error> {
+        Ok(Vec::<(K, V)>::deserialize(from)?.into_iter().collect())
+    }
+}
+
 impl Census {
+    /// The census of one label as that of number `file` of its source, whichever number it had.
+    #[must_use]
+    pub fn as_of(mut self, file: usize) -> Self {
+        let files = self.kinds.values_mut().chain(self.sizes.values_mut()).chain(self.lone.values_mut());
+        let files = files.chain(self.palettes.values_mut()).chain(self.nodata.values_mut());
+        let files = files.chain(self.values.values_mut().map(|value| &mut value.files));
+        files
+            .chain([&mut self.lossy, &mut self.alpha])
+            .filter(|files| files.count > 0)
+            .for_each(|f| f.first = file);
+        self
+    }
+
     /// The census of one label, which is number `file` of its source.
     pub fn of(file: usize, label: &RawLabel) -> Self {
         let own = Files::one(file);

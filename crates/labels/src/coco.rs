@@ -9,7 +9,7 @@ use marquetry_raster::read::Limits;
 use marquetry_raster::read::labels::{CocoFile, CocoForm, Labels};
 use marquetry_raster::write::CocoId;
 use std::collections::{BTreeMap, HashSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A data set of COCO's form. The number 0 is what no annotation covers, and is called background; each category has the
 /// next number, in the order of the file. The smaller of two annotations is on top; crowds are drawn like others.
@@ -95,6 +95,10 @@ impl LabelSource for CocoSource {
 
     fn size(&self, entry: usize) -> Result<Option<Size>, LabelError> {
         Ok(self.declared_size(entry))
+    }
+
+    fn files(&self, _entry: usize) -> Option<Vec<PathBuf>> {
+        Some(vec![PathBuf::from(&self.path)])
     }
 
     fn read(&self, entry: usize, image: Option<Size>, out: &mut RawLabel) -> Result<(), LabelError> {

@@ -119,6 +119,10 @@ impl LabelSource for FolderSource {
         Ok(Some(probe(&path, &self.limits, &Reading::default())?.size))
     }
 
+    fn files(&self, entry: usize) -> Option<Vec<PathBuf>> {
+        Some(vec![self.path(entry)])
+    }
+
     fn read(&self, entry: usize, image: Option<Size>, out: &mut RawLabel) -> Result<(), LabelError> {
         let path = self.path(entry);
         if is_array(&path) {

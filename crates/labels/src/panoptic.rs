@@ -107,6 +107,10 @@ impl LabelSource for PanopticSource {
         Ok(Some(probe(&self.picture(entry), &self.limits, &Reading::default())?.size))
     }
 
+    fn files(&self, entry: usize) -> Option<Vec<PathBuf>> {
+        Some(vec![PathBuf::from(&self.path), self.picture(entry)])
+    }
+
     fn read(&self, entry: usize, image: Option<Size>, out: &mut RawLabel) -> Result<(), LabelError> {
         let path = self.picture(entry);
         let (alpha, nodata) = (AlphaRule::Drop, NodataRule::Refuse);

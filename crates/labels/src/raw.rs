@@ -2,6 +2,7 @@
 
 use marquetry_geometry::Size;
 use marquetry_raster::read::labels::Labels;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// The numbers of one label. Keep one for each thread: its memory is used again.
@@ -49,7 +50,7 @@ pub struct LabelFacts {
 }
 
 /// A value of a label: a number, or a colour.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Value {
     /// An index into a palette, a grey value, a sample, a category.
     Number(i32),

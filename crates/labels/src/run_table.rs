@@ -11,7 +11,7 @@ use marquetry_raster::read::Limits;
 use marquetry_raster::rle::decode_rle;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A CSV of run lengths: rows of an image and a class are a union, an empty text is an image without it, and an image
 /// without a row is not labelled. Where classes overlap, the mask of fewer pixels is on top.
@@ -151,6 +151,10 @@ impl LabelSource for RunTable {
 
     fn size(&self, entry: usize) -> Result<Option<Size>, LabelError> {
         Ok(self.images[entry].size)
+    }
+
+    fn files(&self, _entry: usize) -> Option<Vec<PathBuf>> {
+        Some(vec![PathBuf::from(&self.path)])
     }
 
     fn read(&self, entry: usize, image: Option<Size>, out: &mut RawLabel) -> Result<(), LabelError> {

@@ -56,6 +56,12 @@ pub trait LabelSource: Send + Sync {
         Ok(false)
     }
 
+    /// The files that a label is read from: while none of them changes, nor what is said of them, it reads as it did. `None`
+    /// where that cannot be told.
+    fn files(&self, _entry: usize) -> Option<Vec<PathBuf>> {
+        None
+    }
+
     /// What its numbers are called, where they have names. A class is then known by its name, never by its number.
     fn value_names(&self) -> Option<&[(u32, String)]> {
         None

@@ -6,6 +6,7 @@ use crate::pairing::{Affixes, key, pair};
 use crate::raw::{LabelFacts, RawLabel};
 use crate::source::{LabelEntry, LabelSource};
 use marquetry_geometry::Size;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Labels, and the images that they are of: these have sizes, which a table of run lengths may not say. Images that the
@@ -111,6 +112,10 @@ impl LabelSource for WithImages {
         let values = vec![self.source.uncovered().unwrap_or_default(); size.area() as usize];
         *out = RawLabel { size, missing: vec![false; values.len()], values, facts, ..RawLabel::default() };
         Ok(())
+    }
+
+    fn files(&self, entry: usize) -> Option<Vec<PathBuf>> {
+        if self.is_listed(entry) { self.source.files(entry) } else { None }
     }
 
     fn read_turned(&self, entry: usize, image: Option<Size>, out: &mut RawLabel) -> Result<bool, LabelError> {

@@ -10,6 +10,7 @@ use super::kind::{Kind, LayerKind, Maybe, ReadKind, Text, Whole, Words};
 use super::labels::{self, LabelValues};
 use super::load::load;
 use super::member::{self, MemberDefaults, MemberList, MemberSpec};
+use super::nights::Nights;
 use super::node::Node;
 use super::output::{self, Output, OutputList};
 use super::preset::{Defaults, PRESETS, Preset};
@@ -80,6 +81,8 @@ section! {
         pub priority: Priority = Priority::Normal, Words(&PRIORITIES);
         /// Where tiles and outputs are kept: a folder, or `s3://bucket/prefix`.
         pub store: String = "./out".to_owned(), STORE;
+        /// What is kept of each run, where the job runs again and again.
+        pub nights: Nights = Nights::standard(scope), Nested::<Nights>::new();
         /// How tiles are kept.
         pub tiles: Tiles = Tiles::standard(scope), Nested::<Tiles>::new();
         /// How much memory each part takes.

@@ -6,7 +6,7 @@ use marquetry_geometry::{D4, Edges, Padding, Size};
 use marquetry_job::{Measured, TileDtype};
 
 /// The job files that users start from.
-pub(in super::super) const EXAMPLES: [(&str, &str); 8] = [
+pub(in super::super) const EXAMPLES: [(&str, &str); 9] = [
     ("nuclei", include_str!("../../../examples/nuclei.yaml")),
     ("kaggle", include_str!("../../../examples/kaggle.yaml")),
     ("landcover", include_str!("../../../examples/landcover.yaml")),
@@ -15,6 +15,7 @@ pub(in super::super) const EXAMPLES: [(&str, &str); 8] = [
     ("out_of_fold", include_str!("../../../examples/out_of_fold.yaml")),
     ("training_labels", include_str!("../../../examples/training_labels.yaml")),
     ("judged", include_str!("../../../examples/judged.yaml")),
+    ("nightly", include_str!("../../../examples/nightly.yaml")),
 ];
 
 fn parsed(lines: &str) -> JobSpec {
@@ -72,6 +73,7 @@ outputs: [{masks: png}]
 allow: []
 priority: normal
 store: ./out
+nights: {keep: 0}
 tiles: {dtype: f16, keep: false, per: group}
 limits: {block_mb: 256, image_mb: 512, band_mb: 256, image_pixels: 20000000000}
 failures: {policy: partial, attempts: 3, ignore: 255}

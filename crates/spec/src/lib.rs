@@ -38,6 +38,7 @@ mod load;
 mod manifest;
 mod masks;
 mod member;
+mod nights;
 mod node;
 mod output;
 mod pattern;
@@ -81,6 +82,7 @@ pub use label_quality::{LABEL_QUALITY, LabelQuality};
 pub use manifest::{ManifestError, ManifestRow, parse_manifest};
 pub use masks::{MaskForm, MaskFormat, MaskLook};
 pub use member::MemberSpec;
+pub use nights::Nights;
 pub use output::{
     Coco, CocoForm, CocoShape, EVALUATION, Evaluation, NAME_LIST, Output, PolygonCrs, Polygons, STALE_LIST,
 };

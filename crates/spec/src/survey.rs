@@ -3,6 +3,7 @@
 use super::corrected_labels::CorrectedLabels;
 use super::job::JobSpec;
 use super::masks::{MaskForm, MaskFormat, MaskLook};
+use super::nights::Nights;
 use super::output::Output;
 use super::pseudo_labels::{Choose, KeepRule, PseudoLabels};
 use super::settings::Tiles;
@@ -21,7 +22,8 @@ impl JobSpec {
             }
         }
         let tiles = Tiles { keep: true, ..self.tiles };
-        (!outputs.is_empty()).then(|| Self { outputs, tiles, ..self.clone() })
+        let nights = Nights { keep: 0 };
+        (!outputs.is_empty()).then(|| Self { outputs, tiles, nights, ..self.clone() })
     }
 
     /// The second pass, in which every decision that hung on all images is made: by how sure the ensemble is of the pixels of each

@@ -40,7 +40,7 @@ pub mod uri;
 pub use cached_object::CachedObject;
 pub use consume::{Drain, consume};
 pub use error::{FileError, StoreError, StoreErrorKind};
-pub use files::{CacheOptions, FileStat, Files, Listed, LocalFile, RemoteFile};
+pub use files::{CacheOptions, FileStamp, FileStat, Files, Listed, LocalFile, RemoteFile};
 pub use folder::FolderStore;
 #[cfg(feature = "kafka")]
 pub use kafka::{GroupProtocol, KafkaOptions, KafkaQueue};

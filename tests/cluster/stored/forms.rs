@@ -4,6 +4,7 @@ use crate::{Form, messages, names, plans, tiles};
 use marquetry_aggregator::ImageResult;
 use marquetry_coordinator::Status;
 use marquetry_job::{BandStatistics, By, ImageStatistics, Mask, Measured, MeasuredBands, Over};
+use marquetry_nights::{Came, LostImage, Night, NightClass, NightImage, NightMember};
 
 /// A status, as it lies beside the jobs: written by hand, since only a coordinator at work makes one.
 const STATUS: &str = r#"{
@@ -55,7 +56,7 @@ const STATUS: &str = r#"{
 
 /// Every form that is stored.
 pub(crate) fn all() -> Vec<Form> {
-    let mut forms = vec![result(), statistics(), status()];
+    let mut forms = vec![result(), statistics(), status(), night()];
     forms.extend(tiles::all());
     forms.extend(plans::all());
     forms.extend(messages::all());
@@ -109,6 +110,37 @@ fn statistics() -> Form {
         if stored == statistics { Ok(()) } else { Err(format!("{stored:?}")) }
     };
     Form { file: "image-statistics.json".to_owned(), written, read: Box::new(read) }
+}
+
+/// What a run had.
+fn night() -> Form {
+    let image = |id: &str, key: &str| NightImage {
+        id: id.to_owned(),
+        uri: format!("s3://bucket/{id}.tif"),
+        key: key.to_owned(),
+        truth: Some("00ff00ff00ff00ff".to_owned()),
+        came: Came::New,
+        since: String::new(),
+        class_pixels: vec![1_000_000_007, 42],
+        missing_pixels: 64,
+        confidence: 0.875,
+    };
+    let mut before = Night::new("nuclei", "2026-11-26T02-00-05Z", "nuclei-0123abcd", "0123456789ab");
+    before.images = vec![image("plate 1/ä", "0123456789abcdef"), image("gone", "fedcba9876543210")];
+    before.follow(None);
+    let mut night = Night::new("nuclei", "2026-11-27T02-00-05Z", "nuclei-0123abcd", "0123456789ab");
+    night.classes = vec![NightClass { name: "nucleus".to_owned(), colour: [44, 160, 44] }];
+    night.members = vec![NightMember { name: "fold0".to_owned(), sha256: "ab".repeat(32) }];
+    night.mean_iou = Some(0.8406);
+    night.lost = vec![LostImage { id: "cut".to_owned(), reason: "the image is cut off".to_owned() }];
+    night.images = vec![image("plate 1/ä", "0123456789abcdef"), image("new", "0000000000000001")];
+    night.follow(Some(&before));
+    let written = night.to_bytes();
+    let read = move |bytes: &[u8]| {
+        let stored = Night::from_bytes(bytes).map_err(|error| error.to_string())?;
+        if stored == night { Ok(()) } else { Err(format!("{stored:?}")) }
+    };
+    Form { file: "night.json".to_owned(), written, read: Box::new(read) }
 }
 
 /// How far a job is.

@@ -1,13 +1,30 @@
-//! What names a file's content without reading all of it.
+//! What names a file: quickly and well enough to notice a change, or by all of its content.
 
 use super::{FileStat, Files, Source};
 use crate::FileError;
 use sha2::{Digest, Sha256};
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek, SeekFrom};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Bytes that are read of a file of this machine at its beginning, in its middle, and at its end.
 const SAMPLE_BYTES: u64 = 4 << 10;
+/// Bytes that are hashed at once.
+const HASHED_BYTES: usize = 1 << 17;
+/// Clocks of file systems tick this coarsely: what changed less than this before it was looked at may change again and keep
+/// its stamp.
+const TICK: Duration = Duration::from_secs(2);
+
+/// What changes with any change of a file, and is had without reading it: of a file of this machine its length, when it was
+/// written and when its entry changed, and its number on its disk; of an object its version and length.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileStamp {
+    /// The stamp: two that are equal are of one content.
+    pub text: String,
+    /// Whether it may be relied on from now on. A file that was written a moment ago may be written again in the same tick of
+    /// the clock.
+    pub is_settled: bool,
+}
 
 impl Files {
     /// Names the content of a file whose length and version are `stat`.
@@ -24,6 +41,58 @@ impl Files {
         let sampled = File::open(path).and_then(|file| sample(file, stat.size_bytes));
         Ok(format!("{known}-{}", sampled.map_err(|error| FileError::of_disk("read", uri, error))?))
     }
+
+    /// The stamp of a file. `stat` spares a request for an object of which it is known.
+    ///
+    /// # Errors
+    /// When there is none, or it cannot be looked at.
+    pub fn stamp(&self, uri: &str, stat: Option<&FileStat>) -> Result<FileStamp, FileError> {
+        match (self.source("read", uri)?, stat) {
+            (Source::Local(path), _) => {
+                let meta = std::fs::metadata(path).map_err(|error| FileError::of_disk("read", uri, error))?;
+                Ok(stamp_of(&meta, SystemTime::now()))
+            }
+            (Source::S3(..), Some(stat)) => Ok(FileStamp { text: stat.fingerprint(), is_settled: true }),
+            (Source::S3(..), None) => Ok(FileStamp { text: self.stat(uri)?.fingerprint(), is_settled: true }),
+        }
+    }
+
+    /// Names all of a file's content, wherever it lies and whenever it was written: of a file of this machine, which is read
+    /// to its end, the SHA-256; of an object its length and `ETag`, since its store vouches for that. An object's copy may
+    /// have another one, where it was stored in other parts.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn content(&self, uri: &str, stat: Option<&FileStat>) -> Result<String, FileError> {
+        let Source::Local(path) = self.source("read", uri)? else { return Ok(self.stamp(uri, stat)?.text) };
+        let hashed = File::open(path).and_then(|mut file| {
+            let (mut hash, mut buffer) = (Sha256::new(), vec![0; HASHED_BYTES]);
+            loop {
+                match file.read(&mut buffer) {
+                    Ok(0) => return Ok(hex::encode(hash.finalize())),
+                    Ok(bytes) => hash.update(&buffer[..bytes]),
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        });
+        hashed.map_err(|error| FileError::of_disk("read", uri, error))
+    }
+}
+
+#[cfg(unix)]
+fn stamp_of(meta: &Metadata, now: SystemTime) -> FileStamp {
+    use std::os::unix::fs::MetadataExt;
+    let (written, changed) = ((meta.mtime(), meta.mtime_nsec()), (meta.ctime(), meta.ctime_nsec()));
+    let text = format!("{} {written:?} {changed:?} {} {}", meta.size(), meta.dev(), meta.ino());
+    let at = UNIX_EPOCH + Duration::from_secs(u64::try_from(changed.0.max(written.0)).unwrap_or(0));
+    FileStamp { text, is_settled: now.duration_since(at).is_ok_and(|age| age >= TICK) }
+}
+
+/// Elsewhere nothing tells that a file was replaced by one of the same length and time, so nothing is relied on.
+#[cfg(not(unix))]
+fn stamp_of(meta: &Metadata, _: SystemTime) -> FileStamp {
+    FileStamp { text: format!("{} {:?}", meta.len(), meta.modified().ok()), is_settled: false }
 }
 
 /// The hash of parts of a file of `length` bytes; of all of it where it is short.
@@ -64,6 +133,33 @@ mod tests {
             }
             assert_eq!(of(&plain), of(&plain.clone()));
         }
+    }
+
+    /// A tool may set when a file was written, and nobody when its entry changed.
+    #[cfg(unix)]
+    #[test]
+    fn a_stamp_changes_with_every_write_and_is_relied_on_after_a_while() {
+        let folder = tempfile::tempdir().unwrap();
+        let (files, path) = (Files::local_only(), folder.path().join("a"));
+        let uri = path.to_str().unwrap();
+        let put = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            let when = UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+            File::options().write(true).open(&path).unwrap().set_modified(when).unwrap();
+            std::fs::metadata(&path).unwrap()
+        };
+        let one = put(b"one");
+        let now = one.modified().unwrap().max(SystemTime::now());
+        assert!(!stamp_of(&one, now).is_settled && stamp_of(&one, now + 2 * TICK).is_settled);
+        assert!(!stamp_of(&one, UNIX_EPOCH).is_settled, "a clock that was put back");
+        let content = files.content(uri, None).unwrap();
+        std::thread::sleep(Duration::from_millis(20));
+        let two = put(b"two");
+        assert_ne!(stamp_of(&one, now).text, stamp_of(&two, now).text);
+        assert_ne!(files.content(uri, None).unwrap(), content);
+        let moved = folder.path().join("b");
+        std::fs::write(&moved, b"one").unwrap();
+        assert_eq!(files.content(moved.to_str().unwrap(), None).unwrap(), content);
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod walk;
 mod tests;
 
 pub use disk_cache::{CacheOptions, LocalFile};
+pub use identity::FileStamp;
 pub use remote_file::RemoteFile;
 pub use stat::{FileStat, Listed};
 

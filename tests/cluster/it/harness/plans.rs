@@ -45,12 +45,13 @@ pub(crate) fn image(id: &str, blocks: u32) -> PlannedImage {
 /// The same image, with the content that `version` names.
 pub(crate) fn image_of(id: &str, blocks: u32, version: &str) -> PlannedImage {
     let uri = format!("nowhere/{id}.png");
-    let key = PlannedImage::key_of(id, &uri, &format!("{version} of {blocks} blocks"), None);
+    let key = PlannedImage::key_of(id, &format!("{version} of {blocks} blocks"), None);
     let size = Size::new(WINDOW, blocks * WINDOW);
     PlannedImage {
         id: id.to_owned(),
         uri,
         sidecars: Vec::new(),
+        version: String::new(),
         key,
         size,
         bands: BANDS,

@@ -1,0 +1,127 @@
+//! What this run had, kept beside what earlier ones had.
+
+use crate::report::Finished;
+use bytes::Bytes;
+use marquetry_aggregator::ImageResult;
+use marquetry_aggregator::legend::legend;
+use marquetry_failure::{Classify, FailureClass};
+use marquetry_job::{hash, key};
+use marquetry_nights::{Came, LostImage, Night, NightClass, NightImage, NightMember};
+use marquetry_transport::{ObjectStore, StoreError};
+use std::collections::{HashMap, HashSet};
+
+/// What a run had, and where that is written.
+#[derive(Debug)]
+pub struct WrittenNight {
+    /// Its key in the store.
+    pub key: String,
+    /// How many images came to their result in which way.
+    pub counts: Vec<(Came, u64)>,
+    /// Images that the run before had, and this one has not.
+    pub gone: u64,
+}
+
+/// Writes what a run had that ended at `at`, and forgets the oldest runs beyond those that the job keeps. `results` are those of
+/// the job's images, in its order.
+///
+/// # Errors
+/// When the store is in trouble.
+pub async fn write_night(
+    store: &dyn ObjectStore,
+    finished: &Finished<'_>,
+    (results, mean_iou): (&[Option<ImageResult>], Option<f64>),
+    at: &str,
+) -> Result<WrittenNight, StoreError> {
+    let name = &finished.spec.name;
+    let mut kept: Vec<String> =
+        store.list(&key::nights(name)).await?.into_iter().map(|meta| meta.key).collect();
+    let before = match kept.last() {
+        Some(last) => read(store, last).await?,
+        None => None,
+    };
+    let mut night = night_of(finished, results, at);
+    night.mean_iou = mean_iou;
+    night.follow(before.as_ref());
+    let own = key::night(name, at);
+    store.put(&own, Bytes::from(night.to_bytes())).await?;
+    kept.retain(|key| *key != own);
+    kept.push(own.clone());
+    forget(store, &night, &kept, finished.spec.nights.keep as usize).await?;
+    let (counts, gone) = (night.counts.into_iter().collect(), night.gone.len() as u64);
+    Ok(WrittenNight { key: own, counts, gone })
+}
+
+/// A night that was kept; nothing, with a warning, where its form is not known.
+async fn read(store: &dyn ObjectStore, key: &str) -> Result<Option<Night>, StoreError> {
+    let bytes = store.get(key).await?;
+    let night = Night::from_bytes(&bytes);
+    Ok(night.inspect_err(|error| tracing::warn!(%error, key, "an earlier night is not compared with")).ok())
+}
+
+fn night_of(finished: &Finished<'_>, results: &[Option<ImageResult>], at: &str) -> Night {
+    let (plan, spec) = (finished.plan, finished.spec);
+    let mut night = Night::new(&spec.name, at, &plan.job, finished.outputs);
+    let colours = legend(spec).map(|legend| legend.colours().to_vec()).unwrap_or_default();
+    let class = |(at, name)| NightClass { name, colour: colours.get(at).copied().unwrap_or_default() };
+    night.classes = spec.class_names().into_iter().enumerate().map(class).collect();
+    night.exclusive = spec.decide.background.is_some();
+    night.members = plan
+        .inference
+        .members()
+        .map(|member| {
+            let external = member.external.iter().map(|file| file.sha256.as_bytes());
+            let all: Vec<&[u8]> = std::iter::once(member.sha256.as_bytes()).chain(external).collect();
+            let sha256 = if all.len() == 1 { member.sha256.clone() } else { hash(&all) };
+            NightMember { name: member.name.clone(), sha256 }
+        })
+        .collect();
+    let reasons =
+        finished.tally.losses.sample().iter().map(|lost| (lost.image.as_str(), lost.reason.as_str()));
+    let reasons: HashMap<&str, &str> = reasons.collect();
+    for (image, result) in finished.images.iter().zip(results) {
+        match result {
+            Some(result) => night.images.push(NightImage {
+                id: image.id.clone(),
+                uri: image.uri.clone(),
+                key: image.key.clone(),
+                truth: image.truth.clone(),
+                came: Came::New,
+                since: at.to_owned(),
+                class_pixels: result.class_pixels.clone(),
+                missing_pixels: result.missing_pixels,
+                confidence: result.confidence,
+            }),
+            None => {
+                let reason = reasons.get(image.id.as_str()).copied().unwrap_or("it was given up").to_owned();
+                night.lost.push(LostImage { id: image.id.clone(), reason });
+            }
+        }
+    }
+    let rejected = finished.rejected.iter();
+    night.lost.extend(rejected.map(|image| LostImage { id: image.id.clone(), reason: image.reason.clone() }));
+    night
+}
+
+/// Forgets the oldest nights beyond `keep`, and the labels that no other one has.
+async fn forget(
+    store: &dyn ObjectStore,
+    night: &Night,
+    kept: &[String],
+    keep: usize,
+) -> Result<(), StoreError> {
+    let own: HashSet<String> = night.images.iter().map(|image| night.labels_key(image)).collect();
+    for pair in kept.windows(2).take(kept.len().saturating_sub(keep)) {
+        // What the next night replaced, only nights before it had.
+        let replaced = read(store, &pair[1]).await?.map(|next| next.replaced).unwrap_or_default();
+        let mut old: Vec<String> = replaced.into_iter().filter(|key| !own.contains(key)).collect();
+        old.push(pair[0].clone());
+        match store.delete_many(&old).await {
+            Err(error) if error.class() == FailureClass::Config => {
+                tracing::warn!(%error, "nights beyond those that the job keeps are left behind");
+                return Ok(());
+            }
+            deleted => deleted?,
+        }
+    }
+    Ok(())
+}
