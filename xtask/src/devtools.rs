@@ -82,6 +82,33 @@ impl Memory {
     }
 }
 
+/// What is planted.
+#[derive(clap::Args)]
+pub(crate) struct LabelNoise {
+    /// How many pictures are painted: the 60 that the demo's models were trained on, and new ones.
+    #[arg(long, default_value_t = 180)]
+    count: u32,
+    /// How many labels are wrong, in per cent, with commas between.
+    #[arg(long, default_value = "1,5,20")]
+    percent: String,
+    /// What is wrong with them, by the beginnings of names, with commas between [default: shifted, smoothed, swapped,
+    /// missing, invented, other].
+    #[arg(long, default_value = "", hide_default_value = true)]
+    kinds: String,
+    /// How often each is planted, in other labels each time; the figures are means.
+    #[arg(long, default_value_t = 3)]
+    rounds: u32,
+}
+
+impl LabelNoise {
+    pub(crate) fn run(self) -> Result<()> {
+        let numbers = [("--count", self.count), ("--rounds", self.rounds)];
+        let mut options = vec![("--percent", self.percent), ("--kinds", self.kinds)];
+        options.extend(numbers.map(|(name, number)| (name, number.to_string())));
+        measure("label-noise", &options)
+    }
+}
+
 /// Which pictures are drawn.
 #[derive(clap::Args)]
 pub(crate) struct Scenes {

@@ -48,6 +48,8 @@ enum Command {
     Simulate(simulate::Simulate),
     /// Run jobs that could take much memory, and compare what they take with what their limits allow.
     Memory(devtools::Memory),
+    /// Make labels of generated pictures wrong, in known ways, and print how well `label_quality` finds them.
+    LabelNoise(devtools::LabelNoise),
     /// Draw pictures of marquetry with their masks.
     Scenes(devtools::Scenes),
 }
@@ -67,6 +69,7 @@ fn main() -> Result<()> {
         Command::Bench(bench) => bench.run(),
         Command::Simulate(simulate) => simulate.run(),
         Command::Memory(memory) => memory.run(),
+        Command::LabelNoise(label_noise) => label_noise.run(),
         Command::Scenes(scenes) => scenes.run(),
     }
 }

@@ -66,6 +66,11 @@ impl Component {
     pub fn evidence(&self) -> f64 {
         (self.evidence * u64::from(self.depth_px)) as f64 / (self.depths * STEPS) as f64
     }
+
+    /// Whether some pixel of it is as deep as is looked at: it is no outline.
+    pub(crate) const fn is_deep(&self) -> bool {
+        self.depth_px >= DEEPEST
+    }
 }
 
 /// Whether a pixel's label is a class and not the predicted one.
@@ -161,7 +166,7 @@ fn kind(component: &Component, [given_px, suggested_px]: [u64; 2], background: O
     let (no_object, no_other) =
         (Some(component.given) == background, Some(component.suggested) == background);
     let whole = (most_of_given && !no_object) || (most_of_suggested && !no_other);
-    if !whole && component.depth_px < DEEPEST {
+    if !whole && !component.is_deep() {
         Kind::Boundary
     } else if no_object || (background.is_none() && most_of_suggested && !most_of_given) {
         Kind::Missing

@@ -10,6 +10,10 @@
 //! usual in as many pixels as the image has, P the number of pairs that are confused. The *strength* is −ln of that, nats. Evidence at boundaries falls off
 //! alike from its median on.
 //!
+//! Evidence has an end (36.8), so it says nothing where the deep components of a pair usually come near it: members are sure,
+//! and wrong. There it is how many of them are so large that counts, with ln of their area taken to deviate by 1 from its mean: −ln
+//! of their share is about 2 for each of these deviations.
+//!
 //! Wrong labels are taken to be there in 5 % of images before one looks, wrong boundaries in 1 %: `p = π e^t / (1 + π e^t)`.
 
 use crate::boundary::EdgeFindings;
@@ -24,6 +28,11 @@ const SHRINK: f64 = 300.0;
 const RARE: f64 = 0.05;
 /// The least scale of a component's evidence, nats · px.
 const LEAST_SCALE: f64 = 0.04;
+/// Where deep components usually have less evidence than the first, their size says nothing; beyond the second it counts in full: a
+/// half and three quarters of the most there is, nats · px.
+const SURE: [f64; 2] = [18.4, 27.6];
+/// Strength for each e-fold of area beyond the usual one.
+const LARGER: f64 = 2.0;
 /// The least scale of evidence at boundaries, nats.
 const LEAST_EDGE_SCALE: f64 = 0.05;
 /// Strength for each pixel at a boundary that a shift of the label mends.
@@ -48,6 +57,8 @@ pub struct Usual<'a> {
     survey: &'a Survey,
     thresholds: Thresholds,
     mean_root: f64,
+    /// Of deep components: the mean √evidence and the mean ln area (px).
+    mean_deep: [f64; 2],
     confused_pairs: f64,
     edge_median: f64,
     edge_scale: f64,
@@ -57,10 +68,12 @@ impl<'a> Usual<'a> {
     /// Of the survey of all images.
     pub fn new(survey: &'a Survey) -> Self {
         let [quartile, median] = survey.usual_edges();
+        let deep = survey.all_deep();
         Self {
             survey,
             thresholds: survey.confident().thresholds(),
             mean_root: survey.mean_root(),
+            mean_deep: deep.sums().map(|sum| sum / deep.components.max(1) as f64),
             confused_pairs: survey.confused_pairs(RARE).max(1.0),
             edge_median: median,
             // From a quarter to a half of an exponential is ln 1.5 of its scale; what is wrong lies above.
@@ -80,6 +93,20 @@ impl<'a> Usual<'a> {
         component.evidence() / (root * root).max(LEAST_SCALE)
             - (self.survey.usual(component, labelled_px) + RARE).ln()
             - self.confused_pairs.ln()
+            + self.larger(component)
+    }
+
+    /// What a deep component's size adds where evidence cannot tell, nats.
+    fn larger(&self, component: &Component) -> f64 {
+        if !component.is_deep() {
+            return 0.0;
+        }
+        let deep = self.survey.deep(component);
+        let [sums, means] = [deep.sums(), self.mean_deep];
+        let [root, area] =
+            [0, 1].map(|at| (sums[at] + SHRINK * means[at]) / (deep.components as f64 + SHRINK));
+        let sure = ((root * root - SURE[0]) / (SURE[1] - SURE[0])).clamp(0.0, 1.0);
+        sure * LARGER * ((component.area_px as f64).ln() - area).max(0.0)
     }
 
     /// The log odds that a label is none of its image, where it agrees with the prediction hardly better than by chance: of
@@ -140,6 +167,8 @@ fn of_odds(log_odds: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{LabelledScores, judge};
+    use marquetry_geometry::Size;
 
     #[test]
     fn odds_by_hand() {
@@ -157,5 +186,41 @@ mod tests {
         assert_eq!(together(&[]), None);
         assert_eq!(together(&[1.5, 1.0]), Some(1.5));
         assert_eq!(together(&[5.0, 3.5, 1.0]), Some(2.0 + 3.0 + 1.5));
+    }
+
+    /// Against the plain reference: members are sure of all they say, and see a small disc in each of twelve images that is not
+    /// there. The first label lacks an object that is larger.
+    #[test]
+    fn where_members_are_sure_the_larger_area_is_the_stronger() {
+        let of_image = |k: usize| {
+            let mut scores = LabelledScores::new(Size::square(48), 2);
+            for y in 0..48_i64 {
+                let disc = |top: i64, left: i64, r2: i64, x: i64| (y - top).pow(2) + (x - left).pow(2) <= r2;
+                let object = |x: i64| disc(14, 14, 100, x);
+                let p = |x: i64, class: bool| {
+                    if (object(x) || disc(36, 34, 36, x)) == class { 0.9995 } else { 0.0005 }
+                };
+                let row: Vec<f32> =
+                    [false, true].iter().flat_map(|&class| (0..48).map(move |x| p(x, class))).collect();
+                let labels: Vec<u16> = (0..48).map(|x| u16::from(object(x) && k > 0)).collect();
+                scores.push_row(&row, &labels);
+            }
+            Findings::new(&scores, Some(0))
+        };
+        let findings: Vec<Findings> = (0..12).map(of_image).collect();
+        let mut survey = Survey::new(2);
+        findings.iter().for_each(|found| survey.add(found));
+        let usual = Usual::new(&survey);
+        let doubts: Vec<(u64, f64)> = findings[..2]
+            .iter()
+            .flat_map(|found| judge(found, &usual, 2).doubts)
+            .map(|doubt| (doubt.component.area_px, doubt.strength))
+            .collect();
+        let wanted =
+            [(317, 2.779_171_308_557_677), (113, 0.874_834_463_777_876_7), (113, 0.874_834_463_777_876_7)];
+        assert_eq!(doubts.len(), 3);
+        for ((area, strength), wanted) in doubts.iter().zip(wanted) {
+            assert!(*area == wanted.0 && (strength - wanted.1).abs() < 1e-9, "{doubts:?}");
+        }
     }
 }

@@ -39,12 +39,47 @@ struct PairSum {
     components: u64,
     /// Σ √evidence, in parts of 2^-16.
     roots: u64,
+    /// The same of components that are as deep as is looked at.
+    deep: u64,
+    deep_roots: u64,
+    /// Σ ln of their areas, in parts of 2^-16.
+    deep_areas: u64,
 }
 
 impl PairSum {
+    fn of(component: &Component) -> Self {
+        let parts = |value: f64| (value * ONE).round() as u64;
+        let roots = parts(component.evidence().sqrt());
+        let (deep, deep_roots, deep_areas) =
+            if component.is_deep() { (1, roots, parts((component.area_px as f64).ln())) } else { (0, 0, 0) };
+        Self { components: 1, roots, deep, deep_roots, deep_areas }
+    }
+
     const fn add(&mut self, other: Self) {
         self.components += other.components;
         self.roots += other.roots;
+        self.deep += other.deep;
+        self.deep_roots += other.deep_roots;
+        self.deep_areas += other.deep_areas;
+    }
+}
+
+/// What deep components of a pair of classes are like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct DeepSum {
+    pub(crate) components: u64,
+    /// Σ √evidence, and Σ ln area (px), in parts of 2^-16.
+    parts: [u64; 2],
+}
+
+impl DeepSum {
+    /// Σ √evidence and Σ ln area (px).
+    pub(crate) fn sums(&self) -> [f64; 2] {
+        self.parts.map(|parts| parts as f64 / ONE)
+    }
+
+    const fn of(pair: &PairSum) -> Self {
+        Self { components: pair.deep, parts: [pair.deep_roots, pair.deep_areas] }
     }
 }
 
@@ -72,11 +107,7 @@ impl Survey {
         self.confident.merge(&findings.confident);
         *self.differing.entry((findings.differing() * SHARES).round() as u32).or_default() += 1;
         for component in &findings.components {
-            let roots = (component.evidence().sqrt() * ONE).round() as u64;
-            self.pairs
-                .entry((component.given, component.suggested))
-                .or_default()
-                .add(PairSum { components: 1, roots });
+            self.pairs.entry((component.given, component.suggested)).or_default().add(PairSum::of(component));
         }
         if let Some(evidence) = findings.edges.evidence() {
             *self.edges.entry((evidence * BINS).round() as u32).or_default() += 1;
@@ -126,17 +157,31 @@ impl Survey {
 
     /// Σ √evidence of the components with this one's label and predicted class, and how many they are.
     pub(crate) fn roots(&self, component: &Component) -> (f64, u64) {
-        let PairSum { components, roots } = self.of(component);
+        let PairSum { components, roots, .. } = self.of(component);
         (roots as f64 / ONE, components)
     }
 
     /// The mean √evidence of all components.
     pub(crate) fn mean_root(&self) -> f64 {
-        let all = self.pairs.values().fold(PairSum::default(), |mut sum, &pair| {
+        let all = self.all();
+        all.roots as f64 / ONE / all.components.max(1) as f64
+    }
+
+    /// Deep components with this one's label and predicted class.
+    pub(crate) fn deep(&self, component: &Component) -> DeepSum {
+        DeepSum::of(&self.of(component))
+    }
+
+    /// All deep components.
+    pub(crate) fn all_deep(&self) -> DeepSum {
+        DeepSum::of(&self.all())
+    }
+
+    fn all(&self) -> PairSum {
+        self.pairs.values().fold(PairSum::default(), |mut sum, &pair| {
             sum.add(pair);
             sum
-        });
-        all.roots as f64 / ONE / all.components.max(1) as f64
+        })
     }
 
     /// How many pairs of classes are confused at all: one that has far fewer components in an image than `rare` hardly counts.

@@ -6,6 +6,7 @@
 mod bench;
 mod demo;
 mod docs;
+mod label_noise;
 mod memory;
 mod scene;
 
@@ -27,6 +28,8 @@ enum Task {
     Bench(bench::Bench),
     /// Run jobs that could take much memory, and compare what they take with what their limits allow.
     Memory(memory::Memory),
+    /// Make labels wrong on purpose, and print how well the output `label_quality` finds them.
+    LabelNoise(label_noise::LabelNoise),
     /// Draw pictures of marquetry with their masks.
     Scenes {
         /// The folder to write images/, masks/ and folds.csv to.
@@ -56,6 +59,7 @@ fn main() -> Result<()> {
         Task::Demo { marquetry } => demo::demo(&marquetry),
         Task::Bench(bench) => bench.run(),
         Task::Memory(memory) => memory.run(),
+        Task::LabelNoise(label_noise) => label_noise.run(),
         Task::Scenes { out, count, seed, size, folds } => {
             scene::write_dataset(&scene::DatasetSpec { out, count, seed, size, folds })
         }

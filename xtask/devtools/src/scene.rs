@@ -14,11 +14,11 @@ mod noise;
 mod species;
 mod tiling;
 
-pub(crate) use dataset::{DatasetSpec, write_dataset};
+pub(crate) use dataset::{DatasetSpec, write_dataset, write_mask, write_scene};
+pub(crate) use dice::Dice;
 
 use board::Board;
 use camera::Camera;
-use dice::Dice;
 use layout::{Layout, Piece};
 use marquetry_geometry::{Rect, Size};
 use noise::smoothstep;

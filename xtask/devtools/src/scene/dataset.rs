@@ -45,9 +45,15 @@ pub(crate) fn write_dataset(spec: &DatasetSpec) -> Result<()> {
     Ok(())
 }
 
-fn write_scene(scene: &Scene, image: &Path, mask: &Path) -> Result<()> {
+/// Writes a scene's picture and its mask.
+pub(crate) fn write_scene(scene: &Scene, image: &Path, mask: &Path) -> Result<()> {
     write_png(image, scene.size, png::ColorType::Rgb, &scene.image)?;
-    write_png(mask, scene.size, png::ColorType::Grayscale, &scene.mask)
+    write_mask(mask, scene.size, &scene.mask)
+}
+
+/// Writes a mask: grey, class indices.
+pub(crate) fn write_mask(path: &Path, size: Size, classes: &[u8]) -> Result<()> {
+    write_png(path, size, png::ColorType::Grayscale, classes)
 }
 
 fn write_png(path: &Path, size: Size, colour: png::ColorType, pixels: &[u8]) -> Result<()> {
