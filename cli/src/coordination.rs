@@ -7,10 +7,12 @@ use crate::job::{JobFile, tables};
 use crate::{say, summary};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
+use marquetry_aggregator::ImageResult;
 use marquetry_coordinator::{
     CollectedResults, EndedRun, Finished, JobRunner, JobState, KeptLabels, OtherResults, OutputLists,
-    Planned, RunError, RunFacts, Surveyed, TableError, Tables, Tally, WrittenNight, new_run, outputs_hash,
-    report, unix_now, write_night,
+    Planned, RunError, RunFacts, Surveyed, TableError, Tables, Tally, WrittenNight, WrittenTogether,
+    already_written, begin_writing, new_run, note_written, outputs_hash, repeat_night, report, unix_now,
+    write_night, written_of,
 };
 use marquetry_job::key;
 use marquetry_nights::date;
@@ -215,10 +217,7 @@ impl Coordination {
                 return Err(error);
             }
         };
-        for kept in &told.kept_labels {
-            say::note(&kept.line());
-            kept.warnings().iter().for_each(|words| say::note(&format!("warning: {words}")));
-        }
+        told.together.notes.iter().for_each(|words| say::note(words));
         if let Some(night) = &told.night {
             say::note(&summary::night(night));
         }
@@ -289,15 +288,12 @@ pub(crate) struct Followed {
 /// What there is to tell of what was made of all images together.
 #[derive(Default)]
 pub(crate) struct Told {
-    /// How much outputs of pseudo-labels keep.
-    pub(crate) kept_labels: Vec<KeptLabels>,
-    /// That of the evaluation, if there is one.
-    pub(crate) mean_iou: Option<f64>,
+    pub(crate) together: WrittenTogether,
     /// What the run had, where the job keeps that.
     pub(crate) night: Option<WrittenNight>,
 }
 
-/// Writes tables, the evaluation and the report.
+/// Writes tables, the evaluation and the report, unless they are there and nothing is new.
 async fn write_outputs(
     tables: Tables,
     finished: &Finished<'_>,
@@ -305,36 +301,73 @@ async fn write_outputs(
     scratch: &Path,
     facts: RunFacts,
 ) -> Result<Told, Fatal> {
-    let job = &finished.plan.job;
     let has_report = finished.spec.outputs.contains(&Output::Report);
     let keeps_night = finished.spec.nights.keep > 0;
     let needs_results = has_report || keeps_night || finished.spec.outputs.iter().any(Output::takes_truth);
     if tables.is_empty() && !needs_results {
         return Ok(Told::default());
     }
-    let results = CollectedResults::read(Arc::clone(&store), finished, &tables.outputs(), scratch).await;
-    let CollectedResults { images, table_rows, evaluated } = results.map_err(failed_table)?;
-    let written = tables.write(table_rows, finished.images, Arc::clone(&store), job, scratch).await;
-    written.map_err(failed_table)?.told.iter().for_each(|words| say::note(words));
-    let mut told = Told { kept_labels: KeptLabels::of(finished, &images), ..Told::default() };
-    if let Some(evaluated) = evaluated {
-        let evaluation = evaluated.into_files(finished).map_err(|error| failed_table(error.into()))?;
-        told.mean_iou = evaluation.mean_iou;
-        evaluation.warnings.iter().for_each(|words| say::note(&format!("warning: {words}")));
-        for (name, bytes) in evaluation.files {
-            store.put(&key::out(job, &name), bytes).await.map_err(unavailable)?;
+    let at = date(unix_now());
+    let of = written_of(finished, tables.samples());
+    if let Some(of) = &of
+        && let Some(together) = already_written(&*store, finished, of).await.map_err(unavailable)?
+    {
+        let night =
+            if keeps_night { repeat_night(&*store, finished, &at).await.map_err(unavailable)? } else { None };
+        if night.is_some() || !keeps_night {
+            return Ok(Told { together, night });
         }
     }
+    begin_writing(&*store, finished).await.map_err(unavailable)?;
+    let results = CollectedResults::read(Arc::clone(&store), finished, &tables.outputs(), scratch).await;
+    let results = results.map_err(failed_table)?;
+    let (together, images) = write_together(tables, results, finished, &store, scratch).await?;
+    let mut told = Told { together, night: None };
     if keeps_night {
-        let at = date(unix_now());
-        let written = write_night(&*store, finished, (&images, told.mean_iou), &at).await;
+        let written = write_night(&*store, finished, (&images, told.together.mean_iou), &at).await;
         told.night = Some(written.map_err(unavailable)?);
     }
     if has_report {
         let page = report::render(&finished.report(images, facts));
-        store.put(&key::out(job, "report.html"), Bytes::from(page)).await.map_err(unavailable)?;
+        let place = key::out(&finished.plan.job, "report.html");
+        store.put(&place, Bytes::from(page)).await.map_err(unavailable)?;
+    }
+    if let Some(of) = of {
+        note_written(&*store, finished, &of, &told.together).await.map_err(unavailable)?;
     }
     Ok(told)
+}
+
+/// Writes tables and the evaluation; what there is to tell of them, and the images' results.
+async fn write_together(
+    tables: Tables,
+    results: CollectedResults,
+    finished: &Finished<'_>,
+    store: &Arc<dyn ObjectStore>,
+    scratch: &Path,
+) -> Result<(WrittenTogether, Vec<Option<ImageResult>>), Fatal> {
+    let job = &finished.plan.job;
+    let CollectedResults { images, table_rows, evaluated } = results;
+    let written = tables.write(table_rows, finished.images, Arc::clone(store), job, scratch).await;
+    let mut told =
+        WrittenTogether { notes: written.map_err(failed_table)?.told, ..WrittenTogether::default() };
+    let kept = KeptLabels::of(finished, &images);
+    if let Some(evaluated) = evaluated {
+        let evaluation = evaluated.into_files(finished).map_err(|error| failed_table(error.into()))?;
+        told.mean_iou = evaluation.mean_iou;
+        told.notes.extend(evaluation.warnings.iter().map(|words| format!("warning: {words}")));
+        for (name, bytes) in evaluation.files {
+            store.put(&key::out(job, &name), bytes).await.map_err(unavailable)?;
+        }
+    }
+    for kept in &kept {
+        told.notes.push(kept.line());
+        told.notes.extend(kept.warnings().iter().map(|words| format!("warning: {words}")));
+    }
+    if !kept.is_empty() {
+        told.pseudo_labels = serde_json::to_value(&kept).unwrap_or_default();
+    }
+    Ok((told, images))
 }
 
 /// Why a coordinator ends before its job.

@@ -17,7 +17,7 @@ pub(crate) fn print(
     format: Format,
 ) {
     match format {
-        Format::Text => say::data(&text(finished, facts, told.mean_iou)),
+        Format::Text => say::data(&text(finished, facts, told.together.mean_iou)),
         Format::Json => say::data(&json(finished, facts, told, (folder, exit))),
     }
 }
@@ -183,11 +183,11 @@ fn json(finished: &Finished<'_>, facts: &RunFacts, told: &Told, (folder, exit): 
         "machine": facts.machine,
         "files": facts.files,
     });
-    if let Some(mean_iou) = told.mean_iou {
+    if let Some(mean_iou) = told.together.mean_iou {
         value["mean_iou"] = mean_iou.into();
     }
-    if !told.kept_labels.is_empty() {
-        value["pseudo_labels"] = serde_json::to_value(&told.kept_labels).unwrap_or_default();
+    if !told.together.pseudo_labels.is_null() {
+        value["pseudo_labels"] = told.together.pseudo_labels.clone();
     }
     serde_json::to_string_pretty(&value).unwrap_or_default()
 }

@@ -36,6 +36,7 @@ mod test_plans;
 mod tile_deletion;
 mod too_large;
 mod worker_health;
+mod written;
 
 pub use breaker::AllFail;
 pub use collected_results::{CollectedResults, TableRows};
@@ -45,7 +46,7 @@ pub use evaluation::{Evaluated, EvaluationFiles};
 pub use job_runner::{JobRunner, OtherResults, RunError};
 pub use kept_labels::{KeptClass, KeptLabels};
 pub use losses::{LossCount, Losses, Lost};
-pub use nights::{WrittenNight, write_night};
+pub use nights::{WrittenNight, repeat_night, write_night};
 pub use output_lists::OutputLists;
 pub use planning::{
     Choice, Findings, FoldsError, ImageKind, ImagesError, MeasureError, MemberChoices, MemberKind,
@@ -59,3 +60,4 @@ pub use survey::Surveyed;
 pub use tables::{TableError, Tables, WrittenTables};
 pub use tally::Tally;
 pub use worker_health::SickWorker;
+pub use written::{WrittenTogether, already_written, begin_writing, note_written, written_of};

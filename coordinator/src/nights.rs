@@ -33,8 +33,7 @@ pub async fn write_night(
     at: &str,
 ) -> Result<WrittenNight, StoreError> {
     let name = &finished.spec.name;
-    let mut kept: Vec<String> =
-        store.list(&key::nights(name)).await?.into_iter().map(|meta| meta.key).collect();
+    let kept: Vec<String> = store.list(&key::nights(name)).await?.into_iter().map(|meta| meta.key).collect();
     let before = match kept.last() {
         Some(last) => read(store, last).await?,
         None => None,
@@ -42,11 +41,47 @@ pub async fn write_night(
     let mut night = night_of(finished, results, at);
     night.mean_iou = mean_iou;
     night.follow(before.as_ref());
-    let own = key::night(name, at);
+    keep(store, night, kept, finished.spec.nights.keep as usize).await
+}
+
+/// Writes that a run had what the one before it had, as it found nothing new. Nothing where that is not kept, or of others: then
+/// [`write_night`] is to say it.
+///
+/// # Errors
+/// When the store is in trouble.
+pub async fn repeat_night(
+    store: &dyn ObjectStore,
+    finished: &Finished<'_>,
+    at: &str,
+) -> Result<Option<WrittenNight>, StoreError> {
+    let name = &finished.spec.name;
+    let kept: Vec<String> = store.list(&key::nights(name)).await?.into_iter().map(|meta| meta.key).collect();
+    let Some(last) = kept.last() else { return Ok(None) };
+    let Some(before) = read(store, last).await? else { return Ok(None) };
+    let is_same = (&before.job, before.outputs.as_str()) == (&finished.plan.job, finished.outputs)
+        && before.images.len() == finished.images.len()
+        && before.images.iter().zip(finished.images).all(|(then, now)| {
+            (&then.id, &then.key, &then.truth, &then.uri) == (&now.id, &now.key, &now.truth, &now.uri)
+        });
+    if !is_same {
+        return Ok(None);
+    }
+    let night = before.again(at);
+    keep(store, night, kept, finished.spec.nights.keep as usize).await.map(Some)
+}
+
+/// Stores a night beside those that are `kept`, of which the oldest are forgotten.
+async fn keep(
+    store: &dyn ObjectStore,
+    night: Night,
+    mut kept: Vec<String>,
+    most: usize,
+) -> Result<WrittenNight, StoreError> {
+    let own = key::night(&night.name, &night.at);
     store.put(&own, Bytes::from(night.to_bytes())).await?;
     kept.retain(|key| *key != own);
     kept.push(own.clone());
-    forget(store, &night, &kept, finished.spec.nights.keep as usize).await?;
+    forget(store, &night, &kept, most).await?;
     let (counts, gone) = (night.counts.into_iter().collect(), night.gone.len() as u64);
     Ok(WrittenNight { key: own, counts, gone })
 }

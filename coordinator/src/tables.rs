@@ -9,7 +9,7 @@ use bytes::Bytes;
 use marquetry_aggregator::ImageResultError;
 use marquetry_aggregator::legend;
 use marquetry_geometry::Size;
-use marquetry_job::{PlannedImage, key};
+use marquetry_job::{PlannedImage, hash, key};
 use marquetry_raster::write::{
     CocoImage, Fragment, FragmentText, Submission, SubmissionClass, SubmissionColumns, SubmissionLayout,
     WriteError, join_coco, numbers_of_ids, renumbered, write_coco_dataset,
@@ -85,6 +85,8 @@ pub struct Tables {
     list: Vec<(usize, Made)>,
     /// All ids, also of images that cannot be used, in the order of plain tables.
     ids: Vec<String>,
+    /// Names the content of sample submissions.
+    samples: String,
 }
 
 impl Tables {
@@ -100,10 +102,10 @@ impl Tables {
         ids: Vec<String>,
         labels: &BTreeMap<String, String>,
     ) -> Result<Self, TableError> {
-        let mut list = Vec::new();
+        let (mut list, mut samples) = (Vec::new(), String::new());
         for (number, output) in spec.outputs.iter().enumerate() {
             let table = match output {
-                Output::KaggleRle(rle) => run_lengths(spec, rle, number, (files, base), &ids)?,
+                Output::KaggleRle(rle) => run_lengths(spec, rle, number, (files, base), &ids, &mut samples)?,
                 Output::ClassCsv(csv) => class_ids(spec, csv, number, &ids)?,
                 Output::Coco(coco) => {
                     let named = |class: u16| {
@@ -140,12 +142,17 @@ impl Tables {
             };
             list.push((number, Made::Table(table)));
         }
-        Ok(Self { list, ids })
+        Ok(Self { list, ids, samples })
     }
 
     /// Whether there is no table.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
+    }
+
+    /// Names the content of sample submissions: a table has their columns and order.
+    pub fn samples(&self) -> &str {
+        &self.samples
     }
 
     /// The numbers of the outputs that are tables, among the job's outputs.
@@ -278,6 +285,7 @@ fn run_lengths(
     output: usize,
     (files, base): (&Files, &str),
     ids: &[String],
+    samples: &mut String,
 ) -> Result<Table, TableError> {
     let classes: Vec<SubmissionClass> = match rle.rows {
         // The union of several classes is one object to the table.
@@ -305,6 +313,7 @@ fn run_lengths(
         Some(sample) => {
             let text = files.read(&join(base, sample));
             let text = text.map_err(|source| TableError::Sample { output, source })?;
+            samples.push_str(&hash(&[&text]));
             let columns = columns.found_in(&text);
             Submission::like(&text[..], &columns, &rle.id, ids, &classes)
         }

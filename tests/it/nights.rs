@@ -206,3 +206,32 @@ fn what_is_no_night_is_refused() {
     place.marquetry(&["diff", "nowhere"]).ends_with(65);
     place.marquetry(&["diff", "one/x.json"]).ends_with(78).says(&["name the later one too"]);
 }
+
+/// Results of images are not read again: they could not be.
+#[test]
+fn a_run_that_finds_nothing_new_writes_no_table_again() {
+    let place = first_night();
+    let outputs = "outputs: [{masks: png}, {submission: kaggle-rle}, {report: html}]";
+    place.write("job.yaml", job("store", "").replace("outputs: [{masks: png}]", outputs));
+    run(&place);
+    let (first, folder) = (place.outputs("store"), place.job_folder("store"));
+    let parts = place.files(&format!("{folder}/parts"));
+    let spoil = || parts.keys().for_each(|name| drop(place.write(&format!("{folder}/parts/{name}"), "{}")));
+    spoil();
+    let (ran, second) = run(&place);
+    assert_eq!(number(&second, "images_found"), 4);
+    ran.says(&["4 the same"]);
+    same_files(&place.outputs("store"), &first);
+    assert_eq!(nights(&place)[1]["counts"], json!({"same": 4}));
+
+    // What is gone is written again, and so it is when anything is new.
+    for (name, bytes) in &parts {
+        place.write(&format!("{folder}/parts/{name}"), bytes);
+    }
+    fs::remove_file(place.path(&format!("{folder}/out/submission.csv"))).expect("it is there");
+    run(&place);
+    assert_eq!(place.outputs("store")["submission.csv"], first["submission.csv"]);
+    spoil();
+    list(&place, &["same", "moved", "replaced"].map(|id| (id, &*format!("in/{id}.bmp").leak())));
+    assert_ne!(place.marquetry(&["run", "job.yaml"]).code, Some(0), "its table lacks a row now");
+}

@@ -121,6 +121,13 @@ pub(crate) struct Pass<'a> {
     pub(crate) remembered: Option<Remembered<'a>>,
 }
 
+/// What labels mean in a pass that keeps them.
+struct Meaning<'a> {
+    mapping: &'a Mapping,
+    /// Names the mapping, which may be long.
+    named: String,
+}
+
 /// What a pass came to.
 pub(crate) struct Passed {
     pub(crate) census: Census,
@@ -156,12 +163,14 @@ impl Pass<'_> {
     /// Reads the labels of `pairs` (image, entry) side by side; with `keeps`, what they mean is stored.
     fn run(&self, pairs: &[(usize, usize)], mapping: &Mapping, keeps: bool) -> Passed {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let named = hash(&[format!("{mapping:?}").as_bytes()])[..16].to_owned();
+        let meaning = keeps.then_some(Meaning { mapping, named });
         let read = parallel_map(
             pairs,
             threads,
             |pair| {
                 let mut census = Census::default();
-                let name = self.label(*pair, mapping, keeps, &mut census);
+                let name = self.label(*pair, meaning.as_ref(), &mut census);
                 (census, name)
             },
             |_| false,
@@ -177,11 +186,11 @@ impl Pass<'_> {
         passed
     }
 
+    /// The census of a label, and with a meaning the name of what it means: as it was seen before, if it has not changed since.
     fn label(
         &self,
         (image, entry): (usize, usize),
-        mapping: &Mapping,
-        keeps: bool,
+        meaning: Option<&Meaning<'_>>,
         census: &mut Census,
     ) -> Result<Option<String>, String> {
         let (image, path) = (&self.images[image], &self.source.entries()[entry].path);
@@ -196,29 +205,26 @@ impl Pass<'_> {
                 self.memory_bytes >> 20
             ));
         }
+        let mapping = meaning.map(|meaning| meaning.mapping);
         let known = self.remembered.as_ref();
         let known =
             known.and_then(|known| Some((known.memory, known.stamp(self.source, entry, image.size)?)));
-        let Some((memory, stamp)) = known else {
-            return self.read(image, entry, keeps.then_some(mapping), census);
-        };
-        let (name, meaning) =
-            (format!("label {path} of {}", image.id), format!("{} {mapping:?}", stamp.text));
-        let meaning = hash(&[meaning.as_bytes()]);
-        let (seen, kept) = (memory.recall::<Census>(&name, &stamp.text), || {
-            memory.recall(&format!("truth of {name}"), &meaning)
-        });
-        if let Some(seen) = seen
-            && let Some(labels) = if keeps { kept().map(Some) } else { Some(None) }
+        let Some((memory, stamp)) = known else { return self.read(image, entry, mapping, census) };
+        let name = format!("label {path} of {}", image.id);
+        let meant =
+            meaning.map(|meaning| (format!("truth of {name}"), format!("{} {}", stamp.text, meaning.named)));
+        let labels = meant.as_ref().and_then(|(name, stamp)| memory.recall::<String>(name, stamp));
+        if let Some(seen) = memory.recall::<Census>(&name, &stamp.text)
+            && labels.is_some() == meant.is_some()
         {
             *census = seen.as_of(entry);
             return Ok(labels);
         }
-        let labels = self.read(image, entry, keeps.then_some(mapping), census)?;
+        let labels = self.read(image, entry, mapping, census)?;
         if stamp.is_settled {
             memory.remember(&name, &stamp.text, census);
-            if let Some(labels) = &labels {
-                memory.remember(&format!("truth of {name}"), &meaning, labels);
+            if let Some(((name, stamp), labels)) = meant.as_ref().zip(labels.as_ref()) {
+                memory.remember(name, stamp, labels);
             }
         }
         Ok(labels)

@@ -7,6 +7,7 @@
 //! jobs/<job>/statistics/<image>.json mean and standard deviation of an image's bands, where a member wants them
 //! jobs/<job>/truth/<hash>.labels     the labels that are right for an image, by the hash of what they say
 //! jobs/<job>/parts/<outputs>/…       what each image adds to the submission, until the job ends
+//! jobs/<job>/written                 of what the tables and pages are that were written last
 //! jobs/<job>/run                     the run that counts
 //! jobs/<job>/out/…                   what the user came for
 //! nights/<name>/<date>.json          what a run had, where the job keeps that
@@ -119,6 +120,11 @@ pub fn image_of_gaps(key: &str) -> Option<&str> {
 /// The name of the image's result in a key of [`part`].
 pub fn image_of_part(key: &str) -> Option<&str> {
     key.rsplit('/').next()?.strip_suffix(".part")
+}
+
+/// What names all that the tables and pages of `job` hang on that were written last.
+pub fn written(job: &str) -> String {
+    format!("jobs/{job}/written")
 }
 
 /// The object that names the run of `job` that counts. Whoever finds another name there than its own stops.

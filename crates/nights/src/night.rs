@@ -216,6 +216,17 @@ impl Night {
         key::out(&self.job, &key::night_labels(&self.outputs, &image.key))
     }
 
+    /// This night once more, at another time: nothing was new.
+    #[must_use]
+    pub fn again(&self, at: &str) -> Self {
+        let image = |image: &NightImage| NightImage { came: Came::Same, ..image.clone() };
+        let images: Vec<NightImage> = self.images.iter().map(image).collect();
+        let counts =
+            if images.is_empty() { BTreeMap::new() } else { [(Came::Same, images.len() as u64)].into() };
+        let (at, gone, replaced) = (at.to_owned(), Vec::new(), Vec::new());
+        Self { at, counts, gone, replaced, images, ..self.clone_head() }
+    }
+
     /// Says of each image why it has its result, beside what the night before had.
     pub fn follow(&mut self, before: Option<&Self>) {
         let known: HashMap<&str, &NightImage> =

@@ -48,6 +48,12 @@ fn it_says_why_each_image_has_its_result() {
         ["changed", "gone"].map(|key| format!("jobs/j/out/nights/0123-{key}.labels"))
     );
 
+    let again = second.again("2b");
+    let mut wanted =
+        Night { at: "2b".into(), counts: BTreeMap::new(), gone: vec![], replaced: vec![], ..second.clone() };
+    wanted.follow(Some(&second));
+    assert_eq!(again, wanted);
+
     let mut third = night("3", "other", second.images.clone());
     third.follow(Some(&second));
     assert_eq!(third.counts, [(Came::Members, 6)].into());

@@ -46,7 +46,7 @@ impl LabelNoise {
     pub(crate) fn run(&self) -> Result<()> {
         let kinds = self.kinds()?;
         let folder = cache().join("label-noise");
-        // Pictures are named by when they were written, too: tiles of those before would be none of these.
+        // What an earlier run left is of other labels.
         let _ = fs::remove_dir_all(&folder);
         eprintln!("painting {} pictures of {SIDE} px", self.count);
         let pictures = Pictures::painted(&folder, self.count)?;
