@@ -100,6 +100,9 @@ pub(crate) struct EvaluateArgs {
     /// How wide boundaries are, px [default: 2 % of the diagonal of the middle one of all images by size].
     #[arg(long, value_name = "PX", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     boundary_px: Option<u32>,
+    /// How far outlines may be apart and still agree, px: the tolerance of the normalised surface distance.
+    #[arg(long, value_name = "PX", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    tolerance_px: u32,
     /// Another prediction of the same images: how much better is this one, and is that more than chance?
     #[arg(long, value_name = "DIR|FILE")]
     against: Option<PathBuf>,
@@ -311,6 +314,7 @@ fn request(args: &EvaluateArgs, scratch: &Path) -> Result<Request, LabelError> {
         classes,
         resize: args.resize.is_some(),
         boundary_px: args.boundary_px,
+        tolerance_px: args.tolerance_px,
         threads: args
             .threads
             .map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from),

@@ -17,6 +17,8 @@ pub struct Request {
     pub resize: bool,
     /// How wide boundaries are, px; unsaid, 2 % of the diagonal of the middle one of all images by size.
     pub boundary_px: Option<u32>,
+    /// How far outlines may be apart and still agree, px.
+    pub tolerance_px: u32,
     /// How many images are worked on side by side, at least 1.
     pub threads: usize,
     /// Most bytes that images in hand take together.

@@ -168,7 +168,7 @@ decide: {triplet: {a: {top: 0.7, area_px: 8, bottom: 0.3}}}
 truth: {from: labels, map: {7: a}, colours: c.json, array: l}
 folds: {from: splits_final.json}
 outputs:
-  - {evaluation: html, boundary_px: 5}
+  - {evaluation: html, boundary_px: 5, tolerance_px: 2}
   - {label_quality: html, shown: 9}
   - {corrected_labels: {png: grey}, probability: 0.95, usual: x, file: c.csv}
   - {corrected_labels: {tiff: grey}}
