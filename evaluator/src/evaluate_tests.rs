@@ -36,6 +36,7 @@ fn request(root: &Path, classes: &[&str]) -> Request {
         memory_bytes: 1 << 30,
         limits: Limits { pixels_max: 1 << 30, memory_bytes: 1 << 30, scratch_dir: root.to_owned() },
         images: None,
+        georeferences: |_, images| images.iter().map(|_| Ok(None)).collect(),
         pictures: None,
     }
 }
