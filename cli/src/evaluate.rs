@@ -11,7 +11,7 @@ use marquetry_evaluator::{
 use marquetry_failure::Classify;
 use marquetry_labels::{
     Affixes, AlphaRule, ClassList, ColourTable, IgnoreRule, LabelError, LabelRules, MapEntry, NodataRule,
-    Others, RunOrder,
+    Others, RunOrder, is_geojson,
 };
 use marquetry_raster::read::Limits;
 use marquetry_raster::rle::RleStyle;
@@ -20,7 +20,8 @@ use std::path::{Path, PathBuf};
 #[derive(Args)]
 pub(crate) struct EvaluateArgs {
     /// The labels to judge: a folder of label images (PNG, TIFF, BMP, PGM, NumPy) or of labelme's files, a COCO file or an export of
-    /// Label Studio (.json), an export of CVAT for images (.xml), or a table of run lengths (.csv).
+    /// Label Studio (.json), an export of CVAT for images (.xml), a table of run lengths (.csv), or outlines on a map (GeoJSON, one
+    /// file for all images or a folder with one for each).
     #[arg(long, value_name = "DIR|FILE")]
     pred: PathBuf,
     /// The labels that are right: the same.
@@ -75,13 +76,16 @@ pub(crate) struct EvaluateArgs {
     /// From where a run's start is counted there.
     #[arg(long, value_enum, default_value = "one")]
     run_start: RunStartWord,
-    /// What an image is that a table of run lengths has no row of: one of --images, or, where these are not named, of the other
-    /// side. Unsaid, it is not labelled, and not evaluated.
+    /// What an image is that a table of run lengths has no row of, or no feature of a GeoJSON file lies on: one of --images, or, where
+    /// these are not named, of the other side. Unsaid, it is not labelled, and not evaluated.
     #[arg(long, value_enum)]
     no_row: Option<NoRowWord>,
     /// Which array of a NumPy archive of several (.npz) is the label.
     #[arg(long, value_name = "NAME")]
     array: Option<String>,
+    /// Which property of a feature on a map (GeoJSON) names its class [default: class].
+    #[arg(long, value_name = "NAME")]
+    property: Option<String>,
     /// What file names of the truth begin with, such as mask_; others are passed over.
     #[arg(long, value_name = "PREFIX", default_value = "")]
     truth_prefix: String,
@@ -100,6 +104,9 @@ pub(crate) struct EvaluateArgs {
     /// How wide boundaries are, px [default: 2 % of the diagonal of the middle one of all images by size].
     #[arg(long, value_name = "PX", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     boundary_px: Option<u32>,
+    /// How far outlines may be apart and still agree, px: the tolerance of the normalised surface distance.
+    #[arg(long, value_name = "PX", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    tolerance_px: u32,
     /// Another prediction of the same images: how much better is this one, and is that more than chance?
     #[arg(long, value_name = "DIR|FILE")]
     against: Option<PathBuf>,
@@ -280,6 +287,7 @@ fn request(args: &EvaluateArgs, scratch: &Path) -> Result<Request, LabelError> {
                 NodataWord::Value => NodataRule::Value,
             },
             array: args.array.clone(),
+            property: args.property.clone(),
             run_order: match args.run_order {
                 RunOrderWord::Columns => RunOrder::Columns,
                 RunOrderWord::Rows => RunOrder::Rows,
@@ -291,7 +299,10 @@ fn request(args: &EvaluateArgs, scratch: &Path) -> Result<Request, LabelError> {
             },
         })
     };
-    let is_table = |path: &Path| path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv"));
+    let is_table = |path: &Path| {
+        path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv"))
+            || !path.is_dir() && is_geojson(path).unwrap_or(false)
+    };
     let side = |path: &Path, prefix: &str, suffix: &str, rules: LabelRules| SideRequest {
         path: path.to_owned(),
         affixes: Affixes { prefix: prefix.to_owned(), suffix: suffix.to_owned() },
@@ -299,7 +310,7 @@ fn request(args: &EvaluateArgs, scratch: &Path) -> Result<Request, LabelError> {
         rules,
     };
     if args.no_row.is_some() && !is_table(&args.truth) && !is_table(&args.pred) {
-        let found = "neither side is a table of run lengths (.csv), whose rows it speaks of; leave it out";
+        let found = "neither side is a table of run lengths (.csv) or one GeoJSON file, of which it speaks; leave it out";
         return Err(LabelError::Meaning { what: "--no-row".to_owned(), found: found.to_owned() });
     }
     let truth = rules(&args.truth_map, args.truth_others, args.truth_colours.as_ref())?;
@@ -311,11 +322,13 @@ fn request(args: &EvaluateArgs, scratch: &Path) -> Result<Request, LabelError> {
         classes,
         resize: args.resize.is_some(),
         boundary_px: args.boundary_px,
+        tolerance_px: args.tolerance_px,
         threads: args
             .threads
             .map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from),
         memory_bytes,
         images: args.images.clone(),
+        georeferences: marquetry_coordinator::georeferences,
         pictures: args.out.as_ref().map(|out| out.join("pictures")),
         limits: Limits { pixels_max: u64::MAX, memory_bytes, scratch_dir: scratch.to_owned() },
     })

@@ -6,6 +6,7 @@ use crate::report::Finished;
 use bytes::Bytes;
 use marquetry_aggregator::legend::legend;
 use marquetry_aggregator::{ImageResult, evaluation_picture};
+use marquetry_evaluation::Distances;
 use marquetry_evaluator::{Document, Evaluation, Fold, ImageRow, LabelSummary, results};
 use marquetry_geometry::Size;
 use marquetry_labels::{Census, ClassList, Files, Value, ValueFacts};
@@ -152,10 +153,13 @@ impl Evaluated {
         let classes = ClassList::new(spec.class_names()).map_err(io::Error::other)?;
         let classes = classes.with_background(spec.background());
         let colours = legend(spec).map_err(io::Error::other)?.colours().to_vec();
-        let boundary_px = spec.outputs.iter().find_map(|output| match output {
-            Output::Evaluation(evaluation) => evaluation.boundary_px,
+        let said = spec.outputs.iter().find_map(|output| match output {
+            Output::Evaluation(evaluation) => Some(*evaluation),
             _ => None,
         });
+        let Some(said) = said else { return Ok(EvaluationFiles::default()) };
+        let distances =
+            Distances { boundary_px: said.boundary_px.unwrap_or(1), tolerance_px: said.tolerance_px };
         let (source, census, settlement) = &truth.found;
         let names = self.values.iter().zip(classes.names());
         let meanings = names.map(|(&value, name)| (Value::Number(i32::from(value)), name.clone())).collect();
@@ -168,8 +172,7 @@ impl Evaluated {
         // Labels of images that were given up, and of none.
         let lost = self.lost().map(|image| image.label.clone());
         let alone = [truth.images_alone.clone(), truth.labels_alone.iter().cloned().chain(lost).collect()];
-        let evaluation =
-            Evaluation::of_images((classes, colours), boundary_px.unwrap_or(1), self.fold, alone);
+        let evaluation = Evaluation::of_images((classes, colours), distances, self.fold, alone);
         let notes = finished.findings.notes.iter().filter(|note| note.starts_with("truth: ")).cloned();
         let known = finished.findings.warnings.iter().filter(|w| w.concern == Concern::Truth);
         odd.splice(0..0, known.map(|warning| warning.text.clone()));

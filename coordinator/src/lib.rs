@@ -51,7 +51,7 @@ pub use output_lists::OutputLists;
 pub use planning::{
     Choice, Findings, FoldsError, ImageKind, ImagesError, MeasureError, MemberChoices, MemberKind,
     MembersError, ModelReadError, Origin, OutputNameError, PathError, PlanError, PlanMemory, PlanTruthError,
-    Planned, PlannedTruth, Rejected, Warning, Watcher, outputs_hash, plan, read_model,
+    Planned, PlannedTruth, Rejected, Warning, Watcher, georeferences, outputs_hash, plan, read_model,
 };
 pub use report::{Finished, RunFacts, describe_grid};
 pub use run_lease::Stopped;

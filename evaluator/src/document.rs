@@ -3,8 +3,7 @@
 use crate::compare::Comparison;
 use crate::evaluate::{Evaluation, Found};
 use marquetry_evaluation::{
-    CalibrationCounts, ClassCounts, DiceMeans, Difference, ErrorKind, MeanIous, ReliabilityBin, Stratum,
-    dice_means,
+    CalibrationCounts, ClassCounts, Difference, ErrorKind, ImageMeans, MeanIous, ReliabilityBin, Stratum,
 };
 use marquetry_labels::{Census, Settlement, Value};
 use serde::Serialize;
@@ -34,6 +33,8 @@ pub struct Document {
     pub mean_dice: Option<f64>,
     /// Mean of the classes' boundary IoU, and how wide boundaries are.
     pub boundary: Boundary,
+    /// Mean of the classes' normalised surface distance, and how it is measured.
+    pub surface: Surface,
     /// Mean of the classes' panoptic quality; segments are the connected components of each class.
     pub panoptic_quality: Option<f64>,
     /// Each class.
@@ -93,6 +94,17 @@ pub struct Boundary {
     pub mean_iou: Option<f64>,
 }
 
+/// Normalised surface distance (Nikolov and others).
+#[derive(Debug, Serialize)]
+pub struct Surface {
+    /// How far outlines may be apart (Euclidean) and still agree, px, in all images.
+    pub tolerance_px: u32,
+    /// What outlines are made of: `border_pixels`, as in `MetricsReloaded`; not lengths of contours.
+    pub version: &'static str,
+    /// Mean over the classes that occur.
+    pub mean_nsd: Option<f64>,
+}
+
 /// One class.
 #[derive(Debug, Serialize)]
 pub struct Class {
@@ -115,9 +127,13 @@ pub struct Class {
     /// Over all images.
     pub recall: Option<f64>,
     /// Means over images.
-    pub dice_of_images: DiceMeans,
+    pub dice_of_images: ImageMeans,
     /// Over all images.
     pub boundary_iou: Option<f64>,
+    /// Over the outlines of all images.
+    pub nsd: Option<f64>,
+    /// Means over images.
+    pub nsd_of_images: ImageMeans,
     /// Over all components.
     pub panoptic_quality: Option<f64>,
     /// F1 of components with an IoU above one half.
@@ -259,8 +275,13 @@ impl Document {
             pixel_accuracy: confusion.pixel_accuracy(),
             mean_dice: mean(classes.iter().map(|class| class.dice)),
             boundary: Boundary {
-                width_px: evaluation.boundary_px,
+                width_px: evaluation.distances.boundary_px,
                 mean_iou: mean(classes.iter().map(|class| class.boundary_iou)),
+            },
+            surface: Surface {
+                tolerance_px: evaluation.distances.tolerance_px,
+                version: "border_pixels",
+                mean_nsd: mean(classes.iter().map(|class| class.nsd)),
             },
             panoptic_quality: mean(classes.iter().map(|class| class.panoptic_quality)),
             classes,
@@ -301,6 +322,14 @@ fn classes(evaluation: &Evaluation) -> Vec<Class> {
             let own = row.classes.iter().find(|(class, _)| usize::from(*class) == at);
             own.map_or(ClassCounts::default(), |(_, counts)| *counts)
         };
+        let dice = |row| {
+            let own: ClassCounts = of_image(row);
+            (own.dice(), own.truth() > 0)
+        };
+        let nsd = |row: &crate::fold::ImageRow| {
+            let own = row.nsd.iter().find(|(class, _)| usize::from(*class) == at);
+            (own.map(|(_, nsd)| *nsd), of_image(row).truth() > 0)
+        };
         Class {
             name: evaluation.classes.names()[at].clone(),
             true_positives: own.true_positives,
@@ -311,8 +340,10 @@ fn classes(evaluation: &Evaluation) -> Vec<Class> {
             dice: own.dice(),
             precision: own.precision(),
             recall: own.recall(),
-            dice_of_images: dice_means(evaluation.rows.iter().map(of_image)),
+            dice_of_images: ImageMeans::of(evaluation.rows.iter().map(dice)),
             boundary_iou: counts.boundary[at].iou(),
+            nsd: counts.surface[at].nsd(),
+            nsd_of_images: ImageMeans::of(evaluation.rows.iter().map(nsd)),
             panoptic_quality: counts.panoptic[at].quality(),
             recognition_quality: counts.panoptic[at].recognition(),
         }

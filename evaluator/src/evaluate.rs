@@ -6,7 +6,7 @@ use crate::pass::{Pass, Passed};
 use crate::pictures::{PANELS, Pictures};
 use crate::request::Request;
 use crate::sources::Sources;
-use marquetry_evaluation::{Confusion, ErrorKind, ImageCounts, MeanIous, mean_ious};
+use marquetry_evaluation::{Confusion, Distances, ErrorKind, ImageCounts, MeanIous, mean_ious};
 use marquetry_failure::counted;
 use marquetry_labels::{Census, ClassList, Settlement, Side, settle};
 use marquetry_raster::write::palette;
@@ -33,8 +33,8 @@ pub struct Found {
 pub struct Evaluation {
     /// The classes.
     pub classes: ClassList,
-    /// How wide boundaries are, px.
-    pub boundary_px: u32,
+    /// What outlines were measured with.
+    pub distances: Distances,
     /// The counts of all images.
     pub counts: ImageCounts,
     /// What is kept of each image, in the order of predictions.
@@ -59,7 +59,10 @@ pub struct Evaluation {
 /// When a source cannot be opened, nothing belongs together, or the labels cannot be evaluated: every reason.
 pub fn evaluate(request: &Request) -> Result<(Found, Result<Evaluation, EvaluateError>), EvaluateError> {
     let sources = Sources::open(request)?;
-    let boundary_px = request.boundary_px.unwrap_or_else(|| sources.boundary_px());
+    let distances = Distances {
+        boundary_px: request.boundary_px.unwrap_or_else(|| sources.boundary_px()),
+        tolerance_px: request.tolerance_px,
+    };
     let settled = |truth: &Census, predicted: &Census| {
         let classes = &request.classes;
         (
@@ -78,7 +81,7 @@ pub fn evaluate(request: &Request) -> Result<(Found, Result<Evaluation, Evaluate
     let pass = |(truth, predicted): &(Settlement, Settlement), counts: bool, number: usize| {
         let (truth, predicted) = (&truth.mapping, &predicted.mapping);
         let pictures = pictures.as_ref();
-        Pass { request, sources: &sources, truth, predicted, boundary_px, counts, pictures }.run(number)
+        Pass { request, sources: &sources, truth, predicted, distances, counts, pictures }.run(number)
     };
     let all = sources.pairing.pairs.len();
     let open = settled(&Census::default(), &Census::default());
@@ -108,7 +111,7 @@ pub fn evaluate(request: &Request) -> Result<(Found, Result<Evaluation, Evaluate
         };
         Ok(Evaluation {
             classes: request.classes.clone(),
-            boundary_px,
+            distances,
             counts: passed.fold.counts,
             rows: passed.fold.rows,
             cells: passed.fold.cells,
@@ -184,13 +187,13 @@ impl Evaluation {
     /// What was counted elsewhere, of images that all have a truth. `panels` and `colours` are those of their pictures.
     pub fn of_images(
         (classes, colours): (ClassList, Vec<[u8; 3]>),
-        boundary_px: u32,
+        distances: Distances,
         fold: Fold,
         [predicted_alone, truth_alone]: [Vec<String>; 2],
     ) -> Self {
         Self {
             classes,
-            boundary_px,
+            distances,
             counts: fold.counts,
             rows: fold.rows,
             cells: fold.cells,

@@ -31,10 +31,12 @@ fn request(root: &Path, classes: &[&str]) -> Request {
         classes: ClassList::new(classes.iter().map(ToString::to_string).collect()).unwrap(),
         resize: false,
         boundary_px: None,
+        tolerance_px: 1,
         threads: 2,
         memory_bytes: 1 << 30,
         limits: Limits { pixels_max: 1 << 30, memory_bytes: 1 << 30, scratch_dir: root.to_owned() },
         images: None,
+        georeferences: |_, images| images.iter().map(|_| Ok(None)).collect(),
         pictures: None,
     }
 }
@@ -97,6 +99,28 @@ fn ignored_by_truth_alone_and_foreign_predictions_are_wrong() {
         lines[0].starts_with("image,truth,height,width,pixels,left_out,pixel_accuracy,mean_iou,no_class_px")
     );
     assert!(lines[2].starts_with("1.png,1.png,3,4,12,0,0.916667,0.458333,0,"), "{}", lines[2]);
+    assert!(lines[0].ends_with(",mean_nsd,nsd_background,nsd_b,nsd_c,nsd_d"), "{}", lines[0]);
+}
+
+/// By `NumPy` and `SciPy` (erosion with a cross, exact distances), written apart.
+#[test]
+fn surface_distance_of_images_and_of_all() {
+    let folder = toy();
+    let (found, evaluation) = run(&request(folder.path(), &CLASSES));
+    let document = found.document(&evaluation);
+    assert_eq!((document.surface.tolerance_px, document.surface.version), (1, "border_pixels"));
+    let of = |class: usize| {
+        let (means, nsd) = (document.classes[class].nsd_of_images, document.classes[class].nsd);
+        (nsd, means.empty_left_out, means.empty_one, means.truth_only)
+    };
+    assert_eq!(of(0), (Some(1.0), Some(1.0), Some(1.0), Some(1.0)));
+    // Found beside the truth, claimed where there is none, and on neither side.
+    assert_eq!(of(2), (Some(0.75), Some(0.5), Some(2.0 / 3.0), Some(1.0)));
+    assert_eq!(of(3), (None, None, Some(1.0), None));
+    assert_eq!(document.surface.mean_nsd, Some((1.0 + 1.0 + 0.75) / 3.0));
+    assert_eq!(evaluation.rows[1].nsd, [(0, 1.0), (2, 0.0)]);
+    let wide = Request { tolerance_px: 3, ..request(folder.path(), &CLASSES) };
+    assert_eq!(run(&wide).1.distances.tolerance_px, 3);
 }
 
 #[test]

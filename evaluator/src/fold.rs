@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 /// So many images are kept of a cell of the confusion.
 const CELL_IMAGES: usize = 24;
 
-/// What is kept of one image: some 50 bytes and 26 for each class in it.
+/// What is kept of one image: some 150 bytes, and 48 for each class in it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ImageRow {
     /// The prediction's path.
@@ -21,6 +21,8 @@ pub struct ImageRow {
     pub size: Size,
     /// The classes that truth or prediction have.
     pub classes: Vec<(u16, ClassCounts)>,
+    /// Normalised surface distance of the same classes.
+    pub nsd: Vec<(u16, f64)>,
     /// Pixels that count.
     pub pixels: u64,
     /// Those that are right.
@@ -36,11 +38,13 @@ impl ImageRow {
     pub fn new(name: String, truth: String, picture: String, size: Size, counts: &ImageCounts) -> Self {
         let classes = counts.confusion.class_counts().into_iter().enumerate();
         let classes = classes.filter(|(_, counts)| counts.union() > 0);
+        let nsd = counts.surface.iter().enumerate();
         Self {
             name,
             truth,
             picture,
             size,
+            nsd: nsd.filter_map(|(class, counts)| Some((class as u16, counts.nsd()?))).collect(),
             classes: classes.map(|(class, counts)| (class as u16, counts)).collect(),
             pixels: counts.confusion.pixels(),
             right: counts.confusion.right(),
@@ -53,6 +57,12 @@ impl ImageRow {
     pub fn mean_iou(&self) -> Option<f64> {
         let known: Vec<f64> = self.classes.iter().filter_map(|(_, counts)| counts.iou()).collect();
         (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)
+    }
+
+    /// The mean normalised surface distance over the classes in it; none where nothing counts.
+    pub fn mean_nsd(&self) -> Option<f64> {
+        let known = self.nsd.iter().map(|(_, nsd)| nsd);
+        (!self.nsd.is_empty()).then(|| known.sum::<f64>() / self.nsd.len() as f64)
     }
 
     /// Share of the pixels that count which are right.

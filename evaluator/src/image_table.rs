@@ -4,8 +4,8 @@ use crate::evaluate::Evaluation;
 use marquetry_evaluation::{ClassCounts, ErrorKind};
 use std::collections::BTreeMap;
 
-/// CSV: the image, its size, pixels, means, and each class's IoU (empty where neither side has it), in the order of
-/// predictions. Lines end with a line feed.
+/// CSV: the image, its size, pixels, means, and each class's IoU and normalised surface distance (empty where neither side
+/// has it), in the order of predictions. Lines end with a line feed.
 ///
 /// # Errors
 /// When it cannot be written.
@@ -17,6 +17,8 @@ pub fn image_table(evaluation: &Evaluation, out: impl std::io::Write) -> Result<
             .to_vec();
     header.extend(ErrorKind::ALL.map(|kind| format!("{}_px", kind.name().replace(' ', "_"))));
     header.extend(evaluation.classes.names().iter().map(|name| format!("iou_{name}")));
+    header.push("mean_nsd".to_owned());
+    header.extend(evaluation.classes.names().iter().map(|name| format!("nsd_{name}")));
     table.write_record(&header)?;
     for row in &evaluation.rows {
         let number = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:.6}"));
@@ -33,7 +35,10 @@ pub fn image_table(evaluation: &Evaluation, out: impl std::io::Write) -> Result<
         cells.extend(row.kinds.map(|pixels| pixels.to_string()));
         let own: BTreeMap<u16, &ClassCounts> = row.classes.iter().map(|(class, c)| (*class, c)).collect();
         let classes = 0..evaluation.classes.len() as u16;
-        cells.extend(classes.map(|class| number(own.get(&class).and_then(|counts| counts.iou()))));
+        cells.extend(classes.clone().map(|class| number(own.get(&class).and_then(|counts| counts.iou()))));
+        let nsd: BTreeMap<u16, f64> = row.nsd.iter().copied().collect();
+        cells.push(number(row.mean_nsd()));
+        cells.extend(classes.map(|class| number(nsd.get(&class).copied())));
         table.write_record(&cells)?;
     }
     table.flush()?;

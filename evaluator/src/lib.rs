@@ -27,6 +27,6 @@ pub use evaluate::{Evaluation, Found, evaluate};
 pub use fold::{Cell, Fold, ImageRow};
 pub use image_table::image_table;
 pub use pictures::{PANELS, PICTURES};
-pub use request::{Request, SideRequest};
+pub use request::{Georeferences, Request, SideRequest};
 pub use results::{results, write_results};
 pub use text::{census_lines, census_of, comparison_text, evaluation_text};

@@ -97,15 +97,17 @@ struct Script<'a> {
     kinds: [&'static str; 8],
     panels: &'a [&'static str],
     pictures: bool,
-    /// Name, truth, picture, height, width, mean IoU, share that is right, share left out, wrong pixels by kind, and the
-    /// IoU of each class that occurs.
+    /// Name, truth, picture, height, width, mean IoU, share that is right, share left out, wrong pixels by kind, and of each
+    /// class that occurs its IoU and its normalised surface distance.
     images: Vec<ImageCells<'a>>,
     /// By `truth,predicted`: pixels and image.
     cells: Vec<(String, &'a [(u64, usize)])>,
 }
 
 type ImageCells<'a> =
-    (&'a str, &'a str, &'a str, u32, u32, Option<f64>, Option<f64>, f64, [u64; 8], Vec<(u16, Option<f64>)>);
+    (&'a str, &'a str, &'a str, u32, u32, Option<f64>, Option<f64>, f64, [u64; 8], Vec<ClassCells>);
+
+type ClassCells = (u16, Option<f64>, Option<f64>);
 
 /// The page, and the script of numbers beside it.
 pub(crate) fn page(title: &str, document: &Document, evaluation: &Evaluation) -> [(&'static str, String); 2] {
@@ -144,7 +146,9 @@ pub(crate) fn page(title: &str, document: &Document, evaluation: &Evaluation) ->
 fn script(evaluation: &Evaluation) -> String {
     let images = evaluation.rows.iter().map(|row| {
         let all = (row.pixels + row.left_out).max(1) as f64;
-        let classes = row.classes.iter().map(|(class, counts)| (*class, counts.iou().map(short))).collect();
+        let nsd = |class| row.nsd.iter().find(|(of, _)| *of == class).map(|(_, nsd)| short(*nsd));
+        let classes = row.classes.iter();
+        let classes = classes.map(|(class, counts)| (*class, counts.iou().map(short), nsd(*class))).collect();
         (
             row.name.as_str(),
             row.truth.as_str(),

@@ -6,7 +6,7 @@ use crate::pictures::{self, PICTURES, Pictures};
 use crate::request::Request;
 use crate::resize::{nearest, same_aspect};
 use crate::sources::Sources;
-use marquetry_evaluation::{ImageCounts, LabelPair};
+use marquetry_evaluation::{Distances, ImageCounts, LabelPair};
 use marquetry_failure::chain;
 use marquetry_geometry::Size;
 use marquetry_labels::{Census, LEFT_OUT, LabelError, Mapping, RawLabel};
@@ -41,7 +41,7 @@ pub(crate) struct Pass<'a> {
     pub(crate) sources: &'a Sources,
     pub(crate) truth: &'a Mapping,
     pub(crate) predicted: &'a Mapping,
-    pub(crate) boundary_px: u32,
+    pub(crate) distances: Distances,
     /// Whether pairs are counted, or only looked at.
     pub(crate) counts: bool,
     /// Pictures of those that are counted.
@@ -196,7 +196,7 @@ impl Pass<'_> {
         }
         let labels = LabelPair { width: size.width, truth: &hand.truth, predicted: &hand.predicted };
         let classes = &self.request.classes;
-        let counts = labels.count(classes.len(), classes.background(), self.boundary_px);
+        let counts = labels.count(classes.len(), classes.background(), self.distances);
         if let Some(pictures) = self.pictures {
             pictures
                 .write(at, size, &hand.truth, &hand.predicted)

@@ -2,7 +2,11 @@
 
 use marquetry_labels::{Affixes, ClassList, LabelRules};
 use marquetry_raster::read::Limits;
-use std::path::PathBuf;
+use marquetry_raster::write::GeoTags;
+use std::path::{Path, PathBuf};
+
+/// Where each of the images in a folder lies on a map, for its pixels as they are shown, if anything says it; an error in words.
+pub type Georeferences = fn(&Path, &[&str]) -> Vec<Result<Option<GeoTags>, String>>;
 
 /// Two sources of labels, and what is said of them.
 #[derive(Debug, Clone)]
@@ -17,6 +21,8 @@ pub struct Request {
     pub resize: bool,
     /// How wide boundaries are, px; unsaid, 2 % of the diagonal of the middle one of all images by size.
     pub boundary_px: Option<u32>,
+    /// How far outlines may be apart and still agree, px.
+    pub tolerance_px: u32,
     /// How many images are worked on side by side, at least 1.
     pub threads: usize,
     /// Most bytes that images in hand take together.
@@ -25,6 +31,8 @@ pub struct Request {
     pub limits: Limits,
     /// Where the images lie: of them come sizes that labels do not say, and pictures.
     pub images: Option<PathBuf>,
+    /// Tells where images lie; asked where labels are outlines on a map.
+    pub georeferences: Georeferences,
     /// The folder that small pictures of every pair are written to, where they are wanted, as `000000.png` and so on, in the
     /// order of predictions.
     pub pictures: Option<PathBuf>,
@@ -37,8 +45,8 @@ pub struct SideRequest {
     pub path: PathBuf,
     /// What its file names have around what both sides share.
     pub affixes: Affixes,
-    /// Whether an image that it does not list is background there: one of the images, or of the other side where no images
-    /// are named.
+    /// Whether an image that it does not list, or that no feature on a map lies on, is background there: one of the images, or of
+    /// the other side where no images are named.
     pub unlisted_is_background: bool,
     /// What is said of its values.
     pub rules: LabelRules,

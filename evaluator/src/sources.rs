@@ -5,7 +5,10 @@ use crate::request::{Request, SideRequest};
 use marquetry_evaluation::boundary_px;
 use marquetry_failure::counted;
 use marquetry_geometry::Size;
-use marquetry_labels::{FolderSource, LabelRules, LabelSource, Pairing, WithImages, open, pair};
+use marquetry_labels::{
+    Affixes, FolderSource, LabelRules, LabelSource, Pairing, PlacedImage, PlacedImages, WithImages,
+    is_geojson, open, open_on_map, pair,
+};
 use std::sync::Arc;
 
 /// So many names are shown of a list.
@@ -25,9 +28,8 @@ pub(crate) struct Sources {
 
 impl Sources {
     pub(crate) fn open(request: &Request) -> Result<Self, EvaluateError> {
-        let truth = open(&request.truth.path, &request.truth.rules, &request.classes, &request.limits)?;
-        let predicted =
-            open(&request.predicted.path, &request.predicted.rules, &request.classes, &request.limits)?;
+        let truth = side(request, &request.truth, &request.predicted)?;
+        let predicted = side(request, &request.predicted, &request.truth)?;
         let images = request
             .images
             .as_ref()
@@ -39,7 +41,9 @@ impl Sources {
         let complete = |source: Box<dyn LabelSource>, side: &SideRequest, other: Vec<String>| {
             let of_images =
                 images.as_deref().map(|images| paths(images).into_iter().map(str::to_owned).collect());
-            let unlisted = if side.unlisted_is_background { of_images.unwrap_or(other) } else { Vec::new() };
+            // Outlines on a map know their images, and what they say of those that none lies on.
+            let is_asked = side.unlisted_is_background && !is_geojson(&side.path)?;
+            let unlisted = if is_asked { of_images.unwrap_or(other) } else { Vec::new() };
             WithImages::new(source, &side.affixes, images.clone(), &unlisted)
         };
         let truth = complete(truth, &request.truth, listed_predicted)?;
@@ -132,6 +136,46 @@ impl Sources {
         }
         warnings
     }
+}
+
+/// Opens one side. Outlines on a map are laid on the images, or, where these are not named, on what the other side has.
+fn side(
+    request: &Request,
+    own: &SideRequest,
+    other: &SideRequest,
+) -> Result<Box<dyn LabelSource>, EvaluateError> {
+    if !is_geojson(&own.path)? {
+        return Ok(open(&own.path, &own.rules, &request.classes, &request.limits)?);
+    }
+    let (folder, image_affixes) = match &request.images {
+        Some(folder) => (folder, Affixes::default()),
+        None => (&other.path, other.affixes.clone()),
+    };
+    if !folder.is_dir() {
+        return Err(EvaluateError::Refused(vec![format!(
+            "{}: outlines on a map need images that say where they lie; name their folder (--images)",
+            own.path.display()
+        )]));
+    }
+    let folder_source = FolderSource::open(folder, &LabelRules::default(), &request.limits)?;
+    let places = (request.georeferences)(folder, &paths(&folder_source));
+    let mut placed = Vec::new();
+    for ((at, entry), tags) in folder_source.entries().iter().enumerate().zip(places) {
+        let Some(size) = folder_source.size(at)? else { continue };
+        let tags = tags.map_err(|found| {
+            EvaluateError::Refused(vec![format!("where {} lies on a map: {found}", entry.path)])
+        })?;
+        // By what both sides share of its name.
+        let path = image_affixes.off(&entry.path).unwrap_or_else(|| entry.path.clone());
+        placed.push(PlacedImage { path, size, tags });
+    }
+    let of = PlacedImages {
+        images: &placed,
+        affixes: &own.affixes,
+        image_affixes: &Affixes::default(),
+        untouched_is_background: own.unlisted_is_background,
+    };
+    Ok(open_on_map(&own.path, &own.rules, of)?.source)
 }
 
 fn paths(source: &dyn LabelSource) -> Vec<&str> {

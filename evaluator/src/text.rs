@@ -69,12 +69,15 @@ pub fn evaluation_text(document: &Document) -> String {
         count(document.images.evaluated as u64)
     );
     text.push_str(&format!(
-        "pixel accuracy {}, mean Dice {}, boundary IoU {} ({} px wide), panoptic quality {}\n\n",
+        "pixel accuracy {}, mean Dice {}, boundary IoU {} ({} px wide), panoptic quality {}\n\
+         normalised surface distance {} (border pixels, within {} px)\n\n",
         number(document.pixel_accuracy),
         number(document.mean_dice),
         number(document.boundary.mean_iou),
         document.boundary.width_px,
-        number(document.panoptic_quality)
+        number(document.panoptic_quality),
+        number(document.surface.mean_nsd),
+        document.surface.tolerance_px
     ));
     text.push_str(&class_table(document));
     text.push_str("\nother means of IoU\n");
@@ -125,19 +128,20 @@ fn class_table(document: &Document) -> String {
     let longest = document.classes.iter().map(|class| class.name.chars().count()).max().unwrap_or(0);
     let width = longest.clamp(8, 40);
     let mut text = format!(
-        "{:<width$}{:>9}{:>9}{:>11}{:>9}{:>10}{:>8}{:>10}\n",
-        "class", "IoU", "Dice", "precision", "recall", "boundary", "PQ", "of truth"
+        "{:<width$}{:>9}{:>9}{:>11}{:>9}{:>10}{:>9}{:>8}{:>10}\n",
+        "class", "IoU", "Dice", "precision", "recall", "boundary", "NSD", "PQ", "of truth"
     );
     for class in &document.classes {
         let share = class.share_of_truth.map_or("–".to_owned(), |share| format!("{:.2} %", 100.0 * share));
         text.push_str(&format!(
-            "{:<width$}{:>9}{:>9}{:>11}{:>9}{:>10}{:>8}{share:>10}\n",
+            "{:<width$}{:>9}{:>9}{:>11}{:>9}{:>10}{:>9}{:>8}{share:>10}\n",
             class.name,
             number(class.iou),
             number(class.dice),
             number(class.precision),
             number(class.recall),
             number(class.boundary_iou),
+            number(class.nsd),
             number(class.panoptic_quality),
         ));
     }

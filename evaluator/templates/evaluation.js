@@ -17,7 +17,7 @@
   const path = (file) => file.split('/').map(encodeURIComponent).join('/');
   const images = data.images.map((row, at) => {
     const [name, truth, picture, height, width, iou, accuracy, leftOut, kinds, classes] = row;
-    return { at, name, truth, picture, height, width, iou, accuracy, leftOut, kinds, classes: new Map(classes) };
+    return { at, name, truth, picture, height, width, iou, accuracy, leftOut, kinds, classes: new Map(classes.map(([c, iou, nsd]) => [c, { iou, nsd }])) };
   });
 
   // Worst first: what is unknown comes last.
@@ -27,7 +27,8 @@
     ['pixel accuracy', (image) => least(image.accuracy)],
     ['left out, most first', (image) => -image.leftOut],
     ...data.kinds.map((kind, k) => [`${kind}, most first`, (image) => -image.kinds[k]]),
-    ...data.classes.map((name, c) => [`IoU of ${name}`, (image) => least(image.classes.get(c))]),
+    ...data.classes.map((name, c) => [`IoU of ${name}`, (image) => least(image.classes.get(c)?.iou)]),
+    ...data.classes.map((name, c) => [`NSD of ${name}`, (image) => least(image.classes.get(c)?.nsd)]),
     ['name', null],
   ];
   orders.forEach(([text], at) => order.append(new Option(text, at)));
@@ -66,7 +67,10 @@
     line('mean IoU', number(image.iou));
     line('pixel accuracy', number(image.accuracy));
     line('left out', percent(image.leftOut));
-    image.classes.forEach((iou, c) => line(`IoU of ${data.classes[c]}`, number(iou)));
+    image.classes.forEach(({ iou, nsd }, c) => {
+      line(`IoU of ${data.classes[c]}`, number(iou));
+      line(`NSD of ${data.classes[c]}`, number(nsd));
+    });
     image.kinds.forEach((pixels, k) => pixels && line(data.kinds[k], `${pixels.toLocaleString('en')} px`));
     body.replaceChildren(make('h3', image.name), strip(image, false), table);
     dialog.showModal();

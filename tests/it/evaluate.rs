@@ -19,7 +19,7 @@ fn masks_of_any_program_are_judged() {
     let place = place();
     let args = [&ARGS[..], &["--truth-suffix", "_mask", "--out", "found"]].concat();
     let ran = place.marquetry(&args).ends_with(0);
-    for said in ["mean IoU 0.6875", "nucleus", "boundary"] {
+    for said in ["mean IoU 0.6875", "nucleus", "boundary", "(border pixels, within 1 px)"] {
         assert!(ran.stdout.contains(said), "{said} in {}", ran.stdout);
     }
     let ran = ran.says(&["value 255: nucleus", "stands beside 0 alone", "1 of 1 pairs are of one name"]);
@@ -27,6 +27,9 @@ fn masks_of_any_program_are_judged() {
     assert_eq!(json["mean_iou"]["dataset"], json!(0.6875));
     assert_eq!(json["classes"][1]["recall"], json!(1.0));
     assert_eq!(json["confusion"], json!([[7, 1, 0], [0, 1, 0]]));
+    assert_eq!(json["surface"]["version"], json!("border_pixels"));
+    // A row too fat is within the tolerance.
+    assert_eq!((&json["classes"][0]["nsd"], &json["classes"][1]["nsd"]), (&json!(1.0), &json!(1.0)));
     let files = place.files("found");
     let names: Vec<&str> = files.keys().map(String::as_str).collect();
     assert_eq!(names, ["evaluation.json", "images.csv", "images.js", "index.html", "pictures/000000.png"]);

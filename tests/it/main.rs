@@ -34,6 +34,7 @@ mod thread_limit;
 mod told_of_members;
 mod training_labels;
 mod truth;
+mod truth_on_map;
 mod truth_told;
 mod uncertainty;
 mod values;

@@ -82,6 +82,7 @@ fn a_job_judges_its_masks_as_evaluate_does() {
         "pixel_accuracy",
         "mean_dice",
         "boundary",
+        "surface",
         "panoptic_quality",
         "classes",
         "confusion",

@@ -7,7 +7,7 @@ use crate::sinks::SinkContext;
 use crate::sinks::label_panels::LabelPanels;
 use crate::source_image::SourceImage;
 use marquetry_ensemble::most_probable;
-use marquetry_evaluation::{CalibrationCounts, ImageCounts, LEFT_OUT, LabelPair, NO_CLASS};
+use marquetry_evaluation::{CalibrationCounts, Distances, ImageCounts, LEFT_OUT, LabelPair, NO_CLASS};
 use marquetry_job::NO_TRUTH;
 use marquetry_spec::Evaluation;
 
@@ -16,7 +16,7 @@ const _: () = assert!(NO_TRUTH == LEFT_OUT);
 /// Keeps the labels of both sides: components and boundaries take the whole image.
 struct Agreement {
     panels: LabelPanels,
-    boundary_px: u32,
+    distances: Distances,
     truth: Vec<u16>,
     predicted: Vec<u16>,
     /// Nothing where scores are no probabilities, or classes share pixels.
@@ -32,7 +32,10 @@ pub(crate) fn open(
 ) -> Box<dyn RowSink> {
     Box::new(Agreement {
         panels: LabelPanels::new(context, source),
-        boundary_px: evaluation.boundary_px.unwrap_or(1),
+        distances: Distances {
+            boundary_px: evaluation.boundary_px.unwrap_or(1),
+            tolerance_px: evaluation.tolerance_px,
+        },
         truth: Vec::new(),
         predicted: Vec::new(),
         calibration: (context.is_exclusive() && context.spec.tta.keeps_probabilities())
@@ -56,7 +59,7 @@ impl RowSink for Agreement {
     fn finish(self: Box<Self>, image: &mut FinishedImage) -> Result<(), SinkError> {
         let size = self.panels.source.planned().size;
         let labels = LabelPair { width: size.width, truth: &self.truth, predicted: &self.predicted };
-        let counts = labels.count(self.panels.colours.len(), self.panels.background, self.boundary_px);
+        let counts = labels.count(self.panels.colours.len(), self.panels.background, self.distances);
         image.result.evaluation = Some(ImageCounts { calibration: self.calibration.clone(), ..counts });
         image.result.fits_turned = (size.height == size.width).then(|| fits_turned(&labels)).flatten();
         let place = evaluation_picture(&self.panels.source.planned().id);

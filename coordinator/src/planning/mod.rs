@@ -29,6 +29,7 @@ mod shown;
 mod sides;
 mod truth;
 mod truth_files;
+mod truth_on_map;
 mod truth_rules;
 mod voices;
 
@@ -43,6 +44,7 @@ pub use models::{ModelReadError, read_model};
 pub use output_names::OutputNameError;
 pub use paths::PathError;
 pub use truth::{PlanTruthError, PlannedTruth};
+pub use truth_on_map::georeferences;
 pub use voices::MeasureError;
 
 use crate::planning::padded_sizes::is_made_for;

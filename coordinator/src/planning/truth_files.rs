@@ -2,10 +2,11 @@
 
 use crate::planning::parallel_map::parallel_map;
 use crate::planning::truth::{PlanTruthError, shown};
+use crate::planning::truth_on_map::on_map;
 use marquetry_failure::counted;
 use marquetry_job::PlannedImage;
 use marquetry_labels::{
-    Affixes, ClassList, FolderSource, LabelRules, LabelSource, Pairing, WithImages, open, pair,
+    Affixes, ClassList, FolderSource, LabelRules, LabelSource, Pairing, WithImages, is_geojson, open, pair,
 };
 use marquetry_raster::read::Limits;
 use marquetry_spec::{ImageSource, JobSpec, NoRow, Truth};
@@ -68,8 +69,11 @@ pub(crate) fn fetch(
     } else {
         (PathBuf::from(&uri), None, HashMap::new())
     };
-    let source = open(&path, rules, classes, limits)?;
     let affixes = Affixes { prefix: truth.prefix.clone(), suffix: truth.suffix.clone() };
+    if is_geojson(&path)? {
+        return on_map((&path, held), (spec, truth), files, images, (rules, &affixes), limits);
+    }
+    let source = open(&path, rules, classes, limits)?;
     let all = images.iter().map(|image| image.id.clone());
     let unlisted: Vec<String> = if truth.no_row == NoRow::Background { all.collect() } else { Vec::new() };
     let source = WithImages::new(source, &affixes, None, &unlisted)?;

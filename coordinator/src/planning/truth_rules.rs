@@ -52,6 +52,7 @@ pub(crate) fn rules(
             LabelAlpha::Label => AlphaRule::Label,
         },
         array: truth.array.clone(),
+        property: truth.property.clone(),
         nodata: match truth.nodata {
             LabelNodata::Refuse => NodataRule::Refuse,
             LabelNodata::Missing => NodataRule::Missing,

@@ -98,7 +98,8 @@ fn inner_of(labels: &[u16], d: usize, edge: Edge, row: &mut [u16]) {
     }
 }
 
-/// The counts of each class. Where the truth says nothing is outside the image, for both sides.
+/// The counts of each class, for a pair of which nothing is left out but by both sides; `segments` are those of the pair
+/// whether it is so or not.
 pub(crate) fn counts(
     pair: &LabelPair<'_>,
     segments: &Segments,
@@ -106,17 +107,8 @@ pub(crate) fn counts(
     d: usize,
 ) -> Vec<BoundaryCounts> {
     let width = pair.width as usize;
-    let left_out = pair.truth.contains(&LEFT_OUT);
-    let masked: Vec<u16>;
-    let predicted = if left_out {
-        let both = pair.truth.iter().zip(pair.predicted);
-        masked = both.map(|(&t, &p)| if t == LEFT_OUT { LEFT_OUT } else { p }).collect();
-        &masked
-    } else {
-        pair.predicted
-    };
     let near_truth = bands(width, pair.truth, d, Edge::Boundary);
-    let near_predicted = bands(width, predicted, d, Edge::Boundary);
+    let near_predicted = bands(width, pair.predicted, d, Edge::Boundary);
     let mut counts = vec![BoundaryCounts::default(); classes];
     let number = |flags: &[bool]| flags.iter().map(|&flag| u32::from(flag)).sum::<u32>() as u64;
     for segment in segments.list().iter().filter(|segment| segment.truth != LEFT_OUT) {
@@ -145,15 +137,16 @@ pub(crate) fn counts(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pair::Distances;
     use proptest::prelude::*;
 
     fn painted(inside: impl Fn(i64, i64) -> bool) -> Vec<u16> {
         (0..100 * 100).map(|at| u16::from(inside(at / 100, at % 100))).collect()
     }
 
-    fn of(truth: &[u16], predicted: &[u16], d: usize) -> BoundaryCounts {
-        let pair = LabelPair { width: 100, truth, predicted };
-        counts(&pair, &Segments::new(&pair), 2, d)[1]
+    fn of(truth: &[u16], predicted: &[u16], boundary_px: u32) -> BoundaryCounts {
+        let distances = Distances { boundary_px, tolerance_px: 1 };
+        LabelPair { width: 100, truth, predicted }.count(2, None, distances).boundary[1]
     }
 
     /// Values of the authors' own program.

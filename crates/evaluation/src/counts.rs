@@ -60,12 +60,12 @@ impl ClassCounts {
     }
 }
 
-/// Means of one class's Dice over images, by what is done where neither side has the class.
+/// Means of a measure of one class over images, by what is done where neither side has the class.
 #[derive(Debug, Clone, Copy, PartialEq, Default, serde::Serialize)]
-pub struct DiceMeans {
+pub struct ImageMeans {
     /// Such images are left out.
     pub empty_left_out: Option<f64>,
-    /// Such images count 1 (as MONAI's and nnU-Net's challenges often do).
+    /// Such images count 1 (as challenges in medicine often do, and `MetricsReloaded` for Dice and NSD).
     pub empty_one: Option<f64>,
     /// Such images count 0.
     pub empty_zero: Option<f64>,
@@ -73,27 +73,29 @@ pub struct DiceMeans {
     pub truth_only: Option<f64>,
 }
 
-/// The means over `images`, one count for each.
-pub fn dice_means(images: impl IntoIterator<Item = ClassCounts>) -> DiceMeans {
-    let (mut images_all, mut known, mut in_truth) = (0_u64, 0_u64, 0_u64);
-    let (mut sum, mut sum_in_truth) = (0.0, 0.0);
-    for counts in images {
-        images_all += 1;
-        if let Some(dice) = counts.dice() {
-            known += 1;
-            sum += dice;
-            if counts.truth() > 0 {
-                in_truth += 1;
-                sum_in_truth += dice;
+impl ImageMeans {
+    /// Over `images`: of each the measure, none where neither side has the class, and whether the truth has it.
+    pub fn of(images: impl IntoIterator<Item = (Option<f64>, bool)>) -> Self {
+        let (mut images_all, mut known, mut in_truth) = (0_u64, 0_u64, 0_u64);
+        let (mut sum, mut sum_in_truth) = (0.0, 0.0);
+        for (measure, is_in_truth) in images {
+            images_all += 1;
+            if let Some(measure) = measure {
+                known += 1;
+                sum += measure;
+                if is_in_truth {
+                    in_truth += 1;
+                    sum_in_truth += measure;
+                }
             }
         }
-    }
-    let mean = |sum: f64, n: u64| (n > 0).then(|| sum / n as f64);
-    DiceMeans {
-        empty_left_out: mean(sum, known),
-        empty_one: mean(sum + (images_all - known) as f64, images_all),
-        empty_zero: mean(sum, images_all),
-        truth_only: mean(sum_in_truth, in_truth),
+        let mean = |sum: f64, n: u64| (n > 0).then(|| sum / n as f64);
+        Self {
+            empty_left_out: mean(sum, known),
+            empty_one: mean(sum + (images_all - known) as f64, images_all),
+            empty_zero: mean(sum, images_all),
+            truth_only: mean(sum_in_truth, in_truth),
+        }
     }
 }
 
@@ -110,7 +112,7 @@ mod tests {
             false_negatives,
         };
         let images = [of(1, 0, 1), of(0, 1, 0), of(0, 0, 0)];
-        let means = dice_means(images);
+        let means = ImageMeans::of(images.map(|image| (image.dice(), image.truth() > 0)));
         let close = |value: Option<f64>, right: f64| (value.unwrap() - right).abs() < 1e-12;
         assert!(close(means.empty_left_out, 1.0 / 3.0));
         assert!(close(means.empty_one, 5.0 / 9.0));
@@ -119,6 +121,6 @@ mod tests {
         let mut pooled = ClassCounts::default();
         images.iter().for_each(|image| pooled.add(image));
         assert_eq!((pooled.dice(), pooled.precision(), pooled.recall()), (Some(0.5), Some(0.5), Some(0.5)));
-        assert_eq!(dice_means([]), DiceMeans::default());
+        assert_eq!(ImageMeans::of([]), ImageMeans::default());
     }
 }

@@ -8,6 +8,8 @@ use crate::kinds::{self, KindCounts};
 use crate::overlaps::Regions;
 use crate::panoptic::{self, PanopticCounts};
 use crate::sizes::SizeCounts;
+use crate::surface::{self, SurfaceCounts};
+use std::borrow::Cow;
 
 /// The truth says nothing of this pixel: it takes no part in anything.
 pub const LEFT_OUT: u16 = u16::MAX;
@@ -20,6 +22,15 @@ const BACKGROUND: [&str; 4] = ["background", "bg", "_background_", "__background
 /// Whether a name is what people call the class of everything else.
 pub fn is_background(name: &str) -> bool {
     BACKGROUND.contains(&name.to_lowercase().as_str())
+}
+
+/// What outlines are measured with: one for a data set, never for an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Distances {
+    /// How wide boundaries are (Chebyshev), px, at most 32,766.
+    pub boundary_px: u32,
+    /// How far outlines may be apart (Euclidean) and still agree, px.
+    pub tolerance_px: u32,
 }
 
 /// Labels of one image, row by row: classes as `0..classes`, and [`LEFT_OUT`] and [`NO_CLASS`].
@@ -40,6 +51,8 @@ pub struct ImageCounts {
     pub confusion: Confusion,
     /// Pixels of the bands, for each class.
     pub boundary: Vec<BoundaryCounts>,
+    /// Pixels of the outlines, for each class.
+    pub surface: Vec<SurfaceCounts>,
     /// Wrong pixels by kind of error.
     pub kinds: KindCounts,
     /// Components by their size.
@@ -59,6 +72,7 @@ impl ImageCounts {
         Self {
             confusion: Confusion::new(classes),
             boundary: vec![BoundaryCounts::default(); classes],
+            surface: vec![SurfaceCounts::default(); classes],
             kinds: KindCounts::default(),
             sizes: SizeCounts::default(),
             panoptic: vec![PanopticCounts::default(); classes],
@@ -71,6 +85,7 @@ impl ImageCounts {
     pub fn merge(&mut self, other: &Self) {
         self.confusion.merge(&other.confusion);
         self.boundary.iter_mut().zip(&other.boundary).for_each(|(sum, n)| sum.add(n));
+        self.surface.iter_mut().zip(&other.surface).for_each(|(sum, n)| sum.add(n));
         self.kinds.merge(&other.kinds);
         self.sizes.merge(&other.sizes);
         self.panoptic.iter_mut().zip(&other.panoptic).for_each(|(sum, n)| sum.add(n));
@@ -82,17 +97,22 @@ impl ImageCounts {
 }
 
 impl LabelPair<'_> {
-    /// Counts everything. `background` is the class that has no objects, if there is one; boundaries are `boundary_px`
-    /// wide, at most 32,766. Memory: about 5 bytes a pixel, and 40 for each piece of a row in which neither side changes.
-    pub fn count(&self, classes: usize, background: Option<u16>, boundary_px: u32) -> ImageCounts {
+    /// Counts everything. `background` is the class that has no objects, if there is one. Memory: about 5 bytes a pixel,
+    /// 40 for each piece of a row in which neither side changes, and 8 for each pixel of an outline in `2 · tolerance_px + 1`
+    /// rows.
+    pub fn count(&self, classes: usize, background: Option<u16>, distances: Distances) -> ImageCounts {
         let segments = Segments::new(self);
         let mut counts = ImageCounts::new(classes);
         for segment in segments.list() {
             counts.confusion.add_run(segment.truth, segment.predicted, segment.pixels());
             counts.left_out += if segment.truth == LEFT_OUT { segment.pixels() } else { 0 };
         }
-        let d = boundary_px.min(32_766) as usize;
-        counts.boundary = boundary::counts(self, &segments, classes, d);
+        let d = distances.boundary_px.min(32_766) as usize;
+        let predicted = self.predicted_where_counted();
+        let counted = LabelPair { predicted: &predicted, ..*self };
+        counts.boundary = boundary::counts(&counted, &segments, classes, d);
+        counts.surface = surface::counts(&counted, classes, distances.tolerance_px);
+        drop(predicted);
         let regions = Regions::new(&segments);
         let matches = panoptic::matches(&regions);
         counts.panoptic = panoptic::counts(&regions, &matches, classes);
@@ -102,6 +122,15 @@ impl LabelPair<'_> {
             counts.kinds = kinds::counts(&segments, &regions, &near, self.width, classes, background);
         }
         counts
+    }
+
+    /// The prediction, left out where the truth is: outside the image, for what looks at outlines.
+    fn predicted_where_counted(&self) -> Cow<'_, [u16]> {
+        if !self.truth.contains(&LEFT_OUT) {
+            return Cow::Borrowed(self.predicted);
+        }
+        let both = self.truth.iter().zip(self.predicted);
+        Cow::Owned(both.map(|(&t, &p)| if t == LEFT_OUT { LEFT_OUT } else { p }).collect())
     }
 }
 

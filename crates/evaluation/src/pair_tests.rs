@@ -13,9 +13,13 @@ fn drawn(rows: &[&str]) -> (u32, Vec<u16>) {
     (rows[0].len() as u32, rows.iter().flat_map(|row| row.chars().map(label)).collect())
 }
 
+fn near(boundary_px: u32) -> Distances {
+    Distances { boundary_px, tolerance_px: 1 }
+}
+
 fn counted(truth: &[&str], predicted: &[&str], background: Option<u16>) -> ImageCounts {
     let ((width, truth), (_, predicted)) = (drawn(truth), drawn(predicted));
-    LabelPair { width, truth: &truth, predicted: &predicted }.count(3, background, 1)
+    LabelPair { width, truth: &truth, predicted: &predicted }.count(3, background, near(1))
 }
 
 /// Pixels of each kind that has any.
@@ -120,7 +124,7 @@ proptest! {
         let (mut truth, predicted): (Vec<_>, Vec<_>) = cells[..height * width].iter().copied().unzip();
         truth.iter_mut().for_each(|t| if *t == NO_CLASS { *t = LEFT_OUT });
         let pair = LabelPair { width: width as u32, truth: &truth, predicted: &predicted };
-        let counts = pair.count(3, background, 1);
+        let counts = pair.count(3, background, near(1));
         let mut mended = counts.confusion.clone();
         let mut pixels = 0;
         for kind in ErrorKind::ALL {
@@ -137,9 +141,10 @@ proptest! {
         // A pair of maps with its classes renamed has the same counts under the new names.
         let rename = |label: u16| if label < 3 { (label + 1) % 3 } else { label };
         let (t, p): (Vec<_>, Vec<_>) = (truth.iter().map(|&l| rename(l)).collect(), predicted.iter().map(|&l| rename(l)).collect());
-        let renamed = LabelPair { width: width as u32, truth: &t, predicted: &p }.count(3, background.map(rename), 1);
+        let renamed = LabelPair { width: width as u32, truth: &t, predicted: &p }.count(3, background.map(rename), near(1));
         for class in 0..3 {
             prop_assert_eq!(renamed.boundary[(class + 1) % 3], counts.boundary[class]);
+            prop_assert_eq!(renamed.surface[(class + 1) % 3], counts.surface[class]);
             prop_assert_eq!(renamed.panoptic[(class + 1) % 3].matched, counts.panoptic[class].matched);
         }
         for kind in ErrorKind::ALL {
@@ -156,10 +161,11 @@ proptest! {
     #[test]
     fn a_perfect_prediction_is_perfect(width in 1_usize..9, cells in proptest::collection::vec(0_u16..3, 1..60)) {
         let truth = &cells[..cells.len() / width * width];
-        let counts = LabelPair { width: width as u32, truth, predicted: truth }.count(3, None, 2);
+        let counts = LabelPair { width: width as u32, truth, predicted: truth }.count(3, None, near(2));
         for class in 0..3 {
             prop_assert!(counts.confusion.iou()[class].is_none_or(|iou| iou == 1.0));
             prop_assert!(counts.boundary[class].iou().is_none_or(|iou| iou == 1.0));
+            prop_assert!(counts.surface[class].nsd().is_none_or(|nsd| nsd == 1.0));
             prop_assert!(counts.panoptic[class].quality().is_none_or(|quality| quality == 1.0));
         }
         prop_assert_eq!(counts.kinds, KindCounts::default());

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// What ends a file name; anything else after a dot is part of an id.
-const EXTENSIONS: [&str; 18] = [
+const EXTENSIONS: [&str; 19] = [
     "png", "tif", "tiff", "bmp", "jpg", "jpeg", "jfif", "webp", "pgm", "ppm", "pbm", "pnm", "gif", "jp2",
-    "npy", "npz", "json", "dcm",
+    "npy", "npz", "json", "geojson", "dcm",
 ];
 
 /// So many problems are named one by one.

@@ -22,6 +22,8 @@ pub struct LabelRules {
     pub nodata: NodataRule,
     /// Which array of a NumPy archive of several is the label.
     pub array: Option<String>,
+    /// Which property of a feature on a map names its class; unsaid, `class`.
+    pub property: Option<String>,
     /// How pixels are numbered in tables of run lengths.
     pub run_order: RunOrder,
     /// From where starts are counted there.

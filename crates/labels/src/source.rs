@@ -99,6 +99,10 @@ pub fn open(
     classes: &ClassList,
     limits: &Limits,
 ) -> Result<Box<dyn LabelSource>, LabelError> {
+    if crate::geojson::is_geojson(path)? {
+        let found = "it is GeoJSON, whose places need images that say where they lie on a map";
+        return Err(LabelError::meaning(&path.display(), found));
+    }
     if path.is_dir() {
         let shapes = labelme_files(path)?;
         if !shapes.is_empty() {
@@ -128,7 +132,7 @@ pub fn open(
     }
     let found = if path.exists() {
         "it is neither a folder of label images or of labelme's files, nor a COCO file or an export of Label Studio (.json), \
-         nor one of CVAT (.xml), nor a table of run lengths (.csv)"
+         nor one of CVAT (.xml), nor a table of run lengths (.csv), nor outlines on a map (.geojson)"
     } else {
         "there is no such folder or file"
     };

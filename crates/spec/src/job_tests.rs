@@ -100,7 +100,7 @@ fn printed_jobs_read_back_equal() {
         "folds: {tags: seen}",
         "folds: out_of_fold",
         "truth: {from: 's3://b/l.csv', prefix: 'm #', suffix: _x, ignore: -1, map: {'-2': ignore, 7: nucleus, 'a: b': background}, run_start: zero}",
-        "images: list.csv\ntruth: {column: 'no', ignore: none, others: background, colours: c.json, alpha: label, nodata: value, array: '1', no_row: background, run_order: rows}\noutputs: [{evaluation: html, boundary_px: 3}]",
+        "images: list.csv\ntruth: {column: 'no', ignore: none, others: background, colours: c.json, alpha: label, nodata: value, array: '1', property: '2', no_row: background, run_order: rows}\noutputs: [{evaluation: html, boundary_px: 3}]",
     ];
     let specs = more.iter().map(|lines| parsed(lines)).chain(EXAMPLES.iter().map(|(name, _)| example(name)));
     for spec in specs {

@@ -168,6 +168,9 @@ section! {
         /// How wide boundaries are, px. Where images come and go, say it: it is one width for all of them.
         pub boundary_px: Option<u32> = None, Maybe(Whole::<u32>::new(1, 10_000)),
             unset = "2 % of the diagonal of the middle one of all images with truth, by size";
+        /// How far outlines may be apart (between centres of border pixels, Euclidean) and still agree, px: the tolerance of the
+        /// normalised surface distance.
+        pub tolerance_px: u32 = 1, Whole::<u32>::new(1, 10_000);
     }
 }
 

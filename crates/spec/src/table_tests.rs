@@ -165,10 +165,10 @@ members:
   - {onnx: a, input: {normalize: {per: window, percentiles: [1, 99]}}, window: {overlap: 0.1}}
   - {onnx: b, window: {mode: whole, fit: letterbox}}
 decide: {triplet: {a: {top: 0.7, area_px: 8, bottom: 0.3}}}
-truth: {from: labels, map: {7: a}, colours: c.json, array: l}
+truth: {from: labels, map: {7: a}, colours: c.json, array: l, property: p}
 folds: {from: splits_final.json}
 outputs:
-  - {evaluation: html, boundary_px: 5}
+  - {evaluation: html, boundary_px: 5, tolerance_px: 2}
   - {label_quality: html, shown: 9}
   - {corrected_labels: {png: grey}, probability: 0.95, usual: x, file: c.csv}
   - {corrected_labels: {tiff: grey}}

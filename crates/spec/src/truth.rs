@@ -14,8 +14,8 @@ section! {
     /// ends alike and no other does; never by its place in a list.
     pub struct Truth: "truth" (_) derive [Eq] {
         /// Where they are: a folder of label images (PNG, TIFF, BMP, NumPy) or of labelme's files, a COCO or panoptic
-        /// file or an export of Label Studio (.json), an export of CVAT for images (.xml), a table of run lengths (.csv);
-        /// or a folder or file in S3.
+        /// file or an export of Label Studio (.json), an export of CVAT for images (.xml), a table of run lengths (.csv),
+        /// outlines on a map (GeoJSON: one file for all images, or a folder with one for each); or a folder or file in S3.
         pub from: Option<String> = None, Maybe(TRUTH);
         /// In place of `from`: the column of the list of images (`images.from`, a CSV file) that names each image's label
         /// file, relative to the list. An empty cell is an image without a label.
@@ -45,7 +45,10 @@ section! {
         pub nodata: LabelNodata = LabelNodata::Refuse, Words(&NODATA);
         /// Which array of a NumPy archive (`.npz`) is the label, where it has several.
         pub array: Option<String> = None, Maybe(Text::not_blank("the name of an array"));
-        /// What an image is that a table of run lengths has no row of: without a label, or background.
+        /// Which property of a feature on a map (GeoJSON) names its class.
+        pub property: Option<String> = None, Maybe(Text::not_blank("the name of a property")), unset = "`class`";
+        /// What an image is that a table of run lengths has no row of, or that no feature of a GeoJSON file for all images lies
+        /// on: without a label, or background.
         pub no_row: NoRow = NoRow::NoLabel, Words(&NO_ROW);
         /// How pixels are numbered in a table of run lengths: down the columns, or along the rows.
         pub run_order: RunOrder = RunOrder::Columns, Words(&ORDERS);
@@ -100,7 +103,7 @@ pub enum LabelNodata {
     Value,
 }
 
-/// What an image is that a table of run lengths has no row of.
+/// What an image is that a table of run lengths has no row of, or no feature on a map lies on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoRow {
     /// One without a label.

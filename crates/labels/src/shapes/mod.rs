@@ -27,6 +27,7 @@ pub(crate) struct ShapeSource {
     images: Vec<ShapeImage>,
     names: Vec<(u32, String)>,
     notes: Vec<String>,
+    warnings: Vec<String>,
 }
 
 /// An image and what is drawn on it.
@@ -58,6 +59,7 @@ pub(crate) struct Draft {
     /// How many shapes of each kind have no area.
     without_area: BTreeMap<String, u64>,
     notes: Vec<String>,
+    warnings: Vec<String>,
 }
 
 impl Draft {
@@ -70,6 +72,7 @@ impl Draft {
             faults_all: 0,
             without_area: BTreeMap::new(),
             notes: Vec::new(),
+            warnings: Vec::new(),
         }
     }
 
@@ -108,6 +111,10 @@ impl Draft {
         self.notes.push(note);
     }
 
+    pub(crate) fn warning(&mut self, warning: String) {
+        self.warnings.push(warning);
+    }
+
     /// The source of all that has come from the file or folder called `path`.
     ///
     /// # Errors
@@ -134,6 +141,7 @@ impl Draft {
             images: self.images,
             names: (0..).zip(self.names).collect(),
             notes: self.notes,
+            warnings: self.warnings,
         })
     }
 }
@@ -187,6 +195,10 @@ impl LabelSource for ShapeSource {
 
     fn notes(&self) -> Vec<String> {
         self.notes.clone()
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.warnings.clone()
     }
 }
 

@@ -258,6 +258,14 @@ impl GeoTransform {
         [a * x + b * y + c, d * x + e * y + f]
     }
 
+    /// The point in pixel-edge coordinates of a place on the map; nothing where it has none, as pixels without an area do not.
+    pub fn to_pixel(&self, [x, y]: [f64; 2]) -> Option<[f64; 2]> {
+        let [a, b, c, d, e, f] = self.affine;
+        let (x, y, area) = (x - c, y - f, a * e - b * d);
+        let point = [(e * x - b * y) / area, (a * y - d * x) / area];
+        point.iter().all(|number| number.is_finite()).then_some(point)
+    }
+
     /// The map that comes to places `by` further in the first coordinate.
     pub(super) fn moved(self, by: f64) -> Self {
         let [a, b, c, d, e, f] = self.affine;

@@ -1,7 +1,10 @@
 //! Where outlines are told: in pixels, in the image's own reference system, or in longitude and latitude.
 
+mod reprojection;
 mod shifts;
 mod systems;
+
+pub use reprojection::Reprojection;
 
 use super::geo::{GeoTags, GeoTransform};
 use marquetry_geometry::Size;

@@ -34,7 +34,7 @@ pub use error::{Result, WriteError};
 pub use fragment::{ClassTextSink, CocoRleSink, Fragment, FragmentText, RleOptions, RleSink};
 pub use geo::{GeoTags, GeoTransform};
 pub use legend::{Legend, is_background, palette};
-pub use map_frame::MapFrame;
+pub use map_frame::{MapFrame, Reprojection};
 pub use mask_png::MaskPng;
 pub use mask_tiff::MaskTiff;
 pub use polygons::{CocoPolygonSink, GeoJsonSink};
