@@ -8,13 +8,13 @@ use crate::storage::{Storage, StorageArgs};
 use clap::Args;
 use futures_util::{StreamExt, stream};
 use marquetry_nights::{
-    Difference, Flips, Night, NightImage, PICTURES_MAX, Pair, Shown, compare_labels, difference, page, pairs,
-    table, text,
+    AllClasses, Difference, Flips, Night, NightImage, PICTURES_MAX, Pair, Shown, compare_labels, difference,
+    page, pairs, table, text,
 };
 use marquetry_telemetry::Metrics;
 use marquetry_transport::uri::{is_uri, join};
 use marquetry_transport::{ObjectStore, StoreErrorKind};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -159,13 +159,13 @@ struct Nights {
 
 impl Nights {
     /// What became of the pixels of each image that has another result.
-    async fn compare_all(&self) -> Result<HashMap<String, Result<Flips, String>>, Fatal> {
+    async fn compare_all(&self) -> Result<BTreeMap<String, Result<Flips, String>>, Fatal> {
         let changed =
             pairs(&self.before.night, &self.after.night).into_iter().filter_map(|pair| match pair {
                 Pair::Changed(before, after) => Some((before, after)),
                 _ => None,
             });
-        let mut all = HashMap::new();
+        let mut all = BTreeMap::new();
         let mut found = stream::iter(changed)
             .map(|(before, after)| self.compare_one(before, after))
             .buffer_unordered(AT_ONCE);
@@ -200,13 +200,13 @@ impl Nights {
             (Ok(then), Ok(now)) => (then, now),
             (Err(reason), _) | (_, Err(reason)) => return Ok(Err(reason)),
         };
-        let (classes, [places_then, places_now]) = self.after.night.classes_with(&self.before.night);
+        let AllClasses { list, places } = self.after.night.classes_with(&self.before.night);
         let exclusive = self.after.night.exclusive;
         let work = move || {
-            let colours: Vec<[u8; 3]> = classes.iter().map(|(_, colour)| *colour).collect();
+            let colours: Vec<[u8; 3]> = list.iter().map(|class| class.colour).collect();
             let shown = shown.then_some(Shown { colours: &colours });
-            let places = [places_then.as_slice(), places_now.as_slice()];
-            compare_labels([then, now], places, (classes.len(), exclusive), shown)
+            let places = [places[0].as_slice(), places[1].as_slice()];
+            compare_labels([then, now], places, (list.len(), exclusive), shown)
                 .map_err(|error| error.to_string())
         };
         let done = tokio::task::spawn_blocking(work).await;

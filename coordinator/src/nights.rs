@@ -114,23 +114,22 @@ fn night_of(finished: &Finished<'_>, results: &[Option<ImageResult>], at: &str) 
         finished.tally.losses.sample().iter().map(|lost| (lost.image.as_str(), lost.reason.as_str()));
     let reasons: HashMap<&str, &str> = reasons.collect();
     for (image, result) in finished.images.iter().zip(results) {
-        match result {
-            Some(result) => night.images.push(NightImage {
-                id: image.id.clone(),
-                uri: image.uri.clone(),
-                key: image.key.clone(),
-                truth: image.truth.clone(),
-                came: Came::New,
-                since: at.to_owned(),
-                class_pixels: result.class_pixels.clone(),
-                missing_pixels: result.missing_pixels,
-                confidence: result.confidence,
-            }),
-            None => {
-                let reason = reasons.get(image.id.as_str()).copied().unwrap_or("it was given up").to_owned();
-                night.lost.push(LostImage { id: image.id.clone(), reason });
-            }
-        }
+        let Some(result) = result else {
+            let reason = reasons.get(image.id.as_str()).copied().unwrap_or("it was given up").to_owned();
+            night.lost.push(LostImage { id: image.id.clone(), reason });
+            continue;
+        };
+        night.images.push(NightImage {
+            id: image.id.clone(),
+            uri: image.uri.clone(),
+            key: image.key.clone(),
+            truth: image.truth.clone(),
+            came: Came::New,
+            since: at.to_owned(),
+            class_pixels: result.class_pixels.clone(),
+            missing_pixels: result.missing_pixels,
+            confidence: result.confidence,
+        });
     }
     let rejected = finished.rejected.iter();
     night.lost.extend(rejected.map(|image| LostImage { id: image.id.clone(), reason: image.reason.clone() }));

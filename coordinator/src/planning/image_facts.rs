@@ -78,15 +78,14 @@ impl<'a> ImageLooker<'a> {
         let stamp = self.memory.and_then(|_| self.stamp(uri, stat.as_ref(), &beside, &remarks));
         let known =
             self.memory.zip(stamp.as_ref()).and_then(|(memory, stamp)| memory.recall(&name, &stamp.text));
-        let seen = match known {
-            Some(seen) => seen,
-            None => {
-                let seen = self.look_into(uri, stat.as_ref(), &beside, remarks)?;
-                if let (Some(memory), Some(stamp)) = (self.memory, stamp.filter(|stamp| stamp.is_settled)) {
-                    memory.remember(&name, &stamp.text, &seen);
-                }
-                seen
+        let seen = if let Some(seen) = known {
+            seen
+        } else {
+            let seen = self.look_into(uri, stat.as_ref(), &beside, remarks)?;
+            if let (Some(memory), Some(stamp)) = (self.memory, stamp.filter(|stamp| stamp.is_settled)) {
+                memory.remember(&name, &stamp.text, &seen);
             }
+            seen
         };
         let SeenImage { sidecars, info, version, content } = seen;
         let image = PlannedImage {

@@ -288,21 +288,18 @@ fn by_map<'a, 'i>(
 ) -> Option<(String, Place<'a, 'i>)> {
     // That it lies nowhere is seen too.
     let place = remembered(memory, ("place", of.0, from.2), || on_map(of.0, from))?;
-    let (system, x, y, pixel) = place?;
+    let (system, x, y, pixel) = place.into_iter().next()?;
     Some((system, Place { of, x, y, pixel }))
 }
 
 /// A reference system, the rectangle of an image in it, and the length of a pixel there.
 type OnMap = (String, [f64; 2], [f64; 2], [f64; 2]);
 
-/// Where an image lies, if anywhere; nothing where it cannot be read.
-fn on_map(
-    image: &PlannedImage,
-    (files, limits, reading): (&Files, &Limits, &Reading),
-) -> Option<Option<OnMap>> {
+/// Where an image lies: in one place or none; nothing where it cannot be read.
+fn on_map(image: &PlannedImage, (files, limits, reading): (&Files, &Limits, &Reading)) -> Option<Vec<OnMap>> {
     let of = ImageFiles { uri: &image.uri, stat: None, sidecars: &image.sidecars };
     let tags = georeference_told(files, &of, limits, reading).ok()?.tags;
-    Some(tags.and_then(|tags| upright(&tags, image.size)))
+    Some(tags.and_then(|tags| upright(&tags, image.size)).into_iter().collect())
 }
 
 /// The upright rectangle on the map that an image of `size` px covers.

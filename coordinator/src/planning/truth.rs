@@ -173,7 +173,7 @@ pub(crate) fn read(
         labels,
         images_alone: fetched.images_alone,
         labels_alone: fetched.labels_alone,
-        settled: SettledLabels { folder, source: fetched.source, of, mapping, _held: fetched._held },
+        settled: SettledLabels { folder, source: fetched.source, of, mapping, _held: fetched.held },
     })
 }
 

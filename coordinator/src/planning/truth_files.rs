@@ -32,7 +32,7 @@ pub(crate) struct Fetched {
     /// A label that two images have.
     pub(crate) twice: Option<String>,
     /// Copies of what lies in S3.
-    pub(crate) _held: Option<TempDir>,
+    pub(crate) held: Option<TempDir>,
     /// By the paths of these, the versions of what they are copies of, as far as those are known.
     pub(crate) copies: HashMap<PathBuf, String>,
 }
@@ -102,7 +102,7 @@ pub(crate) fn fetch(
         labels_alone,
         notes,
         twice: None,
-        _held: held,
+        held,
         copies,
     })
 }
@@ -239,7 +239,7 @@ fn by_column(
         labels_alone: Vec::new(),
         notes: Vec::new(),
         twice,
-        _held: held,
+        held,
         copies: HashMap::new(),
     })
 }

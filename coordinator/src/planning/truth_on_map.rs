@@ -65,7 +65,7 @@ pub(crate) fn on_map(
         labels_alone,
         notes: notes.into_iter().collect(),
         twice: None,
-        _held: held,
+        held,
         copies: HashMap::new(),
     })
 }

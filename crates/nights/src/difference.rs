@@ -1,10 +1,10 @@
 //! What changed between two nights.
 
 use crate::flips::Flips;
-use crate::night::{Came, Night, NightImage};
+use crate::night::{Came, Night, NightClass, NightImage};
 use serde::Serialize;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 /// So many flips of one class into another are listed.
 const FLIPS_LISTED: usize = 100;
@@ -159,27 +159,31 @@ pub struct ImageDifference {
     pub reason: Option<String>,
 }
 
-/// All classes of both nights, those of the later one first.
-pub(crate) fn all_classes(before: &Night, after: &Night) -> (Vec<(String, [u8; 3])>, [Vec<usize>; 2]) {
-    let mut classes: Vec<(String, [u8; 3])> = Vec::new();
-    let mut places = |night: &Night| {
-        let place = |class: &crate::night::NightClass| {
-            classes.iter().position(|(name, _)| *name == class.name).unwrap_or_else(|| {
-                classes.push((class.name.clone(), class.colour));
-                classes.len() - 1
-            })
-        };
-        night.classes.iter().map(place).collect::<Vec<_>>()
-    };
-    let now = places(after);
-    let then = places(before);
-    (classes, [then, now])
+/// The classes of two nights, matched by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AllClasses {
+    /// All of them, those of the later night first.
+    pub list: Vec<NightClass>,
+    /// Where each class of the earlier night, and of the later one, is among them.
+    pub places: [Vec<usize>; 2],
 }
 
 impl Night {
-    /// All classes of this night and an earlier one with their colours, and where each class of either is among them.
-    pub fn classes_with(&self, before: &Self) -> (Vec<(String, [u8; 3])>, [Vec<usize>; 2]) {
-        all_classes(before, self)
+    /// The classes of this night and an earlier one.
+    pub fn classes_with(&self, before: &Self) -> AllClasses {
+        let mut list: Vec<NightClass> = Vec::new();
+        let mut places = |night: &Self| {
+            let place = |class: &NightClass| {
+                list.iter().position(|known| known.name == class.name).unwrap_or_else(|| {
+                    list.push(class.clone());
+                    list.len() - 1
+                })
+            };
+            night.classes.iter().map(place).collect::<Vec<_>>()
+        };
+        let now = places(self);
+        let then = places(before);
+        AllClasses { list, places: [then, now] }
     }
 }
 
@@ -188,13 +192,13 @@ impl Night {
 pub fn difference(
     before: &Night,
     after: &Night,
-    compared: &HashMap<String, Result<Flips, String>>,
+    compared: &BTreeMap<String, Result<Flips, String>>,
 ) -> Difference {
-    let (classes, places) = all_classes(before, after);
+    let AllClasses { list: classes, places } = after.classes_with(before);
     let (mut images, mut listed, mut all) = (Counted::default(), Vec::new(), Flips::new(classes.len()));
     let mut same_pixels = 0;
     let name =
-        |class: usize| classes.get(class).map_or_else(|| "no label".to_owned(), |(name, _)| name.clone());
+        |class: usize| classes.get(class).map_or_else(|| "no label".to_owned(), |class| class.name.clone());
     for pair in pairs(before, after) {
         match pair {
             Pair::Same => images.same += 1,
@@ -242,7 +246,7 @@ pub fn difference(
         let place = places.iter().position(|place| *place == class);
         place.map_or(0, |place| night.images.iter().filter_map(|i| i.class_pixels.get(place)).sum())
     };
-    let of_class = |(class, (name, colour)): (usize, &(String, [u8; 3]))| {
+    let of_class = |(class, NightClass { name, colour }): (usize, &NightClass)| {
         let [was, is, both] = all.class(class);
         ClassDifference {
             name: name.clone(),
@@ -310,8 +314,8 @@ impl ImageDifference {
 mod tests {
     use super::*;
     use crate::flips::compare_labels;
+    use crate::night::NightMember;
     use crate::night::tests::{image, night};
-    use crate::night::{NightClass, NightMember};
     use marquetry_geometry::Size;
     use marquetry_job::TruthLabels;
 
@@ -332,12 +336,12 @@ mod tests {
         after.follow(Some(&before));
         let size = Size::new(2, 3);
         let labels = |labels: [u16; 6]| TruthLabels::encode(size, &labels).unwrap();
-        let (classes, places) = after.classes_with(&before);
+        let AllClasses { list: classes, places } = after.classes_with(&before);
         let compare = |now: [u16; 6]| {
             let stored = [labels([0, 0, 0, 1, 1, 1]), labels(now)];
             compare_labels(stored, [&places[0], &places[1]], (classes.len(), true), None).unwrap().0
         };
-        let compared = HashMap::from([
+        let compared = BTreeMap::from([
             ("a".to_owned(), Ok(compare([0, 0, 2, 1, 1, 1]))),
             ("b".to_owned(), Ok(compare([0, 0, 2, 2, 1, 1]))),
             ("c".to_owned(), Err("it is away".to_owned())),

@@ -14,7 +14,9 @@ mod page;
 mod text;
 
 pub use date::date;
-pub use difference::{ClassDifference, Difference, Flip, ImageDifference, Pair, difference, pairs};
+pub use difference::{
+    AllClasses, ClassDifference, Difference, Flip, ImageDifference, Pair, difference, pairs,
+};
 pub use flips::{CompareError, Flips, Shown, compare_labels};
 pub use night::{Came, LostImage, Night, NightClass, NightImage, NightMember, NightReadError};
 pub use page::{PICTURES_MAX, page, table};

@@ -72,7 +72,7 @@ fn it_is_stored_a_line_for_each_image_and_read_back() {
         one.follow(None);
         let bytes = one.to_bytes();
         assert_eq!(Night::from_bytes(&bytes).unwrap(), one);
-        let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
+        let lines = String::from_utf8_lossy(&bytes).lines().count();
         assert_eq!(lines, one.images.len().max(1) + 2);
     }
     assert!(matches!(Night::from_bytes(b"{\"form\":9}"), Err(NightReadError::Form(9))));

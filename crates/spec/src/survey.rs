@@ -23,7 +23,7 @@ impl JobSpec {
         }
         let tiles = Tiles { keep: true, ..self.tiles };
         let nights = Nights { keep: 0 };
-        (!outputs.is_empty()).then(|| Self { outputs, tiles, nights, ..self.clone() })
+        (!outputs.is_empty()).then(|| Self { outputs, nights, tiles, ..self.clone() })
     }
 
     /// The second pass, in which every decision that hung on all images is made: by how sure the ensemble is of the pixels of each

@@ -47,7 +47,7 @@ fn a_job_that_runs_again_does_what_is_new_or_changed() {
         format!(
             "version: 1\nimages: {{from: '{uri}/pictures/*.bmp'}}\nclasses: [ground, a, b, c, d, e, f, g, h, i, j, k]\n\
              defaults: {{window: {{size: 64}}}}\nmembers: [{{onnx: one.onnx}}]\n\
-             outputs: [{{masks: png}}, {{submission: kaggle-rle}}, {{report: html}}]\nstore: {store}\n"
+             outputs: [{{masks: png}}, {{submission: kaggle-rle}}, {{report: html}}]\nnights: {{keep: 3}}\nstore: {store}\n"
         )
     };
     cluster.place.write("nightly.yaml", job(&uri));
@@ -76,7 +76,17 @@ fn a_job_that_runs_again_does_what_is_new_or_changed() {
         .output()
         .expect("it runs");
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
-    let all = cluster.outputs();
+    let mut all = cluster.outputs();
+    let nights = view::objects(&*cluster.store(), "nights/job/");
+    let counts =
+        nights.values().map(|night| serde_json::from_slice::<Value>(night).expect("JSON")["counts"].clone());
+    let wanted = [serde_json::json!({"new": 4}), serde_json::json!({"new": 2, "changed": 1, "same": 3})];
+    assert_eq!(counts.collect::<Vec<_>>(), wanted);
     cluster.move_to("alone");
-    same_files(&cluster.outputs(), &all);
+    let alone = cluster.outputs();
+    // The labels of what was replaced are kept for as long as its night.
+    let kept = all.len();
+    all.retain(|name, _| alone.contains_key(name) || !name.starts_with("nights/"));
+    assert_eq!(all.len(), kept - 1);
+    same_files(&alone, &all);
 }

@@ -42,6 +42,7 @@ defaults: {window: {size: 48}}
 members: [{onnx: models/odd.onnx}, {onnx: models/plain.onnx, weight: 0.5}]
 merge: {space: logits}
 outputs: [{masks: tiff}, {polygons: geojson}, {submission: class-csv, size: [40, 56]}, {probabilities: zarr}, {report: html}]
+nights: {keep: 2}
 ";
 
 fn odd_files() -> Vec<(String, Vec<u8>)> {
