@@ -14,11 +14,12 @@ const SOURCE: &str = "pseudo";
 /// How much more than the share that was asked for may be kept of a class without a word, as a factor.
 const OVER: f64 = 1.1;
 
-/// Writes the table `file` below a job's outputs; `rows` has what an image adds to it.
-pub(crate) fn write_pseudo_labels(
+/// Writes the table `file` below a job's outputs; `rows` has what an image adds to it, and `uri` says where it lies.
+pub(crate) fn write_pseudo_labels<'u>(
     out: impl Write,
     file: &str,
     ids: &[String],
+    uri: impl Fn(&str) -> &'u str,
     mut rows: impl FnMut(&str) -> std::io::Result<Option<String>>,
 ) -> Result<(), TableError> {
     let up = up_to_outputs(file);
@@ -30,7 +31,7 @@ pub(crate) fn write_pseudo_labels(
         let weight = row.kept_share * row.reliability.unwrap_or(1.0);
         let record = [
             id.clone(),
-            row.path,
+            uri(id).to_owned(),
             format!("{up}{}", row.label),
             number(weight),
             number(row.kept_share),
@@ -185,8 +186,8 @@ mod tests {
     #[test]
     fn a_table_is_read_as_it_is() {
         let row = |id: &str, reliability| {
-            let (path, label) = (format!("/data/{id}.png"), format!("pseudo_labels/{id}.png"));
-            serde_json::to_string(&PseudoLabelRow { path, label, kept_share: 0.5, reliability }).unwrap()
+            let label = format!("pseudo_labels/{id}.png");
+            serde_json::to_string(&PseudoLabelRow { label, kept_share: 0.5, reliability }).unwrap()
         };
         let ids = ["a,b", "lost", "c"].map(str::to_owned);
         let write = |file: &str| {
@@ -198,7 +199,8 @@ mod tests {
                     _ => Some(row(id, None)),
                 })
             };
-            write_pseudo_labels(&mut out, file, &ids, rows).unwrap();
+            let uri = |id: &str| if id == "c" { "/data/c.png" } else { "/data/a,b.png" };
+            write_pseudo_labels(&mut out, file, &ids, uri, rows).unwrap();
             String::from_utf8(out).unwrap()
         };
         assert_eq!(

@@ -6,7 +6,7 @@
 
 use crate::TableError;
 use crate::tables::number;
-use marquetry_aggregator::{RankedImage, similarity};
+use marquetry_aggregator::{RankedImage, RankedWindow, similarity};
 use marquetry_spec::Ranking;
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
@@ -51,11 +51,12 @@ struct Chosen {
     like: Option<(f64, usize)>,
 }
 
-/// Writes the table; `rows` has what an image adds to it, and is asked twice.
-pub(crate) fn write_ranking(
+/// Writes the table; `rows` has what an image adds to it, and is asked twice, and `uri` says where it lies.
+pub(crate) fn write_ranking<'u>(
     out: impl Write,
     ranking: &Ranking,
     ids: &[String],
+    uri: impl Fn(&str) -> &'u str,
     mut rows: impl FnMut(&str) -> Result<Option<String>>,
 ) -> std::result::Result<(), TableError> {
     let mut read = |id: &str| -> Result<Option<RankedImage>> {
@@ -82,23 +83,22 @@ pub(crate) fn write_ranking(
     for group in of_image.chunk_by(|a, b| candidates[*a].image == candidates[*b].image) {
         let Some(image) = read(&ids[candidates[group[0]].image])? else { continue };
         for &n in group {
-            found[n] =
-                image.windows.get(candidates[n].window).map(|window| (image.path.clone(), window.clone()));
+            found[n] = image.windows.get(candidates[n].window).cloned();
         }
     }
     let scenes: Vec<Vec<u8>> =
-        found.iter().map(|found| found.as_ref().map(|(_, w)| w.scene()).unwrap_or_default()).collect();
+        found.iter().map(|found| found.as_ref().map(RankedWindow::scene).unwrap_or_default()).collect();
     let uncertainty: Vec<f64> = candidates.iter().map(|candidate| candidate.uncertainty).collect();
     let mut table = csv::Writer::from_writer(out);
     table.write_record(COLUMNS).map_err(Error::other)?;
     for (rank, chosen) in choose(&uncertainty, &scenes, wanted, ranking.diversity).iter().enumerate() {
-        let Some((path, window)) = &found[chosen.candidate] else { continue };
+        let Some(window) = &found[chosen.candidate] else { continue };
         let like = chosen.like.map(|(similarity, place)| [number(similarity), (place + 1).to_string()]);
         let [similarity, place] = like.unwrap_or_default();
         let record = [
             (rank + 1).to_string(),
             ids[candidates[chosen.candidate].image].clone(),
-            path.clone(),
+            uri(&ids[candidates[chosen.candidate].image]).to_owned(),
             window.top.to_string(),
             window.left.to_string(),
             window.height.to_string(),

@@ -174,6 +174,9 @@ impl Tables {
     ) -> Result<WrittenTables, TableError> {
         let sizes: HashMap<_, _> =
             images.iter().map(|image| (image.id.clone(), (file_name(image), image.size))).collect();
+        // Not from what is stored of an image: it may have moved since.
+        let uris: HashMap<String, String> =
+            images.iter().map(|image| (image.id.clone(), image.uri.clone())).collect();
         let (job, temp, runtime) = (job.to_owned(), temp.to_path_buf(), Handle::current());
         let work = move || {
             let mut written = WrittenTables::default();
@@ -183,7 +186,7 @@ impl Tables {
                     Made::Table(table) => {
                         let path = tempfile::NamedTempFile::new_in(&temp)?.into_temp_path();
                         let out = BufWriter::new(File::create(&path)?);
-                        let name = table.write(out, &self.ids, &sizes, rows)?;
+                        let name = table.write(out, &self.ids, (&sizes, &uris), rows)?;
                         runtime.block_on(store.put_file(&key::out(&job, &name), &path))?;
                         written.names.push(name);
                     }
@@ -210,9 +213,10 @@ impl Table {
         &self,
         out: BufWriter<File>,
         ids: &[String],
-        images: &HashMap<String, (String, Size)>,
+        (images, uris): (&HashMap<String, (String, Size)>, &HashMap<String, String>),
         mut rows: impl FnMut(&str) -> std::io::Result<Option<String>>,
     ) -> Result<String, TableError> {
+        let uri = |id: &str| uris.get(id).map_or("", String::as_str);
         match self {
             Self::Csv { file, submission, empty } => {
                 submission.write(out, |id| match rows(id)? {
@@ -222,11 +226,11 @@ impl Table {
                 Ok(file.clone())
             }
             Self::Ranking(ranking) => {
-                write_ranking(out, ranking, ids, rows)?;
+                write_ranking(out, ranking, ids, uri, rows)?;
                 Ok(ranking.file.clone())
             }
             Self::PseudoLabels { file } => {
-                write_pseudo_labels(out, file, ids, rows)?;
+                write_pseudo_labels(out, file, ids, uri, rows)?;
                 Ok(file.clone())
             }
             Self::CorrectedLabels { file } => {

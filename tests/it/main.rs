@@ -13,6 +13,7 @@ mod commands;
 mod damaged_images;
 mod decode;
 mod evaluate;
+mod examples;
 mod fixture;
 mod heads;
 mod image_kinds;

@@ -207,6 +207,33 @@ fn what_is_no_night_is_refused() {
     place.marquetry(&["diff", "one/x.json"]).ends_with(78).says(&["name the later one too"]);
 }
 
+/// Tables that name an image's file name the one that is there now.
+#[test]
+fn tables_name_the_place_that_an_image_has_moved_to() {
+    let place = first_night();
+    let outputs = "tiles: {per: member}\noutputs: [{pseudo_labels: png, threshold: 0.3}, {ranking: entropy}, {coco: rle}]";
+    let text = |store: &str| job(store, "").replace("outputs: [{masks: png}]", outputs);
+    place.write("job.yaml", text("store"));
+    run(&place);
+    place.write("elsewhere/other.bmp", fs::read(place.path("in/moved.bmp")).expect("it is there"));
+    let images = [
+        ("same", "in/same.bmp"),
+        ("moved", "elsewhere/other.bmp"),
+        ("replaced", "in/replaced.bmp"),
+        ("gone", "in/gone.bmp"),
+    ];
+    list(&place, &images);
+    let (_, second) = run(&place);
+    assert_eq!((number(&second, "images_found"), number(&second, "forwards")), (4, 0), "{second}");
+    place.write("fresh.yaml", text("fresh"));
+    place.run("fresh.yaml").ends_with(0);
+    same_files(&place.outputs("fresh"), &place.outputs("store"));
+    for table in ["pseudo_labels.csv", "label_next.csv"] {
+        let text = String::from_utf8_lossy(&place.outputs("store")[table]).into_owned();
+        assert!(text.contains("elsewhere/other.bmp"), "{table}: {text}");
+    }
+}
+
 /// Results of images are not read again: they could not be.
 #[test]
 fn a_run_that_finds_nothing_new_writes_no_table_again() {

@@ -15,8 +15,6 @@ use serde::{Deserialize, Serialize};
 /// What an image adds to the table of pseudo-labels.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PseudoLabelRow {
-    /// Where the image lies.
-    pub path: String,
     /// Where its mask lies, below the job's outputs.
     pub label: String,
     /// Share of the image's pixels that have a label.
@@ -44,7 +42,7 @@ pub(crate) fn open(
         &format!("pseudo-labels-{number}"),
         &context.legend,
     )?;
-    let row = PseudoLabelRow { path: image.uri.clone(), label, kept_share: 0.0, reliability: None };
+    let row = PseudoLabelRow { label, kept_share: 0.0, reliability: None };
     Ok(Box::new(PseudoRows {
         number,
         thresholds: thresholds.clone(),

@@ -16,8 +16,6 @@ const FIELDS: usize = 4;
 /// What an image adds to a table of what to label next.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RankedImage {
-    /// Where the image lies.
-    pub path: String,
     /// Its windows, or itself; without those that have no pixel.
     pub windows: Vec<RankedWindow>,
 }
@@ -63,7 +61,6 @@ pub(crate) fn open(context: &SinkContext<'_>, number: usize, ranking: &Ranking) 
         number,
         measure: ranking.measure,
         classes,
-        path: image.uri.clone(),
         rows,
         columns,
         now: Vec::new(),
@@ -84,7 +81,6 @@ struct Windows {
     number: usize,
     measure: Measure,
     classes: usize,
-    path: String,
     rows: Vec<Range<u32>>,
     columns: Vec<Range<u32>>,
     /// Sums of the windows that the row in hand goes through.
@@ -201,7 +197,7 @@ impl RowSink for Windows {
     }
 
     fn finish(self: Box<Self>, image: &mut FinishedImage) -> Result<(), SinkError> {
-        let ranked = RankedImage { path: self.path, windows: self.done };
+        let ranked = RankedImage { windows: self.done };
         let text = serde_json::to_string(&ranked).expect("texts and numbers become JSON");
         image.result.table_rows.insert(self.number, text);
         Ok(())

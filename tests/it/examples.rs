@@ -1,0 +1,151 @@
+//! The job files of `examples/` that judge labels and run every night, with small images and models in their folders; and the
+//! job that a stranger comes with: images, COCO labels, five fold models.
+
+use crate::decode::{Mask, csv};
+use crate::fixture::Place;
+use crate::pictures::{bmp, grey_png};
+use marquetry_model::Activation;
+use marquetry_model::toy::{Toy, Weights};
+use serde_json::{Value, json};
+
+const SIDE: usize = 64;
+const IMAGES: u64 = 30;
+/// The image whose label was made wrong.
+const WRONG: u64 = 11;
+
+/// A model of two classes: which side of a plane in the space of colours a pixel lies on, a little otherwise for each seed.
+fn model(seed: u64) -> Toy {
+    let tilt = seed as f32 * 0.05;
+    let rows = vec![vec![-6.0, 2.0 - tilt, 0.0, 1.6], vec![6.0, -2.0, tilt, -1.6]];
+    Toy { classes: 2, weights: Weights::Linear(rows), activation: Activation::Softmax, ..Toy::default() }
+}
+
+/// What the plainest of these models says of each image, but for a square of one of them.
+fn labels(place: &Place) -> Vec<Vec<u8>> {
+    place.model("plain.onnx", &model(0));
+    place.write(
+        "plain.yaml",
+        "version: 1\nimages: data/nuclei/images\nclasses: [background, nucleus]\ndefaults: {window: {size: 64}}\n\
+         members: [{onnx: plain.onnx}]\noutputs: [{masks: png}]\nstore: plain\n",
+    );
+    place.run("plain.yaml").ends_with(0);
+    let masks = place.outputs("plain");
+    let of_image = |n: u64| {
+        let mut labels = Mask::from_png(&masks[&format!("masks/{n:02}.png")]).labels;
+        if n == WRONG {
+            for y in 16..48 {
+                labels[y * SIDE + 16..y * SIDE + 48].iter_mut().for_each(|label| *label = 1 - *label);
+            }
+        }
+        labels
+    };
+    (0..IMAGES).map(of_image).collect()
+}
+
+fn place() -> Place {
+    let place = Place::new();
+    for n in 0..IMAGES {
+        place.write(&format!("data/nuclei/images/{n:02}.bmp"), bmp(SIDE, SIDE, n));
+    }
+    for fold in 0..5 {
+        place.model(&format!("models/nuclei/fold{fold}.onnx"), &model(fold));
+        for seed in 0..2 {
+            place.model(&format!("models/nuclei/fold{fold}_seed{seed}.onnx"), &model(fold + seed));
+        }
+    }
+    place
+}
+
+/// An example over images and models as they are here.
+fn small(example: &str) -> String {
+    let input = "  input: {mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225]}\n";
+    assert!(example.contains(input) && example.contains("size: 256"));
+    example.replace(input, "").replace("size: 256", "size: 32")
+}
+
+/// The row of a table that is ranked first, without its header.
+fn first_of(table: &[u8]) -> Vec<String> {
+    csv(table).into_iter().nth(1).expect("a row")
+}
+
+#[test]
+fn labels_are_judged_by_members_that_have_not_seen_them() {
+    let place = place();
+    let mut list = "image_id,path,fold,label\n".to_owned();
+    for (n, labels) in labels(&place).iter().enumerate() {
+        place.write(&format!("data/nuclei/labels/{n:02}.png"), grey_png(SIDE, labels));
+        list += &format!("{n:02},images/{n:02}.bmp,{},labels/{n:02}.png\n", n % 5);
+    }
+    place.write("data/nuclei/folds.csv", list);
+    place.write("judged.yaml", small(include_str!("../../examples/judged.yaml")));
+    place.run("judged.yaml").ends_with(0);
+    let outputs = place.outputs("out");
+    let row = first_of(&outputs["label-quality/labels.csv"]);
+    assert_eq!(row[1], format!("{WRONG:02}"), "{row:?}");
+    let evaluation: Value = serde_json::from_slice(&outputs["evaluation/evaluation.json"]).expect("JSON");
+    let iou = evaluation["mean_iou"]["dataset"].as_f64().expect("a number");
+    assert!(iou > 0.8 && iou < 1.0, "{iou}");
+    assert!(outputs.contains_key(&format!("corrected_labels/{WRONG:02}.png")));
+}
+
+#[test]
+fn the_nightly_job_finds_nothing_to_do_and_says_what_changed() {
+    let place = place();
+    for (n, labels) in labels(&place).iter().enumerate() {
+        place.write(&format!("data/nuclei/masks/{n:02}.png"), grey_png(SIDE, labels));
+    }
+    place.write("nightly.yaml", small(include_str!("../../examples/nightly.yaml")));
+    place.run("nightly.yaml").ends_with(0).says(&["30 new"]);
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    place.run("nightly.yaml").ends_with(0).says(&["30 the same"]);
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    place.write("data/nuclei/images/03.bmp", bmp(SIDE, SIDE, 77));
+    place.run("nightly.yaml").ends_with(0).says(&["1 another content, 29 the same"]);
+    let told = place.marquetry(&["diff", "out/nights/nightly"]).ends_with(0).stdout;
+    assert!(told.contains("29 the same, 1 changed, 0 new, 0 gone") && told.contains("changed  03"), "{told}");
+}
+
+/// Images, COCO labels and five fold models; one job file; scores out of fold, an evaluation, suspicious labels, and
+/// pseudo-labels to train on.
+#[test]
+fn a_stranger_gets_all_of_it_from_one_job_file() {
+    let place = place();
+    let (mut images, mut annotations) = (Vec::new(), Vec::new());
+    let mut list = "image_id,path,fold\n".to_owned();
+    for (n, labels) in labels(&place).iter().enumerate() {
+        images.push(json!({"id": n, "file_name": format!("{n:02}.bmp"), "height": SIDE, "width": SIDE}));
+        // Run lengths down the columns, the first of zeros.
+        let columns = (0..SIDE * SIDE).map(|at| labels[at % SIDE * SIDE + at / SIDE]);
+        let (mut counts, mut last) = (vec![0_u64], 0);
+        for label in columns {
+            if label != last {
+                counts.push(0);
+                last = label;
+            }
+            *counts.last_mut().expect("one") += 1;
+        }
+        annotations.push(json!({"id": n, "image_id": n, "category_id": 1, "iscrowd": 0,
+            "segmentation": {"size": [SIDE, SIDE], "counts": counts}, "area": 1, "bbox": [0, 0, SIDE, SIDE]}));
+        list += &format!("{n:02},data/nuclei/images/{n:02}.bmp,{}\n", n % 5);
+    }
+    let coco =
+        json!({"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "nucleus"}]});
+    place.write("train.json", coco.to_string()).write("train.csv", list);
+    place.write(
+        "job.yaml",
+        "version: 1\nimages: train.csv\ntruth: train.json\nclasses: [background, nucleus]\n\
+         defaults: {window: {size: 32, overlap: 0.5}}\nmembers: [{onnx: 'models/nuclei/fold{0..4}.onnx'}]\nfolds: out_of_fold\n\
+         outputs:\n  - {probabilities: zarr}\n  - {evaluation: html}\n  - {label_quality: html}\n  - {pseudo_labels: png, share: 0.5}\n\
+         store: out\n",
+    );
+    place.run("job.yaml").ends_with(0);
+    let outputs = place.outputs("out");
+    assert_eq!(first_of(&outputs["label-quality/labels.csv"])[1], format!("{WRONG:02}"));
+    assert!(
+        outputs.contains_key("evaluation/index.html")
+            && outputs.contains_key("probabilities/00.zarr/.zarray")
+    );
+    let pseudo = csv(&outputs["pseudo_labels.csv"]);
+    assert_eq!(pseudo.len(), 1 + IMAGES as usize);
+    assert!(outputs.contains_key("pseudo_labels/00.png"));
+}
