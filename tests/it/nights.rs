@@ -211,7 +211,7 @@ fn what_is_no_night_is_refused() {
 #[test]
 fn tables_name_the_place_that_an_image_has_moved_to() {
     let place = first_night();
-    let outputs = "tiles: {per: member}\noutputs: [{pseudo_labels: png, threshold: 0.3}, {ranking: entropy}, {coco: rle}]";
+    let outputs = "tiles: {per: member}\noutputs: [{pseudo_labels: png, thresholds: 0.3}, {ranking: entropy}, {coco: rle}]";
     let text = |store: &str| job(store, "").replace("outputs: [{masks: png}]", outputs);
     place.write("job.yaml", text("store"));
     run(&place);
