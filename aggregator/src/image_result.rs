@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use marquetry_ensemble::ConfidenceCounts;
 use marquetry_evaluation::ImageCounts;
+use marquetry_job::hash;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -53,6 +54,11 @@ pub struct KeptPixels {
     pub kept: Vec<u64>,
 }
 
+/// The second line of a stored result: what it is to be found as.
+fn check_of(json: &[u8]) -> String {
+    hash(&[json])[..16].to_owned()
+}
+
 /// What was stored is not the result of an image in this version's form.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageResultError {
@@ -64,6 +70,9 @@ pub enum ImageResultError {
         "the counts of confidence in the result of an image cannot be read; delete it, and run the job again"
     )]
     Counts,
+    /// It is not as it was stored.
+    #[error("the result of an image is damaged; delete it, and run the job again")]
+    Damaged,
     /// Another version of Marquetry wrote it.
     #[error("the result of an image cannot be read: version {0}; delete it, and run the job again")]
     Version(u32),
@@ -117,7 +126,11 @@ impl ImageResult {
 
     /// Its bytes, as [`from_bytes`](Self::from_bytes) reads them.
     pub fn to_bytes(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("numbers and texts become JSON")
+        let mut bytes = serde_json::to_vec(self).expect("numbers and texts become JSON");
+        let check = check_of(&bytes);
+        bytes.push(b'\n');
+        bytes.extend(check.into_bytes());
+        bytes
     }
 
     /// Reads a result.
@@ -125,7 +138,13 @@ impl ImageResult {
     /// # Errors
     /// When it is not one of this version.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ImageResultError> {
-        let result: Self = serde_json::from_slice(bytes)?;
+        // Those of earlier days have no second line.
+        let mut lines = bytes.splitn(2, |byte| *byte == b'\n');
+        let (json, check) = (lines.next().unwrap_or_default(), lines.next());
+        if check.is_some_and(|check| check != check_of(json).as_bytes()) {
+            return Err(ImageResultError::Damaged);
+        }
+        let result: Self = serde_json::from_slice(json)?;
         if result.version == VERSION { Ok(result) } else { Err(ImageResultError::Version(result.version)) }
     }
 }
@@ -146,7 +165,8 @@ mod tests {
         (result.class_pixels, result.missing_pixels, result.confidence) = (vec![3, 1], 2, 0.75);
         result.table_rows.insert(1, "rows".into());
         result.set_pictures(&[b"i".to_vec(), b"m".to_vec(), b"c".to_vec()]);
-        assert_eq!(String::from_utf8(result.to_bytes()).unwrap(), STORED);
+        let stored = String::from_utf8(result.to_bytes()).unwrap();
+        assert_eq!(stored.split_once('\n').map(|(json, check)| (json, check.len())), Some((STORED, 16)));
         assert_eq!(ImageResult::from_bytes(STORED.as_bytes()).unwrap(), result);
         assert_eq!(result.pictures().unwrap()[2], b"c");
         result.warnings.push("no picture: it was replaced".into());
@@ -157,12 +177,27 @@ mod tests {
         assert_eq!(result.confidences(2).unwrap(), None);
         result.set_confidences(&counts);
         result.kept.insert(0, KeptPixels { labelled: vec![3, 1], kept: vec![2, 0] });
-        let text = String::from_utf8(result.to_bytes()).unwrap();
+        let stored = String::from_utf8(result.to_bytes()).unwrap();
+        let text = stored.lines().next().unwrap();
         let added = r#""kept":{"0":{"labelled":[3,1],"kept":[2,0]}},"confidences":"AgACgBAB/wcC"}"#;
         assert!(text.ends_with(added), "{text}");
         let read = ImageResult::from_bytes(text.as_bytes()).unwrap();
         assert_eq!((read.confidences(2).unwrap(), read.kept), (Some(counts), result.kept.clone()));
         assert!(result.confidences(3).is_err(), "of other classes");
+    }
+
+    #[test]
+    fn what_is_damaged_is_no_result() {
+        let mut result = ImageResult::new("a");
+        result.table_rows.insert(1, "rows of a table\n".into());
+        let stored = result.to_bytes();
+        for at in 0..stored.len() {
+            for bit in 0..8 {
+                let mut bytes = stored.clone();
+                bytes[at] ^= 1 << bit;
+                assert!(ImageResult::from_bytes(&bytes).is_err(), "bit {bit} of byte {at}");
+            }
+        }
     }
 
     #[test]

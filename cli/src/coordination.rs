@@ -384,6 +384,8 @@ fn ended_early(error: RunError) -> Fatal {
 fn failed_table(error: TableError) -> Fatal {
     match error {
         TableError::Store(error) => unavailable(error),
+        // Another try would find the same.
+        TableError::ImageResult { .. } => Fatal::new(Exit::BadConfig, error),
         error => Fatal::new(Exit::Unavailable, error),
     }
 }

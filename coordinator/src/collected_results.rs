@@ -153,7 +153,11 @@ async fn read_one<'a>(
     let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).min(AHEAD_BYTES);
     let permit = room.acquire_many(bytes).await.map_err(io::Error::other)?;
     match store.get(key).await {
-        Ok(bytes) => Ok(Some((ImageResult::from_bytes(&bytes)?, permit))),
+        Ok(bytes) => {
+            let result = ImageResult::from_bytes(&bytes);
+            let result = result.map_err(|source| TableError::ImageResult { key: key.to_owned(), source })?;
+            Ok(Some((result, permit)))
+        }
         Err(error) if error.kind == StoreErrorKind::NotFound => Ok(None),
         Err(error) => Err(error.into()),
     }

@@ -84,7 +84,7 @@ async fn a_damaged_result_is_an_error() {
         .await
         .unwrap();
     let read = CollectedResults::read(store, &job.finished(), &[1], folder.path()).await;
-    assert!(matches!(read, Err(TableError::ImageResult(_))));
+    assert!(matches!(read, Err(TableError::ImageResult { .. })));
 }
 
 /// Results that are larger than all room together come one at a time, and none waits for ever.

@@ -10,6 +10,9 @@ use marquetry_nights::{Came, LostImage, Night, NightClass, NightImage, NightMemb
 use marquetry_transport::{ObjectStore, StoreError};
 use std::collections::{HashMap, HashSet};
 
+/// So much of a night is read for what it says of itself; more where that is not all.
+const HEAD_BYTES: u64 = 64 << 10;
+
 /// What a run had, and where that is written.
 #[derive(Debug)]
 pub struct WrittenNight {
@@ -77,9 +80,15 @@ async fn keep(
     mut kept: Vec<String>,
     most: usize,
 ) -> Result<WrittenNight, StoreError> {
-    let own = key::night(&night.name, &night.at);
+    let mut own = key::night(&night.name, &night.at);
+    // Of two runs that end in one second the later one sorts behind the other.
+    for more in 2.. {
+        if !kept.contains(&own) {
+            break;
+        }
+        own = key::night(&night.name, &format!("{}_{more}", night.at));
+    }
     store.put(&own, Bytes::from(night.to_bytes())).await?;
-    kept.retain(|key| *key != own);
     kept.push(own.clone());
     forget(store, &night, &kept, most).await?;
     let (counts, gone) = (night.counts.into_iter().collect(), night.gone.len() as u64);
@@ -136,18 +145,29 @@ fn night_of(finished: &Finished<'_>, results: &[Option<ImageResult>], at: &str) 
     night
 }
 
-/// Forgets the oldest nights beyond `keep`, and the labels that no other one has.
+/// Forgets the oldest nights beyond `most`, and the labels that no other one has. `kept` are all nights, in order.
 async fn forget(
     store: &dyn ObjectStore,
     night: &Night,
     kept: &[String],
-    keep: usize,
+    most: usize,
 ) -> Result<(), StoreError> {
     let own: HashSet<String> = night.images.iter().map(|image| night.labels_key(image)).collect();
-    for pair in kept.windows(2).take(kept.len().saturating_sub(keep)) {
-        // What the next night replaced, only nights before it had.
-        let replaced = read(store, &pair[1]).await?.map(|next| next.replaced).unwrap_or_default();
-        let mut old: Vec<String> = replaced.into_iter().filter(|key| !own.contains(key)).collect();
+    let count = kept.len().saturating_sub(most).min(kept.len() - 1);
+    for (at, pair) in kept.windows(2).enumerate().take(count) {
+        // What the next night replaced only nights before it had, and those after it that have it again.
+        let replaced = head(store, &pair[1]).await?.map(|next| next.replaced).unwrap_or_default();
+        let mut old: HashSet<String> = replaced.into_iter().filter(|key| !own.contains(key)).collect();
+        for later in &kept[at + 2..] {
+            if old.is_empty() {
+                break;
+            }
+            let added = head(store, later).await?.map(|later| later.added).unwrap_or_default();
+            let added: HashSet<String> = added.into_iter().collect();
+            old.retain(|key| !added.contains(key));
+        }
+        let mut old: Vec<String> = old.into_iter().collect();
+        old.sort_unstable();
         old.push(pair[0].clone());
         match store.delete_many(&old).await {
             Err(error) if error.class() == FailureClass::Config => {
@@ -158,4 +178,18 @@ async fn forget(
         }
     }
     Ok(())
+}
+
+/// What a night says of itself but for its images, which are most of it; nothing where its form is not known.
+async fn head(store: &dyn ObjectStore, key: &str) -> Result<Option<Night>, StoreError> {
+    let all = store.head(key).await?.size_bytes;
+    let mut wanted = HEAD_BYTES.min(all);
+    loop {
+        let bytes = store.get_range(key, 0..wanted).await?;
+        match Night::head_in(&bytes) {
+            Some(head) => return Ok(head.ok()),
+            None if wanted == all => return Ok(None),
+            None => wanted = (wanted * 8).min(all),
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use crate::collected_results::each_result;
 use crate::{Finished, TableError};
+use marquetry_aggregator::ImageResult;
 use marquetry_ensemble::ConfidenceCounts;
 use marquetry_label_quality::{Findings, Survey};
 use marquetry_spec::{JobSpec, Output};
@@ -28,7 +29,7 @@ impl Surveyed {
         let number = survey.spec.outputs.iter().position(is_labels);
         let none = Self { confidences: ConfidenceCounts::new(classes), labels: Survey::new(classes) };
         each_result(store, survey, none, move |sum, result| {
-            if let Some(counts) = result.confidences(classes)? {
+            if let Some(counts) = counts_of(&result, classes)? {
                 sum.confidences.merge(&counts).map_err(std::io::Error::other)?;
             }
             if let Some(text) = number.and_then(|number| result.table_rows.get(&number)) {
@@ -48,4 +49,10 @@ impl Surveyed {
         let usual = serde_json::to_string(&self.labels).map_err(std::io::Error::other)?;
         Ok(spec.settled(&self.confidences, &usual))
     }
+}
+
+/// How sure the ensemble was of the pixels of each class of an image, where that was counted.
+fn counts_of(result: &ImageResult, classes: usize) -> Result<Option<ConfidenceCounts>, TableError> {
+    let damaged = |source| TableError::ImageResult { key: format!("image {}", result.image_id), source };
+    result.confidences(classes).map_err(damaged)
 }

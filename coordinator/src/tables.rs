@@ -47,8 +47,13 @@ pub enum TableError {
     #[error(transparent)]
     Write(#[from] WriteError),
     /// The result of an image is damaged.
-    #[error(transparent)]
-    ImageResult(#[from] ImageResultError),
+    #[error("{key}: {source}")]
+    ImageResult {
+        /// Where it lies in the store.
+        key: String,
+        /// What was found.
+        source: ImageResultError,
+    },
     /// The store is in trouble.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -64,6 +69,9 @@ enum Table {
     Ranking(Ranking),
     CorrectedLabels { file: String },
 }
+
+/// Where images lie, by their ids.
+type Uris = HashMap<String, String>;
 
 /// A table, or a page with its tables.
 enum Made {
@@ -175,8 +183,7 @@ impl Tables {
         let sizes: HashMap<_, _> =
             images.iter().map(|image| (image.id.clone(), (file_name(image), image.size))).collect();
         // Not from what is stored of an image: it may have moved since.
-        let uris: HashMap<String, String> =
-            images.iter().map(|image| (image.id.clone(), image.uri.clone())).collect();
+        let uris: Uris = images.iter().map(|image| (image.id.clone(), image.uri.clone())).collect();
         let (job, temp, runtime) = (job.to_owned(), temp.to_path_buf(), Handle::current());
         let work = move || {
             let mut written = WrittenTables::default();
@@ -213,7 +220,7 @@ impl Table {
         &self,
         out: BufWriter<File>,
         ids: &[String],
-        (images, uris): (&HashMap<String, (String, Size)>, &HashMap<String, String>),
+        (images, uris): (&HashMap<String, (String, Size)>, &Uris),
         mut rows: impl FnMut(&str) -> std::io::Result<Option<String>>,
     ) -> Result<String, TableError> {
         let uri = |id: &str| uris.get(id).map_or("", String::as_str);

@@ -2,7 +2,7 @@
 
 use crate::decode::Mask;
 use crate::fixture::{Place, Ran, same_files};
-use crate::pictures::bmp;
+use crate::pictures::{bmp, grey_png};
 use marquetry_model::toy::{Toy, Weights};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -166,6 +166,72 @@ fn nights_beyond_those_that_are_kept_are_forgotten_with_their_labels() {
     }
     // Nothing among the outputs is called stale for it.
     assert!(!place.outputs("store").contains_key("stale-files.csv"));
+}
+
+/// A label is read from its file and from the mask beside it: a mask that comes, changes or goes is noticed.
+#[test]
+fn masks_beside_labels_are_watched() {
+    let place = first_night();
+    for (n, name) in ["same", "moved", "replaced", "gone"].into_iter().enumerate() {
+        let labels: Vec<u8> = (0..90 * 130).map(|at| ((at / 130 + n) % 4) as u8).collect();
+        place.write(&format!("labels/{name}.png"), grey_png(130, &labels));
+    }
+    let text = |store: &str| {
+        let outputs = "outputs: [{evaluation: html, boundary_px: 2}]\ntruth: labels";
+        job(store, "").replace("outputs: [{masks: png}]", outputs)
+    };
+    place.write("job.yaml", text("store"));
+    // Until what was written is relied on.
+    std::thread::sleep(std::time::Duration::from_millis(2100));
+    run(&place);
+    let mask = |dark: usize| {
+        let values: Vec<u8> = (0..90 * 130).map(|at| if at < dark { 0 } else { 255 }).collect();
+        grey_png(130, &values)
+    };
+    for (night, found) in [(Some(mask(1300)), 3), (Some(mask(2600)), 3), (None, 3)].into_iter().enumerate() {
+        let (bytes, found) = found;
+        match bytes {
+            Some(bytes) => drop(place.write("labels/same.png.msk", bytes).path("")),
+            None => fs::remove_file(place.path("labels/same.png.msk")).expect("it is there"),
+        }
+        let (_, summary) = run(&place);
+        assert_eq!(number(&summary, "images_found"), found, "night {night}: {summary}");
+        let fresh = format!("fresh{night}");
+        place.write("fresh.yaml", text(&fresh));
+        place.run("fresh.yaml").ends_with(0);
+        let kept: BTreeMap<_, _> =
+            place.outputs("store").into_iter().filter(|(name, _)| !name.starts_with("nights/")).collect();
+        let wanted: BTreeMap<_, _> =
+            place.outputs(&fresh).into_iter().filter(|(name, _)| !name.starts_with("nights/")).collect();
+        same_files(&kept, &wanted);
+        std::thread::sleep(std::time::Duration::from_millis(2100));
+    }
+}
+
+/// What was replaced and came again is not forgotten with the first night that had it.
+#[test]
+fn labels_that_a_kept_night_has_again_are_kept() {
+    let place = first_night();
+    place.write("job.yaml", job("store", "").replace("keep: 2", "keep: 3"));
+    for seed in [40, 41, 40, 42] {
+        place.write("in/replaced.bmp", bmp(90, 130, seed));
+        run(&place);
+    }
+    let files: Vec<String> = place
+        .files("store/nights/nightly")
+        .into_keys()
+        .map(|name| format!("store/nights/nightly/{name}"))
+        .collect();
+    assert_eq!(files.len(), 3);
+    for pair in files.windows(2) {
+        let told = place.marquetry(&["diff", &pair[0], &pair[1], "--format", "json"]).ends_with(0).json();
+        assert_eq!(
+            (&told["images"]["changed"], &told["images"]["not_compared"]),
+            (&json!(1), &json!(0)),
+            "{pair:?}"
+        );
+        assert!(told["changed_pixels"].as_u64() > Some(0));
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ use crate::raw::RawLabel;
 use crate::rules::{AlphaRule, LabelRules, NodataRule};
 use crate::source::{LabelEntry, LabelSource};
 use marquetry_geometry::{Reading, Size};
+use marquetry_raster::read::labels::LabelReader;
 use marquetry_raster::read::{Limits, probe};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -102,6 +103,12 @@ fn is_array(path: &Path) -> bool {
         .is_some_and(|extension| ["npy", "npz"].iter().any(|known| extension.eq_ignore_ascii_case(known)))
 }
 
+/// The file of a label, and the mask beside it where there is one, which says where it has no value.
+pub(crate) fn with_mask(label: PathBuf) -> Vec<PathBuf> {
+    let mask = LabelReader::mask_beside(&label);
+    [Some(label), mask].into_iter().flatten().collect()
+}
+
 impl LabelSource for FolderSource {
     fn name(&self) -> String {
         self.root.display().to_string()
@@ -120,7 +127,7 @@ impl LabelSource for FolderSource {
     }
 
     fn files(&self, entry: usize) -> Option<Vec<PathBuf>> {
-        Some(vec![self.path(entry)])
+        Some(with_mask(self.path(entry)))
     }
 
     fn read(&self, entry: usize, image: Option<Size>, out: &mut RawLabel) -> Result<(), LabelError> {

@@ -3,6 +3,7 @@
 use crate::colours::number;
 use crate::error::LabelError;
 use crate::file::LabelFile;
+use crate::folder::with_mask;
 use crate::raw::{LabelFacts, RawLabel};
 use crate::rules::{AlphaRule, NodataRule};
 use crate::source::{LabelEntry, LabelSource};
@@ -108,7 +109,9 @@ impl LabelSource for PanopticSource {
     }
 
     fn files(&self, entry: usize) -> Option<Vec<PathBuf>> {
-        Some(vec![PathBuf::from(&self.path), self.picture(entry)])
+        let mut files = with_mask(self.picture(entry));
+        files.push(PathBuf::from(&self.path));
+        Some(files)
     }
 
     fn read(&self, entry: usize, image: Option<Size>, out: &mut RawLabel) -> Result<(), LabelError> {

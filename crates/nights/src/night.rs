@@ -36,6 +36,8 @@ pub struct Night {
     pub lost: Vec<LostImage>,
     /// Keys of labels that the night before had, and this one has not: they may be deleted with the last night that had them.
     pub replaced: Vec<String>,
+    /// Keys of labels that this night has, and the one before had not.
+    pub added: Vec<String>,
     /// Those that have a result.
     pub images: Vec<NightImage>,
 }
@@ -157,6 +159,7 @@ impl Night {
             gone: Vec::new(),
             lost: Vec::new(),
             replaced: Vec::new(),
+            added: Vec::new(),
             images: Vec::new(),
         }
     }
@@ -207,6 +210,7 @@ impl Night {
             gone: self.gone.clone(),
             lost: self.lost.clone(),
             replaced: self.replaced.clone(),
+            added: self.added.clone(),
             ..Self::new(&self.name, &self.at, &self.job, &self.outputs)
         }
     }
@@ -223,8 +227,8 @@ impl Night {
         let images: Vec<NightImage> = self.images.iter().map(image).collect();
         let counts =
             if images.is_empty() { BTreeMap::new() } else { [(Came::Same, images.len() as u64)].into() };
-        let (at, gone, replaced) = (at.to_owned(), Vec::new(), Vec::new());
-        Self { at, counts, gone, replaced, images, ..self.clone_head() }
+        let (at, gone, replaced, added) = (at.to_owned(), Vec::new(), Vec::new(), Vec::new());
+        Self { at, counts, gone, replaced, added, images, ..self.clone_head() }
     }
 
     /// Says of each image why it has its result, beside what the night before had.
@@ -244,13 +248,27 @@ impl Night {
             };
             *self.counts.entry(image.came).or_default() += 1;
         }
-        let Some(before) = before else { return };
-        let ids: HashSet<&str> = self.images.iter().map(|image| image.id.as_str()).collect();
-        let gone = before.images.iter().filter(|image| !ids.contains(image.id.as_str()));
+        let keys =
+            |night: &Self| night.images.iter().map(|image| night.labels_key(image)).collect::<Vec<_>>();
+        let (own, then) = (keys(self), before.map(keys).unwrap_or_default());
+        let without = |all: &[String], other: &[String]| -> Vec<String> {
+            let other: HashSet<&String> = other.iter().collect();
+            all.iter().filter(|key| !other.contains(key)).cloned().collect()
+        };
+        self.replaced = without(&then, &own);
+        self.added = without(&own, &then);
+        let images = self.images.iter().map(|image| image.id.as_str());
+        let there: HashSet<&str> = images.chain(self.lost.iter().map(|lost| lost.id.as_str())).collect();
+        let gone =
+            before.iter().flat_map(|night| &night.images).filter(|image| !there.contains(image.id.as_str()));
         self.gone = gone.map(|image| image.id.clone()).collect();
-        let own: HashSet<String> = self.images.iter().map(|image| self.labels_key(image)).collect();
-        let replaced = before.images.iter().map(|image| before.labels_key(image));
-        self.replaced = replaced.filter(|key| !own.contains(key)).collect();
+    }
+
+    /// Of the stored bytes of a night those that say all but its images, as far as `bytes` reach; nothing where they do not
+    /// reach so far.
+    pub fn head_in(bytes: &[u8]) -> Option<Result<Self, NightReadError>> {
+        let line = bytes.iter().position(|byte| *byte == b'\n')?;
+        Some(Self::from_bytes(&[&bytes[..line], b"]}"].concat()))
     }
 }
 

@@ -83,15 +83,20 @@ impl LabelReader {
     /// # Errors
     /// As [`Image::open`].
     pub fn open(path: &Path, limits: &Limits) -> Result<Self, ReadError> {
-        let mut name = path.as_os_str().to_owned();
-        name.push(".msk");
-        let name = PathBuf::from(name);
-        let mask = name.is_file().then(|| Image::open(&name, limits, &Reading::default())).transpose()?;
+        let mask = Self::mask_beside(path);
+        let mask = mask.map(|name| Image::open(&name, limits, &Reading::default())).transpose()?;
         let beside = Beside { nodata: None, mask };
         Ok(Self::of_image(
             path,
             Image::load(Source::open(path), path, limits, &Reading::default(), beside, PngSamples::Numbers)?,
         ))
+    }
+
+    /// The mask beside a label (`x.tif.msk`), if there is one.
+    pub fn mask_beside(path: &Path) -> Option<PathBuf> {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".msk");
+        Some(PathBuf::from(name)).filter(|name| name.is_file())
     }
 
     /// [`open`](Self::open) of what is no file. `name` is what messages call it.
