@@ -69,7 +69,9 @@ pub async fn repeat_night(
     if !is_same {
         return Ok(None);
     }
-    let night = before.again(at);
+    let mut night = before.again(at);
+    // Runs between them need not have been kept.
+    night.lost = rejected(finished).collect();
     keep(store, night, kept, finished.spec.nights.keep as usize).await.map(Some)
 }
 
@@ -140,9 +142,13 @@ fn night_of(finished: &Finished<'_>, results: &[Option<ImageResult>], at: &str) 
             confidence: result.confidence,
         });
     }
-    let rejected = finished.rejected.iter();
-    night.lost.extend(rejected.map(|image| LostImage { id: image.id.clone(), reason: image.reason.clone() }));
+    night.lost.extend(rejected(finished));
     night
+}
+
+/// Images that could not be used.
+fn rejected<'a>(finished: &Finished<'a>) -> impl Iterator<Item = LostImage> + use<'a> {
+    finished.rejected.iter().map(|image| LostImage { id: image.id.clone(), reason: image.reason.clone() })
 }
 
 /// Forgets the oldest nights beyond `most`, and the labels that no other one has. `kept` are all nights, in order.

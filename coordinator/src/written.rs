@@ -81,7 +81,7 @@ pub async fn already_written(
 /// # Errors
 /// When the store is away.
 pub async fn begin_writing(store: &dyn ObjectStore, finished: &Finished<'_>) -> Result<(), StoreError> {
-    note(store, finished, "", &WrittenTogether::default()).await
+    note_written(store, finished, "", &WrittenTogether::default()).await
 }
 
 /// Says that all of what is named `of` is written.
@@ -89,15 +89,6 @@ pub async fn begin_writing(store: &dyn ObjectStore, finished: &Finished<'_>) -> 
 /// # Errors
 /// When the store is away.
 pub async fn note_written(
-    store: &dyn ObjectStore,
-    finished: &Finished<'_>,
-    of: &str,
-    told: &WrittenTogether,
-) -> Result<(), StoreError> {
-    note(store, finished, of, told).await
-}
-
-async fn note(
     store: &dyn ObjectStore,
     finished: &Finished<'_>,
     of: &str,
