@@ -72,7 +72,10 @@ impl GroupRows {
 pub struct GroupTiles {
     source: TileSource,
     job: String,
-    inference: String,
+    /// What the scores of its tiles are called.
+    scores: String,
+    /// What tiles call the image.
+    content_key: String,
     image_key: String,
     group: u32,
     classes: usize,
@@ -99,7 +102,8 @@ impl GroupTiles {
         Some(Self {
             source,
             job: plan.job.clone(),
-            inference: plan.inference.hash(),
+            scores: plan.scores_of_group(image, group as usize),
+            content_key: image.content_key().to_owned(),
             image_key: image.key.clone(),
             group,
             classes: plan.inference.classes.len(),
@@ -211,7 +215,7 @@ impl GroupTiles {
     fn open_tile(&self, block: u32, extent: Rect) -> Result<Option<OpenTile>, ScoreError> {
         let task = self.task(block);
         let TileSource { store, runtime, may_miss, unread } = &self.source;
-        let key = key::tile(&self.job, &self.image_key, self.group, block);
+        let key = key::tile(&self.job, &self.scores, &self.content_key, block);
         let bytes = match runtime.block_on(store.head(&key)) {
             Ok(meta) => meta.size_bytes,
             Err(error) if error.kind == StoreErrorKind::NotFound && *may_miss => return Ok(None),
@@ -227,8 +231,8 @@ impl GroupTiles {
             .map_err(|error| unusable(&task, error))?;
         let header =
             index.decode_header(&read(index.header_range())?).map_err(|error| unusable(&task, error))?;
-        let same = (&header.inference, &header.image, header.group, header.block, header.extent)
-            == (&self.inference, &self.image_key, self.group, block, extent);
+        let same = (&header.scores, &header.image, header.block, header.extent)
+            == (&self.scores, &self.content_key, block, extent);
         if !same || header.classes as usize != self.classes {
             return Err(damaged(&task, TileFault::OtherPlan));
         }

@@ -307,8 +307,9 @@ impl Done {
             return;
         }
         let plan = &self.job.plan;
-        for task in ImageTasks::new(plan, &self.image).iter() {
-            let key = task.produces(&plan.job, &self.image.key);
+        let scores = plan.scores_of(&self.image);
+        let tasks = ImageTasks::new(plan, &self.image);
+        for key in tasks.iter().filter_map(|task| task.produces(&plan.job, &self.image, &scores)) {
             if let Err(error) = self.store.delete(&key).await {
                 tracing::debug!(%error, "a tile or statistics were left behind");
             }

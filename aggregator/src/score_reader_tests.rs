@@ -105,11 +105,11 @@ fn what_is_not_the_tile_that_was_stored_is_named() {
     let middle = flipped.len() / 2;
     flipped[middle] ^= 0x10;
     let mut other = image.header(task);
-    other.inference = "of another plan".into();
+    other.scores = "of another plan".into();
     for (bytes, words) in [
         (flipped, "damaged"),
         (whole[..whole.len() - 3].to_vec(), "damaged"),
-        (tile_with(&other), "of another plan"),
+        (tile_with(&other, 0), "of another plan"),
     ] {
         image.put(&key, bytes);
         let error = image.reader().rows(0..SIZE.height).unwrap_err();

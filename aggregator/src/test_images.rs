@@ -97,6 +97,7 @@ impl TestImage {
             sidecars: Vec::new(),
             version: String::new(),
             key: "0123456789abcdef".into(),
+            content: None,
             size: SIZE,
             bands: 3,
             tags: std::collections::BTreeMap::new(),
@@ -127,7 +128,7 @@ impl TestImage {
     }
 
     pub(crate) fn key_of(&self, task: TaskKind) -> String {
-        task.produces(&self.plan.job, &self.image.key)
+        task.produces(&self.plan.job, &self.image, &self.plan.scores_of(&self.image)).unwrap()
     }
 
     pub(crate) fn id(&self, kind: TaskKind) -> TaskId {
@@ -154,9 +155,8 @@ impl TestImage {
     pub(crate) fn header(&self, task: TaskKind) -> TileHeader {
         let (group, block) = parts(task);
         TileHeader {
-            inference: self.plan.inference.hash(),
-            image: self.image.key.clone(),
-            group,
+            scores: self.plan.scores_of_group(&self.image, group as usize),
+            image: self.image.content_key().to_owned(),
             block,
             extent: self.extent(group, block),
             classes: CLASSES as u32,
@@ -169,7 +169,7 @@ impl TestImage {
     }
 
     pub(crate) fn tile(&self, task: TaskKind) -> Vec<u8> {
-        tile_with(&self.header(task))
+        tile_with(&self.header(task), parts(task).0)
     }
 
     pub(crate) fn source(&self, may_miss: bool) -> TileSource {
@@ -244,12 +244,12 @@ fn parts(task: TaskKind) -> (u32, u32) {
     (group, block)
 }
 
-pub(crate) fn tile_with(header: &TileHeader) -> Vec<u8> {
+pub(crate) fn tile_with(header: &TileHeader, group: u32) -> Vec<u8> {
     let extent = header.extent;
     let mut scores = Vec::new();
     for y in extent.top..extent.bottom() {
         for class in 0..CLASSES {
-            let line = (extent.left..extent.right()).map(|x| score(header.group, header.block, class, y, x));
+            let line = (extent.left..extent.right()).map(|x| score(group, header.block, class, y, x));
             scores.extend(line);
         }
     }

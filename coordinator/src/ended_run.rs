@@ -1,13 +1,14 @@
 //! The end of a run: its tasks are over, its outputs are not written yet.
 
 use crate::job_runner::RunError;
-use crate::recovery::TaskFolders;
+use crate::job_tasks::JobTasks;
+use crate::recovery::StoredByTasks;
 use crate::run_lease::{RunLease, Stopped};
 use crate::status::JobState;
 use crate::tally::Tally;
 use crate::tile_deletion::TileDeletion;
 use futures_util::StreamExt;
-use marquetry_job::{Plan, PlannedImage, TaskId};
+use marquetry_job::{Plan, PlannedImage, TaskPlace};
 use marquetry_transport::ObjectStore;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -47,15 +48,15 @@ impl EndedRun {
             return Ok(());
         }
         self.lease.enter(JobState::Cleaning);
-        let own: HashSet<&str> = images.iter().map(|image| image.key.as_str()).collect();
-        let is_done = |task: &TaskId| own.contains(&*task.image) && !self.unfinished.contains(&task.image);
+        let tasks = JobTasks::new(plan, images);
+        let is_done = |place: &TaskPlace| !self.unfinished.contains(&tasks.image(place.image).key);
         let mut deletion = TileDeletion::new(store, &self.lease);
-        let folders = TaskFolders::of(plan, images);
-        let mut pages = folders.stored(store);
+        let stored = StoredByTasks::of(plan, &tasks);
+        let mut pages = stored.pages(store);
         while let Some(page) = pages.next().await {
             match page {
                 Ok(page) => {
-                    let done = page.into_iter().filter(|(_, task)| is_done(task));
+                    let done = page.into_iter().filter(|(_, places)| places.iter().all(is_done));
                     deletion.add(done.map(|(key, _)| key)).await?;
                 }
                 Err(error) => {

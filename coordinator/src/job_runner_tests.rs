@@ -35,6 +35,11 @@ impl Job {
         }
     }
 
+    /// Where the tile of the only block of `image` lies.
+    fn tile(&self, image: &str) -> String {
+        key::tile(&self.plan.job, &self.plan.scores_of_group(&self.images[0], 0), image, 0)
+    }
+
     fn run_id(&self, run: &str) -> RunId {
         let store = self.folder.path().display().to_string();
         RunId { job: self.plan.job.clone(), store, run: run.into() }
@@ -169,7 +174,7 @@ async fn a_run_that_was_replaced_at_its_end_leaves_everything_to_the_new_one() {
     outputs.put(&key::out(&job.plan.job, "table.csv"), Bytes::from_static(b"old")).await.unwrap();
 
     let _new = RunLease::acquire(Arc::clone(&job.store), new).await.unwrap();
-    let tile = key::tile(&job.plan.job, &job.images[0].key, 0, 0);
+    let tile = job.tile(&job.images[0].key);
     job.store.put(&tile, Bytes::from_static(b"new")).await.unwrap();
     assert!(outputs.put(&key::out(&job.plan.job, "table.csv"), Bytes::from_static(b"older")).await.is_err());
     let replaced = |result| matches!(result, Err(RunError::Stopped(Stopped::Replaced)));
@@ -186,8 +191,9 @@ async fn cleaning_takes_late_tiles_of_the_own_plan_and_no_others() {
     let cut = |image: &str| (image == "image 1").then_some((FailureClass::Input, "cut off"));
     let _roles = job.roles(cut).await;
     let ended = job.runner(&run).run(|_| {}).await.unwrap();
-    let tile = |image: &str| key::tile(&job.plan.job, image, 0, 0);
-    let keys = [tile(&job.images[0].key), tile(&job.images[1].key), tile("ffffffffffffffff")];
+    let of_other_scores = key::tile(&job.plan.job, "0123456789abcdef", &job.images[0].key, 0);
+    let of_other_image = job.tile("ffffffffffffffff");
+    let keys = [job.tile(&job.images[0].key), job.tile(&job.images[1].key), of_other_image, of_other_scores];
     for key in &keys {
         job.store.put(key, Bytes::from_static(b"tile")).await.unwrap();
     }
@@ -196,7 +202,7 @@ async fn cleaning_takes_late_tiles_of_the_own_plan_and_no_others() {
     for key in &keys {
         there.push(job.store.head(key).await.is_ok());
     }
-    assert_eq!(there, [false, true, true], "finished, with gaps, and of another plan");
+    assert_eq!(there, [false, true, true, true], "finished, with gaps, and of other plans");
     ended.release(JobState::Partial, None).await.unwrap();
     let status = crate::Status::read(&*job.store, &job.plan.job).await.unwrap().unwrap();
     assert_eq!(status.state, JobState::Partial);

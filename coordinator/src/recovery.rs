@@ -8,7 +8,7 @@ use crate::tile_deletion::TileDeletion;
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use marquetry_aggregator::expected_of;
 use marquetry_failure::{Classify, FailureClass};
-use marquetry_job::{Ledger, Plan, PlannedImage, TaskId, TaskPlace, key};
+use marquetry_job::{Ledger, Plan, PlannedImage, TaskPlace, key};
 use marquetry_transport::{ObjectMeta, ObjectStore, StoreError};
 use std::collections::HashSet;
 
@@ -39,22 +39,22 @@ impl JobRunner<'_> {
         }
         tally.images_found = ledger.progress().images_done;
         let mut deletion = TileDeletion::new(&*self.store, lease);
-        let folders = TaskFolders::of(self.plan, self.images);
-        let mut pages = folders.stored(&*self.store);
+        let stored = StoredByTasks::of(self.plan, tasks);
+        let mut pages = stored.pages(&*self.store);
         while let Some(page) = pages.try_next().await? {
             let mut left_behind = Vec::new();
-            for (key, task) in page {
-                let Some(image) = tasks.image_place(&task.image) else { continue };
-                if finished.contains(&image) {
+            for (key, places) in page {
+                if places.iter().any(|place| finished.contains(&place.image)) {
                     left_behind.push(key);
                     continue;
                 }
-                let Some(place) = tasks.place(&task) else { continue };
-                let before = ledger.progress().tasks_done;
-                ledger.found_task(place);
-                if ledger.progress().tasks_done > before {
-                    tally.tasks_found += 1;
-                    tally.forwards_found += tasks.forwards(place);
+                for place in places {
+                    let before = ledger.progress().tasks_done;
+                    ledger.found_task(place);
+                    if ledger.progress().tasks_done > before {
+                        tally.tasks_found += 1;
+                        tally.forwards_found += tasks.forwards(place);
+                    }
                 }
             }
             if !self.keep_tiles {
@@ -116,31 +116,41 @@ impl JobRunner<'_> {
     }
 }
 
-/// The folders below which a job's tasks store what they make.
+/// What a job's tasks have stored.
 ///
 /// A list of many tiles takes one request for each thousand, one after the other; so each of the folders they are spread
 /// over is listed for itself, some side by side.
-pub(crate) struct TaskFolders(Vec<String>);
+pub(crate) struct StoredByTasks<'a> {
+    tasks: &'a JobTasks<'a>,
+    folders: Vec<String>,
+}
 
-impl TaskFolders {
-    pub(crate) fn of(plan: &Plan, images: &[PlannedImage]) -> Self {
+impl<'a> StoredByTasks<'a> {
+    pub(crate) fn of(plan: &Plan, tasks: &'a JobTasks<'a>) -> Self {
+        let scores = tasks.scores();
         let mut folders = vec![key::all_statistics(&plan.job)];
-        if plan.cost(images).tasks < MANY {
-            folders.push(key::tiles(&plan.job));
-        } else {
-            folders.extend(key::tile_folders(&plan.job));
+        let is_many = tasks.len() >= MANY * scores.len() as u64;
+        for scores in scores {
+            if is_many {
+                folders.extend(key::tile_folders(&plan.job, scores));
+            } else {
+                folders.push(key::tiles_of(&plan.job, scores));
+            }
         }
-        Self(folders)
+        Self { tasks, folders }
     }
 
-    /// What tasks have stored, of whichever images, a page at a time: the keys of objects, and the tasks that they are of.
-    /// A page may come again when the store was away in between.
-    pub(crate) fn stored<'a>(
+    /// A page at a time: the keys of objects, and the tasks of this job that they are of, at least one. A page may come again
+    /// when the store was away in between.
+    pub(crate) fn pages(
         &'a self,
         store: &'a dyn ObjectStore,
-    ) -> impl Stream<Item = Result<Vec<(String, TaskId)>, StoreError>> + Send + Unpin + 'a {
-        let task = |object: ObjectMeta| key::task_of(&object.key).map(|task| (object.key, task));
-        let pages = stream::iter(&self.0).map(|folder| store.pages(folder)).flatten_unordered(AT_ONCE);
-        pages.map_ok(move |page| page.into_iter().filter_map(task).collect())
+    ) -> impl Stream<Item = Result<Vec<(String, Vec<TaskPlace>)>, StoreError>> + Send + Unpin + 'a {
+        let of_tasks = |object: ObjectMeta| {
+            let places = self.tasks.stored_under(&object.key);
+            (!places.is_empty()).then_some((object.key, places))
+        };
+        let pages = stream::iter(&self.folders).map(|folder| store.pages(folder)).flatten_unordered(AT_ONCE);
+        pages.map_ok(move |page| page.into_iter().filter_map(of_tasks).collect())
     }
 }

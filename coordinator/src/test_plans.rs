@@ -67,6 +67,7 @@ pub(crate) fn image(id: &str) -> PlannedImage {
         sidecars: Vec::new(),
         version: String::new(),
         key: PlannedImage::key_of(id, "", None),
+        content: None,
         size: Size::square(SIDE),
         bands: 3,
         tags: BTreeMap::new(),

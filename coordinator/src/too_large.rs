@@ -64,6 +64,7 @@ mod tests {
             sidecars: Vec::new(),
             version: String::new(),
             key: id.into(),
+            content: None,
             size: Size::new(side, side),
             bands: 3,
             tags: std::collections::BTreeMap::new(),

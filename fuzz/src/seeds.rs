@@ -113,9 +113,8 @@ pub(crate) fn coco() -> Vec<Vec<u8>> {
 pub(crate) fn tiles() -> Vec<Vec<u8>> {
     let tile = |dtype, height: u32| {
         let header = TileHeader {
-            inference: "0123456789abcdef".into(),
+            scores: "0123456789abcdef".into(),
             image: "fedcba9876543210".into(),
-            group: 0,
             block: 9,
             extent: Rect::new(256, 512, Size::new(height, 5)),
             classes: 3,
@@ -149,6 +148,7 @@ pub(crate) fn messages() -> Vec<Vec<u8>> {
         sidecars: Vec::new(),
         version: String::new(),
         key: "0123456789abcdef".into(),
+        content: None,
         size: Size::new(20, 30),
         bands: 3,
         tags: std::collections::BTreeMap::new(),

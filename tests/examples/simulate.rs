@@ -235,6 +235,7 @@ fn images_of(count: u32) -> Vec<PlannedImage> {
         sidecars: Vec::new(),
         version: String::new(),
         key: format!("{n:016x}"),
+        content: None,
         size: Size::new(5 * 512, BLOCKS as u32 / 5 * 512),
         bands: 3,
         tags: BTreeMap::new(),

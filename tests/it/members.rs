@@ -183,8 +183,8 @@ fn statistics_are_computed_once_and_checked() {
     // Of one image half an object is left, of another none; all tiles and outputs are gone.
     std::fs::write(&statistics[0], &whole[0][..whole[0].len() / 2]).expect("half an object");
     std::fs::remove_file(&statistics[1]).expect("an object that goes");
-    for gone in ["tiles", "parts", "out"] {
-        std::fs::remove_dir_all(place.path(&format!("{folder}/{gone}"))).expect("a folder");
+    for gone in ["store/tiles".to_owned(), format!("{folder}/parts"), format!("{folder}/out")] {
+        std::fs::remove_dir_all(place.path(&gone)).expect("a folder");
     }
     place.run("job.yaml").ends_with(0);
     same_files(&first, &place.outputs("store"));

@@ -101,12 +101,12 @@ fn damaged_tiles_are_computed_again() {
     let first = place.run("job.yaml").ends_with(0).json();
     let files = place.outputs("store");
     let folder = place.job_folder("store");
-    let mut tiles = below(&place.path(&format!("{folder}/tiles")));
+    let mut tiles = below(&place.path("store/tiles"));
     assert_eq!(tiles.len() as u64, number(&first, "tasks_computed"));
     // By name: the tiles of one image come together, so that one image has more damage than it has tries.
     tiles.sort_by_key(|path| path.file_name().map(ToOwned::to_owned));
     assert!(tiles.len() > 4, "more tiles than are damaged: {tiles:?}");
-    let whole = place.files(&format!("{folder}/tiles"));
+    let whole = place.files("store/tiles");
 
     std::fs::remove_dir_all(place.path(&format!("{folder}/parts"))).expect("parts of finished images");
     let bytes = |n: usize| std::fs::read(&tiles[n]).expect("a tile");
@@ -121,7 +121,7 @@ fn damaged_tiles_are_computed_again() {
     let again = place.run("job.yaml").ends_with(0).json();
     assert_eq!(number(&again, "tasks_computed"), 4, "{again}");
     same_files(&files, &place.outputs("store"));
-    same_files(&whole, &place.files(&format!("{folder}/tiles")));
+    same_files(&whole, &place.files("store/tiles"));
 }
 
 #[test]

@@ -18,8 +18,8 @@ const RUNS_MIN: u64 = 16;
 pub(crate) struct PlanContext {
     /// With the members that score these images, and no others; a group of which there are none is empty.
     pub(crate) inference: Inference,
-    /// Hash of what the plan infers, whoever scores an image.
-    pub(crate) hash: String,
+    /// What the scores of each group's tiles are called.
+    pub(crate) scores: Vec<String>,
     pub(crate) groups: Vec<GroupContext>,
 }
 
@@ -88,7 +88,7 @@ impl PlanContext {
         let inference = plan.inference.scored_by(image);
         let groups = inference.groups.iter().map(|g| GroupContext::new(&inference, g));
         let groups = groups.collect::<Result<_, _>>()?;
-        Ok(Self { groups, hash: plan.inference.hash(), inference })
+        Ok(Self { groups, scores: plan.scores_of(image), inference })
     }
 
     /// The windows and blocks of an image of `size` px for `group`; `None` if there is no such group, or no member in it.

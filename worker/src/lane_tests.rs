@@ -88,6 +88,7 @@ fn block(folder: &Path, name: &str, spoil: impl FnOnce(&mut PlanContext)) -> Blo
         sidecars: Vec::new(),
         version: String::new(),
         key: "0123456789abcdef".into(),
+        content: None,
         size: IMAGE,
         bands: CLASSES as u16,
         tags: std::collections::BTreeMap::new(),

@@ -165,6 +165,7 @@ fn plan(path: &Path, window: WindowSpec, views: &[View], batch: u32) -> Job {
         sidecars: Vec::new(),
         version: String::new(),
         key: "0123456789abcdef".into(),
+        content: None,
         size: IMAGE,
         bands: BANDS as u16,
         tags: std::collections::BTreeMap::new(),
@@ -179,6 +180,14 @@ fn plan(path: &Path, window: WindowSpec, views: &[View], batch: u32) -> Job {
 struct Job {
     plan: Plan,
     image: PlannedImage,
+}
+
+impl Job {
+    /// Where the tile of a block of its only group lies.
+    fn tile(&self, block: u32) -> String {
+        let scores = self.plan.scores_of_group(&self.image, 0);
+        key::tile(&self.plan.job, &scores, &self.image.key, block)
+    }
 }
 
 impl std::ops::Deref for Job {
@@ -292,7 +301,7 @@ async fn send_to(
 }
 
 async fn tile_of(store: &FolderStore, plan: &Job, block: u32) -> (tile::TileHeader, Vec<f32>, Bytes) {
-    let bytes = store.get(&key::tile(&plan.job, &plan.image.key, 0, block)).await.unwrap();
+    let bytes = store.get(&plan.tile(block)).await.unwrap();
     let (grid, blocks) = plan.layout(&plan.image, 0).unwrap();
     let rows = blocks.get(block).unwrap().extent(&grid).size.height;
     let tail = bytes.len() - tile::index_bytes(rows) as usize;

@@ -34,6 +34,7 @@ fn image() -> PlannedImage {
         sidecars: Vec::new(),
         version: String::new(),
         key,
+        content: None,
         size: SIZE,
         bands: 3,
         tags,

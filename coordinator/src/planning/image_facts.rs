@@ -91,6 +91,7 @@ impl<'a> ImageLooker<'a> {
         let image = PlannedImage {
             id: found.id.clone(),
             key: PlannedImage::key_of(&found.id, &content, None),
+            content: None,
             version,
             uri: uri.clone(),
             sidecars,

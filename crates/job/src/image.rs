@@ -15,6 +15,9 @@ pub struct PlannedImage {
     /// Names the image, its content and who scores it: 16 hexadecimal digits. Unique in the job, and the same wherever the
     /// image lies.
     pub key: String,
+    /// Names the image and its content alone, where `key` names who scores it too: 16 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
     /// Names the files as they were when the image was planned: 16 hexadecimal digits. What is read later must be those.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub version: String,
@@ -50,9 +53,16 @@ impl PlannedImage {
     #[must_use]
     pub fn scored_by(mut self, mut members: Vec<u32>) -> Self {
         members.sort_unstable();
-        self.key = key_of_scored(&self.key, &members);
+        let content = self.content.take().unwrap_or(self.key);
+        self.key = key_of_scored(&content, &members);
+        self.content = Some(content);
         self.members = Some(members);
         self
+    }
+
+    /// Names the image and its content, whoever scores it: tiles of a member are the same beside whichever others.
+    pub fn content_key(&self) -> &str {
+        self.content.as_deref().unwrap_or(&self.key)
     }
 
     /// Names what is made of the image: its key, and its truth if that is part of it. With another truth its tiles stay.
@@ -98,6 +108,7 @@ mod tests {
                 sidecars: Vec::new(),
                 version: String::new(),
                 key: PlannedImage::key_of("a", "12", None),
+                content: None,
                 size: Size::new(1, 2),
                 bands: 3,
                 tags: BTreeMap::new(),
@@ -110,6 +121,11 @@ mod tests {
         assert_eq!(image(Some(vec![2, 0])).members, Some(vec![0, 2]));
         let keys = [image(None).key, image(Some(vec![0])).key, image(Some(vec![0, 2])).key];
         assert!(keys[0] != keys[1] && keys[1] != keys[2] && keys[0] != keys[2], "{keys:?}");
+        let again = image(Some(vec![0])).scored_by(vec![2, 0]);
+        assert_eq!(again.key, image(Some(vec![0, 2])).key, "who scored it before is forgotten");
+        for scored in [image(None), image(Some(vec![0])), again] {
+            assert_eq!(scored.content_key(), image(None).key);
+        }
         assert!(image(None).is_scored_by(7) && !image(Some(vec![2, 0])).is_scored_by(1));
     }
 }

@@ -218,6 +218,36 @@ impl Inference {
         hash(&[&json])[..16].to_owned()
     }
 
+    /// Names all that the scores in tiles of `group` hang on: 16 hexadecimal digits. What others infer beside it is not among
+    /// it, and neither is what its members are called or where they lie: a job that comes to have one member more, each
+    /// with tiles of its own, finds those of the others.
+    ///
+    /// # Panics
+    /// Never: plain structs become JSON.
+    pub fn scores_of(&self, mut group: Group) -> String {
+        for member in &mut group.members {
+            member.onnx.clear();
+            member.name.clear();
+            member.tags.clear();
+        }
+        let alone = Self {
+            format: self.format,
+            reading: self.reading.clone(),
+            classes: self.classes.clone(),
+            labelling: self.labelling,
+            view_merge: self.view_merge,
+            view_space: self.view_space,
+            tile_space: self.tile_space,
+            centred: self.centred,
+            swapped: self.swapped.clone(),
+            tile: self.tile,
+            block_pixels: self.block_pixels,
+            groups: vec![group],
+        };
+        let json = serde_json::to_vec(&alone).expect("plain structs become JSON");
+        hash(&[&json])[..16].to_owned()
+    }
+
     /// The same with the members that score `image`, and no others. Groups keep their places, also those that are left
     /// empty.
     #[must_use]

@@ -3,20 +3,21 @@
 //! ```text
 //! jobs/<job>/plans/<hash>.json       what is computed and how it is merged, by the hash of these bytes
 //! jobs/<job>/specs/<outputs>.yaml    the whole job file, every default filled in
-//! jobs/<job>/tiles/<xx>/<image>-<group>-<block>.tile
 //! jobs/<job>/statistics/<image>.json mean and standard deviation of an image's bands, where a member wants them
 //! jobs/<job>/truth/<hash>.labels     the labels that are right for an image, by the hash of what they say
 //! jobs/<job>/parts/<outputs>/…       what each image adds to the submission, until the job ends
 //! jobs/<job>/written                 of what the tables and pages are that were written last
 //! jobs/<job>/run                     the run that counts
 //! jobs/<job>/out/…                   what the user came for
+//! tiles/<name>/<scores>/<xx>/<image>-<block>.tile
+//!                                    the scores of a block, by what they hang on: jobs of one name share them
 //! nights/<name>/<date>.json          what a run had, where the job keeps that
 //! memory/<hash>.seen                 what planning has seen of files, so that what has not changed is not read again
 //! status/<job>.json                  how far it is, for whoever asks; aside, so that all jobs are found in one short list
 //! ```
 //! No key is a prefix of another at a `/`: stores on folders could not hold both.
 
-use crate::{TaskId, TaskKind, hash};
+use crate::hash;
 
 /// The plan of `job` whose hash is `hash`.
 pub fn plan(job: &str, hash: &str) -> String {
@@ -43,42 +44,45 @@ pub fn spec(job: &str, outputs: &str) -> String {
     format!("jobs/{job}/specs/{outputs}.yaml")
 }
 
-/// The folder of all tiles of `job`, with its last `/`.
-pub fn tiles(job: &str) -> String {
-    format!("jobs/{job}/tiles/")
+/// The name of `job` without the hash of what it computes: what its next form is called too, with another member or another
+/// window.
+pub fn name_of(job: &str) -> &str {
+    job.rsplit_once('-').map_or(job, |(name, _)| name)
 }
 
-/// The tile of block `block` for group `group` of the image whose key is `image`. A hash spreads tiles over 256 folders:
-/// stores split their load by the first part of a key.
-pub fn tile(job: &str, image: &str, group: u32, block: u32) -> String {
+/// The folder of the tiles of `job` and of every job of its name, with its last `/`.
+pub fn tiles(job: &str) -> String {
+    format!("tiles/{}/", name_of(job))
+}
+
+/// The folder of the tiles that hold the scores named `scores` ([`crate::Inference::scores_of`]), with its last `/`.
+pub fn tiles_of(job: &str, scores: &str) -> String {
+    format!("{}{scores}/", tiles(job))
+}
+
+/// The tile of block `block` of the image whose [`content_key`](crate::PlannedImage::content_key) is `image`, with the
+/// scores named `scores`. A hash spreads tiles over 256 folders: stores split their load by the first part of a key.
+pub fn tile(job: &str, scores: &str, image: &str, block: u32) -> String {
     let mut hash = 0x811c_9dc5_u32;
-    for byte in image.bytes().chain(group.to_le_bytes()).chain(block.to_le_bytes()) {
+    for byte in image.bytes().chain(block.to_le_bytes()) {
         hash = (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
     }
     let spread = (hash ^ (hash >> 16)) & 0xff;
-    format!("{}{spread:02x}/{image}-{group}-{block}.tile", tiles(job))
+    format!("{}{spread:02x}/{image}-{block}.tile", tiles_of(job, scores))
 }
 
-/// The 256 folders that [`tile`] spreads tiles over, each with its last `/`.
-pub fn tile_folders(job: &str) -> impl Iterator<Item = String> {
-    let tiles = tiles(job);
+/// The 256 folders that [`tile`] spreads the tiles of `scores` over, each with its last `/`.
+pub fn tile_folders(job: &str, scores: &str) -> impl Iterator<Item = String> {
+    let tiles = tiles_of(job, scores);
     (0..=0xff_u32).map(move |spread| format!("{tiles}{spread:02x}/"))
 }
 
-/// The image's key, the group and the block whose tile lies under `key`, if it is a tile's.
-pub fn of_tile(key: &str) -> Option<(&str, u32, u32)> {
-    let mut parts = key.rsplit('/').next()?.strip_suffix(".tile")?.split('-');
-    let found = (parts.next()?, parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-    parts.next().is_none().then_some(found)
-}
-
-/// The task whose object lies under `key`, if it is one's.
-pub fn task_of(key: &str) -> Option<TaskId> {
-    if let Some((image, group, block)) = of_tile(key) {
-        return Some(TaskId { image: image.to_owned(), kind: TaskKind::Block { group, block } });
-    }
-    let image = image_of_statistics(key)?;
-    Some(TaskId { image: image.to_owned(), kind: TaskKind::Statistics })
+/// What a key of [`tile`] names: the scores, the image and the block.
+pub fn of_tile(key: &str) -> Option<(&str, &str, u32)> {
+    let mut parts = key.rsplit('/');
+    let (file, _, scores) = (parts.next()?, parts.next()?, parts.next()?);
+    let (image, block) = file.strip_suffix(".tile")?.split_once('-')?;
+    Some((scores, image, block.parse().ok()?))
 }
 
 /// The folder of the truths of all images of `job`, with its last `/`.
@@ -265,15 +269,15 @@ mod tests {
         }
 
         #[test]
-        fn keys_name_what_they_hold(image in "[0-9a-f]{16}", group: u32, block: u32) {
-            let (tile, part) = (tile("job", &image, group, block), part("job", "x", &image));
-            prop_assert_eq!(of_tile(&tile), Some((&image[..], group, block)));
-            for kind in [TaskKind::Statistics, TaskKind::Block { group, block }] {
-                let task = TaskId { image: image.clone(), kind };
-                prop_assert_eq!(task_of(&kind.produces("job", &image)), Some(task));
-            }
+        fn keys_name_what_they_hold(image in "[0-9a-f]{16}", scores in "[0-9a-f]{16}", block: u32) {
+            let (tile, part) = (tile("a-b-12345678", &scores, &image, block), part("job", "x", &image));
+            prop_assert_eq!(of_tile(&tile), Some((&scores[..], &image[..], block)));
+            prop_assert!(tile.starts_with("tiles/a-b/"), "{}", tile);
+            let statistics = statistics("job", &image);
+            prop_assert_eq!(image_of_statistics(&statistics), Some(&image[..]));
             prop_assert_eq!(image_of_part(&part), Some(&image[..]));
-            prop_assert_eq!(tile_folders("job").filter(|folder| tile.starts_with(folder)).count(), 1);
+            let folders = tile_folders("a-b-87654321", &scores);
+            prop_assert_eq!(folders.filter(|folder| tile.starts_with(folder)).count(), 1);
         }
     }
 
@@ -311,7 +315,7 @@ mod tests {
     #[test]
     fn tiles_spread() {
         let folders: std::collections::HashSet<_> = (0..4000)
-            .map(|block| tile("j", "0123456789abcdef", 0, block)[.."jobs/j/tiles/xx".len()].to_owned())
+            .map(|block| tile("j", "s", "0123456789abcdef", block)[.."tiles/j/s/xx".len()].to_owned())
             .collect();
         assert!(folders.len() > 250, "{}", folders.len());
     }

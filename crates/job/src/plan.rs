@@ -62,6 +62,26 @@ impl Plan {
         Ok(serde_json::from_slice(bytes)?)
     }
 
+    /// What the scores in the tiles of `image` of the group at place `group` are called ([`Inference::scores_of`]): they hang
+    /// on the members that score the image, and on no others.
+    ///
+    /// # Panics
+    /// When there is no such group.
+    pub fn scores_of_group(&self, image: &PlannedImage, group: usize) -> String {
+        let mut scored = self.inference.groups[group].clone();
+        let (first, mut place) = (self.inference.first_member(group), 0);
+        scored.members.retain(|_| {
+            place += 1;
+            image.is_scored_by(first + place - 1)
+        });
+        self.inference.scores_of(scored)
+    }
+
+    /// [`scores_of_group`](Self::scores_of_group) of all groups.
+    pub fn scores_of(&self, image: &PlannedImage) -> Vec<String> {
+        (0..self.inference.groups.len()).map(|group| self.scores_of_group(image, group)).collect()
+    }
+
     /// The members of `group` that score `image`, as places among the group's members.
     pub fn members_of(&self, image: &PlannedImage, group: usize) -> Vec<usize> {
         let first = self.inference.first_member(group);

@@ -19,11 +19,14 @@ pub enum TaskKind {
 }
 
 impl TaskKind {
-    /// The key of the object that it stores: what says that it is done.
-    pub fn produces(self, job: &str, image: &str) -> String {
+    /// The key of the object that it stores for `image`: what says that it is done. `scores` names what each group of the
+    /// plan infers of the image ([`Plan::scores_of`]); `None` where there is no such group.
+    pub fn produces(self, job: &str, image: &PlannedImage, scores: &[String]) -> Option<String> {
         match self {
-            Self::Statistics => key::statistics(job, image),
-            Self::Block { group, block } => key::tile(job, image, group, block),
+            Self::Statistics => Some(key::statistics(job, &image.key)),
+            Self::Block { group, block } => {
+                Some(key::tile(job, scores.get(group as usize)?, image.content_key(), block))
+            }
         }
     }
 }

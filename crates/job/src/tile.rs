@@ -20,7 +20,7 @@ use std::ops::Range;
 /// Rows of pixels in one frame: what an aggregator must hold at once of each tile.
 pub const ROWS_PER_FRAME: u32 = 64;
 
-const FORMAT: &str = "marquetry-tile-1";
+const FORMAT: &str = "marquetry-tile-2";
 const SKIPPABLE_MAGIC: u32 = 0x184D_2A5E;
 const SEEKABLE_MAGIC: u32 = 0x8F92_EAB1;
 /// Scores hardly compress; the fastest level takes what there is.
@@ -62,12 +62,10 @@ impl TileDtype {
 /// What a tile says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TileHeader {
-    /// Hash of what its scores hang on: tiles of another plan are not used.
-    pub inference: String,
-    /// Key of its image.
+    /// Names all that its scores hang on ([`crate::Inference::scores_of`]): other tiles are not used.
+    pub scores: String,
+    /// Names its image and that one's content ([`crate::PlannedImage::content_key`]).
     pub image: String,
-    /// Place of its group in the plan.
-    pub group: u32,
     /// Place of its block in the group's grid, row-major.
     pub block: u32,
     /// The pixels of the group's (scaled) image that it covers.

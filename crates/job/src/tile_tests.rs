@@ -4,9 +4,8 @@ use proptest::prelude::*;
 
 fn header(height: u32, width: u32, dtype: TileDtype) -> TileHeader {
     TileHeader {
-        inference: "0123456789abcdef".into(),
+        scores: "0123456789abcdef".into(),
         image: "fedcba9876543210".into(),
-        group: 0,
         block: 9,
         extent: Rect::new(256, 512, Size::new(height, width)),
         classes: 3,

@@ -48,7 +48,7 @@ section! {
         /// Whether tiles stay when their image is finished.
         pub keep: bool = false, FLAG;
         /// What one tile holds: the merged scores of all members of a grid (`group`), or those of one member (`member`), so
-        /// that other weights run no model. A member's tile must not hang on how members are merged: its windows are merged
+        /// that other weights run no model and another member runs alone. A member's tile must not hang on how members are merged: its windows are merged
         /// in `tta.space`, whose default is then probabilities, and `merge.space` is that of members alone. Where the two
         /// differ, so do scores from those of `group`.
         pub per: TilesPer = TilesPer::Group, Words(&TILES_PER);

@@ -66,7 +66,7 @@ fn of_version_1() -> Form {
             Ok(task) => return Err(format!("it was read as {task:?}")),
             Err(error) => error.to_string(),
         };
-        let words = ["version 1", "version 3", "update the older ones"];
+        let words = ["version 1", "version 4", "update the older ones"];
         match words.iter().find(|words| !said.contains(**words)) {
             Some(words) => Err(format!("`{words}` is not in: {said}")),
             None if said.contains('\n') => Err(format!("these are several lines: {said}")),

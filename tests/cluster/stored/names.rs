@@ -3,7 +3,7 @@
 use crate::Form;
 use crate::plans::{plan, scored_by_some, tagged_image};
 use marquetry_coordinator::outputs_hash;
-use marquetry_job::{Merge, key};
+use marquetry_job::{Merge, TaskKind, key};
 use marquetry_spec::JobSpec;
 use std::path::Path;
 
@@ -71,8 +71,14 @@ fn keys() -> String {
         ("status", key::status(job)),
         ("out", key::out(job, "masks/plate 1/ä.png")),
     ];
-    let tiles = [(0, 0), (0, 1), (1, 0), (u32::MAX, u32::MAX)];
-    rows.extend(tiles.map(|(group, block)| ("tile", key::tile(job, image, group, block))));
+    let images = [tagged_image(), crate::plans::scored_by_some()];
+    for image in &images {
+        let scores = plan.scores_of(image);
+        rows.extend(scores.iter().map(|scores| ("scores", scores.clone())));
+        let blocks = [0, 1, u32::MAX].map(|block| TaskKind::Block { group: 0, block });
+        let tiles = blocks.iter().filter_map(|block| block.produces(job, image, &scores));
+        rows.extend(tiles.map(|tile| ("tile", tile)));
+    }
     rows.iter().map(|(what, name)| format!("{what}: {name}\n")).collect()
 }
 

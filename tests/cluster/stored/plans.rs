@@ -70,6 +70,7 @@ fn image(id: &str, uri: &str) -> PlannedImage {
         sidecars: Vec::new(),
         version: PlannedImage::version_of("12 bytes, 2024-01-01"),
         key: PlannedImage::key_of(id, "sha256 of 12 bytes", None),
+        content: None,
         size: Size::new(600, 800),
         bands: 3,
         tags: BTreeMap::new(),

@@ -16,9 +16,8 @@ pub(crate) fn all() -> Vec<Form> {
 
 fn form((dtype, name): (TileDtype, &str)) -> Form {
     let header = TileHeader {
-        inference: "0123456789abcdef".into(),
+        scores: "0123456789abcdef".into(),
         image: "fedcba9876543210".into(),
-        group: 1,
         block: 9,
         extent: Rect::new(256, 512, SIZE),
         classes: CLASSES,

@@ -16,9 +16,11 @@ const AT_ONCE: usize = 64;
 pub(crate) async fn measure(runner: &JobRunner<'_>, tasks: u64) -> Result<()> {
     let (job, store) = (&runner.plan.job, &*runner.store);
     let started = Instant::now();
+    // All images are scored by all members.
+    let scores = runner.images.first().map_or_else(Vec::new, |image| runner.plan.scores_of(image));
     let tiles = runner.images.iter().flat_map(|image| {
         let of_image = ImageTasks::new(runner.plan, image);
-        of_image.iter().map(|task| task.produces(job, &image.key)).collect::<Vec<_>>()
+        of_image.iter().filter_map(|task| task.produces(job, image, &scores)).collect::<Vec<_>>()
     });
     write(store, tiles).await?;
     let seconds = started.elapsed().as_secs_f64();

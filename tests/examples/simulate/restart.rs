@@ -10,9 +10,12 @@ use tokio::sync::Notify;
 /// Puts a tile of every task of `plan` into the folder `store`. Nobody reads them at a restart, so they are empty.
 pub(crate) fn leave_tiles(store: &Path, plan: &Plan, images: &[PlannedImage]) -> Result<()> {
     let mut known: Option<PathBuf> = None;
+    // All images are scored by all members.
+    let scores = images.first().map_or_else(Vec::new, |image| plan.scores_of(image));
     for image in images {
         for task in ImageTasks::new(plan, image).iter() {
-            let path = store.join(task.produces(&plan.job, &image.key));
+            let key = task.produces(&plan.job, image, &scores).context("a task of the plan")?;
+            let path = store.join(key);
             let folder = path.parent().context("a tile lies in a folder")?;
             if known.as_deref() != Some(folder) {
                 std::fs::create_dir_all(folder)?;

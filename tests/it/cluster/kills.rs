@@ -96,7 +96,7 @@ fn unfit(cluster: &mut Cluster) -> &'static str {
 /// Takes a stored tile away, or cuts it short.
 fn hit_a_tile(cluster: &Cluster, dice: &mut Dice) -> Option<&'static str> {
     let (store, job) = (cluster.store(), cluster.jobs().into_iter().next()?);
-    let tiles = wait(store.list(&format!("jobs/{job}/tiles/"))).ok()?;
+    let tiles = wait(store.list(&marquetry_job::key::tiles(&job))).ok()?;
     let tile = &tiles.get(dice.next() as usize % tiles.len().max(1))?.key;
     if dice.next().is_multiple_of(2) {
         return wait(store.delete(tile)).ok().map(|()| "a tile that is gone");

@@ -17,7 +17,7 @@ fn damaged_tiles_are_computed_again(kept: Kept) {
         cluster.status().first().is_some_and(|s| s["progress"]["tasks_done"] == s["progress"]["tasks"])
     });
     let store = cluster.store();
-    let tiles = wait(store.list(&format!("jobs/{}/tiles/", cluster.jobs()[0]))).expect("a list");
+    let tiles = wait(store.list(&marquetry_job::key::tiles(&cluster.jobs()[0]))).expect("a list");
     assert_eq!(cluster.status()[0]["progress"]["tasks"], tiles.len());
     let read = |n: usize| wait(store.get(&tiles[n].key)).expect("a tile").to_vec();
     let write = |n: usize, bytes: Vec<u8>| wait(store.put(&tiles[n].key, Bytes::from(bytes))).expect("put");

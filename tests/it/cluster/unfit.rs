@@ -84,6 +84,7 @@ fn a_message_opens_no_store_that_a_worker_was_not_started_for() {
         sidecars: Vec::new(),
         version: String::new(),
         key: "0123456789abcdef".into(),
+        content: None,
         size: marquetry_geometry::Size::new(8, 8),
         bands: 3,
         tags: std::collections::BTreeMap::new(),

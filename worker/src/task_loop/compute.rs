@@ -26,9 +26,9 @@ impl Worker {
         store: &dyn ObjectStore,
         admitted: OwnedSemaphorePermit,
     ) -> Result<Worked, Failure> {
-        let key = message.task.produces(&message.run.job, &message.image.key);
         let known = async {
             let context = self.plans.get(message, store).await?;
+            let key = produced(message, &context)?;
             let found = if message.replace { None } else { stored(store, &key).await? };
             Ok::<_, Failure>((context, found))
         };
@@ -75,8 +75,8 @@ impl Worker {
         store: &dyn ObjectStore,
         admitted: OwnedSemaphorePermit,
     ) -> Result<Worked, Failure> {
-        let (job, planned, task) = (&message.run.job, &message.image, message.task);
-        let unknown = || Failure::reject(format!("there is no {task} of image {} in job {job}", planned.id));
+        let planned = &message.image;
+        let unknown = || no_such_task(message);
         let (grid, blocks) = context.layout(planned.size, group).ok_or_else(unknown)?;
         let block = blocks.get(block).ok_or_else(unknown)?;
         let extent = block.extent(&grid);
@@ -97,9 +97,8 @@ impl Worker {
         let open_seconds = started.elapsed().as_secs_f64();
 
         let mut header = TileHeader {
-            inference: context.hash.clone(),
-            image: planned.key.clone(),
-            group,
+            scores: context.scores[group as usize].clone(),
+            image: planned.content_key().to_owned(),
             block: block.index,
             extent,
             classes: classes as u32,
@@ -140,7 +139,7 @@ impl Worker {
         header.unread = unread;
         seconds.read += open_seconds + started.elapsed().as_secs_f64();
         self.check(message).await?;
-        let key = message.task.produces(job, &planned.key);
+        let key = produced(message, &context)?;
         let stored_bytes = store_tile(store, &key, header, frames, &mut seconds).await?;
         drop(permit);
         Ok(Worked::Stored(Done { stored_bytes, forwards, seconds }))
@@ -197,6 +196,17 @@ impl Worker {
         let seconds = StageSeconds { read, ..StageSeconds::default() };
         Ok(Done { stored_bytes, forwards: 0, seconds })
     }
+}
+
+/// The key of the object that a task stores.
+fn produced(message: &TaskMessage, context: &PlanContext) -> Result<String, Failure> {
+    let key = message.task.produces(&message.run.job, &message.image, &context.scores);
+    key.ok_or_else(|| no_such_task(message))
+}
+
+fn no_such_task(message: &TaskMessage) -> Failure {
+    let (job, image, task) = (&message.run.job, &message.image.id, message.task);
+    Failure::reject(format!("there is no {task} of image {image} in job {job}"))
 }
 
 /// The pixels of an image of `image` px that a block covers, whose `extent` is of the same image at `scaled` px.

@@ -1,7 +1,7 @@
 //! Aggregators that follow a script, and what they leave in the store.
 
 use super::cluster::Cluster;
-use super::plans::{JobOf, blocks_of, file_of, object_of};
+use super::plans::{JobOf, blocks_of, file_of, key_of, object_of};
 use super::protocol::{self, announce, image_begun, image_damaged, image_done};
 use super::worker::{counts, describe, read_plan};
 use marquetry_aggregator::{ImageResult, expected};
@@ -119,7 +119,7 @@ impl Aggregator {
     ) -> Result<BTreeSet<TaskKind>, TaskKind> {
         let mut missing = BTreeSet::new();
         for task in blocks_of(plan, image) {
-            match self.store.get(&task.produces(&plan.job, &image.key)).await {
+            match self.store.get(&key_of(plan, image, task)).await {
                 Ok(tile) if Some(&tile) == object_of(plan, image, task).as_ref() => {}
                 Err(_) if partial => drop(missing.insert(task)),
                 _ => return Err(task),
@@ -131,7 +131,7 @@ impl Aggregator {
     async fn delete_objects(&self, plan: &Plan, image: &PlannedImage) {
         for task in ImageTasks::new(plan, image).iter() {
             // What is left behind is the coordinator's to clear away.
-            let _ = self.store.delete(&task.produces(&plan.job, &image.key)).await;
+            let _ = self.store.delete(&key_of(plan, image, task)).await;
         }
     }
 }

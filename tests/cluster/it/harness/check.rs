@@ -3,7 +3,7 @@
 use super::aggregator::check_image;
 use super::cluster::Cluster;
 use super::coordinator::Summary;
-use super::plans::{JobOf, blocks_of};
+use super::plans::{JobOf, blocks_of, key_of};
 use marquetry_job::{ImageTasks, PlannedImage, TaskId, TaskKind};
 use std::collections::BTreeSet;
 
@@ -64,7 +64,7 @@ fn check_stages(cluster: &Cluster, job: &JobOf) -> Result<(), String> {
     for image in job.images.iter().filter(|image| job.plan.wants_statistics(image)) {
         let statistics = TaskId { image: image.key.clone(), kind: TaskKind::Statistics };
         let said = format!("says that {statistics} is stored");
-        let stored = format!("Put {}", statistics.kind.produces(&job.plan.job, &image.key));
+        let stored = format!("Put {}", key_of(&job.plan, image, statistics.kind));
         let of_image = format!("of image {} attempt", image.key);
         let is_block = |what: &str| what.starts_with("has block") && what.contains(&of_image);
         let known = entries.iter().position(|entry| entry.what == said || entry.what == stored);

@@ -19,7 +19,7 @@ pub(crate) use cluster::Cluster;
 pub(crate) use coordinator::{Coordinating, End, Options};
 pub(crate) use faults::{Effect, Fault, Gate, Verb};
 pub(crate) use journal::Entry;
-pub(crate) use plans::{JobOf, image, image_of, job_of, left_of_tasks, staged_job_of, tiles_of};
+pub(crate) use plans::{JobOf, image, image_of, job_of, key_of, left_of_tasks, staged_job_of, tiles_of};
 pub(crate) use protocol::{TaskId, TaskKind};
 pub(crate) use schedules::{Seeds, schedules};
 pub(crate) use worker::{Script, Sickness, Worker, say_stored};

@@ -53,6 +53,7 @@ pub(crate) fn image_of(id: &str, blocks: u32, version: &str) -> PlannedImage {
         sidecars: Vec::new(),
         version: String::new(),
         key,
+        content: None,
         size,
         bands: BANDS,
         tags: BTreeMap::new(),
@@ -169,8 +170,21 @@ pub(crate) fn reads_statistics(plan: &Plan, image: &PlannedImage, task: TaskKind
 }
 
 thread_local! {
+    /// What the scores of tiles are called, by job and members: it is asked for over and over.
+    static SCORES: RefCell<HashMap<(String, Option<Vec<u32>>), Vec<String>>> = RefCell::default();
+
     /// What [`object_of`] has made, by job, image and task: it is asked for the same things over and over.
     static MADE: RefCell<HashMap<(String, String, TaskKind), Option<Bytes>>> = RefCell::default();
+}
+
+/// Where a task of `image` stores what it makes.
+pub(crate) fn key_of(plan: &Plan, image: &PlannedImage, task: TaskKind) -> String {
+    let name = (plan.job.clone(), image.members.clone());
+    let key = SCORES.with_borrow_mut(|known| {
+        let scores = known.entry(name).or_insert_with(|| plan.scores_of(image));
+        task.produces(&plan.job, image, scores)
+    });
+    key.expect("a task of the plan")
 }
 
 /// What every honest worker stores for a task of `image`; `None` if the plan has no such task.
@@ -197,9 +211,8 @@ fn tile_of(plan: &Plan, image: &PlannedImage, group: u32, block: u32) -> Option<
     let extent = blocks.get(block)?.extent(&grid);
     let scored = plan.inference.scored_by(image);
     let header = TileHeader {
-        inference: scored.hash(),
-        image: image.key.clone(),
-        group,
+        scores: plan.scores_of_group(image, group as usize),
+        image: image.content_key().to_owned(),
         block,
         extent,
         classes: CLASSES,
@@ -229,7 +242,7 @@ pub(crate) fn file_of(plan: &Plan, image: &PlannedImage, missing: &BTreeSet<Task
 pub(crate) async fn tiles_of(cluster: &Cluster, job: &JobOf, image: &PlannedImage) -> usize {
     let mut stored = 0;
     for task in blocks_of(&job.plan, image) {
-        let tile = cluster.objects.head(&task.produces(&job.plan.job, &image.key)).await;
+        let tile = cluster.objects.head(&key_of(&job.plan, image, task)).await;
         stored += usize::from(tile.is_ok());
     }
     stored

@@ -1,7 +1,7 @@
 //! Workers that follow a script.
 
 use super::cluster::Cluster;
-use super::plans::{object_of, reads_statistics};
+use super::plans::{key_of, object_of, reads_statistics};
 use super::protocol::{self, announce, task_begun, task_done, task_failed};
 use marquetry_failure::{Classify, FailureClass};
 use marquetry_job::{Event, Plan, PlannedImage, RunId, TaskId, TaskKind, TaskMessage, key};
@@ -215,7 +215,7 @@ impl Worker {
             self.pause().await;
             return failed(FailureClass::Input, "the image is cut off");
         }
-        let key = task.task.produces(&task.run.job, &task.image.key);
+        let key = key_of(&plan, &task.image, task.task);
         if !task.replace && self.store.head(&key).await.is_ok() {
             return task_done(task.id());
         }
@@ -241,7 +241,7 @@ impl Worker {
         let Some(plan) = self.plan(&task.run, &task.plan).await else { return Err(FailureClass::Passing) };
         let statistics = TaskKind::Statistics;
         if reads_statistics(&plan, &task.image, task.task) {
-            let key = statistics.produces(&plan.job, &task.image.key);
+            let key = key_of(&plan, &task.image, statistics);
             let is_there = self.store.head(&key).await.is_ok();
             if !is_there {
                 self.put(&plan, &task.image, statistics).await?;
@@ -252,7 +252,7 @@ impl Worker {
 
     async fn put(&self, plan: &Plan, image: &PlannedImage, task: TaskKind) -> Result<(), FailureClass> {
         let object = object_of(plan, image, task).ok_or(FailureClass::Input)?;
-        let put = self.store.put(&task.produces(&plan.job, &image.key), object).await;
+        let put = self.store.put(&key_of(plan, image, task), object).await;
         put.map_err(|error| error.class())
     }
 
@@ -280,7 +280,7 @@ pub(crate) async fn say_stored(
 ) {
     if let Some(object) = object_of(plan, image, task) {
         // The store has no faults here.
-        let _ = cluster.objects.put(&task.produces(&plan.job, &image.key), object).await;
+        let _ = cluster.objects.put(&key_of(plan, image, task), object).await;
     }
     let said = task_done(TaskId { image: image.key.clone(), kind: task });
     cluster.journal.note("late", format!("says {}", describe(&said)));

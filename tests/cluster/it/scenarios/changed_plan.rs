@@ -1,8 +1,8 @@
 //! A job whose images, or whose weights, change between two runs.
 
 use crate::harness::{
-    Cluster, JobOf, Made, Options, Script, Seeds, TaskKind, check, image, image_of, job_of, say_stored,
-    schedules,
+    Cluster, JobOf, Made, Options, Script, Seeds, TaskKind, check, image, image_of, job_of, key_of,
+    say_stored, schedules,
 };
 use marquetry_job::PlannedImage;
 use std::sync::Arc;
@@ -92,7 +92,7 @@ fn what_is_said_of_an_image_that_has_gone_changes_nothing() {
         let gone = fewer.pop().ok_or("there are images")?;
         let (then, now) = (job(images(1)), job(fewer));
         none(late_word(&cluster, &then, &now, &gone).await?)?;
-        let tile = cluster.objects.head(&BLOCK_0.produces(&now.plan.job, &gone.key)).await;
+        let tile = cluster.objects.head(&key_of(&now.plan, &gone, BLOCK_0)).await;
         tile.map(drop).map_err(|error| error.to_string())
     });
 }

@@ -58,7 +58,7 @@ fn a_coordinator_that_was_replaced_deletes_no_tile_of_the_next() {
     schedules(&Seeds::first(10), |cluster| async move {
         let gate = Gate::default();
         // The first list is that of its start.
-        let fault = Fault::new(Verb::List, "/tiles/", Effect::Hold(gate.clone())).once_after(1);
+        let fault = Fault::new(Verb::List, "tiles/", Effect::Hold(gate.clone())).once_after(1);
         held_at_its_end(cluster, fault, gate, Options::default()).await
     });
 }
