@@ -9,7 +9,7 @@ use crate::sinks::optional::Optional;
 use crate::sinks::pictures::Pictures;
 use crate::sinks::{
     SinkContext, corrected_labels, evaluation, label_quality, masks, night_labels, polygons, probabilities,
-    pseudo_labels, ranking, soft_labels, table_rows, uncertainty,
+    probes, pseudo_labels, ranking, soft_labels, table_rows, uncertainty,
 };
 use crate::source_image::SourceImage;
 use marquetry_failure::chain;
@@ -87,11 +87,15 @@ impl Outputs {
                 Output::CorrectedLabels(corrected) if source.planned().truth.is_some() => {
                     corrected_labels::open(&context, at, output, corrected)?
                 }
+                Output::Probes(of) if source.planned().truth.is_some() => {
+                    probes::open(&context, at, output, *of)
+                }
                 // No place in the report, or no truth to be judged by, or to judge.
                 Output::Report
                 | Output::Evaluation(_)
                 | Output::LabelQuality(_)
-                | Output::CorrectedLabels(_) => continue,
+                | Output::CorrectedLabels(_)
+                | Output::Probes(_) => continue,
             });
         }
         if spec.nights.keep > 0 {
@@ -204,6 +208,7 @@ pub fn expected(spec: &JobSpec, image_id: &str, has_truth: bool) -> Vec<String> 
             // A first pass counts, and writes no file.
             Output::PseudoLabels(pseudo) if pseudo.needs_counts() => {}
             Output::CorrectedLabels(corrected) if corrected.needs_survey() || !has_truth => {}
+            Output::Probes(_) if !has_truth => {}
             Output::Masks(_) if spec.decide.background.is_none() => {
                 let names = class_file_names(spec);
                 files.extend(names.iter().map(|class| output_path(output, image_id, Some(class))));

@@ -46,6 +46,9 @@ enum Command {
     Inspect(InspectArgs),
     /// Say how well labels agree with the truth: masks of any program, of any kind that is named in the options.
     Evaluate(Box<crate::evaluate::EvaluateArgs>),
+    /// Fit class factors, weights of members and the space they meet in to the job's truth, and write the job with them.
+    #[command(after_help = EXIT_CODES)]
+    Tune(crate::tune::TuneArgs),
     /// Compare what two runs of a job had: images that came, went and changed, and which pixels have another label.
     Diff(crate::diff::DiffArgs),
     /// Print the JSON Schema of job files.
@@ -298,6 +301,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Plan(args) => crate::plan::run(&args),
         Command::Inspect(args) => crate::inspect::run(&args),
         Command::Evaluate(args) => crate::evaluate::run(&args),
+        Command::Tune(args) => crate::tune::run(&args),
         Command::Diff(args) => crate::diff::run(&args),
         Command::Schema => {
             say::data(&serde_json::to_string_pretty(&marquetry_spec::schema()).unwrap_or_default());

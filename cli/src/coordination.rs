@@ -232,6 +232,18 @@ impl Coordination {
         Ok(exit)
     }
 
+    /// Ends a job of which nothing is made of all images together: clears away what is not needed any more, and gives the
+    /// job back.
+    pub(crate) async fn close(&self, followed: Followed) -> Result<Tally, Fatal> {
+        let Followed { ended, .. } = followed;
+        let (tally, Planned { plan, images, rejected, .. }) = (ended.tally.clone(), &self.planned);
+        ended.clean_up(&*self.store, plan, images).await.map_err(ended_early)?;
+        let is_whole = tally.losses.is_empty() && rejected.is_empty();
+        let state = if is_whole { JobState::Done } else { JobState::Partial };
+        ended.release(state, None).await.map_err(ended_early)?;
+        Ok(tally)
+    }
+
     /// Where the outputs lie.
     pub(crate) fn folder(&self) -> String {
         format!("{}/{}", self.uri.trim_end_matches('/'), key::out(&self.planned.plan.job, ""))

@@ -77,7 +77,7 @@ impl JobFile {
 
     /// Where relative paths of images and models begin, whichever folder a process works in: others of a cluster find
     /// the same files, and the same job goes on when it is started from elsewhere.
-    fn root(&self) -> String {
+    pub(crate) fn root(&self) -> String {
         if is_uri(&self.base) {
             return self.base.clone();
         }

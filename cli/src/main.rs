@@ -21,6 +21,8 @@ mod self_test;
 mod storage;
 mod summary;
 mod threads;
+mod tune;
+mod tune_report;
 mod worker;
 
 /// Gives back to the system what is not used any more: blocks come and go by hundreds of megabytes.

@@ -26,7 +26,7 @@ const TICK: Duration = Duration::from_millis(200);
 /// What the roles call themselves where they are one process.
 const NAME: &str = "this process";
 /// Nothing is overdue in one process: what is out is in hand.
-const OVERDUE_AFTER: Duration = Duration::from_hours(24);
+pub(crate) const OVERDUE_AFTER: Duration = Duration::from_hours(24);
 
 pub(crate) fn run(args: &RunArgs) -> Result<Exit, Fatal> {
     let mut seen = LastSeen::default();
@@ -67,17 +67,21 @@ pub(crate) const fn canvas_bytes(spec: &JobSpec) -> u64 {
 }
 
 /// The roles beside the coordinator.
-struct InProcessCluster {
-    storage: Storage,
-    scratch: PathBuf,
-    runtime: Runtime,
-    threads: Threads,
-    models_mb: u64,
+pub(crate) struct InProcessCluster {
+    pub(crate) storage: Storage,
+    pub(crate) scratch: PathBuf,
+    pub(crate) runtime: Runtime,
+    pub(crate) threads: Threads,
+    pub(crate) models_mb: u64,
 }
 
 impl InProcessCluster {
     /// The three roles, until every image is finished or given up.
-    async fn compute(&self, coordination: &Coordination, seen: &mut LastSeen) -> Result<Followed, Fatal> {
+    pub(crate) async fn compute(
+        &self,
+        coordination: &Coordination,
+        seen: &mut LastSeen,
+    ) -> Result<Followed, Fatal> {
         let queue = MemoryQueue::new();
         let shared: Arc<dyn TaskQueue> = Arc::new(queue.clone());
         let worker = Arc::new(self.worker(&coordination.job.spec, &shared)?);

@@ -35,6 +35,7 @@ mod tally;
 mod test_plans;
 mod tile_deletion;
 mod too_large;
+mod tuning;
 mod worker_health;
 mod written;
 
@@ -59,5 +60,6 @@ pub use status::{JobState, LossShown, Status, unix_now};
 pub use survey::Surveyed;
 pub use tables::{TableError, Tables, WrittenTables};
 pub use tally::Tally;
+pub use tuning::{Probed, TuneCandidate, TuneError, probes_per_image, probing_job, read_probes, tuned_job};
 pub use worker_health::SickWorker;
 pub use written::{WrittenTogether, already_written, begin_writing, note_written, written_of};

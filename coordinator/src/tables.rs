@@ -146,6 +146,7 @@ impl Tables {
                 | Output::SoftLabels(_)
                 | Output::Uncertainty(_)
                 | Output::Evaluation(_)
+                | Output::Probes(_)
                 | Output::Report => continue,
             };
             list.push((number, Made::Table(table)));

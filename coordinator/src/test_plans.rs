@@ -27,6 +27,19 @@ pub(crate) fn member(name: &str) -> Member {
     }
 }
 
+/// A member of its own model, with these tags.
+pub(crate) fn member_called(name: &str, tags: &[(&str, &str)]) -> Member {
+    let tags = tags.iter().map(|(tag, value)| ((*tag).to_owned(), (*value).to_owned())).collect();
+    Member { onnx: format!("{name}.onnx"), tags, ..member(name) }
+}
+
+/// A plan in which each of these members has tiles of its own.
+pub(crate) fn plan_of(members: Vec<Member>) -> Plan {
+    let weights = members.iter().map(|member| member.weights.clone()).collect();
+    let merge = Merge { space: ScoreSpace::Probabilities, weights };
+    Plan::new("j", inference(members.into_iter().map(|member| vec![member]).collect()), merge)
+}
+
 /// Two classes, and a group for each list of members.
 pub(crate) fn inference(groups: Vec<Vec<Member>>) -> Inference {
     let window = Size::square(SIDE);

@@ -38,6 +38,7 @@ mod training_labels;
 mod truth;
 mod truth_on_map;
 mod truth_told;
+mod tune;
 mod uncertainty;
 mod values;
 mod walls;

@@ -14,6 +14,7 @@ pub(crate) mod optional;
 pub(crate) mod pictures;
 pub(crate) mod polygons;
 pub(crate) mod probabilities;
+pub(crate) mod probes;
 pub(crate) mod pseudo_labels;
 pub(crate) mod ranking;
 mod score_files;

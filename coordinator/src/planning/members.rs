@@ -11,9 +11,19 @@ use crate::planning::paths::{Match, expand};
 use marquetry_job::Group;
 use marquetry_spec::{JobSpec, TilesPer};
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 /// Models that are tried at once. Each takes memory, and large ones take much.
 const TRIALS: usize = 4;
+
+/// The members of a job.
+pub(crate) struct Members {
+    pub(crate) groups: Vec<Group>,
+    pub(crate) made_for: MadeFor,
+    /// For each member, by name, the entry of the job's list that names its model.
+    pub(crate) entries: BTreeMap<String, usize>,
+    pub(crate) findings: Findings,
+}
 
 /// The members of `spec`, grouped, and what there is to tell the user about them. `base` is the job file's folder;
 /// of the images there are those that can be used, and their depths.
@@ -23,7 +33,7 @@ pub(crate) fn groups(
     models: &Models<'_>,
     looked_at: LookedAt<'_>,
     each: impl Fn(&str) + Sync,
-) -> Result<(Vec<Group>, MadeFor, Findings), MembersError> {
+) -> Result<Members, MembersError> {
     let (candidates, mut errors) = candidates(spec, base, models, looked_at)?;
     let at_once = models.cores.min(TRIALS).min(candidates.len()).max(1);
     let probe = |candidate: &Candidate<'_>| {
@@ -56,7 +66,8 @@ pub(crate) fn groups(
     MembersError::all(errors)?;
     let findings = Findings { warnings, members: MemberKind::of(choices), ..Findings::default() };
     let made_for = candidates.iter().filter_map(|of| Some((of.name.clone(), of.made_for?))).collect();
-    Ok((groups, made_for, findings))
+    let entries = candidates.iter().map(|of| (of.name.clone(), of.entry)).collect();
+    Ok(Members { groups, made_for, entries, findings })
 }
 
 /// The models that the job names, each with the name and the tags of its member; and what is wrong with entries of which there is

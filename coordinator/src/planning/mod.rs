@@ -143,6 +143,8 @@ pub struct Planned {
     pub findings: Findings,
     /// The labels that are right, where the job names any.
     pub truth: Option<PlannedTruth>,
+    /// For each member, by name, the entry of the job's list that names its model.
+    pub entries: BTreeMap<String, usize>,
     /// How wide boundaries are where the job does not say it, px.
     boundary_px: Option<u32>,
 }
@@ -206,7 +208,7 @@ pub fn plan(
     let models = models::Models { files, runtime, memory, cores };
     let shown = shown::FirstImages::open(files, &images, (&kinds, &depths), limits, &reading_as);
     let looked_at = candidate::LookedAt { images: &images, depths: &depths, shown: &shown };
-    let (groups, made_for, mut findings) =
+    let members::Members { groups, made_for, entries, mut findings } =
         members::groups(spec, base, &models, looked_at, |name: &str| watcher.trying(name))?;
     drop(shown);
     findings.notes.extend(left_out.into_iter().map(|words| format!("images.from: {words}")).chain(said));
@@ -255,7 +257,7 @@ pub fn plan(
     findings.notes.extend(in_sample(spec));
     findings.notes.extend(ties(spec, &plan));
     let boundary_px = truth.is_some().then(|| PlannedTruth::boundary_px(&images));
-    Ok(Planned { plan, images, rejected, findings, truth, boundary_px })
+    Ok(Planned { plan, images, rejected, findings, truth, entries, boundary_px })
 }
 
 /// How the files of `spec` become images.

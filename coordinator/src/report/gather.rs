@@ -218,6 +218,7 @@ fn settings(spec: &JobSpec, plan: &Plan) -> Vec<(String, String)> {
     let (inference, merge) = (&plan.inference, &plan.merge);
     let rule = match &spec.decide.rule {
         marquetry_ensemble::Rule::Argmax => "argmax",
+        marquetry_ensemble::Rule::Factors(_) => "argmax of probabilities times factors",
         marquetry_ensemble::Rule::Threshold(_) => "thresholds",
         marquetry_ensemble::Rule::Triplet(_) => "triplet",
     };

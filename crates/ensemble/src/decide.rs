@@ -20,6 +20,8 @@ pub struct Triplet {
 pub enum Rule {
     /// The class with the greatest score; of equal ones the first.
     Argmax,
+    /// The class with the greatest probability times its factor; of equal ones the first.
+    Factors(Vec<f32>),
     /// A class is a candidate if its probability exceeds its threshold. With exclusive classes the candidate with the
     /// greatest probability wins, and `background` where there is none; its own threshold is not used.
     Threshold(Vec<f32>),
@@ -47,6 +49,10 @@ impl Decision {
             Rule::Argmax => {
                 assert!(background.is_some(), "argmax picks one class, and these are independent");
                 classes
+            }
+            Rule::Factors(factors) => {
+                assert!(background.is_some(), "argmax picks one class, and these are independent");
+                factors.len()
             }
             Rule::Threshold(t) => t.len(),
             Rule::Triplet(t) => t.len(),
@@ -91,7 +97,7 @@ impl Decision {
 
     fn threshold(&self, class: usize) -> f32 {
         match &self.rule {
-            Rule::Argmax => f32::NEG_INFINITY,
+            Rule::Argmax | Rule::Factors(_) => f32::NEG_INFINITY,
             Rule::Threshold(t) => t[class],
             Rule::Triplet(t) => t[class].bottom,
         }
@@ -99,15 +105,17 @@ impl Decision {
 
     fn exclusive(&self, scores: &[f32], labels: &mut [u16], background: usize) {
         let width = labels.len();
-        let argmax = self.rule == Rule::Argmax;
+        let takes_greatest = matches!(self.rule, Rule::Argmax | Rule::Factors(_));
         let mut best = vec![f32::NEG_INFINITY; width];
         labels.fill(background as u16);
         for (class, line) in scores.chunks_exact(width).enumerate() {
-            if class == background && !argmax {
+            if class == background && !takes_greatest {
                 continue;
             }
             let threshold = self.threshold(class);
-            for ((label, best), &score) in labels.iter_mut().zip(&mut best).zip(line) {
+            let factor = if let Rule::Factors(factors) = &self.rule { factors[class] } else { 1.0 };
+            for ((label, best), score) in labels.iter_mut().zip(&mut best).zip(line) {
+                let score = factor * score;
                 let wins = score > threshold && score > *best;
                 *best = if wins { score } else { *best };
                 *label = if wins { class as u16 } else { *label };
@@ -140,6 +148,22 @@ mod tests {
     fn argmax_takes_the_first_of_equals_and_any_sign() {
         let scores = [0.2, -5.0, 0.5, 0.2, -4.0, 0.1, 0.6, -9.0, 0.5];
         assert_eq!(labels(Rule::Argmax, Some(0), &scores, 3).0, [2, 1, 0]);
+    }
+
+    #[test]
+    fn factors_are_taken_before_the_greatest_is() {
+        let scores = [0.6, 0.7, 0.5, 0.4, 0.2, 0.5];
+        assert_eq!(labels(Rule::Factors(vec![1.0, 2.0]), Some(0), &scores, 3).0, [1, 0, 1]);
+        assert_eq!(
+            labels(Rule::Factors(vec![1.0, 1.0]), Some(1), &scores, 3).0,
+            [0, 0, 0],
+            "the first of equals"
+        );
+        assert_eq!(
+            labels(Rule::Factors(vec![0.5, 0.5]), Some(0), &scores, 3).0,
+            [0, 0, 0],
+            "only ratios count"
+        );
     }
 
     #[test]

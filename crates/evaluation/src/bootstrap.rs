@@ -47,7 +47,7 @@ pub fn paired_bootstrap(
         });
         first - second
     };
-    let mut random = SplitMix64(seed);
+    let mut random = SplitMix64::new(seed);
     let mut drawn: Vec<f64> = (0..resamples)
         .map(|_| difference_of(&mut (0..pairs.len()).map(|_| random.below(pairs.len()))))
         .collect();
@@ -66,10 +66,17 @@ pub fn paired_bootstrap(
 }
 
 /// Steele, Lea and Flood's generator: a sequence that follows from the seed alone.
-struct SplitMix64(u64);
+#[derive(Debug, Clone)]
+pub struct SplitMix64(u64);
 
 impl SplitMix64 {
-    fn next(&mut self) -> u64 {
+    /// The sequence of `seed`.
+    pub const fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// The next number.
+    pub const fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -78,7 +85,7 @@ impl SplitMix64 {
     }
 
     /// A number of `0..end`, each as likely as the others but for one part in 2^64 / `end`.
-    fn below(&mut self, end: usize) -> usize {
+    pub fn below(&mut self, end: usize) -> usize {
         ((u128::from(self.next()) * end as u128) >> 64) as usize
     }
 }

@@ -24,7 +24,7 @@ mod panoptic;
 mod sizes;
 mod surface;
 
-pub use bootstrap::{Difference, paired_bootstrap};
+pub use bootstrap::{Difference, SplitMix64, paired_bootstrap};
 pub use boundary::{BoundaryCounts, Edge, bands, boundary_px};
 pub use calibration::{CalibrationCounts, ReliabilityBin};
 pub use components::{Segment, Segments};

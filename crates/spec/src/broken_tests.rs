@@ -139,6 +139,10 @@ pub(super) const BROKEN: &[Broken] = &[
     seen("merge: {space: probs}", "line 1: merge.space: given `probs`; allowed is probabilities or logits"),
     // Decisions.
     seen("decide: {rule: argmax, thresholds: 0.5}", "line 1: decide.thresholds: used by rule: threshold only; leave it out"),
+    seen("decide: {factors: {nucleus: 0}}", "line 1: decide.factors.nucleus: given `0`; allowed is a factor from 0.001 to 1000"),
+    seen("decide: {factors: 2}", "line 1: decide.factors: given `2`; allowed is a map from class to factor"),
+    seen("decide: {factors: {nucleus: 2}, thresholds: 0.5}", "line 1: decide.factors: used by rule: argmax only; leave it out"),
+    meant("decide: {factors: {nucleus: 2}, triplet: {top: 0.7, area_px: 10, bottom: 0.4}}", "line 1: decide.factors: used by rule: argmax only; leave it out"),
     seen("decide: {thresholds: 1.5}", "line 1: decide.thresholds: given `1.5`; allowed is a probability from 0 to 1"),
     meant("decide: {thresholds: {background: 0.5}}", "line 1: decide.thresholds: class `background` is the background, which has no such value"),
     seen("decide: {rule: triplet}", "line 1: decide.triplet: missing; needed is {top, area_px, bottom}, or one for each class"),
@@ -154,8 +158,8 @@ pub(super) const BROKEN: &[Broken] = &[
     seen("decide: {connectivity: 6}", "line 1: decide.connectivity: given `6`; allowed is 4 or 8"),
     // Outputs.
     seen("outputs: []", "line 1: outputs: no output; needed is at least one"),
-    seen("outputs: [{mask: png}]", "line 1: outputs[0].mask: unknown key (did you mean `masks`?); allowed are masks, probabilities, submission, coco, polygons, soft_labels, pseudo_labels, uncertainty, ranking, evaluation, label_quality, corrected_labels, report"),
-    seen("outputs: [masks]", "line 1: outputs[0]: given `masks`; allowed is a map with one of masks, probabilities, submission, coco, polygons, soft_labels, pseudo_labels, uncertainty, ranking, evaluation, label_quality, corrected_labels or report"),
+    seen("outputs: [{mask: png}]", "line 1: outputs[0].mask: unknown key (did you mean `masks`?); allowed are masks, probabilities, submission, coco, polygons, soft_labels, pseudo_labels, uncertainty, ranking, evaluation, label_quality, corrected_labels, probes, report"),
+    seen("outputs: [masks]", "line 1: outputs[0]: given `masks`; allowed is a map with one of masks, probabilities, submission, coco, polygons, soft_labels, pseudo_labels, uncertainty, ranking, evaluation, label_quality, corrected_labels, probes or report"),
     seen("outputs: [{masks: png, report: html}]", "line 1: outputs[0]: `masks` and `report` are two outputs; write them as two entries of the list"),
     seen("outputs: [{masks: jpeg}]", "line 1: outputs[0].masks: given `jpeg`; allowed is png or tiff"),
     seen("outputs: [{probabilities: {format: zarr, dtype: f32}}]", "line 1: outputs[0].probabilities.dtype: given `f32`; allowed is f16 or u8"),

@@ -3,7 +3,7 @@
 use super::classes::CLASS;
 use super::kind::{Kind, Maybe, ReadKind, Single, Whole, Words};
 use super::node::Node;
-use super::per_class::{Areas, ClassFlags, Thresholds, Triplets};
+use super::per_class::{Areas, ClassFlags, Factors, Thresholds, Triplets};
 use super::read::{At, Fields};
 use super::scope::Scope;
 use super::section::{KeyGroup, SaidByKeys, Section, section};
@@ -36,6 +36,12 @@ section! {
             because: "used by rule: threshold only; leave it out",
         },
         CrossCheck::UsedIf {
+            key: "factors",
+            case: ("rule", Word::Text("argmax")),
+            rival: "thresholds",
+            because: "used by rule: argmax only; leave it out",
+        },
+        CrossCheck::UsedIf {
             key: "triplet",
             case: ("rule", Word::Text("triplet")),
             rival: "thresholds",
@@ -65,6 +71,9 @@ section! {
             unset = "by what else is given: `threshold` with `thresholds` or `multilabel: true`, `triplet` with `triplet`, else `argmax`";
         /// Probability that is enough, for all classes or per class by name.
         thresholds: Option<Vec<f32>> = None, Maybe(Thresholds), default = THRESHOLD;
+        /// Factors on the probabilities of classes before the greatest is taken, 1 for those that are not named: rare classes that
+        /// members say too seldom get more than 1. `marquetry tune` finds them.
+        factors: Option<Vec<f32>> = None, Maybe(Factors), unset = "1 for every class";
         /// What the triplet rule asks, for all classes alike, or one for each by name.
         triplet: Option<Vec<Triplet>> = None, Maybe(Triplets), unset = "required with `rule: triplet`";
     }
@@ -117,8 +126,8 @@ impl Decide {
     fn check(&self, fields: &Fields<'_>, scope: &Scope<'_>) {
         let multilabel = scope.labelling == Labelling::Multilabel;
         match self.rule {
-            Rule::Argmax if multilabel => fields.forbid(
-                &["rule"],
+            Rule::Argmax | Rule::Factors(_) if multilabel => fields.forbid(
+                &["rule", "factors"],
                 "argmax picks one class, and these do not exclude each other (multilabel: true); use threshold or triplet",
             ),
             Rule::Triplet(_) if !multilabel && scope.classes.len() > 2 => fields.forbid(
@@ -151,13 +160,22 @@ impl SaidByKeys for Rule {
 
     fn to_keys(&self) -> RuleKeys {
         match self {
-            Self::Argmax => RuleKeys { rule: Some(RuleName::Argmax), thresholds: None, triplet: None },
-            Self::Threshold(values) => {
-                RuleKeys { rule: Some(RuleName::Threshold), thresholds: Some(values.clone()), triplet: None }
-            }
-            Self::Triplet(values) => {
-                RuleKeys { rule: Some(RuleName::Triplet), thresholds: None, triplet: Some(values.clone()) }
-            }
+            Self::Argmax => RuleKeys { rule: Some(RuleName::Argmax), ..RuleKeys::default() },
+            Self::Factors(factors) => RuleKeys {
+                rule: Some(RuleName::Argmax),
+                factors: Some(factors.clone()),
+                ..RuleKeys::default()
+            },
+            Self::Threshold(values) => RuleKeys {
+                rule: Some(RuleName::Threshold),
+                thresholds: Some(values.clone()),
+                ..RuleKeys::default()
+            },
+            Self::Triplet(values) => RuleKeys {
+                rule: Some(RuleName::Triplet),
+                triplet: Some(values.clone()),
+                ..RuleKeys::default()
+            },
         }
     }
 
@@ -171,7 +189,7 @@ impl SaidByKeys for Rule {
             None => implied(is_there("thresholds"), is_there("triplet"), scope),
         };
         match rule {
-            Self::Argmax => Self::Argmax,
+            Self::Argmax | Self::Factors(_) => given.factors.map_or(Self::Argmax, Self::Factors),
             Self::Threshold(standard) => Self::Threshold(given.thresholds.unwrap_or(standard)),
             Self::Triplet(standard) => Self::Triplet(given.triplet.unwrap_or(standard)),
         }

@@ -254,6 +254,8 @@ fn rules_follow_from_what_is_given() {
     let multilabel = "defaults: {output: {multilabel: true}}\n";
     assert_eq!(rule(""), Rule::Argmax);
     assert_eq!(rule("decide: {thresholds: 0.3}"), Rule::Threshold(vec![0.5, 0.3]));
+    assert_eq!(rule("decide: {factors: {nucleus: 1.5}}"), Rule::Factors(vec![1.0, 1.5]));
+    assert_eq!(rule("decide: {rule: argmax, factors: {background: 0.5}}"), Rule::Factors(vec![0.5, 1.0]));
     assert_eq!(rule(multilabel), Rule::Threshold(vec![0.5, 0.5]));
     assert_eq!(
         rule(&format!("{multilabel}decide: {{thresholds: {{nucleus: 0.3}}}}")),

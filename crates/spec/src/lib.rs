@@ -46,6 +46,7 @@ mod per_class;
 mod preset;
 mod print;
 mod probabilities;
+mod probes;
 mod pseudo_labels;
 mod read;
 mod reference;
@@ -89,6 +90,7 @@ pub use output::{
 pub use pattern::{GlobPattern, PatternError, expand_braces};
 pub use preset::Preset;
 pub use probabilities::{Probabilities, ScoreDtype, ScoreFormat};
+pub use probes::Probes;
 pub use pseudo_labels::{Choose, KeepRule, PseudoLabels};
 pub use reference::reference;
 pub use schema::schema;

@@ -6,6 +6,7 @@ use super::label_quality::{LABEL_QUALITY, LabelQuality};
 use super::masks::{MaskForm, Masks};
 use super::node::Node;
 use super::probabilities::{Probabilities, ProbabilitiesOutput};
+use super::probes::Probes;
 use super::pseudo_labels::PseudoLabels;
 use super::read::{At, one_of};
 use super::scope::Scope;
@@ -52,6 +53,8 @@ pub enum Output {
     LabelQuality(LabelQuality),
     /// The labels of the truth, with what is surely wrong changed.
     CorrectedLabels(CorrectedLabels),
+    /// What each member says at some pixels of each image.
+    Probes(Probes),
     /// A page that says what was done.
     Report,
 }
@@ -76,7 +79,7 @@ impl OutputKind {
 }
 
 /// All of them. A new output is a section, a line here, and what [`Output`] says of it.
-const KINDS: [OutputKind; 14] = [
+const KINDS: [OutputKind; 15] = [
     OutputKind::of::<Masks>("masks", None, |at, scope| {
         Masks::read(at, scope).map(|Masks { masks }| Output::Masks(masks))
     }),
@@ -96,6 +99,7 @@ const KINDS: [OutputKind; 14] = [
     OutputKind::of::<Evaluation>("evaluation", None, Evaluation::read_checked),
     OutputKind::of::<LabelQuality>("label_quality", None, LabelQuality::read_checked),
     OutputKind::of::<CorrectedLabels>("corrected_labels", None, CorrectedLabels::read_checked),
+    OutputKind::of::<Probes>("probes", None, Probes::read_checked),
     OutputKind::of::<Report>("report", None, |at, scope| {
         Report::read(at, scope).map(|Report {}| Output::Report)
     }),
@@ -243,13 +247,17 @@ impl Output {
             Self::CorrectedLabels(corrected) => {
                 format!("corrected_labels/*.{}", corrected.form.format.ending())
             }
+            Self::Probes(_) => "probes/*.safetensors".to_owned(),
             Self::Report => "report.html".to_owned(),
         }
     }
 
     /// Whether it is made of the labels that are right.
     pub const fn takes_truth(&self) -> bool {
-        matches!(self, Self::Evaluation(_) | Self::LabelQuality(_) | Self::CorrectedLabels(_))
+        matches!(
+            self,
+            Self::Evaluation(_) | Self::LabelQuality(_) | Self::CorrectedLabels(_) | Self::Probes(_)
+        )
     }
 
     /// All that it writes, below the job's outputs, as [`path_pattern`](Self::path_pattern) has it: with what lies beside the
@@ -288,6 +296,7 @@ impl Output {
             Self::PseudoLabels(pseudo) => pseudo.agreement > 0.0,
             Self::Uncertainty(maps) => maps.measures.iter().any(|measure| measure.needs_members()),
             Self::Ranking(ranking) => ranking.measure.needs_members(),
+            Self::Probes(_) => true,
             _ => false,
         }
     }
@@ -309,6 +318,7 @@ impl Output {
             Self::Evaluation(evaluation) => evaluation.node(scope),
             Self::LabelQuality(quality) => quality.node(scope),
             Self::CorrectedLabels(corrected) => corrected.node(scope),
+            Self::Probes(probes) => probes.node(scope),
             Self::Report => Report {}.node(scope),
         }
     }

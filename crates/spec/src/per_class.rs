@@ -2,12 +2,12 @@
 
 use super::classes::class_names;
 use super::decide::{PIXELS, PROBABILITY, THRESHOLD, TripletKeys, UNUSED};
-use super::kind::{FLAG, Kind, ReadKind};
+use super::kind::{FLAG, Kind, ReadKind, Single};
 use super::node::Node;
 use super::read::At;
 use super::scope::Scope;
 use super::section::Section;
-use super::table::Shape;
+use super::table::{Bounds, Shape};
 use marquetry_ensemble::Triplet;
 
 /// The values of a map from class to value; the background has no place in it.
@@ -74,6 +74,35 @@ impl ReadKind for Thresholds {
             *unused = THRESHOLD;
         }
         Some(thresholds)
+    }
+}
+
+/// A factor for each class, the background too; 1 for those that are not named.
+pub(super) struct Factors;
+
+const FACTOR: Single =
+    Single(Bounds { min: Some(0.001), max: Some(1000.0), ..Bounds::any("a factor from 0.001 to 1000") });
+
+impl Kind for Factors {
+    type Value = Vec<f32>;
+
+    fn write(&self, factors: &Vec<f32>, scope: &Scope<'_>) -> Option<Node> {
+        Some(scope.classes.map(factors, |_, &factor| Some(factor.into())))
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::MapOf("class", Box::new(FACTOR.shape()))
+    }
+}
+
+impl ReadKind for Factors {
+    fn read(&self, at: &At<'_>, scope: &Scope<'_>) -> Option<Vec<f32>> {
+        let allowed = "a map from class to factor";
+        if !at.is_map() {
+            return at.refuse(allowed);
+        }
+        let factors = scope.classes.values(at, allowed, |at| FACTOR.read(at, scope))?;
+        Some(factors.into_iter().map(|factor| factor.unwrap_or(1.0)).collect())
     }
 }
 

@@ -137,7 +137,17 @@ fn section_sizes(schema: &Value) -> usize {
 }
 
 /// Jobs in which every key is printed: the examples, and what they leave out.
-const MORE: [&str; 2] = [
+const MORE: [&str; 3] = [
+    "
+version: 1
+images: x
+classes: [background, a]
+members: [{onnx: a}]
+decide: {factors: {a: 1.5}}
+tiles: {per: member}
+truth: labels
+outputs: [{probes: safetensors, per_image: 9}]
+",
     "
 version: 1
 preset: nnunet

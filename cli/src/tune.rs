@@ -1,0 +1,207 @@
+//! `marquetry tune`: fits what an ensemble is made of to the job's truth, and writes the job with it.
+
+use crate::args::{Common, LaneArgs};
+use crate::coordination::{Coordination, stop, stopped};
+use crate::exit::{Exit, Fatal};
+use crate::job::{JobFile, StoredMemory, load_runtime, start_tokio};
+use crate::run::{InProcessCluster, OVERDUE_AFTER};
+use crate::run_folder::RunFolder;
+use crate::say;
+use crate::storage::StorageArgs;
+use crate::summary::LastSeen;
+use crate::threads::Threads;
+use crate::tune_report::{Report, json, text};
+use clap::{Args, ValueEnum};
+use marquetry_coordinator::{Planned, TuneError, probes_per_image, probing_job, read_probes, tuned_job};
+use marquetry_spec::{JobSpec, Output};
+use marquetry_telemetry::Metrics;
+use marquetry_tuning::{Metric, disagreement, rounds, tune};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+#[derive(Args)]
+pub(crate) struct TuneArgs {
+    /// The job file, with a truth: a path or `s3://bucket/key`.
+    job: String,
+    /// Where the tuned job file goes: into the job file's folder, since its relative paths begin there [default: the job
+    /// file's name with `-tuned`].
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// What is made as great as it can be: the mean over classes, of counts of the whole data set.
+    #[arg(long, value_enum, default_value = "mean-iou")]
+    metric: MetricName,
+    /// Most megabytes of probes: pixels at which what each member says is kept. They are read into memory at once. A job with the
+    /// output `probes` says itself how many of each image there are.
+    #[arg(long, value_name = "MB", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=65_536))]
+    probe_mb: u64,
+    #[command(flatten)]
+    lanes: LaneArgs,
+    #[command(flatten)]
+    storage: StorageArgs,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// What is made as great as it can be.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum MetricName {
+    /// Mean IoU (`dataset` in evaluations).
+    MeanIou,
+    /// Mean Dice, in the same way.
+    MeanDice,
+}
+
+pub(crate) fn run(args: &TuneArgs) -> Result<Exit, Fatal> {
+    let started = Instant::now();
+    let tokio = start_tokio()?;
+    let threads = Threads::choose(args.lanes.lanes, args.lanes.threads);
+    threads.require()?;
+    let storage = args.storage.open(&tokio, Duration::ZERO, &Metrics::new());
+    let mut job = JobFile::read(&args.job, &storage.files)?;
+    let output = place_of_output(args)?;
+    let asked = job.spec.clone();
+    let (probing, told) = probing_job(&asked).map_err(failed)?;
+    job.spec = probing;
+    told.iter().for_each(|words| say::note(&format!("note: {words}")));
+    let runtime = load_runtime(args.common.onnxruntime.as_deref())?;
+    let place = RunFolder::open(&job.store()?, &storage, &tokio)?;
+    let memory = StoredMemory { store: Arc::clone(&place.store), runtime: tokio.handle().clone() };
+    let mut planned = job.plan_for(&memory, &storage.files, &runtime, place.scratch.clone())?;
+    settle_probes(&asked, &mut job.spec, &mut planned, args.probe_mb)?;
+    let store = (place.uri.clone(), Arc::clone(&place.store));
+    let base = job.root();
+    let coordination = Coordination::prepare(
+        job,
+        planned,
+        &storage.files,
+        store,
+        place.scratch.clone(),
+        started,
+        OVERDUE_AFTER,
+    )?;
+    let (scratch, models_mb) = (place.scratch.clone(), args.lanes.models_mb);
+    let local = InProcessCluster { storage, scratch, runtime, threads, models_mb };
+    let (coordination, tally) = tokio.block_on(async {
+        let mut seen = LastSeen::default();
+        let followed = tokio::select! {
+            ended = local.compute(&coordination, &mut seen) => ended?,
+            () = stop() => return Err(stopped()),
+        };
+        let tally = coordination.close(followed).await?;
+        Ok((coordination, tally))
+    })?;
+    let (spec, planned) = (&coordination.job.spec, &coordination.planned);
+    let probed = tokio.block_on(read_probes(&*place.store, spec, planned)).map_err(failed)?;
+    if probed.sample.images() == 0 {
+        return Err(Fatal::new(
+            Exit::Failed,
+            "no image has a probe: nothing came of any, or no pixel of their truth is a class",
+        ));
+    }
+    say::note(&format!(
+        "fitting to {} probes of {} images",
+        say::count(probed.sample.probes() as u64),
+        say::count(probed.sample.images() as u64)
+    ));
+    let metric = match args.metric {
+        MetricName::MeanIou => Metric::MeanIou,
+        MetricName::MeanDice => Metric::MeanDice,
+    };
+    let tuned = tune(&probed.sample, probed.space, metric);
+    let written = tuned_job(&asked, planned, &probed.candidates, &tuned, &base).map_err(failed)?;
+    std::fs::write(&output, written.to_yaml()).map_err(|error| {
+        Fatal::new(Exit::Unavailable, format!("cannot write {}: {error}", output.display()))
+    })?;
+    let report = Report {
+        spec: &asked,
+        probed: &probed,
+        tuned: &tuned,
+        rounds: rounds(&probed.sample, tuned.space, metric),
+        disagreement: disagreement(&probed.sample),
+        metric,
+        losses: tally.losses.sample().iter().map(|lost| (lost.image.clone(), lost.reason.clone())).collect(),
+        output: &output,
+    };
+    match args.common.format {
+        crate::args::Format::Text => say::data(&text(&report)),
+        crate::args::Format::Json => say::data(&json(&report)),
+    }
+    tokio.shutdown_timeout(Duration::from_secs(1));
+    let is_whole = tally.losses.is_empty() && planned.rejected.is_empty();
+    Ok(if is_whole { Exit::Done } else { Exit::Partial })
+}
+
+/// Where the tuned job goes.
+fn place_of_output(args: &TuneArgs) -> Result<PathBuf, Fatal> {
+    let job = Path::new(&args.job);
+    if marquetry_transport::uri::is_uri(&args.job) {
+        return args.output.clone().ok_or_else(|| {
+            Fatal::new(
+                Exit::Usage,
+                "the job file lies in a bucket: say with -o where the tuned one goes, and copy it there",
+            )
+        });
+    }
+    let stem = job.file_stem().map_or_else(|| "job".into(), |stem| stem.to_string_lossy());
+    let beside = job.with_file_name(format!("{stem}-tuned.yaml"));
+    let output = args.output.clone().unwrap_or(beside);
+    let folder = |path: &Path| {
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        parent.canonicalize().ok()
+    };
+    if folder(&output) != folder(job) {
+        return Err(Fatal::new(
+            Exit::Usage,
+            format!(
+                "-o {}: relative paths of a job begin at its file, so the tuned one belongs into the same folder as {}",
+                output.display(),
+                args.job
+            ),
+        ));
+    }
+    if output.file_name() == job.file_name() {
+        return Err(Fatal::new(Exit::Usage, "-o names the job file itself; the tuned job is another file"));
+    }
+    Ok(output)
+}
+
+/// Leaves the images that have a truth, and settles how many probes of each are drawn, where the job does not say it.
+fn settle_probes(
+    asked: &JobSpec,
+    spec: &mut JobSpec,
+    planned: &mut Planned,
+    probe_mb: u64,
+) -> Result<(), Fatal> {
+    let all = planned.images.len();
+    planned.images.retain(|image| image.truth.is_some());
+    if planned.images.is_empty() {
+        return Err(Fatal::new(
+            Exit::BadJob,
+            "truth: no image of the job has one; there is nothing to tune to",
+        ));
+    }
+    if planned.images.len() < all {
+        let (used, all) = (say::count(planned.images.len() as u64), say::count(all as u64));
+        say::note(&format!("note: {used} of {all} images have a truth; the others are left out"));
+    }
+    if asked.outputs.iter().any(|output| matches!(output, Output::Probes(_))) {
+        return Ok(());
+    }
+    let per_image = probes_per_image(planned, probe_mb << 20);
+    for output in &mut spec.outputs {
+        if let Output::Probes(probes) = output {
+            probes.per_image = per_image;
+        }
+    }
+    say::note(&format!("note: {per_image} probes of each image at most"));
+    Ok(())
+}
+
+fn failed(error: TuneError) -> Fatal {
+    match error {
+        TuneError::Store(error) => Fatal::of_store(&error),
+        TuneError::Job(_) => Fatal::new(Exit::BadJob, error),
+        TuneError::Probes { .. } | TuneError::Sample(_) => Fatal::new(Exit::BadConfig, error),
+    }
+}

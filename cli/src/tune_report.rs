@@ -1,0 +1,197 @@
+//! What `tune` found, for people and for machines.
+
+use crate::say;
+use marquetry_coordinator::{Probed, TuneCandidate};
+use marquetry_spec::JobSpec;
+use marquetry_tuning::{Gain, Metric, Round, Step, Tuned, Verdict};
+use serde_json::{Value, json};
+use std::fmt::Write;
+use std::path::Path;
+
+/// What there is to tell.
+pub(crate) struct Report<'a> {
+    pub(crate) spec: &'a JobSpec,
+    pub(crate) probed: &'a Probed,
+    pub(crate) tuned: &'a Tuned,
+    pub(crate) rounds: Vec<Round>,
+    pub(crate) disagreement: Vec<Vec<f64>>,
+    pub(crate) metric: Metric,
+    /// Images that were given up, and why.
+    pub(crate) losses: Vec<(String, String)>,
+    pub(crate) output: &'a Path,
+}
+
+/// Candidates that agree more than this on their labels, as a share of pixels: another one of the kind cannot help much.
+const ALIKE: f64 = 0.02;
+
+pub(crate) fn text(report: &Report<'_>) -> String {
+    let sample = &report.probed.sample;
+    let groups = if sample.groups() == sample.images() {
+        "each a group of its own".to_owned()
+    } else {
+        format!("{} groups", say::count(sample.groups() as u64))
+    };
+    let metric = match report.metric {
+        Metric::MeanIou => "mean IoU",
+        Metric::MeanDice => "mean Dice",
+    };
+    let mut out = format!(
+        "{metric} at {} probes of {} images ({groups})\n\n",
+        say::count(sample.probes() as u64),
+        say::count(sample.images() as u64)
+    );
+    let _ = writeln!(out, "{:<16} {:>7}  {:>8}  gain ± standard error", "", "fitted", "held out");
+    let _ = writeln!(
+        out,
+        "{:<16} {:>7}            ± {} of all pixels of these images",
+        "the job as it is",
+        share(report.tuned.before),
+        share(report.tuned.sampling_error)
+    );
+    report.tuned.steps.iter().for_each(|step| out += &step_line(step));
+    out += &factors(report);
+    out += &members(report);
+    out += &alike(report);
+    if !report.probed.without.is_empty() {
+        let without = &report.probed.without;
+        let first: Vec<&str> = without.iter().take(3).map(String::as_str).collect();
+        let _ = writeln!(
+            out,
+            "\nwithout probes: {} images ({}{})",
+            without.len(),
+            first.join(", "),
+            if without.len() > 3 { ", …" } else { "" }
+        );
+    }
+    for (image, reason) in report.losses.iter().take(3) {
+        let _ = writeln!(out, "lost: {image}: {reason}");
+    }
+    let _ = write!(out, "\nwrote {}; `marquetry run {0}` takes it as it is", report.output.display());
+    out
+}
+
+fn step_line(step: &Step) -> String {
+    let value = |value: Option<f64>| value.map_or_else(String::new, share);
+    let gain = step.gain.map_or_else(String::new, |Gain { gain, standard_error, .. }| {
+        let gain = if gain.abs() < 5e-5 { 0.0 } else { gain };
+        format!("{} ± {}", signed(gain), share(standard_error))
+    });
+    let verdict = match step.verdict {
+        Verdict::Accepted => "accepted",
+        Verdict::NoGain => "no more than one standard error: left as it was",
+        Verdict::OneGroup => {
+            "all images are of one group, so nothing says how weights do on another: left as they are"
+        }
+        Verdict::NothingToWeigh => "one candidate: nothing to weigh",
+        Verdict::TooFew => "one image or group: nothing is left to judge by",
+    };
+    let line = format!(
+        "{:<16} {:>7}  {:>8}  {gain:<16} {verdict}",
+        step.name,
+        value(step.fitted),
+        value(step.held_out)
+    );
+    line.trim_end().to_owned() + "\n"
+}
+
+fn factors(report: &Report<'_>) -> String {
+    let changed =
+        report.tuned.ln_factors.iter().zip(&report.spec.classes).filter(|(factor, _)| **factor != 0.0);
+    let said: Vec<String> =
+        changed.map(|(factor, class)| format!("{} {:.2}", class.name, factor.exp())).collect();
+    if said.is_empty() { String::new() } else { format!("\nclass factors: {}\n", said.join(", ")) }
+}
+
+fn members(report: &Report<'_>) -> String {
+    let Report { rounds, probed, tuned, .. } = report;
+    let wide =
+        probed.candidates.iter().map(|candidate| candidate.name.chars().count()).max().unwrap_or(0).max(6);
+    let mut out =
+        format!("\n{:<wide$}  together  weight   (in the order in which they add most)\n", "member");
+    for Round { candidate, score } in rounds {
+        let TuneCandidate { name, members } = &probed.candidates[*candidate];
+        let of = if members.len() > 1 { format!("   {} models", members.len()) } else { String::new() };
+        let weight = tuned.weights[*candidate];
+        let weight = if weight == 0.0 { "left out".to_owned() } else { format!("{weight:.2}") };
+        let line = format!("{name:<wide$}  {:>8}  {weight:<8}{of}", share(*score));
+        let _ = writeln!(out, "{}", line.trim_end());
+    }
+    out
+}
+
+/// Which candidates hardly differ.
+fn alike(report: &Report<'_>) -> String {
+    let n = report.probed.candidates.len();
+    let mut pairs: Vec<(f64, usize, usize)> = (0..n)
+        .flat_map(|i| (0..i).map(move |j| (i, j)))
+        .map(|(i, j)| (report.disagreement[i][j], j, i))
+        .filter(|(share, ..)| share.is_finite())
+        .collect();
+    pairs.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let (Some(least), Some(most)) = (pairs.first(), pairs.last()) else { return String::new() };
+    let name = |k: usize| report.probed.candidates[k].name.as_str();
+    let mut out = format!(
+        "\ntwo members differ on {} to {} % of pixels; least: {} and {}",
+        percent(least.0),
+        percent(most.0),
+        name(least.1),
+        name(least.2)
+    );
+    if least.0 < ALIKE {
+        out += ": another one of that kind adds little";
+    }
+    out + "\n"
+}
+
+pub(crate) fn json(report: &Report<'_>) -> String {
+    let Report { spec, probed, tuned, .. } = report;
+    let candidates: Vec<Value> = probed
+        .candidates
+        .iter()
+        .zip(&tuned.weights)
+        .map(|(candidate, weight)| json!({"name": candidate.name, "members": candidate.members.len(), "weight": weight}))
+        .collect();
+    let rounds: Vec<Value> = report
+        .rounds
+        .iter()
+        .map(|round| json!({"member": probed.candidates[round.candidate].name, "score": round.score}))
+        .collect();
+    let factors: Vec<Value> = spec
+        .classes
+        .iter()
+        .zip(&tuned.ln_factors)
+        .map(|(class, factor)| json!({"class": class.name, "factor": factor.exp()}))
+        .collect();
+    let report = json!({
+        "metric": report.metric,
+        "images": probed.sample.images(),
+        "groups": probed.sample.groups(),
+        "probes": probed.sample.probes(),
+        "space": tuned.space,
+        "before": tuned.before,
+        "sampling_error": tuned.sampling_error,
+        "after": tuned.after,
+        "steps": tuned.steps,
+        "factors": factors,
+        "members": candidates,
+        "rounds": rounds,
+        "disagreement": report.disagreement,
+        "without_probes": probed.without,
+        "losses": report.losses.iter().map(|(image, reason)| json!({"image": image, "reason": reason})).collect::<Vec<_>>(),
+        "output": report.output.display().to_string(),
+    });
+    serde_json::to_string_pretty(&report).unwrap_or_default()
+}
+
+/// `.6120`
+fn share(value: f64) -> String {
+    format!("{value:.4}")
+}
+
+fn signed(value: f64) -> String {
+    format!("{value:+.4}")
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1}", 100.0 * share)
+}

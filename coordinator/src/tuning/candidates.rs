@@ -1,0 +1,123 @@
+//! What is weighed: members, or in cross-validation what differs in nothing but its fold.
+
+use marquetry_job::{Member, Plan};
+use marquetry_spec::{Folds, JobSpec};
+use std::collections::BTreeMap;
+
+/// What gets one weight.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TuneCandidate {
+    /// What to call it: the member's name, with `*` for the fold where it is one of each.
+    pub name: String,
+    /// Its members: places among all members of the plan.
+    pub members: Vec<usize>,
+}
+
+/// The tag that says a member's fold.
+const FOLD: &str = "fold";
+
+/// The candidates of `plan`, in its order. Where each image is scored by the members of its own fold alone, members of equal
+/// tags and grid that differ in their fold are one candidate: the n-th of each fold. Members made of one file, for images of
+/// several sizes, are one too.
+pub(crate) fn candidates(spec: &JobSpec, plan: &Plan) -> Vec<TuneCandidate> {
+    let is_cross_validated = matches!(spec.folds, Folds::OutOfFold(_));
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    let mut candidates: Vec<TuneCandidate> = Vec::new();
+    for (place, (group, member)) in with_groups(plan).enumerate() {
+        let key = if let Some(fold) = member.tags.get(FOLD).filter(|_| is_cross_validated) {
+            let mut kind = member.clone();
+            kind.tags.remove(FOLD);
+            let kind = format!("{group} {:?} {:?} {:?}", kind.tags, kind.input, kind.weights);
+            let number = seen.entry(format!("{kind} of fold {fold}")).or_default();
+            *number += 1;
+            format!("{number} {kind}")
+        } else {
+            format!("{} {:?}", member.onnx, member.tags)
+        };
+        let at = *places.entry(key).or_insert(candidates.len());
+        if at == candidates.len() {
+            candidates.push(TuneCandidate { name: member.name.clone(), members: Vec::new() });
+        }
+        candidates[at].members.push(place);
+    }
+    let all: Vec<&Member> = plan.inference.members().collect();
+    for candidate in candidates.iter_mut().filter(|candidate| candidate.members.len() > 1) {
+        let first = all[candidate.members[0]];
+        candidate.name =
+            first.tags.get(FOLD).map_or_else(|| first.name.clone(), |fold| without_fold(&first.name, fold));
+    }
+    candidates
+}
+
+/// Each member, with the words for what its group shares.
+fn with_groups(plan: &Plan) -> impl Iterator<Item = (String, &Member)> {
+    plan.inference.groups.iter().flat_map(|group| {
+        let words =
+            format!("{:?} {:?} {:?} {:?}", group.scaling, group.window, group.importance, group.views);
+        group.members.iter().map(move |member| (words.clone(), member))
+    })
+}
+
+/// A member's name with `*` for its fold: `net_fold*_seed1`.
+fn without_fold(name: &str, fold: &str) -> String {
+    for between in ["", "_", "-", "="] {
+        for word in ["fold", "Fold", "f"] {
+            let said = format!("{word}{between}{fold}");
+            if let Some(at) = name.find(&said) {
+                return format!("{}{word}{between}*{}", &name[..at], &name[at + said.len()..]);
+            }
+        }
+    }
+    format!("{name} and its folds")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_plans::{member_called, plan_of};
+
+    fn spec(folds: &str) -> JobSpec {
+        let text = format!(
+            "version: 1\nimages: i\nclasses: [a, b]\nmembers: [{{onnx: m.onnx}}]\noutputs: [{{masks: png}}]\n{folds}"
+        );
+        JobSpec::parse(&text).unwrap()
+    }
+
+    fn names(folds: &str, members: &[(&str, &[(&str, &str)])]) -> Vec<(String, Vec<usize>)> {
+        let members = members.iter().map(|(name, tags)| member_called(name, tags)).collect();
+        let found = candidates(&spec(folds), &plan_of(members));
+        found.into_iter().map(|candidate| (candidate.name, candidate.members)).collect()
+    }
+
+    #[test]
+    fn folds_of_one_kind_are_one_where_images_are_scored_out_of_fold() {
+        let members: [(&str, &[(&str, &str)]); 5] = [
+            ("net_fold0_seed1", &[("fold", "0"), ("seed", "1")]),
+            ("net_fold1_seed1", &[("fold", "1"), ("seed", "1")]),
+            ("net_fold0_seed2", &[("fold", "0"), ("seed", "2")]),
+            ("other_f1", &[("fold", "1"), ("seed", "2")]),
+            ("alone", &[]),
+        ];
+        let one_each = |names: &[&str]| {
+            names.iter().enumerate().map(|(n, name)| ((*name).to_owned(), vec![n])).collect::<Vec<_>>()
+        };
+        assert_eq!(names("", &members), one_each(&members.map(|(name, _)| name)));
+        let found = names("folds: out_of_fold", &members);
+        let wanted = [("net_fold*_seed1", vec![0, 1]), ("net_fold*_seed2", vec![2, 3]), ("alone", vec![4])];
+        assert_eq!(found, wanted.map(|(name, members)| (name.to_owned(), members)));
+    }
+
+    #[test]
+    fn two_kinds_of_equal_tags_stay_two() {
+        let members: [(&str, &[(&str, &str)]); 4] = [
+            ("big_fold0", &[("fold", "0")]),
+            ("big_fold1", &[("fold", "1")]),
+            ("small_fold0", &[("fold", "0")]),
+            ("small_fold1", &[("fold", "1")]),
+        ];
+        let found = names("folds: out_of_fold", &members);
+        let wanted = [("big_fold*", vec![0, 1]), ("small_fold*", vec![2, 3])];
+        assert_eq!(found, wanted.map(|(name, members)| (name.to_owned(), members)));
+    }
+}

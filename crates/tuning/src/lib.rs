@@ -1,0 +1,29 @@
+//! What an ensemble is made of, fitted to labelled images: class factors, weights of members, the space they meet in.
+//!
+//! Everything is fitted at *probes*: pixels drawn from each image by a fixed rule, at which what every member says is kept
+//! apart. A probe stands for as many pixels as its weight says, so that counts over probes are estimates of counts over
+//! all pixels.
+//!
+//! This crate must not know: files, models, jobs, threads, time.
+
+mod accept;
+mod counts;
+mod curve;
+mod disagreement;
+mod factors;
+mod line_search;
+mod probe_file;
+mod probes;
+mod rounds;
+mod sample;
+mod tune;
+mod weights;
+
+pub use accept::Gain;
+pub use counts::{Metric, WeightedCounts};
+pub use disagreement::disagreement;
+pub use probe_file::{ProbeFileError, probes_from_bytes, probes_to_bytes};
+pub use probes::{ProbeSampler, Probes};
+pub use rounds::{Round, rounds};
+pub use sample::{ImageProbes, Sample, SampleError, Space};
+pub use tune::{Step, Tuned, Verdict, tune};

@@ -1,0 +1,287 @@
+//! The probes of all images, and what an ensemble of given weights says at them.
+
+use crate::{Metric, Probes, WeightedCounts};
+use half::f16;
+use serde::{Deserialize, Serialize};
+
+/// The space in which members are merged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Space {
+    /// Mean of probabilities.
+    Probabilities,
+    /// Mean of logits: of logarithms of probabilities, which differ from them by what all classes of a pixel share.
+    Logits,
+}
+
+/// Least probability whose logarithm is taken: what half precision holds.
+const LEAST: f32 = 6e-8;
+
+impl Space {
+    /// What each probability is in this space, by the bits of its half precision: 15,361 numbers, from 0 to 1.
+    fn table(self) -> Vec<f32> {
+        let of = |p: f32| match self {
+            Self::Probabilities => p,
+            Self::Logits => p.max(LEAST).ln(),
+        };
+        (0..=f16::ONE.to_bits()).map(|bits| of(f16::from_bits(bits).to_f32())).collect()
+    }
+
+    /// A score times a factor on its probability, whose logarithm is `ln_factor`.
+    pub(crate) fn times(self, score: f32, ln_factor: f32) -> f32 {
+        match self {
+            Self::Probabilities => score * ln_factor.exp(),
+            Self::Logits => score + ln_factor,
+        }
+    }
+
+    /// The logarithm of the factor on `low` that makes it equal to `high`.
+    pub(crate) fn ln_ratio(self, high: f32, low: f32) -> f32 {
+        match self {
+            Self::Probabilities => (high / low).ln(),
+            Self::Logits => high - low,
+        }
+    }
+}
+
+/// The probes of one image, and whose they are.
+#[derive(Debug, Clone)]
+pub struct ImageProbes {
+    /// What it is drawn and left out together with: a scene, a patient, a drive.
+    pub group: usize,
+    /// The probes.
+    pub probes: Probes,
+    /// Of each of the probes' members, the candidate that it belongs to, and its weight beside others.
+    pub members: Vec<(usize, f32)>,
+}
+
+/// Why images are no sample.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum SampleError {
+    /// Sizes that do not fit.
+    #[error("the probes of image {image} are of {found}, and the job is of {wanted}")]
+    Form {
+        /// Its place among the images.
+        image: usize,
+        /// What they have.
+        found: String,
+        /// What they should have.
+        wanted: String,
+    },
+}
+
+/// The probes of all images. A *candidate* is what is weighed: a member, or in cross-validation, where each image is seen by the
+/// members of its own fold alone, all members that differ in nothing but their fold.
+#[derive(Debug, Clone)]
+pub struct Sample {
+    pub(crate) classes: usize,
+    pub(crate) candidates: usize,
+    pub(crate) images: Vec<ImageProbes>,
+    /// Of each space.
+    tables: [Vec<f32>; 2],
+}
+
+/// What an ensemble says at the probes of some images, before factors.
+#[derive(Debug, Clone)]
+pub(crate) struct Blend {
+    pub(crate) classes: usize,
+    pub(crate) space: Space,
+    /// `[N, C]`, in the space.
+    pub(crate) scores: Vec<f32>,
+    /// `[N]`.
+    pub(crate) truth: Vec<u16>,
+    /// `[N]`.
+    pub(crate) weights: Vec<f32>,
+}
+
+impl Sample {
+    /// A sample of `images`, of `classes` classes and `candidates` candidates.
+    ///
+    /// # Errors
+    /// When probes are of other classes or members.
+    pub fn new(classes: usize, candidates: usize, images: Vec<ImageProbes>) -> Result<Self, SampleError> {
+        for (image, of) in images.iter().enumerate() {
+            let (found, wanted) = ((of.probes.classes, of.probes.members), (classes, of.members.len()));
+            let is_known =
+                of.members.iter().all(|(candidate, weight)| *candidate < candidates && *weight > 0.0);
+            if found != wanted || !is_known {
+                let words = |(classes, members)| format!("{members} members and {classes} classes");
+                return Err(SampleError::Form { image, found: words(found), wanted: words(wanted) });
+            }
+        }
+        let tables = [Space::Probabilities, Space::Logits].map(Space::table);
+        Ok(Self { classes, candidates, images, tables })
+    }
+
+    /// Number of images.
+    pub const fn images(&self) -> usize {
+        self.images.len()
+    }
+
+    /// Number of probes.
+    pub fn probes(&self) -> usize {
+        self.images.iter().map(|image| image.probes.truth.len()).sum()
+    }
+
+    /// Number of groups that have a probe.
+    pub fn groups(&self) -> usize {
+        let groups = self.images.iter().filter(|image| !image.probes.truth.is_empty());
+        groups.map(|image| image.group).collect::<std::collections::BTreeSet<_>>().len()
+    }
+
+    /// Whether every image has a member of a candidate that `weights` gives something.
+    pub(crate) fn is_covered(&self, weights: &[f32]) -> bool {
+        let covered =
+            |image: &ImageProbes| image.members.iter().any(|(candidate, _)| weights[*candidate] > 0.0);
+        self.images.iter().all(covered)
+    }
+
+    /// The number of images of `among` in which each class occurs.
+    pub(crate) fn images_of_classes(&self, among: &[usize]) -> Vec<usize> {
+        let mut number = vec![0; self.classes];
+        for image in among {
+            let truth = &self.images[*image].probes.truth;
+            (0..self.classes)
+                .filter(|class| truth.contains(&(*class as u16)))
+                .for_each(|class| number[class] += 1);
+        }
+        number
+    }
+
+    /// Σ weight · score / Σ weight over the members of an image, in `space`, `[P, C]`, of candidates that weigh `weights`. An
+    /// image of which all members weigh 0 is scored by all of them alike.
+    pub(crate) fn image_scores(&self, image: usize, weights: &[f32], space: Space) -> Vec<f32> {
+        let of = &self.images[image];
+        let own = |weights: &[f32]| -> Vec<f32> { of.members.iter().map(|(k, w)| weights[*k] * w).collect() };
+        let mut columns = own(weights);
+        if columns.iter().all(|w| *w == 0.0) {
+            columns = own(&vec![1.0; self.candidates]);
+        }
+        let total: f32 = columns.iter().sum();
+        let mut scores = vec![0.0; of.probes.truth.len() * self.classes];
+        for (column, weight) in columns.iter().enumerate().filter(|(_, weight)| **weight > 0.0) {
+            self.add_column(image, column, (weight / total, space), &mut scores);
+        }
+        scores
+    }
+
+    /// Adds what one member says of an image, times `weight`, to `sums`, `[P, C]`.
+    fn add_column(&self, image: usize, column: usize, (weight, space): (f32, Space), sums: &mut [f32]) {
+        let (of, classes) = (&self.images[image], self.classes);
+        let table = &self.tables[usize::from(space == Space::Logits)];
+        let last = table.len() - 1;
+        let probes = of.probes.scores.chunks_exact(of.members.len() * classes);
+        for (probe, sum) in probes.zip(sums.chunks_exact_mut(classes)) {
+            let member = &probe[column * classes..(column + 1) * classes];
+            for (sum, p) in sum.iter_mut().zip(member) {
+                *sum += weight * table[usize::from(p.to_bits()).min(last)];
+            }
+        }
+    }
+
+    /// Adds what candidate `k` says of an image, times the weights of its members, to `sums`, `[P, C]`; what they weigh.
+    fn add_candidate(&self, image: usize, k: usize, space: Space, sums: &mut [f32]) -> f32 {
+        let mut total = 0.0;
+        let members = self.images[image].members.iter().enumerate();
+        for (column, (_, weight)) in members.filter(|(_, (own, _))| *own == k) {
+            self.add_column(image, column, (*weight, space), sums);
+            total += weight;
+        }
+        total
+    }
+
+    /// What candidates of these weights say of the images `among`.
+    pub(crate) fn blend(&self, among: &[usize], weights: &[f32], space: Space) -> Blend {
+        let mut blend = Blend {
+            classes: self.classes,
+            space,
+            scores: Vec::new(),
+            truth: Vec::new(),
+            weights: Vec::new(),
+        };
+        for image in among {
+            blend.scores.extend(self.image_scores(*image, weights, space));
+            blend.truth.extend_from_slice(&self.images[*image].probes.truth);
+            blend.weights.extend_from_slice(&self.images[*image].probes.weights);
+        }
+        blend
+    }
+}
+
+/// Candidates that are added one by one to what the images `among` are scored by.
+pub(crate) struct Growing<'a> {
+    sample: &'a Sample,
+    among: &'a [usize],
+    space: Space,
+    /// Σ weight · score, `[P, C]`, and Σ weight of each image.
+    sums: Vec<(Vec<f32>, f32)>,
+}
+
+impl<'a> Growing<'a> {
+    pub(crate) fn new(sample: &'a Sample, among: &'a [usize], space: Space) -> Self {
+        let none =
+            |image: &usize| (vec![0.0; sample.images[*image].probes.truth.len() * sample.classes], 0.0);
+        Self { sample, among, space, sums: among.iter().map(none).collect() }
+    }
+
+    /// What they would say with candidate `k`, once more if it is among them; an image that it does not score stays as it is.
+    pub(crate) fn with(&self, k: usize) -> Blend {
+        let mut blend = self.sample.blend(&[], &[], self.space);
+        for (image, (sums, total)) in self.among.iter().zip(&self.sums) {
+            let mut scores = sums.clone();
+            let total = total + self.sample.add_candidate(*image, k, self.space, &mut scores);
+            scores.iter_mut().for_each(|score| *score /= total.max(f32::MIN_POSITIVE));
+            blend.scores.extend(scores);
+            blend.truth.extend_from_slice(&self.sample.images[*image].probes.truth);
+            blend.weights.extend_from_slice(&self.sample.images[*image].probes.weights);
+        }
+        blend
+    }
+
+    pub(crate) fn add(&mut self, k: usize) {
+        for (image, (sums, total)) in self.among.iter().zip(&mut self.sums) {
+            *total += self.sample.add_candidate(*image, k, self.space, sums);
+        }
+    }
+}
+
+impl Blend {
+    /// The probes: scores, truth, weight.
+    pub(crate) fn probes(&self) -> impl Iterator<Item = (&[f32], u16, f32)> {
+        let labels = self.truth.iter().zip(&self.weights);
+        self.scores
+            .chunks_exact(self.classes)
+            .zip(labels)
+            .map(|(scores, (truth, weight))| (scores, *truth, *weight))
+    }
+
+    /// The label of a probe: the class of the greatest score times factor, of equal ones the first.
+    pub(crate) fn label(&self, scores: &[f32], ln_factors: &[f32]) -> u16 {
+        best(self.space, scores, ln_factors).0
+    }
+
+    /// Counts of all probes under these factors.
+    pub(crate) fn counts(&self, ln_factors: &[f32]) -> WeightedCounts {
+        let mut counts = WeightedCounts::new(self.classes);
+        self.probes()
+            .for_each(|(scores, truth, weight)| counts.add(truth, self.label(scores, ln_factors), weight));
+        counts
+    }
+
+    /// The metric under these factors.
+    pub(crate) fn mean(&self, ln_factors: &[f32], metric: Metric) -> f64 {
+        self.counts(ln_factors).mean(metric)
+    }
+}
+
+/// The class of the greatest score times factor, of equal ones the first, and that product.
+pub(crate) fn best(space: Space, scores: &[f32], ln_factors: &[f32]) -> (u16, f32) {
+    let mut best = (0, f32::NEG_INFINITY);
+    for (class, (score, ln_factor)) in scores.iter().zip(ln_factors).enumerate() {
+        let value = if *ln_factor == 0.0 { *score } else { space.times(*score, *ln_factor) };
+        if value > best.1 {
+            best = (class as u16, value);
+        }
+    }
+    best
+}

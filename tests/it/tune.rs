@@ -1,0 +1,177 @@
+//! `marquetry tune`, through the real binary.
+
+use crate::fixture::{Place, same_files};
+use crate::pictures::bmp;
+use marquetry_model::Activation;
+use marquetry_model::toy::{Toy, Weights};
+use serde_json::Value;
+
+const HEAD: &str = "
+version: 1
+classes: [ground, a, b]
+defaults: {window: {size: 64}}
+limits: {block_mb: 1}
+store: store
+";
+
+/// The sums that are right, `[class][channel and constant]`; classes are then about as frequent as each other.
+const RIGHT: [[f32; 4]; 3] = [[4.0, -2.0, 0.0, -1.0], [-2.0, 4.0, -1.0, -0.5], [0.0, -1.0, 4.0, -1.5]];
+
+fn model(place: &Place, name: &str, bias: [f32; 3], noise: f32) {
+    let rows = RIGHT.iter().zip(bias).enumerate().map(|(n, (row, bias))| {
+        let wrong = noise * if n % 2 == 0 { 1.0 } else { -1.0 };
+        vec![row[0] + wrong, row[1] - wrong, row[2] + wrong, row[3] + bias]
+    });
+    let weights = Weights::Linear(rows.collect());
+    place.model(
+        &format!("{name}.onnx"),
+        &Toy { classes: 3, weights, activation: Activation::None, ..Toy::default() },
+    );
+}
+
+/// Images whose truth is what one model says of them, in two groups.
+fn place() -> Place {
+    let place = Place::new();
+    for seed in 0..12 {
+        place.write(&format!("images/{seed:02}.bmp"), bmp(70 + 2 * seed as usize, 120, seed));
+    }
+    model(&place, "right", [0.0; 3], 0.0);
+    let truth = format!(
+        "{}name: truth\nimages: images\nmembers: [{{onnx: right.onnx}}]\noutputs: [{{masks: png}}]\n",
+        HEAD.replace("store: store", "store: labels")
+    );
+    place.write("truth.yaml", truth);
+    place.run("truth.yaml").ends_with(0);
+    let labels = format!("{}/out/masks", place.job_folder("labels"));
+    let rows = (0..12).map(|n| format!("{n:02},images/{n:02}.bmp,{labels}/{n:02}.png,{}\n", n % 4));
+    place.write("images.csv", format!("image_id,path,label,group\n{}", rows.collect::<String>()));
+    place
+}
+
+fn job(members: &str, more: &str) -> String {
+    format!(
+        "{HEAD}name: tuned\nimages: images.csv\ntruth: {{column: label}}\nmembers:\n{members}tiles: {{per: member, keep: true, dtype: f32}}\n\
+         outputs: [{{masks: png}}, {{evaluation: html, boundary_px: 3}}]\n{more}"
+    )
+}
+
+fn mean_iou(place: &Place, summary: &Value) -> f64 {
+    let folder = format!("store/jobs/{}/out/evaluation", summary["job"].as_str().expect("a job"));
+    let files = place.files(&folder);
+    let evaluation: Value = serde_json::from_slice(&files["evaluation.json"]).expect("JSON");
+    evaluation["mean_iou"]["dataset"].as_f64().expect("a number")
+}
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().expect("a number")
+}
+
+/// Two members that say the last class too seldom, and one that knows nothing.
+fn biased() -> Place {
+    let place = place();
+    model(&place, "one", [0.5, 0.0, -1.5], 0.1);
+    model(&place, "two", [0.4, 0.1, -1.2], -0.1);
+    place.model("none.onnx", &Toy { classes: 3, kernel: 3, weights: Weights::Seeded(5), ..Toy::default() });
+    place.write("job.yaml", job("  - {onnx: \"{one,two,none}.onnx\"}\n", ""));
+    place
+}
+
+#[test]
+fn what_is_fitted_is_a_job_that_is_better_and_runs_no_model() {
+    let place = biased();
+    let tuned = place.marquetry(&["tune", "job.yaml", "--format", "json"]).ends_with(0).json();
+    let step = |name: &str| {
+        let steps = tuned["steps"].as_array().expect("steps");
+        steps.iter().find(|step| step["name"] == name).expect("a step").clone()
+    };
+    assert_eq!((&tuned["images"], &tuned["groups"]), (&Value::from(12), &Value::from(4)), "{tuned}");
+    assert_eq!(step("class factors")["verdict"], "accepted", "{tuned}");
+    assert!(number(&tuned["factors"][2]["factor"]) > 1.2, "{tuned}");
+    let [before, after, error] = ["before", "after", "sampling_error"].map(|key| number(&tuned[key]));
+    assert!(after > before + 0.05, "{before} {after}");
+
+    // The tiles are there: of the job as it is too, which has tiles of members.
+    let plain = place.run("job.yaml").ends_with(0).json();
+    let better = place.run("job-tuned.yaml").ends_with(0).json();
+    for summary in [&plain, &better] {
+        assert_eq!(summary["tally"]["forwards"], 0, "{summary}");
+    }
+    // What probes say of all pixels is true within their own error, and what was fitted holds.
+    let found = [mean_iou(&place, &plain), mean_iou(&place, &better)];
+    assert!((found[0] - before).abs() < 3.0 * error + 1e-3, "{found:?} {before} ± {error}");
+    assert!((found[1] - after).abs() < 3.0 * error + 5e-3, "{found:?} {after}");
+    let text = place.files(".")["job-tuned.yaml"].clone();
+    let text = String::from_utf8_lossy(&text).into_owned();
+    assert!(text.contains("factors:") && text.contains("onnx: one.onnx"), "{text}");
+
+    // The same again: nothing is computed, and the same comes of it.
+    let again = place.marquetry(&["tune", "job.yaml", "--format", "json", "-o", "again.yaml"]).ends_with(0);
+    let mut again = again.json();
+    again["output"] = tuned["output"].clone();
+    assert_eq!(again, tuned);
+    let files = place.files(".");
+    assert!(files["again.yaml"] == files["job-tuned.yaml"]);
+}
+
+/// Out of fold: members of one kind are one candidate, and the same probes come of any number of lanes.
+#[test]
+fn folds_of_one_kind_get_one_weight() {
+    let place = place();
+    for (fold, bias) in [(0, -1.4), (1, -1.6)] {
+        model(&place, &format!("good_fold{fold}"), [0.2, 0.0, bias], 0.1);
+        model(&place, &format!("bad_fold{fold}"), [3.0, 0.0, -4.0], 2.0);
+    }
+    let list = String::from_utf8_lossy(&place.files(".")["images.csv"]).into_owned();
+    let fold = |(n, line): (usize, &str)| {
+        if n == 0 { format!("{line},fold\n") } else { format!("{line},{}\n", n % 2) }
+    };
+    place.write("images.csv", list.lines().enumerate().map(fold).collect::<String>());
+    let members = "  - {onnx: \"good_fold{0,1}.onnx\"}\n  - {onnx: \"bad_fold{0,1}.onnx\"}\n";
+    place.write("job.yaml", job(members, "folds: out_of_fold\n"));
+    place.write("other.yaml", job(members, "folds: out_of_fold\n").replace("store: store", "store: other"));
+    let tuned = place.marquetry(&["tune", "job.yaml", "--format", "json"]).ends_with(0).json();
+    assert_eq!(tuned["members"][0]["name"], "good_fold*", "{tuned}");
+    assert_eq!(
+        (&tuned["members"][1]["members"], &tuned["members"][1]["weight"]),
+        (&2.into(), &0.0.into()),
+        "{tuned}"
+    );
+    let text = String::from_utf8_lossy(&place.files(".")["job-tuned.yaml"]).into_owned();
+    assert!(text.contains("good_fold1.onnx") && !text.contains("bad_fold"), "{text}");
+    place.run("job-tuned.yaml").ends_with(0);
+
+    place.marquetry(&["tune", "other.yaml", "--lanes", "1", "--threads", "1"]).ends_with(0);
+    let probes = |store: &str| place.files(&format!("{}/out/probes", place.job_folder(store)));
+    // The store of the tuned job has the run's outputs too.
+    let of_first = place.files("store/jobs");
+    let of_first = of_first.into_iter().filter_map(|(name, bytes)| {
+        let (_, name) = name.split_once("/out/probes/")?;
+        Some((name.to_owned(), bytes))
+    });
+    same_files(&of_first.collect(), &probes("other"));
+}
+
+#[test]
+fn what_cannot_be_tuned_is_refused_in_words() {
+    let place = biased();
+    let refused = |text: String, words: &str| {
+        place.write("other.yaml", text);
+        place.marquetry(&["tune", "other.yaml"]).ends_with(65).says(&[words]);
+    };
+    let plain = job("  - {onnx: one.onnx}\n", "");
+    refused(
+        plain.replace("truth: {column: label}\n", "").replace(", {evaluation: html, boundary_px: 3}", ""),
+        "truth: the job says nothing of labels",
+    );
+    refused(plain.clone() + "decide: {thresholds: 0.4}\n", "this job decides by thresholds");
+    let by_class = job("  - {onnx: one.onnx, weight: {a: 2}}\n  - {onnx: two.onnx}\n", "");
+    refused(by_class, "weighs differently by class");
+    place
+        .marquetry(&["tune", "job.yaml", "-o", "job.yaml"])
+        .ends_with(64)
+        .says(&["names the job file itself"]);
+    place
+        .marquetry(&["tune", "job.yaml", "-o", "images/t.yaml"])
+        .ends_with(64)
+        .says(&["belongs into the same folder"]);
+}
