@@ -52,7 +52,7 @@ const REDRAWN: u32 = 100;
 /// How far the metric at the probes may be from that over all pixels of the same images: its standard error, by drawing probes anew
 /// with Poisson's numbers. A probe that stands for itself alone has no part in it.
 pub(crate) fn sampling_error(blend: &Blend, ln_factors: &[f32], metric: Metric) -> f64 {
-    let labels: Vec<u16> = blend.probes().map(|(scores, ..)| blend.label(scores, ln_factors)).collect();
+    let labels: Vec<u16> = blend.labels(ln_factors).collect();
     let mut numbers = SplitMix64::new(0x7072_6f62);
     let redrawn = (0..REDRAWN).map(|_| {
         let mut counts = WeightedCounts::new(blend.classes);

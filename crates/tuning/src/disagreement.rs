@@ -15,7 +15,7 @@ pub fn disagreement(sample: &Sample) -> Vec<Vec<f64>> {
                 let mut alone = vec![0.0; n];
                 alone[candidate] = 1.0;
                 let blend = is_here.then(|| sample.blend(&[image], &alone, Space::Probabilities))?;
-                Some(blend.probes().map(|(scores, ..)| blend.label(scores, &none)).collect())
+                Some(blend.labels(&none).collect())
             })
             .collect();
         let all: f64 = of.probes.weights.iter().map(|w| f64::from(*w)).sum();

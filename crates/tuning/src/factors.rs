@@ -45,8 +45,9 @@ fn search(blend: &Blend, ln_factors: &[f32], class: usize, metric: Metric) -> f3
     let mut counts = WeightedCounts::new(blend.classes);
     let mut flips = Vec::new();
     let to = class as u16;
+    let factors = blend.space.factors(ln_factors);
     for (scores, truth, weight) in blend.probes() {
-        let (from, high) = without(blend, scores, ln_factors, class);
+        let (from, high) = without(blend, scores, &factors, class);
         let at = blend.space.ln_ratio(high, scores[class]);
         // What is certain of another class, or of this one, never flips.
         let label = if at < -end { to } else { from };
@@ -61,10 +62,10 @@ fn search(blend: &Blend, ln_factors: &[f32], class: usize, metric: Metric) -> f3
 }
 
 /// The best class but `class`, and its score times factor.
-fn without(blend: &Blend, scores: &[f32], ln_factors: &[f32], class: usize) -> (u16, f32) {
+fn without(blend: &Blend, scores: &[f32], factors: &[f32], class: usize) -> (u16, f32) {
     let (before, after) = (0..class, class + 1..blend.classes);
     let one = |range: std::ops::Range<usize>| {
-        let (label, value) = best(blend.space, &scores[range.clone()], &ln_factors[range.clone()]);
+        let (label, value) = best(blend.space, &scores[range.clone()], &factors[range.clone()]);
         (label + range.start as u16, value)
     };
     match (before.is_empty(), after.is_empty()) {

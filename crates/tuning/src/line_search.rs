@@ -13,12 +13,13 @@ const HALF_WIDTH: f64 = 0.02;
 pub(crate) fn between(from: &Blend, to: &Blend, ln_factors: &[f32], metric: Metric) -> f32 {
     let mut counts = WeightedCounts::new(from.classes);
     let mut flips = Vec::new();
-    for ((start, truth, weight), (end, ..)) in from.probes().zip(to.probes()) {
+    let factors = from.space.factors(ln_factors);
+    let pairs = from.probes().zip(to.probes()).zip(from.labels(ln_factors));
+    for (((start, truth, weight), (end, ..)), mut label) in pairs {
         let line = |class: usize| {
-            let at = |scores: &[f32]| from.space.times(scores[class], ln_factors[class]);
+            let at = |scores: &[f32]| from.space.times(scores[class], factors[class]);
             (at(start), at(end) - at(start))
         };
-        let mut label = from.label(start, ln_factors);
         counts.add(truth, label, weight);
         let mut at = 0.0_f32;
         while let Some((next, above)) = overtaken(from.classes, &line, usize::from(label), at) {

@@ -23,7 +23,7 @@ pub fn rounds(sample: &Sample, space: Space, metric: Metric) -> Vec<Round> {
     let mut rounds = Vec::new();
     while !left.is_empty() {
         let scored = left.iter().map(|candidate| {
-            let score = growing.with(*candidate).mean(&none, metric);
+            let score = growing.counts_with(*candidate, &none).mean(metric);
             Round { candidate: *candidate, score }
         });
         let best = scored.reduce(|best, next| if next.score > best.score { next } else { best });

@@ -27,11 +27,19 @@ impl Space {
         (0..=f16::ONE.to_bits()).map(|bits| of(f16::from_bits(bits).to_f32())).collect()
     }
 
-    /// A score times a factor on its probability, whose logarithm is `ln_factor`.
-    pub(crate) fn times(self, score: f32, ln_factor: f32) -> f32 {
+    /// Factors on probabilities, of which these are the logarithms, as scores take them in this space.
+    pub(crate) fn factors(self, ln_factors: &[f32]) -> Vec<f32> {
         match self {
-            Self::Probabilities => score * ln_factor.exp(),
-            Self::Logits => score + ln_factor,
+            Self::Probabilities => ln_factors.iter().map(|ln| ln.exp()).collect(),
+            Self::Logits => ln_factors.to_vec(),
+        }
+    }
+
+    /// A score times one of [`factors`](Self::factors).
+    pub(crate) fn times(self, score: f32, factor: f32) -> f32 {
+        match self {
+            Self::Probabilities => score * factor,
+            Self::Logits => score + factor,
         }
     }
 
@@ -167,16 +175,15 @@ impl Sample {
 
     /// Adds what one member says of an image, times `weight`, to `sums`, `[P, C]`.
     fn add_column(&self, image: usize, column: usize, (weight, space): (f32, Space), sums: &mut [f32]) {
-        let (of, classes) = (&self.images[image], self.classes);
-        let table = &self.tables[usize::from(space == Space::Logits)];
-        let last = table.len() - 1;
+        let (of, classes, table) = (&self.images[image], self.classes, self.table(space));
         let probes = of.probes.scores.chunks_exact(of.members.len() * classes);
         for (probe, sum) in probes.zip(sums.chunks_exact_mut(classes)) {
-            let member = &probe[column * classes..(column + 1) * classes];
-            for (sum, p) in sum.iter_mut().zip(member) {
-                *sum += weight * table[usize::from(p.to_bits()).min(last)];
-            }
+            add(sum, &probe[column * classes..(column + 1) * classes], weight, table);
         }
+    }
+
+    fn table(&self, space: Space) -> &[f32] {
+        &self.tables[usize::from(space == Space::Logits)]
     }
 
     /// Adds what candidate `k` says of an image, times the weights of its members, to `sums`, `[P, C]`; what they weigh.
@@ -224,18 +231,31 @@ impl<'a> Growing<'a> {
         Self { sample, among, space, sums: among.iter().map(none).collect() }
     }
 
-    /// What they would say with candidate `k`, once more if it is among them; an image that it does not score stays as it is.
-    pub(crate) fn with(&self, k: usize) -> Blend {
-        let mut blend = self.sample.blend(&[], &[], self.space);
+    /// Counts of what they would say with candidate `k`, once more if it is among them; an image that it does not score stays as it
+    /// is.
+    pub(crate) fn counts_with(&self, k: usize, ln_factors: &[f32]) -> WeightedCounts {
+        let (space, classes) = (self.space, self.sample.classes);
+        let factors = space.factors(ln_factors);
+        let table = self.sample.table(space);
+        let mut counts = WeightedCounts::new(classes);
+        let mut scores = vec![0.0_f32; classes];
         for (image, (sums, total)) in self.among.iter().zip(&self.sums) {
-            let mut scores = sums.clone();
-            let total = total + self.sample.add_candidate(*image, k, self.space, &mut scores);
-            scores.iter_mut().for_each(|score| *score /= total.max(f32::MIN_POSITIVE));
-            blend.scores.extend(scores);
-            blend.truth.extend_from_slice(&self.sample.images[*image].probes.truth);
-            blend.weights.extend_from_slice(&self.sample.images[*image].probes.weights);
+            let ImageProbes { probes, members, .. } = &self.sample.images[*image];
+            let own = members.iter().enumerate().filter(|(_, (candidate, _))| *candidate == k);
+            let own: Vec<(usize, f32)> = own.map(|(column, (_, weight))| (column, *weight)).collect();
+            let total = total + own.iter().map(|(_, weight)| weight).sum::<f32>();
+            let share = 1.0 / total.max(f32::MIN_POSITIVE);
+            let said = probes.scores.chunks_exact(members.len() * classes).zip(sums.chunks_exact(classes));
+            for ((probe, sums), (truth, weight)) in said.zip(probes.truth.iter().zip(&probes.weights)) {
+                scores.copy_from_slice(sums);
+                for (column, weight) in &own {
+                    add(&mut scores, &probe[column * classes..(column + 1) * classes], *weight, table);
+                }
+                scores.iter_mut().for_each(|score| *score *= share);
+                counts.add(*truth, best(space, &scores, &factors).0, *weight);
+            }
         }
-        blend
+        counts
     }
 
     pub(crate) fn add(&mut self, k: usize) {
@@ -255,16 +275,17 @@ impl Blend {
             .map(|(scores, (truth, weight))| (scores, *truth, *weight))
     }
 
-    /// The label of a probe: the class of the greatest score times factor, of equal ones the first.
-    pub(crate) fn label(&self, scores: &[f32], ln_factors: &[f32]) -> u16 {
-        best(self.space, scores, ln_factors).0
+    /// The label of each probe: the class of the greatest score times factor, of equal ones the first.
+    pub(crate) fn labels(&self, ln_factors: &[f32]) -> impl Iterator<Item = u16> {
+        let factors = self.space.factors(ln_factors);
+        self.scores.chunks_exact(self.classes).map(move |scores| best(self.space, scores, &factors).0)
     }
 
     /// Counts of all probes under these factors.
     pub(crate) fn counts(&self, ln_factors: &[f32]) -> WeightedCounts {
         let mut counts = WeightedCounts::new(self.classes);
-        self.probes()
-            .for_each(|(scores, truth, weight)| counts.add(truth, self.label(scores, ln_factors), weight));
+        let probes = self.probes().zip(self.labels(ln_factors));
+        probes.for_each(|((_, truth, weight), label)| counts.add(truth, label, weight));
         counts
     }
 
@@ -274,11 +295,19 @@ impl Blend {
     }
 }
 
+/// Adds a member's probabilities, as `table` has them, times `weight`.
+fn add(sums: &mut [f32], member: &[f16], weight: f32, table: &[f32]) {
+    let last = table.len() - 1;
+    for (sum, p) in sums.iter_mut().zip(member) {
+        *sum += weight * table[usize::from(p.to_bits()).min(last)];
+    }
+}
+
 /// The class of the greatest score times factor, of equal ones the first, and that product.
-pub(crate) fn best(space: Space, scores: &[f32], ln_factors: &[f32]) -> (u16, f32) {
+pub(crate) fn best(space: Space, scores: &[f32], factors: &[f32]) -> (u16, f32) {
     let mut best = (0, f32::NEG_INFINITY);
-    for (class, (score, ln_factor)) in scores.iter().zip(ln_factors).enumerate() {
-        let value = if *ln_factor == 0.0 { *score } else { space.times(*score, *ln_factor) };
+    for (class, (score, factor)) in scores.iter().zip(factors).enumerate() {
+        let value = space.times(*score, *factor);
         if value > best.1 {
             best = (class as u16, value);
         }

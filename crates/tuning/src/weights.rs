@@ -48,7 +48,7 @@ fn select(
             if !sample.is_covered(&with) {
                 continue;
             }
-            let value = growing.with(candidate).mean(ln_factors, metric);
+            let value = growing.counts_with(candidate, ln_factors).mean(metric);
             let (is_used, tie) = (taken[candidate] > 0.0, 1e-12);
             let is_better = next.is_none_or(|(other, was_used, _)| {
                 value > other + tie || (value > other - tie && is_used && !was_used)

@@ -169,9 +169,12 @@ pub(crate) fn reads_statistics(plan: &Plan, image: &PlannedImage, task: TaskKind
     groups.get(group as usize).is_some_and(|group| group.members.iter().any(|m| m.input.wants().is_some()))
 }
 
+/// A job, and the members that score an image.
+type ScoredBy = (String, Option<Vec<u32>>);
+
 thread_local! {
     /// What the scores of tiles are called, by job and members: it is asked for over and over.
-    static SCORES: RefCell<HashMap<(String, Option<Vec<u32>>), Vec<String>>> = RefCell::default();
+    static SCORES: RefCell<HashMap<ScoredBy, Vec<String>>> = RefCell::default();
 
     /// What [`object_of`] has made, by job, image and task: it is asked for the same things over and over.
     static MADE: RefCell<HashMap<(String, String, TaskKind), Option<Bytes>>> = RefCell::default();
