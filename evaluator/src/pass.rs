@@ -14,7 +14,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, PoisonError};
 
-/// Bytes that a pixel of a pair in hand takes, its numbers, classes and bands together.
+/// Bytes that a pixel of a pair in hand takes, its numbers, classes and pieces of rows together.
 const BYTES_PER_PIXEL: u64 = 24;
 /// So many pairs may be done before their turn, for each thread.
 const AHEAD: usize = 4;

@@ -24,7 +24,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 12] = [
     Target { name: "tiff", run: image::tiff, seeds: seeds::tiff },
     Target { name: "png", run: image::png, seeds: seeds::png },
     Target { name: "jpeg", run: image::jpeg, seeds: seeds::jpeg },
@@ -32,6 +32,7 @@ pub const TARGETS: [Target; 11] = [
     Target { name: "sidecar", run: sidecar::sidecar, seeds: seeds::sidecars },
     Target { name: "label", run: labels::label, seeds: seeds::labels },
     Target { name: "coco", run: labels::coco, seeds: seeds::coco },
+    Target { name: "geojson", run: labels::geojson, seeds: seeds::geojson },
     Target { name: "tile", run: tile::tile, seeds: seeds::tiles },
     Target { name: "onnx", run: onnx::onnx, seeds: seeds::models },
     Target { name: "message", run: job::message, seeds: seeds::messages },

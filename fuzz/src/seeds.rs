@@ -110,6 +110,41 @@ pub(crate) fn coco() -> Vec<Vec<u8>> {
     vec![data_set.into_bytes(), format!("[{annotations}]").into_bytes(), b"1 3 10 5 37 2".to_vec()]
 }
 
+/// Features of every kind in metres, in degrees beyond both ends of longitude, and with a byte order mark.
+pub(crate) fn geojson() -> Vec<Vec<u8>> {
+    let feature = |class: &str, geometry: &str| {
+        format!(r#"{{"type": "Feature", "properties": {{"class": {class}}}, "geometry": {geometry}}}"#)
+    };
+    let polygon = |coordinates: &str| format!(r#"{{"type": "Polygon", "coordinates": {coordinates}}}"#);
+    let collection = |crs: &str, features: &[String]| {
+        format!(r#"{{"type": "FeatureCollection", {crs}"features": [{}]}}"#, features.join(", "))
+    };
+    let field = polygon(
+        "[[[500002, 4100014], [500030, 4100012.5], [500021, 4099990], [500002, 4100014]], \
+          [[500010, 4100010], [500014, 4100010], [500012, 4100004]]]",
+    );
+    let many = r#"{"type": "MultiPolygon", "coordinates": [[[[500000, 4100000], [500009, 4100000], [500009, 4099991]]], []]}"#;
+    let all = r#"{"type": "GeometryCollection", "geometries": [{"type": "Point", "coordinates": [1, 2]}, {"type": "Polygon", "coordinates": [[[500020, 4100016], [500046, 4100016], [500046, 4099982]]]}]}"#;
+    let metres = collection(
+        r#""crs": {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::32633"}}, "#,
+        &[
+            feature("\"field\"", &field),
+            feature("7", many),
+            feature("\"field\"", all),
+            feature("null", "null"),
+        ],
+    );
+    let degrees = collection(
+        "",
+        &[
+            feature("\"ice\"", &polygon("[[[-180.05, 9.99], [-179.95, 9.95], [-180.02, 9.9]]]")),
+            feature("\"sea\"", &polygon("[[[179.95, 10, 3], [180.1, 9.9, 3], [179.9, 9.85, 3]]]")),
+        ],
+    );
+    let marked = [b"\xef\xbb\xbf".as_slice(), degrees.as_bytes()].concat();
+    vec![metres.into_bytes(), degrees.into_bytes(), marked]
+}
+
 pub(crate) fn tiles() -> Vec<Vec<u8>> {
     let tile = |dtype, height: u32| {
         let header = TileHeader {

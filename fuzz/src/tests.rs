@@ -57,6 +57,18 @@ fn seeds_are_accepted() {
         probe_from(Box::new(seed.clone()), name, &limits(), &reading, &alone).unwrap();
         Image::open_from(Box::new(seed), name, &limits(), &reading, alone).unwrap();
     }
+    let (images, none) = (labels::placed_images(), marquetry_labels::Affixes::default());
+    for seed in seeds::geojson() {
+        let of = marquetry_labels::PlacedImages {
+            images: &images,
+            affixes: &none,
+            image_affixes: &none,
+            untouched_is_background: false,
+        };
+        let rules = marquetry_labels::LabelRules::default();
+        let labels = marquetry_labels::map_labels(&seed, Path::new("seed"), &rules, of).unwrap();
+        assert!(!labels.image_of.is_empty());
+    }
     for job in seeds::job_files().iter().take(7) {
         marquetry_spec::JobSpec::parse(std::str::from_utf8(job).unwrap()).unwrap();
     }

@@ -5,8 +5,10 @@
 //! pixel is in none if all of the square of 2d + 1 px around it has its own label.
 
 use crate::components::Segments;
-use crate::pair::{LEFT_OUT, LabelPair};
-use marquetry_geometry::run_length;
+use crate::pair::LEFT_OUT;
+use crate::rows::Piece;
+use crate::runs::RunMap;
+use std::ops::Range;
 
 /// Pixels of the bands of one class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
@@ -50,94 +52,144 @@ const NEAR: u16 = u16::MAX - 2;
 
 /// Whether each pixel of `[height, width]` labels has another label within `d` px; `d` is below 32,767.
 pub fn bands(width: usize, labels: &[u16], d: usize, edge: Edge) -> Vec<bool> {
-    let mut near = vec![true; labels.len()];
-    if width == 0 {
-        return near;
-    }
-    let height = labels.len() / width;
-    // Counters of 16 bits, without a branch: many columns are looked at together.
-    let full = (2 * d + 1).min(u16::MAX as usize) as u16;
-    // For each column: how many rows up to this one have the same label without another one beside it, at most `full`.
-    let mut alike = vec![if edge == Edge::Open { (d as u16).min(full) } else { 0 }; width];
-    let (mut before, mut row) = (vec![NEAR; width], vec![NEAR; width]);
-    let rows_beyond = if edge == Edge::Open { d } else { 0 };
-    for y in 0..height + rows_beyond {
-        // Beyond the last row is more of the last row.
-        if y < height {
-            inner_of(&labels[y * width..][..width], d, edge, &mut row);
-        }
-        if y == 0 {
-            before.copy_from_slice(&row);
-        }
-        for ((alike, &own), &above) in alike.iter_mut().zip(&row).zip(&before) {
-            let count = if own == above { *alike + 1 } else { 1 };
-            *alike = if own == NEAR { 0 } else { count.min(full) };
-        }
-        if let Some(middle) = y.checked_sub(d) {
-            let out = &mut near[middle * width..][..width];
-            out.iter_mut().zip(&alike).for_each(|(near, &count)| *near = count < full);
-        }
-        before.copy_from_slice(&row);
-    }
+    let runs = RunMap::new(width, labels);
+    let mut bands = Bands::new(&runs, d, edge);
+    let mut near = Vec::with_capacity(labels.len());
+    (0..runs.height()).for_each(|_| near.extend_from_slice(bands.next_row()));
+    near.resize(labels.len(), true);
     near
 }
 
-/// The labels of a row, [`NEAR`] where another one is within `d` columns.
-fn inner_of(labels: &[u16], d: usize, edge: Edge, row: &mut [u16]) {
-    let width = labels.len();
-    let mut start = 0;
-    while start < width {
-        let end = start + run_length(&labels[start..]);
-        let open = |at_edge: bool| if at_edge && edge == Edge::Open { 0 } else { d };
-        let (first, last) = (start + open(start == 0), end.saturating_sub(open(end == width)));
-        row[start..end].fill(NEAR);
-        if first < last {
-            row[first..last].fill(labels[start]);
+/// Whether each pixel has another label within some px, one row after the other.
+pub(crate) struct Bands<'a> {
+    runs: &'a RunMap,
+    d: usize,
+    edge: Edge,
+    /// For each column: how many rows up to the last one looked at have the same label without another one beside it, at
+    /// most `full`. Counters of 16 bits, without a branch: many columns are looked at together.
+    alike: Vec<u16>,
+    full: u16,
+    /// The last row looked at and the one before, [`NEAR`] where another label is within `d` columns.
+    row: Vec<u16>,
+    before: Vec<u16>,
+    /// How many rows were looked at, and how many were given.
+    looked_at: usize,
+    given: usize,
+    near: Vec<bool>,
+}
+
+impl<'a> Bands<'a> {
+    /// `d` is below 32,767.
+    pub(crate) fn new(runs: &'a RunMap, d: usize, edge: Edge) -> Self {
+        let width = runs.width();
+        let full = (2 * d + 1).min(u16::MAX as usize) as u16;
+        let above = if edge == Edge::Open { (d as u16).min(full) } else { 0 };
+        Self {
+            runs,
+            d,
+            edge,
+            alike: vec![above; width],
+            full,
+            row: vec![NEAR; width],
+            before: vec![NEAR; width],
+            looked_at: 0,
+            given: 0,
+            near: vec![true; width],
         }
-        start = end;
+    }
+
+    /// The next row's pixels; of the image's height of rows.
+    pub(crate) fn next_row(&mut self) -> &[bool] {
+        let beyond = if self.edge == Edge::Open { self.d } else { 0 };
+        let last = self.given + self.d;
+        let is_known = last < self.runs.height() + beyond;
+        if is_known {
+            (self.looked_at..=last).for_each(|y| self.look_at(y));
+            self.looked_at = last + 1;
+            self.near.iter_mut().zip(&self.alike).for_each(|(near, &count)| *near = count < self.full);
+        } else {
+            self.near.fill(true);
+        }
+        self.given += 1;
+        &self.near
+    }
+
+    fn look_at(&mut self, y: usize) {
+        std::mem::swap(&mut self.before, &mut self.row);
+        if y < self.runs.height() {
+            self.take_row(y);
+        } else {
+            // Beyond the last row is more of the last row.
+            self.row.copy_from_slice(&self.before);
+        }
+        if y == 0 {
+            self.before.copy_from_slice(&self.row);
+        }
+        for ((alike, &own), &above) in self.alike.iter_mut().zip(&self.row).zip(&self.before) {
+            let count = if own == above { *alike + 1 } else { 1 };
+            *alike = if own == NEAR { 0 } else { count.min(self.full) };
+        }
+    }
+
+    /// The labels of row `y`, [`NEAR`] where another one is within `d` columns.
+    fn take_row(&mut self, y: usize) {
+        let width = self.row.len();
+        self.row.fill(NEAR);
+        for run in self.runs.row(y) {
+            let Range { start, end } = run.columns();
+            let open = |at_edge: bool| if at_edge && self.edge == Edge::Open { 0 } else { self.d };
+            let (first, last) = (start + open(start == 0), end.saturating_sub(open(end == width)));
+            if first < last {
+                self.row[first..last].fill(run.label);
+            }
+        }
     }
 }
 
 /// The counts of each class, for a pair of which nothing is left out but by both sides; `segments` are those of the pair
 /// whether it is so or not.
 pub(crate) fn counts(
-    pair: &LabelPair<'_>,
+    truth: &RunMap,
+    predicted: &RunMap,
     segments: &Segments,
     classes: usize,
     d: usize,
 ) -> Vec<BoundaryCounts> {
-    let width = pair.width as usize;
-    let near_truth = bands(width, pair.truth, d, Edge::Boundary);
-    let near_predicted = bands(width, pair.predicted, d, Edge::Boundary);
+    let mut bands = [truth, predicted].map(|side| Bands::new(side, d, Edge::Boundary));
     let mut counts = vec![BoundaryCounts::default(); classes];
-    let number = |flags: &[bool]| flags.iter().map(|&flag| u32::from(flag)).sum::<u32>() as u64;
-    for segment in segments.list().iter().filter(|segment| segment.truth != LEFT_OUT) {
-        let row = segment.row as usize * width;
-        let range = row + segment.start as usize..row + segment.end as usize;
-        let (in_truth, in_predicted) = (&near_truth[range.clone()], &near_predicted[range]);
-        let (t, p) = (number(in_truth), number(in_predicted));
-        if segment.is_right() {
-            let both = in_truth.iter().zip(in_predicted).map(|(&t, &p)| u32::from(t & p)).sum::<u32>() as u64;
-            if let Some(counts) = counts.get_mut(usize::from(segment.truth)) {
-                counts.intersection += both;
-                counts.union += t + p - both;
+    for row in segments.rows.places() {
+        let [in_truth, in_predicted] = bands.each_mut().map(Bands::next_row);
+        for segment in segments.list()[row].iter().filter(|segment| segment.truth != LEFT_OUT) {
+            let (in_truth, in_predicted) = (&in_truth[segment.columns()], &in_predicted[segment.columns()]);
+            let (t, p) = (number(in_truth), number(in_predicted));
+            if segment.is_right() {
+                let both = in_truth.iter().zip(in_predicted).map(|(&t, &p)| u32::from(t & p)).sum::<u32>();
+                if let Some(counts) = counts.get_mut(usize::from(segment.truth)) {
+                    counts.intersection += u64::from(both);
+                    counts.union += t + p - u64::from(both);
+                }
+                continue;
             }
-            continue;
-        }
-        if let Some(counts) = counts.get_mut(usize::from(segment.truth)) {
-            counts.union += t;
-        }
-        if let Some(counts) = counts.get_mut(usize::from(segment.predicted)) {
-            counts.union += p;
+            if let Some(counts) = counts.get_mut(usize::from(segment.truth)) {
+                counts.union += t;
+            }
+            if let Some(counts) = counts.get_mut(usize::from(segment.predicted)) {
+                counts.union += p;
+            }
         }
     }
     counts
 }
 
+/// How many flags of a row are set.
+pub(crate) fn number(flags: &[bool]) -> u64 {
+    u64::from(flags.iter().map(|&flag| u32::from(flag)).sum::<u32>())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pair::Distances;
+    use crate::pair::{Distances, LabelPair};
     use proptest::prelude::*;
 
     fn painted(inside: impl Fn(i64, i64) -> bool) -> Vec<u16> {

@@ -1,7 +1,8 @@
 //! Connected components of a pair of label maps, by the pieces of rows in which neither changes.
 
 use crate::pair::LabelPair;
-use marquetry_geometry::run_length;
+use crate::rows::{Piece, Rows};
+use crate::runs::RunMap;
 
 /// Neighbouring pixels of a row with one truth and one prediction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,98 +31,72 @@ impl Segment {
     }
 }
 
+impl Piece for Segment {
+    fn start(&self) -> u32 {
+        self.start
+    }
+
+    fn end(&self) -> u32 {
+        self.end
+    }
+}
+
 /// All segments of an image, row by row, left to right.
 #[derive(Debug)]
 pub struct Segments {
-    list: Vec<Segment>,
-    /// Where each row begins in `list`, and where the last ends.
-    rows: Vec<usize>,
+    pub(crate) rows: Rows<Segment>,
 }
 
 impl Segments {
     /// Of a pair of label maps. Memory: 16 bytes for each segment.
     pub fn new(pair: &LabelPair<'_>) -> Self {
-        let width = pair.width.max(1) as usize;
-        let (mut list, mut rows) = (Vec::new(), vec![0]);
-        let lines = pair.truth.chunks_exact(width).zip(pair.predicted.chunks_exact(width));
-        for (row, (truth, predicted)) in lines.enumerate() {
-            let (mut start, mut left) = (0, [0; 2]);
-            while start < width {
+        let width = pair.width as usize;
+        Self::of_runs(&RunMap::new(width, pair.truth), &RunMap::new(width, pair.predicted))
+    }
+
+    /// Of two maps of one size.
+    pub(crate) fn of_runs(truth: &RunMap, predicted: &RunMap) -> Self {
+        let mut rows = Rows::new();
+        for row in 0..truth.rows.height().min(predicted.rows.height()) {
+            let mut sides = [truth.rows.row(row), predicted.rows.row(row)];
+            let mut start = 0;
+            while let [[t, ..], [p, ..]] = sides {
+                let end = t.end.min(p.end);
+                let (truth, predicted) = (t.label, p.label);
+                rows.push(Segment { row: row as u32, start, end, truth, predicted });
                 // Where one side goes on for long, the other has pieces in it.
-                left[0] = if left[0] > 0 { left[0] } else { run_length(&truth[start..]) };
-                left[1] = if left[1] > 0 { left[1] } else { run_length(&predicted[start..]) };
-                let length = left[0].min(left[1]);
-                left = left.map(|left| left - length);
-                list.push(Segment {
-                    row: row as u32,
-                    start: start as u32,
-                    end: (start + length) as u32,
-                    truth: truth[start],
-                    predicted: predicted[start],
-                });
-                start += length;
+                sides = sides.map(|runs| if runs[0].end == end { &runs[1..] } else { runs });
+                start = end;
             }
-            rows.push(list.len());
+            rows.end_row();
         }
-        Self { list, rows }
+        Self { rows }
     }
 
     /// All of them.
     pub fn list(&self) -> &[Segment] {
-        &self.list
+        self.rows.list()
     }
 
-    /// Calls `touch` for every two segments that share a side or a corner.
-    pub(crate) fn touching(&self, mut touch: impl FnMut(usize, usize)) {
-        for row in 0..self.rows.len() - 1 {
-            let (first, end) = (self.rows[row], self.rows[row + 1]);
-            (first + 1..end).for_each(|right| touch(right - 1, right));
-            let Some(&end_below) = self.rows.get(row + 2) else { continue };
-            let mut below = end;
-            for above in first..end {
-                let Segment { start, end, .. } = self.list[above];
-                while below < end_below && self.list[below].end < start {
-                    below += 1;
-                }
-                let reached = (below..end_below).take_while(|&at| self.list[at].start <= end);
-                reached.for_each(|at| touch(above, at));
-            }
-        }
-    }
-
-    /// The component of each segment, where those that touch belong together if they are `alike`; from 0, in the order
-    /// of their first segments.
+    /// The component of each segment, where those that touch, with a side or a corner, belong together if they are `alike`;
+    /// from 0, in the order of their first segments. Also how many there are.
     pub fn components(&self, alike: impl Fn(&Segment, &Segment) -> bool) -> (Vec<u32>, usize) {
-        let mut parents: Vec<u32> = (0..self.list.len() as u32).collect();
-        self.touching(|a, b| {
-            if alike(&self.list[a], &self.list[b]) {
-                let (a, b) = (find(&mut parents, a as u32), find(&mut parents, b as u32));
-                parents[a.max(b) as usize] = a.min(b);
-            }
-        });
-        let mut number = 0;
-        let mut numbers = vec![0; parents.len()];
-        for at in 0..parents.len() as u32 {
-            let root = find(&mut parents, at);
-            // A root is the first of its segments, so it has its number already.
-            numbers[at as usize] = if root == at {
-                number += 1;
-                number - 1
-            } else {
-                numbers[root as usize]
-            };
-        }
-        (numbers, number as usize)
+        self.rows.components(alike)
     }
-}
 
-/// The root of a component, halving the way to it.
-fn find(parents: &mut [u32], mut at: u32) -> u32 {
-    while parents[at as usize] != at {
-        parents[at as usize] = parents[parents[at as usize] as usize];
-        at = parents[at as usize];
+    /// The component of each segment by the label of one side alone, as of [`components`](Self::components).
+    pub(crate) fn components_of_side(&self, label: impl Fn(&Segment) -> u16) -> (Vec<u32>, usize) {
+        // That side has fewer pieces.
+        let runs = RunMap::of_segments(self, label);
+        let (of_run, number) = runs.rows.components(|a, b| a.label == b.label);
+        let mut of_segment = Vec::with_capacity(self.list().len());
+        let mut segments = self.list().iter();
+        for (run, component) in runs.rows.list().iter().zip(of_run) {
+            let parts = 1 + segments.by_ref().take_while(|segment| segment.end < run.end).count();
+            of_segment.extend(std::iter::repeat_n(component, parts));
+        }
+        (of_segment, number)
     }
-    at
 }
 
 #[cfg(test)]

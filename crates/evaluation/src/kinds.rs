@@ -15,10 +15,12 @@
 //! The background, where a class is called so, has no objects: it is never swapped, missed, extra, merged or split.
 //! Every wrong pixel has one kind, so what mending a kind would give follows exactly.
 
+use crate::boundary::{Bands, number};
 use crate::components::{Segment, Segments};
 use crate::confusion::Confusion;
 use crate::overlaps::Regions;
 use crate::pair::LEFT_OUT;
+use crate::rows::Piece;
 use std::collections::BTreeMap;
 
 /// A kind of error.
@@ -126,21 +128,40 @@ struct Error {
     pixels: u64,
     /// Pixels near a boundary of the truth.
     near: u64,
-    /// How many true objects of the predicted class, and how many predicted parts of the true class, it touches.
-    touched: [u32; 2],
+    /// True objects of the predicted class, and predicted parts of the true class, that it touches.
+    touched: [Touched; 2],
 }
 
-/// `near` says of each pixel whether it is near a boundary of the truth.
+/// Regions that something touches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Touched {
+    None,
+    /// The one of this number.
+    One(u32),
+    /// Two or more.
+    Several,
+}
+
+impl Touched {
+    fn add(&mut self, region: u32) {
+        *self = match *self {
+            Self::None => Self::One(region),
+            Self::One(first) if first == region => return,
+            Self::One(_) | Self::Several => Self::Several,
+        };
+    }
+}
+
+/// `near` says of each pixel, row by row, whether it is near a boundary of the truth.
 pub(crate) fn counts(
     segments: &Segments,
     regions: &Regions,
-    near: &[bool],
-    width: u32,
+    near: Bands<'_>,
     classes: usize,
     background: Option<u16>,
 ) -> KindCounts {
     let mut counts = KindCounts::default();
-    for error in errors(segments, regions, near, width as usize) {
+    for error in errors(segments, regions, near) {
         let kind = kind(&error, regions, classes, background);
         let predicted = error.predicted.min(classes as u16);
         let cell = counts.cells.entry((kind, error.truth, predicted)).or_default();
@@ -150,47 +171,43 @@ pub(crate) fn counts(
     counts
 }
 
-fn errors(segments: &Segments, regions: &Regions, near: &[bool], width: usize) -> Vec<Error> {
+fn errors(segments: &Segments, regions: &Regions, mut near: Bands<'_>) -> Vec<Error> {
     let is_error = |segment: &Segment| segment.truth != LEFT_OUT && !segment.is_right();
     let alike = |a: &Segment, b: &Segment| is_error(a) && (a.truth, a.predicted) == (b.truth, b.predicted);
-    let (numbers, number) = segments.components(alike);
+    let (numbers, components) = segments.components(alike);
     // Components of pixels that are right are among them, without any pixels.
-    let mut errors: Vec<Option<Error>> = vec![None; number];
-    for (at, segment) in segments.list().iter().enumerate().filter(|(_, s)| is_error(s)) {
-        let error = errors[numbers[at] as usize].get_or_insert(Error {
-            truth: segment.truth,
-            predicted: segment.predicted,
-            regions: [regions.of_segment[0][at], regions.of_segment[1][at]],
-            pixels: 0,
-            near: 0,
-            touched: [0; 2],
-        });
-        let row = segment.row as usize * width;
-        let pixels = &near[row + segment.start as usize..row + segment.end as usize];
-        error.pixels += segment.pixels();
-        error.near += pixels.iter().filter(|&&near| near).count() as u64;
+    let mut errors: Vec<Option<Error>> = vec![None; components];
+    for row in segments.rows.places() {
+        let near = near.next_row();
+        for at in row.filter(|&at| is_error(&segments.list()[at])) {
+            let segment = &segments.list()[at];
+            let error = errors[numbers[at] as usize].get_or_insert(Error {
+                truth: segment.truth,
+                predicted: segment.predicted,
+                regions: [regions.of_segment[0][at], regions.of_segment[1][at]],
+                pixels: 0,
+                near: 0,
+                touched: [Touched::None; 2],
+            });
+            error.pixels += segment.pixels();
+            error.near += number(&near[segment.columns()]);
+        }
     }
-    // Which side's regions are told apart, the error, the region.
-    let mut touched = Vec::new();
-    segments.touching(|a, b| {
+    segments.rows.touching(|a, b| {
         for (x, y) in [(a, b), (b, a)] {
             let (error, right) = (&segments.list()[x], &segments.list()[y]);
-            if is_error(error) && right.is_right() {
+            if is_error(error)
+                && right.is_right()
+                && let Some(found) = &mut errors[numbers[x] as usize]
+            {
                 if right.truth == error.predicted {
-                    touched.push((0, numbers[x], regions.of_segment[0][y]));
+                    found.touched[0].add(regions.of_segment[0][y]);
                 } else if right.truth == error.truth {
-                    touched.push((1, numbers[x], regions.of_segment[1][y]));
+                    found.touched[1].add(regions.of_segment[1][y]);
                 }
             }
         }
     });
-    touched.sort_unstable();
-    touched.dedup();
-    for (side, error, _) in touched {
-        if let Some(error) = &mut errors[error as usize] {
-            error.touched[side] += 1;
-        }
-    }
     errors.into_iter().flatten().collect()
 }
 
@@ -208,9 +225,9 @@ fn kind(error: &Error, regions: &Regions, classes: usize, background: Option<u16
         ErrorKind::Missed
     } else if is_object(error.predicted) && 10 * predicted.right < predicted.counted() {
         ErrorKind::Extra
-    } else if is_object(error.predicted) && error.touched[0] >= 2 {
+    } else if is_object(error.predicted) && error.touched[0] == Touched::Several {
         ErrorKind::Merged
-    } else if is_object(error.truth) && error.touched[1] >= 2 {
+    } else if is_object(error.truth) && error.touched[1] == Touched::Several {
         ErrorKind::Split
     } else if 10 * error.near >= 9 * error.pixels {
         ErrorKind::Boundary

@@ -21,6 +21,8 @@ mod mean_iou;
 mod overlaps;
 mod pair;
 mod panoptic;
+mod rows;
+mod runs;
 mod sizes;
 mod surface;
 

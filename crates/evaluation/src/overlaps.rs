@@ -47,8 +47,8 @@ pub struct Regions {
 impl Regions {
     /// Finds them.
     pub fn new(segments: &Segments) -> Self {
-        let (in_truth, number_truth) = segments.components(|a, b| a.truth == b.truth);
-        let (in_predicted, number_predicted) = segments.components(|a, b| a.predicted == b.predicted);
+        let (in_truth, number_truth) = segments.components_of_side(|segment| segment.truth);
+        let (in_predicted, number_predicted) = segments.components_of_side(|segment| segment.predicted);
         let none = Region { label: LEFT_OUT, pixels: 0, right: 0, left_out: 0 };
         let (mut truth, mut predicted) = (vec![none; number_truth], vec![none; number_predicted]);
         let mut overlaps = Vec::new();
@@ -69,7 +69,9 @@ impl Regions {
                 overlaps.push(Overlap { truth: t, predicted: p, pixels });
             }
         }
-        overlaps.sort_unstable();
+        // By the less significant number first: the order of what has the same number stays.
+        let overlaps = ordered(&overlaps, number_predicted, |overlap| overlap.predicted);
+        let mut overlaps = ordered(&overlaps, number_truth, |overlap| overlap.truth);
         overlaps.dedup_by(|next, sum| {
             let same = (next.truth, next.predicted) == (sum.truth, sum.predicted);
             sum.pixels += if same { next.pixels } else { 0 };
@@ -92,4 +94,22 @@ impl Regions {
             Err(_) => Overlap { truth, predicted, pixels: 0 },
         }
     }
+}
+
+/// In the order of a number below `numbers`; those of one number stay in theirs. It takes a look at each, and one at each
+/// number: there are many overlaps, and sorting by comparison took a tenth of all that is counted here.
+fn ordered(overlaps: &[Overlap], numbers: usize, number: impl Fn(&Overlap) -> u32) -> Vec<Overlap> {
+    let mut places = vec![0; numbers];
+    overlaps.iter().for_each(|overlap| places[number(overlap) as usize] += 1);
+    let mut next = 0;
+    for place in &mut places {
+        next += std::mem::replace(place, next);
+    }
+    let mut ordered = overlaps.to_vec();
+    for overlap in overlaps {
+        let place = &mut places[number(overlap) as usize];
+        ordered[*place] = *overlap;
+        *place += 1;
+    }
+    ordered
 }

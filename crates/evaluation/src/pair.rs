@@ -1,15 +1,15 @@
 //! A truth and a prediction of one image, and all that is counted of them.
 
-use crate::boundary::{self, BoundaryCounts, Edge};
+use crate::boundary::{self, Bands, BoundaryCounts, Edge};
 use crate::calibration::CalibrationCounts;
 use crate::components::Segments;
 use crate::confusion::Confusion;
 use crate::kinds::{self, KindCounts};
 use crate::overlaps::Regions;
 use crate::panoptic::{self, PanopticCounts};
+use crate::runs::RunMap;
 use crate::sizes::SizeCounts;
 use crate::surface::{self, SurfaceCounts};
-use std::borrow::Cow;
 
 /// The truth says nothing of this pixel: it takes no part in anything.
 pub const LEFT_OUT: u16 = u16::MAX;
@@ -97,41 +97,43 @@ impl ImageCounts {
 }
 
 impl LabelPair<'_> {
-    /// Counts everything. `background` is the class that has no objects, if there is one. Memory: about 5 bytes a pixel,
-    /// 40 for each piece of a row in which neither side changes, and 8 for each pixel of an outline in `2 · tolerance_px + 1`
-    /// rows.
+    /// Counts everything. `background` is the class that has no objects, if there is one. Memory: 80 bytes for each piece of a
+    /// row in which neither side changes, 12 for each in which one of them does not, and in `2 · tolerance_px + 1` rows 4 for
+    /// each pixel and 8 for each pixel of an outline.
     pub fn count(&self, classes: usize, background: Option<u16>, distances: Distances) -> ImageCounts {
-        let segments = Segments::new(self);
+        let width = self.width as usize;
+        let [truth, predicted] = [self.truth, self.predicted].map(|labels| RunMap::new(width, labels));
+        let segments = Segments::of_runs(&truth, &predicted);
         let mut counts = ImageCounts::new(classes);
         for segment in segments.list() {
             counts.confusion.add_run(segment.truth, segment.predicted, segment.pixels());
             counts.left_out += if segment.truth == LEFT_OUT { segment.pixels() } else { 0 };
         }
         let d = distances.boundary_px.min(32_766) as usize;
-        let predicted = self.predicted_where_counted();
-        let counted = LabelPair { predicted: &predicted, ..*self };
-        counts.boundary = boundary::counts(&counted, &segments, classes, d);
-        counts.surface = surface::counts(&counted, classes, distances.tolerance_px);
+        let predicted = if truth.has(LEFT_OUT) { where_counted(&segments) } else { predicted };
+        counts.boundary = boundary::counts(&truth, &predicted, &segments, classes, d);
+        counts.surface = surface::counts(&truth, &predicted, classes, distances.tolerance_px);
         drop(predicted);
         let regions = Regions::new(&segments);
         let matches = panoptic::matches(&regions);
         counts.panoptic = panoptic::counts(&regions, &matches, classes);
         counts.sizes = SizeCounts::new(&regions, &matches, classes);
         if counts.confusion.right() < counts.confusion.pixels() {
-            let near = boundary::bands(self.width as usize, self.truth, d, Edge::Open);
-            counts.kinds = kinds::counts(&segments, &regions, &near, self.width, classes, background);
+            let near = Bands::new(&truth, d, Edge::Open);
+            counts.kinds = kinds::counts(&segments, &regions, near, classes, background);
         }
         counts
     }
+}
 
-    /// The prediction, left out where the truth is: outside the image, for what looks at outlines.
-    fn predicted_where_counted(&self) -> Cow<'_, [u16]> {
-        if !self.truth.contains(&LEFT_OUT) {
-            return Cow::Borrowed(self.predicted);
-        }
-        let both = self.truth.iter().zip(self.predicted);
-        Cow::Owned(both.map(|(&t, &p)| if t == LEFT_OUT { LEFT_OUT } else { p }).collect())
-    }
+/// The prediction, left out where the truth is: outside the image, for what looks at outlines.
+fn where_counted(segments: &Segments) -> RunMap {
+    RunMap::of_segments(
+        segments,
+        |segment| {
+            if segment.truth == LEFT_OUT { LEFT_OUT } else { segment.predicted }
+        },
+    )
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::pair::{Distances, LEFT_OUT, NO_CLASS};
+use crate::pair::{Distances, LEFT_OUT, LabelPair, NO_CLASS};
 use proptest::prelude::*;
 
 fn painted(inside: impl Fn(i64, i64) -> bool) -> Vec<u16> {

@@ -9,8 +9,11 @@ use marquetry_raster::read::labels::{LabelInfo, LabelReader, Labels};
 use marquetry_raster::read::{Format, Limits};
 use std::path::Path;
 
-/// Numbers that are read at a time, at most, where one row has no more.
-const STEP: u64 = 1 << 20;
+/// Numbers that are read at a time, at most, where one row has no more: few enough to stay near the processor while they are
+/// looked at again and again.
+const STEP: u64 = 1 << 15;
+/// The same of a TIFF, of which chunks may be decoded anew for each part.
+const STEP_OF_CHUNKS: u64 = 1 << 20;
 
 /// A file, and how it is to be read.
 pub(crate) struct LabelFile<'a> {
@@ -66,7 +69,8 @@ impl LabelFile<'_> {
             seams: [0; 2],
         };
         let mut labels = std::mem::take(&mut out.labels);
-        let rows = (STEP / u64::from(info.size.width.max(1)) / u64::from(info.bands.max(1))).max(1) as u32;
+        let step = if info.format == Some(Format::Tiff) { STEP_OF_CHUNKS } else { STEP };
+        let rows = (step / u64::from(info.size.width.max(1)) / u64::from(info.bands.max(1))).max(1) as u32;
         for top in (0..info.size.height).step_by(rows as usize) {
             let part = Size::new(rows.min(info.size.height - top), info.size.width);
             reader.read(Rect::new(i64::from(top), 0, part), &mut labels)?;

@@ -34,7 +34,7 @@ pub use coco::CocoSource;
 pub use colours::ColourTable;
 pub use error::LabelError;
 pub use folder::FolderSource;
-pub use geojson::{MapLabels, PlacedImage, PlacedImages, is_geojson, open_on_map};
+pub use geojson::{MapLabels, PlacedImage, PlacedImages, is_geojson, map_labels, open_on_map};
 pub use mapping::Mapping;
 pub use marquetry_evaluation::{LEFT_OUT, NO_CLASS};
 pub use pairing::{Affixes, Pairing, pair};

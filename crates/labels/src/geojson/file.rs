@@ -47,6 +47,32 @@ struct File {
 }
 
 impl Collection {
+    /// Of what stands in the file called `path`.
+    ///
+    /// # Errors
+    /// When it is no collection of features, or names a reference system that has no EPSG code.
+    pub(super) fn parse(text: &[u8], path: &Path) -> Result<Self, LabelError> {
+        let fault = |found: String| LabelError::meaning(&path.display(), found);
+        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+        let file: File =
+            serde_json::from_slice(text).map_err(|error| fault(format!("it is no GeoJSON: {error}")))?;
+        let Some(Features(features)) = file.features else {
+            let kind = file.kind.unwrap_or_else(|| "no type".to_owned());
+            return Err(fault(format!("it is GeoJSON of {kind}; labels are a FeatureCollection")));
+        };
+        let system = match file.crs {
+            None | Some(Value::Null) => WGS84,
+            Some(crs) => system_of(&crs).ok_or_else(|| {
+                fault(format!(
+                    "its `crs` member ({}) names no reference system by an EPSG code; save it in longitude and \
+                     latitude (`ogr2ogr -t_srs EPSG:4326`)",
+                    start_of(&crs)
+                ))
+            })?,
+        };
+        Ok(Self { system, features })
+    }
+
     /// The same areas with x and y of each position exchanged.
     pub(super) fn swapped(&self) -> Self {
         let swap = |ring: &Vec<[f64; 2]>| ring.iter().map(|&[x, y]| [y, x]).collect();
@@ -84,31 +110,13 @@ impl<'de> Deserialize<'de> for Features {
     }
 }
 
-/// Reads a file.
+/// What stands in a file.
 ///
 /// # Errors
-/// When it cannot be read, is no collection of features, or names a reference system that has no EPSG code.
-pub(super) fn read(path: &Path) -> Result<Collection, LabelError> {
+/// When it cannot be read.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, LabelError> {
     let failed = |source| LabelError::Io { path: path.to_owned(), doing: "reading the features", source };
-    let text = std::fs::read(path).map_err(failed)?;
-    let fault = |found: String| LabelError::meaning(&path.display(), found);
-    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
-    let file: File =
-        serde_json::from_slice(text).map_err(|error| fault(format!("it is no GeoJSON: {error}")))?;
-    let Some(Features(features)) = file.features else {
-        let kind = file.kind.unwrap_or_else(|| "no type".to_owned());
-        return Err(fault(format!("it is GeoJSON of {kind}; labels are a FeatureCollection")));
-    };
-    let system = match file.crs {
-        None | Some(Value::Null) => WGS84,
-        Some(crs) => system_of(&crs).ok_or_else(|| {
-            fault(format!(
-                "its `crs` member ({crs}) names no reference system by an EPSG code; save it in longitude and latitude \
-                 (`ogr2ogr -t_srs EPSG:4326`)"
-            ))
-        })?,
-    };
-    Ok(Collection { system, features })
+    std::fs::read(path).map_err(failed)
 }
 
 /// The EPSG code that a `crs` member names: `urn:ogc:def:crs:EPSG::32633`, `EPSG:32633`, or OGC's CRS84.
@@ -189,13 +197,23 @@ impl Geometry {
     }
 }
 
+/// What stands at the beginning of a value: a position that is none may be all of a ring.
+fn start_of(value: &Value) -> String {
+    const SHOWN: usize = 80;
+    let text = value.to_string();
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
 /// A ring of at least three places; it need not end where it began.
 fn ring(value: &Value) -> Result<Vec<[f64; 2]>, String> {
     let places = value.as_array().ok_or("is no list of positions")?;
     let number = |value: Option<&Value>| value.and_then(Value::as_f64).filter(|number| number.is_finite());
     let place = |value: &Value| {
         let place = value.as_array().and_then(|all| Some([number(all.first())?, number(all.get(1))?]));
-        place.ok_or_else(|| format!("has a position that is no two numbers ({value})"))
+        place.ok_or_else(|| format!("has a position that is no two numbers ({})", start_of(value)))
     };
     let mut places: Vec<[f64; 2]> = places.iter().map(place).collect::<Result<_, _>>()?;
     if places.len() > 1 && places.first() == places.last() {

@@ -99,7 +99,10 @@ fn has_features(path: &Path) -> Result<bool, LabelError> {
     let failed = |source| LabelError::Io { path: path.to_owned(), doing: "reading it", source };
     let mut start = Vec::new();
     std::fs::File::open(path).map_err(failed)?.take(LOOK).read_to_end(&mut start).map_err(failed)?;
-    Ok(String::from_utf8_lossy(&start).contains("\"FeatureCollection\""))
+    let start = String::from_utf8_lossy(&start);
+    let has = |name: &str| start.contains(&format!("\"{name}\""));
+    // Where members are in the order of their names, what it is stands at the end.
+    Ok(has("FeatureCollection") || has("features") && has("geometry"))
 }
 
 /// Opens the labels at `path`, a file or a folder of files, for `images`.
@@ -112,15 +115,27 @@ pub fn open_on_map(
     rules: &LabelRules,
     images: PlacedImages<'_>,
 ) -> Result<MapLabels, LabelError> {
-    let property = rules.property.as_deref().unwrap_or(PROPERTY);
-    let mut drawing = Drawing { property, draft: Draft::new(), tally: Tally::default() };
-    let (image_of, passed_over) =
-        if path.is_dir() { drawing.folder(path, images)? } else { (drawing.file(path, images)?, 0) };
-    let Drawing { mut draft, tally, .. } = drawing;
-    tally.notes().into_iter().for_each(|note| draft.note(note));
-    tally.warnings().into_iter().for_each(|warning| draft.warning(warning));
-    let source = draft.finish(path.display().to_string(), "GeoJSON")?;
-    Ok(MapLabels { source: Box::new(source), image_of, passed_over })
+    if !path.is_dir() {
+        return map_labels(&file::read(path)?, path, rules, images);
+    }
+    let mut drawing = Drawing::new(rules);
+    let (image_of, passed_over) = drawing.folder(path, images)?;
+    Ok(MapLabels { source: drawing.finish(path)?, image_of, passed_over })
+}
+
+/// The labels that one file for all `images` holds: `text` is what stands in it, and `path` what it is called.
+///
+/// # Errors
+/// As [`open_on_map`].
+pub fn map_labels(
+    text: &[u8],
+    path: &Path,
+    rules: &LabelRules,
+    images: PlacedImages<'_>,
+) -> Result<MapLabels, LabelError> {
+    let mut drawing = Drawing::new(rules);
+    let image_of = drawing.file(text, path, images)?;
+    Ok(MapLabels { source: drawing.finish(path)?, image_of, passed_over: 0 })
 }
 
 /// Labels on their way from files.
@@ -130,11 +145,29 @@ struct Drawing<'a> {
     tally: Tally,
 }
 
-impl Drawing<'_> {
+impl<'a> Drawing<'a> {
+    fn new(rules: &'a LabelRules) -> Self {
+        let property = rules.property.as_deref().unwrap_or(PROPERTY);
+        Self { property, draft: Draft::new(), tally: Tally::default() }
+    }
+
+    /// The labels of all images so far.
+    fn finish(self, path: &Path) -> Result<Box<dyn LabelSource>, LabelError> {
+        let Self { mut draft, tally, .. } = self;
+        tally.notes().into_iter().for_each(|note| draft.note(note));
+        tally.warnings().into_iter().for_each(|warning| draft.warning(warning));
+        Ok(Box::new(draft.finish(path.display().to_string(), "GeoJSON")?))
+    }
+
     /// One file for all images.
-    fn file(&mut self, path: &Path, of: PlacedImages<'_>) -> Result<Vec<Option<usize>>, LabelError> {
+    fn file(
+        &mut self,
+        text: &[u8],
+        path: &Path,
+        of: PlacedImages<'_>,
+    ) -> Result<Vec<Option<usize>>, LabelError> {
         let fault = |found: String| LabelError::meaning(&path.display(), found);
-        let collection = self.read(path)?;
+        let collection = self.collection(text, path)?;
         let mut placing = Placing::new(&collection);
         let (mut on_any, mut image_of) = (HashSet::new(), Vec::new());
         let mut unplaced = Vec::new();
@@ -198,7 +231,7 @@ impl Drawing<'_> {
 
     /// The file of one image. Why it cannot be used is told with that of others.
     fn file_of(&mut self, path: &Path, name: &str, image: &PlacedImage) -> Result<(), LabelError> {
-        let collection = match self.read(path) {
+        let collection = match self.collection(&file::read(path)?, path) {
             Ok(collection) => collection,
             Err(LabelError::Meaning { what, found }) => {
                 self.draft.fault(format!("{what}: {found}"));
@@ -224,8 +257,8 @@ impl Drawing<'_> {
         Ok(())
     }
 
-    fn read(&self, path: &Path) -> Result<Collection, LabelError> {
-        let collection = file::read(path)?;
+    fn collection(&self, text: &[u8], path: &Path) -> Result<Collection, LabelError> {
+        let collection = Collection::parse(text, path)?;
         let is_named = |feature: &file::Feature| feature.class(self.property).is_some();
         if collection.features.is_empty() || collection.features.iter().any(is_named) {
             return Ok(collection);

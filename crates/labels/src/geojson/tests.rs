@@ -134,6 +134,19 @@ fn a_broken_feature_empties_nothing() {
     }
 }
 
+/// A position that is a whole ring, as where a level of brackets is too many, is not printed to its end.
+#[test]
+fn a_warning_is_of_one_line() {
+    let ring: Vec<[f64; 2]> = ring([0.0, 0.0, 4.0, 4.0]).repeat(1000);
+    let nested = serde_json::json!({"type": "Polygon", "coordinates": [[ring]]});
+    let text = collection(&[feature("a", &nested), feature("a", &polygon(&[[0.0, 0.0, 2.0, 1.0]]))]);
+    let asked = Asked::new(&[("x.json", text)]);
+    let labels = asked.open("x.json", &[image("x", 0.0)]).unwrap();
+    let warning = labels.source.warnings().concat();
+    assert!(warning.contains("no two numbers ([[500000.0,4100016.0],[500"), "{warning}");
+    assert!(warning.len() < 400, "{} bytes", warning.len());
+}
+
 #[test]
 fn longitude_and_latitude_unless_it_says_otherwise() {
     let way = Reprojection::new(METRES, 4326).unwrap();

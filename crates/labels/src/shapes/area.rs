@@ -98,8 +98,14 @@ fn fill(
             if crossings.len() + rows.len() > CROSSINGS_MAX {
                 return Err(format!("its outline crosses rows of the image more than {CROSSINGS_MAX} times"));
             }
-            let slope = (x1 - x0) / (y1 - y0);
-            crossings.extend(rows.map(|row| (row, (row as f64 + 0.5 - y0).mul_add(slope, x0))));
+            // By halves: the way from one end of all numbers to the other is none.
+            let slope = (x1 / 2.0 - x0 / 2.0) / (y1 / 2.0 - y0 / 2.0);
+            let crossing = |row: usize| {
+                let x = (row as f64 + 0.5 - y0).mul_add(slope, x0);
+                // So flat that its slope is no number: the row is the one that it begins at.
+                if x.is_nan() { x0 } else { x }
+            };
+            crossings.extend(rows.map(|row| (row, crossing(row))));
         }
     }
     crossings.sort_unstable_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
@@ -208,6 +214,16 @@ mod tests {
         let covered = [true, false, true, true, true, true].to_vec();
         let area = Area::Mask { left: -1, top: 1, size: Size::new(2, 3), covered };
         assert_eq!(painted(&area, Size::new(2, 3)), ["...", ".#."]);
+    }
+
+    #[test]
+    fn edges_may_be_as_long_as_numbers_go() {
+        let flat = Area::Rings(vec![vec![[-1.7e308, 0.5], [1.7e308, 0.6], [0.0, 9.0]]]);
+        assert_eq!(painted(&flat, Size::new(3, 4)), ["....", "####", "####"]);
+        let steep = Area::Rings(vec![vec![[2.0, -1.7e308], [2.0, 1.7e308], [1.7e308, 0.0]]]);
+        assert_eq!(painted(&steep, Size::new(2, 4)), ["..##", "..##"]);
+        let wide = Area::Rings(vec![vec![[1.7e308, 0.5], [-1.7e308, 2.5], [1.7e308, 2.5]]]);
+        assert_eq!(painted(&wide, Size::new(3, 4)), ["....", "####", "...."]);
     }
 
     #[test]

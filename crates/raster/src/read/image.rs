@@ -1,6 +1,7 @@
 //! Opening images of any format, and reading windows of them as they are shown.
 
 use super::beside::Beside;
+use super::colour::Colour;
 use super::damage::DamagedPart;
 use super::error::{ReadError, ReadFault};
 use super::file::{ReadAt, Source};
@@ -8,6 +9,7 @@ use super::header::{Format, Header, ImageInfo, Limits};
 use super::kinds::detect;
 use super::pixels::Pixels;
 use super::png::PngSamples;
+use super::samples::SampleType;
 use super::tiff::Tiff;
 use super::whole::Whole;
 use super::{jpeg, other, png, pnm, tiff};
@@ -214,6 +216,22 @@ impl Image {
             stored.transformed_into(element, out);
         }
         Ok(())
+    }
+
+    /// All samples, where a pixel is one of 8 bits in memory, shown as it is stored, and none is missing.
+    pub(super) fn plain_bytes(&self) -> Option<&[u8]> {
+        let header = &self.header;
+        let is_plain = header.sample == SampleType::U8
+            && header.per_pixel == 1
+            && header.kept == [0]
+            && header.orientation == D4::IDENTITY
+            && matches!(header.colour, Colour::AsStored)
+            && !header.missing.may_miss()
+            && self.mask.is_none();
+        match &self.content {
+            Content::Whole(Whole::Memory(bytes)) if is_plain => Some(bytes),
+            Content::Whole(_) | Content::Tiff(_) => None,
+        }
     }
 
     pub(super) fn stored(&self, rect: Rect, out: &mut Pixels) -> Result<(), ReadFault> {

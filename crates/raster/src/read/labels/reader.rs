@@ -6,7 +6,7 @@ use crate::read::colour::Colour;
 use crate::read::error::{ReadError, ReadFault};
 use crate::read::file::{ReadAt, Source};
 use crate::read::header::{Format, Limits};
-use crate::read::image::{Content, Image};
+use crate::read::image::{Content, Image, check_inside};
 use crate::read::missing::MissingRule;
 use crate::read::pixels::Pixels;
 use crate::read::png::PngSamples;
@@ -214,9 +214,14 @@ impl LabelReader {
     /// missing is no whole number between -16,777,216 and 16,777,216. `out` is then in no meaningful state.
     pub fn read(&self, rect: Rect, out: &mut Labels) -> Result<(), ReadError> {
         let read = match &self.numbers {
-            Numbers::File(image) => {
-                image.shown(rect, &mut out.pixels).and_then(|()| out.take_numbers(rect, self.info.nodata))
-            }
+            Numbers::File(image) => match image.plain_bytes() {
+                Some(bytes) => {
+                    check_inside(rect, self.info.size).map(|()| out.take_bytes(bytes, self.info.size, rect))
+                }
+                None => {
+                    image.shown(rect, &mut out.pixels).and_then(|()| out.take_numbers(rect, self.info.nodata))
+                }
+            },
             Numbers::Painted(painted) => painted.read(self.info.size, rect, out),
         };
         read.map_err(|fault| ReadError::new(&self.name, "reading a window of the label", fault))
@@ -249,6 +254,18 @@ impl Labels {
             Some(at) => Err(no_number(rect, at, self.pixels.data[at])),
             None => Ok(()),
         }
+    }
+
+    /// Takes over the window `rect` of an image of `size` that has a byte for each pixel, as most labels have.
+    fn take_bytes(&mut self, bytes: &[u8], size: Size, rect: Rect) {
+        let width = rect.size.width as usize;
+        self.values.clear();
+        for row in rect.top as usize..rect.bottom() as usize {
+            let at = row * size.width as usize + rect.left as usize;
+            self.values.extend(bytes[at..at + width].iter().map(|&byte| i32::from(byte)));
+        }
+        self.missing.clear();
+        self.missing.resize(self.values.len(), false);
     }
 
     /// Makes room for a window of one band without missing numbers.

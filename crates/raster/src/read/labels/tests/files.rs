@@ -79,6 +79,11 @@ fn grey_is_never_stretched() {
             let labels = whole(&label);
             assert_eq!(labels.values, values, "{bits} bits");
             assert!(labels.missing.iter().all(|missing| !missing));
+            let (mut part, width) = (labels, SIZE.width as usize);
+            label.read(Rect::new(2, 3, Size::new(2, 4)), &mut part).unwrap();
+            let rows = [2, 3].map(|row| &values[row * width + 3..row * width + 7]);
+            assert_eq!((part.values, part.missing), (rows.concat(), vec![false; 8]), "{bits} bits");
+            assert!(label.read(Rect::new(2, 3, SIZE), &mut Labels::default()).is_err(), "beyond its edge");
         }
     }
 }
