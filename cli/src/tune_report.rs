@@ -43,7 +43,7 @@ pub(crate) fn text(report: &Report<'_>) -> String {
     let _ = writeln!(out, "{:<16} {:>7}  {:>8}  gain ± standard error", "", "fitted", "held out");
     let _ = writeln!(
         out,
-        "{:<16} {:>7}            ± {} of all pixels of these images",
+        "{:<16} {:>7}            ± {} as an estimate for all pixels of these images",
         "the job as it is",
         share(report.tuned.before),
         share(report.tuned.sampling_error)

@@ -68,15 +68,33 @@ fn first_of(table: &[u8]) -> Vec<String> {
     csv(table).into_iter().nth(1).expect("a row")
 }
 
-#[test]
-fn labels_are_judged_by_members_that_have_not_seen_them() {
+/// Labels, a fold and a group for each image.
+fn labelled() -> Place {
     let place = place();
-    let mut list = "image_id,path,fold,label\n".to_owned();
+    let mut list = "image_id,path,fold,label,group\n".to_owned();
     for (n, labels) in labels(&place).iter().enumerate() {
         place.write(&format!("data/nuclei/labels/{n:02}.png"), grey_png(SIDE, labels));
-        list += &format!("{n:02},images/{n:02}.bmp,{},labels/{n:02}.png\n", n % 5);
+        list += &format!("{n:02},images/{n:02}.bmp,{},labels/{n:02}.png,{}\n", n % 5, n % 10);
     }
     place.write("data/nuclei/folds.csv", list);
+    place
+}
+
+#[test]
+fn an_ensemble_is_tuned_to_labels_and_runs_as_it_is_written() {
+    let place = labelled();
+    place.write("tune.yaml", small(include_str!("../../examples/tune.yaml")));
+    let told = place.marquetry(&["tune", "tune.yaml"]).ends_with(0).stdout;
+    for said in ["(10 groups)", "fold*_seed0", "class factors", "member weights", "wrote tune-tuned.yaml"] {
+        assert!(told.contains(said), "{said} in {told}");
+    }
+    let summary = place.run("tune-tuned.yaml").ends_with(0).json();
+    assert_eq!(summary["tally"]["forwards"], 0, "{summary}");
+}
+
+#[test]
+fn labels_are_judged_by_members_that_have_not_seen_them() {
+    let place = labelled();
     place.write("judged.yaml", small(include_str!("../../examples/judged.yaml")));
     place.run("judged.yaml").ends_with(0);
     let outputs = place.outputs("out");

@@ -68,4 +68,6 @@ impl SinkContext<'_> {
 }
 
 #[cfg(test)]
+mod probe_tests;
+#[cfg(test)]
 mod tests;

@@ -17,7 +17,7 @@ const SIZE: Size = Size::new(2, 3);
 const MISSING: [[bool; 3]; 2] = [[false, true, false], [false; 3]];
 const SCORES: [[f32; 6]; 2] = [[0.75, 0.0, 0.25, 0.25, 0.0, 0.75], [0.5, 1.0, 0.0, 0.5, 0.0, 1.0]];
 
-fn spec(classes: &str, multilabel: bool, outputs: &str) -> JobSpec {
+pub(super) fn spec(classes: &str, multilabel: bool, outputs: &str) -> JobSpec {
     let text = format!(
         "version: 1\nimages: nowhere\nclasses: [{classes}]\n\
          members: [{{onnx: none.onnx, output: {{multilabel: {multilabel}}}}}]\noutputs: [{outputs}]\n"
@@ -43,7 +43,7 @@ fn image() -> PlannedImage {
     }
 }
 
-fn open(spec: &JobSpec, folder: &TempDir) -> Box<dyn RowSink> {
+pub(super) fn open(spec: &JobSpec, folder: &TempDir) -> Box<dyn RowSink> {
     let planned = image();
     let legend = legend(spec).unwrap();
     let context = SinkContext {
@@ -66,6 +66,7 @@ fn open(spec: &JobSpec, folder: &TempDir) -> Box<dyn RowSink> {
         Output::PseudoLabels(pseudo) => pseudo_labels::open(&context, 0, output, pseudo),
         Output::Uncertainty(maps) => uncertainty::open(&context, 0, output, maps),
         Output::Ranking(ranking) => Ok(ranking::open(&context, 0, ranking)),
+        Output::Probes(of) => Ok(probes::open(&context, 0, output, *of)),
         Output::Evaluation(_) | Output::LabelQuality(_) | Output::CorrectedLabels(_) | Output::Report => {
             panic!("it has no sink of its own")
         }
@@ -74,7 +75,7 @@ fn open(spec: &JobSpec, folder: &TempDir) -> Box<dyn RowSink> {
 }
 
 /// Gives a sink two rows, of `labels` and [`SCORES`]: together, or all scores before all labels.
-fn feed(sink: Box<dyn RowSink>, labels: [&[u16]; 2], together: bool) -> FinishedImage {
+pub(super) fn feed(sink: Box<dyn RowSink>, labels: [&[u16]; 2], together: bool) -> FinishedImage {
     feed_by(sink, labels, together, (&SCORES, &[vec![1.0; 2], vec![1.0; 2]].map(Voice::of_all)))
 }
 
@@ -122,7 +123,7 @@ static MEMBERS: [[[f32; 6]; 2]; 2] = [
 ];
 
 const TRUTH: [&[u16]; 2] = [&[0, 1, 1], &[1, marquetry_job::NO_TRUTH, 1]];
-const LABELS: [&[u16]; 2] = [&[0, 255, 1], &[0, 0, 1]];
+pub(super) const LABELS: [&[u16]; 2] = [&[0, 255, 1], &[0, 0, 1]];
 
 fn png(path: &Path) -> Vec<u8> {
     let mut reader =

@@ -6,7 +6,7 @@ use marquetry_geometry::{D4, Edges, Padding, Size};
 use marquetry_job::{Measured, TileDtype};
 
 /// The job files that users start from.
-pub(in super::super) const EXAMPLES: [(&str, &str); 9] = [
+pub(in super::super) const EXAMPLES: [(&str, &str); 10] = [
     ("nuclei", include_str!("../../../examples/nuclei.yaml")),
     ("kaggle", include_str!("../../../examples/kaggle.yaml")),
     ("landcover", include_str!("../../../examples/landcover.yaml")),
@@ -15,6 +15,7 @@ pub(in super::super) const EXAMPLES: [(&str, &str); 9] = [
     ("out_of_fold", include_str!("../../../examples/out_of_fold.yaml")),
     ("training_labels", include_str!("../../../examples/training_labels.yaml")),
     ("judged", include_str!("../../../examples/judged.yaml")),
+    ("tune", include_str!("../../../examples/tune.yaml")),
     ("nightly", include_str!("../../../examples/nightly.yaml")),
 ];
 
