@@ -19,7 +19,6 @@ mod input_scaling;
 mod inspect;
 mod io_request;
 mod network;
-mod onnx_wire;
 mod pack;
 mod probe;
 mod reading;
@@ -34,7 +33,7 @@ mod values;
 mod verdict;
 
 pub use error::{ModelError, yaml_size};
-pub use external_data::{ExternalData, ModelFiles, ModelRef, external_locations};
+pub use external_data::{ModelFiles, ModelRef, external_locations};
 pub use facts::{
     Activation, Batch, Dim, Element, Fit, HeadFacts, ImageFacts, InsideScaling, Layout, ModelFacts,
     OutputForm, Relation, Response, ScoreFacts, TensorFacts, Values,
@@ -42,6 +41,7 @@ pub use facts::{
 pub use inspect::{InspectOptions, ShownWindows, inspect, inspect_with, read_model};
 pub use io_request::{IoRequest, ResolvedIo, best_heads, resolve, richer_head, rival_heads};
 pub use marquetry_job::IoContract;
+pub use marquetry_onnx::ExternalData;
 pub use network::{Network, OrtNetwork};
 pub use runtime::Runtime;
 pub use search::{RuntimeError, RuntimeSearch};
