@@ -99,6 +99,9 @@ impl<'a> Averaging<'a> {
                 continue;
             }
             let role = self.roles.role(&self.model.graph, slot.node, slot.input, *here, mine.len() <= 1);
+            if role == Role::Shape {
+                continue;
+            }
             let float = mine.float().filter(|_| role == Role::Weight);
             let Some(float) = float else {
                 return Err(OnnxError::Different(refusal(&self.name, name, &place, &mine, &its, role)));
@@ -138,7 +141,11 @@ impl<'a> Averaging<'a> {
             numbers += sums.len();
             slots.insert(*slot, data);
         }
-        let places = self.sums.iter().map(|(slot, sum)| (*slot, sum.constant)).collect();
+        // Places at which no number counts go on with whatever tensor keeps the name.
+        let counts =
+            |slot: &Slot, what| self.roles.role(&self.model.graph, slot.node, slot.input, what, false);
+        let places = self.sums.iter().filter(|(slot, sum)| counts(slot, sum.constant) != Role::Shape);
+        let places = places.map(|(slot, sum)| (*slot, sum.constant)).collect();
         let changes = Changes { slots, metadata };
         let (onnx, unshared) = rewritten(self.onnx, &self.model, &places, &changes)?;
         Ok(Averaged { onnx, tensors, numbers, unshared })
@@ -235,7 +242,7 @@ fn refusal(first: &str, other: &str, place: &str, a: &Tensor<'_>, b: &Tensor<'_>
              export both in the same way"
                 .to_owned()
         }
-        Role::Unknown => "it is not known whether this is a weight, so it must be equal".to_owned(),
+        Role::Unknown | Role::Shape => "it is not known whether this is a weight, so it must be equal".to_owned(),
     };
     format!(
         "{first} and {other} differ in {place}{found}: {why}. To keep both, give them as members of a job instead"

@@ -240,6 +240,58 @@ fn a_default_that_is_written_out_is_the_default() {
     assert_eq!(numbers(&found.onnx), numbers(&plain));
 }
 
+/// What exporters leave of a reshape: a `Shape` of a weight, of which no number counts.
+#[test]
+fn a_weight_may_lend_its_shape() {
+    let with_shape = |net: &Net| {
+        let bytes = net.bytes();
+        let model = Model::read(&bytes).unwrap();
+        let bias =
+            model.graph.nodes.iter().rfind(|node| node.operator == "Conv").unwrap().inputs[2].to_owned();
+        let nodes = [
+            (vec![bias.as_str()], "Shape", "shape"),
+            (vec!["shape", "none"], "Slice", "dims"),
+            (vec!["scores", "dims"], "Reshape", "reshaped"),
+        ];
+        let mut graph = Vec::new();
+        for field in fields(&bytes).map(Result::unwrap) {
+            if let (7, Some(inside)) = (field.number, field.bytes()) {
+                fields(inside)
+                    .map(Result::unwrap)
+                    .filter(|f| f.number != 12)
+                    .for_each(|f| graph.extend(f.raw));
+            }
+        }
+        let mut none = Vec::new();
+        put_number(&mut none, 1, 0);
+        put_number(&mut none, 2, 7);
+        put_bytes(&mut none, 8, b"none");
+        put_bytes(&mut graph, 5, &none);
+        for (inputs, operator, output) in nodes {
+            let mut node = Vec::new();
+            inputs.iter().for_each(|input| put_bytes(&mut node, 1, input.as_bytes()));
+            put_bytes(&mut node, 2, output.as_bytes());
+            put_bytes(&mut node, 4, operator.as_bytes());
+            put_bytes(&mut graph, 1, &node);
+        }
+        let mut output = Vec::new();
+        put_bytes(&mut output, 1, b"reshaped");
+        put_bytes(&mut graph, 12, &output);
+        let mut out = Vec::new();
+        put_bytes(&mut out, 7, &graph);
+        out
+    };
+    let nets = nets(2);
+    let files: Vec<Vec<u8>> = nets.iter().map(with_shape).collect();
+    let found = mean_of(&[("a", &files[0], 1.0), ("b", &files[1], 1.0)]).unwrap();
+    assert_eq!((found.tensors, found.unshared), (12, 0));
+    let model = Model::read(&found.onnx).unwrap();
+    let head = model.graph.nodes.iter().rfind(|node| node.operator == "Conv").unwrap();
+    let bias = tensor(&model.graph, Constant::Initialiser(head.inputs[2])).unwrap().numbers().unwrap();
+    let expected = expected(&nets, &[1.0; 2]);
+    assert_eq!(bias, expected[expected.len() - 6..expected.len() - 4]);
+}
+
 #[test]
 fn notes_replace_those_of_their_key() {
     let files = nets(2).iter().map(Net::bytes).collect::<Vec<_>>();

@@ -13,6 +13,8 @@ pub enum Role {
     Fixed,
     /// Nothing is known of it: it must be the same too.
     Unknown,
+    /// Only its dimensions or its type count, and these are the same.
+    Shape,
 }
 
 /// The role of every input of a graph's nodes that does not change.
@@ -68,6 +70,9 @@ impl Roles {
         one: bool,
     ) -> Role {
         let node = &graph.nodes[place];
+        if is_shape_only(node, slot) {
+            return Role::Shape;
+        }
         if self.constant[place] {
             return self.role_of_result(graph, place);
         }
@@ -95,12 +100,16 @@ impl Roles {
                 return Role::Unknown;
             }
             for &(to, slot) in &self.consumers[at] {
+                if is_shape_only(&graph.nodes[to], slot) {
+                    found = found.or(Some(Role::Shape));
+                    continue;
+                }
                 if self.constant[to] {
                     open.push(to);
                     continue;
                 }
                 match of_slot(&graph.nodes[to], slot) {
-                    Role::Weight => found = found.or(Some(Role::Weight)),
+                    Role::Weight => found = Some(Role::Weight),
                     other => return other,
                 }
             }
@@ -131,7 +140,7 @@ fn keeps_pixels(node: &Node<'_>) -> bool {
 }
 
 /// Operators of which no input is learnt, or none but those that are named before.
-const FIXED: [&str; 24] = [
+const FIXED: [&str; 23] = [
     "Resize",
     "Upsample",
     "Clip",
@@ -151,7 +160,6 @@ const FIXED: [&str; 24] = [
     "OneHot",
     "Range",
     "Mod",
-    "CastLike",
     "NonMaxSuppression",
     "RoiAlign",
     "GridSample",
@@ -193,6 +201,11 @@ fn of_slot(node: &Node<'_>, slot: usize) -> Role {
         return Role::Weight;
     }
     if node.domain.is_empty() && FIXED.contains(&node.operator) { Role::Fixed } else { Role::Unknown }
+}
+
+/// Whether no number of an input counts.
+fn is_shape_only(node: &Node<'_>, slot: usize) -> bool {
+    node.domain.is_empty() && matches!((node.operator, slot), ("Shape" | "Size", 0) | ("CastLike", 1))
 }
 
 /// Whether a batch normalisation takes its statistics from the batch itself, as instance normalisation is exported by some:

@@ -126,6 +126,29 @@ impl Net {
         blocks.chain([&self.head, &self.head_bias]).flatten().copied().collect()
     }
 
+    /// The same network with these numbers, in the order of [`numbers`](Self::numbers).
+    ///
+    /// # Panics
+    /// When there are not as many as it has.
+    #[must_use]
+    pub fn with_numbers(&self, numbers: &[f32]) -> Self {
+        let mut net = self.clone();
+        let mut rest = numbers;
+        let mut fill = |to: &mut Vec<f32>| {
+            let (these, after) = rest.split_at(to.len());
+            to.copy_from_slice(these);
+            rest = after;
+        };
+        for block in &mut net.blocks {
+            [&mut block.weight, &mut block.scale, &mut block.bias, &mut block.mean, &mut block.variance]
+                .into_iter()
+                .for_each(&mut fill);
+        }
+        [&mut net.head, &mut net.head_bias].into_iter().for_each(&mut fill);
+        assert!(rest.is_empty(), "as many numbers as the network has");
+        net
+    }
+
     /// The file.
     pub fn bytes(&self) -> Vec<u8> {
         let mut file =
