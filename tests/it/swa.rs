@@ -2,8 +2,8 @@
 
 use crate::fixture::Place;
 use crate::pictures::bmp;
-use marquetry_onnx::FloatType;
-use marquetry_onnx::toy::{Net, Style};
+use marquetry_onnx::toy::{Net, Style, WIDTH};
+use marquetry_onnx::{FloatType, Model, batch_norms, numbers_at};
 use serde_json::json;
 
 /// The mean of networks, number by number, in the plainest way.
@@ -60,7 +60,7 @@ fn the_mean_of_checkpoints_is_a_file_that_runs() {
     for model in ["mean", "expected"] {
         let job = format!(
             "version: 1\nimages: images\nclasses: [a, b]\nmembers: [{{onnx: {model}.onnx}}]\n\
-             defaults: {{window: {{size: 64}}, input: {{scale: 255, mean: 0, std: 1}}}}\noutputs: [{{masks: png}}]\nstore: store-{model}\n"
+             defaults: {{window: {{size: 64}}, input: {{scale: auto, mean: 0, std: 1}}}}\noutputs: [{{masks: png}}]\nstore: store-{model}\n"
         );
         place.write("job.yaml", job);
         let ran = place.run("job.yaml");
@@ -111,4 +111,125 @@ fn files_that_are_no_checkpoints_of_one_training_are_refused() {
         "TrainingMode.PRESERVE",
         "counts twice",
     ]);
+}
+
+/// A convolution of 3 × 3 px with a border of zeros, in the plainest way: planes `[channels, SIDE, SIDE]`.
+fn convolved(planes: &[Vec<f64>], weight: &[f32]) -> Vec<Vec<f64>> {
+    let channels = planes.len();
+    let at = |plane: &[f64], y: i64, x: i64| {
+        let inside = |v: i64| (0..SIDE as i64).contains(&v);
+        if inside(y) && inside(x) { plane[(y * SIDE as i64 + x) as usize] } else { 0.0 }
+    };
+    let pixel = |filter: &[f32], y: i64, x: i64| -> f64 {
+        let taps = (0..channels).flat_map(|c| (0..9).map(move |tap| (c, tap)));
+        taps.map(|(c, tap)| {
+            f64::from(filter[c * 9 + tap]) * at(&planes[c], y + tap as i64 / 3 - 1, x + tap as i64 % 3 - 1)
+        })
+        .sum()
+    };
+    let pixels = || (0..SIDE as i64).flat_map(|y| (0..SIDE as i64).map(move |x| (y, x)));
+    weight.chunks(channels * 9).map(|filter| pixels().map(|(y, x)| pixel(filter, y, x)).collect()).collect()
+}
+
+const SIDE: usize = 32;
+
+/// Mean and biased variance of each channel over all images, layer by layer, as they must be: in the plainest way.
+fn statistics(net: &Net, images: &[Vec<Vec<f64>>]) -> Vec<[Vec<f64>; 2]> {
+    let mut images = images.to_vec();
+    let mut all = Vec::new();
+    for block in &net.blocks {
+        images.iter_mut().for_each(|image| *image = convolved(image, &block.weight));
+        let count = (images.len() * SIDE * SIDE) as f64;
+        let over = |c: usize, f: &dyn Fn(f64) -> f64| {
+            images.iter().flat_map(|image| &image[c]).map(|v| f(*v)).sum::<f64>() / count
+        };
+        let means: Vec<f64> = (0..WIDTH).map(|c| over(c, &|v| v)).collect();
+        let variances: Vec<f64> = (0..WIDTH).map(|c| over(c, &|v| (v - means[c]).powi(2))).collect();
+        for image in &mut images {
+            for (c, plane) in image.iter_mut().enumerate() {
+                let factor = f64::from(block.scale[c]) / (variances[c] + 1e-5).sqrt();
+                plane
+                    .iter_mut()
+                    .for_each(|v| *v = ((*v - means[c]) * factor + f64::from(block.bias[c])).max(0.0));
+            }
+        }
+        all.push([means, variances]);
+    }
+    all
+}
+
+#[test]
+fn statistics_are_those_of_the_images() {
+    let place = Place::new();
+    let nets = epochs(&place, 3);
+    // The last image is another kind of one: a mean of means would not be the mean.
+    let mut images = Vec::new();
+    for number in 0..5_u8 {
+        let sample =
+            |n: usize| ((n * 37 + usize::from(number) * 91) % 251) as u8 / (1 + 3 * u8::from(number == 4));
+        let rgb: Vec<u8> = (0..SIDE * SIDE * 3).map(sample).collect();
+        let plane = |c: usize| rgb.iter().skip(c).step_by(3).map(|v| f64::from(*v) / 255.0).collect();
+        images.push((0..3).map(plane).collect::<Vec<Vec<f64>>>());
+        let mut file = Vec::new();
+        let mut encoder = png::Encoder::new(&mut file, SIDE as u32, SIDE as u32);
+        encoder.set_color(png::ColorType::Rgb);
+        encoder.write_header().and_then(|mut writer| writer.write_image_data(&rgb)).expect("a PNG");
+        place.write(&format!("images/{number}.png"), file);
+    }
+    let job = |members: &str| {
+        format!(
+            "version: 1\nimages: images\nclasses: [a, b]\nmembers: {members}\n\
+             defaults: {{window: {{size: 32, overlap: 0}}, input: {{mean: 0, std: 1}}}}\noutputs: [{{masks: png}}]\n"
+        )
+    };
+    place.write("job.yaml", job("[{onnx: \"net_epoch*.onnx\"}]"));
+    let files = ["net_epoch0.onnx", "net_epoch1.onnx", "net_epoch2.onnx"];
+    let swa = |more: &[&str]| place.marquetry(&[&["swa"], &files[..], more].concat());
+    let asked = ["-o", "mean.onnx", "--bn", "reestimate", "--job", "job.yaml", "--format", "json"];
+    let document = swa(&asked).ends_with(0).json();
+    assert_eq!(document["bn"], "reestimate");
+    assert_eq!(
+        document["bn_measured"],
+        json!({"job": "job.yaml", "images": 5, "windows": 5, "pixels": 5 * SIDE * SIDE})
+    );
+    let found = std::fs::read(place.path("mean.onnx")).expect("the file");
+    let mean = mean(&nets, &[1.0; 3]);
+    let layers = batch_norms(&Model::read(&found).expect("a model").graph);
+    for (layer, expected) in layers.iter().zip(statistics(&mean, &images)) {
+        for (slot, expected) in [layer.mean(), layer.variance()].into_iter().zip(expected) {
+            let numbers = numbers_at(&found, slot).expect("numbers");
+            for (number, expected) in numbers.iter().zip(&expected) {
+                assert!((number - expected).abs() < 1e-6, "{}: {numbers:?} {expected:?}", layer.said);
+            }
+        }
+    }
+    // All else is the mean.
+    let kept = |slot| numbers_at(&found, slot).expect("numbers");
+    for (layer, block) in layers.iter().zip(&mean.blocks) {
+        let scale = marquetry_onnx::Slot { node: layer.node, input: 1 };
+        assert_eq!(kept(scale), block.scale.iter().map(|s| f64::from(*s)).collect::<Vec<_>>());
+    }
+    swa(&asked).ends_with(0);
+    assert_eq!(
+        std::fs::read(place.path("mean.onnx")).expect("the file"),
+        found,
+        "whichever lane had which window"
+    );
+    let few = swa(&[&asked[..], &["--bn-windows", "2"]].concat()).ends_with(0).json();
+    assert_eq!(few["bn_measured"]["windows"], 2);
+
+    swa(&["-o", "m.onnx", "--bn", "reestimate"]).ends_with(64).says(&["--job"]);
+    swa(&["-o", "m.onnx", "--job", "job.yaml"]).ends_with(64).says(&["--bn reestimate"]);
+    place.write("two.yaml", job("[{onnx: net_epoch0.onnx}, {onnx: net_epoch1.onnx, input: {mean: 0.5}}]"));
+    swa(&["-o", "m.onnx", "--bn", "reestimate", "--job", "two.yaml"]).ends_with(65).says(&["several kinds"]);
+    place.write("folded.onnx", mean.written(Style { folded: 2, ..Style::default() }).bytes());
+    let folded =
+        ["swa", "folded.onnx", "folded.onnx", "-o", "m.onnx", "--bn", "reestimate", "--job", "job.yaml"];
+    place.marquetry(&folded).ends_with(65).says(&["no BatchNorm to measure", "optimize=False"]);
+    assert!(!place.path("m.onnx").exists());
+    // An image that cannot be read is told and left out.
+    place.write("images/9.png", b"no picture");
+    let left = swa(&asked).ends_with(0);
+    assert_eq!(left.json()["bn_measured"]["images"], 5);
+    left.says(&["image 9 is left out"]);
 }

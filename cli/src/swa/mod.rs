@@ -1,27 +1,29 @@
 //! `marquetry swa`: one file whose weights are the mean of several checkpoints of one training.
 
 mod lineage;
+mod measured;
 mod output;
 
 use crate::args::Common;
 use crate::args::Format;
 use crate::exit::{Exit, Fatal};
-use crate::job::{load_runtime, start_tokio};
+use crate::job::{JobFile, load_runtime, start_tokio};
 use crate::say;
 use crate::storage::StorageArgs;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use lineage::several_trainings;
 use marquetry_coordinator::{ModelReadError, read_model};
 use marquetry_failure::{Classify, counted};
 use marquetry_job::hash;
-use marquetry_model::{ModelFiles, external_locations};
-use marquetry_onnx::{Averaged, Averaging, BatchNormState, Model, OnnxError, with_all_data};
+use marquetry_model::{ModelFiles, Runtime, external_locations};
+use marquetry_onnx::{Averaged, Averaging, BatchNormState, Model, OnnxError, with_all_data, with_metadata};
 use marquetry_telemetry::Metrics;
 use marquetry_transport::Files;
 use marquetry_transport::uri::{is_uri, join, parent};
+use measured::{Measured, Source, put_aside, with_one_member};
 use output::{Output, is_one_of};
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The key of the note, in the metadata of a file, that says what it is the mean of.
@@ -38,6 +40,15 @@ pub(crate) struct SwaArgs {
     /// A weight for each model, in their order [default: 1 for each].
     #[arg(long, value_name = "NUMBERS", value_delimiter = ',')]
     weights: Vec<f64>,
+    /// What becomes of the running mean and variance of batch normalisation.
+    #[arg(long, value_enum, default_value = "keep")]
+    bn: BnWord,
+    /// With --bn reestimate: a job file whose images, windows and member entry say what the model is shown.
+    #[arg(long, value_name = "JOB")]
+    job: Option<String>,
+    /// With --bn reestimate: most windows that are looked at, evenly spread over those of the job.
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    bn_windows: u32,
     /// Average files that by their names are of several folds, seeds or runs.
     #[arg(long)]
     force: bool,
@@ -45,6 +56,14 @@ pub(crate) struct SwaArgs {
     storage: StorageArgs,
     #[command(flatten)]
     common: Common,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum BnWord {
+    /// They are averaged like weights.
+    Keep,
+    /// They are measured on images, for the weights as they are now.
+    Reestimate,
 }
 
 /// One of the files that are averaged.
@@ -67,6 +86,18 @@ pub(crate) fn run(args: &SwaArgs) -> Result<Exit, Fatal> {
     let tokio = start_tokio()?;
     let files = args.storage.open(&tokio, Duration::ZERO, &Metrics::new()).files;
     let output = Output::new(&args.out)?;
+    if args.bn == BnWord::Reestimate && args.job.is_none() {
+        return Err(Fatal::new(
+            Exit::Usage,
+            "--bn reestimate needs images as the model is shown them: give a job file with --job",
+        ));
+    }
+    if args.bn == BnWord::Keep && args.job.is_some() {
+        return Err(Fatal::new(
+            Exit::Usage,
+            "--job is for --bn reestimate, which is not asked for: add it, or leave out --job",
+        ));
+    }
     let runtime = load_runtime(args.common.onnxruntime.as_deref())?;
     let mut members: Vec<Member> = Vec::new();
     let first = read(&files, &uris, 0, weights[0], &output, &mut members)?;
@@ -80,19 +111,51 @@ pub(crate) fn run(args: &SwaArgs) -> Result<Exit, Fatal> {
         averaging.add(uri, &other, weights[place]).map_err(|error| fatal(&error))?;
     }
     let notes = notes(state, &members);
-    let metadata = [(NOTE.to_owned(), note(&members).to_string())];
-    let averaged = averaging.finish(&metadata).map_err(|error| fatal(&error))?;
+    let mut averaged = averaging.finish(&[]).map_err(|error| fatal(&error))?;
+    let measured = match &args.job {
+        Some(job) => Some(measure(job, &mut averaged, state, &files, &runtime, args.bn_windows as usize)?),
+        None => None,
+    };
+    let note = note(&members, args.job.as_deref(), measured);
+    averaged.onnx = with_metadata(&averaged.onnx, &[(NOTE.to_owned(), note.to_string())])
+        .map_err(|error| fatal(&error))?;
     let sha256 = hash(&[&averaged.onnx]);
     let loads = output.write(&averaged.onnx, &runtime, (&first).into())?;
     notes.iter().chain(&loads).for_each(|note| say::note(&format!("note: {note}")));
     match args.common.format {
         Format::Json => {
-            let document = document(&args.out, &sha256, &members, &averaged, state, &notes);
+            let document = document(note, &args.out, &sha256, &averaged, state, &notes);
             say::data(&serde_json::to_string_pretty(&document).unwrap_or_default());
         }
-        Format::Text => say::data(&text(&args.out, &sha256, &members, &averaged, state)),
+        Format::Text => say::data(&text(&args.out, &sha256, &members, &averaged, state, measured)),
     }
     Ok(Exit::Done)
+}
+
+/// Measures the statistics of the mean on the images of a job.
+fn measure(
+    job: &str,
+    averaged: &mut Averaged,
+    state: BatchNormState,
+    files: &Files,
+    runtime: &Runtime,
+    windows_max: usize,
+) -> Result<Measured, Fatal> {
+    if matches!(state, BatchNormState::Folded(_) | BatchNormState::Absent) {
+        let advice = state.advice().unwrap_or("leave out --bn reestimate");
+        let reason = format!("--bn reestimate: the models have no BatchNorm to measure, {state}: {advice}");
+        return Err(Fatal::new(Exit::BadJob, reason));
+    }
+    let scratch = tempfile::Builder::new()
+        .prefix("marquetry-")
+        .tempdir()
+        .map_err(|error| Fatal::new(Exit::Unavailable, format!("cannot make a temporary folder: {error}")))?;
+    let model = put_aside(scratch.path(), &averaged.onnx, "mean.onnx")?;
+    let job_file = with_one_member(JobFile::read(job, files)?, job, &model)?;
+    let source = Source { job: job_file, files, runtime, scratch: scratch.path(), windows_max };
+    let (onnx, measured) = source.measure(&averaged.onnx)?;
+    averaged.onnx = onnx;
+    Ok(measured)
 }
 
 /// A weight for each model.
@@ -175,7 +238,7 @@ fn file_name(uri: &str) -> &str {
 }
 
 /// What is put into the file: of what it is the mean.
-fn note(members: &[Member]) -> Value {
+fn note(members: &[Member], job: Option<&str>, measured: Option<Measured>) -> Value {
     let each = members.iter().map(|m| {
         let mut entry = json!({"file": file_name(&m.uri), "sha256": m.sha256[0], "weight": m.weight});
         if m.sha256.len() > 1 {
@@ -183,18 +246,24 @@ fn note(members: &[Member]) -> Value {
         }
         entry
     });
-    json!({"members": each.collect::<Vec<_>>(), "bn": "keep"})
+    let mut note = json!({"members": each.collect::<Vec<_>>(), "bn": "keep"});
+    if let (Some(job), Some(of)) = (job, measured) {
+        note["bn"] = json!("reestimate");
+        note["bn_measured"] =
+            json!({"job": file_name(job), "images": of.images, "windows": of.windows, "pixels": of.pixels});
+    }
+    note
 }
 
 fn document(
-    out: &std::path::Path,
+    note: Value,
+    out: &Path,
     sha256: &str,
-    members: &[Member],
     averaged: &Averaged,
     state: BatchNormState,
     notes: &[String],
 ) -> Value {
-    let mut document = note(members);
+    let mut document = note;
     document["out"] = json!(out);
     document["sha256"] = json!(sha256);
     document["bytes"] = json!(averaged.onnx.len());
@@ -212,11 +281,12 @@ fn document(
 }
 
 fn text(
-    out: &std::path::Path,
+    out: &Path,
     sha256: &str,
     members: &[Member],
     averaged: &Averaged,
     state: BatchNormState,
+    measured: Option<Measured>,
 ) -> String {
     let total: f64 = members.iter().map(|member| member.weight).sum();
     let mut text = format!(
@@ -235,12 +305,19 @@ fn text(
             "{tensors} that stood in several places had equal numbers by chance, and no more\n"
         ));
     }
-    let kept = if matches!(state, BatchNormState::Full(_) | BatchNormState::Partial { .. }) {
-        ": running statistics are means of those of the members"
-    } else {
-        ""
+    let there = matches!(state, BatchNormState::Full(_) | BatchNormState::Partial { .. });
+    let how = match measured {
+        Some(Measured { layers, windows, images, pixels, moved }) => format!(
+            ": {} measured anew on {} of {}, {} pixels a channel at least; a mean moved by {moved:.2} standard deviations at most",
+            counted(layers, "layer"),
+            counted(windows, "window"),
+            counted(images, "image"),
+            say::count(pixels)
+        ),
+        None if there => ": running statistics are means of those of the members".to_owned(),
+        None => String::new(),
     };
-    text.push_str(&format!("BatchNorm  {state}{kept}\nsha256     {sha256}\n"));
+    text.push_str(&format!("BatchNorm  {state}{how}\nsha256     {sha256}\n"));
     text
 }
 

@@ -6,6 +6,7 @@
 //!
 //! This crate must not know: images, views, windows of a grid; of a job only the contract it stores.
 
+mod activations;
 mod arena;
 mod class_names;
 mod echo;
@@ -32,6 +33,7 @@ pub mod toy;
 mod values;
 mod verdict;
 
+pub use activations::{Activations, LayerOutput};
 pub use error::{ModelError, yaml_size};
 pub use external_data::{ModelFiles, ModelRef, external_locations};
 pub use facts::{

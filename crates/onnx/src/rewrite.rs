@@ -1,8 +1,8 @@
 //! A file with other numbers: every byte that is not such a number stays as it was.
 
 use crate::OnnxError;
-use crate::average::message;
-use crate::graph::{Constant, Model};
+use crate::average::{message, tensor};
+use crate::graph::{Constant, Model, Origin};
 use crate::pairing::Slot;
 use crate::tensor::{Tensor, with_data};
 use crate::wire::{fields, put_bytes, put_number};
@@ -67,6 +67,97 @@ pub(crate) fn rewritten(
         )));
     }
     Ok((out, unshared))
+}
+
+/// The file with other numbers at these places, each as many as there are, rounded once to the type that they have there.
+///
+/// # Errors
+/// When the file is damaged, a place takes no tensor of floats, or there are not as many numbers.
+pub fn with_numbers(onnx: &[u8], numbers: &BTreeMap<Slot, Vec<f64>>) -> Result<Vec<u8>, OnnxError> {
+    let model = Model::read(onnx)?;
+    let graph = &model.graph;
+    let (mut slots, mut places) = (BTreeMap::new(), BTreeMap::new());
+    for (place, node) in graph.nodes.iter().enumerate() {
+        for (input, name) in node.inputs.iter().enumerate() {
+            if let Origin::Constant(constant) = graph.origin(name) {
+                places.insert(Slot { node: place, input }, constant);
+            }
+        }
+    }
+    for (slot, numbers) in numbers {
+        let wrong =
+            || OnnxError::Invalid(format!("input {} of node {} takes no such tensor", slot.input, slot.node));
+        let like = tensor(graph, *places.get(slot).ok_or_else(wrong)?)?;
+        let float = like.float().filter(|_| like.len() == numbers.len()).ok_or_else(wrong)?;
+        let mut data = Vec::with_capacity(like.data.len());
+        numbers.iter().for_each(|number| float.write(*number, &mut data));
+        let mut is_finite = true;
+        float.read(&data, |number| is_finite &= number.is_finite());
+        if !is_finite {
+            let node = graph.nodes[slot.node].said(slot.node);
+            return Err(OnnxError::Unsupported(format!(
+                "a number for input {} of {node} is too large for the type that the file has there, or none",
+                slot.input
+            )));
+        }
+        slots.insert(*slot, data);
+    }
+    Ok(rewritten(onnx, &model, &places, &Changes { slots, metadata: &[] })?.0)
+}
+
+/// The numbers at a place.
+///
+/// # Errors
+/// When the file is damaged, or the place takes no tensor of floats.
+pub fn numbers_at(onnx: &[u8], slot: Slot) -> Result<Vec<f64>, OnnxError> {
+    let model = Model::read(onnx)?;
+    let name = model.graph.nodes.get(slot.node).and_then(|node| node.inputs.get(slot.input));
+    let numbers = match name.map(|name| model.graph.origin(name)) {
+        Some(Origin::Constant(constant)) => tensor(&model.graph, constant)?.numbers(),
+        _ => None,
+    };
+    numbers.ok_or_else(|| {
+        OnnxError::Invalid(format!("input {} of node {} takes no tensor of floats", slot.input, slot.node))
+    })
+}
+
+/// The file with these notes, in place of those of the same key.
+///
+/// # Errors
+/// When the file is damaged, or would be too large.
+pub fn with_metadata(onnx: &[u8], metadata: &[(String, String)]) -> Result<Vec<u8>, OnnxError> {
+    let changes = Changes { slots: BTreeMap::new(), metadata };
+    Ok(rewritten(onnx, &Model::read(onnx)?, &BTreeMap::new(), &changes)?.0)
+}
+
+/// The file that gives these values of its graph, and nothing else: what only other outputs need is not computed.
+///
+/// # Errors
+/// When the file is damaged.
+pub fn giving(onnx: &[u8], values: &[&str]) -> Result<Vec<u8>, OnnxError> {
+    let mut out = Vec::with_capacity(onnx.len());
+    for field in fields(onnx) {
+        let field = field?;
+        let Some(graph) = field.bytes().filter(|_| field.number == 7) else {
+            out.extend_from_slice(field.raw);
+            continue;
+        };
+        let mut kept = Vec::with_capacity(graph.len());
+        for field in fields(graph) {
+            let field = field?;
+            if field.number != 12 {
+                kept.extend_from_slice(field.raw);
+            }
+        }
+        for name in values {
+            // Without a type: that is worked out when the file is loaded.
+            let mut info = Vec::new();
+            put_bytes(&mut info, 1, name.as_bytes());
+            put_bytes(&mut kept, 12, &info);
+        }
+        put_bytes(&mut out, 7, &kept);
+    }
+    Ok(out)
 }
 
 fn key_of(pair: &[u8]) -> Option<&str> {
