@@ -233,3 +233,173 @@ fn statistics_are_those_of_the_images() {
     assert_eq!(left.json()["bn_measured"]["images"], 5);
     left.says(&["image 9 is left out"]);
 }
+
+/// Images, and a job over them whose truth is what `model` says of them.
+fn judged_by(place: &Place, model: &str) {
+    for number in 0..4 {
+        place.write(&format!("images/{number}.bmp"), bmp(40, 56, number + 3));
+    }
+    let head = "version: 1\nimages: images\nclasses: [a, b]\ndefaults: {window: {size: 32}, input: {mean: 0, std: 1}}\n";
+    place.write(
+        "masks.yaml",
+        format!("{head}members: [{{onnx: {model}}}]\noutputs: [{{masks: png}}]\nstore: truth\n"),
+    );
+    let ran = place.run("masks.yaml");
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let masks = format!("{}/out/masks", place.job_folder("truth"));
+    place.write(
+        "judged.yaml",
+        format!("{head}members: [{{onnx: {model}}}]\noutputs: [{{masks: png}}]\ntruth: {masks}\n"),
+    );
+}
+
+/// `net` with each number moved by up to `by`, to one side or the other.
+fn moved(net: &Net, by: f32, seed: usize) -> Net {
+    let numbers = net.numbers();
+    let moved = numbers
+        .iter()
+        .enumerate()
+        .map(|(n, number)| number + by * (((n * 2_654_435_761 + seed * 40_503) % 1009) as f32 / 504.5 - 1.0));
+    net.with_numbers(&moved.collect::<Vec<_>>())
+}
+
+#[test]
+fn the_best_are_taken_while_the_score_does_not_fall() {
+    let place = Place::new();
+    let good = Net::seeded(1, 2);
+    place.write("good.onnx", good.bytes());
+    judged_by(&place, "good.onnx");
+    let here = moved(&good, 0.02, 1);
+    // What is as far on the other side: the mean of the two is the good one but for rounding.
+    let there: Vec<f32> = good.numbers().iter().zip(here.numbers()).map(|(g, h)| 2.0 * g - h).collect();
+    let there = good.with_numbers(&there);
+    place.write("here.onnx", here.bytes()).write("there.onnx", there.bytes());
+    place.write("bad.onnx", Net::seeded(77, 2).bytes());
+    let asked =
+        ["swa", "bad.onnx", "here.onnx", "there.onnx", "-o", "best.onnx", "--greedy", "--job", "judged.yaml"];
+    let ran = place.marquetry(&[&asked[..], &["--format", "json"]].concat()).ends_with(0);
+    let document = ran.json();
+    let files: Vec<&str> =
+        document["members"].as_array().expect("members").iter().filter_map(|m| m["file"].as_str()).collect();
+    assert_eq!(files, ["here.onnx", "there.onnx"], "{}", ran.stderr);
+    ran.says(&["left out, since the mean scores worse with them: bad.onnx"]);
+    let found = std::fs::read(place.path("best.onnx")).expect("the file");
+    assert!(found.starts_with(&mean(&[here, there], &[1.0; 2]).bytes()));
+
+    // The scores are those that `evaluate` finds in the masks of a job.
+    let head = "version: 1\nimages: images\nclasses: [a, b]\ndefaults: {window: {size: 32}, input: {mean: 0, std: 1}}\n";
+    place.write(
+        "bad.yaml",
+        format!("{head}members: [{{onnx: bad.onnx}}]\noutputs: [{{masks: png}}]\nstore: bad\n"),
+    );
+    assert_eq!(place.run("bad.yaml").code, Some(0));
+    let masks = |store: &str| format!("{}/out/masks", place.job_folder(store));
+    let (pred, truth) = (masks("bad"), masks("truth"));
+    let evaluated = place.marquetry(&[
+        "evaluate",
+        "--pred",
+        &pred,
+        "--truth",
+        &truth,
+        "--classes",
+        "a,b",
+        "--format",
+        "json",
+    ]);
+    let expected = evaluated.ends_with(0).json()["mean_iou"]["dataset"].clone();
+    let score = |what: &str| {
+        let all = document["scores"].as_array().expect("scores");
+        all.iter().find(|score| score["what"] == what).expect("a score")["mean_iou"].clone()
+    };
+    assert_eq!(score("bad.onnx"), expected);
+    assert!(expected.as_f64() < score("here.onnx").as_f64());
+
+    let needs = |more: &[&str]| {
+        place.marquetry(&[&["swa", "here.onnx", "there.onnx", "-o", "m.onnx"], more].concat())
+    };
+    needs(&["--greedy"]).ends_with(64).says(&["--greedy needs images with truth"]);
+    needs(&["--bn", "auto"]).ends_with(64).says(&["--bn auto needs images with truth"]);
+    needs(&["--greedy", "--job", "masks.yaml"]).ends_with(65).says(&["has no `truth`"]);
+    needs(&["--greedy", "--weights", "1,2", "--job", "judged.yaml"]).ends_with(64).says(&["--weights"]);
+}
+
+#[test]
+fn two_valleys_are_told_by_the_model_halfway() {
+    let place = Place::new();
+    let good = Net::seeded(1, 2);
+    // The same network with its channels in another order says the same of every image.
+    let mut other = good.clone();
+    let turned = |rows: &mut Vec<f32>, each: usize| {
+        *rows = rows.chunks(each).rev().flatten().copied().collect();
+    };
+    for block in &mut other.blocks {
+        let each = block.weight.len() / WIDTH;
+        turned(&mut block.weight, each);
+        for vector in [&mut block.scale, &mut block.bias, &mut block.mean, &mut block.variance] {
+            vector.reverse();
+        }
+    }
+    let inputs = |weight: &mut Vec<f32>, area: usize| {
+        let filter = |filter: &[f32]| filter.chunks(area).rev().flatten().copied().collect::<Vec<_>>();
+        *weight = weight.chunks(WIDTH * area).flat_map(filter).collect();
+    };
+    inputs(&mut other.blocks[1].weight, 9);
+    inputs(&mut other.head, 1);
+    place.write("good.onnx", good.bytes()).write("other.onnx", other.bytes());
+    judged_by(&place, "good.onnx");
+    let asked = ["swa", "good.onnx", "other.onnx", "-o", "m.onnx", "--bn", "auto", "--job", "judged.yaml"];
+    place.marquetry(&asked).ends_with(65).says(&[
+        "mean IoU 1.0000  good.onnx",
+        "mean IoU 1.0000  other.onnx",
+        "the model halfway between them scores",
+        "not of one valley",
+    ]);
+    assert!(!place.path("m.onnx").exists());
+    place
+        .marquetry(&[&asked[..], &["--force"]].concat())
+        .ends_with(0)
+        .says(&["warning", "not of one valley"]);
+}
+
+#[test]
+fn statistics_are_taken_where_they_score_better() {
+    let place = Place::new();
+    let good = Net::seeded(1, 2);
+    let (here, there) = (moved(&good, 0.01, 1), moved(&good, 0.01, 2));
+    place.write("here.onnx", here.bytes()).write("there.onnx", there.bytes());
+    let asked = |bn: &str, out: &str, job: &str| {
+        place
+            .marquetry(&[
+                "swa",
+                "here.onnx",
+                "there.onnx",
+                "-o",
+                out,
+                "--bn",
+                bn,
+                "--job",
+                job,
+                "--format",
+                "json",
+            ])
+            .ends_with(0)
+            .json()
+    };
+    // The truth is what the mean says with the statistics that it has.
+    place.marquetry(&["swa", "here.onnx", "there.onnx", "-o", "kept.onnx"]).ends_with(0);
+    judged_by(&place, "kept.onnx");
+    let document = asked("auto", "auto.onnx", "judged.yaml");
+    assert_eq!(document["bn"], "keep", "{document}");
+    let bytes = |name: &str| std::fs::read(place.path(name)).expect("the file");
+    assert_eq!(bytes("auto.onnx"), bytes("kept.onnx"));
+    // And now what it says with those of the images.
+    asked("reestimate", "measured.onnx", "judged.yaml");
+    std::fs::remove_dir_all(place.path("truth")).expect("the store");
+    judged_by(&place, "measured.onnx");
+    let document = asked("auto", "auto.onnx", "judged.yaml");
+    assert_eq!(document["bn"], "reestimate", "{document}");
+    assert_eq!(bytes("auto.onnx"), bytes("measured.onnx"));
+    let scores = document["scores"].as_array().expect("scores");
+    let measured = scores.iter().find(|score| score["what"] == "the mean, BatchNorm measured").expect("it");
+    assert_eq!(measured["mean_iou"], 1.0);
+}

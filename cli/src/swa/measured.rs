@@ -1,5 +1,7 @@
 //! Statistics of batch normalisation, measured anew on the images of a job.
 
+use super::score::Silent;
+use super::workshop::fatal;
 use crate::exit::{Exit, Fatal};
 use crate::job::JobFile;
 use crate::say;
@@ -8,7 +10,7 @@ use marquetry_coordinator::{PlanMemory, Planned};
 use marquetry_failure::{Classify, counted};
 use marquetry_job::IoContract;
 use marquetry_model::{Activations, Device, ModelError, Runtime, SessionOptions};
-use marquetry_onnx::{BatchNorm, Model, Moments, OnnxError, batch_norms, giving, with_numbers};
+use marquetry_onnx::{BatchNorm, Model, Moments, batch_norms, giving, with_numbers};
 use marquetry_spec::{Folds, MemberSpec};
 use marquetry_transport::Files;
 use marquetry_worker::{Failure, ImageOptions, PlannedWindows, WindowBuffers, WindowPlace};
@@ -36,6 +38,8 @@ pub(crate) struct Source<'a> {
     pub(crate) scratch: &'a Path,
     /// Most windows.
     pub(crate) windows_max: usize,
+    /// Whether what there is to say of images is said: once is enough.
+    pub(crate) tell: bool,
 }
 
 /// The one kind of member that a job has, and `job` with nothing but that: its images, windows and how pixels become input.
@@ -69,7 +73,12 @@ impl Source<'_> {
     pub(crate) fn measure(mut self, onnx: &[u8]) -> Result<(Vec<u8>, Measured), Fatal> {
         self.job.spec.truth = None;
         let memory = PlanMemory::default();
-        let planned = self.job.plan(self.files, self.runtime, self.scratch.to_path_buf(), Some(&memory))?;
+        let (scratch, memory) = (self.scratch.to_path_buf(), Some(&memory));
+        let planned = if self.tell {
+            self.job.plan(self.files, self.runtime, scratch, memory)?
+        } else {
+            self.job.plan_with(self.files, self.runtime, scratch, memory, &Silent)?
+        };
         let options = ImageOptions {
             pixels_max: self.job.spec.limits.image_pixels,
             memory_bytes: self.job.spec.limits.image_bytes(),
@@ -229,10 +238,6 @@ fn spread(places: Vec<WindowPlace>, most: usize) -> Vec<WindowPlace> {
 
 fn layers(onnx: &[u8]) -> Result<Vec<BatchNorm>, Fatal> {
     Model::read(onnx).map(|model| batch_norms(&model.graph)).map_err(|error| fatal(&error))
-}
-
-fn fatal(error: &OnnxError) -> Fatal {
-    Fatal::new(error.class().into(), error)
 }
 
 fn of_window(failure: &Failure) -> Fatal {

@@ -152,6 +152,29 @@ impl<'a> Averaging<'a> {
     }
 }
 
+/// How far the weights of two files of one architecture lie apart: of each tensor that differs the square of the distance over the
+/// sum of the squares of both, and the root of their mean; 0 for equal files. Whole tensors count alike, small and large.
+///
+/// # Errors
+/// As [`Averaging::add`].
+pub fn distance(first: (&str, &[u8]), other: (&str, &[u8])) -> Result<f64, OnnxError> {
+    let mut averaging = Averaging::new(first.0, first.1, 1.0)?;
+    averaging.add(other.0, other.1, 1.0)?;
+    let (mut shares, mut tensors) = (0.0, 0_u32);
+    for sum in averaging.sums.values() {
+        let Some(sums) = &sum.numbers else { continue };
+        let mine = tensor(&averaging.model.graph, sum.constant)?.numbers().unwrap_or_default();
+        let squares =
+            mine.iter().zip(sums).map(|(a, sum)| ((2.0 * a - sum).powi(2), a.powi(2) + (sum - a).powi(2)));
+        let (apart, both) = squares.fold((0.0, 0.0), |sum, (apart, both)| (sum.0 + apart, sum.1 + both));
+        if both > 0.0 {
+            shares += apart / both;
+            tensors += 1;
+        }
+    }
+    Ok(if tensors == 0 { 0.0 } else { (shares / f64::from(tensors)).sqrt() })
+}
+
 /// The tensor that a constant is.
 pub(crate) fn tensor<'a>(graph: &Graph<'a>, constant: Constant<'a>) -> Result<Tensor<'a>, OnnxError> {
     message(graph, constant)?.map_or_else(|| scalar(graph, constant), Tensor::read)

@@ -410,3 +410,21 @@ fn weights_in_other_files_are_read() {
     assert!(error.contains("it is cut short"), "{error}");
     assert!(with_all_data(&outside, &[]).unwrap_err().to_string().contains("it was not given along"));
 }
+
+#[test]
+fn distances_are_of_whole_tensors() {
+    let net = Net::seeded(1, 2);
+    let scaled = |factor: f32| {
+        let numbers: Vec<f32> = net.numbers().iter().map(|n| n * factor).collect();
+        net.with_numbers(&numbers).bytes()
+    };
+    let apart = |a: &[u8], b: &[u8]| distance(("a", a), ("b", b)).unwrap();
+    assert_eq!(apart(&scaled(1.0), &scaled(1.0)), 0.0);
+    // (2 - 1)² / (2² + 1²) of each.
+    assert!((apart(&scaled(1.0), &scaled(2.0)) - (1.0_f64 / 5.0).sqrt()).abs() < 1e-12);
+    assert_eq!(apart(&scaled(1.0), &scaled(2.0)), apart(&scaled(2.0), &scaled(1.0)));
+    assert!((apart(&scaled(1.0), &scaled(-1.0)) - 2.0_f64.sqrt()).abs() < 1e-12);
+    let mut one = net.clone();
+    one.head_bias = vec![0.0; 2];
+    assert!((apart(&net.bytes(), &one.bytes()) - 1.0).abs() < 1e-12, "of the tensors that differ");
+}

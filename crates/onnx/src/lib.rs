@@ -25,7 +25,7 @@ mod tensor;
 pub mod toy;
 pub mod wire;
 
-pub use average::{Averaged, Averaging};
+pub use average::{Averaged, Averaging, distance};
 pub use batch_norm::{BatchNorm, BatchNormState, batch_norms};
 pub use element::FloatType;
 pub use error::OnnxError;
