@@ -1,6 +1,7 @@
 //! The file that is written: whole and tried, or not there.
 
 use crate::exit::{Exit, Fatal};
+use marquetry_failure::Classify;
 use marquetry_model::{InspectOptions, ModelRef, Runtime, inspect};
 use marquetry_transport::uri::is_uri;
 use std::io::Write;
@@ -51,8 +52,8 @@ impl Output {
         file.write_all(onnx).map_err(failed)?;
         file.as_file().sync_all().map_err(failed)?;
         let written = std::fs::read(file.path()).map_err(failed)?;
-        let note = try_out(&written, runtime, first).map_err(|reason| {
-            Fatal::new(Exit::Bug, format!("the mean of these files is not written: {reason}"))
+        let note = try_out(&written, runtime, first).map_err(|(exit, reason)| {
+            Fatal::new(exit, format!("the mean of these files is not written: {reason}"))
         })?;
         file.persist(&self.path).map_err(|error| failed(error.error))?;
         Ok(note)
@@ -60,13 +61,25 @@ impl Output {
 }
 
 /// Whether the model does what `first` does: loads, and runs where that runs.
-fn try_out(onnx: &[u8], runtime: &Runtime, first: ModelRef<'_>) -> Result<Option<String>, String> {
+fn try_out(onnx: &[u8], runtime: &Runtime, first: ModelRef<'_>) -> Result<Option<String>, (Exit, String)> {
     let options = InspectOptions::default();
-    let facts = inspect(runtime, onnx, &options).map_err(|error| error.to_string())?;
-    let Some(refusal) = facts.refusal else { return Ok(None) };
-    match inspect(runtime, first, &options).map(|facts| facts.refusal) {
-        Ok(None) => Err(format!("the members run, and it does not: {refusal}")),
-        _ => Ok(Some(format!("it was loaded, and no scores came of it, as of the first member: {refusal}"))),
+    let its = match inspect(runtime, onnx, &options) {
+        Ok(facts) if facts.refusal.is_none() => return Ok(None),
+        Ok(facts) => Ok(facts.refusal.unwrap_or_default()),
+        Err(error) => Err(error),
+    };
+    match (its, inspect(runtime, first, &options)) {
+        (Err(error), Err(first)) => Err((
+            first.class().into(),
+            format!("the first of them cannot be loaded, and neither can it: {error}"),
+        )),
+        (Err(error), Ok(_)) => Err((Exit::Bug, format!("the first of them loads, and it does not: {error}"))),
+        (Ok(refusal), Ok(first)) if first.refusal.is_none() => {
+            Err((Exit::Bug, format!("the first of them runs, and it does not: {refusal}")))
+        }
+        (Ok(refusal), _) => {
+            Ok(Some(format!("no scores came of it when it was tried, as of the first: {refusal}")))
+        }
     }
 }
 

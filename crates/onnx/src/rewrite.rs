@@ -42,6 +42,9 @@ pub(crate) fn rewritten(
     places: &BTreeMap<Slot, Constant<'_>>,
     changes: &Changes<'_>,
 ) -> Result<(Vec<u8>, usize), OnnxError> {
+    if changes.slots.is_empty() && changes.metadata.is_empty() {
+        return Ok((onnx.to_vec(), 0));
+    }
     let (edits, unshared) = edits(model, places, changes)?;
     let mut out = Vec::with_capacity(onnx.len() + 4096);
     for field in fields(onnx) {

@@ -213,3 +213,7 @@ fn is_shape_only(node: &Node<'_>, slot: usize) -> bool {
 pub(crate) fn is_training(node: &Node<'_>) -> bool {
     matches!(node.attribute("training_mode", 3), Some(Value::Number(1)))
 }
+
+#[cfg(test)]
+#[path = "roles_tests.rs"]
+mod tests;

@@ -45,6 +45,12 @@ impl<'a> Tensor<'a> {
                 _ => {}
             }
         }
+        if tensor.dims.iter().try_fold(1_u64, |count, dim| count.checked_mul(*dim)).is_none() {
+            return Err(OnnxError::Invalid(format!(
+                "the tensor `{}` has impossible dimensions {:?}",
+                tensor.name, tensor.dims
+            )));
+        }
         if let Some(texts) = texts {
             tensor.data = Cow::Owned(texts);
             return Ok(tensor);
@@ -194,6 +200,8 @@ mod tests {
             "the model is damaged: the tensor `w` of dimensions [3] holds 8 bytes, and 12 are needed"
         );
         assert!(Tensor::read(&short[..short.len() - 1]).is_err());
+        let vast = message(7, &[u64::MAX, 3], |_| {});
+        assert!(Tensor::read(&vast).unwrap_err().to_string().contains("impossible dimensions"));
     }
 
     #[test]
