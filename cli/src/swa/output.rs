@@ -2,7 +2,7 @@
 
 use crate::exit::{Exit, Fatal};
 use marquetry_failure::Classify;
-use marquetry_model::{InspectOptions, ModelRef, Runtime, inspect};
+use marquetry_model::{ModelRef, Runtime, run_once};
 use marquetry_transport::uri::is_uri;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -33,7 +33,7 @@ impl Output {
         Ok(Self { path: path.to_owned(), folder: folder.to_owned() })
     }
 
-    /// Writes `onnx` beside its place, reads it back, loads it in ONNX Runtime and runs it on zeros and on noise, and only then
+    /// Writes `onnx` beside its place, reads it back, loads it in ONNX Runtime and runs it on zeros, and only then
     /// puts it in its place. What a user should know of that; `first` is one of those that it is the mean of.
     pub(crate) fn write(
         &self,
@@ -62,24 +62,22 @@ impl Output {
 
 /// Whether the model does what `first` does: loads, and runs where that runs.
 fn try_out(onnx: &[u8], runtime: &Runtime, first: ModelRef<'_>) -> Result<Option<String>, (Exit, String)> {
-    let options = InspectOptions::default();
-    let its = match inspect(runtime, onnx, &options) {
-        Ok(facts) if facts.refusal.is_none() => return Ok(None),
-        Ok(facts) => Ok(facts.refusal.unwrap_or_default()),
-        Err(error) => Err(error),
+    let its = match run_once(runtime, onnx) {
+        Ok(Ok(())) => return Ok(None),
+        other => other,
     };
-    match (its, inspect(runtime, first, &options)) {
+    match (its, run_once(runtime, first)) {
         (Err(error), Err(first)) => Err((
             first.class().into(),
             format!("the first of them cannot be loaded, and neither can it: {error}"),
         )),
         (Err(error), Ok(_)) => Err((Exit::Bug, format!("the first of them loads, and it does not: {error}"))),
-        (Ok(refusal), Ok(first)) if first.refusal.is_none() => {
-            Err((Exit::Bug, format!("the first of them runs, and it does not: {refusal}")))
+        (Ok(Err(reason)), Ok(Ok(()))) => {
+            Err((Exit::Bug, format!("the first of them runs, and it does not: {reason}")))
         }
-        (Ok(refusal), _) => {
-            Ok(Some(format!("no scores came of it when it was tried, as of the first: {refusal}")))
-        }
+        (Ok(ran), _) => Ok(ran.err().map(|reason| {
+            format!("it was loaded, and no run of it worked, as none of the first of them does: {reason}")
+        })),
     }
 }
 

@@ -24,6 +24,7 @@ mod pack;
 mod probe;
 mod reading;
 mod report;
+mod run_once;
 mod runtime;
 mod search;
 mod session;
@@ -45,6 +46,7 @@ pub use io_request::{IoRequest, ResolvedIo, best_heads, resolve, richer_head, ri
 pub use marquetry_job::IoContract;
 pub use marquetry_onnx::ExternalData;
 pub use network::{Network, OrtNetwork};
+pub use run_once::run_once;
 pub use runtime::Runtime;
 pub use search::{RuntimeError, RuntimeSearch};
 pub use session::{Device, SessionOptions};
