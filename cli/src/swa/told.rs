@@ -82,9 +82,9 @@ pub(crate) fn text(
 ) -> String {
     let total: f64 = members.iter().map(|member| member.weight).sum();
     let mut text = format!(
-        "{}: the mean of {} files, {} with {} numbers that differed\n",
+        "{}: the mean of {}, {} with {} numbers that differed\n",
         out.display(),
-        members.len(),
+        counted(members.len(), "file"),
         counted(averaged.tensors, "tensor"),
         say::count(averaged.numbers as u64),
     );
