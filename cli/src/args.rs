@@ -49,6 +49,10 @@ enum Command {
     /// Fit class factors, weights of members and the space they meet in to the job's truth, and write the job with them.
     #[command(after_help = EXIT_CODES)]
     Tune(crate::tune::TuneArgs),
+    /// Average the weights of checkpoints of one training (SWA): one file that costs what
+    /// one of them does.
+    #[command(after_help = EXIT_CODES)]
+    Swa(Box<crate::swa::SwaArgs>),
     /// Compare what two runs of a job had: images that came, went and changed, and which pixels have another label.
     Diff(crate::diff::DiffArgs),
     /// Print the JSON Schema of job files.
@@ -302,6 +306,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Inspect(args) => crate::inspect::run(&args),
         Command::Evaluate(args) => crate::evaluate::run(&args),
         Command::Tune(args) => crate::tune::run(&args),
+        Command::Swa(args) => crate::swa::run(&args),
         Command::Diff(args) => crate::diff::run(&args),
         Command::Schema => {
             say::data(&serde_json::to_string_pretty(&marquetry_spec::schema()).unwrap_or_default());

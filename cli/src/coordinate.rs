@@ -47,7 +47,7 @@ fn coordinate(args: &CoordinateArgs, seen: &mut LastSeen) -> Result<Exit, Fatal>
         drop(progress);
         let machine =
             vec![("ONNX Runtime".to_owned(), runtime.version().to_owned()), ("Store".to_owned(), uri)];
-        let exit = coordination.finish(ended, machine, args.common.format).await?;
+        let exit = coordination.finish(ended, machine, Some(args.common.format)).await?;
         if exit == Exit::Done {
             metrics.job_last_success.set_time(SystemTime::now());
         }

@@ -43,8 +43,27 @@ pub(crate) struct Coordination {
 }
 
 impl Coordination {
-    /// Checks that everything is right before anything is run. `store` is at `uri`.
+    /// Checks that everything is right before anything is run, and says what images and members are. `store` is at `uri`.
     pub(crate) fn prepare(
+        job: JobFile,
+        planned: Planned,
+        files: &Files,
+        store: (String, Arc<dyn ObjectStore>),
+        scratch: PathBuf,
+        started: Instant,
+        overdue_after: Duration,
+    ) -> Result<Self, Fatal> {
+        for kind in &planned.findings.images {
+            say::note(&format!("image {}: {}", kind.who(), kind.what()));
+        }
+        for kind in &planned.findings.members {
+            say::note(&format!("member {}: {}", kind.who(), kind.what()));
+        }
+        Self::prepare_quietly(job, planned, files, store, scratch, started, overdue_after)
+    }
+
+    /// The same, and says nothing.
+    pub(crate) fn prepare_quietly(
         job: JobFile,
         planned: Planned,
         files: &Files,
@@ -58,12 +77,6 @@ impl Coordination {
                 Exit::BadJob,
                 "failures.policy is `fail` and some images cannot be used; nothing was run",
             ));
-        }
-        for kind in &planned.findings.images {
-            say::note(&format!("image {}: {}", kind.who(), kind.what()));
-        }
-        for kind in &planned.findings.members {
-            say::note(&format!("member {}: {}", kind.who(), kind.what()));
         }
         let tables = tables(&job, files, &planned)?;
         Ok(Self { job, planned, tables, uri, store, scratch, started, overdue_after })
@@ -164,12 +177,12 @@ impl Coordination {
     }
 
     /// Writes what is made of all images together, clears away what is not needed any more, gives the job back, and
-    /// prints what it came to. `machine` describes where it ran.
+    /// prints what it came to, unless there is no `format` for it. `machine` describes where it ran.
     pub(crate) async fn finish(
         self,
         followed: Followed,
         machine: Vec<(String, String)>,
-        format: Format,
+        format: Option<Format>,
     ) -> Result<Exit, Fatal> {
         let Followed { ended, spec, outputs } = followed;
         let (mut files, tally) = (self.files(), ended.tally.clone());
@@ -217,18 +230,22 @@ impl Coordination {
                 return Err(error);
             }
         };
-        told.together.notes.iter().for_each(|words| say::note(words));
-        if let Some(night) = &told.night {
-            say::note(&summary::night(night));
+        if format.is_some() {
+            told.together.notes.iter().for_each(|words| say::note(words));
+            if let Some(night) = &told.night {
+                say::note(&summary::night(night));
+            }
         }
         ended.clean_up(&*store, plan, images).await.map_err(ended_early)?;
         let state = if finished.is_whole() { JobState::Done } else { JobState::Partial };
         ended.release(state, None).await.map_err(ended_early)?;
-        if let Some(words) = summary::stale(&lists) {
-            say::note(&format!("warning: {words}"));
-        }
         let exit = if finished.is_whole() { Exit::Done } else { Exit::Partial };
-        summary::print(&finished, &facts(), &told, (&folder, exit), format);
+        if let Some(format) = format {
+            if let Some(words) = summary::stale(&lists) {
+                say::note(&format!("warning: {words}"));
+            }
+            summary::print(&finished, &facts(), &told, (&folder, exit), format);
+        }
         Ok(exit)
     }
 

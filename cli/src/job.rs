@@ -103,8 +103,8 @@ impl JobFile {
         planned
     }
 
-    /// Looks at all images and members. `scratch` is a folder for pixels that do not fit into memory. Without a `memory` the
-    /// plan tells what a job would be.
+    /// Looks at all images and members, and says what there is to say of them. `scratch` is a folder for pixels that do not fit
+    /// into memory. Without a `memory` the plan tells what a job would be.
     pub(crate) fn plan(
         &mut self,
         files: &Files,
@@ -112,17 +112,7 @@ impl JobFile {
         scratch: PathBuf,
         memory: Option<&PlanMemory>,
     ) -> Result<Planned, Fatal> {
-        let limits = Limits {
-            pixels_max: self.spec.limits.image_pixels,
-            memory_bytes: self.spec.limits.image_bytes(),
-            scratch_dir: scratch,
-        };
-        let planned = plan(&self.spec, &self.root(), files, runtime, &limits, memory, &Teller);
-        let planned = planned.map_err(|error| match error.file() {
-            Some(file) => Fatal::of_file(file, &error),
-            None if error.may_pass() => Fatal::new(Exit::Unavailable, error),
-            None => Fatal::new(Exit::BadJob, error),
-        })?;
+        let planned = self.plan_with(files, runtime, scratch, memory, &Teller)?;
         if let Some(said) = planned.settle_outputs(&mut self.spec) {
             say::note(&format!("note: {said}"));
         }
@@ -139,6 +129,28 @@ impl JobFile {
             return Err(Fatal::new(Exit::BadJob, "no image of the job can be used; the reasons stand above"));
         }
         Ok(planned)
+    }
+
+    /// Looks at all images and members; what there is to say of them is for the caller, and `watcher` hears how it goes.
+    pub(crate) fn plan_with(
+        &self,
+        files: &Files,
+        runtime: &Runtime,
+        scratch: PathBuf,
+        memory: Option<&PlanMemory>,
+        watcher: &impl Watcher,
+    ) -> Result<Planned, Fatal> {
+        let limits = Limits {
+            pixels_max: self.spec.limits.image_pixels,
+            memory_bytes: self.spec.limits.image_bytes(),
+            scratch_dir: scratch,
+        };
+        let planned = plan(&self.spec, &self.root(), files, runtime, &limits, memory, watcher);
+        planned.map_err(|error| match error.file() {
+            Some(file) => Fatal::of_file(file, &error),
+            None if error.may_pass() => Fatal::new(Exit::Unavailable, error),
+            None => Fatal::new(Exit::BadJob, error),
+        })
     }
 }
 

@@ -20,6 +20,7 @@ mod say;
 mod self_test;
 mod storage;
 mod summary;
+mod swa;
 mod threads;
 mod tune;
 mod tune_report;

@@ -55,7 +55,7 @@ fn run_here(args: &RunArgs, seen: &mut LastSeen) -> Result<Exit, Fatal> {
             ended = local.compute(&coordination, seen) => ended?,
             () = stop() => return Err(stopped()),
         };
-        coordination.finish(ended, local.machine(&place.uri), args.common.format).await
+        coordination.finish(ended, local.machine(&place.uri), Some(args.common.format)).await
     });
     tokio.shutdown_timeout(Duration::from_secs(1));
     exit

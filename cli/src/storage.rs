@@ -49,6 +49,7 @@ fn parse_url(text: &str) -> Result<String, String> {
 }
 
 /// What reads files and opens stores.
+#[derive(Clone)]
 pub(crate) struct Storage {
     pub(crate) files: Files,
     pub(crate) stores: Stores,

@@ -53,6 +53,7 @@ pub use planning::{
     Choice, Findings, FoldsError, ImageKind, ImagesError, MeasureError, MemberChoices, MemberKind,
     MembersError, ModelReadError, Origin, OutputNameError, PathError, PlanError, PlanMemory, PlanTruthError,
     Planned, PlannedTruth, Rejected, Warning, Watcher, georeferences, outputs_hash, plan, read_model,
+    tags_from_paths,
 };
 pub use report::{Finished, RunFacts, describe_grid};
 pub use run_lease::Stopped;

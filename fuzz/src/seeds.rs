@@ -7,6 +7,7 @@ use marquetry_job::message::{Event, ResultMessage, RunId, TaskMessage, encode};
 use marquetry_job::tile::{TileDtype, TileHeader, encode as encode_tile};
 use marquetry_job::{ImageStatistics, PlannedImage, TaskKind};
 use marquetry_model::toy::Toy;
+use marquetry_onnx::toy::{Net, Style};
 use std::io::Cursor;
 use tiff::encoder::colortype::{ColorType, Gray8, Gray16, Gray32Float, RGB8, RGBA8};
 use tiff::encoder::{Compression, DeflateLevel, TiffEncoder, TiffValue};
@@ -172,7 +173,14 @@ pub(crate) fn models() -> Vec<Vec<u8>> {
     let toy = Toy::default();
     let beside =
         [["a.data"].as_slice(), &["weights/a.bin", "b.bin"]].map(|files| toy.with_external_data(files).onnx);
-    [vec![toy.bytes()], beside.into()].concat()
+    let styles = [
+        Style::default(),
+        Style { deduplicated: true, declared: true, ..Style::default() },
+        Style { constants: true, typed: true, unknown: true, ..Style::default() },
+        Style { identities: true, ..Style::default() },
+    ];
+    let nets = styles.map(|style| Net::seeded(2, 2).written(style).bytes());
+    [vec![toy.bytes()], beside.into(), nets.into()].concat()
 }
 
 pub(crate) fn messages() -> Vec<Vec<u8>> {

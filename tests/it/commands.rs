@@ -15,7 +15,7 @@ fn toy() -> Toy {
 fn help_is_there_for_every_command() {
     let place = Place::new();
     let help = place.marquetry(&["--help"]).ends_with(0).stdout;
-    for command in ["run", "plan", "inspect", "schema"] {
+    for command in ["run", "plan", "inspect", "swa", "schema"] {
         assert!(help.contains(command), "{help}");
         let own = place.marquetry(&[command, "--help"]).ends_with(0).stdout;
         assert!(own.contains("Usage: marquetry"), "{own}");

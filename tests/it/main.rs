@@ -32,6 +32,7 @@ mod plain_views;
 mod repeats;
 mod s3;
 mod sidecars;
+mod swa;
 mod thread_limit;
 mod told_of_members;
 mod training_labels;

@@ -25,6 +25,7 @@ mod scorer;
 mod self_test;
 mod task_loop;
 mod tile_builder;
+mod windows;
 
 pub use failure::Failure;
 pub use image::{ImageOptions, Images};
@@ -32,3 +33,4 @@ pub use network::{NetworkSource, OrtSource};
 pub use scorer::{HostScorers, ScoreRequest, ScoreSink, Scorer, ScorerSource};
 pub use self_test::{SelfTest, try_device};
 pub use task_loop::{Worker, WorkerError, WorkerOptions};
+pub use windows::{PlannedWindows, WindowBuffers, WindowPlace};

@@ -49,7 +49,7 @@ pub(crate) fn member_names(models: &[Named<'_>]) -> Vec<String> {
 ///
 /// Of folders only those are read in which the models differ, or that say `fold`, `seed` or `epoch`: where a user keeps
 /// models says nothing of them, and moving all of them elsewhere makes no other job.
-pub(crate) fn tags_from_paths(uris: &[&str]) -> Vec<BTreeMap<String, String>> {
+pub fn tags_from_paths(uris: &[&str]) -> Vec<BTreeMap<String, String>> {
     let apart = differing(uris);
     let tags = uris.iter().zip(apart).map(|(uri, apart)| {
         let mut tags = BTreeMap::new();

@@ -38,6 +38,7 @@ pub use folds::FoldsError;
 pub(crate) use folds::fold_of;
 use images::Probed;
 pub use images::{ImageKind, ImagesError, Rejected};
+pub use member_names::tags_from_paths;
 pub use members_error::MembersError;
 pub use memory::PlanMemory;
 pub use models::{ModelReadError, read_model};

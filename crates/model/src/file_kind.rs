@@ -1,6 +1,6 @@
 //! What a file is that is no ONNX model, or none that this ONNX Runtime can run: told from its bytes, in words.
 
-use crate::onnx_wire::{Field, Value, fields};
+use marquetry_onnx::wire::{Field, Value, fields};
 
 /// Bytes at either end of an archive in which names of its files are looked for.
 const NAMES_BYTES: usize = 1 << 20;

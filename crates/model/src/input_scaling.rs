@@ -1,8 +1,8 @@
 //! Scaling inside a graph: what its first nodes do to the samples that they are given.
 
 use crate::facts::InsideScaling;
-use crate::onnx_wire::{Damaged, Value, fields};
 use half::f16;
+use marquetry_onnx::wire::{Damaged, Value, fields};
 use std::collections::BTreeMap;
 
 /// Nodes that are followed from the input, at most.
@@ -162,9 +162,7 @@ fn value(attribute: &[u8]) -> Result<Option<Vec<f64>>, Damaged> {
         let field = field?;
         match (field.number, field.value) {
             (5, Value::Bytes(tensor)) => return numbers(tensor).map(|(_, numbers)| Some(numbers)),
-            (2, Value::Fixed) => {
-                return Ok(Some(floats(field.raw.get(field.raw.len() - 4..).unwrap_or(&[]))));
-            }
+            (2, Value::Fixed(bytes)) => return Ok(Some(floats(bytes))),
             _ => {}
         }
     }
@@ -179,7 +177,7 @@ fn numbers(tensor: &[u8]) -> Result<(&str, Vec<f64>), Damaged> {
         match (field.number, field.value) {
             (2, Value::Number(code)) => element = code,
             (4, Value::Bytes(packed)) if packed.len() <= 4 * NUMBERS_MAX => found.extend(floats(packed)),
-            (4, Value::Fixed) => found.extend(floats(field.raw.get(field.raw.len() - 4..).unwrap_or(&[]))),
+            (4, Value::Fixed(bytes)) => found.extend(floats(bytes)),
             (8, Value::Bytes(text)) => name = std::str::from_utf8(text).map_err(|_| Damaged)?,
             (9, Value::Bytes(bytes)) if bytes.len() <= 8 * NUMBERS_MAX => raw = Some(bytes),
             (10, Value::Bytes(packed)) if packed.len() <= 8 * NUMBERS_MAX => {

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Numbers in the input of a trial, at most: 1 GiB of `f32`. A file that declares more is not believed.
-const NUMBERS_MAX: u64 = 1 << 28;
+pub(crate) const NUMBERS_MAX: u64 = 1 << 28;
 
 /// What a trial assumes where the model leaves it open.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -90,7 +90,7 @@ pub fn inspect_with<'a>(
     Ok(facts)
 }
 
-fn declared(session: &Session, model: ModelRef<'_>) -> ModelFacts {
+pub(crate) fn declared(session: &Session, model: ModelRef<'_>) -> ModelFacts {
     let metadata = session.metadata().ok();
     let pairs: BTreeMap<String, String> = metadata
         .iter()
@@ -190,7 +190,7 @@ fn try_out(
 }
 
 /// The axes of the input, likeliest first. Where the dimensions do not tell, both orders are tried.
-fn layouts(input: &TensorFacts, layout: Option<Layout>) -> Result<Vec<InputAxes>, String> {
+pub(crate) fn layouts(input: &TensorFacts, layout: Option<Layout>) -> Result<Vec<InputAxes>, String> {
     let likely = input_axes(input, layout)?;
     let open = [&likely.channels, &likely.height, &likely.width].into_iter().all(|dim| dim.fixed().is_none());
     if layout.is_some() || !open {
@@ -274,7 +274,7 @@ fn sized(axes: &InputAxes, asked: Size) -> Size {
 const MULTIPLES: [u32; 7] = [32, 14, 28, 64, 56, 112, 128];
 
 /// Sizes to try: what was asked for, and where that does not suit the model, the next larger ones that may.
-fn trial_sizes(axes: &InputAxes, asked: Size) -> Vec<Size> {
+pub(crate) fn trial_sizes(axes: &InputAxes, asked: Size) -> Vec<Size> {
     let mut sizes = vec![sized(axes, asked)];
     for multiple in MULTIPLES {
         let round = |side: u32| side.checked_next_multiple_of(multiple).unwrap_or(side);

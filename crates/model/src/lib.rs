@@ -6,6 +6,7 @@
 //!
 //! This crate must not know: images, views, windows of a grid; of a job only the contract it stores.
 
+mod activations;
 mod arena;
 mod class_names;
 mod echo;
@@ -19,11 +20,11 @@ mod input_scaling;
 mod inspect;
 mod io_request;
 mod network;
-mod onnx_wire;
 mod pack;
 mod probe;
 mod reading;
 mod report;
+mod run_once;
 mod runtime;
 mod search;
 mod session;
@@ -33,8 +34,9 @@ pub mod toy;
 mod values;
 mod verdict;
 
+pub use activations::{Activations, LayerOutput};
 pub use error::{ModelError, yaml_size};
-pub use external_data::{ExternalData, ModelFiles, ModelRef, external_locations};
+pub use external_data::{ModelFiles, ModelRef, external_locations};
 pub use facts::{
     Activation, Batch, Dim, Element, Fit, HeadFacts, ImageFacts, InsideScaling, Layout, ModelFacts,
     OutputForm, Relation, Response, ScoreFacts, TensorFacts, Values,
@@ -42,7 +44,9 @@ pub use facts::{
 pub use inspect::{InspectOptions, ShownWindows, inspect, inspect_with, read_model};
 pub use io_request::{IoRequest, ResolvedIo, best_heads, resolve, richer_head, rival_heads};
 pub use marquetry_job::IoContract;
+pub use marquetry_onnx::ExternalData;
 pub use network::{Network, OrtNetwork};
+pub use run_once::run_once;
 pub use runtime::Runtime;
 pub use search::{RuntimeError, RuntimeSearch};
 pub use session::{Device, SessionOptions};

@@ -39,7 +39,7 @@ pub struct OrtNetwork {
 }
 
 /// The input as the model wants it, where that is not planar `f32`.
-enum Packed {
+pub(crate) enum Packed {
     F32(Vec<f32>),
     F16(Vec<f16>),
     F64(Vec<f64>),
@@ -58,15 +58,7 @@ impl OrtNetwork {
         signature: &IoContract,
         options: &SessionOptions,
     ) -> Result<Self, ModelError> {
-        let packed = match &signature.element_in {
-            Element::F32 => Packed::F32(Vec::new()),
-            Element::F16 => Packed::F16(Vec::new()),
-            Element::F64 => Packed::F64(Vec::new()),
-            Element::U8 => Packed::U8(Vec::new()),
-            other => {
-                return Err(ModelError::NotSegmentation { reason: format!("its input takes {other}") });
-            }
-        };
+        let packed = Packed::of(&signature.element_in)?;
         let session = session::open(runtime, model.into(), options, &signature.dims)?;
         check(&session, signature)?;
         let selected = OutputSelector::no_default().with(signature.head.as_str());
@@ -78,27 +70,54 @@ impl OrtNetwork {
     }
 
     fn infer(&mut self, input: &[f32]) -> ort::Result<DynValue> {
-        let s = &self.signature;
+        let wanted = std::slice::from_ref(&self.signature.head);
+        let mut outputs =
+            self.packed.run(input, &mut self.session, &self.options, &self.signature, wanted)?;
+        outputs.pop().ok_or_else(|| ort::Error::new("the output did not come back"))
+    }
+}
+
+impl Packed {
+    pub(crate) fn of(element: &Element) -> Result<Self, ModelError> {
+        Ok(match element {
+            Element::F32 => Self::F32(Vec::new()),
+            Element::F16 => Self::F16(Vec::new()),
+            Element::F64 => Self::F64(Vec::new()),
+            Element::U8 => Self::U8(Vec::new()),
+            other => {
+                return Err(ModelError::NotSegmentation { reason: format!("its input takes {other}") });
+            }
+        })
+    }
+
+    /// Runs one batch, `[batch, channels, H, W]`, planar; the outputs that are `wanted`, in their order.
+    pub(crate) fn run(
+        &mut self,
+        input: &[f32],
+        session: &mut Session,
+        options: &RunOptions<HasSelectedOutputs>,
+        s: &IoContract,
+        wanted: &[String],
+    ) -> ort::Result<Vec<DynValue>> {
         let (channels, pixels) = (s.channels as usize, s.size.area() as usize);
         let planar = s.layout == crate::Layout::Nchw || channels == 1;
-        let (session, options) = (&mut self.session, &self.options);
-        match &mut self.packed {
-            Packed::F32(_) if planar => call(session, options, s, input),
-            Packed::F32(packed) => {
+        match self {
+            Self::F32(_) if planar => call(session, options, s, input, wanted),
+            Self::F32(packed) => {
                 pack(input, packed, s.layout, channels, pixels);
-                call(session, options, s, packed)
+                call(session, options, s, packed, wanted)
             }
-            Packed::F16(packed) => {
+            Self::F16(packed) => {
                 pack(input, packed, s.layout, channels, pixels);
-                call(session, options, s, packed)
+                call(session, options, s, packed, wanted)
             }
-            Packed::F64(packed) => {
+            Self::F64(packed) => {
                 pack(input, packed, s.layout, channels, pixels);
-                call(session, options, s, packed)
+                call(session, options, s, packed, wanted)
             }
-            Packed::U8(packed) => {
+            Self::U8(packed) => {
                 pack(input, packed, s.layout, channels, pixels);
-                call(session, options, s, packed)
+                call(session, options, s, packed, wanted)
             }
         }
     }
@@ -109,14 +128,16 @@ fn call<T>(
     options: &RunOptions<HasSelectedOutputs>,
     signature: &IoContract,
     packed: &[T],
-) -> ort::Result<DynValue>
+    wanted: &[String],
+) -> ort::Result<Vec<DynValue>>
 where
     T: FromPixel + PrimitiveTensorElementType + std::fmt::Debug + 'static,
 {
     let dims = input_dims(signature.layout, signature.batch, signature.channels, signature.size);
     let input = TensorRef::from_array_view((dims, packed))?;
     let mut outputs = session.run_with_options(ort::inputs![input], options)?;
-    outputs.remove(&signature.head).ok_or_else(|| ort::Error::new("the output did not come back"))
+    let wanted = wanted.iter().map(|name| outputs.remove(name));
+    wanted.map(|value| value.ok_or_else(|| ort::Error::new("the output did not come back"))).collect()
 }
 
 impl Network for OrtNetwork {

@@ -116,8 +116,8 @@ mod tests {
             counts.add(truth, label, weight);
         }
         // Class 0: 4 of 4 + 1 + 1; class 1: 2 of 2 + 1 + 1; class 2 does not occur.
-        assert!((counts.mean(Metric::MeanIou) - (4.0 / 6.0 + 2.0 / 4.0) / 2.0).abs() < 1e-12);
-        assert!((counts.mean(Metric::MeanDice) - (8.0 / 10.0 + 4.0 / 6.0) / 2.0).abs() < 1e-12);
+        assert!((counts.mean(Metric::MeanIou) - f64::midpoint(4.0 / 6.0, 2.0 / 4.0)).abs() < 1e-12);
+        assert!((counts.mean(Metric::MeanDice) - f64::midpoint(8.0 / 10.0, 4.0 / 6.0)).abs() < 1e-12);
         let mut sweep = Sweep::new(counts.clone(), Metric::MeanIou);
         sweep.relabel(0, 1, 0, 1.0);
         counts.hits[0] += 1.0;

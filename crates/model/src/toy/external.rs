@@ -2,8 +2,8 @@
 
 use super::Toy;
 use super::wire::{bytes, number};
-use crate::onnx_wire::{fields, map_tensors};
 use crate::{ExternalData, ModelError, ModelFiles};
+use marquetry_onnx::wire::{fields, map_tensors};
 
 /// Bytes between one tensor and the next: real files align them.
 const GAP: usize = 32;

@@ -1,46 +1,49 @@
-//! The protobuf of an ONNX file, as far as it must be known before ONNX Runtime is given it.
+//! The protobuf of an ONNX file.
 
 /// The bytes are no protobuf, are cut short, or nest deeper than any model does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Damaged;
+pub struct Damaged;
 
 /// One field of a message.
-pub(crate) struct Field<'a> {
+pub struct Field<'a> {
     /// Its number.
-    pub(crate) number: u64,
+    pub number: u64,
     /// What it holds.
-    pub(crate) value: Value<'a>,
+    pub value: Value<'a>,
     /// All its bytes, number and length included.
-    pub(crate) raw: &'a [u8],
+    pub raw: &'a [u8],
 }
 
 /// What a field holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Value<'a> {
+pub enum Value<'a> {
     /// A whole number.
     Number(u64),
     /// Text, bytes, a message, or packed numbers.
     Bytes(&'a [u8]),
-    /// Four or eight bytes, which nothing here asks for.
-    Fixed,
+    /// Four or eight bytes: a float or a double.
+    Fixed(&'a [u8]),
 }
 
 impl<'a> Field<'a> {
-    pub(crate) fn number_value(&self) -> Option<u64> {
+    /// The whole number that it holds.
+    pub fn number_value(&self) -> Option<u64> {
         if let Value::Number(value) = self.value { Some(value) } else { None }
     }
 
-    pub(crate) fn bytes(&self) -> Option<&'a [u8]> {
+    /// The bytes that it holds.
+    pub fn bytes(&self) -> Option<&'a [u8]> {
         if let Value::Bytes(bytes) = self.value { Some(bytes) } else { None }
     }
 
-    pub(crate) fn text(&self) -> Option<&'a str> {
+    /// The text that it holds.
+    pub fn text(&self) -> Option<&'a str> {
         self.bytes().and_then(|bytes| std::str::from_utf8(bytes).ok())
     }
 }
 
 /// The fields of a message, in order. Ends after the first that is damaged.
-pub(crate) fn fields(message: &[u8]) -> impl Iterator<Item = Result<Field<'_>, Damaged>> {
+pub fn fields(message: &[u8]) -> impl Iterator<Item = Result<Field<'_>, Damaged>> {
     let mut rest = message;
     std::iter::from_fn(move || {
         if rest.is_empty() {
@@ -60,12 +63,12 @@ fn value<'a>(rest: &mut &'a [u8]) -> Option<(u64, Value<'a>)> {
     let tag = varint(rest)?;
     let value = match tag & 7 {
         0 => Value::Number(varint(rest)?),
-        1 => take(rest, 8).map(|_| Value::Fixed)?,
+        1 => Value::Fixed(take(rest, 8)?),
         2 => {
             let length = varint(rest)?;
             Value::Bytes(take(rest, usize::try_from(length).ok()?)?)
         }
-        5 => take(rest, 4).map(|_| Value::Fixed)?,
+        5 => Value::Fixed(take(rest, 4)?),
         _ => return None,
     };
     (tag >> 3 > 0).then_some((tag >> 3, value))
@@ -78,7 +81,7 @@ fn take<'a>(rest: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
 }
 
 /// The next number of `rest`, seven bits a byte.
-pub(crate) fn varint(rest: &mut &[u8]) -> Option<u64> {
+pub fn varint(rest: &mut &[u8]) -> Option<u64> {
     let mut number = 0;
     for shift in (0..64).step_by(7) {
         let byte = take(rest, 1)?[0];
@@ -91,14 +94,14 @@ pub(crate) fn varint(rest: &mut &[u8]) -> Option<u64> {
 }
 
 /// Appends a field that holds bytes.
-pub(crate) fn put_bytes(out: &mut Vec<u8>, field: u64, bytes: &[u8]) {
+pub fn put_bytes(out: &mut Vec<u8>, field: u64, bytes: &[u8]) {
     put_varint(out, field << 3 | 2);
     put_varint(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
 }
 
 /// Appends a field that holds a number.
-pub(crate) fn put_number(out: &mut Vec<u8>, field: u64, number: u64) {
+pub fn put_number(out: &mut Vec<u8>, field: u64, number: u64) {
     put_varint(out, field << 3);
     put_varint(out, number);
 }
@@ -113,16 +116,22 @@ fn put_varint(out: &mut Vec<u8>, mut number: u64) {
 
 /// A kind of message that may hold tensors, however deep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
+    /// The file.
     Model,
     /// The graph that is run.
     MainGraph,
     /// A graph inside a node, a function, or what only training looks at.
     InnerGraph,
+    /// An operation.
     Node,
+    /// What a node is set to.
     Attribute,
+    /// An operator that the file itself defines.
     Function,
+    /// What only training looks at.
     Training,
+    /// Values and places.
     SparseTensor,
     /// A weight of the graph that is run.
     Initializer,
@@ -155,12 +164,15 @@ impl Kind {
 }
 
 /// What is shown every tensor, and may give other bytes for it.
-pub(crate) type EachTensor<'a, E> = dyn FnMut(&[u8], Kind) -> Result<Option<Vec<u8>>, E> + 'a;
+pub type EachTensor<'a, E> = dyn FnMut(&[u8], Kind) -> Result<Option<Vec<u8>>, E> + 'a;
 
 /// Shows every tensor of a model to `each`, which may give other bytes for it; the model with these, or `None` where
 /// none came. A message that must come once and comes twice is damaged: readers join the two, and would see a tensor
 /// that was never shown here.
-pub(crate) fn map_tensors<E: From<Damaged>>(
+///
+/// # Errors
+/// When the bytes are no protobuf, or `each` fails.
+pub fn map_tensors<E: From<Damaged>>(
     model: &[u8],
     each: &mut EachTensor<'_, E>,
 ) -> Result<Option<Vec<u8>>, E> {
@@ -218,8 +230,12 @@ mod tests {
         put_bytes(&mut message, 20, b"abc");
         message.extend([5 << 3 | 5, 1, 2, 3, 4, 6 << 3 | 1, 1, 2, 3, 4, 5, 6, 7, 8]);
         let seen: Vec<_> = fields(&message).map(|f| f.map(|f| (f.number, f.value))).collect();
-        let expected =
-            [(1, Value::Number(300)), (20, Value::Bytes(b"abc")), (5, Value::Fixed), (6, Value::Fixed)];
+        let expected = [
+            (1, Value::Number(300)),
+            (20, Value::Bytes(b"abc")),
+            (5, Value::Fixed(&[1, 2, 3, 4])),
+            (6, Value::Fixed(&[1, 2, 3, 4, 5, 6, 7, 8])),
+        ];
         assert_eq!(seen, expected.map(Ok));
         let whole: Vec<u8> =
             fields(&message).flat_map(|f| f.map(|f| f.raw.to_vec()).unwrap_or_default()).collect();

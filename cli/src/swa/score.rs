@@ -1,0 +1,129 @@
+//! How good a model is: the mean IoU of the job that it is the one member of.
+
+use super::measured::{put_aside, with_one_member};
+use super::workshop::Workshop;
+use crate::coordination::{Coordination, stop, stopped};
+use crate::exit::{Exit, Fatal};
+use crate::job::JobFile;
+use crate::run::{InProcessCluster, OVERDUE_AFTER};
+use crate::run_folder::RunFolder;
+use crate::say;
+use crate::summary::LastSeen;
+use crate::threads::Threads;
+use marquetry_coordinator::{PlanMemory, PlannedTruth, Watcher};
+use marquetry_spec::{EVALUATION, Evaluation, Folds, Nights, Output};
+use std::cell::RefCell;
+use std::time::Instant;
+
+/// Models kept open by all lanes, MB: there is one.
+const MODELS_MB: u64 = 4096;
+
+/// Scores models on a job whose images have truth. What is seen of images and labels is remembered from one model to the next.
+pub(crate) struct Scores<'a> {
+    shop: &'a Workshop<'a>,
+    job: &'a str,
+    memory: PlanMemory,
+    said: RefCell<Vec<(String, f64)>>,
+}
+
+impl<'a> Scores<'a> {
+    /// Looks whether the job can judge a model.
+    pub(crate) fn new(shop: &'a Workshop<'a>, job: &'a str) -> Result<Self, Fatal> {
+        let file = JobFile::read(job, &shop.storage.files)?;
+        if file.spec.truth.is_none() {
+            let reason = format!(
+                "{job} has no `truth`, and models are judged by it: add it, or leave out --greedy and --bn auto"
+            );
+            return Err(Fatal::new(Exit::BadJob, reason));
+        }
+        if !matches!(file.spec.folds, Folds::All) {
+            let reason = format!(
+                "{job} scores images out of fold, and here every model sees every image: give a job whose images none of the \
+                 models was trained on, without `folds`"
+            );
+            return Err(Fatal::new(Exit::BadJob, reason));
+        }
+        Ok(Self { shop, job, memory: PlanMemory::default(), said: RefCell::default() })
+    }
+
+    /// The mean IoU of `what` over the data set, `dataset` of an evaluation; said as soon as it is known.
+    pub(crate) fn of(&self, what: &str, onnx: &[u8]) -> Result<f64, Fatal> {
+        let score = self.mean_iou(onnx)?;
+        say::note(&format!("mean IoU {score:.4}  {what}"));
+        self.said.borrow_mut().push((what.to_owned(), score));
+        Ok(score)
+    }
+
+    /// All that was scored, in its order.
+    pub(crate) fn said(&self) -> Vec<(String, f64)> {
+        self.said.borrow().clone()
+    }
+
+    fn mean_iou(&self, onnx: &[u8]) -> Result<f64, Fatal> {
+        let shop = self.shop;
+        let number = self.said.borrow().len();
+        let folder = shop.scratch.join(format!("score-{number}"));
+        let failed = |error: std::io::Error| {
+            Fatal::new(Exit::Unavailable, format!("cannot write {}: {error}", folder.display()))
+        };
+        std::fs::create_dir(&folder).map_err(failed)?;
+        let model = put_aside(&folder, onnx, "model.onnx")?;
+        let mut job = with_one_member(JobFile::read(self.job, &shop.storage.files)?, self.job, &model)?;
+        job.spec.outputs = vec![Output::Evaluation(Evaluation { boundary_px: None, tolerance_px: 1 })];
+        job.spec.nights = Nights { keep: 0 };
+        job.spec.tiles.keep = false;
+        let place = RunFolder::open(&folder.join("store").display().to_string(), shop.storage, shop.tokio)?;
+        let (files, memory) = (&shop.storage.files, Some(&self.memory));
+        let planned = job.plan_with(files, shop.runtime, place.scratch.clone(), memory, &Silent)?;
+        planned.settle_outputs(&mut job.spec);
+        if planned.images.is_empty() {
+            return Err(Fatal::new(Exit::BadJob, format!("no image of {} can be used", self.job)));
+        }
+        let store = (place.uri.clone(), place.store.clone());
+        let coordination = Coordination::prepare_quietly(
+            job,
+            planned,
+            files,
+            store,
+            place.scratch.clone(),
+            Instant::now(),
+            OVERDUE_AFTER,
+        )?;
+        let out = coordination.folder();
+        let local = InProcessCluster {
+            storage: shop.storage.clone(),
+            scratch: place.scratch.clone(),
+            runtime: shop.runtime.clone(),
+            threads: Threads::choose(None, None),
+            models_mb: MODELS_MB,
+        };
+        let mut seen = LastSeen::default();
+        shop.tokio.block_on(async {
+            let ended = tokio::select! {
+                ended = local.compute(&coordination, &mut seen) => ended?,
+                () = stop() => return Err(stopped()),
+            };
+            coordination.finish(ended, Vec::new(), None).await
+        })?;
+        let path = format!("{}/{EVALUATION}/evaluation.json", out.trim_end_matches('/'));
+        let bytes = std::fs::read(&path).map_err(failed)?;
+        let document: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        let score = document["mean_iou"]["dataset"].as_f64();
+        let _ = std::fs::remove_dir_all(&folder);
+        score.ok_or_else(|| {
+            Fatal::new(
+                Exit::BadJob,
+                format!("{}: no pixel of the truth has a class, so no model can be judged", self.job),
+            )
+        })
+    }
+}
+
+/// What there is to say of images and labels is said when the mean is measured, or by `run` and `plan`.
+pub(crate) struct Silent;
+
+impl Watcher for Silent {
+    fn truth(&self, _: &PlannedTruth) {}
+
+    fn trying(&self, _: &str) {}
+}
