@@ -5,6 +5,7 @@ use crate::exit::{EXIT_CODES, Exit, Fatal};
 use crate::process::{DrainArgs, LogKind, ProcessArgs};
 use crate::say;
 use crate::storage::StorageArgs;
+use crate::subset::SubsetArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use marquetry_geometry::Size;
 use marquetry_model::Device;
@@ -106,6 +107,8 @@ pub(crate) struct RunArgs {
     /// The job file: a path or `s3://bucket/key`.
     pub(crate) job: String,
     #[command(flatten)]
+    pub(crate) subset: SubsetArgs,
+    #[command(flatten)]
     pub(crate) lanes: LaneArgs,
     #[command(flatten)]
     pub(crate) storage: StorageArgs,
@@ -117,6 +120,8 @@ pub(crate) struct RunArgs {
 pub(crate) struct CoordinateArgs {
     /// The job file: a path or `s3://bucket/key`.
     pub(crate) job: String,
+    #[command(flatten)]
+    pub(crate) subset: SubsetArgs,
     /// A block or image that is out for longer than this, and much longer than the others take, is sent again.
     #[arg(long, value_name = "SECONDS", env = "MARQUETRY_LATE_SECONDS", default_value_t = 60)]
     pub(crate) late_seconds: u64,
@@ -242,6 +247,8 @@ pub(crate) struct RetryArgs {
 pub(crate) struct PlanArgs {
     /// The job file: a path or `s3://bucket/key`.
     pub(crate) job: String,
+    #[command(flatten)]
+    pub(crate) subset: SubsetArgs,
     #[command(flatten)]
     pub(crate) storage: StorageArgs,
     #[command(flatten)]

@@ -19,6 +19,7 @@ fn coordinate(args: &CoordinateArgs, seen: &mut LastSeen) -> Result<Exit, Fatal>
     let started = Instant::now();
     let mut process = Process::start(&args.process, &args.storage, Duration::ZERO)?;
     let mut job = JobFile::read(&args.job, process.files())?;
+    args.subset.apply(&mut job.spec)?;
     let runtime = load_runtime(args.common.onnxruntime.as_deref())?;
     let uri = job.store_uri()?;
     let store = process.store(&uri)?;

@@ -99,7 +99,8 @@ impl JobFile {
         let key = key::memory(&format!("{:?}", (&spec.name, self.root(), &spec.images.from, &spec.truth)));
         let memory = stored.recall(&key)?;
         let planned = self.plan(files, runtime, scratch, Some(&memory));
-        stored.keep(&key, &memory, planned.is_err())?;
+        // What a part of the job did not ask for is not forgotten.
+        stored.keep(&key, &memory, planned.is_err() || !self.spec.subset.is_all())?;
         planned
     }
 

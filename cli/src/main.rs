@@ -19,6 +19,7 @@ mod run_folder;
 mod say;
 mod self_test;
 mod storage;
+mod subset;
 mod summary;
 mod swa;
 mod threads;

@@ -15,6 +15,7 @@ pub(crate) fn run(args: &PlanArgs) -> Result<Exit, Fatal> {
     let tokio = start_tokio()?;
     let storage = args.storage.open(&tokio, Duration::ZERO, &Metrics::new());
     let mut job = JobFile::read(&args.job, &storage.files)?;
+    args.subset.apply(&mut job.spec)?;
     job.store()?;
     let runtime = load_runtime(args.common.onnxruntime.as_deref())?;
     let planned = job.plan(&storage.files, &runtime, std::env::temp_dir(), None)?;

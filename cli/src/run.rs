@@ -40,6 +40,7 @@ fn run_here(args: &RunArgs, seen: &mut LastSeen) -> Result<Exit, Fatal> {
     threads.require()?;
     let storage = args.storage.open(&tokio, Duration::ZERO, &Metrics::new());
     let mut job = JobFile::read(&args.job, &storage.files)?;
+    args.subset.apply(&mut job.spec)?;
     let runtime = load_runtime(args.common.onnxruntime.as_deref())?;
     let place = RunFolder::open(&job.store()?, &storage, &tokio)?;
     let memory = StoredMemory { store: Arc::clone(&place.store), runtime: tokio.handle().clone() };

@@ -8,6 +8,7 @@ use crate::run::{InProcessCluster, OVERDUE_AFTER};
 use crate::run_folder::RunFolder;
 use crate::say;
 use crate::storage::StorageArgs;
+use crate::subset::SubsetArgs;
 use crate::summary::LastSeen;
 use crate::threads::Threads;
 use crate::tune_report::{Report, json, text};
@@ -24,6 +25,8 @@ use std::time::{Duration, Instant};
 pub(crate) struct TuneArgs {
     /// The job file, with a truth: a path or `s3://bucket/key`.
     job: String,
+    #[command(flatten)]
+    subset: SubsetArgs,
     /// Where the tuned job file goes: into the job file's folder, since its relative paths begin there [default: the job
     /// file's name with `-tuned`].
     #[arg(short, long, value_name = "FILE")]
@@ -63,6 +66,8 @@ pub(crate) fn run(args: &TuneArgs) -> Result<Exit, Fatal> {
     let asked = job.spec.clone();
     let (probing, told) = probing_job(&asked).map_err(failed)?;
     job.spec = probing;
+    // What is tuned is a part; the job that is written is whole again.
+    args.subset.apply(&mut job.spec)?;
     told.iter().for_each(|words| say::note(&format!("note: {words}")));
     let runtime = load_runtime(args.common.onnxruntime.as_deref())?;
     let place = RunFolder::open(&job.store()?, &storage, &tokio)?;

@@ -3,8 +3,9 @@
 use crate::say;
 use marquetry_coordinator::{Probed, TuneCandidate};
 use marquetry_spec::JobSpec;
-use marquetry_tuning::{Gain, Metric, Round, Step, Tuned, Verdict};
+use marquetry_tuning::{Gain, Metric, Round, Step, Tuned, Verdict, rank_correlation, score_of};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -51,7 +52,9 @@ pub(crate) fn text(report: &Report<'_>) -> String {
     report.tuned.steps.iter().for_each(|step| out += &step_line(step));
     out += &factors(report);
     out += &members(report);
+    out += &by_tag(report);
     out += &alike(report);
+    out += &predicted(report);
     if !report.probed.without.is_empty() {
         let without = &report.probed.without;
         let first: Vec<&str> = without.iter().take(3).map(String::as_str).collect();
@@ -109,7 +112,7 @@ fn members(report: &Report<'_>) -> String {
     let mut out =
         format!("\n{:<wide$}  together  weight   (in the order in which they add most)\n", "member");
     for Round { candidate, score } in rounds {
-        let TuneCandidate { name, members } = &probed.candidates[*candidate];
+        let TuneCandidate { name, members, .. } = &probed.candidates[*candidate];
         let of = if members.len() > 1 { format!("   {} models", members.len()) } else { String::new() };
         let weight = tuned.weights[*candidate];
         let weight = if weight == 0.0 { "left out".to_owned() } else { format!("{weight:.2}") };
@@ -117,6 +120,51 @@ fn members(report: &Report<'_>) -> String {
         let _ = writeln!(out, "{}", line.trim_end());
     }
     out
+}
+
+/// What the members of one value of a tag come to, for each tag of which they have several.
+fn tag_scores(report: &Report<'_>) -> Vec<(String, usize, Option<f64>)> {
+    let mut values: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
+    for (candidate, of) in report.probed.candidates.iter().enumerate() {
+        for (tag, value) in &of.tags {
+            values.entry((tag, value)).or_default().push(candidate);
+        }
+    }
+    let (sample, space) = (&report.probed.sample, report.tuned.space);
+    let all: Vec<usize> = (0..sample.images()).collect();
+    let is_some = |taken: &Vec<usize>| taken.len() < report.probed.candidates.len();
+    let some = values.into_iter().filter(|(_, taken)| is_some(taken));
+    let scored = some.map(|((tag, value), taken)| {
+        (format!("{tag}={value}"), taken.len(), score_of(sample, &all, &taken, space, report.metric))
+    });
+    scored.collect()
+}
+
+fn by_tag(report: &Report<'_>) -> String {
+    let scores = tag_scores(report);
+    let wide = scores.iter().map(|(tag, ..)| tag.chars().count()).max().unwrap_or(0).max(6);
+    let mut out =
+        if scores.is_empty() { String::new() } else { format!("\n{:<wide$}  together  members\n", "tag") };
+    for (tag, members, score) in scores {
+        let score = score.map_or_else(|| "–".to_owned(), share);
+        let _ = writeln!(out, "{tag:<wide$}  {score:>8}  {members}");
+    }
+    out
+}
+
+/// How well a tenth of the images ranks the members, each alone.
+fn tenth(report: &Report<'_>) -> Option<(usize, f64)> {
+    let sample = &report.probed.sample;
+    let few: Vec<usize> = (0..sample.images()).step_by(10).collect();
+    Some((few.len(), rank_correlation(sample, &few, report.tuned.space, report.metric)?))
+}
+
+fn predicted(report: &Report<'_>) -> String {
+    tenth(report).map_or_else(String::new, |(images, correlation)| {
+        format!(
+            "{images} of the images rank single members like all of them: rank correlation {correlation:.2}\n"
+        )
+    })
 }
 
 /// Which candidates hardly differ.
@@ -175,6 +223,11 @@ pub(crate) fn json(report: &Report<'_>) -> String {
         "factors": factors,
         "members": candidates,
         "rounds": rounds,
+        "tags": tag_scores(report)
+            .into_iter()
+            .map(|(tag, members, score)| json!({"tag": tag, "members": members, "score": score}))
+            .collect::<Vec<_>>(),
+        "tenth": tenth(report).map(|(images, correlation)| json!({"images": images, "rank_correlation": correlation})),
         "disagreement": report.disagreement,
         "without_probes": probed.without,
         "losses": report.losses.iter().map(|(image, reason)| json!({"image": image, "reason": reason})).collect::<Vec<_>>(),

@@ -90,8 +90,13 @@ impl JobRunner<'_> {
             OtherResults::KeepOf(other) => key.starts_with(&key::parts(job, other)),
             OtherResults::KeepAll => !key.starts_with(&own),
         };
+        // Of a sample of the images, the results of the others are not this run's to delete.
+        let is_of_the_rest = |key: &str| {
+            let image = key::image_of_part(key).or_else(|| key::image_of_gaps(key)).map(PlannedImage::key_in);
+            self.spec.subset.sample < 1.0 && image.is_some_and(|image| tasks.image_place(image).is_none())
+        };
         let (mut finished, mut stays) = (HashSet::new(), None);
-        for part in parts.iter().filter(|part| !is_kept(&part.key)) {
+        for part in parts.iter().filter(|part| !is_kept(&part.key) && !is_of_the_rest(&part.key)) {
             let name = key::image_of_part(&part.key).filter(|name| !with_gaps.contains(name));
             let image = name.and_then(|name| {
                 let image = tasks.image_place(PlannedImage::key_in(name))?;

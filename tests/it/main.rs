@@ -32,6 +32,7 @@ mod plain_views;
 mod repeats;
 mod s3;
 mod sidecars;
+mod subset;
 mod swa;
 mod thread_limit;
 mod told_of_members;

@@ -1,7 +1,7 @@
 //! Out of fold: every image is scored by the members that were trained without it.
 
 use marquetry_job::{Inference, Member, PlannedImage};
-use marquetry_spec::FoldTags;
+use marquetry_spec::{FoldTags, Subset};
 use marquetry_transport::FileError;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -107,6 +107,32 @@ pub(crate) fn out_of_fold(
     });
     let who = who.collect();
     Ok((scored, who))
+}
+
+/// The images that some member of a part of the job sees, and what there is to tell of the others. A whole job keeps all.
+///
+/// # Errors
+/// When a member has no fold.
+pub(crate) fn seen(
+    images: Vec<PlannedImage>,
+    tags: FoldTags,
+    inference: &Inference,
+    subset: &Subset,
+) -> Result<(Vec<PlannedImage>, Option<String>), FoldsError> {
+    if subset.members.is_empty() {
+        return Ok((images, None));
+    }
+    let (folds, all) = (member_folds(inference)?, images.len());
+    let is_seen = |image: &PlannedImage| {
+        let own = fold_of(image);
+        own.is_none_or(|own| folds.iter().any(|fold| (*fold == own) == (tags == FoldTags::LeftOut)))
+    };
+    let images: Vec<PlannedImage> = images.into_iter().filter(is_seen).collect();
+    let left = all - images.len();
+    let told = (left > 0).then(|| {
+        format!("subset: {left} of {all} images are of folds that no member is left for, and are left out")
+    });
+    Ok((images, told))
 }
 
 /// The fold of each member, by its place, as it is usually written.

@@ -11,7 +11,7 @@ use crate::planning::paths::{Match, expand};
 use marquetry_job::Group;
 use marquetry_spec::{JobSpec, TilesPer};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Models that are tried at once. Each takes memory, and large ones take much.
 const TRIALS: usize = 4;
@@ -101,8 +101,13 @@ fn candidates<'a>(
     }
     let tags = tags_from_paths(&found.iter().map(|(.., file)| file.uri.as_str()).collect::<Vec<_>>());
     let mut candidates = Vec::with_capacity(found.len());
+    let mut known = BTreeSet::new();
     for ((entry, member, file), (name, mut tags)) in found.into_iter().zip(names.into_iter().zip(tags)) {
         tags.extend(member.tags.clone());
+        if !spec.subset.takes(&tags) {
+            known.insert(tags);
+            continue;
+        }
         let Match { uri, stat, .. } = file;
         let whole = Candidate {
             spec,
@@ -128,7 +133,29 @@ fn candidates<'a>(
             Candidate { member: Cow::Owned(member), name, made_for: Some((of, size)), ..whole.clone() }
         }));
     }
+    if candidates.is_empty() && errors.is_empty() {
+        return Err(MembersError::NoneOfSubset {
+            asked: in_words(&spec.subset.members),
+            known: all_in_words(&known),
+        });
+    }
     Ok((candidates, errors))
+}
+
+/// Tags as `fold=0, seed=1`.
+fn in_words(tags: &BTreeMap<String, String>) -> String {
+    tags.iter().map(|(tag, value)| format!("{tag}={value}")).collect::<Vec<_>>().join(", ")
+}
+
+/// The values of each tag that some member has.
+fn all_in_words(members: &BTreeSet<BTreeMap<String, String>>) -> String {
+    let mut values: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (tag, value) in members.iter().flatten() {
+        values.entry(tag).or_default().insert(value);
+    }
+    let each = values.into_iter().map(|(tag, values)| format!("{tag}={}", Vec::from_iter(values).join("|")));
+    let all = each.collect::<Vec<_>>().join(", ");
+    if all.is_empty() { "none".to_owned() } else { all }
 }
 
 /// Puts a group of one into the group that shares its grid, or at the end.

@@ -17,6 +17,14 @@ pub enum MembersError {
         #[source]
         error: PathError,
     },
+    /// No member has the tags that are asked for.
+    #[error("subset.members: no member is {asked}; there are members of {known}")]
+    NoneOfSubset {
+        /// The tags.
+        asked: String,
+        /// Those that there are.
+        known: String,
+    },
     /// A model cannot be fetched.
     #[error("members[{entry}].onnx: {error}")]
     File {
@@ -75,6 +83,7 @@ impl MembersError {
             | Self::Model { entry, .. }
             | Self::Unfit { entry, .. }
             | Self::Name { entry, .. } => *entry,
+            Self::NoneOfSubset { .. } => 0,
             Self::Several { errors } => errors.first().map_or(0, Self::entry),
         }
     }

@@ -27,6 +27,7 @@ mod seen_range;
 mod settled_labels;
 mod shown;
 mod sides;
+mod subset;
 mod truth;
 mod truth_files;
 mod truth_on_map;
@@ -64,6 +65,9 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 /// Why a job cannot be planned. Nothing was started.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
+    /// The part of the job that is asked for is none.
+    #[error("{0}")]
+    Subset(String),
     /// The images.
     #[error(transparent)]
     Images(#[from] ImagesError),
@@ -192,6 +196,7 @@ pub fn plan(
     watcher: &(impl Watcher + ?Sized),
 ) -> Result<Planned, PlanError> {
     let (found, left_out) = image_files::find(files, &spec.images.from, base)?;
+    let (found, sampled) = subset::sample(found, &spec.subset).map_err(PlanError::Subset)?;
     let said = output_names::check(spec, base, found.iter().map(|image| image.id.as_str()))?;
     let reading_as = reading(spec);
     let looker = image_facts::ImageLooker::new(files, limits, &reading_as, spec, memory);
@@ -212,6 +217,7 @@ pub fn plan(
     let members::Members { groups, made_for, entries, mut findings } =
         members::groups(spec, base, &models, looked_at, |name: &str| watcher.trying(name))?;
     drop(shown);
+    findings.notes.extend(sampled);
     findings.notes.extend(left_out.into_iter().map(|words| format!("images.from: {words}")).chain(said));
     let plan = assemble(spec, groups);
     let is_for = |place, image: &PlannedImage| is_made_for(&made_for, &plan.inference, place, image);
@@ -230,6 +236,8 @@ pub fn plan(
                 Some(from) => fold_list::tagged(images, files, &join(base, from))?,
                 None => images,
             };
+            let (images, unseen) = folds::seen(images, how.tags, &plan.inference, &spec.subset)?;
+            findings.notes.extend(unseen);
             let (images, who) = folds::out_of_fold(images, how.tags, &plan.inference, &is_for)?;
             findings.notes.extend(who);
             findings.notes.extend(leaks::not_looked_at(&images));

@@ -11,6 +11,8 @@ pub struct TuneCandidate {
     pub name: String,
     /// Its members: places among all members of the plan.
     pub members: Vec<usize>,
+    /// The tags that all of them share.
+    pub tags: BTreeMap<String, String>,
 }
 
 /// The tag that says a member's fold.
@@ -37,12 +39,20 @@ pub(crate) fn candidates(spec: &JobSpec, plan: &Plan) -> Vec<TuneCandidate> {
         };
         let at = *places.entry(key).or_insert(candidates.len());
         if at == candidates.len() {
-            candidates.push(TuneCandidate { name: member.name.clone(), members: Vec::new() });
+            candidates.push(TuneCandidate {
+                name: member.name.clone(),
+                members: Vec::new(),
+                tags: member.tags.clone(),
+            });
         }
         candidates[at].members.push(place);
     }
     let all: Vec<&Member> = plan.inference.members().collect();
     for candidate in candidates.iter_mut().filter(|candidate| candidate.members.len() > 1) {
+        let shared = |tag: &String, value: &mut String| {
+            candidate.members.iter().all(|place| all[*place].tags.get(tag) == Some(&*value))
+        };
+        candidate.tags.retain(shared);
         let first = all[candidate.members[0]];
         candidate.name =
             first.tags.get(FOLD).map_or_else(|| first.name.clone(), |fold| without_fold(&first.name, fold));

@@ -50,6 +50,8 @@ pub fn tuned_job(
         }
     }
     kept.sort_by_key(|(place, _)| *place);
+    // They are named one by one.
+    job.subset.members.clear();
     job.members = kept.into_iter().map(|(_, entry)| entry).collect();
     JobSpec::parse(&job.to_yaml()).map_err(|errors| TuneError::Job(errors.to_string()))
 }

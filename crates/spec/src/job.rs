@@ -19,6 +19,7 @@ use super::read::{At, Fields, FoundErrors};
 use super::scope::Scope;
 use super::section::{Nested, Section, section};
 use super::settings::{Failures, Limits, MergeSpace, PRIORITIES, Priority, Tiles, TilesPer};
+use super::subset::Subset;
 use super::table::Shape;
 use super::truth::{Truth, TruthKind};
 use super::tta::Tta;
@@ -81,6 +82,8 @@ section! {
         pub priority: Priority = Priority::Normal, Words(&PRIORITIES);
         /// Where tiles and outputs are kept: a folder, or `s3://bucket/prefix`.
         pub store: String = "./out".to_owned(), STORE;
+        /// A part of it, for an experiment.
+        pub subset: Subset = Subset::standard(scope), Nested::<Subset>::new();
         /// What is kept of each run, where the job runs again and again.
         pub nights: Nights = Nights::standard(scope), Nested::<Nights>::new();
         /// How tiles are kept.

@@ -74,6 +74,7 @@ outputs: [{masks: png}]
 allow: []
 priority: normal
 store: ./out
+subset: {sample: 1, seed: 0}
 nights: {keep: 0}
 tiles: {dtype: f16, keep: false, per: group}
 limits: {block_mb: 256, image_mb: 512, band_mb: 256, image_pixels: 20000000000}

@@ -225,7 +225,7 @@ impl ReadKind for Weights {
 }
 
 /// Words and numbers, by any name.
-struct Tags;
+pub(super) struct Tags;
 
 impl Kind for Tags {
     type Value = BTreeMap<String, String>;

@@ -146,6 +146,7 @@ members: [{onnx: a}]
 decide: {factors: {a: 1.5}}
 tiles: {per: member}
 truth: labels
+subset: {members: {fold: 0}, sample: 0.5, stratify: site}
 outputs: [{probes: safetensors, per_image: 9}]
 ",
     "
