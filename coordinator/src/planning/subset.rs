@@ -57,7 +57,7 @@ mod tests {
             uri: String::new(),
             tags: BTreeMap::from([(
                 "site".to_owned(),
-                if n % 10 == 0 { "rare" } else { "usual" }.to_owned(),
+                if n.is_multiple_of(10) { "rare" } else { "usual" }.to_owned(),
             )]),
             stat: None,
         };

@@ -121,6 +121,15 @@ pub enum ModelError {
         /// What ONNX Runtime said.
         reason: String,
     },
+    /// The system lets this process have no more threads.
+    #[error(
+        "cannot start threads in ONNX Runtime ({reason}): raise the limit on processes and threads (ulimit -u, pids of the container), \
+         or compute with fewer (--lanes, --threads)"
+    )]
+    NoThreads {
+        /// What ONNX Runtime said.
+        reason: String,
+    },
     /// The device that was asked for cannot be used.
     #[error("cannot use {device}: {reason}")]
     Device {
@@ -157,6 +166,11 @@ fn is_out_of_memory(message: &str) -> bool {
     SIGNS.iter().any(|sign| message.contains(sign))
 }
 
+/// Whether a message of ONNX Runtime says that a thread could not be started, which is no fault of the model.
+fn is_out_of_threads(message: &str) -> bool {
+    message.contains("pthread_create failed")
+}
+
 /// The part of a message of ONNX Runtime that speaks of the model: without its own source files and assertions.
 fn tidy(message: &str) -> String {
     let message = message.trim();
@@ -180,17 +194,23 @@ impl ModelError {
     /// An error of a run on `device`.
     pub(crate) fn from_run(error: &ort::Error, device: Device) -> Self {
         let reason = tidy(error.message());
-        if is_out_of_memory(&reason) { Self::OutOfMemory { reason } } else { Self::Run { device, reason } }
+        Self::of_resources(&reason).unwrap_or(Self::Run { device, reason })
     }
 
     /// An error of opening a session on the model `onnx` in this version of ONNX Runtime.
     pub(crate) fn from_load(error: &ort::Error, onnx: &[u8], runtime: &str) -> Self {
         let said = error.message().trim();
+        Self::of_resources(said)
+            .unwrap_or_else(|| Self::NotAModel { reason: load_refusal(onnx, said, runtime) })
+    }
+
+    /// What the machine lacks, where a message says that.
+    fn of_resources(said: &str) -> Option<Self> {
+        let reason = said.to_owned();
         if is_out_of_memory(said) {
-            Self::OutOfMemory { reason: said.to_owned() }
-        } else {
-            Self::NotAModel { reason: load_refusal(onnx, said, runtime) }
+            return Some(Self::OutOfMemory { reason });
         }
+        is_out_of_threads(said).then_some(Self::NoThreads { reason })
     }
 }
 
@@ -200,9 +220,10 @@ impl Classify for ModelError {
             // It may still be on its way.
             Self::Unreadable { .. } => FailureClass::Passing,
             // The processor of another machine computes the same; a card that fails may be broken.
-            Self::OutOfMemory { .. } | Self::Device { .. } | Self::Run { device: Device::Cuda(_), .. } => {
-                FailureClass::Worker
-            }
+            Self::OutOfMemory { .. }
+            | Self::NoThreads { .. }
+            | Self::Device { .. }
+            | Self::Run { device: Device::Cuda(_), .. } => FailureClass::Worker,
             Self::Run { device: Device::Cpu, .. }
             | Self::NotAModel { .. }
             | Self::ExternalData { .. }
@@ -236,6 +257,17 @@ mod tests {
                        /src/reshape_helper.h:91 Reshape(const Shape&) a == b was false. The input cannot be reshaped.";
         assert_eq!(tidy(message), "Reshape node. Name:'/r' The input cannot be reshaped.");
         assert_eq!(tidy(" plain "), "plain");
+    }
+
+    #[test]
+    fn threads_that_are_not_to_be_had_are_no_fault_of_the_model() {
+        let said = "pthread_create failed, error code: 11 error msg: Resource temporarily unavailable";
+        let error = ModelError::of_resources(said).expect("the machine lacks threads");
+        assert_eq!(error.class(), FailureClass::Worker);
+        assert!(
+            error.to_string().starts_with("cannot start threads") && error.to_string().contains("ulimit -u")
+        );
+        assert!(ModelError::of_resources("Protobuf parsing failed.").is_none());
     }
 
     #[test]
