@@ -55,6 +55,9 @@ enum MetricName {
     MeanDice,
 }
 
+/// How a tuned job begins: what begins so may be written over.
+const WRITTEN: &str = "# Written by marquetry tune, of ";
+
 pub(crate) fn run(args: &TuneArgs) -> Result<Exit, Fatal> {
     let started = Instant::now();
     let tokio = start_tokio()?;
@@ -63,6 +66,7 @@ pub(crate) fn run(args: &TuneArgs) -> Result<Exit, Fatal> {
     let storage = args.storage.open(&tokio, Duration::ZERO, &Metrics::new());
     let mut job = JobFile::read(&args.job, &storage.files)?;
     let output = place_of_output(args)?;
+    check_output(&output)?;
     let asked = job.spec.clone();
     let (probing, told) = probing_job(&asked).map_err(failed)?;
     job.spec = probing;
@@ -97,7 +101,7 @@ pub(crate) fn run(args: &TuneArgs) -> Result<Exit, Fatal> {
         Ok((coordination, tally))
     })?;
     let (spec, planned) = (&coordination.job.spec, &coordination.planned);
-    let probed = tokio.block_on(read_probes(&*place.store, spec, planned)).map_err(failed)?;
+    let probed = tokio.block_on(read_probes(&*place.store, (&asked, spec), planned)).map_err(failed)?;
     if probed.sample.images() == 0 {
         return Err(Fatal::new(
             Exit::Failed,
@@ -113,9 +117,9 @@ pub(crate) fn run(args: &TuneArgs) -> Result<Exit, Fatal> {
         MetricName::MeanIou => Metric::MeanIou,
         MetricName::MeanDice => Metric::MeanDice,
     };
-    let tuned = tune(&probed.sample, probed.space, metric);
+    let tuned = tune(&probed.sample, (probed.space, &probed.ln_factors), metric);
     let written = tuned_job(&asked, planned, &probed.candidates, &tuned, &base).map_err(failed)?;
-    std::fs::write(&output, written.to_yaml()).map_err(|error| {
+    std::fs::write(&output, format!("{WRITTEN}{}\n", args.job) + &written.to_yaml()).map_err(|error| {
         Fatal::new(Exit::Unavailable, format!("cannot write {}: {error}", output.display()))
     })?;
     let report = Report {
@@ -169,6 +173,17 @@ fn place_of_output(args: &TuneArgs) -> Result<PathBuf, Fatal> {
         return Err(Fatal::new(Exit::Usage, "-o names the job file itself; the tuned job is another file"));
     }
     Ok(output)
+}
+
+/// Nothing is written over but what an earlier run wrote.
+fn check_output(output: &Path) -> Result<(), Fatal> {
+    let is_own = |bytes: Vec<u8>| bytes.starts_with(WRITTEN.as_bytes());
+    if output.exists() && !std::fs::read(output).is_ok_and(is_own) {
+        let reason =
+            format!("-o {}: it is there, and tune has not written it; take another name", output.display());
+        return Err(Fatal::new(Exit::Usage, reason));
+    }
+    Ok(())
 }
 
 /// Leaves the images that have a truth, and settles how many probes of each are drawn, where the job does not say it.

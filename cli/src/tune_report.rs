@@ -5,7 +5,7 @@ use marquetry_coordinator::{Probed, TuneCandidate};
 use marquetry_spec::JobSpec;
 use marquetry_tuning::{Gain, Metric, Round, Step, Tuned, Verdict, rank_correlation, score_of};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::Path;
 
@@ -18,7 +18,7 @@ pub(crate) struct Report<'a> {
     pub(crate) disagreement: Vec<Vec<f64>>,
     pub(crate) metric: Metric,
     /// Images that were given up, and why.
-    pub(crate) losses: Vec<(String, String)>,
+    pub(crate) losses: BTreeSet<(String, String)>,
     pub(crate) output: &'a Path,
 }
 
@@ -30,16 +30,16 @@ pub(crate) fn text(report: &Report<'_>) -> String {
     let groups = if sample.groups() == sample.images() {
         "each a group of its own".to_owned()
     } else {
-        format!("{} groups", say::count(sample.groups() as u64))
+        many(sample.groups(), "group")
     };
     let metric = match report.metric {
         Metric::MeanIou => "mean IoU",
         Metric::MeanDice => "mean Dice",
     };
     let mut out = format!(
-        "{metric} at {} probes of {} images ({groups})\n\n",
-        say::count(sample.probes() as u64),
-        say::count(sample.images() as u64)
+        "{metric} at {} of {} ({groups})\n\n",
+        many(sample.probes(), "probe"),
+        many(sample.images(), "image")
     );
     let _ = writeln!(out, "{:<16} {:>7}  {:>8}  gain ± standard error", "", "fitted", "held out");
     let _ = writeln!(
@@ -114,7 +114,7 @@ fn members(report: &Report<'_>) -> String {
     for Round { candidate, score } in rounds {
         let TuneCandidate { name, members, .. } = &probed.candidates[*candidate];
         let of = if members.len() > 1 { format!("   {} models", members.len()) } else { String::new() };
-        let weight = tuned.weights[*candidate];
+        let weight = tuned.weights[*candidate] * probed.weights[*candidate];
         let weight = if weight == 0.0 { "left out".to_owned() } else { format!("{weight:.2}") };
         let line = format!("{name:<wide$}  {:>8}  {weight:<8}{of}", share(*score));
         let _ = writeln!(out, "{}", line.trim_end());
@@ -196,8 +196,10 @@ pub(crate) fn json(report: &Report<'_>) -> String {
     let candidates: Vec<Value> = probed
         .candidates
         .iter()
-        .zip(&tuned.weights)
-        .map(|(candidate, weight)| json!({"name": candidate.name, "members": candidate.members.len(), "weight": weight}))
+        .zip(tuned.weights.iter().zip(&probed.weights))
+        .map(|(candidate, (factor, own))| {
+            json!({"name": candidate.name, "members": candidate.members.len(), "weight": factor * own})
+        })
         .collect();
     let rounds: Vec<Value> = report
         .rounds
@@ -234,6 +236,11 @@ pub(crate) fn json(report: &Report<'_>) -> String {
         "output": report.output.display().to_string(),
     });
     serde_json::to_string_pretty(&report).unwrap_or_default()
+}
+
+/// `1 image`, `12 images`
+fn many(number: usize, what: &str) -> String {
+    format!("{} {what}{}", say::count(number as u64), if number == 1 { "" } else { "s" })
 }
 
 /// `.6120`

@@ -175,3 +175,30 @@ fn what_cannot_be_tuned_is_refused_in_words() {
         .ends_with(64)
         .says(&["belongs into the same folder"]);
 }
+
+/// One file at two scales, factors that the job has, and a member that weighs nothing: what is told is what is run.
+#[test]
+fn the_job_as_it_is_and_as_it_is_written_come_to_what_is_told() {
+    let place = biased();
+    let members = "  - {onnx: one.onnx}\n  - {onnx: one.onnx, name: large, scale: 1.5, weight: 2}\n  - {onnx: two.onnx}\n  \
+                   - {onnx: none.onnx, weight: 0}\n";
+    let job = |space: &str| {
+        job(members, &format!("decide: {{factors: {{ground: 1.8}}}}\nmerge: {{space: {space}}}\n"))
+    };
+    for space in ["probabilities", "logits"] {
+        place.write("job.yaml", job(space));
+        let _ = std::fs::remove_file(place.path("job-tuned.yaml"));
+        let tuned = place.marquetry(&["tune", "job.yaml", "--format", "json"]).ends_with(0).json();
+        let names: Vec<&Value> =
+            tuned["members"].as_array().expect("members").iter().map(|m| &m["name"]).collect();
+        assert_eq!(names, ["one", "large", "two"], "{tuned}");
+        let [before, after, error] = ["before", "after", "sampling_error"].map(|key| number(&tuned[key]));
+        for (job, told) in [("job.yaml", before), ("job-tuned.yaml", after)] {
+            let summary = place.run(job).ends_with(0).json();
+            let found = mean_iou(&place, &summary);
+            assert!((found - told).abs() < 4.0 * error + 2e-3, "{space} {job}: {found} for {told} ± {error}");
+        }
+        let text = String::from_utf8_lossy(&place.files(".")["job-tuned.yaml"]).into_owned();
+        assert!(!text.contains("none.onnx"), "{text}");
+    }
+}

@@ -15,7 +15,7 @@ fn probes_are_what_members_say_where_something_is_known() {
     let wanted = [0.9, 0.1, 0.6, 0.4, 0.6, 0.4, 0.1, 0.9, 0.3, 0.7, 0.7, 0.3, 0.0, 1.0, 0.0, 1.0];
     let found = probes.scores.iter().zip(wanted);
     assert!(
-        found.clone().all(|(score, wanted): (_, f32)| (score.to_f32() - wanted).abs() < 1e-3),
+        found.clone().all(|(score, wanted): (_, f32)| (score.to_f32().exp() - wanted).abs() < 1e-3),
         "{:?}",
         probes.scores
     );

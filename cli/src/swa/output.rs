@@ -22,6 +22,10 @@ impl Output {
             );
             return Err(Fatal::new(Exit::Usage, reason));
         }
+        if path.extension().is_none_or(|ending| !ending.eq_ignore_ascii_case("onnx")) {
+            let reason = format!("--out {said}: what is written is a model: its name ends in .onnx");
+            return Err(Fatal::new(Exit::Usage, reason));
+        }
         if path.is_dir() {
             return Err(Fatal::new(Exit::Usage, format!("--out {said} is a folder: name a file in it")));
         }

@@ -19,14 +19,21 @@ pub struct TuneCandidate {
 const FOLD: &str = "fold";
 
 /// The candidates of `plan`, in its order. Where each image is scored by the members of its own fold alone, members of equal
-/// tags and grid that differ in their fold are one candidate: the n-th of each fold. Members made of one file, for images of
-/// several sizes, are one too.
-pub(crate) fn candidates(spec: &JobSpec, plan: &Plan) -> Vec<TuneCandidate> {
+/// tags and grid that differ in their fold are one candidate: the n-th of each fold. Members that one entry of the job's list
+/// (`entries`, by member) makes of one file, for images of several sizes, are one too. Those that have no say are none.
+pub(crate) fn candidates(
+    spec: &JobSpec,
+    plan: &Plan,
+    entries: &BTreeMap<String, usize>,
+) -> Vec<TuneCandidate> {
     let is_cross_validated = matches!(spec.folds, Folds::OutOfFold(_));
     let mut places: BTreeMap<String, usize> = BTreeMap::new();
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     let mut candidates: Vec<TuneCandidate> = Vec::new();
     for (place, (group, member)) in with_groups(plan).enumerate() {
+        if plan.voice(place).is_silent() {
+            continue;
+        }
         let key = if let Some(fold) = member.tags.get(FOLD).filter(|_| is_cross_validated) {
             let mut kind = member.clone();
             kind.tags.remove(FOLD);
@@ -35,7 +42,7 @@ pub(crate) fn candidates(spec: &JobSpec, plan: &Plan) -> Vec<TuneCandidate> {
             *number += 1;
             format!("{number} {kind}")
         } else {
-            format!("{} {:?}", member.onnx, member.tags)
+            format!("{} of entry {:?}", member.onnx, entries.get(&member.name))
         };
         let at = *places.entry(key).or_insert(candidates.len());
         if at == candidates.len() {
@@ -57,7 +64,20 @@ pub(crate) fn candidates(spec: &JobSpec, plan: &Plan) -> Vec<TuneCandidate> {
         candidate.name =
             first.tags.get(FOLD).map_or_else(|| first.name.clone(), |fold| without_fold(&first.name, fold));
     }
+    tell_apart(&mut candidates);
     candidates
+}
+
+/// Numbers candidates of one name: `fold*`, `fold* (2)`.
+fn tell_apart(candidates: &mut [TuneCandidate]) {
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    for candidate in candidates {
+        let number = seen.entry(candidate.name.clone()).or_default();
+        *number += 1;
+        if *number > 1 {
+            candidate.name = format!("{} ({number})", candidate.name);
+        }
+    }
 }
 
 /// Each member, with the words for what its group shares.
@@ -95,8 +115,11 @@ mod tests {
     }
 
     fn names(folds: &str, members: &[(&str, &[(&str, &str)])]) -> Vec<(String, Vec<usize>)> {
-        let members = members.iter().map(|(name, tags)| member_called(name, tags)).collect();
-        let found = candidates(&spec(folds), &plan_of(members));
+        let members: Vec<Member> = members.iter().map(|(name, tags)| member_called(name, tags)).collect();
+        let entries =
+            members.iter().enumerate().map(|(n, member): (usize, &Member)| (member.name.clone(), n));
+        let entries = entries.collect();
+        let found = candidates(&spec(folds), &plan_of(members), &entries);
         found.into_iter().map(|candidate| (candidate.name, candidate.members)).collect()
     }
 
@@ -116,6 +139,17 @@ mod tests {
         let found = names("folds: out_of_fold", &members);
         let wanted = [("net_fold*_seed1", vec![0, 1]), ("net_fold*_seed2", vec![2, 3]), ("alone", vec![4])];
         assert_eq!(found, wanted.map(|(name, members)| (name.to_owned(), members)));
+    }
+
+    /// One file in three entries, as of several scales: three.
+    #[test]
+    fn one_file_in_several_entries_is_several_members() {
+        let members =
+            ["a", "b", "c"].map(|name| Member { onnx: "m.onnx".to_owned(), ..member_called(name, &[]) });
+        let entries = BTreeMap::from([("a".into(), 0), ("b".into(), 1), ("c".into(), 1)]);
+        let found = candidates(&spec(""), &plan_of(members.to_vec()), &entries);
+        let members: Vec<_> = found.iter().map(|candidate| candidate.members.clone()).collect();
+        assert_eq!(members, [vec![0], vec![1, 2]], "those of one entry are of sizes of images");
     }
 
     #[test]

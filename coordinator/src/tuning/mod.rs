@@ -31,7 +31,7 @@ pub enum TuneError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A file of probes is not what was stored.
-    #[error("{key}: {source}; delete it and run the command again")]
+    #[error("{key} in the job's store: {source}; delete it and run the command again")]
     Probes {
         /// Where it lies.
         key: String,
@@ -50,10 +50,7 @@ pub enum TuneError {
 /// When the job's classes share pixels, its decision is no argmax, or it has no truth.
 pub fn probing_job(spec: &JobSpec) -> Result<(JobSpec, Option<String>), TuneError> {
     let told = match spec.decide.rule {
-        Rule::Argmax => None,
-        Rule::Factors(_) => {
-            Some("decide.factors: fitted anew; what is compared with is the job without them".to_owned())
-        }
+        Rule::Argmax | Rule::Factors(_) => two_spaces(spec),
         Rule::Threshold(_) | Rule::Triplet(_) => {
             let words = "decide: tune fits factors for rule: argmax, and this job decides by thresholds; take `rule`, `thresholds` \
                          and `triplet` out (of two classes a factor f on one is a threshold of 1 / (1 + f))";
@@ -76,7 +73,10 @@ pub fn probing_job(spec: &JobSpec) -> Result<(JobSpec, Option<String>), TuneErro
     probing.tiles.per = TilesPer::Member;
     probing.nights.keep = 0;
     // What it says must still be a job: classes that share pixels, and sums of views, are refused in the words of job files.
-    let probing = JobSpec::parse(&probing.to_yaml()).map_err(|errors| TuneError::Job(errors.to_string()))?;
+    let refused = |errors: &dyn std::fmt::Display| {
+        TuneError::Job(format!("tune asks what each member says, and this job cannot have that: {errors}"))
+    };
+    let probing = JobSpec::parse(&probing.to_yaml()).map_err(|errors| refused(&errors))?;
     Ok((probing, told))
 }
 
@@ -105,21 +105,25 @@ pub struct Probed {
     pub candidates: Vec<TuneCandidate>,
     /// The job's own space.
     pub space: Space,
+    /// Logarithms of the job's own class factors, `[C]`.
+    pub ln_factors: Vec<f32>,
+    /// What each candidate weighs in the job: its first member.
+    pub weights: Vec<f32>,
     /// Images of which there are no probes: given up, or nothing of their truth is a class.
     pub without: Vec<String>,
 }
 
-/// Reads the probes of all images of `planned`, which `spec` drew into `store`.
+/// Reads the probes of all images of `planned`, which `spec` drew into `store` for the job `asked`.
 ///
 /// # Errors
 /// When a member weighs differently by class, the store is away, or a file in it is damaged.
 pub async fn read_probes(
     store: &dyn ObjectStore,
-    spec: &JobSpec,
+    (asked, spec): (&JobSpec, &JobSpec),
     planned: &Planned,
 ) -> Result<Probed, TuneError> {
     let Planned { plan, images, .. } = planned;
-    let candidates = candidates::candidates(spec, plan);
+    let candidates = candidates::candidates(spec, plan, &planned.entries);
     let mut candidate_of = HashMap::new();
     for (n, candidate) in candidates.iter().enumerate() {
         candidate_of.extend(candidate.members.iter().map(|member| (*member, n)));
@@ -155,13 +159,32 @@ pub async fn read_probes(
         let members = scoring(plan, image).into_iter().map(|member| (candidate_of[&member], weights[member]));
         sampled.push(ImageProbes { group, probes, members: members.collect() });
     }
-    let sample = Sample::new(plan.inference.classes.len(), candidates.len(), sampled)?;
+    // Where tiles hold probabilities, a run takes logits of these.
+    let least = if plan.inference.tile_space == ScoreSpace::Probabilities { LEAST } else { 0.0 };
+    let sample = Sample::new(plan.inference.classes.len(), candidates.len(), sampled, least)?;
     let space = match plan.merge.space {
         ScoreSpace::Probabilities => Space::Probabilities,
         ScoreSpace::Logits => Space::Logits,
     };
-    Ok(Probed { sample, candidates, space, without })
+    let ln_factors = match &asked.decide.rule {
+        Rule::Factors(factors) => factors.iter().map(|factor| factor.ln()).collect(),
+        Rule::Argmax | Rule::Threshold(_) | Rule::Triplet(_) => vec![0.0; plan.inference.classes.len()],
+    };
+    let weights = candidates.iter().map(|candidate| weights[candidate.members[0]]).collect();
+    Ok(Probed { sample, candidates, space, ln_factors, weights, without })
 }
+
+/// What there is to tell where windows and members are merged in different spaces.
+fn two_spaces(spec: &JobSpec) -> Option<String> {
+    (spec.tiles.per == TilesPer::Group && spec.merge != spec.tta.space).then(|| {
+        "tiles: what is compared with is this job with tiles: {per: member}, which merges windows in tta.space and members in \
+         merge.space; the tuned job has that too"
+            .to_owned()
+    })
+}
+
+/// The least probability of which a run takes the logarithm.
+const LEAST: f32 = 1e-6;
 
 /// The column of the list of images that says what belongs together.
 const GROUP: &str = "group";

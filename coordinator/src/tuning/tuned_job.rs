@@ -4,7 +4,7 @@ use super::{TuneCandidate, TuneError};
 use crate::planning::Planned;
 use marquetry_ensemble::{Rule, ScoreSpace};
 use marquetry_job::Member;
-use marquetry_spec::{JobSpec, MemberSpec};
+use marquetry_spec::{JobSpec, MemberSpec, TilesPer};
 use marquetry_tuning::{Space, Tuned};
 use std::collections::BTreeSet;
 
@@ -28,9 +28,14 @@ pub fn tuned_job(
         Space::Probabilities => ScoreSpace::Probabilities,
         Space::Logits => ScoreSpace::Logits,
     };
-    if tuned.ln_factors.iter().any(|factor| *factor != 0.0) {
-        job.decide.rule =
-            Rule::Factors(tuned.ln_factors.iter().map(|factor| rounded(factor.exp())).collect());
+    job.decide.rule = if tuned.ln_factors.iter().all(|factor| *factor == 0.0) {
+        Rule::Argmax
+    } else {
+        Rule::Factors(tuned.ln_factors.iter().map(|factor| rounded(factor.exp())).collect())
+    };
+    // Windows were merged in the space of views, as tiles of members have them; one tile of all would merge both in one.
+    if job.merge != job.tta.space {
+        job.tiles.per = TilesPer::Member;
     }
     let members: Vec<&Member> = planned.plan.inference.members().collect();
     let mut kept: Vec<(usize, MemberSpec)> = Vec::new();
@@ -39,8 +44,10 @@ pub fn tuned_job(
         for place in &candidate.members {
             let member = members[*place];
             // One file that is made for several sizes of images is one entry, and called as it was.
-            if files.insert(&member.onnx) {
-                let sizes = candidate.members.iter().filter(|other| members[**other].onnx == member.onnx);
+            let made_of = |member: &Member| (planned.entries.get(&member.name).copied(), member.onnx.clone());
+            if files.insert(made_of(member)) {
+                let of_one = |other: &&usize| made_of(members[**other]) == made_of(member);
+                let sizes = candidate.members.iter().filter(of_one);
                 let mut entry = entry(spec, planned, member, *weight, base)?;
                 if sizes.count() == 1 {
                     entry.name = Some(member.name.clone());

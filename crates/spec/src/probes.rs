@@ -8,8 +8,8 @@ use super::section::{Section, section};
 
 section! {
     /// What each member says at some pixels of each image with truth: what `marquetry tune` fits to, and a table for whoever fits
-    /// something else. One safetensors file for each image: `scores` `[P, M, C]` (probabilities of the members that score it, in the
-    /// job's order), `truth` `[P]`, `weight` `[P]` (pixels that each stands for) and `place` `[P, 2]` (row, column). Pixels are drawn by a
+    /// something else. One safetensors file for each image: `scores` `[P, M, C]` (logarithms of the probabilities of the members that
+    /// score it, in the job's order; those that weigh 0 are none), `truth` `[P]`, `weight` `[P]` (pixels that each stands for) and `place` `[P, 2]` (row, column). Pixels are drawn by a
     /// fixed rule from each class of the truth, at its border and inside: small ones whole, large ones thinly.
     pub struct Probes: "probes" (_) derive [Copy, Eq] {
         /// The format.

@@ -22,7 +22,7 @@ fn image(numbers: &mut SplitMix64, candidates: usize, classes: usize, probes: us
             });
             let said: Vec<f32> = said.collect();
             let sum: f32 = said.iter().sum();
-            found.scores.extend(said.iter().map(|score| f16::from_f32(score / sum)));
+            found.scores.extend(said.iter().map(|score| f16::from_f32((score / sum).max(1e-9).ln())));
         }
     }
     found
@@ -40,9 +40,9 @@ fn main() {
         probes: image(&mut numbers, candidates, classes, probes),
         members: (0..candidates).map(|candidate| (candidate, 1.0)).collect(),
     });
-    let sample = Sample::new(classes, candidates, images.collect()).expect("sizes that fit");
+    let sample = Sample::new(classes, candidates, images.collect(), 1e-6).expect("sizes that fit");
     let started = Instant::now();
-    let tuned = tune(&sample, Space::Probabilities, Metric::MeanIou);
+    let tuned = tune(&sample, (Space::Probabilities, &vec![0.0; classes]), Metric::MeanIou);
     println!("{} probes: fitted in {:.1} s", sample.probes(), started.elapsed().as_secs_f64());
     for step in &tuned.steps {
         println!("  {}: {:?}", step.name, step.verdict);

@@ -1,6 +1,6 @@
 //! Probes as a [safetensors](https://github.com/huggingface/safetensors) file, which Python reads too.
 //!
-//! `scores` `[P, M, C]` f16: what each member says; `truth` `[P]` u16: the class; `weight` `[P]` f32: pixels that a probe stands
+//! `scores` `[P, M, C]` f16: logarithms of the probabilities that each member says; `truth` `[P]` u16: the class; `weight` `[P]` f32: pixels that a probe stands
 //! for; `place` `[P, 2]` u32: row and column, px.
 
 use crate::Probes;
@@ -65,7 +65,7 @@ pub fn probes_from_bytes(bytes: &[u8]) -> Result<Probes, ProbeFileError> {
         weights: numbers(weight.data(), f32::from_le_bytes),
         scores: numbers(scores.data(), f16::from_le_bytes),
     };
-    let is_share = |score: &f16| score.is_finite() && *score >= f16::ZERO;
+    let is_share = |score: &f16| score.is_finite() && *score <= f16::ZERO;
     if probes.truth.iter().any(|class| usize::from(*class) >= classes) {
         return Err(ProbeFileError::Form(format!("a truth that is none of its {classes} classes")));
     }
@@ -91,7 +91,7 @@ mod tests {
             places: vec![[0, 4], [7, 70_000]],
             truth: vec![1, 0],
             weights: vec![2.5, 1.0],
-            scores: (0..12_u8).map(|n| f16::from_f32(f32::from(n) / 16.0)).collect(),
+            scores: (0..12_u8).map(|n| f16::from_f32(-f32::from(n) / 16.0)).collect(),
         }
     }
 
@@ -112,7 +112,8 @@ mod tests {
         let strange = [
             Probes { truth: vec![1, 2], ..probes() },
             Probes { weights: vec![1.0, f32::NAN], ..probes() },
-            Probes { scores: vec![f16::INFINITY; 12], ..probes() },
+            Probes { scores: vec![f16::NEG_INFINITY; 12], ..probes() },
+            Probes { scores: vec![f16::ONE; 12], ..probes() },
         ];
         for strange in strange {
             let error = probes_from_bytes(&probes_to_bytes(&strange).unwrap()).unwrap_err();

@@ -22,7 +22,8 @@ pub struct Probes {
     pub truth: Vec<u16>,
     /// How many pixels of the image each stands for, `[P]`.
     pub weights: Vec<f32>,
-    /// What each member says, `[P, M, C]`: probabilities.
+    /// What each member says, `[P, M, C]`: natural logarithms of probabilities, at most 0. Half precision holds them where the
+    /// probability itself would be 0.
     pub scores: Vec<f16>,
 }
 
@@ -106,7 +107,7 @@ impl ProbeSampler {
             let is_least = stratum.drawn.first_key_value().is_none_or(|(least, _)| hash < *least);
             if hash <= stratum.limit(self.density) || is_least {
                 let said = members.iter().flat_map(|member| member.iter().skip(x).step_by(width));
-                let scores = said.map(|score| f16::from_f32(*score)).collect();
+                let scores = said.map(|p| logarithm(*p)).collect();
                 stratum.drawn.insert(hash, Drawn { place: [y, x as u32], scores });
                 self.drawn += 1;
                 self.drawn -= stratum.thin(self.density);
@@ -145,6 +146,11 @@ impl ProbeSampler {
         }
         probes
     }
+}
+
+/// A probability as probes have it.
+pub(crate) fn logarithm(p: f32) -> f16 {
+    f16::from_f32(p.clamp(f32::MIN_POSITIVE, 1.0).ln())
 }
 
 /// A number that is as good as random, and the same for the same pixel of the same image.
@@ -196,7 +202,7 @@ mod tests {
             probes.truth.iter().zip(&probes.weights).filter(|(c, _)| **c == 1).map(|(_, w)| *w).collect();
         assert!(rare.len() >= 20 && (rare.iter().sum::<f32>() - 25.0).abs() < 1e-3, "{rare:?}");
         assert!((430..=500).contains(&probes.truth.len()), "{}", probes.truth.len());
-        assert_eq!(probes.scores[..6], [0.25, 0.25, 0.25, 0.5, 0.5, 0.5].map(f16::from_f32));
+        assert_eq!(probes.scores[..6], [0.25, 0.25, 0.25, 0.5, 0.5, 0.5].map(logarithm));
     }
 
     /// What is right at a place that has nothing to do with strata: over many seeds the estimate is the truth, with the spread

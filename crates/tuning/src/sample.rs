@@ -14,17 +14,15 @@ pub enum Space {
     Logits,
 }
 
-/// Least probability whose logarithm is taken: what half precision holds.
-const LEAST: f32 = 6e-8;
-
 impl Space {
-    /// What each probability is in this space, by the bits of its half precision: 15,361 numbers, from 0 to 1.
-    fn table(self) -> Vec<f32> {
-        let of = |p: f32| match self {
-            Self::Probabilities => p,
-            Self::Logits => p.max(LEAST).ln(),
+    /// What each logarithm of a probability is in this space, by the bits of its half precision without their sign. `least` is the
+    /// probability that stands for all below it where logarithms are taken of probabilities.
+    fn table(self, least: f32) -> Vec<f32> {
+        let of = |ln: f32| match self {
+            Self::Probabilities => ln.exp(),
+            Self::Logits => ln.max(least.ln()),
         };
-        (0..=f16::ONE.to_bits()).map(|bits| of(f16::from_bits(bits).to_f32())).collect()
+        (0..f16::INFINITY.to_bits()).map(|bits| of(-f16::from_bits(bits).to_f32())).collect()
     }
 
     /// Factors on probabilities, of which these are the logarithms, as scores take them in this space.
@@ -103,11 +101,17 @@ pub(crate) struct Blend {
 }
 
 impl Sample {
-    /// A sample of `images`, of `classes` classes and `candidates` candidates.
+    /// A sample of `images`, of `classes` classes and `candidates` candidates. Where a run takes logits of probabilities, `least`
+    /// stands for all below it; 0 where it has logits.
     ///
     /// # Errors
     /// When probes are of other classes or members.
-    pub fn new(classes: usize, candidates: usize, images: Vec<ImageProbes>) -> Result<Self, SampleError> {
+    pub fn new(
+        classes: usize,
+        candidates: usize,
+        images: Vec<ImageProbes>,
+        least: f32,
+    ) -> Result<Self, SampleError> {
         for (image, of) in images.iter().enumerate() {
             let (found, wanted) = ((of.probes.classes, of.probes.members), (classes, of.members.len()));
             let is_known =
@@ -117,7 +121,7 @@ impl Sample {
                 return Err(SampleError::Form { image, found: words(found), wanted: words(wanted) });
             }
         }
-        let tables = [Space::Probabilities, Space::Logits].map(Space::table);
+        let tables = [Space::Probabilities, Space::Logits].map(|space| space.table(least));
         Ok(Self { classes, candidates, images, tables })
     }
 
@@ -295,13 +299,17 @@ impl Blend {
     }
 }
 
-/// Adds a member's probabilities, as `table` has them, times `weight`.
+/// Adds what a member says, as `table` has it, times `weight`.
 fn add(sums: &mut [f32], member: &[f16], weight: f32, table: &[f32]) {
+    // Finite, as those who read probes make sure.
     let last = table.len() - 1;
-    for (sum, p) in sums.iter_mut().zip(member) {
-        *sum += weight * table[usize::from(p.to_bits()).min(last)];
+    for (sum, ln) in sums.iter_mut().zip(member) {
+        *sum += weight * table[usize::from(ln.to_bits() & !SIGN).min(last)];
     }
 }
+
+/// The bit of the sign in half precision.
+const SIGN: u16 = 0x8000;
 
 /// The class of the greatest score times factor, of equal ones the first, and that product.
 pub(crate) fn best(space: Space, scores: &[f32], factors: &[f32]) -> (u16, f32) {

@@ -17,7 +17,7 @@ pub struct Tuned {
     pub space: Space,
     /// Factors on the job's own weights, `[candidates]`; 0 leaves a candidate out.
     pub weights: Vec<f32>,
-    /// Logarithms of factors on the probabilities of classes, `[C]`; all 0 where there are none.
+    /// Logarithms of factors on the probabilities of classes, `[C]`: the job's own where others are no better.
     pub ln_factors: Vec<f32>,
     /// The metric of the job as it is, over all probes.
     pub before: f64,
@@ -74,17 +74,21 @@ struct Fitted {
     ln_factors: Vec<f32>,
 }
 
-/// Fits what gains: the space, class factors, weights of candidates, in this order. `space` is the job's. Sums are taken in the
-/// order of images, so equal samples give equal numbers.
-pub fn tune(sample: &Sample, space: Space, metric: Metric) -> Tuned {
+/// Fits what gains: the space, class factors, weights of candidates, in this order. The space and the logarithms of class factors
+/// are the job's own. Sums are taken in the order of images, so equal samples give equal numbers.
+///
+/// # Panics
+/// When there is not a factor for each class.
+pub fn tune(sample: &Sample, (space, own_factors): (Space, &[f32]), metric: Metric) -> Tuned {
+    assert_eq!(own_factors.len(), sample.classes, "a factor for each class");
     let all: Vec<usize> = (0..sample.images()).collect();
     let parts = Parts::of(sample);
     let mut accepted = Recipe { space, factors: false, weights: false };
-    let none = vec![0.0; sample.classes];
     let as_it_is = sample.blend(&all, &vec![1.0; sample.candidates], space);
-    let (before, sampling_error) = (as_it_is.mean(&none, metric), sampling_error(&as_it_is, &none, metric));
+    let (before, sampling_error) =
+        (as_it_is.mean(own_factors, metric), sampling_error(&as_it_is, own_factors, metric));
     drop(as_it_is);
-    let mut held = parts.held_out(sample, accepted, metric);
+    let mut held = parts.held_out(sample, (accepted, own_factors), metric);
     let other = if space == Space::Probabilities { Space::Logits } else { Space::Probabilities };
     let name = if other == Space::Logits { "logits" } else { "probabilities" };
     let mut steps = Vec::new();
@@ -108,7 +112,7 @@ pub fn tune(sample: &Sample, space: Space, metric: Metric) -> Tuned {
             steps.push(unjudged(Verdict::OneGroup));
             continue;
         }
-        let counts = parts.held_out(sample, recipe, metric);
+        let counts = parts.held_out(sample, (recipe, own_factors), metric);
         let gained = gain(&counts, &held, metric);
         let is_better = gained.gain > gained.standard_error;
         let sum = |counts: &[WeightedCounts]| {
@@ -116,7 +120,7 @@ pub fn tune(sample: &Sample, space: Space, metric: Metric) -> Tuned {
             counts.iter().for_each(|own| sum.merge(own));
             sum.mean(metric)
         };
-        let fitted = fit(sample, &all, recipe, metric);
+        let fitted = fit(sample, &all, (recipe, own_factors), metric);
         steps.push(Step {
             name,
             fitted: Some(sample.blend(&all, &fitted.weights, recipe.space).mean(&fitted.ln_factors, metric)),
@@ -128,14 +132,14 @@ pub fn tune(sample: &Sample, space: Space, metric: Metric) -> Tuned {
             (accepted, held) = (recipe, counts);
         }
     }
-    let Fitted { weights, ln_factors } = fit(sample, &all, accepted, metric);
+    let Fitted { weights, ln_factors } = fit(sample, &all, (accepted, own_factors), metric);
     let after = sample.blend(&all, &weights, accepted.space).mean(&ln_factors, metric);
     Tuned { space: accepted.space, weights, ln_factors, before, sampling_error, after, steps }
 }
 
 /// What `recipe` comes to at the images `among`.
-fn fit(sample: &Sample, among: &[usize], recipe: Recipe, metric: Metric) -> Fitted {
-    let mut fitted = Fitted { weights: vec![1.0; sample.candidates], ln_factors: vec![0.0; sample.classes] };
+fn fit(sample: &Sample, among: &[usize], (recipe, own_factors): (Recipe, &[f32]), metric: Metric) -> Fitted {
+    let mut fitted = Fitted { weights: vec![1.0; sample.candidates], ln_factors: own_factors.to_vec() };
     let images = sample.images_of_classes(among);
     let fit_factors = |weights: &[f32]| {
         let blend = sample.blend(among, weights, recipe.space);
@@ -187,12 +191,17 @@ impl Parts {
     }
 
     /// The counts of each unit, scored by what was fitted to the other parts.
-    fn held_out(&self, sample: &Sample, recipe: Recipe, metric: Metric) -> Vec<WeightedCounts> {
+    fn held_out(
+        &self,
+        sample: &Sample,
+        (recipe, own_factors): (Recipe, &[f32]),
+        metric: Metric,
+    ) -> Vec<WeightedCounts> {
         let mut counts = vec![WeightedCounts::new(sample.classes); self.units];
         for part in 0..self.number {
             let (own, others): (Vec<usize>, Vec<usize>) =
                 (0..sample.images()).partition(|image| self.images[*image].0 == part);
-            let fitted = fit(sample, &others, recipe, metric);
+            let fitted = fit(sample, &others, (recipe, own_factors), metric);
             for image in own {
                 let blend = sample.blend(&[image], &fitted.weights, recipe.space);
                 counts[self.images[image].1].merge(&blend.counts(&fitted.ln_factors));

@@ -1,6 +1,6 @@
 use super::*;
+use crate::probes::logarithm;
 use crate::{ImageProbes, Probes, disagreement, rounds};
-use half::f16;
 use marquetry_evaluation::SplitMix64;
 
 const CLASSES: usize = 3;
@@ -38,13 +38,13 @@ fn sample(images: usize, groups: usize, skill: &[f32], bias: [f32; CLASSES], see
                     })
                     .collect();
                 let sum: f32 = logits.iter().map(|z| z.exp()).sum();
-                probes.scores.extend(logits.iter().map(|z| f16::from_f32(z.exp() / sum)));
+                probes.scores.extend(logits.iter().map(|z| logarithm(z.exp() / sum)));
             }
         }
         let members = (0..skill.len()).map(|k| (k, 1.0)).collect();
         ImageProbes { group: image % groups, probes, members }
     };
-    Sample::new(CLASSES, skill.len(), (0..images).map(of_image).collect()).unwrap()
+    Sample::new(CLASSES, skill.len(), (0..images).map(of_image).collect(), 1e-6).unwrap()
 }
 
 fn verdicts(tuned: &Tuned) -> Vec<Verdict> {
@@ -60,7 +60,8 @@ fn score(sample: &Sample, tuned: &Tuned) -> f64 {
 #[test]
 fn class_factors_mend_a_bias_of_all_members() {
     let bias = [0.0, -2.0, -2.5];
-    let tuned = tune(&sample(40, 40, &[2.0, 2.0], bias, 1), Space::Probabilities, Metric::MeanIou);
+    let tuned =
+        tune(&sample(40, 40, &[2.0, 2.0], bias, 1), (Space::Probabilities, &[0.0; CLASSES]), Metric::MeanIou);
     assert_eq!(tuned.steps[1].verdict, Verdict::Accepted, "{:?}", tuned.steps);
     assert!(
         tuned.ln_factors[0] == 0.0 && tuned.ln_factors[1] > 0.4 && tuned.ln_factors[2] > 0.4,
@@ -80,7 +81,11 @@ fn class_factors_mend_a_bias_of_all_members() {
 
 #[test]
 fn where_members_are_alike_equal_weights_stay() {
-    let tuned = tune(&sample(30, 30, &[2.0; 4], [0.0; CLASSES], 3), Space::Probabilities, Metric::MeanIou);
+    let tuned = tune(
+        &sample(30, 30, &[2.0; 4], [0.0; CLASSES], 3),
+        (Space::Probabilities, &[0.0; CLASSES]),
+        Metric::MeanIou,
+    );
     assert_eq!(tuned.steps[2].verdict, Verdict::NoGain, "{:?}", tuned.steps);
     assert_eq!(tuned.weights, [1.0; 4]);
 }
@@ -89,7 +94,7 @@ fn where_members_are_alike_equal_weights_stay() {
 fn useless_members_are_left_out() {
     let skill = [2.0, 2.0, -1.0, -1.0, -1.0];
     let fit_to = sample(30, 30, &skill, [0.0; CLASSES], 4);
-    let tuned = tune(&fit_to, Space::Probabilities, Metric::MeanIou);
+    let tuned = tune(&fit_to, (Space::Probabilities, &[0.0; CLASSES]), Metric::MeanIou);
     assert_eq!(tuned.steps[2].verdict, Verdict::Accepted, "{:?}", tuned.steps);
     assert!(
         tuned.weights[..2].iter().all(|w| *w > 0.5) && tuned.weights[2..] == [0.0; 3],
@@ -106,12 +111,24 @@ fn useless_members_are_left_out() {
 
 #[test]
 fn one_group_says_nothing_of_weights() {
-    let tuned = tune(&sample(30, 1, &[2.0, 0.0], [0.0; CLASSES], 6), Space::Probabilities, Metric::MeanIou);
+    let tuned = tune(
+        &sample(30, 1, &[2.0, 0.0], [0.0; CLASSES], 6),
+        (Space::Probabilities, &[0.0; CLASSES]),
+        Metric::MeanIou,
+    );
     assert_eq!(tuned.steps[2].verdict, Verdict::OneGroup);
     assert_eq!(tuned.weights, [1.0; 2]);
-    let one = tune(&sample(1, 1, &[2.0, 0.0], [0.0; CLASSES], 6), Space::Probabilities, Metric::MeanIou);
+    let one = tune(
+        &sample(1, 1, &[2.0, 0.0], [0.0; CLASSES], 6),
+        (Space::Probabilities, &[0.0; CLASSES]),
+        Metric::MeanIou,
+    );
     assert_eq!(verdicts(&one), [Verdict::TooFew; 3]);
-    let alone = tune(&sample(9, 3, &[2.0], [0.0; CLASSES], 6), Space::Probabilities, Metric::MeanIou);
+    let alone = tune(
+        &sample(9, 3, &[2.0], [0.0; CLASSES], 6),
+        (Space::Probabilities, &[0.0; CLASSES]),
+        Metric::MeanIou,
+    );
     assert_eq!(
         (verdicts(&alone)[0], verdicts(&alone)[2]),
         (Verdict::NothingToWeigh, Verdict::NothingToWeigh)
@@ -125,7 +142,7 @@ fn nothing_is_accepted_that_loses_much() {
     for seed in 0..8 {
         let tuned = tune(
             &sample(12, 12, &[1.5; 3], [0.0; CLASSES], 100 + seed),
-            Space::Probabilities,
+            (Space::Probabilities, &[0.0; CLASSES]),
             Metric::MeanIou,
         );
         let other = sample(12, 12, &[1.5; 3], [0.0; CLASSES], 200 + seed);
@@ -146,6 +163,23 @@ fn candidates_are_configurations_where_members_see_their_fold() {
     let mut folds = sample(20, 20, &[2.0, -1.0], [0.0; CLASSES], 7);
     // The first image lacks the better one.
     folds.images[0].members = vec![(1, 1.0), (1, 2.0)];
-    let tuned = tune(&folds, Space::Probabilities, Metric::MeanIou);
+    let tuned = tune(&folds, (Space::Probabilities, &[0.0; CLASSES]), Metric::MeanIou);
     assert!(tuned.weights[1] > 0.0, "without it the first image would have no member: {:?}", tuned.weights);
+}
+
+/// Factors that the job has are part of what it is: kept where others are no better, and left where they are.
+#[test]
+fn factors_of_the_job_are_where_it_begins() {
+    let fair = sample(40, 40, &[2.0, 2.0], [0.0; CLASSES], 8);
+    let own = [0.0, 0.0, 1.5];
+    let tuned = tune(&fair, (Space::Probabilities, &own), Metric::MeanIou);
+    let plain = tune(&fair, (Space::Probabilities, &[0.0; CLASSES]), Metric::MeanIou);
+    assert!(tuned.before < plain.before - 0.01, "{} {}", tuned.before, plain.before);
+    assert_eq!(tuned.steps[1].verdict, Verdict::Accepted, "{:?}", tuned.steps);
+    assert!(tuned.ln_factors[2] < 0.5 && tuned.after > plain.before - 0.005, "{tuned:?}");
+    let biased = sample(40, 40, &[2.0, 2.0], [0.0, 0.0, -1.5], 9);
+    let right = tune(&biased, (Space::Probabilities, &own), Metric::MeanIou);
+    let kept = right.steps[1].verdict != Verdict::Accepted;
+    assert!(!kept || right.ln_factors == own, "{right:?}");
+    assert!((score(&biased, &right) - right.after).abs() < 1e-12);
 }
