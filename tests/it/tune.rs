@@ -202,3 +202,20 @@ fn the_job_as_it_is_and_as_it_is_written_come_to_what_is_told() {
         assert!(!text.contains("none.onnx"), "{text}");
     }
 }
+
+/// Probes that a run has drawn, here or on a cluster, are found: nothing is computed.
+#[test]
+fn what_has_been_drawn_is_fitted_to() {
+    let place = biased();
+    let text = job("  - {onnx: \"{one,two}.onnx\"}\n", "");
+    place.write(
+        "job.yaml",
+        text.replace("{masks: png}", "{masks: png}, {probes: safetensors, per_image: 500}"),
+    );
+    place.run("job.yaml").ends_with(0);
+    std::fs::remove_dir_all(place.path("store/tiles")).expect("tiles that are kept");
+    let tuned = place.marquetry(&["tune", "job.yaml", "--format", "json"]).ends_with(0).json();
+    let probes = number(&tuned["probes"]);
+    assert!(probes > 4000.0 && probes <= 12.0 * 500.0, "{tuned}");
+    assert!(!place.path("store/tiles").exists(), "nothing was computed");
+}
