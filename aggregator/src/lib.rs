@@ -40,8 +40,8 @@ use marquetry_transport::{
 };
 pub use merge::ScoreRows;
 pub use outputs::{
-    evaluation_picture, expected, expected_of, image_outputs, label_quality_picture, renamed_classes,
-    renamed_outputs,
+    evaluation_picture, expected, expected_of, image_outputs, label_quality_picture, probes_file,
+    renamed_classes, renamed_outputs,
 };
 pub use row::{Row, RowScores};
 pub use score_error::{ScoreError, TileFault};

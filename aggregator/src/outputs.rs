@@ -172,6 +172,12 @@ fn image_paths(spec: &JobSpec, name: impl Fn(&str) -> String) -> Vec<String> {
     spec.outputs.iter().filter_map(path).collect()
 }
 
+/// Where the probes of the image `id` lie, below the job's outputs; `None` if the job draws none.
+pub fn probes_file(spec: &JobSpec, id: &str) -> Option<String> {
+    let probes = spec.outputs.iter().find(|output| matches!(output, Output::Probes(_)))?;
+    Some(output_path(probes, id, None))
+}
+
 /// Where the picture of an evaluated image lies, below the job's outputs.
 pub fn evaluation_picture(id: &str) -> String {
     format!("{EVALUATION}/pictures/{}.png", key::output_name(id, ".png"))

@@ -8,7 +8,7 @@ pub use tuned_job::tuned_job;
 
 use crate::planning::Planned;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use marquetry_aggregator::image_outputs;
+use marquetry_aggregator::probes_file;
 use marquetry_ensemble::{Rule, ScoreSpace};
 use marquetry_job::{Plan, PlannedImage, key};
 use marquetry_spec::{JobSpec, Output, Probes, TilesPer};
@@ -130,7 +130,7 @@ pub async fn read_probes(
     }
     let weights = weights(plan)?;
     let read = |image: &PlannedImage| {
-        let place = image_outputs(spec, &image.id).into_iter().next().unwrap_or_default();
+        let place = probes_file(spec, &image.id).unwrap_or_default();
         let key = key::out(&plan.job, &place);
         async move {
             match store.get(&key).await {
