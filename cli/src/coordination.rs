@@ -40,6 +40,8 @@ pub(crate) struct Coordination {
     started: Instant,
     /// Nothing is sent again for being overdue before this.
     overdue_after: Duration,
+    /// Whether what the job has of other outputs stays.
+    pub(crate) keeps_others: bool,
 }
 
 impl Coordination {
@@ -79,7 +81,7 @@ impl Coordination {
             ));
         }
         let tables = tables(&job, files, &planned)?;
-        Ok(Self { job, planned, tables, uri, store, scratch, started, overdue_after })
+        Ok(Self { job, planned, tables, uri, store, scratch, started, overdue_after, keeps_others: false })
     }
 
     /// Stores the plan, publishes its tasks and follows them to the end. Where an output hangs on all images, these are
@@ -93,7 +95,8 @@ impl Coordination {
         self.store_truth().await?;
         let spec = &self.job.spec;
         let Some(survey) = spec.survey() else {
-            return self.pass(spec.clone(), OtherResults::Delete, &queue, metrics, &mut each).await;
+            let others = if self.keeps_others { OtherResults::KeepAll } else { OtherResults::Delete };
+            return self.pass(spec.clone(), others, &queue, metrics, &mut each).await;
         };
         let first = self.pass(survey, OtherResults::KeepAll, &queue, metrics, &mut each).await?;
         if spec.failures.policy == Policy::Fail && !first.ended.tally.losses.is_empty() {

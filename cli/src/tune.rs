@@ -80,7 +80,7 @@ pub(crate) fn run(args: &TuneArgs) -> Result<Exit, Fatal> {
     settle_probes(&asked, &mut job.spec, &mut planned, args.probe_mb)?;
     let store = (place.uri.clone(), Arc::clone(&place.store));
     let base = job.root();
-    let coordination = Coordination::prepare(
+    let mut coordination = Coordination::prepare(
         job,
         planned,
         &storage.files,
@@ -89,6 +89,8 @@ pub(crate) fn run(args: &TuneArgs) -> Result<Exit, Fatal> {
         started,
         OVERDUE_AFTER,
     )?;
+    // Of a job that was run before, its results stay: tune writes nothing over them.
+    coordination.keeps_others = true;
     let (scratch, models_mb) = (place.scratch.clone(), args.lanes.models_mb);
     let local = InProcessCluster { storage, scratch, runtime, threads, models_mb };
     let (coordination, tally) = tokio.block_on(async {
@@ -193,6 +195,10 @@ fn settle_probes(
     planned: &mut Planned,
     probe_mb: u64,
 ) -> Result<(), Fatal> {
+    if asked.outputs.iter().any(|output| matches!(output, Output::Probes(_))) {
+        // What it has of all of its images stays.
+        return Ok(());
+    }
     let all = planned.images.len();
     planned.images.retain(|image| image.truth.is_some());
     if planned.images.is_empty() {
@@ -204,9 +210,6 @@ fn settle_probes(
     if planned.images.len() < all {
         let (used, all) = (say::count(planned.images.len() as u64), say::count(all as u64));
         say::note(&format!("note: {used} of {all} images have a truth; the others are left out"));
-    }
-    if asked.outputs.iter().any(|output| matches!(output, Output::Probes(_))) {
-        return Ok(());
     }
     let per_image = probes_per_image(planned, probe_mb << 20);
     for output in &mut spec.outputs {

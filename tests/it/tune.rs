@@ -104,6 +104,16 @@ fn what_is_fitted_is_a_job_that_is_better_and_runs_no_model() {
     let text = String::from_utf8_lossy(&text).into_owned();
     assert!(text.contains("factors:") && text.contains("onnx: one.onnx"), "{text}");
 
+    // A run that was there before is found after another fit.
+    place.run("job.yaml").ends_with(0);
+    place.marquetry(&["tune", "job.yaml", "-o", "third.yaml"]).ends_with(0);
+    let found = place.run("job.yaml").ends_with(0).json();
+    assert_eq!(
+        (number(&found["tally"]["images_found"]), &found["tally"]["forwards"]),
+        (12.0, &Value::from(0)),
+        "{found}"
+    );
+
     // The same again: nothing is computed, and the same comes of it.
     let again = place.marquetry(&["tune", "job.yaml", "--format", "json", "-o", "again.yaml"]).ends_with(0);
     let mut again = again.json();
