@@ -11,6 +11,11 @@ use std::any::Any;
 /// Why an image could not be put together.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AggregateError {
+    /// The system lets this process have no more threads.
+    #[error(
+        "cannot start a thread ({0}): raise the limit on processes and threads (ulimit -u, pids of the container)"
+    )]
+    Thread(#[source] std::io::Error),
     /// Its scores cannot be had.
     #[error(transparent)]
     Scores(#[from] ScoreError),
@@ -83,7 +88,7 @@ impl Classify for AggregateError {
             Self::Sink(error) => error.class(),
             Self::StoredTruth { source: error, .. } | Self::Truth(error) => error.class(),
             Self::Store(error) => class_of_store(error),
-            Self::Scratch(_) => FailureClass::Worker,
+            Self::Scratch(_) | Self::Thread(_) => FailureClass::Worker,
             Self::Plan { .. } | Self::SpecText { .. } | Self::Spec { .. } | Self::Foreign(_) => {
                 FailureClass::Input
             }

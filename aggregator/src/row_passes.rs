@@ -134,7 +134,9 @@ impl<'a> RowPasses<'a> {
         std::thread::scope(|scope| {
             let (send, receive) = mpsc::sync_channel(0);
             let bands = reader.bands(self.band_bytes);
-            let reading = scope.spawn(move || bands.into_iter().all(|band| send.send(band).is_ok()));
+            let read = move || bands.into_iter().all(|band| send.send(band).is_ok());
+            let reading = std::thread::Builder::new().spawn_scoped(scope, read);
+            let reading = reading.map_err(AggregateError::Thread)?;
             let done = receive.into_iter().try_for_each(|read| band(read?));
             if let Err(panic) = reading.join() {
                 std::panic::resume_unwind(panic);

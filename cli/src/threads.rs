@@ -8,7 +8,7 @@ use std::sync::Mutex;
 const LANES_MAX: usize = 8;
 
 /// Threads that a role needs beside one for each core twice over: for files, messages and what waits.
-const THREADS_MORE: usize = 16;
+const THREADS_MORE: usize = 20;
 
 /// Makes sure that as many threads can be started as a role needs at least, and `computing` beside them: libraries panic or
 /// hang when they get none.
