@@ -52,10 +52,7 @@ fn run_here(args: &RunArgs, seen: &mut LastSeen) -> Result<Exit, Fatal> {
     seen.job = Some((coordination.planned.plan.job.clone(), coordination.folder()));
     let local = InProcessCluster { storage, scratch, runtime, threads, models_mb: args.lanes.models_mb };
     let exit = tokio.block_on(async {
-        let ended = tokio::select! {
-            ended = local.compute(&coordination, seen) => ended?,
-            () = stop() => return Err(stopped()),
-        };
+        let ended = local.compute(&coordination, seen).await?;
         coordination.finish(ended, local.machine(&place.uri), Some(args.common.format)).await
     });
     tokio.shutdown_timeout(Duration::from_secs(1));
@@ -77,12 +74,19 @@ pub(crate) struct InProcessCluster {
 }
 
 impl InProcessCluster {
-    /// The three roles, until every image is finished or given up.
+    /// The three roles, until every image is finished or given up, or the process is asked to stop.
     pub(crate) async fn compute(
         &self,
         coordination: &Coordination,
         seen: &mut LastSeen,
     ) -> Result<Followed, Fatal> {
+        tokio::select! {
+            ended = Box::pin(self.work(coordination, seen)) => ended,
+            () = stop() => Err(stopped()),
+        }
+    }
+
+    async fn work(&self, coordination: &Coordination, seen: &mut LastSeen) -> Result<Followed, Fatal> {
         let queue = MemoryQueue::new();
         let shared: Arc<dyn TaskQueue> = Arc::new(queue.clone());
         let worker = Arc::new(self.worker(&coordination.job.spec, &shared)?);

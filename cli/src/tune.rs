@@ -1,7 +1,7 @@
 //! `marquetry tune`: fits what an ensemble is made of to the job's truth, and writes the job with it.
 
-use crate::args::{Common, LaneArgs};
-use crate::coordination::{Coordination, stop, stopped};
+use crate::args::{Common, Format, LaneArgs};
+use crate::coordination::Coordination;
 use crate::exit::{Exit, Fatal};
 use crate::job::{JobFile, StoredMemory, load_runtime, start_tokio};
 use crate::run::{InProcessCluster, OVERDUE_AFTER};
@@ -13,13 +13,16 @@ use crate::summary::LastSeen;
 use crate::threads::Threads;
 use crate::tune_report::{Report, json, text};
 use clap::{Args, ValueEnum};
-use marquetry_coordinator::{Planned, TuneError, probes_per_image, probing_job, read_probes, tuned_job};
+use marquetry_coordinator::{
+    Planned, Probed, Tally, TuneError, probes_per_image, probing_job, read_probes, tuned_job,
+};
 use marquetry_spec::{JobSpec, Output};
 use marquetry_telemetry::Metrics;
 use marquetry_tuning::{Metric, disagreement, rounds, tune};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::runtime::Runtime;
 
 #[derive(Args)]
 pub(crate) struct TuneArgs {
@@ -59,62 +62,18 @@ enum MetricName {
 const WRITTEN: &str = "# Written by marquetry tune, of ";
 
 pub(crate) fn run(args: &TuneArgs) -> Result<Exit, Fatal> {
-    let started = Instant::now();
-    let tokio = start_tokio()?;
-    let threads = Threads::choose(args.lanes.lanes, args.lanes.threads);
-    threads.require()?;
-    let storage = args.storage.open(&tokio, Duration::ZERO, &Metrics::new());
-    let mut job = JobFile::read(&args.job, &storage.files)?;
     let output = place_of_output(args)?;
     check_output(&output)?;
-    let asked = job.spec.clone();
-    let (probing, told) = probing_job(&asked).map_err(failed)?;
-    job.spec = probing;
-    // What is tuned is a part; the job that is written is whole again.
-    args.subset.apply(&mut job.spec)?;
-    told.iter().for_each(|words| say::note(&format!("note: {words}")));
-    let runtime = load_runtime(args.common.onnxruntime.as_deref())?;
-    let place = RunFolder::open(&job.store()?, &storage, &tokio)?;
-    let memory = StoredMemory { store: Arc::clone(&place.store), runtime: tokio.handle().clone() };
-    let mut planned = job.plan_for(&memory, &storage.files, &runtime, place.scratch.clone())?;
-    settle_probes(&asked, &mut job.spec, &mut planned, args.probe_mb)?;
-    let store = (place.uri.clone(), Arc::clone(&place.store));
-    let base = job.root();
-    let mut coordination = Coordination::prepare(
-        job,
-        planned,
-        &storage.files,
-        store,
-        place.scratch.clone(),
-        started,
-        OVERDUE_AFTER,
-    )?;
-    // Of a job that was run before, its results stay: tune writes nothing over them.
-    coordination.keeps_others = true;
-    let (scratch, models_mb) = (place.scratch.clone(), args.lanes.models_mb);
-    let local = InProcessCluster { storage, scratch, runtime, threads, models_mb };
-    let (coordination, tally) = tokio.block_on(async {
-        let mut seen = LastSeen::default();
-        let followed = tokio::select! {
-            ended = local.compute(&coordination, &mut seen) => ended?,
-            () = stop() => return Err(stopped()),
-        };
-        let tally = coordination.close(followed).await?;
-        Ok((coordination, tally))
-    })?;
-    let (spec, planned) = (&coordination.job.spec, &coordination.planned);
-    let probed = tokio.block_on(read_probes(&*place.store, (&asked, spec), planned)).map_err(failed)?;
+    let tokio = start_tokio()?;
+    let Drawn { asked, base, coordination, tally, probed } = draw(args, &tokio)?;
+    tokio.shutdown_timeout(Duration::from_secs(1));
+    let planned = &coordination.planned;
     if probed.sample.images() == 0 {
-        return Err(Fatal::new(
-            Exit::Failed,
-            "no image has a probe: nothing came of any, or no pixel of their truth is a class",
-        ));
+        let reason = "no image has a probe: nothing came of any, or no pixel of their truth is a class";
+        return Err(Fatal::new(Exit::Failed, reason));
     }
-    say::note(&format!(
-        "fitting to {} probes of {} images",
-        say::count(probed.sample.probes() as u64),
-        say::count(probed.sample.images() as u64)
-    ));
+    let (probes, images) = (probed.sample.probes() as u64, probed.sample.images() as u64);
+    say::note(&format!("fitting to {} probes of {} images", say::count(probes), say::count(images)));
     let metric = match args.metric {
         MetricName::MeanIou => Metric::MeanIou,
         MetricName::MeanDice => Metric::MeanDice,
@@ -135,12 +94,56 @@ pub(crate) fn run(args: &TuneArgs) -> Result<Exit, Fatal> {
         output: &output,
     };
     match args.common.format {
-        crate::args::Format::Text => say::data(&text(&report)),
-        crate::args::Format::Json => say::data(&json(&report)),
+        Format::Text => say::data(&text(&report)),
+        Format::Json => say::data(&json(&report)),
     }
-    tokio.shutdown_timeout(Duration::from_secs(1));
     let is_whole = tally.losses.is_empty() && planned.rejected.is_empty();
     Ok(if is_whole { Exit::Done } else { Exit::Partial })
+}
+
+/// The probes of a job, and what came of drawing them.
+struct Drawn {
+    /// The job as it is.
+    asked: JobSpec,
+    /// Its folder.
+    base: String,
+    coordination: Coordination,
+    tally: Tally,
+    probed: Probed,
+}
+
+/// Runs the members of the job over its images with truth, as far as their probes are not there, and reads these.
+fn draw(args: &TuneArgs, tokio: &Runtime) -> Result<Drawn, Fatal> {
+    let started = Instant::now();
+    let threads = Threads::choose(args.lanes.lanes, args.lanes.threads);
+    threads.require()?;
+    let storage = args.storage.open(tokio, Duration::ZERO, &Metrics::new());
+    let mut job = JobFile::read(&args.job, &storage.files)?;
+    let asked = job.spec.clone();
+    let (probing, told) = probing_job(&asked).map_err(failed)?;
+    job.spec = probing;
+    // What is tuned is a part; the job that is written is whole again.
+    args.subset.apply(&mut job.spec)?;
+    told.iter().for_each(|words| say::note(&format!("note: {words}")));
+    let runtime = load_runtime(args.common.onnxruntime.as_deref())?;
+    let place = RunFolder::open(&job.store()?, &storage, tokio)?;
+    let memory = StoredMemory { store: Arc::clone(&place.store), runtime: tokio.handle().clone() };
+    let (files, scratch, base) = (&storage.files, place.scratch.clone(), job.root());
+    let mut planned = job.plan_for(&memory, files, &runtime, scratch.clone())?;
+    settle_probes(&asked, &mut job.spec, &mut planned, args.probe_mb)?;
+    let store = (place.uri.clone(), Arc::clone(&place.store));
+    let mut coordination =
+        Coordination::prepare(job, planned, files, store, scratch.clone(), started, OVERDUE_AFTER)?;
+    // Of a job that was run before, its results stay: tune writes nothing over them.
+    coordination.keeps_others = true;
+    let local = InProcessCluster { storage, scratch, runtime, threads, models_mb: args.lanes.models_mb };
+    tokio.block_on(async {
+        let followed = local.compute(&coordination, &mut LastSeen::default()).await?;
+        let tally = coordination.close(followed).await?;
+        let specs = (&asked, &coordination.job.spec);
+        let probed = read_probes(&*place.store, specs, &coordination.planned).await.map_err(failed)?;
+        Ok(Drawn { asked, base, coordination, tally, probed })
+    })
 }
 
 /// Where the tuned job goes.

@@ -2,7 +2,7 @@
 
 use super::measured::{put_aside, with_one_member};
 use super::workshop::Workshop;
-use crate::coordination::{Coordination, stop, stopped};
+use crate::coordination::Coordination;
 use crate::exit::{Exit, Fatal};
 use crate::job::JobFile;
 use crate::run::{InProcessCluster, OVERDUE_AFTER};
@@ -99,10 +99,7 @@ impl<'a> Scores<'a> {
         };
         let mut seen = LastSeen::default();
         shop.tokio.block_on(async {
-            let ended = tokio::select! {
-                ended = local.compute(&coordination, &mut seen) => ended?,
-                () = stop() => return Err(stopped()),
-            };
+            let ended = local.compute(&coordination, &mut seen).await?;
             coordination.finish(ended, Vec::new(), None).await
         })?;
         let path = format!("{}/{EVALUATION}/evaluation.json", out.trim_end_matches('/'));

@@ -166,12 +166,16 @@ pub async fn read_probes(
         ScoreSpace::Probabilities => Space::Probabilities,
         ScoreSpace::Logits => Space::Logits,
     };
-    let ln_factors = match &asked.decide.rule {
-        Rule::Factors(factors) => factors.iter().map(|factor| factor.ln()).collect(),
-        Rule::Argmax | Rule::Threshold(_) | Rule::Triplet(_) => vec![0.0; plan.inference.classes.len()],
-    };
     let weights = candidates.iter().map(|candidate| weights[candidate.members[0]]).collect();
-    Ok(Probed { sample, candidates, space, ln_factors, weights, without })
+    Ok(Probed { sample, candidates, space, ln_factors: ln_factors(asked), weights, without })
+}
+
+/// Logarithms of the class factors of a job, `[C]`.
+fn ln_factors(spec: &JobSpec) -> Vec<f32> {
+    match &spec.decide.rule {
+        Rule::Factors(factors) => factors.iter().map(|factor| factor.ln()).collect(),
+        Rule::Argmax | Rule::Threshold(_) | Rule::Triplet(_) => vec![0.0; spec.classes.len()],
+    }
 }
 
 /// What there is to tell where windows and members are merged in different spaces.

@@ -1,15 +1,12 @@
 //! The job file with what was fitted.
 
-use super::{TuneCandidate, TuneError};
+use super::{TuneCandidate, TuneError, ln_factors};
 use crate::planning::Planned;
 use marquetry_ensemble::{Rule, ScoreSpace};
 use marquetry_job::Member;
 use marquetry_spec::{JobSpec, MemberSpec, TilesPer};
 use marquetry_tuning::{Space, Tuned};
 use std::collections::BTreeSet;
-
-/// Digits of a weight or a factor: more than what was fitted means.
-const DIGITS: f32 = 1e4;
 
 /// `spec` with the members, weights, space and factors of `tuned`; members that weigh nothing are left out. `base` is the job
 /// file's folder, to which paths of models below it are made relative.
@@ -28,11 +25,11 @@ pub fn tuned_job(
         Space::Probabilities => ScoreSpace::Probabilities,
         Space::Logits => ScoreSpace::Logits,
     };
-    job.decide.rule = if tuned.ln_factors.iter().all(|factor| *factor == 0.0) {
-        Rule::Argmax
-    } else {
-        Rule::Factors(tuned.ln_factors.iter().map(|factor| rounded(factor.exp())).collect())
-    };
+    // What stays is as it was written, to the last digit.
+    if tuned.ln_factors != ln_factors(spec) {
+        job.decide.rule =
+            Rule::Factors(tuned.ln_factors.iter().map(|factor| rounded(factor.exp())).collect());
+    }
     // Windows were merged in the space of views, as tiles of members have them; one tile of all would merge both in one.
     if job.merge != job.tta.space {
         job.tiles.per = TilesPer::Member;
@@ -78,13 +75,40 @@ fn entry(
             member.name, member.onnx
         )));
     }
-    let below = member.onnx.strip_prefix(base).map(|path| path.trim_start_matches('/'));
-    below.filter(|path| !path.is_empty()).unwrap_or(&member.onnx).clone_into(&mut entry.onnx);
+    below(&member.onnx, base).unwrap_or(&member.onnx).clone_into(&mut entry.onnx);
     entry.tags = member.tags.clone();
-    entry.weights.iter_mut().for_each(|own| *own = rounded(*own * weight));
+    if weight != 1.0 {
+        entry.weights.iter_mut().for_each(|own| *own = rounded(*own * weight));
+    }
     Ok(entry)
 }
 
+/// The rest of `path` where it lies below the folder `base`.
+fn below<'a>(path: &'a str, base: &str) -> Option<&'a str> {
+    let rest = path.strip_prefix(base)?;
+    let rest = if base.ends_with('/') { rest } else { rest.strip_prefix('/')? };
+    (!rest.is_empty()).then_some(rest)
+}
+
+/// Five digits: more than what was fitted means, of any size.
 fn rounded(number: f32) -> f32 {
-    (number * DIGITS).round().max(1.0) / DIGITS
+    format!("{number:.4e}").parse().unwrap_or(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_relative_to_their_own_folder_alone() {
+        assert_eq!(below("/a/b/models/m.onnx", "/a/b"), Some("models/m.onnx"));
+        assert_eq!(below("s3://bucket/x/m.onnx", "s3://bucket/x/"), Some("m.onnx"));
+        assert_eq!((below("/a/bc/m.onnx", "/a/b"), below("/c/m.onnx", "/a/b")), (None, None));
+    }
+
+    #[test]
+    fn small_and_large_numbers_keep_their_digits() {
+        let found = [1.234_567_8e-9, 2.5, 1.999_999e9, 0.000_012_345_6].map(rounded);
+        assert_eq!(found, [1.2346e-9, 2.5, 2e9, 1.2346e-5]);
+    }
 }

@@ -14,11 +14,10 @@ pub fn score_of(
 ) -> Option<f64> {
     let mut weights = vec![0.0; sample.candidates];
     taken.iter().for_each(|candidate| weights[*candidate] = 1.0);
-    let is_covered = among
-        .iter()
-        .all(|image| sample.images[*image].members.iter().any(|(candidate, _)| weights[*candidate] > 0.0));
     let none = vec![0.0; sample.classes];
-    is_covered.then(|| sample.blend(among, &weights, space).mean(&none, metric))
+    sample
+        .covers(among.iter().copied(), &weights)
+        .then(|| sample.blend(among, &weights, space).mean(&none, metric))
 }
 
 /// Spearman's rank correlation of what candidates score at some images alone with what they score at all of them: 1 where a few

@@ -141,11 +141,15 @@ impl Sample {
         groups.map(|image| image.group).collect::<std::collections::BTreeSet<_>>().len()
     }
 
-    /// Whether every image has a member of a candidate that `weights` gives something.
+    /// Whether each of the images `among` has a member of a candidate that `weights` gives something.
+    pub(crate) fn covers(&self, among: impl IntoIterator<Item = usize>, weights: &[f32]) -> bool {
+        let is_scored = |image: usize| self.images[image].members.iter().any(|(k, _)| weights[*k] > 0.0);
+        among.into_iter().all(is_scored)
+    }
+
+    /// Whether every image has.
     pub(crate) fn is_covered(&self, weights: &[f32]) -> bool {
-        let covered =
-            |image: &ImageProbes| image.members.iter().any(|(candidate, _)| weights[*candidate] > 0.0);
-        self.images.iter().all(covered)
+        self.covers(0..self.images.len(), weights)
     }
 
     /// The number of images of `among` in which each class occurs.
