@@ -2,7 +2,7 @@ use super::*;
 use crate::graph::Origin;
 use crate::toy::{Net, Style, WIDTH};
 use crate::wire::{fields, put_bytes, put_number};
-use crate::{BatchNormState, ExternalData, batch_norms, with_all_data};
+use crate::{BatchNormState, ExternalData, batch_norms, with_all_data, with_weights_beside};
 
 fn mean_of(files: &[(&str, &[u8], f64)]) -> Result<Averaged, OnnxError> {
     let (name, onnx, weight) = files[0];
@@ -373,28 +373,7 @@ fn graphs_inside_of_nodes_are_refused_by_name() {
 fn weights_in_other_files_are_read() {
     let nets = nets(2);
     // Every tensor of the second is moved out.
-    let (mut beside, whole) = (vec![0xaa; 5], nets[1].bytes());
-    let outside = crate::wire::map_tensors::<OnnxError>(&whole, &mut |tensor, _| {
-        let mut out = Vec::new();
-        for field in fields(tensor) {
-            let field = field?;
-            let Some(data) = field.bytes().filter(|_| field.number == 9) else {
-                out.extend_from_slice(field.raw);
-                continue;
-            };
-            let place = [("location", "w.bin".to_owned()), ("offset", beside.len().to_string())];
-            for (key, text) in place.into_iter().chain([("length", data.len().to_string())]) {
-                let mut pair = Vec::new();
-                put_bytes(&mut pair, 1, key.as_bytes());
-                put_bytes(&mut pair, 2, text.as_bytes());
-                put_bytes(&mut out, 13, &pair);
-            }
-            put_number(&mut out, 14, 1);
-            beside.extend_from_slice(data);
-        }
-        Ok(Some(out))
-    });
-    let outside = outside.unwrap().unwrap();
+    let (outside, beside) = with_weights_beside(&nets[1].bytes(), &["w.bin"]).unwrap();
     let first = nets[0].bytes();
     let error = mean_of(&[("a", &first, 1.0), ("b", &outside, 1.0)]).unwrap_err().to_string();
     assert_eq!(
@@ -402,11 +381,11 @@ fn weights_in_other_files_are_read() {
         "the model keeps weights in a second file, `w.bin`: it was not read along with the model"
     );
     let file = |bytes: &[u8]| [ExternalData { location: "w.bin".into(), bytes: bytes.into() }];
-    let read = with_all_data(&outside, &file(&beside)).unwrap();
+    let read = with_all_data(&outside, &beside).unwrap();
     let expected = expected(&nets, &[1.0; 2]);
     assert_eq!(numbers(&mean_of(&[("a", &first, 1.0), ("b", &read, 1.0)]).unwrap().onnx), expected);
     assert_eq!(numbers(&mean_of(&[("b", &read, 1.0), ("a", &first, 1.0)]).unwrap().onnx), expected);
-    let error = with_all_data(&outside, &file(&beside[..20])).unwrap_err().to_string();
+    let error = with_all_data(&outside, &file(&beside[0].bytes[..20])).unwrap_err().to_string();
     assert!(error.contains("it is cut short"), "{error}");
     assert!(with_all_data(&outside, &[]).unwrap_err().to_string().contains("it was not given along"));
 }

@@ -23,6 +23,8 @@ mod roles;
 mod tensor;
 #[cfg(any(test, feature = "toy"))]
 pub mod toy;
+#[cfg(any(test, feature = "toy"))]
+mod toy_beside;
 pub mod wire;
 
 pub use average::{Averaged, Averaging, distance};
@@ -36,3 +38,5 @@ pub use pairing::Slot;
 pub use rewrite::{giving, numbers_at, with_metadata, with_numbers};
 pub use roles::Role;
 pub use tensor::Tensor;
+#[cfg(any(test, feature = "toy"))]
+pub use toy_beside::with_weights_beside;

@@ -72,8 +72,8 @@ mod tests {
         assert_eq!((pooled(&even).mean, pooled(&even).variance()), (3.0, 5.0));
         assert_eq!(as_torch(&even), (3.0, 2.0), "what lies between the batches is left out");
         let short: [&[f32]; 2] = [&[0.0, 2.0], &[10.0, 10.0, 10.0, 10.0]];
-        assert_eq!(pooled(&short).mean, 7.0);
-        assert_eq!(as_torch(&short).0, 5.5, "a short batch weighs as much");
+        assert_eq!((pooled(&short).mean, pooled(&short).variance()), (7.0, 110.0 / 6.0));
+        assert_eq!(as_torch(&short), (5.5, 1.0), "a short batch weighs as much");
     }
 
     #[test]
