@@ -4,10 +4,11 @@ use crate::AggregatorOptions;
 use crate::error::AggregateError;
 use crate::group_tiles::{TileSource, UnreadParts};
 use crate::image_result::ImageResult;
+use crate::output_file::ScratchFolder;
 use crate::outputs::Outputs;
 use crate::row_passes::RowPasses;
 use crate::score_reader::ScoreReader;
-use crate::sink::{FinishedImage, OutputFile};
+use crate::sink::FinishedImage;
 use crate::source_image::SourceImage;
 use bytes::Bytes;
 use marquetry_job::{Plan, PlannedImage, RunId, TruthLabels, UnreadPart, key};
@@ -15,7 +16,6 @@ use marquetry_raster::read::Limits;
 use marquetry_spec::JobSpec;
 use marquetry_transport::{ObjectStore, StoreErrorKind};
 use std::sync::Arc;
-use tempfile::TempDir;
 use tokio::runtime::Handle;
 
 /// What became of an image.
@@ -60,7 +60,7 @@ impl ImageJob<'_> {
         if self.is_whole(planned)? {
             return Ok(ImageFate::Whole);
         }
-        let folder = TempDir::new_in(&self.options.temp_dir)?;
+        let folder = ScratchFolder::new(&self.options.temp_dir);
         let (image, unread) = self.make(planned, &folder)?;
         let is_incomplete = self.partial || unread.is_some();
         // All this may have taken long, and others were at work too: what they wrote for a later run, or of all tiles
@@ -71,8 +71,9 @@ impl ImageJob<'_> {
         if self.is_whole(planned)? {
             return Ok(ImageFate::Whole);
         }
-        for OutputFile { place, path } in &image.files {
-            self.runtime.block_on(self.store.put_file(&key::out(&self.plan.job, place), path))?;
+        for file in &image.files {
+            let key = key::out(&self.plan.job, &file.place);
+            self.runtime.block_on(file.store(&**self.store, &key))?;
         }
         drop(folder);
         self.put_result(planned, &image.result, is_incomplete)?;
@@ -83,7 +84,7 @@ impl ImageJob<'_> {
     fn make(
         &self,
         planned: &PlannedImage,
-        folder: &TempDir,
+        folder: &ScratchFolder,
     ) -> Result<(FinishedImage, Option<String>), AggregateError> {
         let scratch = self.options.temp_dir.as_path();
         let limits = Limits {
@@ -94,7 +95,7 @@ impl ImageJob<'_> {
         let (reading, files) = (self.plan.inference.reading.clone(), self.options.files.clone());
         let source = SourceImage::new(planned.clone(), reading, files, limits, self.options.planned_here);
         let Outputs { mut sinks, warnings } =
-            Outputs::open((self.spec, self.outputs), &source, self.picture, folder.path())?;
+            Outputs::open((self.spec, self.outputs), &source, self.picture, folder)?;
         let tiles = TileSource {
             store: Arc::clone(self.store),
             runtime: self.runtime.clone(),

@@ -10,6 +10,7 @@ mod label_cleanup;
 mod label_row_file;
 pub mod legend;
 mod merge;
+mod output_file;
 mod outputs;
 mod row;
 mod row_passes;
@@ -39,6 +40,7 @@ use marquetry_transport::{
     CachedObject, Drain, Files, ObjectStore, QueueError, Stores, TaskQueue, Topic, consume,
 };
 pub use merge::ScoreRows;
+pub use output_file::{OutputFile, UnfinishedFile};
 pub use outputs::{
     evaluation_picture, expected, expected_of, image_outputs, label_quality_picture, probes_file,
     renamed_classes, renamed_outputs,
@@ -46,7 +48,7 @@ pub use outputs::{
 pub use row::{Row, RowScores};
 pub use score_error::{ScoreError, TileFault};
 pub use score_reader::ScoreReader;
-pub use sink::{FinishedImage, OutputFile, RowSink, SinkError};
+pub use sink::{FinishedImage, RowSink, SinkError};
 pub use sinks::corrected_labels::CorrectedLabelRow;
 pub use sinks::pseudo_labels::PseudoLabelRow;
 pub use sinks::ranking::{RankedImage, RankedWindow, similarity};

@@ -3,6 +3,7 @@
 //! A new output is a module in `sinks`, a line in [`open`], and, if it has a file for each image, one in [`expected`].
 
 use crate::legend;
+use crate::output_file::ScratchFolder;
 use crate::sink::{RowSink, SinkError};
 use crate::sinks::counts::Counts;
 use crate::sinks::optional::Optional;
@@ -16,7 +17,6 @@ use marquetry_failure::chain;
 use marquetry_job::{PlannedImage, key};
 use marquetry_spec::{EVALUATION, JobSpec, LABEL_QUALITY, Output};
 use std::collections::HashSet;
-use std::path::Path;
 
 /// Ends the folder of an array.
 const ARRAY: &str = ".zarr";
@@ -34,7 +34,7 @@ impl Outputs {
         (spec, outputs): (&JobSpec, &str),
         source: &SourceImage,
         picture: bool,
-        folder: &Path,
+        folder: &ScratchFolder,
     ) -> Result<Self, SinkError> {
         let mut warnings = Vec::new();
         let wants_geo = |o: &Output| {
@@ -87,9 +87,7 @@ impl Outputs {
                 Output::CorrectedLabels(corrected) if source.planned().truth.is_some() => {
                     corrected_labels::open(&context, at, output, corrected)?
                 }
-                Output::Probes(of) if source.planned().truth.is_some() => {
-                    probes::open(&context, at, output, *of)
-                }
+                Output::Probes(of) if source.planned().truth.is_some() => probes::open(&context, output, *of),
                 // No place in the report, or no truth to be judged by, or to judge.
                 Output::Report
                 | Output::Evaluation(_)

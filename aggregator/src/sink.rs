@@ -1,12 +1,12 @@
 //! What takes the rows of an image.
 
 use crate::image_result::ImageResult;
+use crate::output_file::OutputFile;
 use crate::row::Row;
 use marquetry_ensemble::BadScore;
 use marquetry_failure::{Classify, FailureClass};
 use marquetry_imagery::ImageError;
 use marquetry_raster::write::WriteError;
-use std::path::PathBuf;
 
 /// Takes an image row by row, from top to bottom, and makes something of it: a mask, a table's rows, counts. No sink knows
 /// another.
@@ -43,15 +43,6 @@ pub struct FinishedImage {
     pub result: ImageResult,
     /// Finished files, which lie in a temporary folder until they are stored.
     pub files: Vec<OutputFile>,
-}
-
-/// A finished file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OutputFile {
-    /// Where it goes, below the job's outputs.
-    pub place: String,
-    /// Where it is now.
-    pub path: PathBuf,
 }
 
 /// Why a sink could not make what it makes.

@@ -2,7 +2,7 @@
 
 use crate::args::RunArgs;
 use crate::broker::lost_queue;
-use crate::coordination::{Coordination, Followed, stop, stopped};
+use crate::coordination::{Coordination, Followed, stop, stopped, unavailable};
 use crate::exit::{Exit, Fatal};
 use crate::job::{JobFile, StoredMemory, load_runtime, start_tokio};
 use crate::progress::Progress;
@@ -38,7 +38,7 @@ fn run_here(args: &RunArgs, seen: &mut LastSeen) -> Result<Exit, Fatal> {
     let tokio = start_tokio()?;
     let threads = Threads::choose(args.lanes.lanes, args.lanes.threads);
     threads.require()?;
-    let storage = args.storage.open(&tokio, Duration::ZERO, &Metrics::new());
+    let storage = args.storage.open(&tokio, Duration::ZERO, &Metrics::new()).written_behind();
     let mut job = JobFile::read(&args.job, &storage.files)?;
     args.subset.apply(&mut job.spec)?;
     let runtime = load_runtime(args.common.onnxruntime.as_deref())?;
@@ -80,10 +80,12 @@ impl InProcessCluster {
         coordination: &Coordination,
         seen: &mut LastSeen,
     ) -> Result<Followed, Fatal> {
-        tokio::select! {
+        let ended = tokio::select! {
             ended = Box::pin(self.work(coordination, seen)) => ended,
             () = stop() => Err(stopped()),
-        }
+        };
+        // However it ended: what is done is to be found by the next run.
+        self.storage.stores.settle().await.map_err(unavailable).and(ended)
     }
 
     async fn work(&self, coordination: &Coordination, seen: &mut LastSeen) -> Result<Followed, Fatal> {

@@ -23,22 +23,20 @@ pub(crate) struct RunFolder {
 impl RunFolder {
     /// Opens the store at `uri`.
     pub(crate) fn open(uri: &str, storage: &Storage, runtime: &Runtime) -> Result<Self, Fatal> {
-        if is_uri(uri) { Self::remote(uri, storage, runtime) } else { Self::folder(Path::new(uri)) }
+        if is_uri(uri) { Self::remote(uri, storage, runtime) } else { Self::folder(Path::new(uri), storage) }
     }
 
-    fn folder(folder: &Path) -> Result<Self, Fatal> {
+    fn folder(folder: &Path, storage: &Storage) -> Result<Self, Fatal> {
         let store = FolderStore::open(folder).map_err(|e| Fatal::of_store(&e))?;
         // Without `..`, so that printed paths can be read.
         let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
         let lock = lock(&folder)?;
         store.clear_scratch().map_err(|e| Fatal::of_store(&e))?;
-        let store = FolderStore::open(&folder).map_err(|e| Fatal::of_store(&e))?;
-        Ok(Self {
-            scratch: store.scratch(),
-            store: Arc::new(store),
-            uri: folder.display().to_string(),
-            _lock: lock,
-        })
+        let scratch = FolderStore::open(&folder).map_err(|e| Fatal::of_store(&e))?.scratch();
+        let uri = folder.display().to_string();
+        // The roles open it by its name, and must have the same one: what waits to be written is in memory.
+        let store = storage.stores.open(&uri).map_err(|e| Fatal::of_store(&e))?;
+        Ok(Self { store, uri, scratch, _lock: lock })
     }
 
     fn remote(uri: &str, storage: &Storage, runtime: &Runtime) -> Result<Self, Fatal> {

@@ -57,6 +57,13 @@ pub(crate) struct Storage {
     pub(crate) cache: PathBuf,
 }
 
+impl Storage {
+    /// The same, for roles that are all in this process: its folders are written by nobody else while it runs.
+    pub(crate) fn written_behind(self) -> Self {
+        Self { stores: self.stores.writing_behind(), ..self }
+    }
+}
+
 impl StorageArgs {
     /// Nothing is asked of the network yet. Requests will run on `runtime` and be counted in `metrics`; files in a bucket
     /// that is away are waited for as long as `retry_timeout`.

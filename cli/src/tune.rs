@@ -117,7 +117,7 @@ fn draw(args: &TuneArgs, tokio: &Runtime) -> Result<Drawn, Fatal> {
     let started = Instant::now();
     let threads = Threads::choose(args.lanes.lanes, args.lanes.threads);
     threads.require()?;
-    let storage = args.storage.open(tokio, Duration::ZERO, &Metrics::new());
+    let storage = args.storage.open(tokio, Duration::ZERO, &Metrics::new()).written_behind();
     let mut job = JobFile::read(&args.job, &storage.files)?;
     let asked = job.spec.clone();
     let (probing, told) = probing_job(&asked).map_err(failed)?;

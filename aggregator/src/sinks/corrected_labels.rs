@@ -3,9 +3,10 @@
 use super::SinkContext;
 use super::label_scores::LabelScores;
 use super::masks;
+use crate::output_file::OutputFile;
 use crate::outputs::output_path;
 use crate::row::Row;
-use crate::sink::{FinishedImage, OutputFile, RowSink, SinkError};
+use crate::sink::{FinishedImage, RowSink, SinkError};
 use marquetry_evaluation::LEFT_OUT;
 use marquetry_label_quality::{Corrected, Findings, Kind, Survey, Usual, corrected};
 use marquetry_raster::write::LabelSink;

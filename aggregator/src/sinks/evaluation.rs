@@ -63,7 +63,7 @@ impl RowSink for Agreement {
         image.result.evaluation = Some(ImageCounts { calibration: self.calibration.clone(), ..counts });
         image.result.fits_turned = (size.height == size.width).then(|| fits_turned(&labels)).flatten();
         let place = evaluation_picture(&self.panels.source.planned().id);
-        self.panels.write(&labels, (place, "evaluation.png", "evaluation"), image)
+        self.panels.write(&labels, (place, "evaluation"), image)
     }
 }
 

@@ -1,7 +1,8 @@
 //! Files that are made of labels.
 
+use crate::output_file::OutputFile;
 use crate::row::Row;
-use crate::sink::{FinishedImage, OutputFile, RowSink, SinkError};
+use crate::sink::{FinishedImage, RowSink, SinkError};
 use marquetry_raster::write::LabelSink;
 
 /// Feeds final labels to an encoder that writes one file or several.

@@ -1,20 +1,19 @@
 //! A small picture of an image beside labels of both sides and where they differ.
 
 use super::SinkContext;
-use crate::sink::{FinishedImage, OutputFile, SinkError};
+use crate::output_file::OutputFile;
+use crate::sink::{FinishedImage, SinkError};
 use crate::source_image::SourceImage;
 use marquetry_evaluation::{ErrorMap, LabelPair, Wrong};
 use marquetry_failure::chain;
 use marquetry_imagery::ImageError;
 use marquetry_raster::thumbnail::Thumbnail;
-use std::path::PathBuf;
 
 /// What a picture is made of: the image, the truth, the prediction and where they differ, side by side.
 pub(super) struct LabelPanels {
     pub(super) source: SourceImage,
     pub(super) colours: Vec<[u8; 3]>,
     pub(super) background: Option<u16>,
-    folder: PathBuf,
 }
 
 impl LabelPanels {
@@ -23,16 +22,15 @@ impl LabelPanels {
             source: source.clone(),
             colours: context.legend.colours().to_vec(),
             background: context.spec.background(),
-            folder: context.folder.to_owned(),
         }
     }
 
-    /// Writes the picture that will lie at `place`; `name` tells its file from the image's others. An image that cannot be read
+    /// Makes the picture that will lie at `place`. An image that cannot be read
     /// again is grey, and `what` says what it is missing from.
     pub(super) fn write(
         &self,
         labels: &LabelPair<'_>,
-        (place, name, what): (String, &str, &str),
+        (place, what): (String, &str),
         image: &mut FinishedImage,
     ) -> Result<(), SinkError> {
         let thumbnail = Thumbnail::new(self.source.planned().size);
@@ -49,9 +47,7 @@ impl LabelPanels {
             ErrorMap { step: thumbnail.step(), classes: self.colours.len(), background: self.background };
         let wrong = map.of(labels).into_iter().flat_map(Wrong::colour).collect();
         let picture = thumbnail.strip(&[shown, mask(labels.truth), mask(labels.predicted), wrong])?;
-        let path = self.folder.join(name);
-        std::fs::write(&path, picture)?;
-        image.files.push(OutputFile { place, path });
+        image.files.push(OutputFile::of_bytes(place, picture));
         Ok(())
     }
 }

@@ -34,6 +34,6 @@ impl RowSink for Suspicion {
         let text = serde_json::to_string(&findings).map_err(std::io::Error::other)?;
         image.result.table_rows.insert(self.number, text);
         let place = label_quality_picture(&self.panels.source.planned().id);
-        self.panels.write(&self.scores.all().pair(), (place, "label-quality.png", "label"), image)
+        self.panels.write(&self.scores.all().pair(), (place, "label"), image)
     }
 }

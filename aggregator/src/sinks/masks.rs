@@ -2,8 +2,9 @@
 
 use super::SinkContext;
 use super::label_files::LabelFiles;
+use crate::output_file::OutputFile;
 use crate::outputs::{class_file_names, output_path};
-use crate::sink::{OutputFile, RowSink, SinkError};
+use crate::sink::{RowSink, SinkError};
 use marquetry_raster::write::{LabelSink, Legend, MaskPng, MaskTiff, Split, TiffOptions};
 use marquetry_spec::{MaskForm, MaskFormat, MaskLook, Output};
 
@@ -44,7 +45,7 @@ pub(super) fn encoder(
     legend: &Legend,
 ) -> Result<(OutputFile, Box<dyn LabelSink>), SinkError> {
     let (size, geo) = (context.image.size, context.geo.clone());
-    let (file, out) = context.new_file(place, name)?;
+    let (file, out) = context.new_file(place, name);
     let tiff = |out| MaskTiff::new(out, size, legend, geo, TiffOptions::default());
     let encoder: Box<dyn LabelSink> = match (form.format, form.look) {
         (MaskFormat::Png, MaskLook::Palette) => Box::new(MaskPng::new(out, size, legend)?),

@@ -22,13 +22,10 @@ pub(crate) mod soft_labels;
 pub(crate) mod table_rows;
 pub(crate) mod uncertainty;
 
-use crate::sink::OutputFile;
+use crate::output_file::{OutputFile, ScratchFolder, UnfinishedFile};
 use marquetry_job::PlannedImage;
 use marquetry_raster::write::{GeoTags, Legend};
 use marquetry_spec::{JobSpec, TilesPer};
-use std::fs::File;
-use std::io::BufWriter;
-use std::path::Path;
 
 /// What sinks are told of an image and of its job when they are opened.
 pub(crate) struct SinkContext<'a> {
@@ -40,7 +37,7 @@ pub(crate) struct SinkContext<'a> {
     /// Where the image lies on earth.
     pub(crate) geo: Option<GeoTags>,
     /// For files that are not finished yet.
-    pub(crate) folder: &'a Path,
+    pub(crate) folder: &'a ScratchFolder,
 }
 
 impl SinkContext<'_> {
@@ -60,10 +57,9 @@ impl SinkContext<'_> {
     }
 
     /// A new file that will lie at `place`; `name` tells it from the others of the image.
-    fn new_file(&self, place: String, name: &str) -> std::io::Result<(OutputFile, BufWriter<File>)> {
-        let path = self.folder.join(name);
-        let file = BufWriter::new(File::create(&path)?);
-        Ok((OutputFile { place, path }, file))
+    fn new_file(&self, place: String, name: &str) -> (OutputFile, UnfinishedFile) {
+        let file = UnfinishedFile::new(self.folder, name);
+        (OutputFile::written(place, file.clone()), file)
     }
 }
 

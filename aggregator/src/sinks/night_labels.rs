@@ -1,16 +1,16 @@
 //! The labels of an image, as they are kept for comparison with those of another night.
 
 use super::SinkContext;
+use crate::output_file::{OutputFile, UnfinishedFile};
 use crate::row::Row;
-use crate::sink::{FinishedImage, OutputFile, RowSink, SinkError};
+use crate::sink::{FinishedImage, RowSink, SinkError};
 use marquetry_geometry::Size;
 use marquetry_job::{LabelWriter, NO_TRUTH, key};
-use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 
 /// Writes labels in the form of a truth. Of classes that share pixels each row has a row for each class, of 0 and 1.
 struct NightLabels {
-    writer: LabelWriter<BufWriter<File>>,
+    writer: LabelWriter<UnfinishedFile>,
     file: OutputFile,
     row: Vec<u16>,
 }
@@ -18,7 +18,7 @@ struct NightLabels {
 pub(crate) fn open(context: &SinkContext<'_>) -> Result<Box<dyn RowSink>, SinkError> {
     let (size, planes) = (context.image.size, context.planes());
     let place = key::night_labels(context.outputs, &context.image.key);
-    let (file, out) = context.new_file(place, "night-labels")?;
+    let (file, out) = context.new_file(place, "night-labels");
     let writer = LabelWriter::new(out, Size::new(size.height * planes, size.width))?;
     Ok(Box::new(NightLabels { writer, file, row: Vec::new() }))
 }

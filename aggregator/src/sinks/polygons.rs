@@ -16,8 +16,7 @@ pub(crate) fn open(
     polygons: Polygons,
 ) -> Result<Box<dyn RowSink>, SinkError> {
     let image = context.image;
-    let (file, out) =
-        context.new_file(output_path(output, &image.id, None), &format!("polygons-{number}"))?;
+    let (file, out) = context.new_file(output_path(output, &image.id, None), &format!("polygons-{number}"));
     let own = polygons.crs == PolygonCrs::Source;
     // What there is to say of its place was said when it was planned.
     let frame = context.geo.as_ref().and_then(|geo| MapFrame::new(geo, image.size, own).0);

@@ -8,7 +8,7 @@ fn probes_are_what_members_say_where_something_is_known() {
     let outputs = "{probes: safetensors}]\ntruth: nowhere\ntiles: {per: member}\nallow: [purpose";
     let image = feed(open(&spec("background, b", false, outputs), &folder), LABELS, true);
     assert_eq!(image.files[0].place, "probes/x/1.safetensors");
-    let probes = probes_from_bytes(&std::fs::read(&image.files[0].path).unwrap()).unwrap();
+    let probes = probes_from_bytes(&image.files[0].read().unwrap()).unwrap();
     assert_eq!((probes.classes, probes.members), (2, 2));
     assert_eq!(probes.places, [[0, 0], [0, 2], [1, 0], [1, 2]]);
     assert_eq!((probes.truth, probes.weights), (vec![0, 1, 1, 1], vec![1.0; 4]));

@@ -1,34 +1,27 @@
 //! What each member says at some pixels.
 
 use super::SinkContext;
+use crate::output_file::OutputFile;
 use crate::outputs::output_path;
 use crate::row::Row;
-use crate::sink::{FinishedImage, OutputFile, RowSink, SinkError};
+use crate::sink::{FinishedImage, RowSink, SinkError};
 use marquetry_spec::{Output, Probes};
 use marquetry_tuning::{ProbeSampler, probes_to_bytes};
-use std::path::PathBuf;
 
 /// The probes of the context's image.
-pub(crate) fn open(
-    context: &SinkContext<'_>,
-    number: usize,
-    output: &Output,
-    probes: Probes,
-) -> Box<dyn RowSink> {
+pub(crate) fn open(context: &SinkContext<'_>, output: &Output, probes: Probes) -> Box<dyn RowSink> {
     // The same pixels of the same image, whoever scores it.
     let seed = u64::from_str_radix(context.image.content_key(), 16).unwrap_or(0);
-    let file = OutputFile {
-        place: output_path(output, &context.image.id, None),
-        path: context.folder.join(format!("probes-{number}")),
-    };
-    Box::new(Drawing { probes, seed, classes: context.spec.classes.len(), file, sampler: None })
+    let place = output_path(output, &context.image.id, None);
+    Box::new(Drawing { probes, seed, classes: context.spec.classes.len(), place, sampler: None })
 }
 
 struct Drawing {
     probes: Probes,
     seed: u64,
     classes: usize,
-    file: OutputFile,
+    /// Where the file goes.
+    place: String,
     /// Since the first row, which says how many members there are.
     sampler: Option<ProbeSampler>,
 }
@@ -52,9 +45,7 @@ impl RowSink for Drawing {
         let none = || ProbeSampler::new(self.classes, 0, 0, 0);
         let probes = self.sampler.unwrap_or_else(none).finish();
         let bytes = probes_to_bytes(&probes).map_err(std::io::Error::other)?;
-        let path: &PathBuf = &self.file.path;
-        std::fs::write(path, bytes)?;
-        image.files.push(self.file);
+        image.files.push(OutputFile::of_bytes(self.place, bytes));
         Ok(())
     }
 }

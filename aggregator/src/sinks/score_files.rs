@@ -1,10 +1,11 @@
 //! Arrays of numbers from 0 to 1: a band for each class, or for whatever else there is for each pixel.
 
 use super::SinkContext;
-use crate::sink::{FinishedImage, OutputFile, SinkError};
+use crate::output_file::{OutputFile, ScratchFolder};
+use crate::sink::{FinishedImage, SinkError};
 use marquetry_raster::write::{ScoreDepth, ScoreSink, ScoreTiff, ScoreZarr, TiffOptions};
 use marquetry_spec::{ScoreDtype, ScoreFormat};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Side of a chunk of a Zarr array, px.
 const ZARR_CHUNK_PX: u32 = 512;
@@ -26,8 +27,18 @@ pub(super) struct ArrayForm<'a> {
 /// An encoder that writes a file, or all files of a folder.
 pub(super) struct ScoreFiles {
     encoder: Box<dyn ScoreSink>,
-    /// The file or the folder.
-    written: OutputFile,
+    written: Written,
+}
+
+/// Where an array is written to.
+enum Written {
+    File(OutputFile),
+    /// A folder, and where it goes.
+    Folder {
+        place: String,
+        path: PathBuf,
+        within: ScratchFolder,
+    },
 }
 
 impl ScoreFiles {
@@ -40,17 +51,20 @@ impl ScoreFiles {
         let (place, size, bands) = (form.place, context.image.size, form.bands);
         let (written, encoder): (_, Box<dyn ScoreSink>) = match form.format {
             ScoreFormat::Tiff => {
-                let (file, out) = context.new_file(place, &form.name)?;
+                let (file, out) = context.new_file(place, &form.name);
                 let (bands, geo) = (bands.to_vec(), context.geo.clone());
-                (file, Box::new(ScoreTiff::new(out, size, bands, depth, geo, TiffOptions::default())?))
+                (
+                    Written::File(file),
+                    Box::new(ScoreTiff::new(out, size, bands, depth, geo, TiffOptions::default())?),
+                )
             }
             ScoreFormat::Zarr => {
-                let path = context.folder.join(form.name);
+                let path = context.folder.file(&form.name)?;
                 let mut encoder = ScoreZarr::new(path.clone(), size, bands, depth, ZARR_CHUNK_PX)?;
                 if let Some(attributes) = form.attributes {
                     encoder = encoder.with_attributes(attributes)?;
                 }
-                (OutputFile { place, path }, Box::new(encoder))
+                (Written::Folder { place, path, within: context.folder.clone() }, Box::new(encoder))
             }
         };
         Ok(Self { encoder, written })
@@ -64,13 +78,14 @@ impl ScoreFiles {
     /// Ends the array, and hands its files over.
     pub(super) fn finish(self, image: &mut FinishedImage) -> Result<(), SinkError> {
         self.encoder.finish()?;
-        let OutputFile { place, path } = self.written;
-        if !path.is_dir() {
-            image.files.push(OutputFile { place, path });
-            return Ok(());
-        }
-        for name in files_below(&path)? {
-            image.files.push(OutputFile { place: format!("{place}/{name}"), path: path.join(&name) });
+        match self.written {
+            Written::File(file) => image.files.push(file),
+            Written::Folder { place, path, within } => {
+                for name in files_below(&path)? {
+                    let at = format!("{place}/{name}");
+                    image.files.push(OutputFile::at(at, path.join(&name), within.clone()));
+                }
+            }
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use super::SinkContext;
 use crate::legend;
+use crate::output_file::UnfinishedFile;
 use crate::row::Row;
 use crate::sink::{FinishedImage, RowSink, SinkError};
 use marquetry_geometry::Size;
@@ -10,27 +11,24 @@ use marquetry_raster::write::{
     ScoredLabelSink,
 };
 use marquetry_spec::{ClassCsv, Coco, CocoForm, CocoShape, KaggleRle, RleRows};
-use std::fs::File;
-use std::io::BufWriter;
-use std::path::PathBuf;
 
 /// The texts that an image adds to one of the job's tables, in a file of their own until it is finished.
 struct RowTexts {
     /// The output's number among the job's outputs.
     output: usize,
-    path: PathBuf,
+    file: UnfinishedFile,
 }
 
 impl RowTexts {
     /// None yet, for output `output`; and where they are written.
-    fn create(context: &SinkContext<'_>, output: usize) -> Result<(Self, BufWriter<File>), SinkError> {
-        let path = context.folder.join(format!("rows-{output}"));
-        let file = BufWriter::new(File::create(&path)?);
-        Ok((Self { output, path }, file))
+    fn create(context: &SinkContext<'_>, output: usize) -> (Self, UnfinishedFile) {
+        let file = UnfinishedFile::new(context.folder, &format!("rows-{output}"));
+        (Self { output, file: file.clone() }, file)
     }
 
     fn finish(self, image: &mut FinishedImage) -> Result<(), SinkError> {
-        image.result.table_rows.insert(self.output, std::fs::read_to_string(self.path)?);
+        let text = String::from_utf8(self.file.read()?).map_err(std::io::Error::other)?;
+        image.result.table_rows.insert(self.output, text);
         Ok(())
     }
 }
@@ -46,9 +44,9 @@ impl TableRows {
     fn open<E: LabelSink + 'static>(
         context: &SinkContext<'_>,
         number: usize,
-        encoder: impl FnOnce(BufWriter<File>) -> Result<E, SinkError>,
+        encoder: impl FnOnce(UnfinishedFile) -> Result<E, SinkError>,
     ) -> Result<Box<dyn RowSink>, SinkError> {
-        let (texts, out) = RowTexts::create(context, number)?;
+        let (texts, out) = RowTexts::create(context, number);
         Ok(Box::new(Self { encoder: Box::new(encoder(out)?), texts }))
     }
 }
@@ -130,9 +128,9 @@ impl ScoredRows {
     fn open<E: ScoredLabelSink + 'static>(
         context: &SinkContext<'_>,
         number: usize,
-        encoder: impl FnOnce(BufWriter<File>) -> Result<E, SinkError>,
+        encoder: impl FnOnce(UnfinishedFile) -> Result<E, SinkError>,
     ) -> Result<Box<dyn RowSink>, SinkError> {
-        let (texts, out) = RowTexts::create(context, number)?;
+        let (texts, out) = RowTexts::create(context, number);
         Ok(Box::new(Self { encoder: Box::new(encoder(out)?), texts }))
     }
 }

@@ -52,7 +52,7 @@ pub(super) fn open(spec: &JobSpec, folder: &TempDir) -> Box<dyn RowSink> {
         image: &planned,
         legend,
         geo: None,
-        folder: folder.path(),
+        folder: &ScratchFolder::new(folder.path()),
     };
     let output = &spec.outputs[0];
     match output {
@@ -66,7 +66,7 @@ pub(super) fn open(spec: &JobSpec, folder: &TempDir) -> Box<dyn RowSink> {
         Output::PseudoLabels(pseudo) => pseudo_labels::open(&context, 0, output, pseudo),
         Output::Uncertainty(maps) => uncertainty::open(&context, 0, output, maps),
         Output::Ranking(ranking) => Ok(ranking::open(&context, 0, ranking)),
-        Output::Probes(of) => Ok(probes::open(&context, 0, output, *of)),
+        Output::Probes(of) => Ok(probes::open(&context, output, *of)),
         Output::Evaluation(_) | Output::LabelQuality(_) | Output::CorrectedLabels(_) | Output::Report => {
             panic!("it has no sink of its own")
         }
@@ -125,9 +125,8 @@ static MEMBERS: [[[f32; 6]; 2]; 2] = [
 const TRUTH: [&[u16]; 2] = [&[0, 1, 1], &[1, marquetry_job::NO_TRUTH, 1]];
 pub(super) const LABELS: [&[u16]; 2] = [&[0, 255, 1], &[0, 0, 1]];
 
-fn png(path: &Path) -> Vec<u8> {
-    let mut reader =
-        png::Decoder::new(std::io::BufReader::new(File::open(path).unwrap())).read_info().unwrap();
+fn png(file: &OutputFile) -> Vec<u8> {
+    let mut reader = png::Decoder::new(std::io::Cursor::new(file.read().unwrap())).read_info().unwrap();
     let mut bytes = vec![0; reader.output_buffer_size().unwrap()];
     let info = reader.next_frame(&mut bytes).unwrap();
     assert_eq!((info.height, info.width), (SIZE.height, SIZE.width));
@@ -166,7 +165,7 @@ fn an_evaluation_counts_what_is_right() {
         image: &planned,
         legend,
         geo: None,
-        folder: folder.path(),
+        folder: &ScratchFolder::new(folder.path()),
     };
     let limits = marquetry_raster::read::Limits {
         pixels_max: 100,
@@ -194,9 +193,8 @@ fn an_evaluation_counts_what_is_right() {
             made.files.iter().map(|f| f.place.clone()).collect::<Vec<_>>(),
             expected(&spec, "x/1", true)
         );
-        let mut reader = png::Decoder::new(std::io::BufReader::new(File::open(&made.files[0].path).unwrap()))
-            .read_info()
-            .unwrap();
+        let mut reader =
+            png::Decoder::new(std::io::Cursor::new(made.files[0].read().unwrap())).read_info().unwrap();
         let mut bytes = vec![0; reader.output_buffer_size().unwrap()];
         let info = reader.next_frame(&mut bytes).unwrap();
         assert_eq!((info.height, info.width), (2, 12), "four panels");
@@ -210,7 +208,7 @@ fn a_mask_has_the_labels() {
     for together in [true, false] {
         let image = feed(open(&spec, &folder), LABELS, together);
         assert_eq!(image.files[0].place, "masks/x/1.png");
-        assert_eq!(png(&image.files[0].path), [0, 255, 1, 0, 0, 1]);
+        assert_eq!(png(&image.files[0]), [0, 255, 1, 0, 0, 1]);
     }
 }
 
@@ -227,10 +225,7 @@ fn classes_that_share_pixels_have_masks_of_their_own_even_if_their_names_are_ali
     assert_eq!(places, named);
     assert_eq!(places, expected(&spec, "x/1", false));
     for (class, file) in image.files.iter().enumerate() {
-        assert_eq!(
-            png(&file.path)[..3],
-            labels[0][class * 3..][..3].iter().map(|l| *l as u8).collect::<Vec<_>>()
-        );
+        assert_eq!(png(file)[..3], labels[0][class * 3..][..3].iter().map(|l| *l as u8).collect::<Vec<_>>());
     }
 }
 
@@ -250,8 +245,8 @@ fn probabilities_are_a_file_or_a_folder_of_files() {
         places,
         ["probabilities/x/1.zarr/.zarray", "probabilities/x/1.zarr/.zattrs", "probabilities/x/1.zarr/0/0/0"]
     );
-    assert!(image.files.iter().all(|file| file.path.is_file()));
-    let chunk = zstd::decode_all(File::open(&image.files[2].path).unwrap()).unwrap();
+    assert!(image.files.iter().all(|file| file.read().is_ok()));
+    let chunk = zstd::decode_all(std::io::Cursor::new(image.files[2].read().unwrap())).unwrap();
     // `[C, H, W]`; the chunk is as large as the array, or larger.
     let want = SCORES.map(|row| row.map(|p| (p * 255.0_f32).round() as u8));
     assert_eq!(chunk[..3], want[0][..3]);
@@ -288,10 +283,9 @@ fn soft_labels_are_shares_that_sum_to_255() {
         let image = feed(open(&spec, &folder), labels, together);
         assert_eq!(image.files[0].place, "soft_labels/x/1.zarr/.zarray");
         assert_eq!(format!("{}/.zarray", image_outputs(&spec, "x/1")[0]), expected(&spec, "x/1", false)[0]);
-        let attributes: serde_json::Value =
-            serde_json::from_slice(&std::fs::read(&image.files[1].path).unwrap()).unwrap();
+        let attributes: serde_json::Value = serde_json::from_slice(&image.files[1].read().unwrap()).unwrap();
         assert_eq!(attributes["classes"], serde_json::json!(["a", "b"]));
-        let chunk = zstd::decode_all(File::open(&image.files[2].path).unwrap()).unwrap();
+        let chunk = zstd::decode_all(std::io::Cursor::new(image.files[2].read().unwrap())).unwrap();
         let bands = chunk.len() / (512 * 512);
         // Two rows of three pixels of each band.
         (0..bands * 2).flat_map(|n| chunk[n / 2 * 512 * 512 + n % 2 * 512..][..3].to_vec()).collect()
@@ -326,7 +320,7 @@ fn pseudo_labels_are_what_is_sure_and_the_rest_is_ignored() {
         assert_eq!(image.files[0].place, "pseudo_labels/x/1.png");
         assert_eq!(image_outputs(&spec, "x/1"), expected(&spec, "x/1", false));
         let row: pseudo_labels::PseudoLabelRow = serde_json::from_str(&image.result.table_rows[&0]).unwrap();
-        (png(&image.files[0].path), image.result.kept[&0].clone(), row)
+        (png(&image.files[0]), image.result.kept[&0].clone(), row)
     };
     let (mask, kept, row) = made("thresholds: 0.9", "per: group");
     assert_eq!(mask, [255, 255, 255, 255, 0, 1], "of 0.75, missing, 0.75; 0.5, 1, 1");
@@ -354,7 +348,7 @@ fn who_has_no_say_in_a_class_does_not_disagree_about_it() {
         let spec = JobSpec::parse(text).unwrap_or_else(|errors| panic!("{errors}"));
         let image = feed_by(open(&spec, &folder), labels, true, (&SCORES, &voices));
         let row: pseudo_labels::PseudoLabelRow = serde_json::from_str(&image.result.table_rows[&0]).unwrap();
-        (png(&image.files[0].path), row.reliability)
+        (png(&image.files[0]), row.reliability)
     };
     let second =
         |map: ClassMap| Voice::new(vec![1.0, 0.0], &map, marquetry_ensemble::OutputActivation::Softmax, 2);
@@ -381,7 +375,7 @@ fn uncertainty_is_of_the_pixels_that_are_there() {
     let maps = JobSpec::parse(&text).unwrap_or_else(|errors| panic!("{errors}"));
     let image = feed(open(&maps, &folder), LABELS, true);
     assert_eq!(image.files[0].place, "uncertainty/x/1.zarr/.zarray");
-    let chunk = zstd::decode_all(File::open(&image.files[2].path).unwrap()).unwrap();
+    let chunk = zstd::decode_all(std::io::Cursor::new(image.files[2].read().unwrap())).unwrap();
     let band = |n: usize| -> Vec<u8> {
         (0..2).flat_map(|y| chunk[n * 512 * 512 + y * 512..][..3].to_vec()).collect()
     };
@@ -432,7 +426,7 @@ fn thresholds_are_compared_with_probabilities_that_sum_to_1() {
         feed_by(open(&spec, &folder), LABELS, true, (&scores, &voices))
     };
     // 1.5 and .125 are .92 and .08; .5 and .375 are .57 and .43; 1 and .25 are .8 and .2; the others 1 and 0.
-    let mask = |keys: &str| png(&made(keys).files[0].path);
+    let mask = |keys: &str| png(&made(keys).files[0]);
     assert_eq!(mask("thresholds: {a: 0.93, b: 0.43}"), [255, 255, 255, 255, 0, 1]);
     assert_eq!(mask("thresholds: {a: 0.81, b: 0.42}"), [0, 255, 1, 255, 0, 1]);
     assert_eq!(mask("thresholds: {a: 0.8, b: 0.1}, choose: ratio"), [0, 255, 1, 1, 0, 1]);

@@ -36,6 +36,7 @@ mod s3_options;
 mod store;
 mod stores;
 pub mod uri;
+mod write_behind;
 
 pub use cached_object::CachedObject;
 pub use consume::{Drain, consume};
@@ -55,3 +56,4 @@ pub use s3::S3Store;
 pub use s3_options::{S3_LOG_FILTER, S3Credentials, S3Options};
 pub use store::{Condition, KEY_BYTES_MAX, ObjectMeta, ObjectStore, Pages, Version};
 pub use stores::Stores;
+pub use write_behind::WriteBehindStore;

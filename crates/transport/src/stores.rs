@@ -4,7 +4,7 @@ use crate::s3::S3;
 #[cfg(feature = "s3")]
 use crate::s3::S3Store;
 use crate::uri::Location;
-use crate::{FolderStore, MeteredStore, ObjectStore, StoreError, StoreErrorKind};
+use crate::{FolderStore, MeteredStore, ObjectStore, StoreError, StoreErrorKind, WriteBehindStore};
 use marquetry_telemetry::Metrics;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,6 +19,8 @@ pub struct Stores {
     s3: S3,
     metrics: Metrics,
     trusted: Trusted,
+    /// The folders that are written behind, where they are.
+    behind: Option<Arc<Mutex<Vec<WriteBehindStore>>>>,
     open: Arc<Mutex<HashMap<String, Arc<dyn ObjectStore>>>>,
 }
 
@@ -36,7 +38,7 @@ enum Trusted {
 impl Stores {
     /// No store opened yet; those in buckets will be reached through `s3`.
     pub fn new(s3: S3, metrics: Metrics) -> Self {
-        Self { s3, metrics, trusted: Trusted::Any, open: Arc::default() }
+        Self { s3, metrics, trusted: Trusted::Any, behind: None, open: Arc::default() }
     }
 
     /// The same, for whoever is told by others which stores to open: those at one of these `places` and below. Without
@@ -48,6 +50,25 @@ impl Stores {
         let places: Vec<Location> = places.iter().map(|place| location(place)).collect::<Result<_, _>>()?;
         let trusted = if places.is_empty() { Trusted::Existing } else { Trusted::Below(places.into()) };
         Ok(Self { trusted, open: Arc::default(), ..self })
+    }
+
+    /// The same, for a process that has its folders for itself: small objects wait in memory for a moment, and reach the disk
+    /// together ([`WriteBehindStore`]). Whoever ends must [`settle`](Self::settle).
+    pub fn writing_behind(self) -> Self {
+        Self { behind: Some(Arc::default()), open: Arc::default(), ..self }
+    }
+
+    /// Writes what waits.
+    ///
+    /// # Errors
+    /// When a folder does not take it.
+    pub async fn settle(&self) -> Result<(), StoreError> {
+        let Some(behind) = &self.behind else { return Ok(()) };
+        let folders = behind.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for folder in folders {
+            folder.settle().await?;
+        }
+        Ok(())
     }
 
     /// Why `uri` is not opened, if it is not one of those that are trusted.
@@ -80,7 +101,7 @@ impl Stores {
                 let reason = "there is no such folder on this machine; mount it, or name it with --store, and it is made";
                 return Err(refused(StoreErrorKind::NoStore, reason.to_owned()));
             }
-            Location::Local(folder) => self.metered(FolderStore::open(&folder)?),
+            Location::Local(folder) => self.folder(FolderStore::open(&folder)?),
             #[cfg(feature = "s3")]
             Location::S3(place) => {
                 let store = S3Store::new(self.s3.clone(), &place);
@@ -107,6 +128,13 @@ impl Stores {
             S3Store::new(self.s3.clone(), &place).check().await?;
         }
         self.open(uri)
+    }
+
+    fn folder(&self, folder: FolderStore) -> Arc<dyn ObjectStore> {
+        let Some(behind) = &self.behind else { return self.metered(folder) };
+        let folder = WriteBehindStore::new(folder);
+        behind.lock().unwrap_or_else(PoisonError::into_inner).push(folder.clone());
+        self.metered(folder)
     }
 
     fn metered(&self, store: impl ObjectStore + 'static) -> Arc<dyn ObjectStore> {

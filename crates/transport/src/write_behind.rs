@@ -1,0 +1,282 @@
+//! A folder whose small objects reach the disk together.
+
+use crate::{Condition, FolderStore, ObjectMeta, ObjectStore, Pages, StoreError, StoreErrorKind, Version};
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::{FutureExt, StreamExt};
+use std::collections::{BTreeMap, HashSet};
+use std::ops::Range;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Larger objects are written at once, bytes.
+const OBJECT_BYTES_MAX: usize = 1 << 20;
+/// Most bytes of objects that wait.
+const BYTES_MAX: u64 = 64 << 20;
+/// What waits longest waits this long.
+const WAIT_MAX: Duration = Duration::from_secs(2);
+/// Keys that are remembered as those of no object.
+const ABSENT_MAX: usize = 1 << 16;
+
+/// A folder for one process alone, which keeps small objects in memory until many can be written with one sync of the disk,
+/// and does not write at all what is deleted before.
+///
+/// Objects reach the disk in the order in which they were put: everything that changes the folder at once writes what waits
+/// first. So a process that is killed leaves the folder as it was a moment before, [`WAIT_MAX`] at most. What could not be
+/// written (the disk is full) is kept, and told by whatever changes the folder next; whoever ends must
+/// [`settle`](Self::settle).
+#[derive(Debug, Clone)]
+pub struct WriteBehindStore {
+    folder: FolderStore,
+    waiting: Arc<Mutex<Waiting>>,
+    /// Held while what waits is written.
+    writing: Arc<tokio::sync::Mutex<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    objects: BTreeMap<String, Held>,
+    /// The keys in the order in which they were put.
+    order: BTreeMap<u64, String>,
+    turn: u64,
+    bytes: u64,
+    /// Whether somebody will write what waits when its time has come.
+    is_timed: bool,
+    /// Keys under which the folder was looked into, and had nothing.
+    absent: HashSet<String>,
+}
+
+#[derive(Debug)]
+struct Held {
+    value: Bytes,
+    turn: u64,
+    /// Whether the folder has no older one.
+    is_new: bool,
+    /// Whether it is being written.
+    is_leaving: bool,
+}
+
+impl Waiting {
+    fn hold(&mut self, key: &str, value: Bytes) {
+        self.remove(key);
+        self.turn += 1;
+        self.bytes += value.len() as u64;
+        self.order.insert(self.turn, key.to_owned());
+        let is_new = self.absent.remove(key);
+        self.objects.insert(key.to_owned(), Held { value, turn: self.turn, is_new, is_leaving: false });
+    }
+
+    fn remove(&mut self, key: &str) {
+        if let Some(held) = self.objects.remove(key) {
+            self.order.remove(&held.turn);
+            self.bytes -= held.value.len() as u64;
+        }
+    }
+
+    /// Whether a folder cannot hold what waits and an object of this key: one would have to be a folder and a file.
+    fn is_in_the_way_of(&self, key: &str) -> bool {
+        let above = |(at, _)| self.objects.contains_key(&key[..at]);
+        let folder = format!("{key}/");
+        let below = self.objects.range(folder.clone()..).next();
+        key.match_indices('/').any(above) || below.is_some_and(|(found, _)| found.starts_with(&folder))
+    }
+
+    /// All that waits, in order, each with its turn; from now on it is on its way.
+    fn leave(&mut self) -> (Vec<u64>, Vec<(String, Bytes)>) {
+        let objects = &mut self.objects;
+        let leaving = self.order.iter().filter_map(|(turn, key)| {
+            let held = objects.get_mut(key)?;
+            held.is_leaving = true;
+            Some((*turn, (key.clone(), held.value.clone())))
+        });
+        leaving.unzip()
+    }
+
+    /// The first of what left has arrived; the others wait again. What was put anew meanwhile is another turn's.
+    fn arrived(&mut self, turns: &[u64], arrived: usize) {
+        for (place, turn) in turns.iter().enumerate() {
+            let Some(key) = self.order.get(turn).cloned() else { continue };
+            if place < arrived {
+                self.remove(&key);
+            } else if let Some(held) = self.objects.get_mut(&key) {
+                held.is_leaving = false;
+            }
+        }
+    }
+}
+
+impl WriteBehindStore {
+    /// `folder`, in which nobody else writes while this is there.
+    pub fn new(folder: FolderStore) -> Self {
+        Self { folder, waiting: Arc::default(), writing: Arc::default() }
+    }
+
+    /// Writes all that waits.
+    ///
+    /// # Errors
+    /// When the folder does not take it; it goes on waiting.
+    pub async fn settle(&self) -> Result<(), StoreError> {
+        if self.waiting().objects.is_empty() {
+            return Ok(());
+        }
+        let _writing = self.writing.lock().await;
+        let (turns, leaving) = self.waiting().leave();
+        let (written, result) = self.folder.put_together(leaving).await;
+        // What can never be an object must not stand in the way of all others; whoever asked is told.
+        let is_refused = result.as_ref().is_err_and(|error| error.kind == StoreErrorKind::BadKey);
+        self.waiting().arrived(&turns, written + usize::from(is_refused));
+        result
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        // No code that can panic runs under this lock, so a poisoned one still holds a sound state.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn held(&self, key: &str) -> Option<Bytes> {
+        self.waiting().objects.get(key).map(|held| held.value.clone())
+    }
+
+    /// Sees to it that what waits is written in time.
+    fn watch(&self) {
+        if std::mem::replace(&mut self.waiting().is_timed, true) {
+            return;
+        }
+        let store = self.clone();
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(WAIT_MAX).await;
+                if let Err(error) = store.settle().await {
+                    tracing::warn!(%error, "what is done waits in memory");
+                }
+                let mut waiting = store.waiting();
+                if waiting.objects.is_empty() {
+                    waiting.is_timed = false;
+                    break;
+                }
+            }
+        });
+    }
+
+    /// Takes an object that only waits back; whether that is all there was of it.
+    fn forget(&self, key: &str) -> bool {
+        let mut waiting = self.waiting();
+        match waiting.objects.get(key) {
+            Some(Held { is_new: true, is_leaving: false, .. }) => {
+                waiting.remove(key);
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl ObjectStore for WriteBehindStore {
+    fn name(&self) -> String {
+        self.folder.name()
+    }
+
+    async fn put(&self, key: &str, value: Bytes) -> Result<(), StoreError> {
+        if value.len() > OBJECT_BYTES_MAX {
+            self.settle().await?;
+            return self.folder.put(key, value).await;
+        }
+        if self.waiting().is_in_the_way_of(key) {
+            self.settle().await?;
+        }
+        self.folder.check_room("write", key)?;
+        // One after the other: what comes later may hang on the one before.
+        let is_over = self.held(key).is_some() || self.waiting().bytes + value.len() as u64 > BYTES_MAX;
+        if is_over {
+            self.settle().await?;
+        }
+        self.waiting().hold(key, value);
+        self.watch();
+        Ok(())
+    }
+
+    async fn put_if(&self, key: &str, value: Bytes, condition: &Condition) -> Result<Version, StoreError> {
+        self.settle().await?;
+        self.folder.put_if(key, value, condition).await
+    }
+
+    async fn put_file(&self, key: &str, path: &Path) -> Result<(), StoreError> {
+        self.settle().await?;
+        self.folder.put_file(key, path).await
+    }
+
+    async fn get(&self, key: &str) -> Result<Bytes, StoreError> {
+        match self.held(key) {
+            Some(value) => Ok(value),
+            None => self.folder.get(key).await,
+        }
+    }
+
+    async fn get_versioned(&self, key: &str) -> Result<(Bytes, Version), StoreError> {
+        self.settle().await?;
+        self.folder.get_versioned(key).await
+    }
+
+    async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
+        match self.held(key) {
+            Some(value) if range.start <= range.end && range.end <= value.len() as u64 => {
+                Ok(value.slice(range.start as usize..range.end as usize))
+            }
+            Some(_) => {
+                self.settle().await?;
+                self.folder.get_range(key, range).await
+            }
+            None => self.folder.get_range(key, range).await,
+        }
+    }
+
+    async fn head(&self, key: &str) -> Result<ObjectMeta, StoreError> {
+        if let Some(value) = self.held(key) {
+            return Ok(ObjectMeta { key: key.to_owned(), size_bytes: value.len() as u64 });
+        }
+        let found = self.folder.head(key).await;
+        if found.as_ref().is_err_and(|error| error.kind == StoreErrorKind::NotFound) {
+            let mut waiting = self.waiting();
+            if waiting.absent.len() >= ABSENT_MAX {
+                waiting.absent.clear();
+            }
+            waiting.absent.insert(key.to_owned());
+        }
+        found
+    }
+
+    fn pages<'a>(&'a self, prefix: &'a str) -> Pages<'a> {
+        let settled = async move {
+            match self.settle().await {
+                Ok(()) => self.folder.pages(prefix),
+                Err(error) => crate::store::failed_pages(error),
+            }
+        };
+        settled.into_stream().flatten().boxed()
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<ObjectMeta>, StoreError> {
+        self.settle().await?;
+        self.folder.list(prefix).await
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), StoreError> {
+        if self.forget(key) {
+            return Ok(());
+        }
+        self.settle().await?;
+        self.folder.delete(key).await
+    }
+
+    async fn delete_many(&self, keys: &[String]) -> Result<(), StoreError> {
+        self.settle().await?;
+        self.folder.delete_many(keys).await
+    }
+}
+
+#[cfg(test)]
+#[path = "write_behind_tests.rs"]
+mod tests;
