@@ -89,17 +89,17 @@ impl Candidate<'_> {
         };
         self.unfit(format!(
             "tta.views: {view} makes {size} px of a window of {} px: {reason}",
-            self.member.window.size
+            self.member.window.size_px()
         ))
     }
 
     /// How images are resized for the member, the weight of a pixel by its place in its window, and what lies beyond the
     /// border.
-    fn scaling(&self) -> (Scaling, Importance, (Padding, f32)) {
+    pub(super) fn scaling(&self) -> (Scaling, Importance, (Padding, f32)) {
         match &self.member.window.mode {
             WindowMode::Whole(whole) => {
                 let scaling = match whole.fit {
-                    WholeFit::Stretch => Scaling::Whole(self.member.window.size),
+                    WholeFit::Stretch => Scaling::Whole(self.member.window.size_px()),
                     WholeFit::Longest | WholeFit::Letterbox => Scaling::Inside,
                     WholeFit::Multiple(_) => Scaling::Factor(1.0),
                 };
@@ -119,7 +119,19 @@ impl Candidate<'_> {
             ModelReadError::File(error) => MembersError::File { entry: self.entry, error },
             ModelReadError::Model(error) => self.failed(error),
         })?);
-        let outer = self.member.window.size;
+        let (sized, size_from) = self.sized(models, &model, threads)?;
+        sized.probe_read(models, &model, threads, size_from)
+    }
+
+    /// Tries a model whose window's size is settled; `size_from` says how it was.
+    fn probe_read(
+        &self,
+        models: &Models<'_>,
+        model: &PlannedModel,
+        threads: usize,
+        size_from: Origin,
+    ) -> Result<Probed, MembersError> {
+        let outer = self.member.window.size_px();
         let (scaling, importance, padding) = self.scaling();
         let depths = self.looked_at.depths;
         let settled = |element: &Element, facts: Option<&ModelFacts>| {
@@ -127,16 +139,15 @@ impl Candidate<'_> {
             settle_scale(&self.member.input, element, inside, depths)
         };
         // What the model takes is known once it was tried: where that is another range, it is tried anew.
-        let guess = settled(&Element::F32, None);
-        let mut input = self.input(guess.scale, padding);
-        let mut facts = self.inspect(models, &model, (&input, scaling), outer, threads)?;
+        let mut input = self.guessed_input();
+        let mut facts = self.first_facts(models, model, outer, threads)?;
         let element = facts.inputs.first().map_or(Element::F32, |input| input.element.clone());
         let scale = settled(&element, Some(&facts));
-        if scale.scale != guess.scale {
+        if scale.scale != input.scale {
             input = self.input(scale.scale, padding);
-            facts = self.inspect(models, &model, (&input, scaling), outer, threads)?;
+            facts = self.inspect(models, model, (&input, scaling), outer, threads)?;
         }
-        let try_at = |size| self.inspect(models, &model, (&input, scaling), size, threads);
+        let try_at = |size| self.inspect(models, model, (&input, scaling), size, threads);
         // One side that is fixed is enough: a window that is not square cannot be turned onto it.
         let fixed =
             facts.image.as_ref().is_some_and(|i| i.height.fixed().is_some() || i.width.fixed().is_some());
@@ -199,8 +210,8 @@ impl Candidate<'_> {
             name: self.name.clone(),
             onnx: self.uri.clone(),
             model_bytes: model.files.bytes(),
-            sha256: model.sha256,
-            external: model.external,
+            sha256: model.sha256.clone(),
+            external: model.external.clone(),
             tags: self.tags.clone(),
             weights,
             input,
@@ -209,7 +220,7 @@ impl Candidate<'_> {
             fit: fit.fit,
             signatures,
         };
-        let choices = self.choices(meaning, &member, scale.choice, fit.choice);
+        let choices = self.choices(meaning, &member, (scale.choice, fit.choice), size_from);
         let resample = self.member.window.resample;
         let group = Group { scaling, resample, window, importance, views, members: vec![member] };
         Ok(Probed { group, warnings, choices })
@@ -220,8 +231,8 @@ impl Candidate<'_> {
         &self,
         meaning: Meaning,
         member: &Member,
-        mut scale: Choice<String>,
-        fit: Choice<String>,
+        (mut scale, fit): (Choice<String>, Choice<String>),
+        size_from: Origin,
     ) -> MemberChoices {
         let input = &self.member.input;
         let signature = &member.signatures[0];
@@ -237,7 +248,7 @@ impl Candidate<'_> {
             activation,
             scale,
             fit,
-            sizes: choice(format!("{sizes} px"), Origin::Said),
+            sizes: choice(format!("{sizes} px"), size_from),
             layout: choice(
                 signature.layout.to_string(),
                 if input.layout == InputLayout::Auto { Origin::Measured } else { Origin::Said },
@@ -245,7 +256,7 @@ impl Candidate<'_> {
         }
     }
 
-    fn inspect(
+    pub(super) fn inspect(
         &self,
         models: &Models<'_>,
         model: &PlannedModel,
@@ -270,7 +281,7 @@ impl Candidate<'_> {
         }
     }
 
-    fn wanted(&self, facts: &ModelFacts, size: Size) -> IoRequest {
+    pub(super) fn wanted(&self, facts: &ModelFacts, size: Size) -> IoRequest {
         IoRequest {
             head: self.member.output.head.clone(),
             channels_out: channels_out(self.spec, &self.member.output, facts),
@@ -402,14 +413,14 @@ impl Candidate<'_> {
 
     /// What there is to tell of views that a set of them names and this model does not take.
     fn dropped(&self, views: &[View], facts: &ModelFacts) -> Option<String> {
-        let all = self.spec.tta.views.resolve(self.member.window.size, false).ok()?;
+        let all = self.spec.tta.views.resolve(self.member.window.size_px(), false).ok()?;
         let gone: Vec<String> =
             all.iter().filter(|view| !views.contains(view)).map(ToString::to_string).collect();
         let sides = facts.image.as_ref().map(|image| (image.height.fixed(), image.width.fixed()));
         let takes = match sides {
             Some((Some(height), None)) => format!("{height} rows only, of any width"),
             Some((None, Some(width))) => format!("{width} columns only, of any height"),
-            _ => format!("{} px only", self.member.window.size),
+            _ => format!("{} px only", self.member.window.size_px()),
         };
         (!gone.is_empty()).then(|| {
             format!(
@@ -422,13 +433,13 @@ impl Candidate<'_> {
     }
 
     /// Where the output lies in the window.
-    fn fit(&self, facts: &ModelFacts, signature: &IoContract) -> Result<SettledFit, MembersError> {
+    pub(super) fn fit(&self, facts: &ModelFacts, signature: &IoContract) -> Result<SettledFit, MembersError> {
         let head = facts.usable().find(|(head, _)| head.name == signature.head);
         let scores = head.map(|(_, scores)| scores).filter(|scores| scores.size == signature.output_size);
         settle_fit(self.member.output.fit, signature.size, scores).map_err(|reason| self.unfit(reason))
     }
 
-    fn input(&self, scale: Scale, (padding, padding_value): (Padding, f32)) -> Input {
+    pub(super) fn input(&self, scale: Scale, (padding, padding_value): (Padding, f32)) -> Input {
         let input = &self.member.input;
         let (mean, std, measured) = match &input.normalise {
             Normalise::Fixed { mean, std } => (mean.clone(), std.clone(), None),

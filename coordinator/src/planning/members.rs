@@ -128,7 +128,7 @@ fn candidates<'a>(
         let several = sizes.len() > 1;
         candidates.extend(sizes.into_iter().map(|size| {
             let mut member = member.clone();
-            member.window.size = size;
+            member.window.size = Some(size);
             let name = if several { format!("{} at {size} px", whole.name) } else { whole.name.clone() };
             Candidate { member: Cow::Owned(member), name, made_for: Some((of, size)), ..whole.clone() }
         }));

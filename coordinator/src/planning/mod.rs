@@ -33,6 +33,7 @@ mod truth_files;
 mod truth_on_map;
 mod truth_rules;
 mod voices;
+mod window_size;
 
 pub use findings::{Choice, Findings, MemberChoices, MemberKind, Origin, Warning};
 pub use folds::FoldsError;

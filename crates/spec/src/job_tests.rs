@@ -52,7 +52,7 @@ members:
     input: {layout: auto, color: rgb, scale: auto, normalize: fixed, mean: [0], std: [1]}
     output: {head: auto, activation: auto, multilabel: false, fit: auto}
     window:
-      size: 512
+      size: auto
       resample: linear
       mode: slide
       overlap: 0.5
@@ -156,7 +156,7 @@ members:
     assert_eq!(b.input.normalise, fixed(&[0.5, 0.4, 0.3], &[1.0, 2.0, 3.0]));
     assert_eq!((b.weights.clone(), b.batch), (vec![1.0, 2.0], Some(8)));
     assert_eq!(
-        (b.window.size, slide(&spec, 1).spacing),
+        (b.window.size_px(), slide(&spec, 1).spacing),
         (Size::new(100, 64), Spacing::Stride(Size::square(32)))
     );
     assert_eq!(slide(&spec, 1).fill.padding, Padding::Replicate);
@@ -165,7 +165,7 @@ members:
         (Normalise::Measured(Measured::STANDARD), Some(0.5))
     );
     assert_eq!(
-        (c.window.mode, c.window.size, c.scale),
+        (c.window.mode, c.window.size_px(), c.scale),
         (WindowMode::Whole(WholeImage::default()), Size::square(256), 1.0)
     );
 }
@@ -181,7 +181,7 @@ members: [{onnx: a}, {onnx: b, window: {mode: slide, edges: pad}}]",
     assert_eq!(spec.members[0].window.mode, WindowMode::Whole(WholeImage::default()));
     let s = slide(&spec, 1);
     assert_eq!((s.spacing, s.edges), (Spacing::Overlap([0.25; 2]), Edges::Pad));
-    assert_eq!((spec.members[1].window.size, s.fill.padding), (Size::square(64), Padding::Constant));
+    assert_eq!((spec.members[1].window.size_px(), s.fill.padding), (Size::square(64), Padding::Constant));
 }
 
 /// Whole numbers stay whole: in floats, 10 · (1 − 0.9) is less than 1 and 100 · (1 − 0.9) less than 10.
@@ -317,7 +317,7 @@ fn examples_mean_what_their_comments_say() {
 
     let nnunet = example("nnunet");
     assert_eq!(
-        (nnunet.images.source(), nnunet.members[0].window.size),
+        (nnunet.images.source(), nnunet.members[0].window.size_px()),
         (ImageSource::Path, Size::new(56, 40))
     );
     assert_eq!(nnunet.members[0].window.layout().stride, Size::new(28, 20));

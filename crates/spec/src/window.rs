@@ -1,6 +1,6 @@
 //! How a member looks at an image: its windows, or the whole of it.
 
-use super::kind::{Axes, Double, Kind, Maybe, ReadKind, Sides, Single, Words};
+use super::kind::{AutoOr, Axes, Double, Kind, Maybe, ReadKind, Sides, Single, Words};
 use super::node::Node;
 use super::read::{At, Fields};
 use super::scope::Scope;
@@ -12,8 +12,11 @@ use marquetry_geometry::{Edges, Padding, Resample, Size, WindowSpec};
 section! {
     /// What a model is shown of an image.
     pub struct Window: "window" (scope) derive [Copy] {
-        /// What the model sees at once, px.
-        pub size: Size = Size::square(512), Sides::at_least(1);
+        /// What the model sees at once, px. `auto` is what the model takes, if that is one size alone; else, for images of which
+        /// none is larger than 512 px along a side, the largest side rounded up to a multiple of 32 px (of 128 px with views of
+        /// other scales) that the model takes; else 512. With a `stride` or a `margin`, and with `mode: whole`, it is the model's
+        /// or 512.
+        pub size: Option<Size> = None, AutoOr(Sides::at_least(1), "`auto`, a whole number from 1 to 16384, or `[y, x]`");
         /// How an image becomes larger or smaller, for `mode: whole` and for a member's `scale`: `linear` is OpenCV's
         /// `INTER_LINEAR` and PyTorch's, without smoothing; `area` OpenCV's `INTER_AREA` (linear where a side grows); `cubic`
         /// OpenCV's `INTER_CUBIC`; `pillow-linear` and `pillow-cubic` smooth before a side shrinks, as Pillow's `BILINEAR`
@@ -322,11 +325,11 @@ impl Window {
     /// How windows are laid over the image as the member sees it: resized by its own scale, or to `size` when whole.
     pub fn layout(&self) -> WindowSpec {
         match &self.mode {
-            WindowMode::Slide(slide) => slide.layout(self.size),
+            WindowMode::Slide(slide) => slide.layout(self.size_px()),
             WindowMode::Whole(whole) => WindowSpec {
-                inner: self.size,
+                inner: self.size_px(),
                 margin: Size::square(0),
-                stride: self.size,
+                stride: self.size_px(),
                 // An image smaller than its window lies at the top left, or in the middle.
                 edges: match whole.fit {
                     WholeFit::Longest | WholeFit::Multiple(_) => Edges::Pad,
@@ -336,20 +339,38 @@ impl Window {
         }
     }
 
-    /// Notes at `at` what contradicts itself once all layers are in.
+    /// What a model is shown where nothing speaks for another size, px.
+    pub const USUAL: Size = Size::square(512);
+
+    /// What the model sees at once, px; the usual size where that is not settled yet.
+    pub fn size_px(&self) -> Size {
+        self.size.unwrap_or(Self::USUAL)
+    }
+
+    /// Notes at `at` what contradicts itself once all layers are in, as far as the size is known.
     pub(super) fn check(&self, at: &At<'_>) {
-        let WindowMode::Slide(slide) = &self.mode else { return };
-        let layout = slide.layout(self.size);
+        if let Some(contradiction) = self.size.and_then(|_| self.contradiction()) {
+            at.conflict(contradiction);
+        }
+    }
+
+    /// What contradicts itself at this size, in words.
+    pub fn contradiction(&self) -> Option<String> {
+        let WindowMode::Slide(slide) = &self.mode else { return None };
+        let size = self.size_px();
+        let layout = slide.layout(size);
         if layout.inner.is_empty() {
-            at.conflict(format!(
-                "margin {} px leaves nothing of a window of {} px; allowed is less than half the window",
-                slide.margin, self.size
-            ));
+            Some(format!(
+                "margin {} px leaves nothing of a window of {size} px; allowed is less than half the window",
+                slide.margin
+            ))
         } else if layout.stride.height > layout.inner.height || layout.stride.width > layout.inner.width {
-            at.conflict(format!(
+            Some(format!(
                 "stride {} px leaves pixels out; allowed is 1 to {} px, the window without its margin",
                 layout.stride, layout.inner
-            ));
+            ))
+        } else {
+            None
         }
     }
 }

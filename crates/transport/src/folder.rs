@@ -86,6 +86,11 @@ impl FolderStore {
         }
     }
 
+    /// What is told of an object that is not there.
+    pub(crate) fn absent(&self, key: &str) -> StoreError {
+        self.error("read", key, ErrorKind::NotFound.into())
+    }
+
     /// Refuses a key that no object can have, by itself or beside what is there.
     pub(crate) fn check_room(&self, doing: &'static str, key: &str) -> Result<(), StoreError> {
         let place = self.checked(doing, key)?;

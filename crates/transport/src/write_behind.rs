@@ -4,7 +4,7 @@ use crate::{Condition, FolderStore, ObjectMeta, ObjectStore, Pages, StoreError, 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -43,8 +43,15 @@ struct Waiting {
     bytes: u64,
     /// Whether somebody will write what waits when its time has come.
     is_timed: bool,
-    /// Keys under which the folder was looked into, and had nothing.
-    absent: HashSet<String>,
+    /// Keys under which the folder has nothing, or is being looked into by whoever has that number. Nobody else writes there.
+    absent: HashMap<String, Looked>,
+    looks: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Looked {
+    Absent,
+    ByNow(u64),
 }
 
 #[derive(Debug)]
@@ -63,8 +70,36 @@ impl Waiting {
         self.turn += 1;
         self.bytes += value.len() as u64;
         self.order.insert(self.turn, key.to_owned());
-        let is_new = self.absent.remove(key);
+        let is_new = self.wrote(key);
         self.objects.insert(key.to_owned(), Held { value, turn: self.turn, is_new, is_leaving: false });
+    }
+
+    /// The number of a look into the folder; none if it is known to have nothing.
+    fn look(&mut self, key: &str) -> Option<u64> {
+        if self.absent.get(key) == Some(&Looked::Absent) {
+            return None;
+        }
+        if self.absent.len() >= ABSENT_MAX {
+            self.absent.clear();
+        }
+        self.looks += 1;
+        self.absent.insert(key.to_owned(), Looked::ByNow(self.looks));
+        Some(self.looks)
+    }
+
+    /// What a look has found. One that something was written after, or that somebody else began after, says nothing.
+    fn looked(&mut self, key: &str, look: u64, is_absent: bool) {
+        if self.absent.get(key) == Some(&Looked::ByNow(look)) {
+            self.absent.remove(key);
+            if is_absent {
+                self.absent.insert(key.to_owned(), Looked::Absent);
+            }
+        }
+    }
+
+    /// Notes that there is such an object from now on; whether it was known that there was none.
+    fn wrote(&mut self, key: &str) -> bool {
+        self.absent.remove(key) == Some(Looked::Absent)
     }
 
     fn remove(&mut self, key: &str) {
@@ -165,6 +200,7 @@ impl WriteBehindStore {
         match waiting.objects.get(key) {
             Some(Held { is_new: true, is_leaving: false, .. }) => {
                 waiting.remove(key);
+                waiting.absent.insert(key.to_owned(), Looked::Absent);
                 true
             }
             _ => false,
@@ -182,6 +218,7 @@ impl ObjectStore for WriteBehindStore {
     async fn put(&self, key: &str, value: Bytes) -> Result<(), StoreError> {
         if value.len() > OBJECT_BYTES_MAX {
             self.settle().await?;
+            self.waiting().wrote(key);
             return self.folder.put(key, value).await;
         }
         if self.waiting().is_in_the_way_of(key) {
@@ -200,11 +237,13 @@ impl ObjectStore for WriteBehindStore {
 
     async fn put_if(&self, key: &str, value: Bytes, condition: &Condition) -> Result<Version, StoreError> {
         self.settle().await?;
+        self.waiting().wrote(key);
         self.folder.put_if(key, value, condition).await
     }
 
     async fn put_file(&self, key: &str, path: &Path) -> Result<(), StoreError> {
         self.settle().await?;
+        self.waiting().wrote(key);
         self.folder.put_file(key, path).await
     }
 
@@ -237,14 +276,10 @@ impl ObjectStore for WriteBehindStore {
         if let Some(value) = self.held(key) {
             return Ok(ObjectMeta { key: key.to_owned(), size_bytes: value.len() as u64 });
         }
+        let Some(look) = self.waiting().look(key) else { return Err(self.folder.absent(key)) };
         let found = self.folder.head(key).await;
-        if found.as_ref().is_err_and(|error| error.kind == StoreErrorKind::NotFound) {
-            let mut waiting = self.waiting();
-            if waiting.absent.len() >= ABSENT_MAX {
-                waiting.absent.clear();
-            }
-            waiting.absent.insert(key.to_owned());
-        }
+        let is_absent = found.as_ref().is_err_and(|error| error.kind == StoreErrorKind::NotFound);
+        self.waiting().looked(key, look, is_absent);
         found
     }
 

@@ -104,3 +104,20 @@ async fn a_key_that_can_be_no_object_beside_others_is_refused_at_once() {
     }
     store.settle().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_look_that_a_write_overtook_says_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let early = store.waiting().look("a").unwrap();
+    store.put("a", Bytes::from_static(b"1")).await.unwrap();
+    store.settle().await.unwrap();
+    let late = store.waiting().look("a").unwrap();
+    store.waiting().looked("a", early, true);
+    store.waiting().looked("a", late, false);
+    assert_eq!(store.head("a").await.unwrap().size_bytes, 1);
+    // One that is known to be absent is not looked for again, until it is written.
+    assert!(store.head("b").await.is_err() && store.waiting().look("b").is_none());
+    store.put_if("b", Bytes::from_static(b"2"), &Condition::Absent).await.unwrap();
+    assert_eq!(store.head("b").await.unwrap().size_bytes, 1);
+}

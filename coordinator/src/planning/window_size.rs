@@ -1,0 +1,178 @@
+//! The size of windows where the job leaves it to what is measured: the model's own, or what just holds the images.
+
+use crate::planning::candidate::Candidate;
+use crate::planning::findings::Origin;
+use crate::planning::members_error::MembersError;
+use crate::planning::models::{Models, PlannedModel};
+use crate::planning::scale::settle_scale;
+use marquetry_ensemble::View;
+use marquetry_geometry::Size;
+use marquetry_job::{Element, Fit, Input, PlannedImage};
+use marquetry_model::{ModelError, ModelFacts, resolve};
+use marquetry_spec::{Spacing, Window, WindowMode};
+use std::borrow::Cow;
+
+/// Models mostly take sides that are multiples of this, px: they halve them five times at most.
+const MULTIPLE: u32 = 32;
+/// With views of other scales a side times the usual ones (1/2, 3/4, 5/4, 3/2) should be such a multiple too, px.
+const SCALED_MULTIPLE: u32 = 128;
+/// Sizes that are tried of one model: what images ask for, and what it says then.
+const TRIES: usize = 3;
+
+/// The size to try first for a model that may take any: images that are all smaller than the usual window are shown whole, as
+/// a plain loop shows them. `scale` is the member's factor on images.
+pub(super) fn first_size(images: &[PlannedImage], scale: f64, window: &Window, views: &[View]) -> Size {
+    let usual = Window::USUAL;
+    let in_px = match &window.mode {
+        WindowMode::Slide(slide) => {
+            matches!(slide.spacing, Spacing::Stride(_)) || slide.margin != Size::square(0)
+        }
+        WindowMode::Whole(_) => true,
+    };
+    // Strides and margins in px were thought of for some size; how far a whole image shrinks is not the image's to say.
+    if in_px || images.is_empty() {
+        return usual;
+    }
+    let multiple = if views.iter().any(|view| view.scale != 1.0) { SCALED_MULTIPLE } else { MULTIPLE };
+    let side = |most: Option<u32>, usual: u32| {
+        let shown = (f64::from(most.unwrap_or(usual)) * scale).ceil().clamp(1.0, f64::from(usual));
+        (shown as u32).next_multiple_of(multiple).min(usual)
+    };
+    let height = side(images.iter().map(|image| image.size.height).max(), usual.height);
+    let width = side(images.iter().map(|image| image.size.width).max(), usual.width);
+    let turns = views.iter().any(|view| view.d4.apply_to_size(Size::new(1, 2)) != Size::new(1, 2));
+    // One network for all views, rather than one for each way round.
+    if turns { Size::square(height.max(width)) } else { Size::new(height, width) }
+}
+
+impl Candidate<'_> {
+    /// The candidate at the size of windows that its job says, or that is measured.
+    pub(super) fn sized(
+        &self,
+        models: &Models<'_>,
+        model: &PlannedModel,
+        threads: usize,
+    ) -> Result<(Self, Origin), MembersError> {
+        if self.member.window.size.is_some() {
+            return Ok((self.clone(), Origin::Said));
+        }
+        let mut member = self.member.clone().into_owned();
+        member.window.size = Some(self.measured_size(models, model, threads)?);
+        if let Some(contradiction) = member.window.contradiction() {
+            return Err(self.unfit(format!("window: {contradiction}")));
+        }
+        Ok((Self { member: Cow::Owned(member), ..self.clone() }, Origin::Measured))
+    }
+
+    /// How the model's values are scaled where only the job speaks.
+    pub(super) fn guessed_input(&self) -> Input {
+        let scale = settle_scale(&self.member.input, &Element::F32, None, self.looked_at.depths);
+        self.input(scale.scale, self.scaling().2)
+    }
+
+    /// What is seen of the model in windows of `size` px before anything is settled.
+    pub(super) fn first_facts(
+        &self,
+        models: &Models<'_>,
+        model: &PlannedModel,
+        size: Size,
+        threads: usize,
+    ) -> Result<ModelFacts, MembersError> {
+        self.inspect(models, model, (&self.guessed_input(), self.scaling().0), size, threads)
+    }
+
+    /// The size of windows for a member whose job leaves it to what is measured.
+    fn measured_size(
+        &self,
+        models: &Models<'_>,
+        model: &PlannedModel,
+        threads: usize,
+    ) -> Result<Size, MembersError> {
+        let window = &self.member.window;
+        let views = self.spec.tta.views.resolve(Window::USUAL, false).unwrap_or_default();
+        let first = first_size(self.looked_at.images, self.member.scale, window, &views);
+        match self.taken_size(models, model, first, threads) {
+            // Some models run at large windows alone.
+            Err(_) if first != Window::USUAL => self.taken_size(models, model, Window::USUAL, threads),
+            size => size,
+        }
+    }
+
+    /// The size that the model takes which is nearest to `size`.
+    fn taken_size(
+        &self,
+        models: &Models<'_>,
+        model: &PlannedModel,
+        mut size: Size,
+        threads: usize,
+    ) -> Result<Size, MembersError> {
+        for _ in 0..TRIES {
+            let facts = self.first_facts(models, model, size, threads)?;
+            let resolved = match resolve(&facts, &self.wanted(&facts, size)) {
+                Err(ModelError::WrongSize { found, .. }) => {
+                    size = found;
+                    continue;
+                }
+                Err(ModelError::WrongMultiple { nearest, .. }) => {
+                    size = nearest;
+                    continue;
+                }
+                Err(ModelError::UnknownSize { tried, .. }) => {
+                    size = tried;
+                    continue;
+                }
+                // Told when the model is settled.
+                Err(_) => return Ok(size),
+                Ok(resolved) => resolved.signature,
+            };
+            let is_middle = self.fit(&facts, &resolved).is_ok_and(|fit| fit.fit == Fit::Centre);
+            // A window that just holds an image would leave the image's border to others.
+            let is_cut = is_middle && resolved.output_size != resolved.size && size != Window::USUAL;
+            return Ok(if is_cut { Window::USUAL } else { size });
+        }
+        Ok(size)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use marquetry_geometry::D4;
+    use marquetry_spec::JobSpec;
+
+    fn image(height: u32, width: u32) -> PlannedImage {
+        crate::test_plans::image_of("a", Size::new(height, width))
+    }
+
+    fn size(images: &[PlannedImage], member: &str, views: &[View]) -> Size {
+        let job = format!(
+            "version: 1\nimages: i\nclasses: [a, b]\nmembers: [{{onnx: m.onnx{member}}}]\noutputs: [{{masks: png}}]\n"
+        );
+        let spec = JobSpec::parse(&job).unwrap();
+        first_size(images, spec.members[0].scale, &spec.members[0].window, views)
+    }
+
+    #[test]
+    fn small_images_are_shown_whole_and_others_by_the_usual_window() {
+        let small = [image(64, 64), image(50, 101)];
+        assert_eq!(size(&small, "", &[]), Size::new(64, 128));
+        assert_eq!(size(&small, "", &[View::of(D4::HFLIP)]), Size::new(64, 128));
+        assert_eq!(size(&small, "", &[View::of(D4::TRANSPOSE)]), Size::square(128));
+        assert_eq!(size(&small, "", &[View { scale: 1.5, ..View::IDENTITY }]), Size::square(128));
+        assert_eq!(size(&small, ", scale: 2", &[]), Size::new(128, 224));
+        for large in [image(600, 300), image(100_000, 300)] {
+            assert_eq!(size(&[large], "", &[]), Size::new(512, 320));
+        }
+        assert_eq!(size(&[image(513, 4000)], "", &[]), Window::USUAL);
+        assert_eq!(size(&[image(481, 512)], "", &[]), Window::USUAL);
+        assert_eq!(size(&[], "", &[]), Window::USUAL);
+    }
+
+    #[test]
+    fn what_is_said_in_px_is_of_the_usual_window() {
+        let small = [image(64, 64)];
+        for window in ["stride: 128", "margin: 16", "mode: whole"] {
+            assert_eq!(size(&small, &format!(", window: {{{window}}}"), &[]), Window::USUAL, "{window}");
+        }
+    }
+}
