@@ -252,7 +252,9 @@ impl Budget {
 
     /// The share of the forwards of the submission on its way that is done.
     pub fn share(&self) -> f64 {
-        self.step.as_ref().map_or(0.0, |step| if step.forwards > 0.0 { step.done / step.forwards } else { 1.0 })
+        self.step
+            .as_ref()
+            .map_or(0.0, |step| if step.forwards > 0.0 { step.done / step.forwards } else { 1.0 })
     }
 
     /// The most rounds whose submission is there in time, by what is known at `at`: as many as are whole at least.

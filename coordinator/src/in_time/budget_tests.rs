@@ -31,7 +31,8 @@ impl Machine<'_> {
         // Work stored of each round.
         let mut stored = vec![0.0; self.costs.len()];
         loop {
-            let forwards = |(stored, cost): (&f64, &RoundCost)| (stored / cost.work * cost.forwards as f64) as u64;
+            let forwards =
+                |(stored, cost): (&f64, &RoundCost)| (stored / cost.work * cost.forwards as f64) as u64;
             budget.stored(&stored.iter().zip(&self.costs).map(forwards).collect::<Vec<_>>());
             match budget.next(came.at) {
                 Next::Stop(cut) => {
@@ -66,7 +67,8 @@ impl Machine<'_> {
                 together += TICK;
             }
             let share = if all > 0.0 { (done / all).min(1.0) } else { 1.0 };
-            let forwards = (0..rounds).map(|n| missing[n] / self.costs[n].work * self.costs[n].forwards as f64);
+            let forwards =
+                (0..rounds).map(|n| missing[n] / self.costs[n].work * self.costs[n].forwards as f64);
             budget.heard(*at, (share * forwards.sum::<f64>()) as u64);
             if let Look::BreakOff(_) = budget.look(*at) {
                 (0..rounds).for_each(|n| stored[n] += missing[n] * share);
@@ -108,14 +110,20 @@ fn at_a_steady_speed_nothing_is_late_or_broken_off() {
         let first = costs[0].work / 1000.0 + machine.together + 2.0 * TICK;
         let seconds = first + 1500.0 * random.f64();
         let came = machine.run(seconds);
-        assert!(came.whole >= 1 && came.broken.is_empty() && came.at <= seconds, "{seed}: {came:?} of {seconds}");
+        assert!(
+            came.whole >= 1 && came.broken.is_empty() && came.at <= seconds,
+            "{seed}: {came:?} of {seconds}"
+        );
         assert!((came.first - first).abs() < 1.0, "the first one is there as early as can be: {came:?}");
         let all: f64 = costs[..came.whole].iter().map(|cost| cost.work / 1000.0).sum();
         let next = costs.get(came.whole).map_or(0.0, |cost| cost.work / 1000.0);
         let takes = all + next + machine.together * came.made.len() as f64;
         // What is given away is the margin.
         let margin = 0.35 * (next + machine.together * 4.0) + 0.3 * (seconds - came.at) + 2.0;
-        assert!(came.cut == Cut::All || takes > seconds - margin - machine.together * 3.0, "{seed}: {came:?} {takes} {seconds}");
+        assert!(
+            came.cut == Cut::All || takes > seconds - margin - machine.together * 3.0,
+            "{seed}: {came:?} {takes} {seconds}"
+        );
     }
 }
 

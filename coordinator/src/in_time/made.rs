@@ -2,16 +2,16 @@
 
 use crate::job_runner::RunError;
 use crate::job_tasks::JobTasks;
-use crate::planning::Planned;
 use crate::recovery::StoredByTasks;
 use crate::run_lease::RunLease;
 use crate::status::JobState;
 use crate::tile_deletion::TileDeletion;
 use bytes::Bytes;
 use futures_util::StreamExt;
-use marquetry_job::{RunId, key};
+use marquetry_job::{Plan, PlannedImage, RunId, key};
 use marquetry_transport::{ObjectStore, StoreError, StoreErrorKind};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// The rounds of one job that are in its store, and are not there for another reason.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,15 +93,15 @@ pub async fn discard(store: &dyn ObjectStore, round: &str, keeps_lease: bool) ->
 /// # Errors
 /// When another coordinator has that job by now. A store that refuses to delete is warned about.
 pub async fn clear_tiles(
-    store: &std::sync::Arc<dyn ObjectStore>,
+    store: &Arc<dyn ObjectStore>,
     run: RunId,
-    jobs: &[&Planned],
+    jobs: &[(&Plan, &[PlannedImage])],
 ) -> Result<(), RunError> {
-    let lease = RunLease::acquire(std::sync::Arc::clone(store), run).await?;
+    let lease = RunLease::acquire(Arc::clone(store), run).await?;
     let mut deletion = TileDeletion::new(&**store, &lease);
-    for planned in jobs {
-        let tasks = JobTasks::new(&planned.plan, &planned.images);
-        let stored = StoredByTasks::of(&planned.plan, &tasks);
+    for (plan, images) in jobs {
+        let tasks = JobTasks::new(plan, images);
+        let stored = StoredByTasks::of(plan, &tasks);
         let mut pages = stored.pages(&**store);
         while let Some(page) = pages.next().await {
             match page {
@@ -157,6 +157,8 @@ mod tests {
         assert!(left.contains(&"jobs/j-12/out/b.png".to_owned()), "{left:?}");
         discard(&store, "j-12", true).await.unwrap();
         let left = keys(&store).await;
-        assert!(left.contains(&"jobs/j-12/run".to_owned()) && !left.contains(&"jobs/j-12/out/b.png".to_owned()));
+        assert!(
+            left.contains(&"jobs/j-12/run".to_owned()) && !left.contains(&"jobs/j-12/out/b.png".to_owned())
+        );
     }
 }

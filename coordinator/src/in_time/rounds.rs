@@ -39,8 +39,9 @@ pub fn in_rounds(spec: &JobSpec) -> Result<(JobSpec, Option<String>), String> {
     let mut job = spec.clone();
     job.tiles.per = TilesPer::Member;
     job.tiles.keep = true;
-    let job = JobSpec::parse(&job.to_yaml())
-        .map_err(|errors| format!("rounds need tiles of each member, and this job cannot have them: {errors}"))?;
+    let job = JobSpec::parse(&job.to_yaml()).map_err(|errors| {
+        format!("rounds need tiles of each member, and this job cannot have them: {errors}")
+    })?;
     let told = (spec.tiles.per != TilesPer::Member).then(|| {
         let space = match job.tta.space {
             marquetry_ensemble::ScoreSpace::Logits => "logits",
@@ -67,10 +68,7 @@ pub fn rounds(spec: &JobSpec, planned: &Planned) -> Vec<Round> {
 }
 
 /// The rounds, of which the first takes in others until `is_enough` of its members.
-fn first_whole(
-    mut rounds: impl Iterator<Item = Round>,
-    is_enough: impl Fn(&[usize]) -> bool,
-) -> Vec<Round> {
+fn first_whole(mut rounds: impl Iterator<Item = Round>, is_enough: impl Fn(&[usize]) -> bool) -> Vec<Round> {
     let Some(mut first) = rounds.next() else { return Vec::new() };
     while !is_enough(&first.members) {
         let Some(next) = rounds.next() else { break };
@@ -179,7 +177,10 @@ mod tests {
     fn jobs_get_tiles_of_members_and_are_told_so() {
         let (job, told) = in_rounds(&spec("merge: {space: logits}\n")).unwrap();
         assert_eq!((job.tiles.per, job.tiles.keep), (TilesPer::Member, true));
-        assert!(told.is_some_and(|told| told.contains("tta: {space: logits}")), "as the windows of groups were merged");
+        assert!(
+            told.is_some_and(|told| told.contains("tta: {space: logits}")),
+            "as the windows of groups were merged"
+        );
         assert_eq!(in_rounds(&spec("tiles: {per: member}\n")).unwrap().1, None);
         assert!(in_rounds(&spec("nights: {keep: 3}\n")).is_err_and(|words| words.contains("nights")));
     }
