@@ -49,17 +49,16 @@ fn coordinate(args: &CoordinateArgs, seen: &mut LastSeen) -> Result<Exit, Fatal>
     process.block_on(async {
         let queue = args.broker.connect().await?;
         ready();
-        let outcome = match planned {
+        let exit = match planned {
             ToFollow::Rounds(rounds) => {
                 let roles = Roles::Cluster(queue, metrics.clone());
-                Box::pin(rounds.run(roles, machine, seen)).await?
+                Box::pin(rounds.run(roles, machine, (seen, args.common.format))).await?
             }
             ToFollow::Job(coordination) => {
                 let ended = follow(&coordination, queue, &metrics, seen, std::future::pending()).await?;
-                coordination.finish(ended, machine).await?
+                coordination.finish(ended, machine).await?.print(args.common.format)
             }
         };
-        let exit = outcome.print(args.common.format);
         if exit == Exit::Done {
             metrics.job_last_success.set_time(SystemTime::now());
         }

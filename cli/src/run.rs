@@ -56,11 +56,11 @@ fn run_here(args: &RunArgs, seen: &mut LastSeen) -> Result<Exit, Fatal> {
         models_mb,
     };
     let (machine, uri, store) = (local.machine(&place.uri), place.uri.clone(), Arc::clone(&place.store));
-    let outcome = if let Some(time) = args.time.finish_in {
+    let exit = if let Some(time) = args.time.finish_in {
         let (files, overdue_after) = (storage.files, OVERDUE_AFTER);
         let at = Workplace { files, runtime, memory, uri, store, scratch, started, overdue_after };
         let rounds = InRounds::plan(job, at, time)?;
-        tokio.block_on(rounds.run(Roles::Here(Box::new(local)), machine, seen))
+        tokio.block_on(rounds.run(Roles::Here(Box::new(local)), machine, (seen, args.common.format)))
     } else {
         let planned = job.plan_for(&memory, &storage.files, &runtime, scratch.clone())?;
         let (files, store) = (&storage.files, (uri, store));
@@ -69,11 +69,11 @@ fn run_here(args: &RunArgs, seen: &mut LastSeen) -> Result<Exit, Fatal> {
         seen.job = Some((coordination.planned.plan.job.clone(), coordination.folder()));
         tokio.block_on(async {
             let ended = local.compute(&coordination, seen, std::future::pending()).await?;
-            coordination.finish(ended, machine).await
+            Ok(coordination.finish(ended, machine).await?.print(args.common.format))
         })
     };
     tokio.shutdown_timeout(Duration::from_secs(1));
-    Ok(outcome?.print(args.common.format))
+    exit
 }
 
 /// Most bytes of canvases in hand: one being computed, one being stored.

@@ -1,5 +1,6 @@
 //! Rounds as plain jobs of the first members, on this machine or on a cluster.
 
+use crate::args::Format;
 use crate::coordinate;
 use crate::coordination::{Coordination, Followed, stop, stopped, unavailable};
 use crate::exit::{Exit, Fatal};
@@ -120,13 +121,14 @@ impl InRounds {
         Ok(Self { place, time, keeps_tiles, spec, base, planned, rounds })
     }
 
-    /// Makes as many rounds as fit, and clears away what is not needed any more. `machine` describes where it ran.
+    /// Makes as many rounds as fit, prints what they came to, and then clears away what is not needed any more. `machine`
+    /// describes where it ran.
     pub(crate) async fn run(
         self,
         roles: Roles,
         machine: Vec<(String, String)>,
-        seen: &mut LastSeen,
-    ) -> Result<Outcome, Fatal> {
+        (seen, format): (&mut LastSeen, Format),
+    ) -> Result<Exit, Fatal> {
         let made = MadeRounds::read(&*self.place.store, self.job()).await.map_err(unavailable)?;
         let mut budget = Budget::new(self.time.seconds(), costs(&self.planned, &self.rounds));
         if let Some(found) = self.found(&made).await? {
@@ -149,8 +151,13 @@ impl InRounds {
         last.outcome.notes.push(told::ended(&budget, took, &self.rounds, cut));
         last.outcome.text += &format!("{}\n", told::ended(&budget, took, &self.rounds, cut));
         last.outcome.json["finish_in"] = told::json(&budget, took, &self.rounds, Some(cut));
-        self.clear(made, &last, broken, &roles).await?;
-        Ok(last.outcome)
+        self.hand_over(made, &last, &roles).await?;
+        // The time may be over, and whoever set it is waiting.
+        let exit = last.outcome.print(format);
+        if !self.keeps_tiles {
+            self.clear(&last, broken).await;
+        }
+        Ok(exit)
     }
 
     /// The job with all members.
@@ -216,27 +223,23 @@ impl InRounds {
         }
     }
 
-    /// Notes what was handed over, and deletes what nobody needs any more.
-    async fn clear(
-        &self,
-        mut made: MadeRounds,
-        last: &Whole,
-        broken: Option<Tiles>,
-        roles: &Roles,
-    ) -> Result<(), Fatal> {
-        let (store, job) = (&self.place.store, self.job());
+    /// Notes what was handed over, and deletes what came before it.
+    async fn hand_over(&self, mut made: MadeRounds, last: &Whole, roles: &Roles) -> Result<(), Fatal> {
         made.result = Some((last.rounds, last.job.clone()));
         self.supersede(&mut made, &last.job, roles).await.map_err(unavailable)?;
         made.begun.clear();
-        made.keep(&**store, job).await.map_err(unavailable)?;
-        if self.keeps_tiles {
-            return Ok(());
-        }
+        made.keep(&*self.place.store, self.job()).await.map_err(unavailable)
+    }
+
+    /// Deletes the tiles of all rounds. What stays costs room alone.
+    async fn clear(&self, last: &Whole, broken: Option<Tiles>) {
         let broken = broken.iter().map(Tiles::parts);
         let all = (&self.planned.plan, self.planned.images.as_slice());
         let jobs: Vec<_> = [all, last.tiles.parts()].into_iter().chain(broken).collect();
-        let cleared = clear_tiles(store, new_run(&last.job, &self.place.uri), &jobs).await;
-        cleared.map_err(|error| Fatal::new(Exit::TryAgain, error))
+        let run = new_run(&last.job, &self.place.uri);
+        if let Err(error) = clear_tiles(&self.place.store, run, &jobs).await {
+            tracing::warn!(%error, "tiles are left behind");
+        }
     }
 }
 

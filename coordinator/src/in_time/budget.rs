@@ -11,7 +11,7 @@ const MARGIN: f64 = 1.1;
 /// The same of models of another size: their bytes and windows say roughly how long they take.
 const MARGIN_UNKNOWN: f64 = 1.3;
 /// What a submission takes beside forwards may take so many times as long as the last one.
-const MARGIN_TOGETHER: f64 = 1.25;
+const MARGIN_BESIDE: f64 = 1.25;
 /// A step has so much work that all else takes a tenth of its time at most.
 const WORK_FOR_TOGETHER: f64 = 9.0;
 /// A step that would be late at so many times the speed is given up.
@@ -36,7 +36,9 @@ pub struct Budget {
     speed: Speed,
     /// Work by forward of the rounds that were computed: the models whose speed is known.
     known: Vec<f64>,
-    /// Seconds that submissions took beside forwards, and of how many rounds they were.
+    /// Seconds that submissions took before and after forwards, and of how many rounds they were.
+    beside: Vec<(f64, usize)>,
+    /// Seconds that all of it took but forwards, also what was done while these went on.
     together: Vec<(f64, usize)>,
     step: Option<Step>,
 }
@@ -100,8 +102,18 @@ impl Budget {
     pub fn new(seconds: f64, costs: Vec<RoundCost>) -> Self {
         let left = costs.iter().map(|cost| cost.work).collect();
         let window = (seconds * WINDOW_SHARE).clamp(*WINDOW.start(), *WINDOW.end());
-        let (speed, known) = (Speed::new(window), Vec::new());
-        Self { seconds, costs, left, found: 0, whole: 0, speed, known, together: Vec::new(), step: None }
+        Self {
+            seconds,
+            costs,
+            left,
+            found: 0,
+            whole: 0,
+            speed: Speed::new(window),
+            known: Vec::new(),
+            beside: Vec::new(),
+            together: Vec::new(),
+            step: None,
+        }
     }
 
     /// Of each round so many model runs have their tiles in the store.
@@ -183,7 +195,7 @@ impl Budget {
         let share = 1.0 - step.done / step.forwards.max(1.0);
         let fits = |rounds: &usize| {
             let work: f64 = (self.whole..*rounds).map(|n| self.seconds_of(n, self.left[n] * share)).sum();
-            at + work + self.together(*rounds) * MARGIN_TOGETHER <= self.seconds
+            at + work + self.beside(*rounds) * MARGIN_BESIDE <= self.seconds
         };
         if (self.whole.max(1)..step.rounds).rev().any(|rounds| rounds > self.whole && fits(&rounds)) {
             return Look::BreakOff(Cut::FewerFit);
@@ -198,7 +210,7 @@ impl Budget {
     /// When the submission on its way will be whole, by what is known at `at` and without a margin.
     pub fn ends(&self, at: f64) -> Option<f64> {
         let step = self.step.as_ref()?;
-        let together = self.together_if(step.rounds, 0.0);
+        let together = grown(&self.beside, step.rounds, 0.0);
         if let Some(computed) = step.computed {
             return Some((computed + together).max(at));
         }
@@ -220,7 +232,9 @@ impl Budget {
                 seconds
             }
         };
-        self.together.push(((took - computing).max(spent.together), step.rounds));
+        let beside = (took - computing).max(0.0);
+        self.beside.push((beside, step.rounds));
+        self.together.push((beside.max(spent.together), step.rounds));
         let computed = (0..step.rounds).filter(|n| self.left_of(*n, step.rounds) > 0.0);
         let computed: Vec<f64> = computed.map(|n| self.kind(n)).collect();
         self.known.extend(computed);
@@ -263,7 +277,7 @@ impl Budget {
         let fits = |rounds: &usize| {
             let work: f64 = (0..*rounds).map(|n| self.seconds_of(n, self.left_of(n, *rounds))).sum();
             let steps = (rounds - self.whole).div_ceil(stride) as f64;
-            at + work + steps * self.together(*rounds) * MARGIN_TOGETHER <= self.seconds
+            at + work + steps * self.beside(*rounds) * MARGIN_BESIDE <= self.seconds
         };
         (self.whole + 1..=self.costs.len()).take_while(fits).last().unwrap_or(self.whole)
     }
@@ -274,27 +288,16 @@ impl Budget {
         let mut seconds = 0.0;
         for rounds in self.whole + 1..=self.costs.len() {
             seconds += self.left[rounds - 1] / speed;
-            if seconds >= WORK_FOR_TOGETHER * self.together(rounds) {
+            if seconds >= WORK_FOR_TOGETHER * grown(&self.together, rounds, 1.0) {
                 return rounds - self.whole;
             }
         }
         (self.costs.len() - self.whole).max(1)
     }
 
-    /// Seconds that a submission of so many rounds takes beside forwards: what the last one took, and more as there is more to
-    /// put together. How much more follows from the last two; of one it may be all of it (`unknown`: 1) or nothing (0).
-    fn together_if(&self, rounds: usize, unknown: f64) -> f64 {
-        let Some(&(last, of)) = self.together.last() else { return 0.0 };
-        let each = last / of.max(1) as f64;
-        let before = self.together.iter().rev().find(|(_, earlier)| *earlier != of);
-        let slope = before.map_or(unknown * each, |(seconds, earlier)| {
-            ((last - seconds) / (of as f64 - *earlier as f64)).clamp(0.0, each)
-        });
-        last + slope * (rounds.saturating_sub(of)) as f64
-    }
-
-    fn together(&self, rounds: usize) -> f64 {
-        self.together_if(rounds, 1.0)
+    /// Seconds that a submission of so many rounds takes before and after forwards.
+    fn beside(&self, rounds: usize) -> f64 {
+        grown(&self.beside, rounds, 1.0)
     }
 
     /// Seconds for so much work of a round, with a margin.
@@ -322,6 +325,18 @@ impl Budget {
     fn speed_window(&self) -> f64 {
         (self.seconds * WINDOW_SHARE).clamp(*WINDOW.start(), *WINDOW.end())
     }
+}
+
+/// Seconds for so many rounds: what the last submission took, and more as there is more to put together. How much more follows
+/// from the last two; of one it may be all of it (`unknown`: 1) or nothing (0).
+fn grown(took: &[(f64, usize)], rounds: usize, unknown: f64) -> f64 {
+    let Some(&(last, of)) = took.last() else { return 0.0 };
+    let each = last / of.max(1) as f64;
+    let before = took.iter().rev().find(|(_, earlier)| *earlier != of);
+    let slope = before.map_or(unknown * each, |(seconds, earlier)| {
+        ((last - seconds) / (of as f64 - *earlier as f64)).clamp(0.0, each)
+    });
+    last + slope * (rounds.saturating_sub(of)) as f64
 }
 
 #[cfg(test)]
