@@ -2,6 +2,7 @@
 
 use crate::exit::Fatal;
 use crate::in_time::time::Time;
+use crate::in_time::told::counted;
 use crate::say;
 use marquetry_coordinator::{Budget, Cut, Look, Next, Spent};
 use std::sync::Arc;
@@ -105,11 +106,12 @@ fn planned(budget: &Budget, time: Time, (next, count): (usize, usize), now: f64)
     let rate = budget.forwards_per_second()?;
     let fits = match budget.fitting(now) {
         fits if fits >= count => format!("all {count} rounds fit"),
-        fits => format!("{fits} of {count} rounds fit"),
+        fits => format!("{fits} of {} fit", counted(count)),
     };
     let left = say::seconds((budget.seconds() - now).max(0.0));
     Some(format!(
-        "--finish-in {time}: {fits} ({rate:.1} forwards/s, {left} left); the submission of {next} is begun"
+        "--finish-in {time}: {fits} ({rate:.1} forwards/s, {left} left); the submission of {} is begun",
+        counted(next)
     ))
 }
 
@@ -120,8 +122,9 @@ fn too_late(budget: &Budget, time: Time, count: usize, now: f64) -> Option<Strin
     let is_known = budget.share() > 0.1 || now > budget.seconds() / 10.0;
     (is_known && ends > budget.seconds()).then(|| {
         format!(
-            "warning: --finish-in {time}: the first of {count} rounds takes {} more at {rate:.1} forwards/s, and {} are left: no \
+            "warning: --finish-in {time}: the first of {} takes {} more at {rate:.1} forwards/s, and {} are left: no \
              submission will be there in time; it goes on until then, and the same command after that",
+            counted(count),
             say::seconds(ends - now),
             say::seconds((budget.seconds() - now).max(0.0))
         )

@@ -117,7 +117,7 @@ impl InRounds {
         if let Some(words) = told {
             say::note(&format!("note: --finish-in: {words}"));
         }
-        say::note(&format!("--finish-in {time}: {} rounds: {}", rounds.len(), told::names(&rounds)));
+        say::note(&format!("--finish-in {time}: {}: {}", told::counted(rounds.len()), told::names(&rounds)));
         Ok(Self { place, time, keeps_tiles, spec, base, planned, rounds })
     }
 
@@ -202,9 +202,8 @@ impl InRounds {
 
     /// An error after a submission was whole.
     fn beside(&self, fatal: &Fatal, last: &Whole) -> Fatal {
-        let (whole, all, folder) = (last.rounds, self.rounds.len(), &last.folder);
-        let words =
-            format!("{}; the submission of {whole} of {all} rounds stands in {folder}", fatal.message);
+        let (whole, all, folder) = (last.rounds, told::counted(self.rounds.len()), &last.folder);
+        let words = format!("{}; the submission of {whole} of {all} stands in {folder}", fatal.message);
         Fatal::new(fatal.exit, words)
     }
 

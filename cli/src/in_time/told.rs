@@ -17,11 +17,16 @@ pub(crate) fn names(rounds: &[Round]) -> String {
     }
 }
 
+/// So many rounds, in words.
+pub(crate) fn counted(rounds: usize) -> String {
+    if rounds == 1 { "1 round".to_owned() } else { format!("{rounds} rounds") }
+}
+
 /// What a submission of the first `whole` rounds does not have, for its report.
 pub(crate) fn not_in_it(time: Time, rounds: &[Round], whole: usize) -> Option<String> {
     let left_out = &rounds[whole.min(rounds.len())..];
     (!left_out.is_empty()).then(|| {
-        format!("{} of {} rounds (--finish-in {time}): {}", left_out.len(), rounds.len(), names(left_out))
+        format!("{} of {} (--finish-in {time}): {}", left_out.len(), counted(rounds.len()), names(left_out))
     })
 }
 
@@ -32,15 +37,15 @@ pub(crate) fn ended(budget: &Budget, (time, took): (Time, f64), rounds: &[Round]
         budget.forwards_per_second().map_or_else(String::new, |rate| format!(", {rate:.1} forwards/s"));
     let took = say::seconds(took);
     if whole == all {
-        return format!("--finish-in {time}: all {all} rounds are in the submission ({took}{rate})");
+        return format!("--finish-in {time}: all of {} in the submission ({took}{rate})", counted(all));
     }
     let why = match cut {
         Cut::TimeIsUp => "the time is over",
         Cut::NothingFits | Cut::FewerFit | Cut::All => "no further round fits",
     };
-    let left_out = names(&rounds[whole..]);
+    let (left_out, all) = (names(&rounds[whole..]), counted(all));
     format!(
-        "--finish-in {time}: {whole} of {all} rounds are in the submission ({took}{rate}), {why}; left out: {left_out}"
+        "--finish-in {time}: {whole} of {all} in the submission ({took}{rate}), {why}; left out: {left_out}"
     )
 }
 

@@ -23,13 +23,13 @@ pub struct MadeRounds {
 }
 
 impl MadeRounds {
-    /// What was made of the rounds of `job`, which has all members. One that cannot be read is nothing: then too much stays.
+    /// What was made of the rounds of `job`, which has all members.
     ///
     /// # Errors
     /// When the store is away.
     pub async fn read(store: &dyn ObjectStore, job: &str) -> Result<Self, StoreError> {
         match store.get(&key::rounds(job)).await {
-            Ok(stored) => Ok(serde_json::from_slice(&stored).unwrap_or_default()),
+            Ok(stored) => Ok(Self::from_bytes(&stored)),
             Err(error) if error.kind == StoreErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(error),
         }
@@ -40,8 +40,17 @@ impl MadeRounds {
     /// # Errors
     /// When the store is away.
     pub async fn keep(&self, store: &dyn ObjectStore, job: &str) -> Result<(), StoreError> {
-        let stored = serde_json::to_vec(self).unwrap_or_default();
-        store.put(&key::rounds(job), Bytes::from(stored)).await
+        store.put(&key::rounds(job), Bytes::from(self.to_bytes())).await
+    }
+
+    /// What is stored. One that cannot be read is nothing: then too much stays.
+    pub fn from_bytes(stored: &[u8]) -> Self {
+        serde_json::from_slice(stored).unwrap_or_default()
+    }
+
+    /// As it is stored.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
     }
 
     /// Notes that the job `round` is about to begin, unless somebody has run it before: then it stays.
