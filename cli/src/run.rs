@@ -123,6 +123,7 @@ impl InProcessCluster {
         };
         let aggregator =
             Arc::new(Aggregator::new(NAME, self.storage.stores.clone(), Arc::clone(&shared), options));
+        let images_in_hand = Arc::downgrade(&aggregator);
         let mut roles = JoinSet::new();
         let spawned = Arc::clone(&worker);
         roles.spawn(async move { spawned.run(&Drain::never()).await.map_err(crate::worker::ended) });
@@ -153,6 +154,10 @@ impl InProcessCluster {
         forwards.store(worker.forwards(), Ordering::Relaxed);
         queue.close();
         while roles.join_next().await.is_some() {}
+        // Threads that put images together are not ended with their role, and write to the store.
+        while images_in_hand.strong_count() > 0 {
+            tokio::time::sleep(TICK / 10).await;
+        }
         result
     }
 

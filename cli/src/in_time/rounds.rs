@@ -21,7 +21,7 @@ use marquetry_model::Runtime;
 use marquetry_spec::JobSpec;
 use marquetry_telemetry::Metrics;
 use marquetry_transport::uri::is_uri;
-use marquetry_transport::{Files, ObjectStore, StoreError, TaskQueue};
+use marquetry_transport::{Files, ObjectStore, TaskQueue};
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -207,12 +207,13 @@ impl InRounds {
         Fatal::new(fatal.exit, words)
     }
 
-    /// Deletes the rounds that `round` takes the place of.
-    async fn supersede(&self, made: &mut MadeRounds, round: &str, roles: &Roles) -> Result<(), StoreError> {
+    /// Deletes the rounds that `round` takes the place of. What a store does not delete costs room alone.
+    async fn supersede(&self, made: &mut MadeRounds, round: &str, roles: &Roles) {
         let old: Vec<String> = made.begun.iter().filter(|begun| *begun != round).cloned().collect();
-        made.supersede(&*self.place.store, (self.job(), round), roles.outlive_jobs()).await?;
-        old.iter().for_each(|job| self.remove_folder(job));
-        Ok(())
+        match made.supersede(&*self.place.store, (self.job(), round), roles.outlive_jobs()).await {
+            Ok(()) => old.iter().for_each(|job| self.remove_folder(job)),
+            Err(error) => tracing::warn!(%error, "an earlier round is left behind"),
+        }
     }
 
     /// Removes the folder of a job of which nothing is left, where the store is one.
@@ -225,8 +226,8 @@ impl InRounds {
     /// Notes what was handed over, and deletes what came before it.
     async fn hand_over(&self, mut made: MadeRounds, last: &Whole, roles: &Roles) -> Result<(), Fatal> {
         made.result = Some((last.rounds, last.job.clone()));
-        self.supersede(&mut made, &last.job, roles).await.map_err(unavailable)?;
-        made.begun.clear();
+        self.supersede(&mut made, &last.job, roles).await;
+        made.begun.retain(|begun| *begun != last.job);
         made.keep(&*self.place.store, self.job()).await.map_err(unavailable)
     }
 
@@ -304,8 +305,10 @@ impl Making<'_> {
         // What is queued of it is dropped by whoever receives it.
         cancel(store, job).await.map_err(unavailable)?;
         if self.made.begun.iter().any(|begun| begun == job) {
-            discard(store, job, self.roles.outlive_jobs()).await.map_err(unavailable)?;
-            self.all.remove_folder(job);
+            match discard(store, job, self.roles.outlive_jobs()).await {
+                Ok(()) => self.all.remove_folder(job),
+                Err(error) => tracing::warn!(%error, "a round that was broken off is left behind"),
+            }
         }
         if self.last.is_none() {
             self.seen.job = None;
@@ -333,6 +336,8 @@ impl Rounds for Making<'_> {
         }
         let broken_off = async {
             stopping.cancelled().await;
+            // Who has an image in hand sees that it does not count any more; it is looked at again below.
+            let _ = cancel(&*store, &job).await;
             Fatal::new(Exit::TryAgain, "the time is over")
         };
         let followed = match Box::pin(self.roles.follow(&coordination, self.seen, broken_off)).await {
@@ -352,9 +357,7 @@ impl Rounds for Making<'_> {
             }
         };
         self.seen.job = Some((job.clone(), folder.clone()));
-        if let Err(error) = self.all.supersede(&mut self.made, &job, &self.roles).await {
-            tracing::warn!(%error, "an earlier round is left behind");
-        }
+        self.all.supersede(&mut self.made, &job, &self.roles).await;
         self.last = Some(Whole { rounds: count, job, folder, outcome, tiles });
         Ok(Some(spent))
     }
