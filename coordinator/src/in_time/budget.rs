@@ -194,7 +194,7 @@ impl Budget {
         // Of a step of several rounds each has as much left.
         let share = 1.0 - step.done / step.forwards.max(1.0);
         let fits = |rounds: &usize| {
-            let work: f64 = (self.whole..*rounds).map(|n| self.seconds_of(n, self.left[n] * share)).sum();
+            let work: f64 = (0..*rounds).map(|n| self.seconds_of(n, self.left_of(n, *rounds) * share)).sum();
             at + work + self.beside(*rounds) * MARGIN_BESIDE <= self.seconds
         };
         if (self.whole.max(1)..step.rounds).rev().any(|rounds| rounds > self.whole && fits(&rounds)) {

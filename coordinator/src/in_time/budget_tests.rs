@@ -218,10 +218,13 @@ fn what_is_stored_counts_as_done() {
     budget.whole(1.0, Spent::default());
     assert_eq!((budget.rounds(), budget.next(1.0)), (7, Next::Make(8)));
     budget.begin(1.0, 8);
+    let mut slow = budget.clone();
     for second in 2..60 {
         budget.heard(f64::from(second), 200 * second as u64);
         assert_eq!(budget.look(f64::from(second)), Look::GoOn, "eight rounds of 50 s are in time");
+        slow.heard(f64::from(second), 20 * second as u64);
     }
+    assert_eq!(slow.look(60.0), Look::BreakOff(Cut::NothingFits), "eight of 500 s are not, and seven stand");
 }
 
 #[test]
