@@ -2,6 +2,7 @@
 
 use crate::broker::Broker;
 use crate::exit::{EXIT_CODES, Exit, Fatal};
+use crate::in_time::FinishInArgs;
 use crate::process::{DrainArgs, LogKind, ProcessArgs};
 use crate::say;
 use crate::storage::StorageArgs;
@@ -109,6 +110,8 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) subset: SubsetArgs,
     #[command(flatten)]
+    pub(crate) time: FinishInArgs,
+    #[command(flatten)]
     pub(crate) lanes: LaneArgs,
     #[command(flatten)]
     pub(crate) storage: StorageArgs,
@@ -122,6 +125,8 @@ pub(crate) struct CoordinateArgs {
     pub(crate) job: String,
     #[command(flatten)]
     pub(crate) subset: SubsetArgs,
+    #[command(flatten)]
+    pub(crate) time: FinishInArgs,
     /// A block or image that is out for longer than this, and much longer than the others take, is sent again.
     #[arg(long, value_name = "SECONDS", env = "MARQUETRY_LATE_SECONDS", default_value_t = 60)]
     pub(crate) late_seconds: u64,

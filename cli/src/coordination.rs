@@ -1,9 +1,9 @@
 //! What the coordinator does, alone or in one process with the other roles.
 
-use crate::args::Format;
 use crate::broker::lost_queue;
 use crate::exit::{Exit, Fatal};
 use crate::job::{JobFile, tables};
+use crate::summary::Outcome;
 use crate::{say, summary};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -42,6 +42,8 @@ pub(crate) struct Coordination {
     overdue_after: Duration,
     /// Whether what the job has of other outputs stays.
     pub(crate) keeps_others: bool,
+    /// Of a round: which members are not in it.
+    pub(crate) left_out: Option<String>,
 }
 
 impl Coordination {
@@ -81,7 +83,18 @@ impl Coordination {
             ));
         }
         let tables = tables(&job, files, &planned)?;
-        Ok(Self { job, planned, tables, uri, store, scratch, started, overdue_after, keeps_others: false })
+        Ok(Self {
+            job,
+            planned,
+            tables,
+            uri,
+            store,
+            scratch,
+            started,
+            overdue_after,
+            keeps_others: false,
+            left_out: None,
+        })
     }
 
     /// Stores the plan, publishes its tasks and follows them to the end. Where an output hangs on all images, these are
@@ -180,17 +193,16 @@ impl Coordination {
     }
 
     /// Writes what is made of all images together, clears away what is not needed any more, gives the job back, and
-    /// prints what it came to, unless there is no `format` for it. `machine` describes where it ran.
+    /// tells what it came to. `machine` describes where it ran.
     pub(crate) async fn finish(
         self,
         followed: Followed,
         machine: Vec<(String, String)>,
-        format: Option<Format>,
-    ) -> Result<Exit, Fatal> {
+    ) -> Result<Outcome, Fatal> {
         let Followed { ended, spec, outputs } = followed;
         let (mut files, tally) = (self.files(), ended.tally.clone());
         let folder = self.folder();
-        let Self { job, planned, tables, store, scratch, started, .. } = self;
+        let Self { job, planned, tables, store, scratch, started, left_out, .. } = self;
         let Planned { plan, images, rejected, findings, truth, .. } = &planned;
         let truth = truth.as_ref();
         let finished = Finished {
@@ -224,6 +236,7 @@ impl Coordination {
             peak_memory_bytes: summary::peak_memory_bytes(),
             machine: machine.clone(),
             files: files.clone(),
+            left_out: left_out.clone(),
         };
         let told = match write_outputs(tables, &finished, finishing, &scratch, facts()).await {
             Ok(told) => told,
@@ -233,23 +246,15 @@ impl Coordination {
                 return Err(error);
             }
         };
-        if format.is_some() {
-            told.together.notes.iter().for_each(|words| say::note(words));
-            if let Some(night) = &told.night {
-                say::note(&summary::night(night));
-            }
-        }
         ended.clean_up(&*store, plan, images).await.map_err(ended_early)?;
         let state = if finished.is_whole() { JobState::Done } else { JobState::Partial };
         ended.release(state, None).await.map_err(ended_early)?;
         let exit = if finished.is_whole() { Exit::Done } else { Exit::Partial };
-        if let Some(format) = format {
-            if let Some(words) = summary::stale(&lists) {
-                say::note(&format!("warning: {words}"));
-            }
-            summary::print(&finished, &facts(), &told, (&folder, exit), format);
+        let mut outcome = Outcome::of(&finished, &facts(), &told, (&folder, exit));
+        if let Some(words) = summary::stale(&lists) {
+            outcome.notes.push(format!("warning: {words}"));
         }
-        Ok(exit)
+        Ok(outcome)
     }
 
     /// Ends a job of which nothing is made of all images together: clears away what is not needed any more, and gives the

@@ -94,14 +94,35 @@ impl JobFile {
         runtime: &Runtime,
         scratch: PathBuf,
     ) -> Result<Planned, Fatal> {
-        // Where the same files are looked at by two jobs, each has a memory of its own.
-        let Self { spec, .. } = &*self;
-        let key = key::memory(&format!("{:?}", (&spec.name, self.root(), &spec.images.from, &spec.truth)));
+        let key = self.memory();
         let memory = stored.recall(&key)?;
         let planned = self.plan(files, runtime, scratch, Some(&memory));
         // What a part of the job did not ask for is not forgotten.
         stored.keep(&key, &memory, planned.is_err() || !self.spec.subset.is_all())?;
         planned
+    }
+
+    /// Plans a part of what `plan_for` has looked at, and says nothing of it again. The rest is not forgotten.
+    pub(crate) fn plan_part(
+        &mut self,
+        stored: &StoredMemory,
+        files: &Files,
+        runtime: &Runtime,
+        scratch: PathBuf,
+    ) -> Result<Planned, Fatal> {
+        let key = self.memory();
+        let memory = stored.recall(&key)?;
+        let planned = self.plan_with(files, runtime, scratch, Some(&memory), &Silent)?;
+        planned.settle_outputs(&mut self.spec);
+        stored.keep(&key, &memory, true)?;
+        Ok(planned)
+    }
+
+    /// Where the store remembers what planning has seen.
+    fn memory(&self) -> String {
+        let spec = &self.spec;
+        // Where the same files are looked at by two jobs, each has a memory of its own.
+        key::memory(&format!("{:?}", (&spec.name, self.root(), &spec.images.from, &spec.truth)))
     }
 
     /// Looks at all images and members, and says what there is to say of them. `scratch` is a folder for pixels that do not fit
@@ -168,6 +189,15 @@ impl Watcher for Teller {
     fn trying(&self, model: &str) {
         tracing::info!("trying {model}");
     }
+}
+
+/// What there is to say of images and labels is said elsewhere.
+pub(crate) struct Silent;
+
+impl Watcher for Silent {
+    fn truth(&self, _: &PlannedTruth) {}
+
+    fn trying(&self, _: &str) {}
 }
 
 /// What there is to say of images that are left out: one line for each kind of reason, with that of the first image.

@@ -9,6 +9,7 @@ mod coordination;
 mod diff;
 mod evaluate;
 mod exit;
+mod in_time;
 mod inspect;
 mod job;
 mod plan;

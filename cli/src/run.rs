@@ -4,6 +4,7 @@ use crate::args::RunArgs;
 use crate::broker::lost_queue;
 use crate::coordination::{Coordination, Followed, stop, stopped, unavailable};
 use crate::exit::{Exit, Fatal};
+use crate::in_time::{InRounds, Roles, Workplace};
 use crate::job::{JobFile, StoredMemory, load_runtime, start_tokio};
 use crate::progress::Progress;
 use crate::run_folder::RunFolder;
@@ -16,8 +17,10 @@ use marquetry_spec::JobSpec;
 use marquetry_telemetry::Metrics;
 use marquetry_transport::{Drain, MemoryQueue, TaskQueue};
 use marquetry_worker::{HostScorers, ImageOptions, OrtSource, ScorerSource, SelfTest, Worker, WorkerOptions};
+use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::task::{JoinError, JoinSet};
 
@@ -44,19 +47,35 @@ fn run_here(args: &RunArgs, seen: &mut LastSeen) -> Result<Exit, Fatal> {
     let runtime = load_runtime(args.common.onnxruntime.as_deref())?;
     let place = RunFolder::open(&job.store()?, &storage, &tokio)?;
     let memory = StoredMemory { store: Arc::clone(&place.store), runtime: tokio.handle().clone() };
-    let planned = job.plan_for(&memory, &storage.files, &runtime, place.scratch.clone())?;
-    let store = (place.uri.clone(), Arc::clone(&place.store));
-    let (files, scratch) = (&storage.files, place.scratch.clone());
-    let coordination =
-        Coordination::prepare(job, planned, files, store, scratch.clone(), started, OVERDUE_AFTER)?;
-    seen.job = Some((coordination.planned.plan.job.clone(), coordination.folder()));
-    let local = InProcessCluster { storage, scratch, runtime, threads, models_mb: args.lanes.models_mb };
-    let exit = tokio.block_on(async {
-        let ended = local.compute(&coordination, seen).await?;
-        coordination.finish(ended, local.machine(&place.uri), Some(args.common.format)).await
-    });
+    let (scratch, models_mb) = (place.scratch.clone(), args.lanes.models_mb);
+    let local = InProcessCluster {
+        storage: storage.clone(),
+        scratch: scratch.clone(),
+        runtime: runtime.clone(),
+        threads,
+        models_mb,
+    };
+    let (machine, uri, store) = (local.machine(&place.uri), place.uri.clone(), Arc::clone(&place.store));
+    let stores = storage.stores.clone();
+    let exit = if let Some(time) = args.time.finish_in {
+        let (files, overdue_after) = (storage.files, OVERDUE_AFTER);
+        let at = Workplace { files, runtime, memory, uri, store, scratch, started, overdue_after };
+        let rounds = InRounds::plan(job, at, time)?;
+        tokio.block_on(rounds.run(Roles::Here(Box::new(local)), machine, (seen, args.common.format)))
+    } else {
+        let planned = job.plan_for(&memory, &storage.files, &runtime, scratch.clone())?;
+        let (files, store) = (&storage.files, (uri, store));
+        let coordination =
+            Coordination::prepare(job, planned, files, store, scratch, started, OVERDUE_AFTER)?;
+        seen.job = Some((coordination.planned.plan.job.clone(), coordination.folder()));
+        tokio.block_on(async {
+            let ended = local.compute(&coordination, seen, std::future::pending()).await?;
+            Ok(coordination.finish(ended, machine).await?.print(args.common.format))
+        })
+    };
+    let settled = tokio.block_on(stores.settle()).map_err(unavailable);
     tokio.shutdown_timeout(Duration::from_secs(1));
-    exit
+    settled.and(exit)
 }
 
 /// Most bytes of canvases in hand: one being computed, one being stored.
@@ -74,21 +93,28 @@ pub(crate) struct InProcessCluster {
 }
 
 impl InProcessCluster {
-    /// The three roles, until every image is finished or given up, or the process is asked to stop.
+    /// The three roles, until every image is finished or given up, or the process is asked to stop. When `broken_off` ends
+    /// they end too, after the windows that they have in hand, and its reason is the error.
     pub(crate) async fn compute(
         &self,
         coordination: &Coordination,
         seen: &mut LastSeen,
+        broken_off: impl Future<Output = Fatal>,
     ) -> Result<Followed, Fatal> {
         let ended = tokio::select! {
-            ended = Box::pin(self.work(coordination, seen)) => ended,
+            ended = Box::pin(self.work(coordination, seen, broken_off)) => ended,
             () = stop() => Err(stopped()),
         };
         // However it ended: what is done is to be found by the next run.
         self.storage.stores.settle().await.map_err(unavailable).and(ended)
     }
 
-    async fn work(&self, coordination: &Coordination, seen: &mut LastSeen) -> Result<Followed, Fatal> {
+    async fn work(
+        &self,
+        coordination: &Coordination,
+        seen: &mut LastSeen,
+        broken_off: impl Future<Output = Fatal>,
+    ) -> Result<Followed, Fatal> {
         let queue = MemoryQueue::new();
         let shared: Arc<dyn TaskQueue> = Arc::new(queue.clone());
         let worker = Arc::new(self.worker(&coordination.job.spec, &shared)?);
@@ -101,28 +127,41 @@ impl InProcessCluster {
         };
         let aggregator =
             Arc::new(Aggregator::new(NAME, self.storage.stores.clone(), Arc::clone(&shared), options));
+        let images_in_hand = Arc::downgrade(&aggregator);
         let mut roles = JoinSet::new();
         let spawned = Arc::clone(&worker);
         roles.spawn(async move { spawned.run(&Drain::never()).await.map_err(crate::worker::ended) });
         roles.spawn(async move { aggregator.run(&Drain::never()).await.map_err(lost_queue) });
 
         let progress = Progress::new(coordination.planned.forwards());
-        let metrics = Metrics::new();
+        let (metrics, forwards) = (Metrics::new(), Arc::clone(&seen.forwards));
         let following = coordination.follow(shared, &metrics, |tally| {
             seen.note(tally);
             progress.follow(tally);
         });
-        tokio::pin!(following);
+        tokio::pin!(following, broken_off);
         let result = loop {
             tokio::select! {
                 result = &mut following => break result,
                 // Nobody else would do its work.
                 Some(role) = roles.join_next() => break Err(role_ended(role)),
-                () = tokio::time::sleep(TICK) => progress.forwards(worker.forwards()),
+                reason = &mut broken_off => {
+                    roles.abort_all();
+                    break Err(reason);
+                }
+                () = tokio::time::sleep(TICK) => {
+                    forwards.store(worker.forwards(), Ordering::Relaxed);
+                    progress.forwards(worker.forwards());
+                }
             }
         };
+        forwards.store(worker.forwards(), Ordering::Relaxed);
         queue.close();
         while roles.join_next().await.is_some() {}
+        // Threads that put images together are not ended with their role, and write to the store.
+        while images_in_hand.strong_count() > 0 {
+            tokio::time::sleep(TICK / 10).await;
+        }
         result
     }
 

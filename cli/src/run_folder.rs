@@ -60,6 +60,17 @@ impl Drop for RunFolder {
     }
 }
 
+/// Removes `folder` and what lies below it, as far as these are folders with no file in them.
+pub(crate) fn remove_empty(folder: &Path) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_empty(&entry.path());
+        }
+    }
+    // One with something in it stays.
+    let _ = std::fs::remove_dir(folder);
+}
+
 /// A new folder in `folder` with a lock on it. Folders of runs that were killed, which nobody has locked, are removed.
 fn scratch(folder: &Path) -> io::Result<(PathBuf, File)> {
     std::fs::create_dir_all(folder)?;

@@ -6,19 +6,41 @@ use crate::exit::{Exit, Fatal};
 use crate::say;
 use marquetry_coordinator::{Finished, LossCount, OutputLists, RunFacts, Tally, WrittenNight};
 use marquetry_spec::STALE_LIST;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
-/// Prints the summary: a table for people, one object for machines.
-/// `told` is what its evaluation and its pseudo-labels come to.
-pub(crate) fn print(
-    finished: &Finished<'_>,
-    facts: &RunFacts,
-    told: &Told,
-    (folder, exit): (&str, Exit),
-    format: Format,
-) {
-    match format {
-        Format::Text => say::data(&text(finished, facts, told.together.mean_iou)),
-        Format::Json => say::data(&json(finished, facts, told, (folder, exit))),
+/// What a run came to, told in both ways.
+pub(crate) struct Outcome {
+    pub(crate) exit: Exit,
+    /// What else the user should know.
+    pub(crate) notes: Vec<String>,
+    /// A table for people.
+    pub(crate) text: String,
+    /// One object for machines.
+    pub(crate) json: serde_json::Value,
+}
+
+impl Outcome {
+    /// `told` is what the evaluation and the pseudo-labels come to; the outputs lie in `folder`.
+    pub(crate) fn of(
+        finished: &Finished<'_>,
+        facts: &RunFacts,
+        told: &Told,
+        (folder, exit): (&str, Exit),
+    ) -> Self {
+        let notes = told.together.notes.iter().cloned().chain(told.night.as_ref().map(night)).collect();
+        let text = text(finished, facts, told.together.mean_iou);
+        Self { exit, notes, text, json: json(finished, facts, told, (folder, exit)) }
+    }
+
+    /// Prints it.
+    pub(crate) fn print(&self, format: Format) -> Exit {
+        self.notes.iter().for_each(|words| say::note(words));
+        match format {
+            Format::Text => say::data(&self.text),
+            Format::Json => say::data(&serde_json::to_string_pretty(&self.json).unwrap_or_default()),
+        }
+        self.exit
     }
 }
 
@@ -93,6 +115,10 @@ pub(crate) struct LastSeen {
     /// The job and the folder of its outputs, once it is planned.
     pub(crate) job: Option<(String, String)>,
     pub(crate) tally: Tally,
+    /// Model runs of one window each in this run, as they are done, where somebody wants to know.
+    pub(crate) forwards: Arc<AtomicU64>,
+    /// What there is to tell of a job in rounds.
+    pub(crate) finish_in: Option<serde_json::Value>,
 }
 
 impl LastSeen {
@@ -108,7 +134,7 @@ impl LastSeen {
     /// Prints for machines how a job ended early; people are told by the error.
     pub(crate) fn print(&self, fatal: &Fatal, format: Format) {
         let Format::Json = format else { return };
-        let value = serde_json::json!({
+        let mut value = serde_json::json!({
             "job": self.job.as_ref().map(|(job, _)| job),
             "state": if fatal.exit == Exit::TryAgain { "stopped" } else { "failed" },
             "exit": fatal.exit.to_json(),
@@ -121,12 +147,15 @@ impl LastSeen {
                 "losses_by_reason": self.tally.losses.by_reason(),
             },
         });
+        if let Some(told) = &self.finish_in {
+            value["finish_in"] = told.clone();
+        }
         say::data(&serde_json::to_string_pretty(&value).unwrap_or_default());
     }
 }
 
 /// What a run had, where the job keeps that: how many images came to their result in which way.
-pub(crate) fn night(night: &WrittenNight) -> String {
+fn night(night: &WrittenNight) -> String {
     let mut counts: Vec<String> =
         night.counts.iter().map(|(came, count)| format!("{} {}", say::count(*count), came.words())).collect();
     if night.gone > 0 {
@@ -168,7 +197,12 @@ fn losses(finished: &Finished<'_>) -> String {
     losses.by_reason().iter().map(line).collect()
 }
 
-fn json(finished: &Finished<'_>, facts: &RunFacts, told: &Told, (folder, exit): (&str, Exit)) -> String {
+fn json(
+    finished: &Finished<'_>,
+    facts: &RunFacts,
+    told: &Told,
+    (folder, exit): (&str, Exit),
+) -> serde_json::Value {
     let mut value = serde_json::json!({
         "job": finished.plan.job,
         "state": if finished.is_whole() { "done" } else { "partial" },
@@ -189,7 +223,7 @@ fn json(finished: &Finished<'_>, facts: &RunFacts, told: &Told, (folder, exit): 
     if !told.together.pseudo_labels.is_null() {
         value["pseudo_labels"] = told.together.pseudo_labels.clone();
     }
-    serde_json::to_string_pretty(&value).unwrap_or_default()
+    value
 }
 
 /// The greatest resident memory of this process so far, where the system tells (Linux).

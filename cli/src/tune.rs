@@ -138,7 +138,7 @@ fn draw(args: &TuneArgs, tokio: &Runtime) -> Result<Drawn, Fatal> {
     coordination.keeps_others = true;
     let local = InProcessCluster { storage, scratch, runtime, threads, models_mb: args.lanes.models_mb };
     tokio.block_on(async {
-        let followed = local.compute(&coordination, &mut LastSeen::default()).await?;
+        let followed = local.compute(&coordination, &mut LastSeen::default(), std::future::pending()).await?;
         let tally = coordination.close(followed).await?;
         let specs = (&asked, &coordination.job.spec);
         let probed = read_probes(&*place.store, specs, &coordination.planned).await.map_err(failed)?;

@@ -4,6 +4,7 @@
 //! This crate must not know: the worker, how members are run, terminals.
 
 mod breaker;
+mod chosen_members;
 mod collected_results;
 mod control;
 mod corrected_labels;
@@ -11,6 +12,7 @@ mod ended_run;
 mod evaluation;
 mod fold_scores;
 mod in_flight;
+mod in_time;
 mod job_runner;
 mod job_tasks;
 mod kept_labels;
@@ -44,6 +46,10 @@ pub use collected_results::{CollectedResults, TableRows};
 pub use control::{cancel, new_run, retry, set_state};
 pub use ended_run::EndedRun;
 pub use evaluation::{Evaluated, EvaluationFiles};
+pub use in_time::{
+    Budget, Cut, Look, MadeRounds, Next, Round, RoundCost, Spent, clear_tiles, costs, discard, has_results,
+    in_rounds, job_of_rounds, rounds, stored_forwards,
+};
 pub use job_runner::{JobRunner, OtherResults, RunError};
 pub use kept_labels::{KeptClass, KeptLabels};
 pub use losses::{LossCount, Losses, Lost};

@@ -15,6 +15,7 @@ mod damaged_images;
 mod decode;
 mod evaluate;
 mod examples;
+mod finish_in;
 mod fixture;
 mod heads;
 mod image_kinds;

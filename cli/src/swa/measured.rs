@@ -1,9 +1,9 @@
 //! Statistics of batch normalisation, measured anew on the images of a job.
 
-use super::score::Silent;
 use super::workshop::fatal;
 use crate::exit::{Exit, Fatal};
 use crate::job::JobFile;
+use crate::job::Silent;
 use crate::say;
 use crate::threads::Threads;
 use marquetry_coordinator::{PlanMemory, Planned};

@@ -4,13 +4,13 @@ use super::measured::{put_aside, with_one_member};
 use super::workshop::Workshop;
 use crate::coordination::Coordination;
 use crate::exit::{Exit, Fatal};
-use crate::job::JobFile;
+use crate::job::{JobFile, Silent};
 use crate::run::{InProcessCluster, OVERDUE_AFTER};
 use crate::run_folder::RunFolder;
 use crate::say;
 use crate::summary::LastSeen;
 use crate::threads::Threads;
-use marquetry_coordinator::{PlanMemory, PlannedTruth, Watcher};
+use marquetry_coordinator::PlanMemory;
 use marquetry_spec::{EVALUATION, Evaluation, Folds, Nights, Output};
 use std::cell::RefCell;
 use std::time::Instant;
@@ -99,8 +99,8 @@ impl<'a> Scores<'a> {
         };
         let mut seen = LastSeen::default();
         shop.tokio.block_on(async {
-            let ended = local.compute(&coordination, &mut seen).await?;
-            coordination.finish(ended, Vec::new(), None).await
+            let ended = local.compute(&coordination, &mut seen, std::future::pending()).await?;
+            coordination.finish(ended, Vec::new()).await
         })?;
         let path = format!("{}/{EVALUATION}/evaluation.json", out.trim_end_matches('/'));
         let bytes = std::fs::read(&path).map_err(failed)?;
@@ -114,13 +114,4 @@ impl<'a> Scores<'a> {
             )
         })
     }
-}
-
-/// What there is to say of images and labels is said when the mean is measured, or by `run` and `plan`.
-pub(crate) struct Silent;
-
-impl Watcher for Silent {
-    fn truth(&self, _: &PlannedTruth) {}
-
-    fn trying(&self, _: &str) {}
 }

@@ -20,6 +20,8 @@ pub struct RunFacts {
     pub machine: Vec<(String, String)>,
     /// The finished files: name and where.
     pub files: Vec<(String, String)>,
+    /// Of a round of a job: which of its members are not in it.
+    pub left_out: Option<String>,
 }
 
 /// A finished job.
@@ -104,7 +106,7 @@ impl Finished<'_> {
             aggregate_seconds: tally.aggregate_seconds,
             peak_memory_bytes: facts.peak_memory_bytes,
             machine: facts.machine,
-            settings: settings(self.spec, self.plan),
+            settings: settings(self.spec, self.plan, facts.left_out),
             classes: self.classes(&class_pixels),
             groups: (0..self.plan.inference.groups.len()).map(|group| self.group(group)).collect(),
             image_kinds: self.findings.images.iter().map(|kind| (kind.who(), kind.what())).collect(),
@@ -213,7 +215,7 @@ fn member(member: &Member, weights: &[f32]) -> ReportMember {
     }
 }
 
-fn settings(spec: &JobSpec, plan: &Plan) -> Vec<(String, String)> {
+fn settings(spec: &JobSpec, plan: &Plan, left_out: Option<String>) -> Vec<(String, String)> {
     let lower = |debug: String| debug.to_lowercase();
     let (inference, merge) = (&plan.inference, &plan.merge);
     let rule = match &spec.decide.rule {
@@ -229,5 +231,6 @@ fn settings(spec: &JobSpec, plan: &Plan) -> Vec<(String, String)> {
         ("Tiles", lower(format!("{:?}", inference.tile))),
         ("Decision", rule.to_owned()),
     ];
-    pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    let left_out = left_out.map(|words| ("Left out", words));
+    pairs.into_iter().chain(left_out).map(|(name, value)| (name.to_owned(), value)).collect()
 }

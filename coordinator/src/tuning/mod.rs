@@ -4,6 +4,7 @@ mod candidates;
 mod tuned_job;
 
 pub use candidates::TuneCandidate;
+pub(crate) use candidates::candidates;
 pub use tuned_job::tuned_job;
 
 use crate::planning::Planned;
@@ -123,7 +124,7 @@ pub async fn read_probes(
     planned: &Planned,
 ) -> Result<Probed, TuneError> {
     let Planned { plan, images, .. } = planned;
-    let candidates = candidates::candidates(spec, plan, &planned.entries);
+    let candidates = candidates(spec, plan, &planned.entries);
     let mut candidate_of = HashMap::new();
     for (n, candidate) in candidates.iter().enumerate() {
         candidate_of.extend(candidate.members.iter().map(|member| (*member, n)));

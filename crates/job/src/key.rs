@@ -12,6 +12,7 @@
 //! tiles/<name>/<scores>/<xx>/<image>-<block>.tile
 //!                                    the scores of a block, by what they hang on: jobs of one name share them
 //! nights/<name>/<date>.json          what a run had, where the job keeps that
+//! rounds/<job>.json                  of a job that is run in rounds, which jobs these are
 //! memory/<hash>.seen                 what planning has seen of files, so that what has not changed is not read again
 //! status/<job>.json                  how far it is, for whoever asks; aside, so that all jobs are found in one short list
 //! ```
@@ -134,6 +135,11 @@ pub fn written(job: &str) -> String {
 /// The object that names the run of `job` that counts. Whoever finds another name there than its own stops.
 pub fn run(job: &str) -> String {
     format!("jobs/{job}/run")
+}
+
+/// Which rounds of `job`, which has all members, are in the store.
+pub fn rounds(job: &str) -> String {
+    format!("rounds/{job}.json")
 }
 
 /// The folder of what the runs of jobs called `name` had, with its last `/`.

@@ -2,7 +2,7 @@
 
 use crate::{Form, messages, names, plans, tiles};
 use marquetry_aggregator::ImageResult;
-use marquetry_coordinator::Status;
+use marquetry_coordinator::{MadeRounds, Status};
 use marquetry_job::{BandStatistics, By, ImageStatistics, Mask, Measured, MeasuredBands, Over};
 use marquetry_nights::{Came, LostImage, Night, NightClass, NightImage, NightMember};
 
@@ -56,12 +56,23 @@ const STATUS: &str = r#"{
 
 /// Every form that is stored.
 pub(crate) fn all() -> Vec<Form> {
-    let mut forms = vec![result(), statistics(), status(), night()];
+    let mut forms = vec![result(), statistics(), status(), night(), rounds()];
     forms.extend(tiles::all());
     forms.extend(plans::all());
     forms.extend(messages::all());
     forms.extend(names::all());
     forms
+}
+
+/// Which jobs are rounds of another one.
+fn rounds() -> Form {
+    let rounds = MadeRounds { begun: vec!["n-0123abcd".into()], result: Some((7, "n-89abcdef".into())) };
+    let written = rounds.to_bytes();
+    let read = move |bytes: &[u8]| {
+        let stored = MadeRounds::from_bytes(bytes);
+        if stored == rounds { Ok(()) } else { Err(format!("{stored:?}")) }
+    };
+    Form { file: "rounds.json".into(), written, read: Box::new(read) }
 }
 
 /// What an image leaves behind for the tables and the report.

@@ -69,6 +69,7 @@ fn keys() -> String {
         ("gaps", key::gaps(job, outputs, image)),
         ("run", key::run(job)),
         ("status", key::status(job)),
+        ("rounds", key::rounds(job)),
         ("out", key::out(job, "masks/plate 1/ä.png")),
     ];
     let images = [tagged_image(), crate::plans::scored_by_some()];

@@ -24,6 +24,7 @@ mod view;
 mod broker;
 mod control;
 mod drain;
+mod in_time;
 mod jobs;
 mod kills;
 mod messages;
