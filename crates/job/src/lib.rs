@@ -16,6 +16,7 @@ mod task;
 pub mod tile;
 mod truth_labels;
 mod unread;
+mod zstd_frame;
 
 pub use image::PlannedImage;
 pub use inference::{Channels, ExternalFile, Fit, Group, Inference, Input, Member, PLAN_FORMAT, Scaling};

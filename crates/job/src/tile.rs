@@ -9,6 +9,7 @@
 //! cut short or changed is never read as one.
 
 use crate::UnreadPart;
+use crate::zstd_frame::{compress, decompress};
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 use marquetry_ensemble::ScoreSpace;
@@ -23,8 +24,6 @@ pub const ROWS_PER_FRAME: u32 = 64;
 const FORMAT: &str = "marquetry-tile-2";
 const SKIPPABLE_MAGIC: u32 = 0x184D_2A5E;
 const SEEKABLE_MAGIC: u32 = 0x8F92_EAB1;
-/// Scores hardly compress; the fastest level takes what there is.
-const LEVEL: i32 = 1;
 /// Numbers converted at a time: few enough to stay in the first cache.
 const HALVES: usize = 4096;
 
@@ -241,11 +240,13 @@ fn not_decompressed(error: std::io::Error) -> TileError {
 
 fn frame(plain: &[u8]) -> Result<Frame, TileError> {
     // Any bytes can be compressed: what fails here is this machine.
-    let no_memory = |error: std::io::Error| TileError::Memory(error.to_string());
-    let mut compressor = zstd::bulk::Compressor::new(LEVEL).map_err(no_memory)?;
-    compressor.include_checksum(true).map_err(no_memory)?;
-    let bytes = compressor.compress(plain).map_err(no_memory)?;
+    let bytes = compress(plain).map_err(|error| TileError::Memory(error.to_string()))?;
     Ok(Frame { bytes, plain_bytes: plain.len() as u32 })
+}
+
+/// The bytes of a frame, `plain_bytes` at most.
+fn plain_of(frame: &[u8], plain_bytes: usize) -> Result<Vec<u8>, TileError> {
+    decompress(frame, plain_bytes).map_err(not_decompressed)
 }
 
 fn safetensors_header(header: &TileHeader) -> Vec<u8> {
@@ -387,7 +388,7 @@ impl TileIndex {
     /// # Errors
     /// When it is damaged or of another format.
     pub fn decode_header(&self, bytes: &[u8]) -> Result<TileHeader, TileError> {
-        let plain = zstd::bulk::decompress(bytes, self.frames[0].1 as usize).map_err(not_decompressed)?;
+        let plain = plain_of(bytes, self.frames[0].1 as usize)?;
         let json: serde_json::Value =
             serde_json::from_slice(plain.get(8..).unwrap_or_default()).map_err(damaged)?;
         let text = |name: &str| json["__metadata__"][name].as_str().unwrap_or_default();
@@ -416,7 +417,7 @@ impl TileIndex {
     ) -> Result<Option<MissingPixels>, TileError> {
         let Some(rect) = header.missing else { return Ok(None) };
         let length = row_bytes(rect) * rect.size.height as usize;
-        let bits = zstd::bulk::decompress(bytes, length).map_err(not_decompressed)?;
+        let bits = plain_of(bytes, length)?;
         if bits.len() == length {
             Ok(Some(MissingPixels { rect, bits }))
         } else {
@@ -432,8 +433,7 @@ impl TileIndex {
         let size = header.extent.size;
         let rows = ROWS_PER_FRAME.min(size.height.saturating_sub(k as u32 * ROWS_PER_FRAME)) as usize;
         let scores = rows * header.classes as usize * size.width as usize;
-        let plain = zstd::bulk::decompress(bytes, scores * header.dtype.bytes() as usize)
-            .map_err(not_decompressed)?;
+        let plain = plain_of(bytes, scores * header.dtype.bytes() as usize)?;
         if plain.len() as u64 != scores as u64 * header.dtype.bytes() {
             return Err(damaged(format!("{} bytes where {scores} scores should be", plain.len())));
         }
