@@ -54,6 +54,10 @@ impl<'a> JobTasks<'a> {
             let groups = self.scores[image as usize].iter().zip(0_u32..).filter(|(own, _)| *own == scores);
             return groups.filter_map(|(_, group)| place(image, TaskKind::Block { group, block })).collect();
         }
+        if let Some(image) = key::image_of_region(key) {
+            let image = self.contents.get(image).and_then(|&image| place(image, TaskKind::Region));
+            return image.into_iter().collect();
+        }
         let image = key::image_of_statistics(key).and_then(|image| self.image_place(image));
         image.and_then(|image| place(image, TaskKind::Statistics)).into_iter().collect()
     }

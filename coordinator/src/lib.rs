@@ -51,9 +51,9 @@ pub use nights::{WrittenNight, repeat_night, write_night};
 pub use output_lists::OutputLists;
 pub use planning::{
     Choice, Findings, FoldsError, ImageKind, ImagesError, MeasureError, MemberChoices, MemberKind,
-    MembersError, ModelReadError, Origin, OutputNameError, PathError, PlanError, PlanMemory, PlanTruthError,
-    Planned, PlannedTruth, Rejected, Warning, Watcher, georeferences, outputs_hash, plan, read_model,
-    tags_from_paths,
+    MembersError, ModelReadError, Origin, OutputNameError, PathError, PlanError, PlanMemory, PlanRegionError,
+    PlanTruthError, Planned, PlannedRegions, PlannedTruth, Rejected, Warning, Watcher, georeferences,
+    outputs_hash, plan, read_model, tags_from_paths,
 };
 pub use report::{Finished, RunFacts, describe_grid};
 pub use run_lease::Stopped;

@@ -34,7 +34,7 @@ const fn meant(lines: &'static str, errors: &'static str) -> Broken {
 #[rustfmt::skip]
 pub(super) const BROKEN: &[Broken] = &[
     // The whole file.
-    seen("stor: ./out", "line 1: stor: unknown key (did you mean `store`?); allowed are version, name, preset, images, classes, labels, truth, defaults, members, folds, tta, merge, decide, outputs, allow, priority, store, subset, nights, tiles, limits, failures"),
+    seen("stor: ./out", "line 1: stor: unknown key (did you mean `store`?); allowed are version, name, preset, images, classes, labels, truth, region, defaults, members, folds, tta, merge, decide, outputs, allow, priority, store, subset, nights, tiles, limits, failures"),
     seen("version: 2", "line 1: version: given `2`; allowed is a whole number from 1 to 1"),
     meant("name: a\nname: b", "line 2: name: given twice, first in line 1; keep one of them"),
     seen("name: My Job", "line 1: name: given `My Job`; allowed is 1 to 64 of a-z, 0-9, `-`, `_` and `.`, the first a letter or digit"),
@@ -42,7 +42,7 @@ pub(super) const BROKEN: &[Broken] = &[
     seen("name: 2024", "line 1: name: given `2024`; allowed is 1 to 64 of a-z, 0-9, `-`, `_` and `.`, the first a letter or digit (in quotes)"),
     seen("name:", "line 1: name: given nothing; allowed is 1 to 64 of a-z, 0-9, `-`, `_` and `.`, the first a letter or digit"),
     seen("preset: nnunett", "line 1: preset: given `nnunett`; allowed is nnunet, monai or mmseg-slide (did you mean `nnunet`?)"),
-    seen("allow: [bach]", "line 1: allow[0]: given `bach`; allowed is activation, batch, classes, constant, fit, folds, head, outlines, purpose, random, scale, truth, views or weights (did you mean `batch`?)"),
+    seen("allow: [bach]", "line 1: allow[0]: given `bach`; allowed is activation, batch, classes, constant, fit, folds, head, outlines, purpose, random, region, scale, truth, views or weights (did you mean `batch`?)"),
     seen("allow: batch", "line 1: allow: given `batch`; allowed is a list of words that warnings name"),
     // Images and classes.
     seen("images: {form: x}", "line 1: images.form: unknown key (did you mean `from`?); allowed are from, bands, page, pages, alpha, nodata\nline 1: images.from: missing; needed is a glob, a folder, a CSV file, or s3://bucket/prefix"),

@@ -102,6 +102,7 @@ fn job(groups: Vec<Group>, images: Vec<PlannedImage>) -> JobOf {
         swapped: std::collections::BTreeMap::new(),
         tile: TileDtype::F16,
         block_pixels: Size::square(WINDOW).area(),
+        region: None,
         groups,
     };
     let weights = vec![vec![1.0; CLASSES as usize]; inference.members().count()];
@@ -224,6 +225,7 @@ fn tile_of(plan: &Plan, image: &PlannedImage, group: u32, block: u32) -> Option<
         models: scored.groups[group as usize].members.iter().map(|member| member.sha256.clone()).collect(),
         missing: None,
         unread: Vec::new(),
+        skipped: false,
     };
     let scores = vec![0.5; (extent.size.area() * u64::from(CLASSES)) as usize];
     Some(tile::encode(&header, &scores).expect("scores of one half").into())
