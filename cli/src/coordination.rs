@@ -10,9 +10,9 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use marquetry_aggregator::ImageResult;
 use marquetry_coordinator::{
     CollectedResults, EndedRun, Finished, JobRunner, JobState, KeptLabels, OtherResults, OutputLists,
-    Planned, RunError, RunFacts, Surveyed, TableError, Tables, Tally, WrittenNight, WrittenTogether,
-    already_written, begin_writing, new_run, note_written, outputs_hash, repeat_night, report, unix_now,
-    write_night, written_of,
+    Planned, RegionSummary, RunError, RunFacts, Surveyed, TableError, Tables, Tally, WrittenNight,
+    WrittenTogether, already_written, begin_writing, new_run, note_written, outputs_hash, repeat_night,
+    report, unix_now, write_night, written_of,
 };
 use marquetry_job::key;
 use marquetry_nights::date;
@@ -353,7 +353,9 @@ async fn write_outputs(
 ) -> Result<Told, Fatal> {
     let has_report = finished.spec.outputs.contains(&Output::Report);
     let keeps_night = finished.spec.nights.keep > 0;
-    let needs_results = has_report || keeps_night || finished.spec.outputs.iter().any(Output::takes_truth);
+    let has_region = finished.spec.region.is_some();
+    let needs_results =
+        has_report || keeps_night || has_region || finished.spec.outputs.iter().any(Output::takes_truth);
     if tables.is_empty() && !needs_results {
         return Ok(Told::default());
     }
@@ -410,6 +412,8 @@ async fn write_together(
             store.put(&key::out(job, &name), bytes).await.map_err(unavailable)?;
         }
     }
+    told.region = RegionSummary::of(finished, &images);
+    told.notes.extend(told.region.iter().flat_map(RegionSummary::notes));
     for kept in &kept {
         told.notes.push(kept.line());
         told.notes.extend(kept.warnings().iter().map(|words| format!("warning: {words}")));

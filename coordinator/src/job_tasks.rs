@@ -102,8 +102,11 @@ impl<'a> JobTasks<'a> {
         TaskId { image: self.image(place.image).key.clone(), kind }
     }
 
-    /// Model runs of one window each that a task takes.
+    /// Model runs of one window each that a task takes; 0 where a region leaves some out, which is not known here.
     pub(crate) fn forwards(&self, place: TaskPlace) -> u64 {
+        if self.plan.inference.region.is_some() {
+            return 0;
+        }
         self.plan.forwards_of(self.image(place.image), self.of(place.image).at(place.place))
     }
 }

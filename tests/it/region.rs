@@ -2,7 +2,7 @@
 
 use crate::decode::{Mask, zarr};
 use crate::fixture::{Place, same_files};
-use crate::pictures::{bmp, bmp_of, grey_png_of};
+use crate::pictures::{bmp, bmp_of, grey_png};
 use marquetry_model::Activation;
 use marquetry_model::toy::{Toy, Weights};
 use serde_json::Value;
@@ -62,7 +62,11 @@ fn is_whole_inside(files: &Files, whole: &Files, image: &str, inside: &[bool], o
             let (score, whole) = (found_scores[class * area + at], wanted_scores[class * area + at]);
             let stated = f32::from(u8::from(class == usize::from(outside)));
             let wanted = if inside { whole } else { stated };
-            assert_eq!(score.to_bits(), wanted.to_bits(), "class {class} of pixel {at}: {score}, not {wanted}");
+            assert_eq!(
+                score.to_bits(),
+                wanted.to_bits(),
+                "class {class} of pixel {at}: {score}, not {wanted}"
+            );
         }
     }
 }
@@ -81,7 +85,7 @@ fn job(store: &str, members: &str, more: &str) -> String {
 fn inside_of_a_mask_all_is_as_without_one() {
     let place = place();
     place.write("images/x.bmp", bmp(HEIGHT, WIDTH, 5));
-    place.write("masks/x_mask.png", grey_png_of(HEIGHT, WIDTH, &mask(HEIGHT, WIDTH)));
+    place.write("masks/x_mask.png", grey_png(WIDTH, &mask(HEIGHT, WIDTH)));
     let both = "[{onnx: a.onnx}, {onnx: b.onnx, weight: 2}]";
     let scaled = |factor: &str| format!("[{{onnx: a.onnx}}, {{onnx: b.onnx, scale: {factor}}}]");
     let cases = [
@@ -103,7 +107,10 @@ fn inside_of_a_mask_all_is_as_without_one() {
         let (whole, run) = (whole.json(), run.json());
         let (few, many) = (forwards(&run), forwards(&whole));
         assert!(few > 0 && few * 2 < many, "{name}: {few} of {many} forwards");
-        assert_eq!((&run["region"]["forwards"]["inside"], &run["region"]["forwards"]["all"]), (&few.into(), &many.into()));
+        assert_eq!(
+            (&run["region"]["forwards"]["inside"], &run["region"]["forwards"]["all"]),
+            (&few.into(), &many.into())
+        );
         is_whole_inside(&place.outputs(&part), &place.outputs(&all), "x", &inside, 1);
     }
 }
@@ -115,7 +122,7 @@ fn whole_images_run_or_they_do_not() {
     for (n, marked) in [("x", true), ("y", false)] {
         place.write(&format!("images/{n}.bmp"), bmp(90, 70, 3));
         let values = (0..90 * 70).map(|at| u8::from(marked && at == 4000)).collect::<Vec<_>>();
-        place.write(&format!("masks/{n}.png"), grey_png_of(90, 70, &values));
+        place.write(&format!("masks/{n}.png"), grey_png(70, &values));
     }
     let members = "[{onnx: a.onnx, window: {mode: whole, size: 64}}]";
     place.write("all.yaml", job("all", members, ""));
@@ -153,12 +160,15 @@ fn what_is_blank_runs_through_no_model() {
     place.write("images/white.bmp", bmp_of(100, 110, &white));
     let members = "[{onnx: a.onnx}, {onnx: b.onnx, scale: 0.5}]";
     place.write("all.yaml", job("all", members, ""));
-    place.write("part.yaml", job("part", members, "region: {from: nonblank, margin: 16}\ntiles: {keep: true}"));
+    place.write(
+        "part.yaml",
+        job("part", members, "region: {from: nonblank, margin: 16}\ntiles: {keep: true}"),
+    );
     let many = forwards(&place.run("all.yaml").ends_with(0).json());
-    let ran = place.run("part.yaml").ends_with(0).says(&[
-        "region: 2 images are computed whole",
-        "less than 0.1 % is anything but blank (white)",
-    ]);
+    let ran = place
+        .run("part.yaml")
+        .ends_with(0)
+        .says(&["region: 2 images are computed whole", "less than 0.1 % is anything but blank (white)"]);
     let summary = ran.json();
     let few = forwards(&summary);
     assert!(few * 4 < many * 3, "{few} of {many}");
@@ -180,7 +190,8 @@ fn what_is_blank_runs_through_no_model() {
     let probabilities = |files: &Files| zarr(files, "probabilities/slide.zarr").1;
     let (found, wanted) = (probabilities(&part), probabilities(&all));
     let area = 420 * 500;
-    let stated = (0..area).filter(|at| [0, 1, 2].map(|class| found[class * area + at]) == [1.0, 0.0, 0.0]).count();
+    let stated =
+        (0..area).filter(|at| [0, 1, 2].map(|class| found[class * area + at]) == [1.0, 0.0, 0.0]).count();
     assert!(stated > area / 2, "{stated} of {area} pixels are skipped");
     for at in (0..area).filter(|at| must[*at]) {
         for class in 0..3 {
@@ -212,7 +223,7 @@ fn what_is_blank_runs_through_no_model() {
 fn another_region_finds_no_tiles_of_the_first() {
     let place = place();
     place.write("images/x.bmp", bmp(HEIGHT, WIDTH, 5));
-    place.write("masks/x.png", grey_png_of(HEIGHT, WIDTH, &mask(HEIGHT, WIDTH)));
+    place.write("masks/x.png", grey_png(WIDTH, &mask(HEIGHT, WIDTH)));
     let keep = "tiles: {keep: true}";
     let with = |region: &str| job("kept", "[{onnx: a.onnx}]", &format!("{keep}\n{region}"));
     let run = |region: &str| {
@@ -225,7 +236,7 @@ fn another_region_finds_no_tiles_of_the_first() {
     assert!(larger > small, "{larger} {small}");
     // Another mask under the same name.
     let other: Vec<u8> = (0..HEIGHT * WIDTH).map(|at| u8::from(at / WIDTH > 200)).collect();
-    place.write("masks/x.png", grey_png_of(HEIGHT, WIDTH, &other));
+    place.write("masks/x.png", grey_png(WIDTH, &other));
     assert!(run("region: {from: masks, margin: 0}") > 0);
     let files = std::fs::read_dir(place.path("kept/jobs")).expect("jobs").count();
     assert_eq!(files, 2, "a job for each margin");
@@ -243,9 +254,9 @@ fn masks_that_do_not_fit_are_told() {
     for name in ["x", "y", "z"] {
         place.write(&format!("images/{name}.bmp"), bmp(60, 80, 4));
     }
-    place.write("masks/x.png", grey_png_of(60, 80, &[1; 60 * 80]));
-    place.write("masks/y.png", grey_png_of(80, 60, &[1; 60 * 80]));
-    place.write("masks/w.png", grey_png_of(60, 80, &[1; 60 * 80]));
+    place.write("masks/x.png", grey_png(80, &[1; 60 * 80]));
+    place.write("masks/y.png", grey_png(60, &[1; 60 * 80]));
+    place.write("masks/w.png", grey_png(80, &[1; 60 * 80]));
     place.write("job.yaml", job("out", "[{onnx: a.onnx}]", "region: masks"));
     place.run("job.yaml").ends_with(1).says(&[
         "y.png is 80 × 60 px, and its image 60 × 80 px, and would fit if it were turned: a mask must have its image's size",
@@ -265,7 +276,7 @@ fn what_lies_outside_is_told_and_teaches_nothing() {
     let place = place();
     place.write("images/x.bmp", bmp(HEIGHT, WIDTH, 5));
     let inside = mask(HEIGHT, WIDTH);
-    place.write("masks/x.png", grey_png_of(HEIGHT, WIDTH, &inside));
+    place.write("masks/x.png", grey_png(WIDTH, &inside));
     // A road under the bar of the mask, and a tree of 20 px where nothing is looked at.
     let truth = |at: usize| {
         let (y, x) = (at / WIDTH, at % WIDTH);
@@ -276,9 +287,9 @@ fn what_lies_outside_is_told_and_teaches_nothing() {
         }
     };
     let truth: Vec<u8> = (0..HEIGHT * WIDTH).map(truth).collect();
-    place.write("labels/x.png", grey_png_of(HEIGHT, WIDTH, &truth));
+    place.write("labels/x.png", grey_png(WIDTH, &truth));
     let outputs = "outputs:\n  - {masks: png}\n  - {evaluation: html}\n  - {label_quality: html}\n  - {report: html}\n  \
-                   - {pseudo_labels: png, threshold: 0}\n  - {uncertainty: zarr}\n";
+                   - {pseudo_labels: png, thresholds: 0}\n  - {uncertainty: entropy, format: zarr}\n";
     let text = job("out", "[{onnx: a.onnx}]", "truth: labels\nregion: {from: masks, margin: 10}");
     place.write("job.yaml", text.replace(OUTPUTS, outputs));
     let ran = place.run("job.yaml").ends_with(0).says(&["warning: region: 20 of 2270 pixels of the truth"]);
@@ -293,7 +304,10 @@ fn what_lies_outside_is_told_and_teaches_nothing() {
     assert!(maps.iter().enumerate().all(|(at, value)| value.is_nan() != near[at % near.len()]));
     let report = std::fs::read_to_string(place.path(&format!("{}/out/report.html", place.job_folder("out"))));
     let report = report.expect("a report");
-    assert!(report.contains("of the truth") && report.contains("of windows"), "the report tells of the region");
+    assert!(
+        report.contains("of the truth") && report.contains("of windows"),
+        "the report tells of the region"
+    );
     let planned = place.marquetry(&["plan", "job.yaml"]).ends_with(0).stdout;
     assert!(planned.contains("# region "), "{planned}");
 }
@@ -305,7 +319,7 @@ fn of_classes_that_share_pixels_none_is_outside() {
     let toy = Toy { classes: 2, kernel: 3, weights: Weights::Constant(vec![3.0, 4.0]), ..Toy::default() };
     place.model("m.onnx", &toy);
     place.write("images/x.bmp", bmp(HEIGHT, WIDTH, 5));
-    place.write("masks/x.png", grey_png_of(HEIGHT, WIDTH, &mask(HEIGHT, WIDTH)));
+    place.write("masks/x.png", grey_png(WIDTH, &mask(HEIGHT, WIDTH)));
     let text = |store: &str, region: &str| {
         format!(
             "version: 1\nimages: images\nclasses: [a, b]\ndefaults: {{window: {{size: 48}}, output: {{multilabel: true}}}}\n\

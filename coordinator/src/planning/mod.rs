@@ -48,7 +48,7 @@ pub use models::{ModelReadError, read_model};
 pub use output_names::OutputNameError;
 pub use outputs_hash::outputs_hash;
 pub use paths::PathError;
-pub use regions::{PlanRegionError, PlannedRegions};
+pub use regions::{PlanRegionError, PlannedRegions, RegionForecast};
 pub use truth::{PlanTruthError, PlannedTruth};
 pub use truth_on_map::georeferences;
 pub use voices::MeasureError;

@@ -1,10 +1,12 @@
 //! Which part of each image is computed: masks are read before any model runs, one region for each image.
 
+use crate::planning::Planned;
 use crate::planning::images::Rejected;
 use crate::planning::parallel_map::parallel_map;
 use crate::planning::truth::{PlanTruthError, shown};
 use crate::planning::truth_files::{Fetched, fetch};
 use marquetry_failure::{Classify, FailureClass, chain, counted};
+use marquetry_imagery::ImageFiles;
 use marquetry_job::{ImageRegion, PlannedImage, RegionForwards};
 use marquetry_labels::{ClassList, IgnoreRule, LabelRules, LabelSource, NodataRule, RawLabel};
 use marquetry_raster::read::Limits;
@@ -92,23 +94,52 @@ impl PlannedRegions {
         let stored = std::fs::read(self.file(image))?;
         ImageRegion::from_bytes(&stored, image.content_key(), image.size).map_err(io::Error::other)
     }
+}
 
-    /// Model runs that these images take within their regions, and that they would take without.
-    ///
-    /// # Errors
-    /// When the temporary folder is in trouble.
-    pub fn forwards(
-        &self,
-        plan: &marquetry_job::Plan,
-        images: &[PlannedImage],
-    ) -> io::Result<RegionForwards> {
-        let mut sum = RegionForwards::default();
-        for image in images {
-            let forwards = plan.forwards_within(image, &Arc::new(self.of(image)?.region));
-            sum.inside += forwards.inside;
-            sum.all += forwards.all;
+/// What regions come to before a job is run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RegionForecast {
+    /// Model runs that images take within their regions, and that they would take without.
+    pub forwards: RegionForwards,
+    /// Images of which all is computed, since no region can be told.
+    pub whole: u64,
+}
+
+/// Pixels of all images that are looked at for what is not blank when a job is planned, at most.
+const FORECAST_PIXELS: u64 = 100_000_000;
+
+impl Planned {
+    /// What its regions come to: of masks as they are; of what is not blank where the images have few pixels. `None` where that
+    /// is known only when the job has run, or an image or the temporary folder is in trouble.
+    pub fn forecast(&self, files: &Files, limits: &Limits) -> Option<RegionForecast> {
+        let rule = self.plan.inference.region?;
+        let pixels: u64 = self.images.iter().map(|image| image.size.area()).sum();
+        if rule.is_task() && pixels > FORECAST_PIXELS {
+            return None;
         }
-        Ok(sum)
+        let of = |image: &PlannedImage| match &self.regions {
+            Some(regions) => regions.of(image).ok(),
+            None => {
+                let of = ImageFiles { uri: &image.uri, stat: None, sidecars: &image.sidecars };
+                let opened =
+                    marquetry_imagery::open(files, &of, limits, &self.plan.inference.reading).ok()?;
+                let found = marquetry_imagery::nonblank(&opened.tolerating_damage(), rule.margin_px());
+                found.ok().map(|(region, finding)| ImageRegion { region, finding })
+            }
+        };
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let work = |image: &PlannedImage| {
+            let ImageRegion { region, finding } = of(image)?;
+            Some((self.plan.forwards_within(image, &Arc::new(region)), finding.refusal().is_some()))
+        };
+        let found = parallel_map(&self.images, cores, work, Option::is_none);
+        found.into_iter().flatten().try_fold(RegionForecast::default(), |mut sum, found| {
+            let (forwards, whole) = found?;
+            sum.forwards.inside += forwards.inside;
+            sum.forwards.all += forwards.all;
+            sum.whole += u64::from(whole);
+            Some(sum)
+        })
     }
 }
 
