@@ -202,6 +202,12 @@ pub(super) const BROKEN: &[Broken] = &[
     meant("outputs: [{ranking: entropy, window: 64}]", "line 1: outputs[0].window: used by of: windows only; leave it out"),
     seen("outputs: [{ranking: entropy, count: 0}]", "line 1: outputs[0].count: given `0`; allowed is a whole number from 1 to 10000"),
     // The rest.
+    meant("region: {margin: 3}", "line 1: region: one of `from` and `column` is needed: `nonblank` or where masks are, or the column that names them"),
+    seen("region: {from: masks, margin: 1.5}", "line 1: region.margin: given `1.5`; allowed is a whole number from 0 to 16384"),
+    meant("region: {from: masks, class: nucleuss}", "line 1: region.class: given `nucleuss`; allowed is the name of a class (did you mean `nucleus`?)"),
+    meant("region: {column: mask}", "line 1: region: `column` is one of a list of images; images.from must then be a CSV file"),
+    meant("region: 'masks/*.png'", "line 1: region: it is no pattern: name the folder of the masks, and prefix and suffix choose among its files"),
+    meant("region: {from: nonblank, suffix: _m}", "line 1: region: prefix, suffix and image_suffix are of masks, and `from: nonblank` has none; leave them out"),
     seen("store: https://host/x", "line 1: store: given `https://host/x`; allowed is a folder, or s3://bucket/prefix"),
     meant("tiles: {dtype: u8}\nmerge: {space: logits}", "line 1: tiles.dtype: u8 holds probabilities only; set merge.space: probabilities, and merge views by mean, gmean, max or min"),
     seen("limits: {block_mb: 0.5}", "line 1: limits.block_mb: given `0.5`; allowed is a whole number from 1 to 1000000"),
