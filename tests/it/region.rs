@@ -1,5 +1,6 @@
 //! Jobs that compute a part of each image: inside of it all is as it would be without, and outside no model runs.
 
+use crate::damaged_images::{Fate, tiff_of};
 use crate::decode::{Mask, zarr};
 use crate::fixture::{Place, same_files};
 use crate::pictures::{bmp, bmp_of, grey_png};
@@ -335,4 +336,143 @@ fn of_classes_that_share_pixels_none_is_outside() {
     }
     place.write("refused.yaml", text("no", "region: {from: masks, class: a}"));
     place.marquetry(&["plan", "refused.yaml"]).ends_with(65).says(&["none of them is there outside"]);
+}
+
+/// What an image does not have stays missing outside, where its file says so; a tile that is damaged is told where somebody looks.
+#[test]
+fn missing_pixels_are_missing_outside_too() {
+    const SIDES: [usize; 2] = [70, 90];
+    let [height, width] = SIDES;
+    let place = place();
+    // Tiles of 16 px, six in a row: the mask lies in the first rows of them.
+    let inside: Vec<u8> = (0..height * width).map(|at| u8::from(at / width < 20)).collect();
+    place.write("masks/x.png", grey_png(width, &inside));
+    let tile_of = |at: usize| at / width / 16 * 6 + at % width / 16;
+    let fate = |tile: usize| match tile {
+        2 | 20 => Fate::Lost,
+        9 | 21 => Fate::Nodata,
+        _ => Fate::Kept,
+    };
+    for says_nodata in [true, false] {
+        place.write("images/x.tif", tiff_of(fate, says_nodata));
+        let mut first = None;
+        for lanes in ["1", "3"] {
+            let store = format!("{says_nodata}-{lanes}");
+            place.write(
+                "job.yaml",
+                job(&store, "[{onnx: a.onnx}]", "region: {from: masks, margin: 0, class: tree}"),
+            );
+            place.marquetry(&["run", "job.yaml", "--lanes", lanes]).ends_with(1);
+            let files = place.outputs(&store);
+            let labels = Mask::from_png(&files["masks/x.png"]).labels;
+            for (at, label) in labels.iter().enumerate() {
+                let (lost, nodata) = match tile_of(at) {
+                    2 => (true, false),
+                    20 => (says_nodata, false),
+                    9 | 21 => (false, says_nodata),
+                    _ => (false, false),
+                };
+                let wanted_missing = lost || nodata;
+                assert_eq!(*label == 255, wanted_missing, "pixel {at} of tile {}", tile_of(at));
+                assert!(wanted_missing || inside[at] != 0 || *label == 2, "pixel {at} is outside");
+            }
+            same_files(first.get_or_insert_with(|| files.clone()), &files);
+        }
+    }
+}
+
+/// Labels that are tidied up: what fills holes and takes out small areas sees what is stated outside, and changes nothing there.
+#[test]
+fn what_tidies_up_leaves_the_outside_as_it_is_stated() {
+    let place = place();
+    place.write("images/x.bmp", bmp(HEIGHT, WIDTH, 5));
+    // A ring: what it encloses is outside.
+    let ring = |at: usize| {
+        let far = (at / WIDTH).abs_diff(150).max((at % WIDTH).abs_diff(150));
+        u8::from((60..90).contains(&far))
+    };
+    let ring: Vec<u8> = (0..HEIGHT * WIDTH).map(ring).collect();
+    place.write("masks/x.png", grey_png(WIDTH, &ring));
+    let tidied = "decide: {min_area: {tree: 40}, fill_holes: true}\nregion: {from: masks, margin: 0}";
+    let together = "outputs: [{masks: png}, {pseudo_labels: png, thresholds: 0}]\n";
+    for (name, outputs) in [("apart", OUTPUTS), ("together", together)] {
+        place.write("job.yaml", job(name, "[{onnx: a.onnx}]", tidied).replace(OUTPUTS, outputs));
+        place.run("job.yaml").ends_with(0);
+        let labels = Mask::from_png(&place.outputs(name)["masks/x.png"]).labels;
+        assert!(labels.iter().zip(&ring).all(|(label, inside)| *inside != 0 || *label == 0), "{name}");
+        assert!(labels.iter().any(|label| *label != 0), "{name}: something is inside");
+    }
+}
+
+/// Statistics and regions are found in one stage; a job that is killed goes on; lanes change no byte.
+#[test]
+fn kills_and_lanes_change_no_byte() {
+    let place = place();
+    for n in 0..4_usize {
+        let (height, width) = (300 + 40 * n, 420 - 30 * n);
+        place.write(&format!("images/{n}.bmp"), bmp_of(height, width, &slide(height, width)));
+    }
+    let members = "[{onnx: a.onnx, input: {normalize: {per: image}}}, {onnx: b.onnx, scale: 0.5}]";
+    let text = |store: &str, region: &str| job(store, members, region);
+    let region = "region: {from: nonblank, margin: 8}";
+    place.write("all.yaml", text("all", "")).write("calm.yaml", text("calm", region));
+    place.run("all.yaml").ends_with(0);
+    let start = std::time::Instant::now();
+    let calm = place.marquetry(&["run", "calm.yaml", "--lanes", "3", "--format", "json"]).ends_with(0).json();
+    let alone = start.elapsed();
+    place.write("storm.yaml", text("storm", region));
+    for part in [3, 4, 5] {
+        let mut run = place.start(&["run", "storm.yaml", "--lanes", "1"]);
+        std::thread::sleep(alone * part / 6);
+        run.kill().expect("SIGKILL");
+        run.wait().expect("a child that ended");
+    }
+    let storm = place.run("storm.yaml").ends_with(0).json();
+    assert!(forwards(&storm) <= forwards(&calm));
+    same_files(&place.outputs("calm"), &place.outputs("storm"));
+    let (all, part) = (place.outputs("all"), place.outputs("calm"));
+    let scores = |files: &Files| zarr(files, "probabilities/0.zarr").1;
+    let (found, wanted) = (scores(&part), scores(&all));
+    let area = 300 * 420;
+    let of = |scores: &[f32], at: usize| [0, 1, 2].map(|class| scores[class * area + at].to_bits());
+    let stated = [1.0_f32, 0.0, 0.0].map(f32::to_bits);
+    let same = (0..area).filter(|&at| of(&found, at) == of(&wanted, at)).count();
+    assert!((0..area).all(|at| of(&found, at) == of(&wanted, at) || of(&found, at) == stated));
+    assert!(same > area / 20 && same < area / 2, "{same} of {area} pixels are computed");
+}
+
+/// The example, over slides made here.
+#[test]
+fn the_example_runs_where_there_is_tissue() {
+    let place = Place::new();
+    let rows = |tilt: f32| vec![vec![0.0, 6.0 + tilt, 0.0, -5.0], vec![0.0, -6.0 - tilt, 0.0, 5.0]];
+    for (name, tilt) in [("fold0", 0.0), ("fold1", 0.3), ("coarse", 0.1)] {
+        let weights = Weights::Linear(rows(tilt));
+        let toy = Toy { classes: 2, weights, activation: Activation::Softmax, ..Toy::default() };
+        place.model(&format!("models/slides/{name}.onnx"), &toy);
+    }
+    let (height, width) = (600, 700);
+    for n in 0..2 {
+        place.write(&format!("data/slides/images/{n}.bmp"), bmp_of(height, width, &slide(height, width)));
+        let tissue = |at: usize| {
+            let (y, x) = (at / width, at % width);
+            u8::from(y.abs_diff(height / 3).pow(2) + x.abs_diff(width / 4).pow(2) < (height / 6).pow(2))
+        };
+        let labels: Vec<u8> = (0..height * width).map(tissue).collect();
+        place.write(&format!("data/slides/labels/{n}.png"), grey_png(width, &labels));
+    }
+    let example = include_str!("../../examples/region.yaml");
+    let small = example.replace("size: 256", "size: 48").replace("margin: 128", "margin: 24");
+    assert_ne!(small, example);
+    place.write("region.yaml", small);
+    let planned = place.marquetry(&["plan", "region.yaml", "--format", "json"]).ends_with(0).json();
+    let summary = place.run("region.yaml").ends_with(0).says(&["region: 0 of "]).json();
+    assert_eq!(
+        summary["region"]["forwards"], planned["region"]["forwards"],
+        "the plan knows what the run comes to"
+    );
+    assert_eq!(summary["region"]["forwards"]["inside"], summary["tally"]["forwards"]);
+    let share = summary["region"]["skipped_pixels"].as_f64().expect("a number") / (2 * height * width) as f64;
+    assert!(share > 0.6, "{share} of all pixels are skipped: {summary}");
+    assert_eq!(summary["region"]["truth"]["outside"], 0);
 }
