@@ -221,7 +221,8 @@ pub fn plan(
     if let Some(truth) = &truth {
         watcher.truth(truth);
     }
-    let (images, unmasked, mut regions) = regions::read(spec, (files, base), images, limits)?;
+    let regions::Masked { images, rejected: unmasked, mut regions } =
+        regions::read(spec, (files, base), images, limits)?;
     rejected.extend(unmasked);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let models = models::Models { files, runtime, memory, cores };

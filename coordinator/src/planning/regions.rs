@@ -117,15 +117,14 @@ impl Planned {
         if rule.is_task() && pixels > FORECAST_PIXELS {
             return None;
         }
-        let of = |image: &PlannedImage| match &self.regions {
-            Some(regions) => regions.of(image).ok(),
-            None => {
-                let of = ImageFiles { uri: &image.uri, stat: None, sidecars: &image.sidecars };
-                let opened =
-                    marquetry_imagery::open(files, &of, limits, &self.plan.inference.reading).ok()?;
-                let found = marquetry_imagery::nonblank(&opened.tolerating_damage(), rule.margin_px());
-                found.ok().map(|(region, finding)| ImageRegion { region, finding })
+        let of = |image: &PlannedImage| {
+            if let Some(regions) = &self.regions {
+                return regions.of(image).ok();
             }
+            let of = ImageFiles { uri: &image.uri, stat: None, sidecars: &image.sidecars };
+            let opened = marquetry_imagery::open(files, &of, limits, &self.plan.inference.reading).ok()?;
+            let found = marquetry_imagery::nonblank(&opened.tolerating_damage(), rule.margin_px());
+            found.ok().map(|(region, finding)| ImageRegion { region, finding })
         };
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let work = |image: &PlannedImage| {
@@ -143,8 +142,17 @@ impl Planned {
     }
 }
 
+/// Images with their regions.
+pub(crate) struct Masked {
+    pub(crate) images: Vec<PlannedImage>,
+    /// Those whose masks cannot be used.
+    pub(crate) rejected: Vec<Rejected>,
+    /// Nothing where images tell their regions themselves, or have none.
+    pub(crate) regions: Option<PlannedRegions>,
+}
+
 /// Reads the masks of `images`, which are then told what their regions are named. An image whose mask cannot be used is set
-/// aside. `None` where images tell their regions themselves.
+/// aside.
 ///
 /// # Errors
 /// When masks cannot be found, or none belongs to an image.
@@ -153,10 +161,10 @@ pub(crate) fn read(
     (files, base): (&Files, &str),
     images: Vec<PlannedImage>,
     limits: &Limits,
-) -> Result<(Vec<PlannedImage>, Vec<Rejected>, Option<PlannedRegions>), PlanRegionError> {
+) -> Result<Masked, PlanRegionError> {
     let Some(region) = spec.region.as_ref().filter(|region| !region.is_nonblank() && !images.is_empty())
     else {
-        return Ok((images, Vec::new(), None));
+        return Ok(Masked { images, rejected: Vec::new(), regions: None });
     };
     let classes = ClassList::new(spec.class_names()).map_err(PlanTruthError::from)?;
     // A mask is read for its numbers alone.
@@ -188,7 +196,7 @@ pub(crate) fn read(
         }
     }
     let (notes, warnings) = told(&fetched);
-    Ok((planned, rejected, Some(PlannedRegions { folder, notes, warnings })))
+    Ok(Masked { images: planned, rejected, regions: Some(PlannedRegions { folder, notes, warnings }) })
 }
 
 /// What there is to tell of what belongs to what, and what is odd about it.

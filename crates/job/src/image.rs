@@ -63,9 +63,9 @@ impl PlannedImage {
     /// The image, of which the region that is named `region` is computed ([`crate::ImageRegion::name`]). Tiles hold nothing
     /// outside of it, so its keys are others. To be said before who scores it.
     #[must_use]
-    pub fn within(mut self, region: &str) -> Self {
-        self.key = hash(&[self.key.as_bytes(), b"\nregion\n", region.as_bytes()])[..16].to_owned();
-        self
+    pub fn within(self, region: &str) -> Self {
+        let key = hash(&[self.key.as_bytes(), b"\nregion\n", region.as_bytes()])[..16].to_owned();
+        Self { key, ..self }
     }
 
     /// Names the image and its content, whoever scores it: tiles of a member are the same beside whichever others.

@@ -126,9 +126,8 @@ impl Worker {
         let span = tracing::debug_span!("task", image = %planned.id, group, block = block.index);
         let (context_of, group) = (Arc::clone(&context), group as usize);
         let spec = BlockSpec { context: context_of, image, grid, group, block, region: of_block, span };
-        let (mut frames, mut seconds, forwards) = match self.score(spec, skipped).await? {
-            Some(scored) => scored,
-            None => return Ok(Worked::NotBegun),
+        let Some((mut frames, mut seconds, forwards)) = self.score(spec, skipped).await? else {
+            return Ok(Worked::NotBegun);
         };
         let started = Instant::now();
         let looked = blocking(move || region::missing(&source, part, region.as_deref()));
