@@ -168,8 +168,12 @@ pub(crate) fn read(
     };
     let classes = ClassList::new(spec.class_names()).map_err(PlanTruthError::from)?;
     // A mask is read for its numbers alone.
-    let rules =
-        LabelRules { ignore: IgnoreRule::Nothing, nodata: NodataRule::Value, ..LabelRules::default() };
+    let rules = LabelRules {
+        ignore: IgnoreRule::Nothing,
+        nodata: NodataRule::Value,
+        unnamed: true,
+        ..LabelRules::default()
+    };
     let fetched = fetch(spec, &region.masks(), (files, base), &images, (&rules, &classes), limits)?;
     let folder = tempfile::Builder::new().prefix("regions-").tempdir_in(&limits.scratch_dir)?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
