@@ -96,7 +96,14 @@ fn inside_of_a_mask_all_is_as_without_one() {
         ("half", scaled("0.5"), ""),
         ("double", scaled("2"), "tiles: {dtype: f32}"),
         ("odd", scaled("0.37"), "tiles: {per: member}"),
-        ("pad", both.to_owned(), "decide: {factors: {tree: 1.5}}"),
+        ("factors", both.to_owned(), "decide: {factors: {tree: 1.5}}"),
+        (
+            "edges",
+            "[{onnx: a.onnx, window: {size: 48, margin: 6, edges: pad}}, \
+             {onnx: b.onnx, scale: 1.6, window: {edges: spread, importance: pyramid}}]"
+                .to_owned(),
+            "",
+        ),
     ];
     let inside = grown(&mask(HEIGHT, WIDTH), WIDTH, 10);
     for (name, members, more) in cases {
