@@ -3,7 +3,7 @@
 use crate::score_error::ScoreError;
 use crate::sink::SinkError;
 use marquetry_failure::{Classify, FailureClass};
-use marquetry_job::{StoredPlanError, TaskId, TruthError};
+use marquetry_job::{RegionError, StoredPlanError, TaskId, TruthError};
 use marquetry_spec::SpecErrors;
 use marquetry_transport::StoreError;
 use std::any::Any;
@@ -63,6 +63,14 @@ pub(crate) enum AggregateError {
         /// What was found.
         source: TruthError,
     },
+    /// The stored region of an image cannot be used, and only a coordinator can make another.
+    #[error("{key}: {source}; delete it if it is there, and run the job again")]
+    StoredRegion {
+        /// Where it lies.
+        key: String,
+        /// What was found.
+        source: RegionError,
+    },
     /// The stored truth cannot be read on.
     #[error(transparent)]
     Truth(#[from] TruthError),
@@ -89,9 +97,11 @@ impl Classify for AggregateError {
             Self::StoredTruth { source: error, .. } | Self::Truth(error) => error.class(),
             Self::Store(error) => class_of_store(error),
             Self::Scratch(_) | Self::Thread(_) => FailureClass::Worker,
-            Self::Plan { .. } | Self::SpecText { .. } | Self::Spec { .. } | Self::Foreign(_) => {
-                FailureClass::Input
-            }
+            Self::Plan { .. }
+            | Self::SpecText { .. }
+            | Self::Spec { .. }
+            | Self::Foreign(_)
+            | Self::StoredRegion { .. } => FailureClass::Input,
             Self::Panic(_) => FailureClass::Bug,
         }
     }

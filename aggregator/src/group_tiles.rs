@@ -170,6 +170,16 @@ impl GroupTiles {
         let Some(Some(tile)) = self.open.get(&block.index) else { return Ok(()) };
         let importance = self.importance.sum_over(&self.grid, block, part);
         let n = extent.size.width as usize;
+        if tile.header.skipped {
+            // No pixel of the region is made of these: they are covered, and have no scores.
+            for (k, importance) in importance.chunks_exact(n).enumerate() {
+                let row = part.top as usize + k - rows.start as usize;
+                let weights = whole_mut(out.weights.index_axis_mut(Axis(0), row));
+                let own = &mut weights[extent.left as usize..][..n];
+                own.iter_mut().zip(importance).for_each(|(weight, more)| *weight += more);
+            }
+            return Ok(());
+        }
         for (k, importance) in importance.chunks_exact(n).enumerate() {
             let y = part.top as usize + k;
             let inside = y - extent.top as usize;
@@ -192,6 +202,9 @@ impl GroupTiles {
         }
         let task = self.task(block.index);
         let Some(Some(tile)) = self.open.get_mut(&block.index) else { return Ok(()) };
+        if tile.header.skipped {
+            return Ok(());
+        }
         let frame = |y: i64| ((y - extent.top) as usize) / tile::ROWS_PER_FRAME as usize;
         let wanted = frame(part.top)..frame(part.bottom() - 1) + 1;
         tile.frames.retain(|k, _| wanted.contains(k));

@@ -4,7 +4,8 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use marquetry_ensemble::ConfidenceCounts;
 use marquetry_evaluation::ImageCounts;
-use marquetry_job::hash;
+use marquetry_job::{RegionForwards, hash};
+use marquetry_region::Finding;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -34,6 +35,9 @@ pub struct ImageResult {
     /// square, or the same either way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fits_turned: Option<bool>,
+    /// What its region has left of it, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<RegionCounts>,
     /// What is not as it should be, though the outputs are whole: `no picture: …`, `no georeference: …`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
@@ -43,6 +47,29 @@ pub struct ImageResult {
     /// In base64: how sure the ensemble is of the pixels of each class, where thresholds hang on that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     confidences: Option<String>,
+}
+
+/// What the region of an image has left of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegionCounts {
+    /// Whether it is what was asked for, or the whole image, and why.
+    pub finding: Finding,
+    /// Model runs of one window each: those of its windows, and those of all.
+    pub forwards: RegionForwards,
+    /// Pixels outside, whose class is stated; missing ones are not among them.
+    pub skipped_pixels: u64,
+    /// What of the truth lies outside, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub truth: Option<TruthOutside>,
+}
+
+/// How much of the truth lies outside of a region.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TruthOutside {
+    /// Pixels of the truth that are of any class but the one that is stated outside.
+    pub foreground: u64,
+    /// Those of them that are skipped.
+    pub outside: u64,
 }
 
 /// Pixels of each class that have a label, and those of them that are kept as pseudo-labels.
@@ -91,6 +118,7 @@ impl ImageResult {
             pictures: None,
             evaluation: None,
             fits_turned: None,
+            region: None,
             warnings: Vec::new(),
             kept: BTreeMap::new(),
             confidences: None,

@@ -61,7 +61,9 @@ impl Outputs {
         let legend = legend::legend(spec)?;
         let context = SinkContext { spec, outputs, image: source.planned(), legend, geo, folder };
         let exclusive = context.is_exclusive();
-        let mut sinks: Vec<Box<dyn RowSink>> = vec![Box::new(Counts::new(spec.classes.len(), exclusive))];
+        let stated = spec.outside_class().or_else(|| spec.background());
+        let mut sinks: Vec<Box<dyn RowSink>> =
+            vec![Box::new(Counts::new(spec.classes.len(), exclusive, stated))];
         for (at, output) in spec.outputs.iter().enumerate() {
             sinks.push(match output {
                 Output::Masks(format) => masks::open(&context, at, output, *format)?,

@@ -1,6 +1,7 @@
 //! One row of an image, as every sink sees it.
 
 use marquetry_ensemble::{BadScore, Labelling, MemberRow, ScoreTransform, normalise_shares};
+use std::borrow::Cow;
 use std::cell::{Cell, OnceCell};
 
 /// One row of an image: its labels, its scores, which pixels are missing, and what is right.
@@ -14,6 +15,8 @@ pub struct Row<'a> {
     pub(crate) scores: Option<&'a RowScores<'a>>,
     pub(crate) members: &'a [MemberRow<'a>],
     pub(crate) missing: &'a [bool],
+    /// Nothing where no pixel of the image is outside of its region.
+    pub(crate) skipped: Option<&'a [bool]>,
     pub(crate) truth: Option<&'a [u16]>,
 }
 
@@ -48,6 +51,18 @@ impl<'a> Row<'a> {
     /// Pixels without scores, because blocks were given up or the image has no value there, `[W]`.
     pub const fn missing(&self) -> &'a [bool] {
         self.missing
+    }
+
+    /// Pixels outside of the image's region, `[W]`: nothing was computed there, their class is stated, and their scores are
+    /// those of that class alone. Missing pixels are not among them.
+    pub const fn skipped(&self) -> Option<&'a [bool]> {
+        self.skipped
+    }
+
+    /// Pixels of which nobody has said anything, `[W]`: missing and skipped ones.
+    pub fn unscored(&self) -> Cow<'a, [bool]> {
+        let Some(skipped) = self.skipped else { return Cow::Borrowed(self.missing) };
+        Cow::Owned(skipped.iter().zip(self.missing).map(|(skipped, missing)| *skipped || *missing).collect())
     }
 
     /// The labels that are right, `[W]`: classes, and [`NO_TRUTH`](marquetry_job::NO_TRUTH) where nothing is known.

@@ -4,6 +4,7 @@ use crate::error::AggregateError;
 use crate::label_cleanup::LabelCleanup;
 use crate::label_row_file::LabelRowFile;
 use crate::merge::ScoreRows;
+use crate::outside::Outside;
 use crate::row::{Row, RowScores, ScoreLens};
 use crate::score_error::ScoreError;
 use crate::score_reader::ScoreReader;
@@ -30,6 +31,8 @@ pub(crate) struct RowPasses<'a> {
     pub(crate) scratch: &'a Path,
     /// The labels that are right.
     pub(crate) truth: Option<&'a TruthLabels>,
+    /// What pixels outside of the image's region are, where there are such.
+    pub(crate) outside: Option<&'a Outside>,
 }
 
 impl<'a> RowPasses<'a> {
@@ -49,7 +52,13 @@ impl<'a> RowPasses<'a> {
             band_bytes: spec.limits.band_bytes(),
             scratch,
             truth,
+            outside: None,
         }
+    }
+
+    /// With pixels outside of a region.
+    pub(crate) fn outside(self, outside: Option<&'a Outside>) -> Self {
+        Self { outside, ..self }
     }
 
     /// Gives every row of an image to all `sinks`. `open` begins to read the image's scores, with those of members if it is
@@ -72,7 +81,7 @@ impl<'a> RowPasses<'a> {
         if at_once(&cleanup) {
             // Every label is final as it is decided.
             return self.each_row(reader, |row| {
-                let labels = Some(deciding.row(row.scores, row.missing)?);
+                let labels = Some(deciding.row(row)?);
                 give(sinks, &row.with(labels))
             });
         }
@@ -81,7 +90,7 @@ impl<'a> RowPasses<'a> {
         let new_file = || LabelRowFile::new(values, max_value, self.scratch);
         let mut decided = new_file();
         self.each_row(reader, |row| {
-            decided.push(deciding.row(row.scores, row.missing)?)?;
+            decided.push(deciding.row(row)?)?;
             if together { Ok(()) } else { give(sinks, &row.with(None)) }
         })?;
         let mut finals = cleanup.apply(decided, new_file)?;
@@ -91,21 +100,28 @@ impl<'a> RowPasses<'a> {
             return self.each_row(open(true)?, |row| {
                 let labels = rows.next_row()?.ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))?;
                 self.drop_classes(labels, &kept, width);
+                // What tidies up may have filled a hole there.
+                if let Some((outside, skipped)) = self.outside.zip(row.skipped) {
+                    outside.label(labels, skipped);
+                }
                 give(sinks, &row.with(Some(labels)))
             });
         }
-        let mut missing = vec![false; width];
+        let (mut missing, mut skipped) = (vec![false; width], vec![false; width]);
         let mut truths = self.truth.map(TruthLabels::rows).transpose()?;
         for y in 0.. {
             let Some(labels) = rows.next_row()? else { break };
             self.drop_classes(labels, &kept, width);
             // The ignore label is no class, and stands at missing pixels alone.
             missing.iter_mut().zip(&*labels).for_each(|(missing, label)| *missing = *label == self.ignore);
+            if let Some(outside) = self.outside {
+                outside.skipped(y, &missing, &mut skipped);
+                outside.label(labels, &skipped);
+            }
+            let skipped = self.outside.map(|_| &skipped[..]);
             let truth = truths.as_mut().map(TruthRows::next_row).transpose()?;
-            give(
-                sinks,
-                &Row { y, labels: Some(labels), scores: None, members: &[], missing: &missing, truth },
-            )?;
+            let labels = Some(&*labels);
+            give(sinks, &Row { y, labels, scores: None, members: &[], missing: &missing, skipped, truth })?;
         }
         Ok(())
     }
@@ -122,13 +138,17 @@ impl<'a> RowPasses<'a> {
         let lens = ScoreLens::new(to_probabilities, labelling);
         let voices = reader.voices();
         let mut truths = self.truth.map(TruthLabels::rows).transpose()?;
-        let mut band = |band: ScoreRows| {
+        let mut band = |mut band: ScoreRows| {
+            let stated = self.outside.map(|outside| outside.state(&mut band, self.space));
+            let first = band.rows.start;
             band.iter().try_for_each(|(y, scores, missing)| {
+                let place = (y - first) as usize * missing.len();
+                let skipped = stated.as_ref().map(|stated| &stated[place..][..missing.len()]);
                 let said = band.members_at(y).zip(&voices);
                 let members: Vec<_> =
                     said.map(|(probabilities, voice)| MemberRow { probabilities, voice }).collect();
                 let truth = truths.as_mut().map(TruthRows::next_row).transpose()?;
-                each(&ScoredRow { y, scores: &lens.row(scores), members: &members, missing, truth })
+                each(&ScoredRow { y, scores: &lens.row(scores), members: &members, missing, skipped, truth })
             })
         };
         std::thread::scope(|scope| {
@@ -167,14 +187,15 @@ struct ScoredRow<'a> {
     scores: &'a RowScores<'a>,
     members: &'a [MemberRow<'a>],
     missing: &'a [bool],
+    skipped: Option<&'a [bool]>,
     truth: Option<&'a [u16]>,
 }
 
 impl<'a> ScoredRow<'a> {
     /// The row as sinks take it.
     const fn with(&self, labels: Option<&'a [u16]>) -> Row<'a> {
-        let Self { y, scores, members, missing, truth } = *self;
-        Row { y, labels, scores: Some(scores), members, missing, truth }
+        let Self { y, scores, members, missing, skipped, truth } = *self;
+        Row { y, labels, scores: Some(scores), members, missing, skipped, truth }
     }
 }
 
@@ -183,7 +204,8 @@ fn give(sinks: &mut [Box<dyn RowSink>], row: &Row<'_>) -> Result<(), AggregateEr
 }
 
 /// From scores to labels, row by row.
-struct Deciding {
+struct Deciding<'a> {
+    outside: Option<&'a Outside>,
     decision: Decision,
     /// Argmax looks at scores before the activation, which may make near ones equal.
     on_merged: bool,
@@ -192,21 +214,25 @@ struct Deciding {
     labels: Vec<u16>,
 }
 
-impl Deciding {
-    fn new(passes: &RowPasses<'_>, width: usize) -> Self {
+impl<'a> Deciding<'a> {
+    fn new(passes: &RowPasses<'a>, width: usize) -> Self {
         let Decide { rule, background, .. } = passes.decide;
         let decision = Decision::new(rule.clone(), passes.classes, *background);
         let labels = vec![0; decision.planes() * width];
         let on_merged = matches!(rule, Rule::Argmax);
-        Self { decision, on_merged, ignore: passes.ignore, width, labels }
+        Self { outside: passes.outside, decision, on_merged, ignore: passes.ignore, width, labels }
     }
 
     /// The labels of a row, `[planes, W]`.
-    fn row(&mut self, scores: &RowScores<'_>, missing: &[bool]) -> Result<&[u16], SinkError> {
+    fn row(&mut self, row: &ScoredRow<'_>) -> Result<&[u16], SinkError> {
+        let (scores, missing) = (row.scores, row.missing);
         let decided_on = if self.on_merged { scores.merged() } else { scores.probabilities()? };
         self.decision.row(decided_on, &mut self.labels);
         for (x, _) in missing.iter().enumerate().filter(|(_, missing)| **missing) {
             self.labels.iter_mut().skip(x).step_by(self.width).for_each(|label| *label = self.ignore);
+        }
+        if let Some((outside, skipped)) = self.outside.zip(row.skipped) {
+            outside.label(&mut self.labels, skipped);
         }
         Ok(&self.labels)
     }

@@ -88,6 +88,7 @@ impl TestImage {
             swapped: std::collections::BTreeMap::new(),
             tile: TileDtype::F32,
             block_pixels: 2600,
+            region: None,
             groups,
         };
         let folder = tempfile::tempdir().unwrap();
@@ -165,6 +166,7 @@ impl TestImage {
             models: vec!["00".into()],
             missing: None,
             unread: Vec::new(),
+            skipped: false,
         }
     }
 

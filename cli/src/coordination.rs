@@ -10,16 +10,16 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use marquetry_aggregator::ImageResult;
 use marquetry_coordinator::{
     CollectedResults, EndedRun, Finished, JobRunner, JobState, KeptLabels, OtherResults, OutputLists,
-    Planned, RunError, RunFacts, Surveyed, TableError, Tables, Tally, WrittenNight, WrittenTogether,
-    already_written, begin_writing, new_run, note_written, outputs_hash, repeat_night, report, unix_now,
-    write_night, written_of,
+    Planned, RegionSummary, RunError, RunFacts, Surveyed, TableError, Tables, Tally, WrittenNight,
+    WrittenTogether, already_written, begin_writing, new_run, note_written, outputs_hash, repeat_night,
+    report, unix_now, write_night, written_of,
 };
 use marquetry_job::key;
 use marquetry_nights::date;
 use marquetry_spec::{JobSpec, Output, Policy};
 use marquetry_telemetry::Metrics;
 use marquetry_transport::{Files, ObjectStore, StoreError, TaskQueue};
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -106,6 +106,7 @@ impl Coordination {
         mut each: impl FnMut(&Tally),
     ) -> Result<Followed, Fatal> {
         self.store_truth().await?;
+        self.store_regions().await?;
         let spec = &self.job.spec;
         let Some(survey) = spec.survey() else {
             let others = if self.keeps_others { OtherResults::KeepAll } else { OtherResults::Delete };
@@ -187,6 +188,23 @@ impl Coordination {
             // Labels that are remembered are read only here, where the store lacks them.
             let file = tokio::task::block_in_place(|| truth.file(&name));
             let file = file.map_err(|error| Fatal::new(Exit::TryAgain, error))?;
+            self.store.put_file(&key, &file).await.map_err(unavailable)
+        };
+        stream::iter(new).map(put).buffer_unordered(AT_ONCE).try_collect::<()>().await
+    }
+
+    /// Stores the regions that masks say and that are not there yet, or not as long as they should be.
+    async fn store_regions(&self) -> Result<(), Fatal> {
+        let Planned { plan, images, regions: Some(regions), .. } = &self.planned else { return Ok(()) };
+        let there = self.store.list(&key::all_regions(&plan.job)).await.map_err(unavailable)?;
+        let there: HashMap<String, u64> = there.into_iter().map(|meta| (meta.key, meta.size_bytes)).collect();
+        let stored =
+            images.iter().map(|image| (key::region(&plan.job, image.content_key()), regions.file(image)));
+        let new = stored.filter(|(key, file)| {
+            let length = std::fs::metadata(file).map(|meta| meta.len()).ok();
+            length.is_none() || there.get(key).copied() != length
+        });
+        let put = |(key, file): (String, PathBuf)| async move {
             self.store.put_file(&key, &file).await.map_err(unavailable)
         };
         stream::iter(new).map(put).buffer_unordered(AT_ONCE).try_collect::<()>().await
@@ -340,7 +358,9 @@ async fn write_outputs(
 ) -> Result<Told, Fatal> {
     let has_report = finished.spec.outputs.contains(&Output::Report);
     let keeps_night = finished.spec.nights.keep > 0;
-    let needs_results = has_report || keeps_night || finished.spec.outputs.iter().any(Output::takes_truth);
+    let has_region = finished.spec.region.is_some();
+    let needs_results =
+        has_report || keeps_night || has_region || finished.spec.outputs.iter().any(Output::takes_truth);
     if tables.is_empty() && !needs_results {
         return Ok(Told::default());
     }
@@ -397,6 +417,8 @@ async fn write_together(
             store.put(&key::out(job, &name), bytes).await.map_err(unavailable)?;
         }
     }
+    told.region = RegionSummary::of(finished, &images);
+    told.notes.extend(told.region.iter().flat_map(RegionSummary::notes));
     for kept in &kept {
         told.notes.push(kept.line());
         told.notes.extend(kept.warnings().iter().map(|words| format!("warning: {words}")));

@@ -287,6 +287,7 @@ fn request(args: &EvaluateArgs, scratch: &Path) -> Result<Request, LabelError> {
                 NodataWord::Value => NodataRule::Value,
             },
             array: args.array.clone(),
+            unnamed: false,
             property: args.property.clone(),
             run_order: match args.run_order {
                 RunOrderWord::Columns => RunOrder::Columns,

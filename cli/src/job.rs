@@ -153,6 +153,15 @@ impl JobFile {
         Ok(planned)
     }
 
+    /// What reading its images may cost; `scratch` is a folder for pixels that do not fit into memory.
+    pub(crate) fn limits(&self, scratch: PathBuf) -> Limits {
+        Limits {
+            pixels_max: self.spec.limits.image_pixels,
+            memory_bytes: self.spec.limits.image_bytes(),
+            scratch_dir: scratch,
+        }
+    }
+
     /// Looks at all images and members; what there is to say of them is for the caller, and `watcher` hears how it goes.
     pub(crate) fn plan_with(
         &self,
@@ -162,11 +171,7 @@ impl JobFile {
         memory: Option<&PlanMemory>,
         watcher: &impl Watcher,
     ) -> Result<Planned, Fatal> {
-        let limits = Limits {
-            pixels_max: self.spec.limits.image_pixels,
-            memory_bytes: self.spec.limits.image_bytes(),
-            scratch_dir: scratch,
-        };
+        let limits = self.limits(scratch);
         let planned = plan(&self.spec, &self.root(), files, runtime, &limits, memory, watcher);
         planned.map_err(|error| match error.file() {
             Some(file) => Fatal::of_file(file, &error),

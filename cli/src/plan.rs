@@ -4,7 +4,7 @@ use crate::args::{Format, PlanArgs};
 use crate::exit::{Exit, Fatal};
 use crate::job::{JobFile, load_runtime, start_tokio, tables};
 use crate::say;
-use marquetry_coordinator::{Planned, describe_grid, outputs_hash};
+use marquetry_coordinator::{Planned, RegionForecast, describe_grid, outputs_hash};
 use marquetry_evaluator::LabelSummary;
 use marquetry_job::Cost;
 use marquetry_spec::JobSpec;
@@ -21,18 +21,19 @@ pub(crate) fn run(args: &PlanArgs) -> Result<Exit, Fatal> {
     let planned = job.plan(&storage.files, &runtime, std::env::temp_dir(), None)?;
     tables(&job, &storage.files, &planned)?;
     let cost = planned.plan.cost(&planned.images);
+    let forecast = planned.forecast(&storage.files, &job.limits(std::env::temp_dir()));
     match args.common.format {
-        Format::Json => say::data(&json(&job.spec, &planned, &cost)),
+        Format::Json => say::data(&json(&job.spec, &planned, &cost, forecast.as_ref())),
         Format::Text => {
             say::data(&job.spec.to_yaml());
-            say::data(&text(&job.spec, &planned, &cost));
+            say::data(&text(&job.spec, &planned, &cost, forecast.as_ref()));
         }
     }
     Ok(Exit::Done)
 }
 
 /// The cost as comments, so that what is printed is a job file.
-fn text(spec: &JobSpec, planned: &Planned, cost: &Cost) -> String {
+fn text(spec: &JobSpec, planned: &Planned, cost: &Cost, forecast: Option<&RegionForecast>) -> String {
     let plan = &planned.plan;
     let mut lines = vec![
         format!("job {}", plan.job),
@@ -48,12 +49,16 @@ fn text(spec: &JobSpec, planned: &Planned, cost: &Cost) -> String {
     for kind in &planned.findings.members {
         lines.push(format!("member    {}: {}", kind.who(), kind.what()));
     }
+    lines.extend(spec.region.as_ref().map(|region| {
+        let from = region.from.as_deref().or(region.column.as_deref()).unwrap_or_default();
+        format!("region    {from}, and {} px around it: {}", region.margin_px, spared(forecast))
+    }));
     let memory = memory(spec, cost);
     lines.extend([
         format!("windows   {} (windows × members)", say::count(cost.windows)),
         format!("forwards  {} (windows × members × views)", say::count(cost.forwards)),
         format!(
-            "tasks     {} (blocks, and images whose mean and deviation are wanted)",
+            "tasks     {} (blocks, and images whose mean and deviation, or region, are found first)",
             say::count(cost.tasks)
         ),
         format!(
@@ -66,6 +71,23 @@ fn text(spec: &JobSpec, planned: &Planned, cost: &Cost) -> String {
     lines.iter().map(|line| format!("# {line}\n")).collect()
 }
 
+/// What a region comes to, as far as it is known before the run.
+fn spared(forecast: Option<&RegionForecast>) -> String {
+    let Some(RegionForecast { forwards, whole }) = forecast else {
+        return "how many forwards that takes of those below is known when the job has run".to_owned();
+    };
+    let images = match whole {
+        0 => String::new(),
+        n => format!("; {} of the images are computed whole", say::count(*n)),
+    };
+    format!(
+        "{} of {} forwards ({:.1} % spared){images}",
+        say::count(forwards.inside),
+        say::count(forwards.all),
+        (forwards.all - forwards.inside) as f64 / forwards.all.max(1) as f64 * 100.0
+    )
+}
+
 /// Canvases in hand, one image's decoded pixels, and one band.
 pub(crate) fn memory(spec: &JobSpec, cost: &Cost) -> u64 {
     let canvases = crate::run::canvas_bytes(spec).max(cost.canvas_bytes_max);
@@ -73,7 +95,7 @@ pub(crate) fn memory(spec: &JobSpec, cost: &Cost) -> u64 {
     canvases.min(all) + spec.limits.image_bytes().min(cost.pixels * 3) + spec.limits.band_bytes().min(all)
 }
 
-fn json(spec: &JobSpec, planned: &Planned, cost: &Cost) -> String {
+fn json(spec: &JobSpec, planned: &Planned, cost: &Cost, forecast: Option<&RegionForecast>) -> String {
     let value = serde_json::json!({
         "job": planned.plan.job,
         "outputs": outputs_hash(spec, &planned.plan.merge),
@@ -81,6 +103,10 @@ fn json(spec: &JobSpec, planned: &Planned, cost: &Cost) -> String {
         "rejected_images": planned.rejected.len(),
         "cost": cost,
         "memory_bytes": memory(spec, cost),
+        "region": forecast.map(|forecast| serde_json::json!({
+            "forwards": forecast.forwards,
+            "whole_images": forecast.whole,
+        })),
         "findings": planned.findings,
         "truth": planned.truth.as_ref().map(|truth| {
             let (source, census, settlement) = &truth.found;

@@ -4,7 +4,9 @@ use crate::args::Format;
 use crate::coordination::Told;
 use crate::exit::{Exit, Fatal};
 use crate::say;
-use marquetry_coordinator::{Finished, LossCount, OutputLists, RunFacts, Tally, WrittenNight};
+use marquetry_coordinator::{
+    Finished, LossCount, OutputLists, RunFacts, Tally, WrittenNight, WrittenTogether,
+};
 use marquetry_spec::STALE_LIST;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -29,7 +31,7 @@ impl Outcome {
         (folder, exit): (&str, Exit),
     ) -> Self {
         let notes = told.together.notes.iter().cloned().chain(told.night.as_ref().map(night)).collect();
-        let text = text(finished, facts, told.together.mean_iou);
+        let text = text(finished, facts, &told.together);
         Self { exit, notes, text, json: json(finished, facts, told, (folder, exit)) }
     }
 
@@ -44,7 +46,7 @@ impl Outcome {
     }
 }
 
-fn text(finished: &Finished<'_>, facts: &RunFacts, mean_iou: Option<f64>) -> String {
+fn text(finished: &Finished<'_>, facts: &RunFacts, together: &WrittenTogether) -> String {
     let tally = finished.tally;
     let stages = tally.seconds;
     let mut rows: Vec<(&str, String)> = vec![
@@ -64,6 +66,9 @@ fn text(finished: &Finished<'_>, facts: &RunFacts, mean_iou: Option<f64>) -> Str
             let mut forwards = format!("{} ({rate:.1}/s)", say::count(tally.forwards));
             if tally.forwards_found > 0 {
                 forwards += &format!(", {} found done", say::count(tally.forwards_found));
+            } else if tally.tasks_found > 0 {
+                // How many runs they took hangs on the regions of their images.
+                forwards += &format!(", {} tasks found done", say::count(tally.tasks_found));
             }
             forwards
         }),
@@ -82,7 +87,10 @@ fn text(finished: &Finished<'_>, facts: &RunFacts, mean_iou: Option<f64>) -> Str
         ),
         ("tiles stored", say::bytes(tally.tile_bytes)),
     ];
-    if let Some(mean_iou) = mean_iou {
+    if let Some(region) = &together.region {
+        rows.push(("region", format!("{:.1} % of windows spared", region.spared() * 100.0)));
+    }
+    if let Some(mean_iou) = together.mean_iou {
         rows.push(("mean IoU", format!("{mean_iou:.4}")));
     }
     if let Some(peak) = facts.peak_memory_bytes {
@@ -219,6 +227,9 @@ fn json(
     });
     if let Some(mean_iou) = told.together.mean_iou {
         value["mean_iou"] = mean_iou.into();
+    }
+    if let Some(region) = &told.together.region {
+        value["region"] = serde_json::to_value(region).unwrap_or_default();
     }
     if !told.together.pseudo_labels.is_null() {
         value["pseudo_labels"] = told.together.pseudo_labels.clone();

@@ -54,6 +54,10 @@ impl<'a> JobTasks<'a> {
             let groups = self.scores[image as usize].iter().zip(0_u32..).filter(|(own, _)| *own == scores);
             return groups.filter_map(|(_, group)| place(image, TaskKind::Block { group, block })).collect();
         }
+        if let Some(image) = key::image_of_region(key) {
+            let image = self.contents.get(image).and_then(|&image| place(image, TaskKind::Region));
+            return image.into_iter().collect();
+        }
         let image = key::image_of_statistics(key).and_then(|image| self.image_place(image));
         image.and_then(|image| place(image, TaskKind::Statistics)).into_iter().collect()
     }
@@ -98,8 +102,11 @@ impl<'a> JobTasks<'a> {
         TaskId { image: self.image(place.image).key.clone(), kind }
     }
 
-    /// Model runs of one window each that a task takes.
+    /// Model runs of one window each that a task takes; 0 where a region leaves some out, which is not known here.
     pub(crate) fn forwards(&self, place: TaskPlace) -> u64 {
+        if self.plan.inference.region.is_some() {
+            return 0;
+        }
         self.plan.forwards_of(self.image(place.image), self.of(place.image).at(place.place))
     }
 }

@@ -25,6 +25,7 @@ mod nights;
 mod output_lists;
 mod planning;
 mod recovery;
+mod region_summary;
 pub mod report;
 mod run_lease;
 mod silence;
@@ -57,10 +58,11 @@ pub use nights::{WrittenNight, repeat_night, write_night};
 pub use output_lists::OutputLists;
 pub use planning::{
     Choice, Findings, FoldsError, ImageKind, ImagesError, MeasureError, MemberChoices, MemberKind,
-    MembersError, ModelReadError, Origin, OutputNameError, PathError, PlanError, PlanMemory, PlanTruthError,
-    Planned, PlannedTruth, Rejected, Warning, Watcher, georeferences, outputs_hash, plan, read_model,
-    tags_from_paths,
+    MembersError, ModelReadError, Origin, OutputNameError, PathError, PlanError, PlanMemory, PlanRegionError,
+    PlanTruthError, Planned, PlannedRegions, PlannedTruth, RegionForecast, Rejected, Warning, Watcher,
+    georeferences, outputs_hash, plan, read_model, tags_from_paths,
 };
+pub use region_summary::{RegionSummary, WholeImages};
 pub use report::{Finished, RunFacts, describe_grid};
 pub use run_lease::Stopped;
 pub use status::{JobState, LossShown, Status, unix_now};

@@ -134,6 +134,7 @@ impl<'a> StoredByTasks<'a> {
     pub(crate) fn of(plan: &Plan, tasks: &'a JobTasks<'a>) -> Self {
         let scores = tasks.scores();
         let mut folders = vec![key::all_statistics(&plan.job)];
+        folders.extend(plan.wants_region().then(|| key::all_regions(&plan.job)));
         let is_many = tasks.len() >= MANY * scores.len() as u64;
         for scores in scores {
             if is_many {

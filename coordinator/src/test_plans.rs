@@ -63,6 +63,7 @@ pub(crate) fn inference(groups: Vec<Vec<Member>>) -> Inference {
         swapped: std::collections::BTreeMap::new(),
         tile: TileDtype::F16,
         block_pixels: u64::from(SIDE * SIDE),
+        region: None,
         groups: groups.into_iter().map(group).collect(),
     }
 }

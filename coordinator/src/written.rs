@@ -1,5 +1,6 @@
 //! What was written of all images together: a run that finds nothing new does not write it again.
 
+use crate::region_summary::RegionSummary;
 use crate::report::Finished;
 use bytes::Bytes;
 use marquetry_job::{hash, key};
@@ -8,7 +9,7 @@ use marquetry_transport::{ObjectStore, StoreError, StoreErrorKind};
 use serde::{Deserialize, Serialize};
 
 /// Counted up whenever tables, evaluations or the report are written otherwise.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// What there is to tell of what was made of all images together.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -19,6 +20,9 @@ pub struct WrittenTogether {
     pub pseudo_labels: serde_json::Value,
     /// The mean IoU of the evaluation, if there is one.
     pub mean_iou: Option<f64>,
+    /// What regions left of the images, where the job has one.
+    #[serde(default)]
+    pub region: Option<RegionSummary>,
 }
 
 /// What was written, and of what.

@@ -1,7 +1,8 @@
 //! What is text: messages, job files, lists of images, patterns.
 
-use marquetry_job::ImageStatistics;
+use marquetry_geometry::Size;
 use marquetry_job::message::{ResultMessage, TaskMessage, decode, encode};
+use marquetry_job::{ImageRegion, ImageStatistics};
 use marquetry_spec::{GlobPattern, JobSpec, expand_braces, parse_manifest};
 
 pub(crate) fn message(bytes: &[u8]) {
@@ -12,6 +13,7 @@ pub(crate) fn message(bytes: &[u8]) {
         let _ = decode::<ResultMessage>(&encode(&result)).expect("our own message");
     }
     let _ = ImageStatistics::from_bytes(bytes, "fuzz");
+    let _ = ImageRegion::from_bytes(bytes, "fuzz", Size::new(9, 30));
 }
 
 /// A job that is read prints as a job file of the same meaning.

@@ -159,6 +159,7 @@ pub(crate) fn tiles() -> Vec<Vec<u8>> {
             models: vec!["aa".into()],
             missing: None,
             unread: Vec::new(),
+            skipped: false,
         };
         let scores = samples((height * 15) as usize, |v| f32::from(v) / 255.0);
         let mut bytes = vec![height.div_ceil(64) as u8];

@@ -221,6 +221,7 @@ fn plan() -> Plan {
         swapped: std::collections::BTreeMap::new(),
         tile: TileDtype::F16,
         block_pixels: window.area(),
+        region: None,
         groups: vec![group],
     };
     let merge = Merge { space: ScoreSpace::Probabilities, weights: vec![vec![1.0; 2]] };

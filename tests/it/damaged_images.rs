@@ -15,7 +15,7 @@ fn value(row: usize, col: usize, band: usize) -> u8 {
 
 /// What becomes of a tile.
 #[derive(Clone, Copy, PartialEq)]
-enum Fate {
+pub(crate) enum Fate {
     Kept,
     /// It is 0 in all bands, which the file says is no data.
     Nodata,
@@ -23,8 +23,13 @@ enum Fate {
     Lost,
 }
 
-/// An RGB TIFF in tiles.
+/// An RGB TIFF in tiles, of which 0 in all bands is no data.
 fn tiff(fate: impl Fn(usize) -> Fate) -> Vec<u8> {
+    tiff_of(fate, true)
+}
+
+/// An RGB TIFF in tiles, which says so if it is to.
+pub(crate) fn tiff_of(fate: impl Fn(usize) -> Fate, says_nodata: bool) -> Vec<u8> {
     let [height, width] = SIDES;
     let tiles = ACROSS * height.div_ceil(TILE);
     let mut file = b"II*\0\0\0\0\0".to_vec();
@@ -59,8 +64,9 @@ fn tiff(fate: impl Fn(usize) -> Fate) -> Vec<u8> {
     ];
     let directory = file.len() as u32;
     file[4..8].copy_from_slice(&directory.to_le_bytes());
+    let entries = &entries[..entries.len() - usize::from(!says_nodata)];
     file.extend((entries.len() as u16).to_le_bytes());
-    for [tag, kind, count, value] in entries {
+    for &[tag, kind, count, value] in entries {
         file.extend((tag as u16).to_le_bytes());
         file.extend((kind as u16).to_le_bytes());
         file.extend((count as u32).to_le_bytes());

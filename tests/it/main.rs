@@ -30,6 +30,7 @@ mod outputs;
 mod pictures;
 mod plain_reference;
 mod plain_views;
+mod region;
 mod repeats;
 mod s3;
 mod sidecars;

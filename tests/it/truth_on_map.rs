@@ -1,9 +1,11 @@
 //! Outlines on a map as the labels that are right: in a job, and through `marquetry evaluate`.
 
+use crate::decode::Mask;
 use crate::fixture::Place;
 use crate::pictures::png;
 use marquetry_model::toy::{Toy, Weights};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 const SYSTEM: &str = r#"PROJCS["WGS_1984_UTM_Zone_33N",GEOGCS["GCS_WGS_1984",DATUM["D_WGS_1984",SPHEROID["WGS_1984",6378137.0,298.257223563]],PRIMEM["Greenwich",0.0],UNIT["Degree",0.0174532925199433]],PROJECTION["Transverse_Mercator"],UNIT["Meter",1.0]]"#;
 const SIDES: (usize, usize) = (40, 50);
@@ -92,4 +94,30 @@ fn one_file_is_of_all_images_that_it_reaches() {
     assert_eq!(found["images"]["evaluated"], 2);
     place.write("labels.geojson", everywhere(&[("a", [-50.0, 0.0, -40.0, 9.0])]));
     place.run("job.yaml").ends_with(65).says(&["none of its 1 feature lies on any image"]);
+}
+
+/// Outlines on a map are a region, whatever they are called: only what lies in them is computed, and an image that nothing lies
+/// on is computed whole.
+#[test]
+fn outlines_are_a_region() {
+    let place = place();
+    place.write("region.geojson", everywhere(&[("a", [5.0, 5.0, 15.0, 15.0])]));
+    job(&place, "all.yaml", "[{masks: png}]", "");
+    place.run("all.yaml").ends_with(0);
+    let all = place.outputs("store");
+    let region = "region: {from: region.geojson, margin: 0, class: b}\n";
+    job(&place, "part.yaml", "[{masks: png}]", region);
+    let text = std::fs::read_to_string(place.path("part.yaml"))
+        .expect("a job")
+        .replace("store: store", "store: part");
+    place.write("part.yaml", text);
+    place.run("part.yaml").ends_with(0).says(&["1 image without a mask, computed whole: sub/y"]);
+    let part = place.outputs("part");
+    let labels = |files: &BTreeMap<String, Vec<u8>>, name: &str| Mask::from_png(&files[name]).labels;
+    assert_eq!(labels(&part, "masks/sub/y.png"), labels(&all, "masks/sub/y.png"));
+    let (found, whole) = (labels(&part, "masks/x.png"), labels(&all, "masks/x.png"));
+    for (at, (found, whole)) in found.iter().zip(&whole).enumerate() {
+        let inside = (5..15).contains(&(at / SIDES.1)) && (5..15).contains(&(at % SIDES.1));
+        assert_eq!(*found, if inside { *whole } else { 2 }, "pixel {at}");
+    }
 }

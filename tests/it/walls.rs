@@ -27,14 +27,15 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
 }
 
 /// What each of our packages may know, besides failures.
-const ALLOWED: [(&str, &[&str]); 24] = [
+const ALLOWED: [(&str, &[&str]); 25] = [
     ("marquetry-failure", &[]),
     ("marquetry-geometry", &[]),
     ("marquetry-ensemble", &["geometry"]),
+    ("marquetry-region", &["geometry"]),
     ("marquetry-evaluation", &["geometry"]),
     ("marquetry-label-quality", &["geometry", "evaluation"]),
     ("marquetry-tuning", &["evaluation"]),
-    ("marquetry-job", &["geometry", "ensemble"]),
+    ("marquetry-job", &["geometry", "ensemble", "region"]),
     ("marquetry-spec", &["failure", "geometry", "ensemble", "evaluation", "job"]),
     ("marquetry-page", &[]),
     ("marquetry-raster", &["geometry"]),
@@ -44,10 +45,10 @@ const ALLOWED: [(&str, &[&str]); 24] = [
     ("marquetry-model", &["geometry", "job", "onnx"]),
     ("marquetry-telemetry", &[]),
     ("marquetry-transport", &["telemetry"]),
-    ("marquetry-imagery", &["geometry", "raster", "transport"]),
+    ("marquetry-imagery", &["geometry", "raster", "region", "transport"]),
     (
         "marquetry-worker",
-        &["geometry", "ensemble", "job", "raster", "model", "transport", "imagery", "telemetry"],
+        &["geometry", "ensemble", "job", "raster", "region", "model", "transport", "imagery", "telemetry"],
     ),
     (
         "marquetry-coordinator",
@@ -57,6 +58,7 @@ const ALLOWED: [(&str, &[&str]); 24] = [
             "job",
             "spec",
             "raster",
+            "region",
             "model",
             "page",
             "transport",
@@ -82,6 +84,7 @@ const ALLOWED: [(&str, &[&str]); 24] = [
             "job",
             "spec",
             "raster",
+            "region",
             "transport",
             "imagery",
             "telemetry",
@@ -129,6 +132,7 @@ fn crates_know_only_what_they_may() {
         "marquetry-evaluation",
         "marquetry-label-quality",
         "marquetry-tuning",
+        "marquetry-region",
         "marquetry-job",
         "marquetry-spec",
         "marquetry-onnx",

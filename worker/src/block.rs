@@ -9,6 +9,7 @@ use crate::tile_builder::{Outcome, TileBuilder};
 use marquetry_ensemble::{Band, Canvas, take_off_greatest};
 use marquetry_geometry::{Block, Grid, Rect};
 use marquetry_job::{Group, StageSeconds, tile};
+use marquetry_region::{Region, SampledRegion};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -29,7 +30,7 @@ pub(crate) struct WorkItem {
     pub(crate) seq: u64,
     /// Places among the group's members.
     pub(crate) members: Range<usize>,
-    /// Places among the block's windows, row-major.
+    /// Places among the block's windows that are computed, row-major.
     pub(crate) windows: Range<u64>,
 }
 
@@ -52,8 +53,48 @@ pub(crate) struct BlockSpec {
     /// Place of the group in the plan.
     pub(crate) group: usize,
     pub(crate) block: Block,
+    /// What of it is computed; all if not given.
+    pub(crate) region: Option<BlockRegion>,
     /// What lanes do for it is traced under this span.
     pub(crate) span: Span,
+}
+
+/// What of a block is computed.
+#[derive(Debug)]
+pub(crate) struct BlockRegion {
+    region: SampledRegion,
+    /// The windows that touch the region, by their places among the block's.
+    windows: Vec<u64>,
+}
+
+impl BlockRegion {
+    /// What of `block` touches `region`.
+    pub(crate) fn new(region: Arc<Region>, grid: &Grid, block: &Block) -> Self {
+        let region = SampledRegion::new(region, grid.image());
+        let windows = region.windows(grid, block);
+        Self { region, windows }
+    }
+
+    /// Whether nothing of the block is computed.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.windows.is_empty()
+    }
+
+    /// Sets scores to 0 where no pixel of the region is made of them: not all windows that cover such a pixel are computed.
+    /// `mean` is `[rows, classes, W]` over `part`.
+    fn clear_outside(&self, part: Rect, classes: usize, mean: &mut [f32]) {
+        let width = part.size.width as usize;
+        let mut inside = vec![false; width];
+        for (y, row) in (part.top..).zip(mean.chunks_exact_mut(width * classes)) {
+            self.region.fill_row(y, part.left, &mut inside);
+            for line in row.chunks_exact_mut(width) {
+                line.iter_mut()
+                    .zip(&inside)
+                    .filter(|(_, inside)| !**inside)
+                    .for_each(|(score, _)| *score = 0.0);
+            }
+        }
+    }
 }
 
 /// One block, its image, and its canvas.
@@ -65,6 +106,7 @@ pub(crate) struct BlockTask {
     pub(crate) span: Span,
     group: usize,
     block: Block,
+    region: Option<BlockRegion>,
     item_windows: u64,
     passes: Vec<Range<usize>>,
     next: AtomicU64,
@@ -82,12 +124,14 @@ impl BlockTask {
         windows_together: u64,
     ) -> (Self, oneshot::Receiver<Outcome>) {
         let (done, outcome) = oneshot::channel();
-        let BlockSpec { context, image, grid, group, block, span } = spec;
+        let BlockSpec { context, image, grid, group, block, region, span } = spec;
         let (planned, classes) = (&context.inference.groups[group], context.inference.classes.len());
         // Sums hang on the passes, and so they are cut by the plan's runs, not by the scorer's.
         let passes = passes(&planned.members, block.windows().div_ceil(plan_windows_together(planned)));
-        let item_windows = windows_together.clamp(1, block.windows().max(1));
-        let items = block.windows().div_ceil(item_windows) * passes.len() as u64;
+        // Those of the whole block, so that they are the same with a region and without.
+        let windows = region.as_ref().map_or(block.windows(), |region| region.windows.len() as u64);
+        let item_windows = windows_together.clamp(1, windows.max(1));
+        let items = windows.div_ceil(item_windows) * passes.len() as u64;
         let item_bytes = planned.window.inner.area() * classes as u64 * 4 * item_windows;
         let pending_max = ((PENDING_BYTES / item_bytes.max(1)) as usize).min(lanes);
         let canvas = Canvas::new(block.extent(&grid), classes, tile::ROWS_PER_FRAME);
@@ -101,6 +145,7 @@ impl BlockTask {
             span,
             group,
             block,
+            region,
             item_windows,
             passes,
             next,
@@ -127,11 +172,17 @@ impl BlockTask {
 
     /// Model runs of one window each.
     pub(crate) fn forwards(&self) -> u64 {
-        self.block.windows() * self.group().members.len() as u64 * self.group().views.len() as u64
+        self.windows() * self.group().members.len() as u64 * self.group().views.len() as u64
     }
 
-    /// The kept part of window number `window` of the block, row-major.
+    /// Number of windows that are computed.
+    fn windows(&self) -> u64 {
+        self.region.as_ref().map_or(self.block.windows(), |region| region.windows.len() as u64)
+    }
+
+    /// The kept part of window number `window` of those that are computed, row-major.
     pub(crate) fn rect(&self, window: u64) -> Rect {
+        let window = self.region.as_ref().map_or(window, |region| region.windows[window as usize]);
         let cols = self.block.cols.len() as u64;
         let (row, col) = ((window / cols) as usize, (window % cols) as usize);
         self.grid.inner(self.block.rows.start + row, self.block.cols.start + col)
@@ -148,7 +199,7 @@ impl BlockTask {
 
     /// Item number `seq`: passes one after the other, runs of windows row-major within each.
     fn item(&self, seq: u64) -> Option<WorkItem> {
-        let windows = self.block.windows();
+        let windows = self.windows();
         let runs = windows.div_ceil(self.item_windows);
         let members = self.passes.get((seq / runs) as usize)?.clone();
         let start = seq % runs * self.item_windows;
@@ -200,7 +251,7 @@ impl BlockTask {
     fn ready_above(&self, item: &WorkItem) -> i64 {
         if self.passes.last() != Some(&item.members) {
             i64::MIN
-        } else if item.windows.end == self.block.windows() {
+        } else if item.windows.end == self.windows() {
             i64::MAX
         } else {
             self.rect(item.windows.end).top
@@ -238,10 +289,14 @@ impl BlockTask {
         let started = Instant::now();
         let index = band.index;
         let importance = self.group_context().importance.sum_over(&self.grid, &self.block, band.part);
-        let width = band.part.size.width as usize;
+        let part = band.part;
+        let width = part.size.width as usize;
         let mut mean = band.into_mean(&importance, &self.group_context().weights);
         if self.context.inference.centred {
             take_off_greatest(&mut mean, self.classes(), width);
+        }
+        if let Some(region) = &self.region {
+            region.clear_outside(part, self.classes(), &mut mean);
         }
         match tile::encode_rows(&mean, self.context.inference.tile) {
             Ok(frame) => {

@@ -221,6 +221,7 @@ pub(crate) mod tests {
             swapped: std::collections::BTreeMap::new(),
             tile: TileDtype::F32,
             block_pixels: 1 << 20,
+            region: None,
             groups: vec![Group {
                 scaling,
                 resample: marquetry_geometry::Resample::Linear,

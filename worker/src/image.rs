@@ -5,9 +5,12 @@ use crate::measure::Measurement;
 use marquetry_geometry::{Reading, Rect, Size};
 use marquetry_imagery::PlannedVersion;
 use marquetry_job::tile::MissingPixels;
-use marquetry_job::{BandStatistics, ImageStatistics, Measure, MeasuredBands, PlannedImage, UnreadPart};
+use marquetry_job::{
+    BandStatistics, ImageStatistics, Measure, MeasuredBands, PlannedImage, RegionRule, UnreadPart,
+};
 use marquetry_raster::read::luma_of;
 use marquetry_raster::read::{DamagedPart, Image, Limits, Pixels};
+use marquetry_region::Region;
 use marquetry_transport::Files;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -38,6 +41,8 @@ pub(crate) struct OpenImage {
     pub(crate) image: Image,
     /// What was measured of it, once a task that wants it has fetched it.
     statistics: RwLock<Vec<MeasuredBands>>,
+    /// Which part of it is computed, for each way in which a job has asked for that.
+    regions: RwLock<Vec<(RegionRule, Arc<Region>)>>,
 }
 
 /// The images that tasks are working on: tasks of one image share one decoded copy, which goes with the last of them.
@@ -96,7 +101,7 @@ impl Images {
         }
         let image =
             self.in_planned_version(planned, reading, |version| version.open(&self.files, &self.limits))?;
-        let opened = Arc::new(OpenImage { image, statistics: RwLock::default() });
+        let opened = Arc::new(OpenImage { image, statistics: RwLock::default(), regions: RwLock::default() });
         *shared = Arc::downgrade(&opened);
         Ok(opened)
     }
@@ -147,21 +152,51 @@ impl OpenImage {
         known.iter().find(|known| known.measure == *measure).map(|known| known.bands.clone())
     }
 
-    /// Which pixels of `rect` are missing; `None` if none is. Read strip by strip.
-    pub(crate) fn missing(&self, rect: Rect) -> Result<Option<MissingPixels>, Failure> {
+    /// The part of it that is computed by this rule, if it is known.
+    pub(crate) fn region(&self, rule: RegionRule) -> Option<Arc<Region>> {
+        let known = self.regions.read().unwrap_or_else(PoisonError::into_inner);
+        known.iter().find(|(known, _)| *known == rule).map(|(_, region)| Arc::clone(region))
+    }
+
+    /// Makes a region known to all tasks of the image. Whoever is first counts: all come to the same.
+    pub(crate) fn set_region(&self, rule: RegionRule, region: Region) -> Arc<Region> {
+        let mut known = self.regions.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, region)) = known.iter().find(|(known, _)| *known == rule) {
+            return Arc::clone(region);
+        }
+        let region = Arc::new(region);
+        known.push((rule, Arc::clone(&region)));
+        region
+    }
+
+    /// Which pixels of `rect`, and of `region` if that is given, are missing; `None` if none is. Read strip by strip.
+    pub(crate) fn missing(
+        &self,
+        rect: Rect,
+        region: Option<&Region>,
+    ) -> Result<Option<MissingPixels>, Failure> {
         if !self.image.may_miss() && self.image.damage(rect).is_empty() {
             return Ok(None);
         }
         let mut missing = MissingPixels::none(rect);
         let mut pixels = Pixels::default();
         let width = rect.size.width as usize;
+        let mut inside = vec![true; self.image.info().size.width as usize];
         for top in (0..rect.size.height).step_by(STRIP_PX as usize) {
             let size = Size::new(STRIP_PX.min(rect.size.height - top), rect.size.width);
             self.image.read(Rect::new(rect.top + i64::from(top), rect.left, size), &mut pixels)?;
             // A pixel is missing in all bands or in none.
             let first = &pixels.data[..size.area() as usize];
-            for (at, _) in first.iter().enumerate().filter(|(_, sample)| sample.is_nan()) {
-                missing.mark(top as usize + at / width, at % width);
+            for (row, samples) in (top..).zip(first.chunks_exact(width)) {
+                if let Some(region) = region {
+                    region.fill_row((rect.top + i64::from(row)) as u32, &mut inside);
+                }
+                let inside = &inside[rect.left.max(0) as usize..];
+                for (col, _) in
+                    samples.iter().enumerate().filter(|(col, sample)| sample.is_nan() && inside[*col])
+                {
+                    missing.mark(row as usize, col);
+                }
             }
         }
         Ok(missing.any().then_some(missing))

@@ -110,7 +110,15 @@ fn block(folder: &Path, name: &str, spoil: impl FnOnce(&mut PlanContext)) -> Blo
     let mut context = PlanContext::new(&plan, &image).unwrap();
     spoil(&mut context);
     let block = blocks.get(0).unwrap().clone();
-    BlockSpec { context: Arc::new(context), image: opened, grid, group: 0, block, span: Span::none() }
+    BlockSpec {
+        context: Arc::new(context),
+        image: opened,
+        grid,
+        group: 0,
+        block,
+        region: None,
+        span: Span::none(),
+    }
 }
 
 fn result(outcome: oneshot::Receiver<Outcome>) -> Outcome {

@@ -157,6 +157,7 @@ fn plan(path: &Path, window: WindowSpec, views: &[View], batch: u32) -> Job {
         swapped: std::collections::BTreeMap::new(),
         tile: TileDtype::F32,
         block_pixels: 40 * 40,
+        region: None,
         groups: vec![group],
     };
     let image = PlannedImage {

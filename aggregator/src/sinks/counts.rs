@@ -1,7 +1,9 @@
 //! Numbers of an image: pixels of each class, missing pixels, mean confidence.
 
+use crate::image_result::TruthOutside;
 use crate::row::Row;
 use crate::sink::{FinishedImage, RowSink, SinkError};
+use marquetry_job::NO_TRUTH;
 
 /// Counts pixels and adds up confidence.
 pub(crate) struct Counts {
@@ -12,12 +14,36 @@ pub(crate) struct Counts {
     /// Pixels with scores, and the sum of their confidence.
     scored: u64,
     confidence: f64,
+    skipped: u64,
+    /// The class of pixels outside of a region, where there is one.
+    stated: Option<u16>,
+    truth: Option<TruthOutside>,
 }
 
 impl Counts {
-    /// Nothing counted yet.
-    pub(crate) fn new(classes: usize, exclusive: bool) -> Self {
-        Self { exclusive, class_pixels: vec![0; classes], missing: 0, scored: 0, confidence: 0.0 }
+    /// Nothing counted yet. `stated` is the class of pixels outside of the image's region.
+    pub(crate) fn new(classes: usize, exclusive: bool, stated: Option<u16>) -> Self {
+        Self {
+            exclusive,
+            class_pixels: vec![0; classes],
+            missing: 0,
+            scored: 0,
+            confidence: 0.0,
+            skipped: 0,
+            stated,
+            truth: None,
+        }
+    }
+
+    /// Counts what of the truth lies outside.
+    fn count_truth(&mut self, truth: &[u16], skipped: &[bool]) {
+        let counts = self.truth.get_or_insert_default();
+        for (label, skipped) in truth.iter().zip(skipped) {
+            if *label != NO_TRUTH && Some(*label) != self.stated {
+                counts.foreground += 1;
+                counts.outside += u64::from(*skipped);
+            }
+        }
     }
 
     fn count_labels(&mut self, labels: &[u16], width: usize) {
@@ -38,15 +64,19 @@ impl Counts {
 impl RowSink for Counts {
     fn row(&mut self, row: &Row<'_>) -> Result<(), SinkError> {
         if let Some(scores) = row.scores() {
-            let missing = row.missing();
-            let sure = scores.confidence()?.iter().zip(missing).filter(|(_, missing)| !**missing);
+            let unscored = row.unscored();
+            let sure = scores.confidence()?.iter().zip(&*unscored).filter(|(_, unscored)| !**unscored);
             self.confidence += sure.map(|(sure, _)| f64::from(*sure)).sum::<f64>();
-            let holes = missing.iter().filter(|missing| **missing).count() as u64;
-            self.missing += holes;
-            self.scored += missing.len() as u64 - holes;
+            let count = |marks: &[bool]| marks.iter().filter(|mark| **mark).count() as u64;
+            self.missing += count(row.missing());
+            self.skipped += row.skipped().map_or(0, count);
+            self.scored += unscored.len() as u64 - count(&unscored);
         }
         if let Some(labels) = row.labels() {
             self.count_labels(labels, row.width());
+            if let Some((truth, skipped)) = row.truth().zip(row.skipped()) {
+                self.count_truth(truth, skipped);
+            }
         }
         Ok(())
     }
@@ -54,6 +84,10 @@ impl RowSink for Counts {
     fn finish(self: Box<Self>, image: &mut FinishedImage) -> Result<(), SinkError> {
         image.result.class_pixels = self.class_pixels;
         image.result.missing_pixels = self.missing;
+        if let Some(region) = &mut image.result.region {
+            region.skipped_pixels = self.skipped;
+            region.truth = self.truth;
+        }
         image.result.confidence = if self.scored > 0 { self.confidence / self.scored as f64 } else { 0.0 };
         Ok(())
     }

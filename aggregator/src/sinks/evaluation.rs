@@ -77,9 +77,10 @@ impl Agreement {
         };
         self.most_probable.resize(truth.len(), 0);
         most_probable(scores.probabilities()?, &mut self.most_probable);
-        let pixels = truth.iter().zip(&self.most_probable).zip(scores.confidence()?).zip(row.missing());
+        let unscored = row.unscored();
+        let pixels = truth.iter().zip(&self.most_probable).zip(scores.confidence()?).zip(unscored.iter());
         for (((truth, label), p), _) in
-            pixels.filter(|(((truth, _), _), missing)| **truth != LEFT_OUT && !**missing)
+            pixels.filter(|(((truth, _), _), unscored)| **truth != LEFT_OUT && !**unscored)
         {
             counts.add(*p, label == truth);
         }

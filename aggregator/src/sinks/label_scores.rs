@@ -25,11 +25,12 @@ impl LabelScores {
     /// Takes a row, if it has scores.
     pub(super) fn row(&mut self, row: &Row<'_>) -> Result<(), SinkError> {
         let (Some(scores), Some(truth)) = (row.scores(), row.truth()) else { return Ok(()) };
-        scores.write_shares(row.missing(), &mut self.shares)?;
+        let unscored = row.unscored();
+        scores.write_shares(&unscored, &mut self.shares)?;
         self.labels.clear();
         self.labels.extend_from_slice(truth);
         let from = self.scores.pair().truth.len();
-        for (x, label) in self.labels.iter_mut().enumerate().filter(|(x, _)| row.missing()[*x]) {
+        for (x, label) in self.labels.iter_mut().enumerate().filter(|(x, _)| unscored[*x]) {
             self.unscored.push((from + x, *label));
             *label = LEFT_OUT;
         }

@@ -33,7 +33,7 @@ impl RowSink for Drawing {
         let (classes, count, seed) = (self.classes, self.probes.per_image as usize, self.seed);
         let sampler =
             self.sampler.get_or_insert_with(|| ProbeSampler::new(classes, members.len(), count, seed));
-        sampler.row(row.y(), truth, &members, row.missing());
+        sampler.row(row.y(), truth, &members, &row.unscored());
         Ok(())
     }
 

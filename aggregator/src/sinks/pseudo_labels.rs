@@ -112,7 +112,7 @@ impl PseudoRows {
             return;
         }
         let (votes, voices) = (own_labels(members, row.width()), voices(members));
-        self.pairs.get_or_insert_with(|| PairwiseIou::new(&voices)).add_row(&votes, row.missing());
+        self.pairs.get_or_insert_with(|| PairwiseIou::new(&voices)).add_row(&votes, &row.unscored());
         self.votes.resize(row.width(), 0.0);
         vote_share_row(&votes, &voices, &self.labels, &mut self.votes);
     }
@@ -121,13 +121,14 @@ impl PseudoRows {
 impl RowSink for PseudoRows {
     fn row(&mut self, row: &Row<'_>) -> Result<(), SinkError> {
         let (Some(labels), Some(scores)) = (row.labels(), row.scores()) else { return Ok(()) };
-        let width = row.width();
-        scores.write_shares(row.missing(), &mut self.shares)?;
+        let (width, unscored) = (row.width(), row.unscored());
+        // What was not looked at is no label to train on.
+        scores.write_shares(&unscored, &mut self.shares)?;
         self.choose_labels(labels);
         self.vote(row);
         for x in 0..width {
             let class = usize::from(self.labels[x]);
-            if row.missing()[x] || class >= self.thresholds.len() {
+            if unscored[x] || class >= self.thresholds.len() {
                 self.labels[x] = self.ignore;
                 continue;
             }
@@ -183,8 +184,9 @@ impl Confidences {
 impl RowSink for Confidences {
     fn row(&mut self, row: &Row<'_>) -> Result<(), SinkError> {
         let (Some(labels), Some(scores)) = (row.labels(), row.scores()) else { return Ok(()) };
-        scores.write_shares(row.missing(), &mut self.shares)?;
-        for (x, label) in labels.iter().enumerate().filter(|(x, _)| !row.missing()[*x]) {
+        let unscored = row.unscored();
+        scores.write_shares(&unscored, &mut self.shares)?;
+        for (x, label) in labels.iter().enumerate().filter(|(x, _)| !unscored[*x]) {
             let class = usize::from(*label);
             if let Some(p) = self.shares.get(class * row.width() + x) {
                 self.counts.add(class, *p);

@@ -161,7 +161,8 @@ impl RowSink for Windows {
         }
         self.values.resize(width, 0.0);
         measure_row(self.measure, row, scores, &mut self.values)?;
-        scores.write_shares(row.missing(), &mut self.shares)?;
+        let unscored = row.unscored();
+        scores.write_shares(&unscored, &mut self.shares)?;
         let field = |at: u32, part: &Range<u32>| {
             (u64::from(at - part.start) * FIELDS as u64 / u64::from(part.end - part.start)) as usize
         };
@@ -170,7 +171,7 @@ impl RowSink for Windows {
                 let at = x as usize;
                 let field = field(y, &rows) * FIELDS + field(x, columns);
                 sums.field_pixels[field] += 1;
-                if row.missing()[at] {
+                if unscored[at] {
                     sums.field_missing[field] += 1;
                     continue;
                 }

@@ -7,6 +7,7 @@ use crate::row::Row;
 use crate::sink::{FinishedImage, RowSink, SinkError};
 use marquetry_ensemble::{LargestRemainder, smooth_uniformly, svls_row, top_shares};
 use marquetry_spec::{Output, ScoreDtype, Smoothing, SoftLabels, SoftSource};
+use std::borrow::Cow;
 
 /// What a byte of 255 is to an encoder of numbers from 0 to 1.
 const BYTES: f32 = 255.0;
@@ -144,7 +145,7 @@ impl RowSink for OfProbabilities {
         let Some(scores) = row.scores() else { return Ok(()) };
         let rows = &mut self.0;
         rows.missing.clear();
-        rows.missing.extend_from_slice(row.missing());
+        rows.missing.extend_from_slice(&row.unscored());
         scores.write_shares(&rows.missing, &mut rows.shares)?;
         rows.store()
     }
@@ -154,13 +155,20 @@ impl RowSink for OfProbabilities {
     }
 }
 
+/// Labels to train on: what was not looked at is none.
+fn targets<'a>(labels: &'a [u16], skipped: Option<&[bool]>) -> Cow<'a, [u16]> {
+    let Some(skipped) = skipped else { return Cow::Borrowed(labels) };
+    let target = |(label, skipped): (&u16, &bool)| if *skipped { u16::MAX } else { *label };
+    Cow::Owned(labels.iter().zip(skipped).map(target).collect())
+}
+
 /// Soft labels of labels, pixel by pixel.
 struct OfLabels(SoftRows);
 
 impl RowSink for OfLabels {
     fn row(&mut self, row: &Row<'_>) -> Result<(), SinkError> {
         let Some(labels) = row.labels() else { return Ok(()) };
-        self.0.set_labels(labels);
+        self.0.set_labels(&targets(labels, row.skipped()));
         self.0.store()
     }
 
@@ -191,6 +199,7 @@ impl OfNeighbours {
 impl RowSink for OfNeighbours {
     fn row(&mut self, row: &Row<'_>) -> Result<(), SinkError> {
         let Some(labels) = row.labels() else { return Ok(()) };
+        let labels = &*targets(labels, row.skipped());
         self.store_above(Some(labels))?;
         let mut next = if self.held.len() == 2 { self.held.remove(0) } else { Vec::new() };
         next.clear();

@@ -106,6 +106,7 @@ fn feed_by(
                 scores: with_scores.then_some(&scores),
                 members: if *with_scores { &members } else { &[] },
                 missing: &MISSING[y],
+                skipped: None,
                 truth: Some(TRUTH[y]),
             };
             sink.row(&row).unwrap();
@@ -136,15 +137,15 @@ fn png(file: &OutputFile) -> Vec<u8> {
 #[test]
 fn counts_are_those_by_hand_however_rows_come() {
     for together in [true, false] {
-        let result = feed(Box::new(counts::Counts::new(2, true)), LABELS, together).result;
+        let result = feed(Box::new(counts::Counts::new(2, true, None)), LABELS, together).result;
         assert_eq!((result.class_pixels, result.missing_pixels), (vec![3, 2], 1));
         // 0.75, 0.75 of the first row; 0.5, 1 and 1 of the second.
         assert!((result.confidence - 4.0 / 5.0).abs() < 1e-9, "{}", result.confidence);
     }
     let planes: [&[u16]; 2] = [&[1, 255, 0, 1, 255, 1], &[0, 0, 0, 1, 0, 0]];
-    let result = feed(Box::new(counts::Counts::new(2, false)), planes, false).result;
+    let result = feed(Box::new(counts::Counts::new(2, false, None)), planes, false).result;
     assert_eq!(result.class_pixels, [1, 3]);
-    let nothing = Box::new(counts::Counts::new(2, true));
+    let nothing = Box::new(counts::Counts::new(2, true, None));
     let mut image = FinishedImage { result: ImageResult::new("x/1"), files: Vec::new() };
     nothing.finish(&mut image).unwrap();
     assert_eq!(image.result.confidence, 0.0, "no pixel has one");
@@ -484,7 +485,10 @@ fn an_optional_sink_that_fails_is_a_warning() {
             assert!(warning.starts_with("no picture: ") && warning.contains(reason), "{warning}");
         }
     }
-    let well =
-        feed(Box::new(optional::Optional::new("x", Box::new(counts::Counts::new(2, true)))), LABELS, true);
+    let well = feed(
+        Box::new(optional::Optional::new("x", Box::new(counts::Counts::new(2, true, None)))),
+        LABELS,
+        true,
+    );
     assert_eq!((well.result.warnings.len(), well.result.missing_pixels), (0, 1));
 }

@@ -36,7 +36,7 @@ pub(crate) fn open(
 
 struct Maps {
     measures: Vec<Measure>,
-    /// What stands for missing pixels.
+    /// What stands for missing and skipped pixels.
     unknown: f32,
     files: ScoreFiles,
     /// The row in hand, `[measures, W]`.
@@ -46,13 +46,13 @@ struct Maps {
 impl RowSink for Maps {
     fn row(&mut self, row: &Row<'_>) -> Result<(), SinkError> {
         let Some(scores) = row.scores() else { return Ok(()) };
-        let width = row.width();
+        let (width, unscored) = (row.width(), row.unscored());
         self.row.resize(self.measures.len() * width, 0.0);
         for (measure, line) in self.measures.iter().zip(self.row.chunks_exact_mut(width)) {
             measure_row(*measure, row, scores, line)?;
             line.iter_mut()
-                .zip(row.missing())
-                .filter(|(_, missing)| **missing)
+                .zip(unscored.iter())
+                .filter(|(_, unscored)| **unscored)
                 .for_each(|(x, _)| *x = self.unknown);
         }
         self.files.row(&self.row)

@@ -18,10 +18,12 @@ mod members_error;
 mod memory;
 mod models;
 mod output_names;
+mod outputs_hash;
 mod own_outputs;
 mod padded_sizes;
 mod parallel_map;
 mod paths;
+mod regions;
 mod scale;
 mod seen_range;
 mod settled_labels;
@@ -45,7 +47,9 @@ pub use members_error::MembersError;
 pub use memory::PlanMemory;
 pub use models::{ModelReadError, read_model};
 pub use output_names::OutputNameError;
+pub use outputs_hash::outputs_hash;
 pub use paths::PathError;
+pub use regions::{PlanRegionError, PlannedRegions, RegionForecast};
 pub use truth::{PlanTruthError, PlannedTruth};
 pub use truth_on_map::georeferences;
 pub use voices::MeasureError;
@@ -55,10 +59,10 @@ use marquetry_ensemble::{Labelling, OutputActivation, ScoreSpace};
 use marquetry_failure::{Classify, FailureClass};
 use marquetry_geometry::{D4, Reading};
 use marquetry_imagery::ImageError;
-use marquetry_job::{Group, Inference, Member, Merge, PLAN_FORMAT, Plan, PlannedImage, TileDtype, hash};
+use marquetry_job::{Group, Inference, Member, Merge, PLAN_FORMAT, Plan, PlannedImage, TileDtype};
 use marquetry_model::Runtime;
 use marquetry_raster::read::{AlphaUse, Limits};
-use marquetry_spec::{Concern, Folds, Images, JobSpec, Output, TilesPer};
+use marquetry_spec::{Concern, Folds, Images, JobSpec, Output, Region, TilesPer};
 use marquetry_transport::uri::join;
 use marquetry_transport::{FileError, Files};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -78,6 +82,9 @@ pub enum PlanError {
     /// The labels that are right.
     #[error(transparent)]
     Truth(#[from] PlanTruthError),
+    /// Which part of images is computed.
+    #[error(transparent)]
+    Region(#[from] PlanRegionError),
     /// Which members score which image.
     #[error(transparent)]
     Folds(#[from] FoldsError),
@@ -110,6 +117,7 @@ impl PlanError {
                 | ImagesError::Store(ImageError::File(error)),
             )
             | Self::Truth(PlanTruthError::File(error))
+            | Self::Region(PlanRegionError::File(error))
             | Self::Folds(FoldsError::File(error)) => Some(error),
             Self::Members(error) => error.file(),
             _ => None,
@@ -121,6 +129,7 @@ impl PlanError {
         let class = match self {
             Self::Images(ImagesError::Store(error)) => Some(error.class()),
             Self::Truth(error) => Some(error.class()),
+            Self::Region(error) => Some(error.class()),
             _ => self.file().map(Classify::class),
         };
         matches!(class, Some(FailureClass::Passing | FailureClass::Worker))
@@ -149,6 +158,8 @@ pub struct Planned {
     pub findings: Findings,
     /// The labels that are right, where the job names any.
     pub truth: Option<PlannedTruth>,
+    /// The part of each image that is computed, where masks say it.
+    pub regions: Option<PlannedRegions>,
     /// For each member, by name, the entry of the job's list that names its model.
     pub entries: BTreeMap<String, usize>,
     /// How wide boundaries are where the job does not say it, px.
@@ -211,6 +222,9 @@ pub fn plan(
     if let Some(truth) = &truth {
         watcher.truth(truth);
     }
+    let regions::Masked { images, rejected: unmasked, mut regions } =
+        regions::read(spec, (files, base), images, limits)?;
+    rejected.extend(unmasked);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let models = models::Models { files, runtime, memory, cores };
     let shown = shown::FirstImages::open(files, &images, (&kinds, &depths), limits, &reading_as);
@@ -255,6 +269,11 @@ pub fn plan(
         let warnings = truth.warnings.drain(..);
         findings.warnings.extend(warnings.map(|text| Warning::new(Concern::Truth, "truth", text)));
     }
+    if let Some(regions) = &mut regions {
+        findings.notes.append(&mut regions.notes);
+        let warnings = regions.warnings.drain(..);
+        findings.warnings.extend(warnings.map(|text| Warning::new(Concern::Region, "region", text)));
+    }
     let sides = sides::unsaid_sides(spec).into_iter();
     findings.warnings.extend(sides.map(|text| Warning::new(Concern::Views, "tta.views", text)));
     findings.notes.extend(two_spaces(&plan));
@@ -267,7 +286,7 @@ pub fn plan(
     findings.notes.extend(in_sample(spec));
     findings.notes.extend(ties(spec, &plan));
     let boundary_px = truth.is_some().then(|| PlannedTruth::boundary_px(&images));
-    Ok(Planned { plan, images, rejected, findings, truth, entries, boundary_px })
+    Ok(Planned { plan, images, rejected, findings, truth, regions, entries, boundary_px })
 }
 
 /// How the files of `spec` become images.
@@ -312,6 +331,7 @@ fn assemble(spec: &JobSpec, mut groups: Vec<Group>) -> Plan {
         swapped: swapped(spec, classes.len()),
         tile: spec.tiles.dtype,
         block_pixels: (spec.limits.block_bytes() / (4 * classes.len() as u64)).max(1),
+        region: spec.region.as_ref().map(Region::rule),
         groups,
         classes,
     };
@@ -465,21 +485,4 @@ fn wrong_bands(bands: u16, member: &Member, drops_alpha: bool) -> String {
              {{from: …, bands: […]}}`, counted from 0"
         ),
     }
-}
-
-/// Names how members are merged, the decisions and the outputs of a job: tables and masks made for others are not used.
-pub fn outputs_hash(spec: &JobSpec, merge: &Merge) -> String {
-    let spec = serde_json::to_value(spec).unwrap_or_default();
-    let mut what = serde_json::json!([
-        spec["classes"],
-        spec["decide"],
-        spec["outputs"],
-        spec["failures"]["ignore"],
-        merge
-    ]);
-    // Where every class has its place there is nothing to tell, and what was made before is still found.
-    if let (Some(labels), Some(what)) = (spec.get("labels"), what.as_array_mut()) {
-        what.push(labels.clone());
-    }
-    hash(&[what.to_string().as_bytes()])[..12].to_owned()
 }

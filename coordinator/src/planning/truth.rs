@@ -141,7 +141,8 @@ pub(crate) fn read(
         return Err(PlanTruthError::refused(faults));
     }
     let (mut labels, mut of) = (BTreeMap::new(), BTreeMap::new());
-    let is_used = spec.outputs.iter().any(Output::takes_truth);
+    // What of it lies outside of a region is told of every job that has one.
+    let is_used = spec.region.is_some() || spec.outputs.iter().any(Output::takes_truth);
     for (&(image, entry), name) in fetched.pairs.iter().zip(passed.names) {
         if let Some(name) = &name {
             of.insert(name.clone(), (entry, images[image].size));

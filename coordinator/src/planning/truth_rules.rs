@@ -53,6 +53,7 @@ pub(crate) fn rules(
         },
         array: truth.array.clone(),
         property: truth.property.clone(),
+        unnamed: false,
         nodata: match truth.nodata {
             LabelNodata::Refuse => NodataRule::Refuse,
             LabelNodata::Missing => NodataRule::Missing,

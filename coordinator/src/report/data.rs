@@ -1,6 +1,7 @@
 //! What a report shows.
 
 use crate::kept_labels::KeptLabels;
+use crate::region_summary::RegionSummary;
 use marquetry_job::StageSeconds;
 
 /// Everything on the page.
@@ -50,6 +51,8 @@ pub struct Report {
     pub warnings: Vec<(String, String)>,
     /// How much of each class outputs of pseudo-labels keep.
     pub kept_labels: Vec<KeptLabels>,
+    /// What regions left of the images, where the job has one.
+    pub region: Option<RegionSummary>,
     /// The images, in the plan's order.
     pub images: Vec<ReportImage>,
     /// What was given up.

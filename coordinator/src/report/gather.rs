@@ -3,6 +3,7 @@
 use crate::kept_labels::KeptLabels;
 use crate::losses::Lost;
 use crate::planning::{Findings, PlannedTruth, Rejected};
+use crate::region_summary::RegionSummary;
 use crate::report::{Report, ReportClass, ReportFailure, ReportGroup, ReportImage, ReportMember};
 use crate::tally::Tally;
 use marquetry_aggregator::{ImageResult, legend};
@@ -65,8 +66,11 @@ impl Finished<'_> {
             .iter()
             .flat_map(KeptLabels::warnings)
             .map(|words| ("pseudo_labels".to_owned(), words));
+        let region = RegionSummary::of(self, &results);
+        let outside = region.as_ref().filter(|region| region.is_lossy()).and_then(RegionSummary::truth_line);
+        let outside = outside.map(|line| ("region".to_owned(), line));
         let told = self.findings.warnings.iter().map(|w| (w.who.clone(), w.text.clone()));
-        let warnings = told.chain(vanishing).collect();
+        let warnings = told.chain(vanishing).chain(outside).collect();
         let mut images = Vec::new();
         let mut class_pixels = vec![0_u64; self.spec.classes.len()];
         for (image, result) in self.images.iter().zip(results) {
@@ -113,6 +117,7 @@ impl Finished<'_> {
             member_kinds: self.findings.members.iter().map(|kind| (kind.who(), kind.what())).collect(),
             warnings,
             kept_labels,
+            region,
             images,
             failures: self.failures(),
             files: facts.files,

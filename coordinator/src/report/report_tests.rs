@@ -28,6 +28,7 @@ fn empty() -> Report {
         member_kinds: Vec::new(),
         warnings: Vec::new(),
         kept_labels: Vec::new(),
+        region: None,
         images: Vec::new(),
         failures: Vec::new(),
         files: Vec::new(),

@@ -157,12 +157,16 @@ impl Band {
     /// Divides by the sum of all weights and gives the block's mean scores, `[rows, C, W]`.
     ///
     /// `importance` is the sum of the block's windows over the band ([`ImportanceMap::sum_over`]); `weights` the sum
-    /// of the members' weights, per class. A class that no member speaks for stays 0.
+    /// of the members' weights, per class. A class that no member speaks for stays 0, and so does a band that nothing was added
+    /// to.
     ///
     /// # Panics
     /// When sizes differ.
     pub fn into_mean(mut self, importance: &[f32], weights: &[f32]) -> Vec<f32> {
         let (width, classes) = (self.part.size.width as usize, weights.len());
+        if self.sums.is_empty() {
+            self.sums = vec![0.0; importance.len() * classes];
+        }
         assert_eq!(importance.len() * classes, self.sums.len());
         let rows = self.sums.chunks_exact_mut(classes * width);
         for (row, importance) in rows.zip(importance.chunks_exact(width)) {

@@ -6,12 +6,14 @@
 //! This crate must not know: jobs, models, queues, stores that are written to.
 
 mod error;
+mod nonblank;
 mod planned;
 mod sidecars;
 #[cfg(test)]
 mod tests;
 
 pub use error::ImageError;
+pub use nonblank::nonblank;
 pub use planned::PlannedVersion;
 pub use sidecars::{Georeference, ImageFiles, find_sidecars, georeference, georeference_told};
 

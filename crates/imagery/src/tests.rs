@@ -161,3 +161,27 @@ fn files_beside_an_image_are_told_from_others() {
     assert!(remarks.iter().any(|remark| remark.contains("shapes")), "{remarks:?}");
     assert_eq!(found("a", &["a", "a.wld", "a.msk"]).0, ["a.msk"]);
 }
+
+/// What is not blank is found in strips as in one piece; of what is not RGB nothing is known.
+#[test]
+fn what_is_not_blank_is_found_strip_by_strip() {
+    let folder = tempfile::tempdir().unwrap();
+    let (files, limits) = (Files::local_only(), Limits { memory_bytes: 1 << 24, ..limits(folder.path()) });
+    let (height, width) = (600_u32, 300_u32);
+    let is_tissue = |row: u32, col: u32| (200..320).contains(&row) && (40..200).contains(&col);
+    let pixel = |row, col| if is_tissue(row, col) { [200, 120, 180] } else { [243_u8; 3] };
+    let pixels: Vec<u8> =
+        (0..height).flat_map(|row| (0..width).flat_map(move |col| pixel(row, col))).collect();
+    let path = folder.path().join("slide.png");
+    let mut encoder = png::Encoder::new(File::create(&path).unwrap(), width, height);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.write_header().unwrap().write_image_data(&pixels).unwrap();
+    let image = open(&files, &at(path.to_str().unwrap()), &limits, &Reading::default()).unwrap();
+    let (region, finding) = nonblank(&image, 5).unwrap();
+    assert_eq!(finding, marquetry_region::Finding::Bounded);
+    assert_eq!(region.pixels(), (120 + 10) * (160 + 10));
+    let [_, grey] = write_images(folder.path());
+    let image = open(&files, &at(grey.to_str().unwrap()), &limits, &Reading::default()).unwrap();
+    let (region, finding) = nonblank(&image, 5).unwrap();
+    assert_eq!((finding, region.pixels()), (marquetry_region::Finding::NotRgb, u64::from(WIDTH * HEIGHT)));
+}

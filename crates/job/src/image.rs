@@ -60,6 +60,14 @@ impl PlannedImage {
         self
     }
 
+    /// The image, of which the region that is named `region` is computed ([`crate::ImageRegion::name`]). Tiles hold nothing
+    /// outside of it, so its keys are others. To be said before who scores it.
+    #[must_use]
+    pub fn within(self, region: &str) -> Self {
+        let key = hash(&[self.key.as_bytes(), b"\nregion\n", region.as_bytes()])[..16].to_owned();
+        Self { key, ..self }
+    }
+
     /// Names the image and its content, whoever scores it: tiles of a member are the same beside whichever others.
     pub fn content_key(&self) -> &str {
         self.content.as_deref().unwrap_or(&self.key)
@@ -126,6 +134,10 @@ mod tests {
         for scored in [image(None), image(Some(vec![0])), again] {
             assert_eq!(scored.content_key(), image(None).key);
         }
+        let within = |region: &str, scored: &[u32]| image(None).within(region).scored_by(scored.to_vec());
+        assert_ne!(image(None).within("r").key, image(None).key);
+        assert_ne!(within("r", &[0]).content_key(), within("s", &[0]).content_key());
+        assert_eq!(within("r", &[0]).content_key(), within("r", &[2]).content_key());
         assert!(image(None).is_scored_by(7) && !image(Some(vec![2, 0])).is_scored_by(1));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! How members are merged, decisions and outputs are not part of it: with other ones the same tiles are used again.
 
-use crate::{IoContract, Measure, Measured, Per, PlannedImage, Scale, TileDtype, hash};
+use crate::{IoContract, Measure, Measured, Per, PlannedImage, RegionRule, Scale, TileDtype, hash};
 use marquetry_ensemble::{ClassMap, Importance, Labelling, OutputActivation, ScoreSpace, View, ViewMerge};
 use marquetry_geometry::{D4, Grid, GridError, Padding, Reading, Rect, Resample, Size, WindowSpec};
 use serde::{Deserialize, Serialize};
@@ -40,6 +40,9 @@ pub struct Inference {
     pub tile: TileDtype,
     /// Most pixels that one block covers (one window may be more).
     pub block_pixels: u64,
+    /// Which part of each image is computed; all of it if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<RegionRule>,
     /// Members that share one geometry and one tile.
     pub groups: Vec<Group>,
 }
@@ -242,6 +245,7 @@ impl Inference {
             swapped: self.swapped.clone(),
             tile: self.tile,
             block_pixels: self.block_pixels,
+            region: self.region,
             groups: vec![group],
         };
         let json = serde_json::to_vec(&alone).expect("plain structs become JSON");

@@ -4,6 +4,7 @@
 //! jobs/<job>/plans/<hash>.json       what is computed and how it is merged, by the hash of these bytes
 //! jobs/<job>/specs/<outputs>.yaml    the whole job file, every default filled in
 //! jobs/<job>/statistics/<image>.json mean and standard deviation of an image's bands, where a member wants them
+//! jobs/<job>/regions/<image>.region which part of an image is computed, where that is not all of it
 //! jobs/<job>/truth/<hash>.labels     the labels that are right for an image, by the hash of what they say
 //! jobs/<job>/parts/<outputs>/…       what each image adds to the submission, until the job ends
 //! jobs/<job>/written                 of what the tables and pages are that were written last
@@ -38,6 +39,21 @@ pub fn statistics(job: &str, image: &str) -> String {
 /// The image's key in a key of [`statistics`].
 pub fn image_of_statistics(key: &str) -> Option<&str> {
     key.rsplit('/').next()?.strip_suffix(".json")
+}
+
+/// The folder of the regions of all images of `job`, with its last `/`.
+pub fn all_regions(job: &str) -> String {
+    format!("jobs/{job}/regions/")
+}
+
+/// The region of the image whose [`content_key`](crate::PlannedImage::content_key) is `image`.
+pub fn region(job: &str, image: &str) -> String {
+    format!("{}{image}.region", all_regions(job))
+}
+
+/// The image's content key in a key of [`region`].
+pub fn image_of_region(key: &str) -> Option<&str> {
+    key.rsplit('/').next()?.strip_suffix(".region")
 }
 
 /// The resolved job file whose decisions and outputs are named `outputs`.
@@ -281,6 +297,8 @@ mod tests {
             prop_assert!(tile.starts_with("tiles/a-b/"), "{}", tile);
             let statistics = statistics("job", &image);
             prop_assert_eq!(image_of_statistics(&statistics), Some(&image[..]));
+            let region = region("job", &image);
+            prop_assert_eq!(image_of_region(&region), Some(&image[..]));
             prop_assert_eq!(image_of_part(&part), Some(&image[..]));
             let folders = tile_folders("a-b-87654321", &scores);
             prop_assert_eq!(folders.filter(|folder| tile.starts_with(folder)).count(), 1);

@@ -10,6 +10,7 @@ mod ledger;
 mod measured;
 pub mod message;
 mod plan;
+mod region;
 mod scale;
 mod statistics;
 mod task;
@@ -27,6 +28,7 @@ pub use message::{
     AggregateMessage, DeadLetter, Event, MessageError, ResultMessage, RunId, StageSeconds, TaskMessage,
 };
 pub use plan::{Cost, Merge, Plan, StoredPlanError, hash};
+pub use region::{ImageRegion, RegionError, RegionForwards, RegionRule};
 pub use scale::Scale;
 pub use statistics::{BandStatistics, ImageStatistics, MeasuredBands, StatisticsError};
 pub use task::{ImageTasks, TaskId, TaskKind};

@@ -5,7 +5,7 @@ use marquetry_failure::FailureClass;
 use serde::{Deserialize, Serialize};
 
 /// The version that is written. A reader refuses others rather than guess.
-pub const MESSAGE_VERSION: u32 = 4;
+pub const MESSAGE_VERSION: u32 = 5;
 
 /// Which run of which job a message belongs to.
 ///
@@ -363,7 +363,7 @@ mod tests {
 
     /// The bytes of version 3 stay readable for ever.
     #[test]
-    fn version_3_reads_back() {
+    fn version_5_reads_back() {
         let block = TaskKind::Block { group: 1, block: 4_000_000_000 };
         let task = TaskMessage {
             run: run(),
@@ -374,7 +374,7 @@ mod tests {
             replace: false,
             alone: false,
         };
-        let golden = r#"{"v":4,"job":"nuclei-01234567","store":"s3://b/p","run":"r1","plan":"p","image":{"id":"a","uri":"s3://b/a.png","key":"0123456789abcdef","size":{"height":20,"width":30},"bands":3},"task":{"kind":"block","group":1,"block":4000000000},"attempt":2,"replace":false}"#;
+        let golden = r#"{"v":5,"job":"nuclei-01234567","store":"s3://b/p","run":"r1","plan":"p","image":{"id":"a","uri":"s3://b/a.png","key":"0123456789abcdef","size":{"height":20,"width":30},"bands":3},"task":{"kind":"block","group":1,"block":4000000000},"attempt":2,"replace":false}"#;
         assert_eq!(String::from_utf8(encode(&task)).unwrap(), golden);
         assert_eq!(decode::<TaskMessage>(golden.as_bytes()).unwrap(), task);
         let result = ResultMessage {
@@ -387,7 +387,7 @@ mod tests {
                 class: FailureClass::Worker,
             },
         };
-        let golden = r#"{"v":4,"job":"nuclei-01234567","store":"s3://b/p","run":"r1","from":"w","event":"task-failed","task":{"image":"0123456789abcdef","kind":"block","group":1,"block":4000000000},"attempt":1,"reason":"no","class":"worker"}"#;
+        let golden = r#"{"v":5,"job":"nuclei-01234567","store":"s3://b/p","run":"r1","from":"w","event":"task-failed","task":{"image":"0123456789abcdef","kind":"block","group":1,"block":4000000000},"attempt":1,"reason":"no","class":"worker"}"#;
         assert_eq!(String::from_utf8(encode(&result)).unwrap(), golden);
         assert_eq!(decode::<ResultMessage>(golden.as_bytes()).unwrap(), result);
     }
@@ -411,12 +411,12 @@ mod tests {
         assert!(decode::<TaskMessage>(b"\xff").is_err());
         let long = vec![b' '; MESSAGE_BYTES_MAX + 1];
         assert!(matches!(decode::<TaskMessage>(&long), Err(MessageError::TooLong { .. })));
-        let deep = format!("{{\"v\":4,\"job\":{}", "[".repeat(20_000));
+        let deep = format!("{{\"v\":5,\"job\":{}", "[".repeat(20_000));
         assert!(decode::<TaskMessage>(deep.as_bytes()).is_err());
         let old = br#"{"v":1,"job":"nuclei-01234567","store":"s3://b/p","run":"r1","task":{"image":7,"group":1,"block":0},"attempt":2,"replace":false}"#;
         let error = decode::<TaskMessage>(old).unwrap_err();
         assert!(matches!(error, MessageError::Version { found: 1 }), "{error}");
-        assert!(error.to_string().contains("version 1, and this Marquetry speaks version 4"), "{error}");
+        assert!(error.to_string().contains("version 1, and this Marquetry speaks version 5"), "{error}");
     }
 
     #[test]

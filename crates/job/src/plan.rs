@@ -1,6 +1,6 @@
 //! What a job computes and how it is merged: the plan, as it is stored and named by its hash.
 
-use crate::{Inference, PlannedImage, TaskKind};
+use crate::{Inference, PlannedImage, RegionRule, TaskKind};
 use marquetry_ensemble::{ScoreSpace, Voice};
 use marquetry_geometry::{Blocks, Grid};
 use serde::{Deserialize, Serialize};
@@ -139,6 +139,11 @@ impl Plan {
             .any(|(_, member)| member.input.wants().is_some())
     }
 
+    /// Whether a task finds the region of each image.
+    pub fn wants_region(&self) -> bool {
+        self.inference.region.is_some_and(RegionRule::is_task)
+    }
+
     /// Model runs of one window each that a task of `image` takes; 0 if there is no such task.
     pub fn forwards_of(&self, image: &PlannedImage, task: TaskKind) -> u64 {
         let TaskKind::Block { group, block } = task else { return 0 };
@@ -154,7 +159,7 @@ impl Plan {
         let classes = self.inference.classes.len() as u64;
         for image in images {
             cost.pixels += image.size.area();
-            cost.tasks += u64::from(self.wants_statistics(image));
+            cost.tasks += u64::from(self.wants_statistics(image)) + u64::from(self.wants_region());
             for (g, group) in self.inference.groups.iter().enumerate() {
                 let Some((grid, blocks)) = self.layout(image, g as u32) else { continue };
                 let windows = grid.len() * self.members_of(image, g).len() as u64;
@@ -192,7 +197,7 @@ pub struct Cost {
     pub windows: u64,
     /// Model runs of one window each: windows × members × views.
     pub forwards: u64,
-    /// Blocks to compute, and images whose statistics are wanted.
+    /// Blocks to compute, and images whose statistics or region are to be found first.
     pub tasks: u64,
     /// Bytes of all tiles before compression. They are deleted image by image unless they are kept.
     pub tile_bytes: u64,

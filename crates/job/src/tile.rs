@@ -2,7 +2,8 @@
 //!
 //! A tile is a [safetensors](https://github.com/huggingface/safetensors) file with one tensor, `scores`, of shape
 //! `[H, C, W]`, cut into zstd frames: the header is the first one, then every [`ROWS_PER_FRAME`] rows are one. Where pixels
-//! of the image are missing a second tensor, `missing`, says which: a bit each, in one more frame. A
+//! of the image are missing a second tensor, `missing`, says which: a bit each, in one more frame. The tile of a block that lies outside the region of
+//! its image (`skipped`) has no row of scores. A
 //! skippable frame with the lengths of all frames comes last (the "seekable" format of the zstd project), so that rows
 //! can be read without the rest, while `zstd -d tile && python -c "safetensors.numpy.load_file(…)"` sees an ordinary
 //! file. Every frame carries a checksum of its content, and the lengths must add up to the object's: a tile that was
@@ -83,6 +84,16 @@ pub struct TileHeader {
     /// Parts of the image's file that its block needs and that cannot be read; their pixels are among the missing ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unread: Vec<UnreadPart>,
+    /// Whether no window of its block touches the region of the image: it holds no scores then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub skipped: bool,
+}
+
+impl TileHeader {
+    /// Rows of scores that the tile holds.
+    const fn rows(&self) -> u32 {
+        if self.skipped { 0 } else { self.extent.size.height }
+    }
 }
 
 /// Which pixels of a part of an image are missing, bit by bit.
@@ -251,7 +262,8 @@ fn plain_of(frame: &[u8], plain_bytes: usize) -> Result<Vec<u8>, TileError> {
 
 fn safetensors_header(header: &TileHeader) -> Vec<u8> {
     let size = header.extent.size;
-    let bytes = size.area() * u64::from(header.classes) * header.dtype.bytes();
+    let row = u64::from(size.width) * u64::from(header.classes) * header.dtype.bytes();
+    let bytes = u64::from(header.rows()) * row;
     let mut json = serde_json::json!({
         "__metadata__": {
             "format": FORMAT,
@@ -260,7 +272,7 @@ fn safetensors_header(header: &TileHeader) -> Vec<u8> {
         },
         "scores": {
             "dtype": header.dtype.safetensors(),
-            "shape": [size.height, header.classes, size.width],
+            "shape": [header.rows(), header.classes, size.width],
             "data_offsets": [0, bytes],
         },
     });
@@ -396,7 +408,7 @@ impl TileIndex {
             return Err(damaged(format!("its format is `{}`, not {FORMAT}", text("format"))));
         }
         let header: TileHeader = serde_json::from_str(text("tile")).map_err(damaged)?;
-        let frames = header.extent.size.height.div_ceil(ROWS_PER_FRAME) as usize;
+        let frames = header.rows().div_ceil(ROWS_PER_FRAME) as usize;
         let more = usize::from(header.missing.is_some());
         if frames + more == self.row_frames() { Ok(header) } else { Err(damaged("rows are missing")) }
     }

@@ -14,6 +14,7 @@ fn header(height: u32, width: u32, dtype: TileDtype) -> TileHeader {
         models: vec!["aa".into()],
         missing: None,
         unread: Vec::new(),
+        skipped: false,
     }
 }
 

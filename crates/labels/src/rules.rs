@@ -24,6 +24,8 @@ pub struct LabelRules {
     pub array: Option<String>,
     /// Which property of a feature on a map names its class; unsaid, `class`.
     pub property: Option<String>,
+    /// Whether features on a map need no class, since what they cover is all that counts.
+    pub unnamed: bool,
     /// How pixels are numbered in tables of run lengths.
     pub run_order: RunOrder,
     /// From where starts are counted there.

@@ -28,6 +28,8 @@ pub enum Concern {
     Folds,
     /// Labels of the truth are odd, or some images have none.
     Truth,
+    /// Masks belong to no image, or are odd.
+    Region,
     /// Samples come in another range than the model, its mean or its deviation is for.
     Scale,
     /// An output lies in its window otherwise than the job says, or it cannot be seen how.
@@ -40,7 +42,7 @@ pub enum Concern {
     Weights,
 }
 
-const CONCERNS: [(&str, Concern); 14] = [
+const CONCERNS: [(&str, Concern); 15] = [
     ("activation", Concern::Activation),
     ("batch", Concern::Batch),
     ("classes", Concern::Classes),
@@ -51,6 +53,7 @@ const CONCERNS: [(&str, Concern); 14] = [
     ("outlines", Concern::Outlines),
     ("purpose", Concern::Purpose),
     ("random", Concern::Random),
+    ("region", Concern::Region),
     ("scale", Concern::Scale),
     ("truth", Concern::Truth),
     ("views", Concern::Views),

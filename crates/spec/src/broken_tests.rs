@@ -34,7 +34,7 @@ const fn meant(lines: &'static str, errors: &'static str) -> Broken {
 #[rustfmt::skip]
 pub(super) const BROKEN: &[Broken] = &[
     // The whole file.
-    seen("stor: ./out", "line 1: stor: unknown key (did you mean `store`?); allowed are version, name, preset, images, classes, labels, truth, defaults, members, folds, tta, merge, decide, outputs, allow, priority, store, subset, nights, tiles, limits, failures"),
+    seen("stor: ./out", "line 1: stor: unknown key (did you mean `store`?); allowed are version, name, preset, images, classes, labels, truth, region, defaults, members, folds, tta, merge, decide, outputs, allow, priority, store, subset, nights, tiles, limits, failures"),
     seen("version: 2", "line 1: version: given `2`; allowed is a whole number from 1 to 1"),
     meant("name: a\nname: b", "line 2: name: given twice, first in line 1; keep one of them"),
     seen("name: My Job", "line 1: name: given `My Job`; allowed is 1 to 64 of a-z, 0-9, `-`, `_` and `.`, the first a letter or digit"),
@@ -42,7 +42,7 @@ pub(super) const BROKEN: &[Broken] = &[
     seen("name: 2024", "line 1: name: given `2024`; allowed is 1 to 64 of a-z, 0-9, `-`, `_` and `.`, the first a letter or digit (in quotes)"),
     seen("name:", "line 1: name: given nothing; allowed is 1 to 64 of a-z, 0-9, `-`, `_` and `.`, the first a letter or digit"),
     seen("preset: nnunett", "line 1: preset: given `nnunett`; allowed is nnunet, monai or mmseg-slide (did you mean `nnunet`?)"),
-    seen("allow: [bach]", "line 1: allow[0]: given `bach`; allowed is activation, batch, classes, constant, fit, folds, head, outlines, purpose, random, scale, truth, views or weights (did you mean `batch`?)"),
+    seen("allow: [bach]", "line 1: allow[0]: given `bach`; allowed is activation, batch, classes, constant, fit, folds, head, outlines, purpose, random, region, scale, truth, views or weights (did you mean `batch`?)"),
     seen("allow: batch", "line 1: allow: given `batch`; allowed is a list of words that warnings name"),
     // Images and classes.
     seen("images: {form: x}", "line 1: images.form: unknown key (did you mean `from`?); allowed are from, bands, page, pages, alpha, nodata\nline 1: images.from: missing; needed is a glob, a folder, a CSV file, or s3://bucket/prefix"),
@@ -202,6 +202,12 @@ pub(super) const BROKEN: &[Broken] = &[
     meant("outputs: [{ranking: entropy, window: 64}]", "line 1: outputs[0].window: used by of: windows only; leave it out"),
     seen("outputs: [{ranking: entropy, count: 0}]", "line 1: outputs[0].count: given `0`; allowed is a whole number from 1 to 10000"),
     // The rest.
+    meant("region: {margin: 3}", "line 1: region: one of `from` and `column` is needed: `nonblank` or where masks are, or the column that names them"),
+    seen("region: {from: masks, margin: 1.5}", "line 1: region.margin: given `1.5`; allowed is a whole number from 0 to 16384"),
+    meant("region: {from: masks, class: nucleuss}", "line 1: region.class: given `nucleuss`; allowed is the name of a class (did you mean `nucleus`?)"),
+    meant("region: {column: mask}", "line 1: region: `column` is one of a list of images; images.from must then be a CSV file"),
+    meant("region: 'masks/*.png'", "line 1: region: it is no pattern: name the folder of the masks, and prefix and suffix choose among its files"),
+    meant("region: {from: nonblank, suffix: _m}", "line 1: region: prefix, suffix and image_suffix are of masks, and `from: nonblank` has none; leave them out"),
     seen("store: https://host/x", "line 1: store: given `https://host/x`; allowed is a folder, or s3://bucket/prefix"),
     meant("tiles: {dtype: u8}\nmerge: {space: logits}", "line 1: tiles.dtype: u8 holds probabilities only; set merge.space: probabilities, and merge views by mean, gmean, max or min"),
     seen("limits: {block_mb: 0.5}", "line 1: limits.block_mb: given `0.5`; allowed is a whole number from 1 to 1000000"),

@@ -16,6 +16,7 @@ use super::output::{self, Output, OutputList};
 use super::preset::{Defaults, PRESETS, Preset};
 use super::print::to_yaml;
 use super::read::{At, Fields, FoundErrors};
+use super::region::{Region, RegionKind};
 use super::scope::Scope;
 use super::section::{Nested, Section, section};
 use super::settings::{Failures, Limits, MergeSpace, PRIORITIES, Priority, Tiles, TilesPer};
@@ -51,6 +52,8 @@ section! {
         /// The labels that are right, where there are any: a folder or file of labels, or a map that says what their values
         /// mean. They are read before any model runs, and what they hold is printed.
         apart pub truth: Option<Truth> = None, Maybe(TruthKind);
+        /// Which part of each image is computed: `nonblank`, masks, or a map that says more. All of it if not given.
+        apart pub region: Option<Region> = None, Maybe(RegionKind);
         /// Whether classes exclude each other.
         field pub labelling: Labelling = scope.labelling;
         /// What holds for every member that does not say otherwise.
@@ -75,7 +78,7 @@ section! {
         /// names in a model's metadata are not the job's. `constant`: what a model says does not hang on the image.
         /// `folds`: one fold may know of another. `head`: several outputs are as good as each other. `outlines`: they do not come
         /// in longitude and latitude, or not exactly. `purpose`: a model seems to be no segmentation model. `random`: two runs
-        /// of one input differ. `truth`: labels are odd, or images have none.
+        /// of one input differ. `region`: masks belong to no image. `truth`: labels are odd, or images have none.
         pub allow: Vec<Concern> = Vec::new(), Concerns;
         /// How much of the workers' time it gets beside other jobs on a cluster, however many tasks each of them has: `normal`
         /// ones get equal shares, `high` four times and `low` a quarter of that. Alone, each gets all of it.
@@ -158,6 +161,12 @@ impl JobSpec {
         called.or(self.decide.background.filter(|&class| class > 0)).map(|class| class as u16)
     }
 
+    /// The class of pixels outside of the region, where the job has one and classes exclude each other.
+    pub fn outside_class(&self) -> Option<u16> {
+        let background = self.decide.background?;
+        Some(self.region.as_ref()?.class.unwrap_or(background) as u16)
+    }
+
     /// The label of pixels without scores in rows of labels, which name classes by their place: none of those. What stands
     /// for them in files is `failures.ignore`, which may well be a place.
     pub fn missing_label(&self) -> u16 {
@@ -227,14 +236,17 @@ fn read(fields: &Fields<'_>) -> JobSpec {
     };
     let failures = Failures::read_or_standard(fields.get("failures"), &scope);
     let truth = fields.get("truth").and_then(|at| Maybe(TruthKind).read(at, &scope)).flatten();
+    let region = fields.get("region").and_then(|at| Maybe(RegionKind).read(at, &scope)).flatten();
     let outputs = fields.get("outputs").map(|at| output::read(at, &scope)).unwrap_or_default();
     check_truth(fields, &spec.images, truth.as_ref(), &outputs);
+    check_region(fields, &spec.images, region.as_ref());
     JobSpec {
         labelling,
         members,
         merge,
         outputs,
         truth,
+        region,
         labels: labels::read(fields.get("labels"), failures.ignore, fields.get("failures"), &scope),
         failures,
         tta,
@@ -273,6 +285,16 @@ fn check_truth(fields: &Fields<'_>, images: &Images, truth: Option<&Truth>, outp
         at.conflict(
             "an evaluation, and the quality of labels, need the labels: say where they are, as in `truth: labels/`",
         );
+    }
+}
+
+/// What the region and the list of images can only get wrong together.
+fn check_region(fields: &Fields<'_>, images: &Images, region: Option<&Region>) {
+    if let Some(at) = fields.get("region")
+        && region.is_some_and(|region| region.column.is_some())
+        && images.source() != ImageSource::Manifest
+    {
+        at.conflict("`column` is one of a list of images; images.from must then be a CSV file");
     }
 }
 

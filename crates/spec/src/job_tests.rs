@@ -6,7 +6,7 @@ use marquetry_geometry::{D4, Edges, Padding, Size};
 use marquetry_job::{Measured, TileDtype};
 
 /// The job files that users start from.
-pub(in super::super) const EXAMPLES: [(&str, &str); 10] = [
+pub(in super::super) const EXAMPLES: [(&str, &str); 11] = [
     ("nuclei", include_str!("../../../examples/nuclei.yaml")),
     ("kaggle", include_str!("../../../examples/kaggle.yaml")),
     ("landcover", include_str!("../../../examples/landcover.yaml")),
@@ -17,6 +17,7 @@ pub(in super::super) const EXAMPLES: [(&str, &str); 10] = [
     ("judged", include_str!("../../../examples/judged.yaml")),
     ("tune", include_str!("../../../examples/tune.yaml")),
     ("nightly", include_str!("../../../examples/nightly.yaml")),
+    ("region", include_str!("../../../examples/region.yaml")),
 ];
 
 fn parsed(lines: &str) -> JobSpec {
@@ -99,6 +100,9 @@ fn printed_jobs_read_back_equal() {
         "labels: {nucleus: 255}\nfailures: {ignore: 254}",
         "labels: {background: 1, nucleus: 2}\nfailures: {ignore: 0}",
         "truth: masks\npriority: high\nfolds: {from: 's3://b/splits_final.json'}",
+        "region: nonblank",
+        "region: {from: 's3://b/masks', margin: 0, class: nucleus, prefix: 'm #', suffix: _x, image_suffix: _y}",
+        "images: list.csv\nregion: {column: 'no'}",
         "folds: {tags: seen}",
         "folds: out_of_fold",
         "truth: {from: 's3://b/l.csv', prefix: 'm #', suffix: _x, ignore: -1, map: {'-2': ignore, 7: nucleus, 'a: b': background}, run_start: zero}",

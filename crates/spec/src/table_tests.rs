@@ -146,13 +146,15 @@ members: [{onnx: a}]
 decide: {factors: {a: 1.5}}
 tiles: {per: member}
 truth: labels
+region: {from: masks, margin: 9, class: a}
 subset: {members: {fold: 0}, sample: 0.5, stratify: site}
 outputs: [{probes: safetensors, per_image: 9}]
 ",
     "
 version: 1
 preset: nnunet
-images: {from: x, bands: [0, 1], page: 2, nodata: -9999}
+images: {from: x.csv, bands: [0, 1], page: 2, nodata: -9999}
+region: {column: mask}
 classes: [background, {name: a, color: '#010203'}, b]
 labels: {b: 9}
 members:

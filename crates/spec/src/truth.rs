@@ -146,7 +146,7 @@ const NO_ROW: [(&str, NoRow); 2] = [("no-label", NoRow::NoLabel), ("background",
 const ORDERS: [(&str, RunOrder); 2] = [("columns", RunOrder::Columns), ("rows", RunOrder::Rows)];
 const STARTS: [(&str, RunStart); 3] =
     [("one", RunStart::One), ("zero", RunStart::Zero), ("relative", RunStart::Relative)];
-const AFFIX: Text = Text {
+pub(super) const AFFIX: Text = Text {
     allowed: "a part of file names, without `/`",
     pattern: Some("^[^/]*$"),
     accept: |text| !text.contains('/'),

@@ -12,7 +12,7 @@ use marquetry_ensemble::Labelling;
 
 section! {
     /// How unsure the ensemble is of each pixel: an array for each image, with a band for each measure, from 0 to 1. Missing
-    /// pixels are 0 in bytes, and NaN in half precision.
+    /// pixels, and those outside of the region, are 0 in bytes, and NaN in half precision.
     /// `mutual_information` and `vote_share` compare members. A member has a say in the classes for which it has a weight: none in
     /// those of which it does not speak (`output.classes`), or whose weight is 0, and a member of weight 0 in none. Where members
     /// do not all have all classes, a pixel's vote share is that of the members that have a say in its class; and in mutual
@@ -41,7 +41,7 @@ section! {
     /// not all alike. Its columns are `rank,image_id,path,top,left,height,width,uncertainty,similarity,most_like`.
     pub struct Ranking: "ranking" (_) {
         /// What says how unsure the ensemble is, as in `uncertainty`: its mean over all pixels of the image or window. Of `vote_share`
-        /// and `margin` it is what they lack to 1. That of missing pixels is 0, as there is nothing to label: the few pixels of an
+        /// and `margin` it is what they lack to 1. That of missing pixels, and of those outside of the region, is 0, as there is nothing to label: the few pixels of an
         /// image that has hardly any do not stand for it.
         pub ranking as measure: Measure = Measure::Entropy, Words(&MEASURES),
             required = "entropy, mutual_information, vote_share or margin";

@@ -3,8 +3,10 @@
 use crate::{Form, messages, names, plans, tiles};
 use marquetry_aggregator::ImageResult;
 use marquetry_coordinator::{MadeRounds, Status};
-use marquetry_job::{BandStatistics, By, ImageStatistics, Mask, Measured, MeasuredBands, Over};
+use marquetry_geometry::Size;
+use marquetry_job::{BandStatistics, By, ImageRegion, ImageStatistics, Mask, Measured, MeasuredBands, Over};
 use marquetry_nights::{Came, LostImage, Night, NightClass, NightImage, NightMember};
+use marquetry_region::{Finding, RegionBuilder};
 
 /// A status, as it lies beside the jobs: written by hand, since only a coordinator at work makes one.
 const STATUS: &str = r#"{
@@ -56,7 +58,7 @@ const STATUS: &str = r#"{
 
 /// Every form that is stored.
 pub(crate) fn all() -> Vec<Form> {
-    let mut forms = vec![result(), statistics(), status(), night(), rounds()];
+    let mut forms = vec![result(), statistics(), region(), status(), night(), rounds()];
     forms.extend(tiles::all());
     forms.extend(plans::all());
     forms.extend(messages::all());
@@ -90,6 +92,22 @@ fn result() -> Form {
         if stored == result { Ok(()) } else { Err(format!("{stored:?}")) }
     };
     Form { file: "image.part".to_owned(), written, read: Box::new(read) }
+}
+
+/// Which part of an image is computed.
+fn region() -> Form {
+    let (image, size) = ("fedcba9876543210", Size::new(70, 90));
+    let mut builder = RegionBuilder::new(size, 2000);
+    for y in 20..41 {
+        builder.row(y, (0..90).map(|x| (30..60).contains(&x)));
+    }
+    let region = ImageRegion { region: builder.finish(), finding: Finding::Bounded };
+    let written = region.to_bytes(image).expect("a small region");
+    let read = move |bytes: &[u8]| {
+        let stored = ImageRegion::from_bytes(bytes, image, size).map_err(|error| error.to_string())?;
+        if stored == region { Ok(()) } else { Err(format!("{stored:?}")) }
+    };
+    Form { file: "image.region".to_owned(), written, read: Box::new(read) }
 }
 
 /// Mean and standard deviation of an image's bands, to the last bit.

@@ -19,6 +19,7 @@ pub(crate) fn all() -> Vec<Form> {
     let mut forms = vec![
         form("task-block", task(scored_by_some(), BLOCK)),
         form("task-statistics", task(tagged(), TaskKind::Statistics)),
+        form("task-region", task(tagged(), TaskKind::Region)),
         form("task-alone", TaskMessage { alone: true, ..task(tagged(), BLOCK) }),
         form("task-sidecars", task(plans::with_sidecars(), BLOCK)),
         form("aggregate", aggregate(false)),
@@ -66,7 +67,7 @@ fn of_version_1() -> Form {
             Ok(task) => return Err(format!("it was read as {task:?}")),
             Err(error) => error.to_string(),
         };
-        let words = ["version 1", "version 4", "update the older ones"];
+        let words = ["version 1", "version 5", "update the older ones"];
         match words.iter().find(|words| !said.contains(**words)) {
             Some(words) => Err(format!("`{words}` is not in: {said}")),
             None if said.contains('\n') => Err(format!("these are several lines: {said}")),

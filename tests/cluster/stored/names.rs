@@ -65,6 +65,8 @@ fn keys() -> String {
         ("plan", key::plan(job, &plan.hash())),
         ("spec", key::spec(job, outputs)),
         ("statistics", key::statistics(job, image)),
+        ("region", key::region(job, image)),
+        ("image within a region", tagged_image().within("0123456789abcdef").key),
         ("part", key::part(job, outputs, image)),
         ("gaps", key::gaps(job, outputs, image)),
         ("run", key::run(job)),

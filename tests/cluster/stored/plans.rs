@@ -37,6 +37,7 @@ pub(crate) fn plan() -> Plan {
         swapped: BTreeMap::from([(D4::HFLIP, vec![1, 0])]),
         tile: TileDtype::F16,
         block_pixels: 1 << 20,
+        region: None,
         groups,
     };
     let merge = Merge {

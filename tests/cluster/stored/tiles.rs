@@ -26,6 +26,7 @@ fn form((dtype, name): (TileDtype, &str)) -> Form {
         models: vec!["aa".repeat(32), "bb".repeat(32)],
         missing: None,
         unread: Vec::new(),
+        skipped: false,
     };
     // Numbers that every type holds exactly.
     let scores: Vec<f32> = (0..SIZE.area() as u32 * CLASSES)

@@ -1,8 +1,8 @@
 //! What tasks ask for, each kind of them: computed and stored.
 
-use super::{Done, KIB, STUCK, Worked, Worker};
+use super::{Done, KIB, STUCK, Worked, Worker, region};
 use crate::Failure;
-use crate::block::{BlockSpec, BlockTask};
+use crate::block::{BlockRegion, BlockSpec, BlockTask};
 use crate::context::PlanContext;
 use crate::image::OpenImage;
 use crate::tile_builder::Outcome;
@@ -46,6 +46,12 @@ impl Worker {
                 let place = BlockPlace { context, group, block };
                 self.compute_block(message, place, store, admitted).await
             }
+            TaskKind::Region => {
+                let rule = context.inference.region.ok_or_else(|| no_such_task(message))?;
+                let image = self.open(message, &context).await?;
+                drop(admitted);
+                self.find_region(message, &image, rule, store).await.map(Worked::Stored)
+            }
             TaskKind::Statistics => {
                 let image = self.open(message, &context).await?;
                 drop(admitted);
@@ -63,7 +69,7 @@ impl Worker {
     }
 
     /// Checks that what was computed was computed of the planned image: it may have been replaced meanwhile.
-    async fn check(&self, message: &TaskMessage) -> Result<(), Failure> {
+    pub(super) async fn check(&self, message: &TaskMessage) -> Result<(), Failure> {
         let (images, wanted) = (Arc::clone(&self.images), message.image.clone());
         blocking(move || images.check(&wanted)).await?
     }
@@ -90,7 +96,13 @@ impl Worker {
         let started = Instant::now();
         let image = self.open(message, &context).await?;
         let members = &inference.groups[group as usize].members;
-        let wanted = measures(members);
+        let region = match inference.region {
+            Some(rule) => Some(self.region_of(message, &image, rule, store).await?),
+            None => None,
+        };
+        let of_block = region.as_ref().map(|region| BlockRegion::new(Arc::clone(region), &grid, &block));
+        let skipped = of_block.as_ref().is_some_and(BlockRegion::is_empty);
+        let wanted = if skipped { Vec::new() } else { measures(members) };
         if !wanted.is_empty() {
             self.fetch_statistics(message, &image, measures(inference.members()), &wanted, store).await?;
         }
@@ -107,25 +119,18 @@ impl Worker {
             models: members.iter().map(Member::content_hash).collect(),
             missing: None,
             unread: Vec::new(),
+            skipped,
         };
-        // Before the deadline begins: a model may take longer to fetch than a task to compute.
-        let (scorers, wanted) = (Arc::clone(&self.scorers), Arc::clone(&context));
-        blocking(move || scorers.fetch(&wanted.inference.groups[group as usize].members)).await??;
         let part = covered(extent, grid.image(), planned.size);
         let source = Arc::clone(&image);
         let span = tracing::debug_span!("task", image = %planned.id, group, block = block.index);
-        let group = group as usize;
-        let spec =
-            BlockSpec { context: Arc::clone(&context), image, grid, group, block: block.clone(), span };
-        let (task, outcome) = self.lanes.submit(spec);
-        let forwards = task.forwards();
-        let stopped = |_| Failure::passing("the worker was stopped");
-        let Some(outcome) = self.in_time(&task, outcome).await.map_err(stopped)? else {
+        let (context_of, group) = (Arc::clone(&context), group as usize);
+        let spec = BlockSpec { context: context_of, image, grid, group, block, region: of_block, span };
+        let Some((mut frames, mut seconds, forwards)) = self.score(spec, skipped).await? else {
             return Ok(Worked::NotBegun);
         };
-        let (mut frames, mut seconds) = outcome?;
         let started = Instant::now();
-        let looked = blocking(move || source.missing(part).map(|missing| (missing, source.unread(part))));
+        let looked = blocking(move || region::missing(&source, part, region.as_deref()));
         let (missing, unread) = looked.await??;
         if let Some(missing) = missing {
             let follows = "no pixel of this block is left";
@@ -143,6 +148,29 @@ impl Worker {
         let stored_bytes = store_tile(store, &key, header, frames, &mut seconds).await?;
         drop(permit);
         Ok(Worked::Stored(Done { stored_bytes, forwards, seconds }))
+    }
+
+    /// Has the lanes compute a block: the frames of its tile, where the time went, and model runs; none of a block that is
+    /// skipped. `None` where the lanes do not come back.
+    async fn score(
+        &self,
+        spec: BlockSpec,
+        skipped: bool,
+    ) -> Result<Option<(Vec<Frame>, StageSeconds, u64)>, Failure> {
+        if skipped {
+            return Ok(Some((Vec::new(), StageSeconds::default(), 0)));
+        }
+        // Before the deadline begins: a model may take longer to fetch than a task to compute.
+        let (scorers, context, group) = (Arc::clone(&self.scorers), Arc::clone(&spec.context), spec.group);
+        blocking(move || scorers.fetch(&context.inference.groups[group].members)).await??;
+        let (task, outcome) = self.lanes.submit(spec);
+        let forwards = task.forwards();
+        let stopped = |_| Failure::passing("the worker was stopped");
+        let Some(outcome) = self.in_time(&task, outcome).await.map_err(stopped)? else {
+            return Ok(None);
+        };
+        let (frames, seconds) = outcome?;
+        Ok(Some((frames, seconds, forwards)))
     }
 
     /// Makes the statistics of an image known to its tasks, where those that are `wanted` are not: those that are stored,
@@ -297,6 +325,8 @@ async fn store_tile(
 }
 
 /// Runs work that takes a while away from the threads that drive messages.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Failure> {
     tokio::task::spawn_blocking(work).await.map_err(|e| Failure::bug(format!("a bug: {e}")))
 }

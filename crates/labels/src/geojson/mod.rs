@@ -141,6 +141,7 @@ pub fn map_labels(
 /// Labels on their way from files.
 struct Drawing<'a> {
     property: &'a str,
+    unnamed: bool,
     draft: Draft,
     tally: Tally,
 }
@@ -148,7 +149,7 @@ struct Drawing<'a> {
 impl<'a> Drawing<'a> {
     fn new(rules: &'a LabelRules) -> Self {
         let property = rules.property.as_deref().unwrap_or(PROPERTY);
-        Self { property, draft: Draft::new(), tally: Tally::default() }
+        Self { property, unnamed: rules.unnamed, draft: Draft::new(), tally: Tally::default() }
     }
 
     /// The labels of all images so far.
@@ -260,7 +261,7 @@ impl<'a> Drawing<'a> {
     fn collection(&self, text: &[u8], path: &Path) -> Result<Collection, LabelError> {
         let collection = Collection::parse(text, path)?;
         let is_named = |feature: &file::Feature| feature.class(self.property).is_some();
-        if collection.features.is_empty() || collection.features.iter().any(is_named) {
+        if self.unnamed || collection.features.is_empty() || collection.features.iter().any(is_named) {
             return Ok(collection);
         }
         let known: HashSet<&String> = collection.features.iter().flat_map(|f| f.properties.keys()).collect();

@@ -57,23 +57,24 @@ fn expected_losses(cluster: &Cluster, job: &JobOf, image: &PlannedImage) -> BTre
     lost
 }
 
-/// What is wrong with the order in which tasks came: a block of an image whose statistics are wanted comes to a worker
-/// after these were stored, or somebody said so.
+/// What is wrong with the order in which tasks came: a block of an image whose statistics or region are wanted comes to a
+/// worker after these were stored, or somebody said so.
 fn check_stages(cluster: &Cluster, job: &JobOf) -> Result<(), String> {
     let entries = cluster.journal.all();
-    for image in job.images.iter().filter(|image| job.plan.wants_statistics(image)) {
-        let statistics = TaskId { image: image.key.clone(), kind: TaskKind::Statistics };
-        let said = format!("says that {statistics} is stored");
-        let stored = format!("Put {}", key_of(&job.plan, image, statistics.kind));
+    let first = |image: &PlannedImage| {
+        let statistics = job.plan.wants_statistics(image).then_some(TaskKind::Statistics);
+        statistics.into_iter().chain(job.plan.wants_region().then_some(TaskKind::Region))
+    };
+    for (image, kind) in job.images.iter().flat_map(|image| first(image).map(move |kind| (image, kind))) {
+        let task = TaskId { image: image.key.clone(), kind };
+        let said = format!("says that {task} is stored");
+        let stored = format!("Put {}", key_of(&job.plan, image, kind));
         let of_image = format!("of image {} attempt", image.key);
         let is_block = |what: &str| what.starts_with("has block") && what.contains(&of_image);
         let known = entries.iter().position(|entry| entry.what == said || entry.what == stored);
         let block = entries.iter().position(|entry| is_block(&entry.what));
         if block.is_some_and(|block| known.is_none_or(|known| block < known)) {
-            return Err(format!(
-                "a block of image {} was asked for before its statistics were there",
-                image.id
-            ));
+            return Err(format!("a block of image {} was asked for before its {kind} were there", image.id));
         }
     }
     Ok(())

@@ -6,10 +6,11 @@ use marquetry_coordinator::outputs_hash;
 use marquetry_ensemble::{ClassMap, Importance, Labelling, OutputActivation, ScoreSpace, View, ViewMerge};
 use marquetry_geometry::{Edges, Reading, Size, WindowSpec};
 use marquetry_job::{
-    BandStatistics, Fit, Group, ImageStatistics, ImageTasks, Inference, Input, Measured, MeasuredBands,
-    Member, Merge, PLAN_FORMAT, Plan, PlannedImage, Scaling, TaskKind, TileDtype, TileHeader, hash, key,
-    tile,
+    BandStatistics, Fit, Group, ImageRegion, ImageStatistics, ImageTasks, Inference, Input, Measured,
+    MeasuredBands, Member, Merge, PLAN_FORMAT, Plan, PlannedImage, RegionRule, Scaling, TaskKind, TileDtype,
+    TileHeader, hash, key, tile,
 };
+use marquetry_region::{Finding, Region};
 use marquetry_spec::{JobSpec, Priority};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -83,6 +84,14 @@ pub(crate) fn staged_job_of(images: Vec<PlannedImage>) -> JobOf {
 }
 
 impl JobOf {
+    /// The same, of which images tell which part of them is computed.
+    pub(crate) fn of_what_is_not_blank(self) -> Self {
+        let region = Some(RegionRule::Nonblank { margin_px: 64 });
+        let inference = Inference { region, ..self.plan.inference.clone() };
+        let plan = Plan::new("schedule", inference, self.plan.merge.clone());
+        Self { plan: Arc::new(plan), ..self }
+    }
+
     /// The same job, of another priority.
     pub(crate) fn of_priority(self, priority: Priority) -> Self {
         Self { spec: Arc::new(JobSpec { priority, ..(*self.spec).clone() }), ..self }
@@ -102,6 +111,7 @@ fn job(groups: Vec<Group>, images: Vec<PlannedImage>) -> JobOf {
         swapped: std::collections::BTreeMap::new(),
         tile: TileDtype::F16,
         block_pixels: Size::square(WINDOW).area(),
+        region: None,
         groups,
     };
     let weights = vec![vec![1.0; CLASSES as usize]; inference.members().count()];
@@ -196,6 +206,7 @@ pub(crate) fn object_of(plan: &Plan, image: &PlannedImage, task: TaskKind) -> Op
         ImageTasks::new(plan, image).place(task)?;
         match task {
             TaskKind::Statistics => Some(statistics_of(image)),
+            TaskKind::Region => Some(region_of(image)),
             TaskKind::Block { group, block } => tile_of(plan, image, group, block),
         }
     };
@@ -207,6 +218,11 @@ fn statistics_of(image: &PlannedImage) -> Bytes {
     let bands = vec![BandStatistics { offset: 127.5, spread: 3.25 }; usize::from(BANDS)];
     let measured = vec![MeasuredBands { measure: Measured::STANDARD.measure(None), bands }];
     ImageStatistics::new(&image.key, measured).to_bytes().into()
+}
+
+fn region_of(image: &PlannedImage) -> Bytes {
+    let region = ImageRegion { region: Region::whole(image.size), finding: Finding::TooMuch };
+    region.to_bytes(image.content_key()).expect("a small region").into()
 }
 
 fn tile_of(plan: &Plan, image: &PlannedImage, group: u32, block: u32) -> Option<Bytes> {
@@ -224,6 +240,7 @@ fn tile_of(plan: &Plan, image: &PlannedImage, group: u32, block: u32) -> Option<
         models: scored.groups[group as usize].members.iter().map(|member| member.sha256.clone()).collect(),
         missing: None,
         unread: Vec::new(),
+        skipped: false,
     };
     let scores = vec![0.5; (extent.size.area() * u64::from(CLASSES)) as usize];
     Some(tile::encode(&header, &scores).expect("scores of one half").into())
@@ -254,7 +271,9 @@ pub(crate) async fn tiles_of(cluster: &Cluster, job: &JobOf, image: &PlannedImag
 /// What is left in the store of all that tasks of `job` have stored: keys, ascending.
 pub(crate) async fn left_of_tasks(cluster: &Cluster, job: &JobOf) -> Vec<String> {
     let mut left = Vec::new();
-    for folder in [key::all_statistics(&job.plan.job), key::tiles(&job.plan.job)] {
+    for folder in
+        [key::all_statistics(&job.plan.job), key::all_regions(&job.plan.job), key::tiles(&job.plan.job)]
+    {
         // This store has no faults.
         let objects = cluster.objects.list(&folder).await.unwrap_or_default();
         left.extend(objects.into_iter().map(|object| object.key));

@@ -200,3 +200,33 @@ fn what_was_lost_is_done_when_a_person_asks_for_another_try() {
         check(&cluster, &job, &coordinator.end().await.done()?).await
     });
 }
+
+/// Regions are found in the first stage, beside statistics where an image has both, and go with the tiles of their image;
+/// whoever dies in between, and whoever goes on.
+#[test]
+fn regions_come_before_blocks_and_go_with_them() {
+    schedules(&Seeds::first(20), |cluster| async move {
+        let plain = image("plain", 4).scored_by(PLAIN.to_vec());
+        let job = staged_job_of(vec![image("a", 5), plain, image("c", 3)]).of_what_is_not_blank();
+        cluster.worker("liar", Script::Lies(1));
+        people(&cluster);
+        let first = cluster.coordinator("first", &job, Options::default());
+        let found = |entry: &Entry| entry.what.starts_with("says that region of image");
+        while !cluster.journal.all().iter().any(found) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        first.abort_handle().abort();
+        let end = cluster.coordinator("second", &job, Options::default()).end().await;
+        check(&cluster, &job, &end.done()?).await?;
+        let entries = cluster.journal.all();
+        let wanted = |image: &PlannedImage| {
+            let has = format!("has region of image {} ", image.key);
+            entries.iter().any(|entry| entry.what.starts_with(&has))
+        };
+        if let Some(image) = job.images.iter().find(|image| !wanted(image)) {
+            return Err(format!("nobody was asked for the region of {}", image.id));
+        }
+        let left = left_of_tasks(&cluster, &job).await;
+        if left.is_empty() { Ok(()) } else { Err(format!("left are {left:?}")) }
+    });
+}
