@@ -105,6 +105,8 @@ pub struct Worker {
     canvas_kib: u32,
     canvases: Arc<Semaphore>,
     in_hand: Arc<Semaphore>,
+    /// How many work on small images at a time beside the lanes.
+    hands: Semaphore,
     deadline: Option<Duration>,
     /// Cancelled when a lane does not come back.
     stuck: CancellationToken,
@@ -138,6 +140,7 @@ impl Worker {
             canvas_kib,
             canvases: Arc::new(Semaphore::new(canvas_kib as usize)),
             in_hand: Arc::new(Semaphore::new(TASKS_MAX)),
+            hands: Semaphore::new(lanes + 1),
             deadline: options.deadline,
             stuck: CancellationToken::new(),
             health: Health::default(),

@@ -9,14 +9,19 @@ use crate::tile_builder::Outcome;
 use bytes::Bytes;
 use marquetry_failure::chain;
 use marquetry_geometry::{Rect, Size};
-use marquetry_job::tile::{self, Frame};
+use marquetry_job::tile::{self, Frame, MissingPixels};
 use marquetry_job::{
-    ImageStatistics, Measure, Member, StageSeconds, TaskKind, TaskMessage, TileHeader, UnreadPart, key,
+    ImageStatistics, Measure, Member, PlannedImage, StageSeconds, TaskKind, TaskMessage, TileHeader,
+    UnreadPart, key,
 };
+use marquetry_transport::uri::is_uri;
 use marquetry_transport::{ObjectStore, StoreErrorKind};
 use std::sync::Arc;
 use std::time::Instant;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, SemaphorePermit, oneshot};
+
+/// Images of no more pixels are small: one block, mostly, and decoded in milliseconds.
+const SMALL_PX: u64 = 1 << 20;
 
 impl Worker {
     /// Does what a task asks for, unless it is done already.
@@ -65,7 +70,15 @@ impl Worker {
     async fn open(&self, message: &TaskMessage, context: &PlanContext) -> Result<Arc<OpenImage>, Failure> {
         let (images, wanted) = (Arc::clone(&self.images), message.image.clone());
         let reading = context.inference.reading.clone();
+        let _hand = self.hand(&message.image).await;
         blocking(move || images.open(&wanted, &reading)).await?
+    }
+
+    /// A place among the few that work on small images of this machine at a time: such work waits for nothing, and each thread
+    /// more is memory more that it touches. What is fetched, and what others wait for to be decoded, needs none.
+    async fn hand(&self, image: &PlannedImage) -> Option<SemaphorePermit<'_>> {
+        let is_small = image.size.area() <= SMALL_PX && !is_uri(&image.uri);
+        if is_small { self.hands.acquire().await.ok() } else { None }
     }
 
     /// Checks that what was computed was computed of the planned image: it may have been replaced meanwhile.
@@ -108,7 +121,7 @@ impl Worker {
         }
         let open_seconds = started.elapsed().as_secs_f64();
 
-        let mut header = TileHeader {
+        let header = TileHeader {
             scores: context.scores[group as usize].clone(),
             image: planned.content_key().to_owned(),
             block: block.index,
@@ -126,26 +139,25 @@ impl Worker {
         let span = tracing::debug_span!("task", image = %planned.id, group, block = block.index);
         let (context_of, group) = (Arc::clone(&context), group as usize);
         let spec = BlockSpec { context: context_of, image, grid, group, block, region: of_block, span };
-        let Some((mut frames, mut seconds, forwards)) = self.score(spec, skipped).await? else {
+        let Some((frames, mut seconds, forwards)) = self.score(spec, skipped).await? else {
             return Ok(Worked::NotBegun);
         };
         let started = Instant::now();
-        let looked = blocking(move || region::missing(&source, part, region.as_deref()));
-        let (missing, unread) = looked.await??;
-        if let Some(missing) = missing {
-            let follows = "no pixel of this block is left";
-            let reason = UnreadPart::in_words(&unread, &planned.uri, follows);
-            if let Some(reason) = reason.filter(|_| missing.all()) {
-                return Err(Failure::reject(reason));
-            }
-            header.missing = Some(missing.rect());
-            frames.push(tile::encode_missing(&missing)?);
-        }
-        header.unread = unread;
-        seconds.read += open_seconds + started.elapsed().as_secs_f64();
-        self.check(message).await?;
+        let (images, wanted) = (Arc::clone(&self.images), planned.clone());
+        let hand = self.hand(planned).await;
+        let finish = move || {
+            let missing = region::missing(&source, part, region.as_deref())?;
+            // All of the image that this hangs on was read by now.
+            images.check(&wanted)?;
+            finished_tile(header, frames, missing, &wanted.uri)
+        };
+        let (tile, read) = blocking(finish).await??;
+        drop(hand);
+        seconds.read += open_seconds + read.duration_since(started).as_secs_f64();
         let key = produced(message, &context)?;
-        let stored_bytes = store_tile(store, &key, header, frames, &mut seconds).await?;
+        let stored_bytes = tile.len() as u64;
+        store.put(&key, tile).await?;
+        seconds.store += read.elapsed().as_secs_f64();
         drop(permit);
         Ok(Worked::Stored(Done { stored_bytes, forwards, seconds }))
     }
@@ -308,20 +320,25 @@ async fn stored(store: &dyn ObjectStore, key: &str) -> Result<Option<u64>, Failu
     }
 }
 
-async fn store_tile(
-    store: &dyn ObjectStore,
-    key: &str,
-    header: TileHeader,
-    frames: Vec<Frame>,
-    seconds: &mut StageSeconds,
-) -> Result<u64, Failure> {
-    let started = Instant::now();
-    let tile = blocking(move || tile::assemble(&header, &frames)).await?;
-    let tile = tile?;
-    let tile_bytes = tile.len() as u64;
-    store.put(key, Bytes::from(tile)).await?;
-    seconds.store += started.elapsed().as_secs_f64();
-    Ok(tile_bytes)
+/// The bytes of a tile of which these pixels are missing and these parts of the image at `uri` cannot be read; and when it was
+/// begun with.
+fn finished_tile(
+    mut header: TileHeader,
+    mut frames: Vec<Frame>,
+    (missing, unread): (Option<MissingPixels>, Vec<UnreadPart>),
+    uri: &str,
+) -> Result<(Bytes, Instant), Failure> {
+    let begun = Instant::now();
+    if let Some(missing) = missing {
+        let reason = UnreadPart::in_words(&unread, uri, "no pixel of this block is left");
+        if let Some(reason) = reason.filter(|_| missing.all()) {
+            return Err(Failure::reject(reason));
+        }
+        header.missing = Some(missing.rect());
+        frames.push(tile::encode_missing(&missing)?);
+    }
+    header.unread = unread;
+    Ok((Bytes::from(tile::assemble(&header, &frames)?), begun))
 }
 
 /// Runs work that takes a while away from the threads that drive messages.
