@@ -44,10 +44,12 @@ pub(crate) fn text(report: &Report<'_>) -> String {
     let _ = writeln!(out, "{:<16} {:>7}  {:>8}  gain ± standard error", "", "fitted", "held out");
     let _ = writeln!(
         out,
-        "{:<16} {:>7}            ± {} as an estimate for all pixels of these images",
+        "{:<16} {:>7}            ± {} as an estimate for all pixels of these images{}",
         "the job as it is",
         share(report.tuned.before),
-        share(report.tuned.sampling_error)
+        share(report.tuned.sampling_error),
+        // Outside nothing is drawn: whatever is fitted, these pixels stay as they are stated.
+        if report.spec.region.is_some() { " that are inside of their regions" } else { "" }
     );
     report.tuned.steps.iter().for_each(|step| out += &step_line(step));
     out += &factors(report);
@@ -217,6 +219,7 @@ pub(crate) fn json(report: &Report<'_>) -> String {
         "images": probed.sample.images(),
         "groups": probed.sample.groups(),
         "probes": probed.sample.probes(),
+        "inside_region": spec.region.is_some(),
         "space": tuned.space,
         "before": tuned.before,
         "sampling_error": tuned.sampling_error,

@@ -65,12 +65,8 @@ impl RegionSummary {
                 sum.foreground += truth.foreground;
                 sum.outside += truth.outside;
             }
-            if let finding @ (Finding::NotRgb
-            | Finding::TooLittle
-            | Finding::TooMuch
-            | Finding::NotBright
-            | Finding::NoMask) = region.finding
-            {
+            let finding = region.finding;
+            if finding.refusal().is_some() {
                 let first = || WholeImages { finding, images: 0, first: image.id.clone() };
                 whole.entry(finding).or_insert_with(first).images += 1;
             }

@@ -12,6 +12,7 @@ use marquetry_labels::{ClassList, IgnoreRule, LabelRules, LabelSource, NodataRul
 use marquetry_raster::read::Limits;
 use marquetry_region::{Finding, Region, RegionBuilder};
 use marquetry_spec::JobSpec;
+use marquetry_transport::uri::is_uri;
 use marquetry_transport::{FileError, Files};
 use std::collections::HashMap;
 use std::io;
@@ -109,12 +110,13 @@ pub struct RegionForecast {
 const FORECAST_PIXELS: u64 = 100_000_000;
 
 impl Planned {
-    /// What its regions come to: of masks as they are; of what is not blank where the images have few pixels. `None` where that
+    /// What its regions come to: of masks as they are; of what is not blank where the images lie on this machine and have few pixels. `None` where that
     /// is known only when the job has run, or an image or the temporary folder is in trouble.
     pub fn forecast(&self, files: &Files, limits: &Limits) -> Option<RegionForecast> {
         let rule = self.plan.inference.region?;
         let pixels: u64 = self.images.iter().map(|image| image.size.area()).sum();
-        if rule.is_task() && pixels > FORECAST_PIXELS {
+        let is_far = self.images.iter().any(|image| is_uri(&image.uri));
+        if rule.is_task() && (is_far || pixels > FORECAST_PIXELS) {
             return None;
         }
         let of = |image: &PlannedImage| {

@@ -30,5 +30,6 @@ pub fn nonblank(image: &Image, margin_px: u32) -> Result<(Region, Finding), Imag
             nonblank.row([0, 1, 2].map(|band| &pixels.data[band * area + row * width..][..width]));
         }
     }
+    drop(pixels);
     Ok(nonblank.finish(margin_px))
 }

@@ -44,19 +44,26 @@ pub(crate) fn close(marks: &[bool], width: usize, reach: usize) -> Vec<bool> {
 pub(crate) fn fill_holes(marks: &mut [bool], width: usize) {
     let height = marks.len() / width;
     let mut outside = vec![false; marks.len()];
-    let border = (0..width).flat_map(|x| [x, (height - 1) * width + x]);
-    let mut next: Vec<usize> =
-        border.chain((0..height).flat_map(|y| [y * width, y * width + width - 1])).collect();
-    while let Some(at) = next.pop() {
-        if marks[at] || outside[at] {
-            continue;
+    // Each is put there once, so that it takes four bytes a cell at most.
+    let mut next: Vec<u32> = Vec::new();
+    let mut reach = |at: usize, next: &mut Vec<u32>| {
+        if !marks[at] && !outside[at] {
+            outside[at] = true;
+            next.push(at as u32);
         }
-        outside[at] = true;
+    };
+    (0..width).flat_map(|x| [x, (height - 1) * width + x]).for_each(|at| reach(at, &mut next));
+    (0..height).flat_map(|y| [y * width, y * width + width - 1]).for_each(|at| reach(at, &mut next));
+    while let Some(at) = next.pop() {
+        let at = at as usize;
         let (y, x) = (at / width, at % width);
-        next.extend((x > 0).then(|| at - 1));
-        next.extend((x + 1 < width).then(|| at + 1));
-        next.extend((y > 0).then(|| at - width));
-        next.extend((y + 1 < height).then(|| at + width));
+        let around = [
+            (x > 0).then(|| at - 1),
+            (x + 1 < width).then(|| at + 1),
+            (y > 0).then(|| at - width),
+            (y + 1 < height).then(|| at + width),
+        ];
+        around.into_iter().flatten().for_each(|at| reach(at, &mut next));
     }
     marks.iter_mut().zip(outside).for_each(|(mark, outside)| *mark = !outside);
 }
