@@ -459,7 +459,7 @@ impl Candidate<'_> {
 
 /// The sizes in which views of a window are shown, each with the first view that asks for it; the window as it is comes
 /// first, and no view asks for that.
-fn sizes(views: &[View], outer: Size) -> Vec<(Size, Option<View>)> {
+pub(super) fn sizes(views: &[View], outer: Size) -> Vec<(Size, Option<View>)> {
     let mut sizes = vec![(outer, None)];
     for view in views {
         let size = view.input_size(outer);

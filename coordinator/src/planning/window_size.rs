@@ -1,6 +1,6 @@
 //! The size of windows where the job leaves it to what is measured: the model's own, or what just holds the images.
 
-use crate::planning::candidate::Candidate;
+use crate::planning::candidate::{Candidate, sizes};
 use crate::planning::findings::Origin;
 use crate::planning::members_error::MembersError;
 use crate::planning::models::{Models, PlannedModel};
@@ -92,20 +92,24 @@ impl Candidate<'_> {
         let views = self.spec.tta.views.resolve(Window::USUAL, false).unwrap_or_default();
         let first = first_size(self.looked_at.images, self.member.scale, window, &views);
         match self.taken_size(models, model, first, threads) {
-            // Some models run at large windows alone.
-            Err(_) if first != Window::USUAL => self.taken_size(models, model, Window::USUAL, threads),
-            size => size,
+            Ok((size, true)) => Ok(size),
+            // Some models run at large windows alone, or give the middle of theirs, or are shown views of other sizes.
+            _ if first != Window::USUAL => {
+                self.taken_size(models, model, Window::USUAL, threads).map(|(size, _)| size)
+            }
+            taken => taken.map(|(size, _)| size),
         }
     }
 
-    /// The size that the model takes which is nearest to `size`.
+    /// The size that the model takes which is nearest to `size`; and whether it is one for a whole image: the model gives scores
+    /// of all of it, and takes what views make of it.
     fn taken_size(
         &self,
         models: &Models<'_>,
         model: &PlannedModel,
         mut size: Size,
         threads: usize,
-    ) -> Result<Size, MembersError> {
+    ) -> Result<(Size, bool), MembersError> {
         for _ in 0..TRIES {
             let facts = self.first_facts(models, model, size, threads)?;
             let resolved = match resolve(&facts, &self.wanted(&facts, size)) {
@@ -122,15 +126,21 @@ impl Candidate<'_> {
                     continue;
                 }
                 // Told when the model is settled.
-                Err(_) => return Ok(size),
+                Err(_) => return Ok((size, true)),
                 Ok(resolved) => resolved.signature,
             };
             let is_middle = self.fit(&facts, &resolved).is_ok_and(|fit| fit.fit == Fit::Centre);
-            // A window that just holds an image would leave the image's border to others.
-            let is_cut = is_middle && resolved.output_size != resolved.size && size != Window::USUAL;
-            return Ok(if is_cut { Window::USUAL } else { size });
+            let is_cut = is_middle && resolved.output_size != resolved.size;
+            let image = facts.image.as_ref();
+            let fixed = image.is_some_and(|of| of.height.fixed().is_some() || of.width.fixed().is_some());
+            let views = self.spec.tta.views.resolve(size, fixed).unwrap_or_default();
+            let takes = |(of, _): &(Size, _)| {
+                let facts = self.first_facts(models, model, *of, threads);
+                facts.is_ok_and(|facts| resolve(&facts, &self.wanted(&facts, *of)).is_ok())
+            };
+            return Ok((size, !is_cut && sizes(&views, size).iter().skip(1).all(takes)));
         }
-        Ok(size)
+        Ok((size, true))
     }
 }
 
