@@ -46,3 +46,4 @@ mod tune;
 mod uncertainty;
 mod values;
 mod walls;
+mod window_sizes;
