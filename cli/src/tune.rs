@@ -79,7 +79,8 @@ pub(crate) fn run(args: &TuneArgs) -> Result<Exit, Fatal> {
         MetricName::MeanDice => Metric::MeanDice,
     };
     let tuned = tune(&probed.sample, (probed.space, &probed.ln_factors), metric);
-    let written = tuned_job(&asked, planned, &probed.candidates, &tuned, &base).map_err(failed)?;
+    let rounds = rounds(&probed.sample, &tuned, &probed.costs, metric);
+    let written = tuned_job(&asked, planned, &probed.candidates, (&tuned, &rounds), &base).map_err(failed)?;
     std::fs::write(&output, format!("{WRITTEN}{}\n", args.job) + &written.to_yaml()).map_err(|error| {
         Fatal::new(Exit::Unavailable, format!("cannot write {}: {error}", output.display()))
     })?;
@@ -87,7 +88,7 @@ pub(crate) fn run(args: &TuneArgs) -> Result<Exit, Fatal> {
         spec: &asked,
         probed: &probed,
         tuned: &tuned,
-        rounds: rounds(&probed.sample, tuned.space, metric),
+        rounds,
         disagreement: disagreement(&probed.sample),
         metric,
         losses: tally.losses.sample().iter().map(|lost| (lost.image.clone(), lost.reason.clone())).collect(),

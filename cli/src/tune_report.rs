@@ -25,6 +25,9 @@ pub(crate) struct Report<'a> {
 /// Candidates that agree more than this on their labels, as a share of pixels: another one of the kind cannot help much.
 const ALIKE: f64 = 0.02;
 
+/// The order of members.
+const ORDER: &str = "in the order of the job: what adds most for its cost first";
+
 pub(crate) fn text(report: &Report<'_>) -> String {
     let sample = &report.probed.sample;
     let groups = if sample.groups() == sample.images() {
@@ -111,17 +114,29 @@ fn members(report: &Report<'_>) -> String {
     let Report { rounds, probed, tuned, .. } = report;
     let wide =
         probed.candidates.iter().map(|candidate| candidate.name.chars().count()).max().unwrap_or(0).max(6);
-    let mut out =
-        format!("\n{:<wide$}  together  weight   (in the order in which they add most)\n", "member");
-    for Round { candidate, score } in rounds {
-        let TuneCandidate { name, members, .. } = &probed.candidates[*candidate];
+    let mut out = format!("\n{:<wide$}  together  weight        cost   ({ORDER})\n", "member");
+    let costs = costs(report);
+    let mut line = |candidate: usize, together: &str, weight: &str| {
+        let TuneCandidate { name, members, .. } = &probed.candidates[candidate];
         let of = if members.len() > 1 { format!("   {} models", members.len()) } else { String::new() };
+        let cost = costs[candidate].map_or_else(|| "–".to_owned(), |cost| format!("{cost:.1}"));
+        let _ = writeln!(out, "{name:<wide$}  {together:>8}  {weight:<8}  {cost:>8}{of}");
+    };
+    for Round { candidate, score } in rounds {
         let weight = tuned.weights[*candidate] * probed.weights[*candidate];
-        let weight = if weight == 0.0 { "left out".to_owned() } else { format!("{weight:.2}") };
-        let line = format!("{name:<wide$}  {:>8}  {weight:<8}{of}", share(*score));
-        let _ = writeln!(out, "{}", line.trim_end());
+        line(*candidate, &share(*score), &format!("{weight:.2}"));
     }
-    out
+    for (candidate, _) in tuned.weights.iter().enumerate().filter(|(_, weight)| **weight == 0.0) {
+        line(candidate, "", "left out");
+    }
+    out + "cost: bytes of the file × pixels of the window × forwards, beside the cheapest; an estimate, not measured\n"
+}
+
+/// What each candidate costs beside the cheapest one; `None` where it scores no image.
+fn costs(report: &Report<'_>) -> Vec<Option<f64>> {
+    let costs = report.probed.costs.iter().copied();
+    let least = costs.clone().filter(|cost| *cost > 0.0).fold(f64::INFINITY, f64::min);
+    costs.map(|cost| (cost > 0.0).then(|| cost / least)).collect()
 }
 
 /// What the members of one value of a tag come to, for each tag of which they have several.
@@ -199,8 +214,10 @@ pub(crate) fn json(report: &Report<'_>) -> String {
         .candidates
         .iter()
         .zip(tuned.weights.iter().zip(&probed.weights))
-        .map(|(candidate, (factor, own))| {
-            json!({"name": candidate.name, "members": candidate.members.len(), "weight": factor * own})
+        .zip(costs(report))
+        .map(|((candidate, (factor, own)), cost)| {
+            let (name, members) = (&candidate.name, candidate.members.len());
+            json!({"name": name, "members": members, "weight": factor * own, "estimated_cost": cost})
         })
         .collect();
     let rounds: Vec<Value> = report

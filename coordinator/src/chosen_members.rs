@@ -5,8 +5,8 @@ use marquetry_job::Member;
 use marquetry_spec::{JobSpec, MemberSpec};
 use std::collections::BTreeSet;
 
-/// `spec` with those of its members alone that are chosen: places among all members of `planned`, each with a factor on its
-/// weights. They keep their names, tags and order. `base` is the job file's folder, to which paths of models below it are
+/// `spec` with those of its members alone that are chosen, in this order: places among all members of `planned`, each with a factor
+/// on its weights. They keep their names and tags. `base` is the job file's folder, to which paths of models below it are
 /// made relative.
 ///
 /// # Errors
@@ -23,10 +23,8 @@ pub(crate) fn job_of(
         let member = members[place];
         (planned.entries.get(&member.name).copied(), member.onnx.as_str())
     };
-    let mut chosen = chosen.to_vec();
-    chosen.sort_by_key(|(place, _)| *place);
     let (mut files, mut entries) = (BTreeSet::new(), Vec::new());
-    for &(place, factor) in &chosen {
+    for &(place, factor) in chosen {
         if files.insert(made_of(place)) {
             let mut entry = entry(spec, planned, members[place], factor, base)?;
             if chosen.iter().filter(|(other, _)| made_of(*other) == made_of(place)).count() == 1 {

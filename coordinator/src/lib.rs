@@ -11,6 +11,7 @@ mod corrected_labels;
 mod ended_run;
 mod evaluation;
 mod fold_scores;
+mod forward_cost;
 mod in_flight;
 mod in_time;
 mod job_runner;
@@ -47,9 +48,10 @@ pub use collected_results::{CollectedResults, TableRows};
 pub use control::{cancel, new_run, retry, set_state};
 pub use ended_run::EndedRun;
 pub use evaluation::{Evaluated, EvaluationFiles};
+pub use forward_cost::ForwardCost;
 pub use in_time::{
-    Budget, Cut, Look, MadeRounds, Next, Round, RoundCost, Spent, clear_tiles, costs, discard, has_results,
-    in_rounds, job_of_rounds, rounds, stored_forwards,
+    Budget, Cut, Look, MadeRounds, Next, Round, Spent, clear_tiles, costs, discard, has_results, in_rounds,
+    job_of_rounds, rounds, stored_forwards,
 };
 pub use job_runner::{JobRunner, OtherResults, RunError};
 pub use kept_labels::{KeptClass, KeptLabels};

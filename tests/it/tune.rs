@@ -150,6 +150,28 @@ fn folds_of_one_kind_get_one_weight() {
     assert!(text.contains("good_fold1.onnx") && !text.contains("bad_fold"), "{text}");
     place.run("job-tuned.yaml").ends_with(0);
 
+    // Of one group nothing is left out: what is better comes first, with all of its folds.
+    let list = String::from_utf8_lossy(&place.files(".")["images.csv"]).into_owned();
+    let members = "  - {onnx: \"{bad,good}_fold0.onnx\"}\n  - {onnx: \"{bad,good}_fold1.onnx\"}\n";
+    let text = job(members, "folds: out_of_fold\n").replace("images.csv", "all.csv");
+    let list = list.lines().enumerate().map(|(n, line)| {
+        let fields: Vec<&str> = line.split(',').collect();
+        let group = if n == 0 { "group" } else { "g" };
+        format!("{},{},{},{group},{}\n", fields[0], fields[1], fields[2], fields[4])
+    });
+    place.write("all.csv", list.collect::<String>());
+    place.write("all.yaml", text);
+    place.marquetry(&["tune", "all.yaml"]).ends_with(0);
+    let text = String::from_utf8_lossy(&place.files(".")["all-tuned.yaml"]).into_owned();
+    let files: Vec<&str> = parts(&text).1.into_iter().map(file_of).collect();
+    assert_eq!(
+        files,
+        ["good", "bad"].map(|k| [0, 1].map(|f| format!("{k}_fold{f}.onnx"))).concat(),
+        "{text}"
+    );
+    let summary = place.run("all-tuned.yaml").ends_with(0).json();
+    assert_eq!(summary["tally"]["forwards"], 0, "{summary}");
+
     place.marquetry(&["tune", "other.yaml", "--lanes", "1", "--threads", "1"]).ends_with(0);
     let probes = |store: &str| place.files(&format!("{}/out/probes", place.job_folder(store)));
     // The store of the tuned job has the run's outputs too.
@@ -159,6 +181,60 @@ fn folds_of_one_kind_get_one_weight() {
         Some((name.to_owned(), bytes))
     });
     same_files(&of_first.collect(), &probes("other"));
+}
+
+/// A written job: what is before its members, these, and what is after.
+fn parts(text: &str) -> (&str, Vec<&str>, &str) {
+    let (head, rest) = text.split_once("\nmembers:\n").expect("members");
+    let (members, tail) = rest.split_once("\nfolds:").expect("folds");
+    (head, members.trim_start_matches("  - ").split("\n  - ").collect(), tail)
+}
+
+fn file_of(entry: &str) -> &str {
+    entry.lines().next().and_then(|line| line.strip_prefix("onnx: ")).expect("a file")
+}
+
+/// The members of a pattern come in another order, and between them those of another entry: by what each adds, and by what it costs.
+#[test]
+fn the_tuned_job_has_first_what_adds_most_for_its_cost() {
+    let place = biased();
+    model(&place, "dear", [0.0, 0.0, -0.3], 0.0);
+    let others = "  - {onnx: \"{none,one,two}.onnx\"}\n";
+    let text = |dear: &str| job(&format!("  - {{onnx: dear.onnx{dear}}}\n{others}"), "");
+    place.write("dear.yaml", text(", window: {size: 64, stride: 8}"));
+    place.write("cheap.yaml", text(""));
+    let mut orders = Vec::new();
+    for name in ["cheap", "dear"] {
+        let told =
+            place.marquetry(&["tune", &format!("{name}.yaml"), "--format", "json"]).ends_with(0).json();
+        let rounds = told["rounds"].as_array().expect("rounds");
+        let last = number(&rounds[rounds.len() - 1]["score"]);
+        assert!((last - number(&told["after"])).abs() < 1e-4, "all of them are what was fitted: {told}");
+        let written = format!("{name}-tuned.yaml");
+        let text = String::from_utf8_lossy(&place.files(".")[&written]).into_owned();
+        let (head, members, tail) = parts(&text);
+        let files: Vec<&str> = members.iter().map(|entry| file_of(entry)).collect();
+        let told: Vec<String> = rounds
+            .iter()
+            .map(|round| format!("{}.onnx", round["member"].as_str().expect("a name")))
+            .collect();
+        assert_eq!(files, told, "the order that is told is the order that is written");
+
+        // Another order finds the tiles, and sums of three or four numbers in another order are the same labels, or nearly.
+        let summary = place.run(&written).ends_with(0).json();
+        assert_eq!(summary["tally"]["forwards"], 0, "{summary}");
+        let back: Vec<&str> = members.iter().rev().copied().collect();
+        let back = format!("{head}\nmembers:\n  - {}\nfolds:{tail}", back.join("\n  - "));
+        place.write("back.yaml", back);
+        let other = place.run("back.yaml").ends_with(0).json();
+        assert_eq!(other["tally"]["forwards"], 0, "{other}");
+        let found = [mean_iou(&place, &summary), mean_iou(&place, &other)];
+        assert!((found[0] - found[1]).abs() < 1e-4, "{found:?}");
+        orders.push(told);
+    }
+    assert_eq!(orders[0][0], "dear.onnx", "the best one, while all cost alike: {orders:?}");
+    assert_eq!(orders[1][..2], ["two.onnx", "dear.onnx"], "which has more forwards: {orders:?}");
+    assert_eq!(orders[1].last().map(String::as_str), Some("none.onnx"), "{orders:?}");
 }
 
 #[test]

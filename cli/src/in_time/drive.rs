@@ -147,7 +147,7 @@ fn broken_off(budget: &Budget, time: Time, next: usize, cut: Cut) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use marquetry_coordinator::RoundCost;
+    use marquetry_coordinator::ForwardCost;
 
     /// Rounds that take virtual time.
     struct Virtual {
@@ -205,7 +205,7 @@ mod tests {
             broken: Vec::new(),
             done: 0,
         };
-        let cost = RoundCost { forwards: FORWARDS, work: 1000.0 };
+        let cost = ForwardCost { forwards: FORWARDS, work: 1000.0 };
         let mut budget = Budget::new(time.seconds(), vec![cost; count]);
         let began = Instant::now();
         let cut = drive((&mut budget, time), &mut rounds, count, began).await.unwrap();

@@ -1,10 +1,10 @@
 //! Which rounds fit into the time that is left: a value that is told what happened at which instant, and knows no clock.
 //!
-//! Instants are seconds since the command began. What a round takes is its work (`RoundCost::work`) by a moving estimate of
+//! Instants are seconds since the command began. What a round takes is its work (`ForwardCost::work`) by a moving estimate of
 //! the speed, and what a submission takes beside it: planning, opening models, putting together, tables. Both have a margin.
 
-use super::rounds::RoundCost;
 use super::speed::Speed;
+use crate::forward_cost::ForwardCost;
 
 /// Forwards may take so many times as long as they have lately, of models as large as one that was run.
 const MARGIN: f64 = 1.1;
@@ -26,7 +26,7 @@ const TRUST_SHARE: f64 = 0.25;
 #[derive(Debug, Clone)]
 pub struct Budget {
     seconds: f64,
-    costs: Vec<RoundCost>,
+    costs: Vec<ForwardCost>,
     /// Work of each round of which no tile is stored.
     left: Vec<f64>,
     /// So many rounds have their results from an earlier run.
@@ -99,7 +99,7 @@ pub struct Spent {
 
 impl Budget {
     /// `seconds` for rounds that cost so much.
-    pub fn new(seconds: f64, costs: Vec<RoundCost>) -> Self {
+    pub fn new(seconds: f64, costs: Vec<ForwardCost>) -> Self {
         let left = costs.iter().map(|cost| cost.work).collect();
         let window = (seconds * WINDOW_SHARE).clamp(*WINDOW.start(), *WINDOW.end());
         Self {

@@ -2,7 +2,7 @@ use super::*;
 
 /// A job on a machine: forwards a second at each instant, and seconds that a submission takes beside forwards.
 struct Machine<'a> {
-    costs: Vec<RoundCost>,
+    costs: Vec<ForwardCost>,
     /// Work a second.
     speed: &'a dyn Fn(f64) -> f64,
     together: f64,
@@ -32,7 +32,7 @@ impl Machine<'_> {
         let mut stored = vec![0.0; self.costs.len()];
         loop {
             let forwards =
-                |(stored, cost): (&f64, &RoundCost)| (stored / cost.work * cost.forwards as f64) as u64;
+                |(stored, cost): (&f64, &ForwardCost)| (stored / cost.work * cost.forwards as f64) as u64;
             budget.stored(&stored.iter().zip(&self.costs).map(forwards).collect::<Vec<_>>());
             match budget.next(came.at) {
                 Next::Stop(cut) => {
@@ -82,14 +82,14 @@ impl Machine<'_> {
     }
 }
 
-fn alike(count: usize, seconds: f64) -> Vec<RoundCost> {
-    vec![RoundCost { forwards: 10_000, work: seconds * 1000.0 }; count]
+fn alike(count: usize, seconds: f64) -> Vec<ForwardCost> {
+    vec![ForwardCost { forwards: 10_000, work: seconds * 1000.0 }; count]
 }
 
 /// Work a second of a machine that never changes.
 const STEADY: &dyn Fn(f64) -> f64 = &|_| 1000.0;
 
-fn steady(costs: Vec<RoundCost>, together: f64) -> Machine<'static> {
+fn steady(costs: Vec<ForwardCost>, together: f64) -> Machine<'static> {
     Machine { costs, speed: STEADY, together }
 }
 

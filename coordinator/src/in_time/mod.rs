@@ -11,5 +11,5 @@ mod stored;
 
 pub use budget::{Budget, Cut, Look, Next, Spent};
 pub use made::{MadeRounds, clear_tiles, discard};
-pub use rounds::{Round, RoundCost, costs, in_rounds, job_of_rounds, rounds};
+pub use rounds::{Round, costs, in_rounds, job_of_rounds, rounds};
 pub use stored::{has_results, stored_forwards};

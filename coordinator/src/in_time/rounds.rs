@@ -1,6 +1,7 @@
 //! What a round is: the least that may be added to a submission.
 
 use crate::chosen_members::job_of;
+use crate::forward_cost::{ForwardCost, forward_cost};
 use crate::planning::Planned;
 use crate::tuning::candidates;
 use marquetry_job::{Plan, PlannedImage};
@@ -14,16 +15,6 @@ pub struct Round {
     pub name: String,
     /// Its members: places among all members of the plan.
     pub members: Vec<usize>,
-}
-
-/// What a round costs.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct RoundCost {
-    /// Model runs of one window each.
-    pub forwards: u64,
-    /// The same, each weighed by the bytes of its model times the pixels of its window: how long one takes beside one of
-    /// another model, as far as that is known before it was run.
-    pub work: f64,
 }
 
 /// The job that is run in rounds: `spec` with tiles of single members, which stay until the end; and what there is to tell.
@@ -102,7 +93,9 @@ pub fn job_of_rounds(
     base: &str,
 ) -> Result<JobSpec, String> {
     let members = rounds.iter().take(count).flat_map(|round| &round.members);
-    let chosen: Vec<(usize, f32)> = members.map(|place| (*place, 1.0)).collect();
+    let mut chosen: Vec<(usize, f32)> = members.map(|place| (*place, 1.0)).collect();
+    // In the order of the job, which sums have: a round of folds may have members from all over the list.
+    chosen.sort_by_key(|(place, _)| *place);
     job_of(spec, planned, &chosen, base)
 }
 
@@ -110,27 +103,8 @@ pub fn job_of_rounds(
 ///
 /// # Panics
 /// When members share tiles.
-pub fn costs(planned: &Planned, rounds: &[Round]) -> Vec<RoundCost> {
-    let Planned { plan, images, .. } = planned;
-    let of_member = |place: usize| {
-        let group = &plan.inference.groups[place];
-        let windows: u64 = images
-            .iter()
-            .filter_map(|image| plan.layout(image, place as u32))
-            .map(|(grid, _)| grid.len())
-            .sum();
-        let forwards = windows * group.views.len() as u64;
-        let bytes = group.members[0].model_bytes.max(1) as f64;
-        RoundCost { forwards, work: forwards as f64 * bytes * group.window.inner.area() as f64 }
-    };
-    let of_round = |round: &Round| {
-        let members = round.members.iter().map(|place| of_member(*place));
-        members.fold(RoundCost { forwards: 0, work: 0.0 }, |sum, cost| RoundCost {
-            forwards: sum.forwards + cost.forwards,
-            work: sum.work + cost.work,
-        })
-    };
-    rounds.iter().map(of_round).collect()
+pub fn costs(planned: &Planned, rounds: &[Round]) -> Vec<ForwardCost> {
+    rounds.iter().map(|round| forward_cost(planned, &round.members)).collect()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ pub use candidates::TuneCandidate;
 pub(crate) use candidates::candidates;
 pub use tuned_job::tuned_job;
 
+use crate::forward_cost::forward_cost;
 use crate::planning::Planned;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use marquetry_aggregator::probes_file;
@@ -110,6 +111,8 @@ pub struct Probed {
     pub ln_factors: Vec<f32>,
     /// What each candidate weighs in the job: its first member.
     pub weights: Vec<f32>,
+    /// What running each candidate takes beside others: an estimate, of which the unit means nothing (`ForwardCost::work`).
+    pub costs: Vec<f64>,
     /// Images of which there are no probes: given up, or nothing of their truth is a class.
     pub without: Vec<String>,
 }
@@ -168,7 +171,8 @@ pub async fn read_probes(
         ScoreSpace::Logits => Space::Logits,
     };
     let weights = candidates.iter().map(|candidate| weights[candidate.members[0]]).collect();
-    Ok(Probed { sample, candidates, space, ln_factors: ln_factors(asked), weights, without })
+    let costs = candidates.iter().map(|candidate| forward_cost(planned, &candidate.members).work).collect();
+    Ok(Probed { sample, candidates, space, ln_factors: ln_factors(asked), weights, costs, without })
 }
 
 /// Logarithms of the class factors of a job, `[C]`.

@@ -5,9 +5,10 @@ use crate::chosen_members::{job_of, rounded};
 use crate::planning::Planned;
 use marquetry_ensemble::{Rule, ScoreSpace};
 use marquetry_spec::{JobSpec, TilesPer};
-use marquetry_tuning::{Space, Tuned};
+use marquetry_tuning::{Round, Space, Tuned};
 
-/// `spec` with the members, weights, space and factors of `tuned`; members that weigh nothing are left out. `base` is the job
+/// `spec` with the members, weights, space and factors of `tuned`, the members in the order of `rounds`; those that are in none are
+/// left out. `base` is the job
 /// file's folder, to which paths of models below it are made relative.
 ///
 /// # Errors
@@ -16,7 +17,7 @@ pub fn tuned_job(
     spec: &JobSpec,
     planned: &Planned,
     candidates: &[TuneCandidate],
-    tuned: &Tuned,
+    (tuned, rounds): (&Tuned, &[Round]),
     base: &str,
 ) -> Result<JobSpec, TuneError> {
     let mut job = spec.clone();
@@ -33,11 +34,10 @@ pub fn tuned_job(
     if job.merge != job.tta.space {
         job.tiles.per = TilesPer::Member;
     }
-    let chosen: Vec<(usize, f32)> = candidates
-        .iter()
-        .zip(&tuned.weights)
-        .filter(|(_, weight)| **weight > 0.0)
-        .flat_map(|(candidate, weight)| candidate.members.iter().map(|place| (*place, *weight)))
-        .collect();
+    let of_round = |round: &Round| {
+        let weight = tuned.weights[round.candidate];
+        candidates[round.candidate].members.iter().map(move |place| (*place, weight))
+    };
+    let chosen: Vec<(usize, f32)> = rounds.iter().flat_map(of_round).collect();
     job_of(&job, planned, &chosen, base).map_err(TuneError::Job)
 }

@@ -48,6 +48,7 @@ fn main() {
         println!("  {}: {:?}", step.name, step.verdict);
     }
     let started = Instant::now();
-    let (rounds, _) = (rounds(&sample, Space::Probabilities, Metric::MeanIou), disagreement(&sample));
+    let costs = vec![1.0; candidates];
+    let (rounds, _) = (rounds(&sample, &tuned, &costs, Metric::MeanIou), disagreement(&sample));
     println!("{} rounds and disagreement in {:.1} s", rounds.len(), started.elapsed().as_secs_f64());
 }

@@ -194,13 +194,14 @@ impl Sample {
         &self.tables[usize::from(space == Space::Logits)]
     }
 
-    /// Adds what candidate `k` says of an image, times the weights of its members, to `sums`, `[P, C]`; what they weigh.
-    fn add_candidate(&self, image: usize, k: usize, space: Space, sums: &mut [f32]) -> f32 {
+    /// Adds what candidate `k` says of an image, times the weights of its members and `factor`, to `sums`, `[P, C]`; what they
+    /// weigh.
+    fn add_candidate(&self, image: usize, (k, factor): (usize, f32), space: Space, sums: &mut [f32]) -> f32 {
         let mut total = 0.0;
         let members = self.images[image].members.iter().enumerate();
         for (column, (_, weight)) in members.filter(|(_, (own, _))| *own == k) {
-            self.add_column(image, column, (*weight, space), sums);
-            total += weight;
+            self.add_column(image, column, (factor * weight, space), sums);
+            total += factor * weight;
         }
         total
     }
@@ -228,6 +229,8 @@ pub(crate) struct Growing<'a> {
     sample: &'a Sample,
     among: &'a [usize],
     space: Space,
+    /// Factors on the weights of candidates, `[candidates]`.
+    factors: Vec<f32>,
     /// Σ weight · score, `[P, C]`, and Σ weight of each image.
     sums: Vec<(Vec<f32>, f32)>,
 }
@@ -236,7 +239,13 @@ impl<'a> Growing<'a> {
     pub(crate) fn new(sample: &'a Sample, among: &'a [usize], space: Space) -> Self {
         let none =
             |image: &usize| (vec![0.0; sample.images[*image].probes.truth.len() * sample.classes], 0.0);
-        Self { sample, among, space, sums: among.iter().map(none).collect() }
+        let factors = vec![1.0; sample.candidates];
+        Self { sample, among, space, factors, sums: among.iter().map(none).collect() }
+    }
+
+    /// The same, of candidates that weigh so many times what the job says.
+    pub(crate) fn weighing(self, factors: &[f32]) -> Self {
+        Self { factors: factors.to_vec(), ..self }
     }
 
     /// Counts of what they would say with candidate `k`, once more if it is among them; an image that it does not score stays as it
@@ -250,7 +259,8 @@ impl<'a> Growing<'a> {
         for (image, (sums, total)) in self.among.iter().zip(&self.sums) {
             let ImageProbes { probes, members, .. } = &self.sample.images[*image];
             let own = members.iter().enumerate().filter(|(_, (candidate, _))| *candidate == k);
-            let own: Vec<(usize, f32)> = own.map(|(column, (_, weight))| (column, *weight)).collect();
+            let own: Vec<(usize, f32)> =
+                own.map(|(column, (_, weight))| (column, self.factors[k] * weight)).collect();
             let total = total + own.iter().map(|(_, weight)| weight).sum::<f32>();
             let share = 1.0 / total.max(f32::MIN_POSITIVE);
             let said = probes.scores.chunks_exact(members.len() * classes).zip(sums.chunks_exact(classes));
@@ -268,7 +278,7 @@ impl<'a> Growing<'a> {
 
     pub(crate) fn add(&mut self, k: usize) {
         for (image, (sums, total)) in self.among.iter().zip(&mut self.sums) {
-            *total += self.sample.add_candidate(*image, k, self.space, sums);
+            *total += self.sample.add_candidate(*image, (k, self.factors[k]), self.space, sums);
         }
     }
 }

@@ -102,11 +102,59 @@ fn useless_members_are_left_out() {
         tuned.weights
     );
     assert!(score(&sample(30, 30, &skill, [0.0; CLASSES], 5), &tuned) > tuned.before + 0.05);
-    let order: Vec<usize> =
-        rounds(&fit_to, Space::Probabilities, Metric::MeanIou).iter().map(|r| r.candidate).collect();
-    assert!(order[0] < 2 && order[1] < 2, "{order:?}");
+    let rounds = rounds(&fit_to, &tuned, &[1.0; 5], Metric::MeanIou);
+    assert!(rounds.len() == 2 && rounds.iter().all(|round| round.candidate < 2), "{rounds:?}");
     let differ = disagreement(&fit_to);
     assert!(differ[0][1] < differ[0][2] && differ[1][0] == differ[0][1] && differ[2][2] == 0.0, "{differ:?}");
+}
+
+fn as_it_is(members: usize) -> Tuned {
+    Tuned {
+        space: Space::Probabilities,
+        weights: vec![1.0; members],
+        ln_factors: vec![0.0; CLASSES],
+        before: 0.0,
+        sampling_error: 0.0,
+        after: 0.0,
+        steps: Vec::new(),
+    }
+}
+
+/// Three members, of which the last is the best by far: what they cost decides which comes first, and what all of them come to is
+/// what was fitted.
+#[test]
+fn what_gains_most_for_its_cost_comes_first() {
+    let all = sample(30, 30, &[1.0, 1.4, 2.6], [0.0; CLASSES], 10);
+    let order = |costs: [f64; 3]| -> Vec<usize> {
+        let rounds = rounds(&all, &as_it_is(3), &costs, Metric::MeanIou);
+        rounds.iter().map(|round| round.candidate).collect()
+    };
+    let by_gain = order([1.0; 3]);
+    assert_eq!(by_gain[0], 2);
+    assert_eq!(order([1.5, 1.0, 1.9]), by_gain, "they cost alike");
+    assert_eq!(order([7.0, 7.0, 7.0]), by_gain, "in any unit");
+    assert_eq!(order([1.0, 1.0, 100.0]), [1, 0, 2]);
+    assert_eq!(order([1.0, 100.0, 100.0]), [0, 2, 1]);
+
+    let mut tuned = as_it_is(3);
+    (tuned.weights, tuned.ln_factors) = (vec![0.3, 0.0, 2.5], vec![0.0, 0.4, 0.8]);
+    for space in [Space::Probabilities, Space::Logits] {
+        tuned.space = space;
+        for costs in [[1.0; 3], [1.0, 1.0, 100.0]] {
+            let rounds = rounds(&all, &tuned, &costs, Metric::MeanIou);
+            assert_eq!(rounds.len(), 2, "one was left out");
+            let last = rounds[1].score;
+            assert!((last - score(&all, &tuned)).abs() < 1e-4, "{last} {}", score(&all, &tuned));
+        }
+    }
+}
+
+/// A cheap member that knows nothing is no gain over one label for all, and does not come before a good one.
+#[test]
+fn what_knows_nothing_is_cheap_in_vain() {
+    let all = sample(30, 30, &[2.5, -3.0], [0.0; CLASSES], 11);
+    let rounds = rounds(&all, &as_it_is(2), &[1000.0, 1.0], Metric::MeanIou);
+    assert_eq!(rounds.iter().map(|round| round.candidate).collect::<Vec<_>>(), [0, 1], "{rounds:?}");
 }
 
 #[test]
