@@ -5,12 +5,13 @@ use crate::pictures::bmp;
 use marquetry_geometry::Size;
 use marquetry_model::toy::{Toy, Weights};
 
+const SMALL: &[(usize, usize)] = &[(64, 64), (50, 33)];
+
 /// A model, images (height, width), what else the job says, and the size that is measured, as plans and as jobs write it.
 type Case = (Toy, &'static [(usize, usize)], &'static str, &'static str, &'static str);
 
 fn cases() -> Vec<Case> {
     let toy = || Toy { classes: 2, kernel: 3, weights: Weights::Seeded(5), ..Toy::default() };
-    const SMALL: &[(usize, usize)] = &[(64, 64), (50, 33)];
     vec![
         (toy(), SMALL, "", "64 × 64 px", "64"),
         (toy(), &[(40, 90), (1, 1)], "", "64 × 96 px", "[64, 96]"),

@@ -16,13 +16,12 @@ thread_local! {
 pub(crate) fn compress(plain: &[u8]) -> io::Result<Vec<u8>> {
     COMPRESSOR.with_borrow_mut(|kept| {
         // One that failed is not used again.
-        let mut compressor = match kept.take() {
-            Some(compressor) => compressor,
-            None => {
-                let mut new = Compressor::new(LEVEL)?;
-                new.include_checksum(true)?;
-                new
-            }
+        let mut compressor = if let Some(compressor) = kept.take() {
+            compressor
+        } else {
+            let mut new = Compressor::new(LEVEL)?;
+            new.include_checksum(true)?;
+            new
         };
         let frame = compressor.compress(plain)?;
         *kept = Some(compressor);

@@ -54,6 +54,7 @@ impl Stores {
 
     /// The same, for a process that has its folders for itself: small objects wait in memory for a moment, and reach the disk
     /// together ([`WriteBehindStore`]). Whoever ends must [`settle`](Self::settle).
+    #[must_use]
     pub fn writing_behind(self) -> Self {
         Self { behind: Some(Arc::default()), open: Arc::default(), ..self }
     }
