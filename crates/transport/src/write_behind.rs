@@ -24,8 +24,8 @@ const ABSENT_MAX: usize = 1 << 16;
 ///
 /// Objects reach the disk in the order in which they were put: everything that changes the folder at once writes what waits
 /// first. So a process that is killed leaves the folder as it was a moment before, [`WAIT_MAX`] at most. What could not be
-/// written (the disk is full) is kept, and told by whatever changes the folder next; whoever ends must
-/// [`settle`](Self::settle).
+/// written (the disk is full) is kept, and nothing more is taken until it is: whatever changes the folder next fails for it. Whoever
+/// ends must [`settle`](Self::settle).
 #[derive(Debug, Clone)]
 pub struct WriteBehindStore {
     folder: FolderStore,
@@ -43,6 +43,8 @@ struct Waiting {
     bytes: u64,
     /// Whether somebody will write what waits when its time has come.
     is_timed: bool,
+    /// Whether the folder did not take what was written last.
+    is_refused: bool,
     /// Keys under which the folder has nothing, or is being looked into by whoever has that number. Nobody else writes there.
     absent: HashMap<String, Looked>,
     looks: u64,
@@ -159,8 +161,10 @@ impl WriteBehindStore {
         let (turns, leaving) = self.waiting().leave();
         let (written, result) = self.folder.put_together(leaving).await;
         // What can never be an object must not stand in the way of all others; whoever asked is told.
-        let is_refused = result.as_ref().is_err_and(|error| error.kind == StoreErrorKind::BadKey);
-        self.waiting().arrived(&turns, written + usize::from(is_refused));
+        let is_bad = result.as_ref().is_err_and(|error| error.kind == StoreErrorKind::BadKey);
+        let mut waiting = self.waiting();
+        waiting.arrived(&turns, written + usize::from(is_bad));
+        waiting.is_refused = result.is_err() && !is_bad;
         result
     }
 
@@ -182,8 +186,10 @@ impl WriteBehindStore {
         tokio::spawn(async move {
             loop {
                 tokio::time::sleep(WAIT_MAX).await;
-                if let Err(error) = store.settle().await {
-                    tracing::warn!(%error, "what is done waits in memory");
+                let was_refused = store.waiting().is_refused;
+                match store.settle().await {
+                    Err(error) if !was_refused => tracing::warn!(%error, "what is done waits in memory"),
+                    _ => {}
                 }
                 let mut waiting = store.waiting();
                 if waiting.objects.is_empty() {
@@ -226,8 +232,13 @@ impl ObjectStore for WriteBehindStore {
         }
         self.folder.check_room("write", key)?;
         // One after the other: what comes later may hang on the one before.
-        let is_over = self.held(key).is_some() || self.waiting().bytes + value.len() as u64 > BYTES_MAX;
-        if is_over {
+        let is_first = {
+            let waiting = self.waiting();
+            let is_full = waiting.bytes + value.len() as u64 > BYTES_MAX;
+            // Of a disk that is full, whoever goes on working is to hear at once.
+            waiting.objects.contains_key(key) || is_full || waiting.is_refused
+        };
+        if is_first {
             self.settle().await?;
         }
         self.waiting().hold(key, value);

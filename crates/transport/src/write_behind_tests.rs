@@ -87,6 +87,7 @@ async fn what_cannot_be_written_is_kept_and_told() {
     store.put("out/2", Bytes::from_static(b"2")).await.unwrap();
     assert!(store.settle().await.is_err());
     assert!(store.list("out/").await.is_err(), "a list that lacks what was put would be a lie");
+    assert!(store.put("out/3", Bytes::new()).await.is_err(), "nothing more is taken");
     assert_eq!(store.get("out/2").await.unwrap(), "2");
     std::fs::create_dir(folder.path().join(".unfinished")).unwrap();
     assert_eq!(store.list("out/").await.unwrap().len(), 2);
