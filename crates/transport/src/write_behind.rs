@@ -23,7 +23,7 @@ const ABSENT_MAX: usize = 1 << 16;
 /// and does not write at all what is deleted before.
 ///
 /// Objects reach the disk in the order in which they were put: everything that changes the folder at once writes what waits
-/// first. So a process that is killed leaves the folder as it was a moment before, [`WAIT_MAX`] at most. What could not be
+/// first. So a process that is killed leaves the folder as it was a moment before, two seconds at most. What could not be
 /// written (the disk is full) is kept, and nothing more is taken until it is: whatever changes the folder next fails for it. Whoever
 /// ends must [`settle`](Self::settle).
 #[derive(Debug, Clone)]
