@@ -32,6 +32,9 @@ fn cases() -> Vec<Case> {
         (Toy { size: Some(Size::new(96, 80)), ..toy() }, SMALL, "", "96 × 80 px", "[96, 80]"),
         (Toy { size: Some(Size::square(32)), ..toy() }, SMALL, "", "32 × 32 px", "32"),
         (Toy { size: Some(Size::square(96)), valid: true, ..toy() }, SMALL, "", "96 × 96 px", "96"),
+        // An output that leaves out a border, and one that is half as large.
+        (Toy { kernel: 31, valid: true, ..toy() }, SMALL, "", "512 × 512 px", "512"),
+        (Toy { stride: 2, ..toy() }, SMALL, "", "64 × 64 px", "64"),
         (Toy { width: Some(48), ..toy() }, SMALL, "", "64 × 48 px", "[64, 48]"),
         (toy(), &[(600, 40)], "", "512 × 64 px", "[512, 64]"),
         (toy(), SMALL, "defaults: {window: {stride: 128}}\n", "512 × 512 px", "512"),

@@ -7,7 +7,7 @@ use crate::planning::models::{Models, PlannedModel};
 use crate::planning::scale::settle_scale;
 use marquetry_ensemble::View;
 use marquetry_geometry::Size;
-use marquetry_job::{Element, Fit, Input, PlannedImage};
+use marquetry_job::{Element, Input, PlannedImage};
 use marquetry_model::{ModelError, ModelFacts, resolve};
 use marquetry_spec::{Spacing, Window, WindowMode};
 use std::borrow::Cow;
@@ -129,8 +129,8 @@ impl Candidate<'_> {
                 Err(_) => return Ok((size, true)),
                 Ok(resolved) => resolved.signature,
             };
-            let is_middle = self.fit(&facts, &resolved).is_ok_and(|fit| fit.fit == Fit::Centre);
-            let is_cut = is_middle && resolved.output_size != resolved.size;
+            let is_whole = resolved.output_size == resolved.size
+                || self.shrinks_alike(models, model, (resolved.size, resolved.output_size), threads);
             let image = facts.image.as_ref();
             let fixed = image.is_some_and(|of| of.height.fixed().is_some() || of.width.fixed().is_some());
             let views = self.spec.tta.views.resolve(size, fixed).unwrap_or_default();
@@ -138,9 +138,28 @@ impl Candidate<'_> {
                 let facts = self.first_facts(models, model, *of, threads);
                 facts.is_ok_and(|facts| resolve(&facts, &self.wanted(&facts, *of)).is_ok())
             };
-            return Ok((size, !is_cut && sizes(&views, size).iter().skip(1).all(takes)));
+            return Ok((size, is_whole && sizes(&views, size).iter().skip(1).all(takes)));
         }
         Ok((size, true))
+    }
+
+    /// Whether the model's output is the same share of the usual window as of this one. If not, it leaves out a border, which of a
+    /// small window is so much that the rest may look like all of it, made smaller.
+    fn shrinks_alike(
+        &self,
+        models: &Models<'_>,
+        model: &PlannedModel,
+        (size, output): (Size, Size),
+        threads: usize,
+    ) -> bool {
+        let facts = self.first_facts(models, model, Window::USUAL, threads);
+        let usual = facts.ok().and_then(|facts| resolve(&facts, &self.wanted(&facts, Window::USUAL)).ok());
+        let Some(usual) = usual.map(|resolved| resolved.signature) else { return true };
+        let alike = |output: u32, of: u32, usual_output: u32, usual: u32| {
+            u64::from(output) * u64::from(usual) == u64::from(usual_output) * u64::from(of)
+        };
+        alike(output.height, size.height, usual.output_size.height, usual.size.height)
+            && alike(output.width, size.width, usual.output_size.width, usual.size.width)
     }
 }
 

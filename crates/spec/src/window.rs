@@ -14,8 +14,8 @@ section! {
     pub struct Window: "window" (scope) derive [Copy] {
         /// What the model sees at once, px. `auto` is what the model takes, if that is one size alone; else, for images of which
         /// none is larger than 512 px along a side, the largest side rounded up to a multiple of 32 px (of 128 px with views of
-        /// other scales) that the model takes; else 512. With a `stride` or a `margin`, and with `mode: whole`, it is the model's
-        /// or 512.
+        /// other scales) that the model takes; else 512. It is the model's or 512 with a `stride` or a `margin`, with `mode: whole`, and
+        /// for a model that leaves out the border of its window.
         pub size: Option<Size> = None, AutoOr(Sides::at_least(1), "`auto`, a whole number from 1 to 16384, or `[y, x]`");
         /// How an image becomes larger or smaller, for `mode: whole` and for a member's `scale`: `linear` is OpenCV's
         /// `INTER_LINEAR` and PyTorch's, without smoothing; `area` OpenCV's `INTER_AREA` (linear where a side grows); `cubic`
