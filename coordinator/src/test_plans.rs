@@ -90,11 +90,6 @@ pub(crate) fn image(id: &str) -> PlannedImage {
     }
 }
 
-/// One of this size.
-pub(crate) fn image_of(id: &str, size: Size) -> PlannedImage {
-    PlannedImage { size, ..image(id) }
-}
-
 pub(crate) fn images(count: usize) -> Vec<PlannedImage> {
     (0..count).map(|n| image(&format!("image {n}"))).collect()
 }

@@ -86,3 +86,29 @@ fn a_stride_that_the_models_own_size_cannot_have_is_refused_when_the_job_is_plan
         .ends_with(65)
         .says(&["stride 100 × 100 px leaves pixels out", "64 × 64 px"]);
 }
+
+#[test]
+fn a_sample_has_the_windows_of_the_whole_job() {
+    let place = Place::new();
+    place.model("m.onnx", &Toy { classes: 2, kernel: 3, weights: Weights::Seeded(5), ..Toy::default() });
+    for n in 0..20 {
+        let side = if n == 7 { 200 } else { 40 };
+        place.write(&format!("images/{n}.bmp"), bmp(side, side, n));
+    }
+    place.write(
+        "job.yaml",
+        "version: 1\nimages: images\nclasses: [a, b]\nmembers: [{onnx: m.onnx}]\noutputs: [{masks: png}]\nstore: store\n",
+    );
+    let run = |more: &[&str]| {
+        let args = [&["run", "job.yaml", "--format", "json"], more].concat();
+        place.marquetry(&args).ends_with(0).json()
+    };
+    // Two draws of one image: the large one is in one of them at most.
+    let samples = ["1", "2"].map(|seed| run(&["--sample", "0.05", "--seed", seed]));
+    let whole = run(&[]);
+    for sample in &samples {
+        assert_eq!(sample["job"], whole["job"]);
+    }
+    let found = samples.iter().filter_map(|sample| sample["tally"]["images_found"].as_u64()).max();
+    assert!(whole["tally"]["images_found"].as_u64() >= Some(1) && found <= Some(1), "{whole}");
+}

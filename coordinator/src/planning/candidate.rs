@@ -28,6 +28,8 @@ const BATCH: u32 = 1;
 pub(crate) struct LookedAt<'a> {
     /// Those that can be used.
     pub(crate) images: &'a [PlannedImage],
+    /// The largest height and width among the job's images, in a sample or not, px; none where there is no image.
+    pub(crate) largest: Option<Size>,
     /// The depths that they have.
     pub(crate) depths: &'a [Depth],
     /// The first of them, to try models on.

@@ -55,6 +55,7 @@ pub use truth_on_map::georeferences;
 pub use voices::MeasureError;
 
 use crate::planning::padded_sizes::is_made_for;
+use crate::planning::subset::Sampled;
 use marquetry_ensemble::{Labelling, OutputActivation, ScoreSpace};
 use marquetry_failure::{Classify, FailureClass};
 use marquetry_geometry::{D4, Reading};
@@ -208,7 +209,8 @@ pub fn plan(
     watcher: &(impl Watcher + ?Sized),
 ) -> Result<Planned, PlanError> {
     let (found, left_out) = image_files::find(files, &spec.images.from, base)?;
-    let (found, sampled) = subset::sample(found, &spec.subset).map_err(PlanError::Subset)?;
+    let (Sampled { taken: found, others }, sampled) =
+        subset::sample(found, &spec.subset).map_err(PlanError::Subset)?;
     let said = output_names::check(spec, base, found.iter().map(|image| image.id.as_str()))?;
     let reading_as = reading(spec);
     let looker = image_facts::ImageLooker::new(files, limits, &reading_as, spec, memory);
@@ -228,7 +230,9 @@ pub fn plan(
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let models = models::Models { files, runtime, memory, cores };
     let shown = shown::FirstImages::open(files, &images, (&kinds, &depths), limits, &reading_as);
-    let looked_at = candidate::LookedAt { images: &images, depths: &depths, shown: &shown };
+    let others = window_size::Unsampled { others: &others, files, limits, reading: &reading_as };
+    let largest = window_size::largest_sides(spec, &images, &others);
+    let looked_at = candidate::LookedAt { images: &images, largest, depths: &depths, shown: &shown };
     let members::Members { groups, made_for, entries, mut findings } =
         members::groups(spec, base, &models, looked_at, |name: &str| watcher.trying(name))?;
     drop(shown);

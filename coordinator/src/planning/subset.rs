@@ -5,13 +5,13 @@ use marquetry_job::hash;
 use marquetry_spec::Subset;
 use std::collections::{BTreeMap, HashSet};
 
-/// The images of the sample, in their order, and what there is to tell.
+/// The images of the sample and the others, in their order, and what there is to tell.
 ///
 /// # Errors
 /// When no image has the column that is to be stratified by: in words.
-pub(crate) fn sample(found: Vec<Found>, subset: &Subset) -> Result<(Vec<Found>, Option<String>), String> {
+pub(crate) fn sample(found: Vec<Found>, subset: &Subset) -> Result<(Sampled, Option<String>), String> {
     if subset.sample >= 1.0 {
-        return Ok((found, None));
+        return Ok((Sampled { taken: found, others: Vec::new() }, None));
     }
     let mut strata: BTreeMap<&str, Vec<(String, usize)>> = BTreeMap::new();
     for (place, image) in found.iter().enumerate() {
@@ -32,18 +32,23 @@ pub(crate) fn sample(found: Vec<Found>, subset: &Subset) -> Result<(Vec<Found>, 
         taken.extend(of_value.into_iter().take(count).map(|(_, place)| place));
     }
     let all = found.len();
-    let sampled: Vec<Found> = found
-        .into_iter()
-        .enumerate()
-        .filter(|(place, _)| taken.contains(place))
-        .map(|(_, image)| image)
-        .collect();
+    let (sampled, others): (Vec<_>, Vec<_>) =
+        found.into_iter().enumerate().partition(|(place, _)| taken.contains(place));
+    let images = |of: Vec<(usize, Found)>| of.into_iter().map(|(_, image)| image).collect();
+    let sampled = Sampled { taken: images(sampled), others: images(others) };
     let by = subset
         .stratify
         .as_ref()
         .map_or_else(String::new, |column| format!(" ({number} values of `{column}`)"));
-    let told = format!("subset: {} of {all} images{by}", sampled.len());
+    let told = format!("subset: {} of {all} images{by}", sampled.taken.len());
     Ok((sampled, Some(told)))
+}
+
+/// The images that are found, in two parts.
+pub(crate) struct Sampled {
+    /// Those of the sample.
+    pub(crate) taken: Vec<Found>,
+    pub(crate) others: Vec<Found>,
 }
 
 #[cfg(test)]
@@ -68,8 +73,9 @@ mod tests {
         let job = format!(
             "version: 1\nimages: i\nclasses: [a, b]\nmembers: [{{onnx: m.onnx}}]\noutputs: [{{masks: png}}]\nsubset: {subset}"
         );
-        let (found, _) = sample(images(count), &JobSpec::parse(&job).unwrap().subset).unwrap();
-        found.into_iter().map(|image| image.id).collect()
+        let (sampled, _) = sample(images(count), &JobSpec::parse(&job).unwrap().subset).unwrap();
+        assert_eq!(sampled.taken.len() + sampled.others.len(), count);
+        sampled.taken.into_iter().map(|image| image.id).collect()
     }
 
     #[test]
