@@ -121,7 +121,7 @@ impl Came {
         match self {
             Self::New => "new",
             Self::Changed => "another content",
-            Self::Members => "other members",
+            Self::Members => "other members or windows",
             Self::Decisions => "other decisions",
             Self::Truth => "another truth",
             Self::Again => "made anew",
