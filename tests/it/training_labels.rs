@@ -428,7 +428,8 @@ fn a_job_of_two_passes_that_is_killed_makes_the_same_bytes() {
     let start = Instant::now();
     let number = |ran: &Value, key: &str| ran["tally"][key].as_u64().expect("a number");
     let calm = place.run("calm.yaml").ends_with(0).json();
-    let (alone, forwards) = (start.elapsed(), number(&calm, "forwards"));
+    // Two of the members are the same model and share tiles: one that was just stored for the other is found, in a calm run too.
+    let (alone, forwards) = (start.elapsed(), number(&calm, "forwards") + number(&calm, "forwards_found"));
     let mut kills = 0;
     for _ in 0..6 {
         let mut run = place.start(&["run", "storm.yaml"]);
