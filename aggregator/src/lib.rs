@@ -41,7 +41,7 @@ use marquetry_transport::{
     CachedObject, Drain, Files, ObjectStore, QueueError, Stores, TaskQueue, Topic, consume,
 };
 pub use merge::ScoreRows;
-pub use output_file::{OutputFile, UnfinishedFile};
+pub use output_file::OutputFile;
 pub use outputs::{
     evaluation_picture, expected, expected_of, image_outputs, label_quality_picture, probes_file,
     renamed_classes, renamed_outputs,

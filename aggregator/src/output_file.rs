@@ -37,9 +37,10 @@ impl ScratchFolder {
     }
 }
 
-/// A file that is not finished: in memory, and on disk once it is too large for that. Clones are the same file.
+/// A file that is not finished: in memory, and on disk once it is too large for that. Clones are the same file. Not one of `tempfile`'s,
+/// which has no name on disk by which a store could take it.
 #[derive(Debug, Clone)]
-pub struct UnfinishedFile(Arc<Mutex<Place>>);
+pub(crate) struct UnfinishedFile(Arc<Mutex<Place>>);
 
 #[derive(Debug)]
 enum Place {

@@ -8,8 +8,7 @@ pub struct ForwardCost {
     /// Model runs of one window each.
     pub forwards: u64,
     /// The same, each weighed by the bytes of its model times the pixels of its window: how long one takes beside one of
-    /// another model. An estimate: right within a factor of two for models of one kind, and not for models of two
-    /// (docs/tune.md has numbers).
+    /// another model. An estimate: right within a factor of two for models of one kind, and not for models of two.
     pub work: f64,
 }
 

@@ -227,8 +227,11 @@ impl Budget {
             (Some(first), Some(computed)) if computed > first => computed - first,
             // Over before it was looked at: what threads say they took is the best that is known.
             _ => {
-                let seconds = spent.computing.clamp(0.0, took).max(1e-3);
-                self.speed.add(seconds, step.work, step.forwards);
+                let seconds = spent.computing.clamp(0.0, took);
+                // What took no time was there already, and says nothing of how fast forwards go.
+                if seconds > 0.0 {
+                    self.speed.add(seconds, step.work, step.forwards);
+                }
                 seconds
             }
         };

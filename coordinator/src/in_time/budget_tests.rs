@@ -236,3 +236,14 @@ fn nothing_begins_that_does_not_fit() {
     assert_eq!((nothing.whole, nothing.cut), (0, Cut::TimeIsUp), "{nothing:?}");
     assert!(nothing.at <= 20.0 + TICK, "{nothing:?}");
 }
+
+#[test]
+fn what_was_found_done_tells_no_speed() {
+    let mut budget = Budget::new(100.0, vec![ForwardCost { forwards: 50, work: 50.0 }; 2]);
+    budget.begin(0.0, 1);
+    budget.whole(0.5, Spent { computing: 0.0, together: 0.1 });
+    assert_eq!((budget.rounds(), budget.forwards_per_second()), (1, None));
+    budget.begin(0.5, 2);
+    budget.whole(10.5, Spent { computing: 5.0, together: 0.1 });
+    assert_eq!(budget.forwards_per_second(), Some(10.0));
+}
