@@ -1,9 +1,9 @@
 //! Why an image could not be put together, and who is to blame.
 
-use crate::score_error::ScoreError;
 use crate::sink::SinkError;
 use marquetry_failure::{Classify, FailureClass};
 use marquetry_job::{RegionError, StoredPlanError, TaskId, TruthError};
+use marquetry_scores::{ScoreError, class_of_store};
 use marquetry_spec::SpecErrors;
 use marquetry_transport::StoreError;
 use std::any::Any;
@@ -104,14 +104,6 @@ impl Classify for AggregateError {
             | Self::StoredRegion { .. } => FailureClass::Input,
             Self::Panic(_) => FailureClass::Bug,
         }
-    }
-}
-
-/// The store that tiles are read from. What is missing there may be on its way, or belongs to a run that has ended.
-pub(crate) fn class_of_store(error: &StoreError) -> FailureClass {
-    match error.class() {
-        FailureClass::Input => FailureClass::Passing,
-        class => class,
     }
 }
 

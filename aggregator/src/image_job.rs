@@ -2,19 +2,19 @@
 
 use crate::AggregatorOptions;
 use crate::error::AggregateError;
-use crate::group_tiles::{TileSource, UnreadParts};
 use crate::image_result::{ImageResult, RegionCounts};
 use crate::output_file::ScratchFolder;
 use crate::outputs::Outputs;
 use crate::outside::Outside;
 use crate::row_passes::RowPasses;
-use crate::score_reader::ScoreReader;
 use crate::sink::{FinishedImage, SinkError};
 use crate::source_image::SourceImage;
 use bytes::Bytes;
 use marquetry_job::{ImageRegion, Plan, PlannedImage, RegionError, RunId, TruthLabels, UnreadPart, key};
 use marquetry_raster::read::Limits;
 use marquetry_region::Region;
+use marquetry_scores::ScoreReader;
+use marquetry_scores::{TileSource, UnreadParts};
 use marquetry_spec::JobSpec;
 use marquetry_transport::{ObjectStore, StoreErrorKind};
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 use super::*;
-use crate::test_images::{SIZE, TestImage, block};
 use marquetry_failure::{Classify, FailureClass};
 use marquetry_geometry::Size;
+use marquetry_scores::toy::{SIZE, TestImage, block};
 use marquetry_telemetry::Metrics;
 use marquetry_transport::Files;
 

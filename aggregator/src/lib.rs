@@ -3,30 +3,23 @@
 //! This crate must not know: the coordinator, the worker, how members are run, terminals.
 
 mod error;
-mod group_tiles;
 mod image_job;
 mod image_result;
 mod label_cleanup;
 mod label_row_file;
 pub mod legend;
-mod merge;
 mod output_file;
 mod outputs;
 mod outside;
 mod row;
 mod row_passes;
-mod score_error;
-mod score_reader;
 mod sink;
 mod sinks;
 mod source_image;
-#[cfg(test)]
-mod test_images;
 
 use crate::error::{AggregateError, panic_message};
 use crate::image_job::{ImageFate, ImageJob};
 use bytes::Bytes;
-pub use group_tiles::{GroupRows, GroupTiles, TileSource, UnreadParts};
 pub use image_result::{ImageResult, ImageResultError, KeptPixels, RegionCounts, TruthOutside};
 use lru::LruCache;
 use marquetry_failure::{Classify, chain};
@@ -40,15 +33,12 @@ use marquetry_transport::lag::AGGREGATORS;
 use marquetry_transport::{
     CachedObject, Drain, Files, ObjectStore, QueueError, Stores, TaskQueue, Topic, consume,
 };
-pub use merge::ScoreRows;
 pub use output_file::OutputFile;
 pub use outputs::{
     evaluation_picture, expected, expected_of, image_outputs, label_quality_picture, probes_file,
     renamed_classes, renamed_outputs,
 };
 pub use row::{Row, RowScores};
-pub use score_error::{ScoreError, TileFault};
-pub use score_reader::ScoreReader;
 pub use sink::{FinishedImage, RowSink, SinkError};
 pub use sinks::corrected_labels::CorrectedLabelRow;
 pub use sinks::pseudo_labels::PseudoLabelRow;

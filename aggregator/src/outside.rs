@@ -1,8 +1,8 @@
 //! Pixels outside of an image's region: nothing was computed there, and what they are is stated.
 
-use crate::merge::ScoreRows;
 use marquetry_ensemble::ScoreSpace;
 use marquetry_region::Region;
+use marquetry_scores::ScoreRows;
 use ndarray::s;
 use std::sync::Arc;
 

@@ -3,14 +3,14 @@
 use crate::error::AggregateError;
 use crate::label_cleanup::LabelCleanup;
 use crate::label_row_file::LabelRowFile;
-use crate::merge::ScoreRows;
 use crate::outside::Outside;
 use crate::row::{Row, RowScores, ScoreLens};
-use crate::score_error::ScoreError;
-use crate::score_reader::ScoreReader;
 use crate::sink::{RowSink, SinkError};
 use marquetry_ensemble::{Decision, Labelling, MemberRow, Rule, ScoreSpace, ScoreTransform};
 use marquetry_job::{TruthLabels, TruthRows};
+use marquetry_scores::ScoreError;
+use marquetry_scores::ScoreReader;
+use marquetry_scores::ScoreRows;
 use marquetry_spec::{Decide, JobSpec};
 use std::io;
 use std::path::Path;

@@ -1,6 +1,6 @@
 use super::*;
 use crate::sink::FinishedImage;
-use crate::test_images::{CLASSES, SIZE, TestImage, block};
+use marquetry_scores::toy::{CLASSES, SIZE, TestImage, block};
 use std::sync::{Arc, Mutex};
 
 const WIDTH: usize = SIZE.width as usize;

@@ -5,6 +5,7 @@ use marquetry_imagery::ImageError;
 use marquetry_job::TileError;
 use marquetry_model::ModelError;
 use marquetry_raster::read::ReadError;
+use marquetry_scores::class_of_store;
 use marquetry_transport::{FileError, StoreError};
 use std::error::Error;
 use std::sync::Arc;
@@ -87,13 +88,5 @@ impl From<StoreError> for Failure {
 impl From<ModelError> for Failure {
     fn from(error: ModelError) -> Self {
         Self::of(error.class(), error)
-    }
-}
-
-/// The store that tiles are written to. What is missing there may be on its way, or belongs to a run that has ended.
-fn class_of_store(error: &StoreError) -> FailureClass {
-    match error.class() {
-        FailureClass::Input => FailureClass::Passing,
-        class => class,
     }
 }

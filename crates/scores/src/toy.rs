@@ -1,4 +1,7 @@
-//! Images of known scores for tests: a plan, its tiles in a folder, and the same scores the plain way.
+//! Images of known scores for tests: a plan, its tiles in a folder, and the same scores the plain way. What goes wrong
+//! panics.
+
+#![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "made for tests: what goes wrong panics")]
 
 use crate::{ScoreReader, TileSource, UnreadParts};
 use bytes::Bytes;
@@ -16,17 +19,23 @@ use std::sync::Arc;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-pub(crate) const CLASSES: usize = 3;
+/// Number of classes.
+pub const CLASSES: usize = 3;
 /// So large that every group has several blocks, some of more rows than a frame has.
-pub(crate) const SIZE: Size = Size::new(300, 61);
+pub const SIZE: Size = Size::new(300, 61);
 
 /// A job of one image whose tiles are stored.
-pub(crate) struct TestImage {
-    pub(crate) plan: Plan,
-    pub(crate) image: PlannedImage,
-    pub(crate) folder: TempDir,
-    pub(crate) store: Arc<dyn ObjectStore>,
-    pub(crate) runtime: Runtime,
+pub struct TestImage {
+    /// Its plan.
+    pub plan: Plan,
+    /// The image.
+    pub image: PlannedImage,
+    /// Where all of it lies.
+    pub folder: TempDir,
+    /// The store with its tiles.
+    pub store: Arc<dyn ObjectStore>,
+    /// What runs requests.
+    pub runtime: Runtime,
 }
 
 /// Probability of class `class` at a pixel of group `group`. Every block says something else, so that it shows which
@@ -37,7 +46,8 @@ fn score(group: u32, block: u32, class: usize, y: i64, x: i64) -> f32 {
     share * (0.8 + 0.2 * wave)
 }
 
-pub(crate) fn group(factor: f64, side: u32, importance: Importance, weights: [f32; CLASSES]) -> Group {
+/// A group of one member, over windows of `side` px of the image by `factor`.
+pub fn group(factor: f64, side: u32, importance: Importance, weights: [f32; CLASSES]) -> Group {
     let window = Size::square(side);
     Group {
         scaling: Scaling::Factor(factor),
@@ -73,7 +83,7 @@ fn member(weights: [f32; CLASSES]) -> Member {
 
 impl TestImage {
     /// An image with tiles of all `groups`. It lies at `image` below the job's folder, where nothing is yet.
-    pub(crate) fn new(groups: Vec<Group>, labelling: Labelling) -> Self {
+    pub fn new(groups: Vec<Group>, labelling: Labelling) -> Self {
         let weights = groups.iter().flat_map(|g| &g.members).map(|m| m.weights.clone()).collect();
         let merge = Merge { space: ScoreSpace::Probabilities, weights };
         let inference = Inference {
@@ -112,7 +122,8 @@ impl TestImage {
         made
     }
 
-    pub(crate) fn two_scales() -> Self {
+    /// With two groups, of which one sees the image at half its size.
+    pub fn two_scales() -> Self {
         let groups = vec![
             group(1.0, 16, Importance::Gaussian, [1.0, 2.0, 1.0]),
             group(0.5, 12, Importance::Constant, [3.0, 1.0, 1.0]),
@@ -120,31 +131,38 @@ impl TestImage {
         Self::new(groups, Labelling::Multiclass)
     }
 
-    pub(crate) fn path(&self) -> &Path {
+    /// Where all of it lies.
+    pub fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    pub(crate) fn tasks(&self) -> Vec<TaskKind> {
+    /// All tasks of the image.
+    pub fn tasks(&self) -> Vec<TaskKind> {
         ImageTasks::new(&self.plan, &self.image).iter().collect()
     }
 
-    pub(crate) fn key_of(&self, task: TaskKind) -> String {
+    /// The key of what a task stores.
+    pub fn key_of(&self, task: TaskKind) -> String {
         task.produces(&self.plan.job, &self.image, &self.plan.scores_of(&self.image)).unwrap()
     }
 
-    pub(crate) fn id(&self, kind: TaskKind) -> TaskId {
+    /// A task as messages name it.
+    pub fn id(&self, kind: TaskKind) -> TaskId {
         TaskId { image: self.image.key.clone(), kind }
     }
 
-    pub(crate) fn put(&self, key: &str, bytes: Vec<u8>) {
+    /// Stores `bytes`.
+    pub fn put(&self, key: &str, bytes: Vec<u8>) {
         self.runtime.block_on(self.store.put(key, Bytes::from(bytes))).unwrap();
     }
 
-    pub(crate) fn get(&self, key: &str) -> Vec<u8> {
+    /// What is stored under `key`.
+    pub fn get(&self, key: &str) -> Vec<u8> {
         self.runtime.block_on(self.store.get(key)).unwrap().to_vec()
     }
 
-    pub(crate) fn delete(&self, key: &str) {
+    /// Deletes what is stored under `key`.
+    pub fn delete(&self, key: &str) {
         self.runtime.block_on(self.store.delete(key)).unwrap();
     }
 
@@ -153,7 +171,8 @@ impl TestImage {
         blocks.get(block).unwrap().extent(&grid)
     }
 
-    pub(crate) fn header(&self, task: TaskKind) -> TileHeader {
+    /// The header of the tile of `task`.
+    pub fn header(&self, task: TaskKind) -> TileHeader {
         let (group, block) = parts(task);
         TileHeader {
             scores: self.plan.scores_of_group(&self.image, group as usize),
@@ -170,21 +189,24 @@ impl TestImage {
         }
     }
 
-    pub(crate) fn tile(&self, task: TaskKind) -> Vec<u8> {
+    /// The tile of `task`.
+    pub fn tile(&self, task: TaskKind) -> Vec<u8> {
         tile_with(&self.header(task), parts(task).0)
     }
 
-    pub(crate) fn source(&self, may_miss: bool) -> TileSource {
+    /// Where its tiles are read from.
+    pub fn source(&self, may_miss: bool) -> TileSource {
         let (store, runtime) = (Arc::clone(&self.store), self.runtime.handle().clone());
         TileSource { store, runtime, may_miss, unread: UnreadParts::default() }
     }
 
-    pub(crate) fn reader(&self) -> ScoreReader {
+    /// A reader of its scores.
+    pub fn reader(&self) -> ScoreReader {
         ScoreReader::open(&self.source(false), &self.plan, &self.image).unwrap()
     }
 
     /// A group's mean, `[C, H, W]`, and its weights, `[H, W]`, window by window, without the blocks in `lost`.
-    pub(crate) fn plain_group(&self, number: u32, lost: &[u32]) -> (Vec<f32>, Vec<f32>, Size) {
+    pub fn plain_group(&self, number: u32, lost: &[u32]) -> (Vec<f32>, Vec<f32>, Size) {
         let group = &self.plan.inference.groups[number as usize];
         let (grid, blocks) = self.plan.layout(&self.image, number).unwrap();
         let size = grid.image();
@@ -216,7 +238,7 @@ impl TestImage {
     }
 
     /// All scores, `[C, H, W]`, and the missing pixels, `[H, W]`, without the blocks in `lost`.
-    pub(crate) fn plain(&self, lost: &[TaskKind]) -> (Vec<f32>, Vec<bool>) {
+    pub fn plain(&self, lost: &[TaskKind]) -> (Vec<f32>, Vec<bool>) {
         let area = SIZE.area() as usize;
         let (mut sums, mut missing) = (vec![0.0_f32; CLASSES * area], vec![false; area]);
         let total = self.plan.total_weights(&self.image);
@@ -237,7 +259,8 @@ impl TestImage {
     }
 }
 
-pub(crate) const fn block(group: u32, block: u32) -> TaskKind {
+/// A block of a group.
+pub const fn block(group: u32, block: u32) -> TaskKind {
     TaskKind::Block { group, block }
 }
 
@@ -246,7 +269,8 @@ fn parts(task: TaskKind) -> (u32, u32) {
     (group, block)
 }
 
-pub(crate) fn tile_with(header: &TileHeader, group: u32) -> Vec<u8> {
+/// A tile with this header, of group number `group`.
+pub fn tile_with(header: &TileHeader, group: u32) -> Vec<u8> {
     let extent = header.extent;
     let mut scores = Vec::new();
     for y in extent.top..extent.bottom() {

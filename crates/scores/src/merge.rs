@@ -48,7 +48,7 @@ impl ScoreRows {
     }
 
     /// What each member says of row `y` of the image, `[C, W]`.
-    pub(crate) fn members_at(&self, y: u32) -> impl Iterator<Item = &[f32]> {
+    pub fn members_at(&self, y: u32) -> impl Iterator<Item = &[f32]> {
         let place = (y - self.rows.start) as usize;
         self.members.iter().map(move |member| whole(member.index_axis(Axis(0), place)))
     }

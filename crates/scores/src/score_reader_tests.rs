@@ -1,7 +1,7 @@
 use super::*;
 use crate::TileFault;
 use crate::group_tiles::whole;
-use crate::test_images::{CLASSES, SIZE, TestImage, block, group, tile_with};
+use crate::toy::{CLASSES, SIZE, TestImage, block, group, tile_with};
 use marquetry_ensemble::{Importance, Labelling, Voice, resize_planes};
 use ndarray::s;
 

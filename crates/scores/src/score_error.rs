@@ -1,6 +1,5 @@
 //! Why scores cannot be had from the store.
 
-use crate::error::class_of_store;
 use marquetry_ensemble::BadScore;
 use marquetry_failure::{Classify, FailureClass};
 use marquetry_geometry::Size;
@@ -75,5 +74,13 @@ impl Classify for ScoreError {
             Self::BadScore(_) => FailureClass::Input,
             Self::NoMember(_) | Self::NoSuchRows { .. } => FailureClass::Bug,
         }
+    }
+}
+
+/// The store that tiles are read from. What is missing there may be on its way, or belongs to a run that has ended.
+pub fn class_of_store(error: &StoreError) -> FailureClass {
+    match error.class() {
+        FailureClass::Input => FailureClass::Passing,
+        class => class,
     }
 }

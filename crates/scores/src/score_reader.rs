@@ -15,7 +15,7 @@ use std::ops::Range;
 /// while the store is read.
 ///
 /// ```no_run
-/// # use marquetry_aggregator::{ScoreError, ScoreReader, TileSource};
+/// # use marquetry_scores::{ScoreError, ScoreReader, TileSource};
 /// # use marquetry_job::{Plan, PlannedImage};
 /// # fn sum(source: &TileSource, plan: &Plan, image: &PlannedImage) -> Result<(), ScoreError> {
 /// let mut reader = ScoreReader::open(source, plan, image)?;
@@ -69,7 +69,7 @@ impl ScoreReader {
     /// The same, whose rows come with the probabilities of each member too, where each has tiles of its own: of those that have a
     /// say in the merge.
     #[must_use]
-    pub(crate) fn with_members(mut self, plan: &Plan) -> Self {
+    pub fn with_members(mut self, plan: &Plan) -> Self {
         let (inference, to) = (&plan.inference, ScoreSpace::Probabilities);
         let to_probabilities =
             ScoreTransform::between(inference.tile_space, to, inference.labelling, self.classes);
@@ -80,7 +80,7 @@ impl ScoreReader {
     }
 
     /// In what each member has a say of which rows come with probabilities.
-    pub(crate) fn voices(&self) -> Vec<Voice> {
+    pub fn voices(&self) -> Vec<Voice> {
         let all = self.apart.iter().flat_map(|apart| &apart.voices);
         all.filter(|voice| !voice.is_silent()).cloned().collect()
     }

@@ -1,0 +1,15 @@
+//! Stored scores: the merged scores of an image, read from its tiles by rows.
+//!
+//! This crate must not know: outputs, decisions, how members are run, messages, terminals.
+
+mod group_tiles;
+mod merge;
+mod score_error;
+mod score_reader;
+#[cfg(any(test, feature = "toy"))]
+pub mod toy;
+
+pub use group_tiles::{GroupRows, GroupTiles, TileSource, UnreadParts};
+pub use merge::ScoreRows;
+pub use score_error::{ScoreError, TileFault, class_of_store};
+pub use score_reader::ScoreReader;
