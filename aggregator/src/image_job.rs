@@ -2,18 +2,17 @@
 
 use crate::AggregatorOptions;
 use crate::error::AggregateError;
-use crate::image_result::{ImageResult, RegionCounts};
+use crate::image_result::ImageResult;
 use crate::output_file::ScratchFolder;
 use crate::outputs::Outputs;
 use crate::outside::Outside;
 use crate::row_passes::RowPasses;
-use crate::sink::{FinishedImage, SinkError};
+use crate::sink::FinishedImage;
+use crate::sinks::sure_counts::SureCounts;
 use crate::source_image::SourceImage;
 use bytes::Bytes;
-use marquetry_job::{ImageRegion, Plan, PlannedImage, RegionError, RunId, TruthLabels, UnreadPart, key};
+use marquetry_job::{Plan, PlannedImage, RunId, TruthLabels, UnreadPart, key};
 use marquetry_raster::read::Limits;
-use marquetry_region::Region;
-use marquetry_scores::ScoreReader;
 use marquetry_scores::{TileSource, UnreadParts};
 use marquetry_spec::JobSpec;
 use marquetry_transport::{ObjectStore, StoreErrorKind};
@@ -110,14 +109,15 @@ impl ImageJob<'_> {
         let outside = region.as_ref().map(|(region, _)| Outside { region: Arc::clone(region), class });
         let passes = RowPasses::new(self.spec, self.plan.merge.space, scratch, truth.as_ref());
         let passes = passes.outside(outside.as_ref());
-        let open = |by_member| {
-            let reader = ScoreReader::open(&tiles, self.plan, self.image)?;
-            Ok(if by_member { reader.with_members(self.plan) } else { reader })
-        };
-        passes.run(open, &mut sinks)?;
+        let rounds = self.rounds(planned, &tiles, region.as_ref().map(|(region, _)| region))?;
+        if let Some(unsure) = rounds.as_ref().and_then(|rounds| rounds.unsure.clone()) {
+            sinks.push(Box::new(SureCounts::new(unsure)));
+        }
+        passes.run(|by_member| self.scores(&tiles, rounds.as_ref(), by_member), &mut sinks)?;
         let mut image = FinishedImage { result: ImageResult::new(&planned.id), files: Vec::new() };
         image.result.warnings = warnings;
         image.result.region = region.map(|(_, counts)| counts);
+        image.result.cascade = rounds.map(|rounds| rounds.counts);
         sinks.into_iter().try_for_each(|sink| sink.finish(&mut image))?;
         let follows = "these pixels are missing, and the rest is done";
         Ok((image, UnreadPart::in_words(&tiles.unread.joined(), &planned.uri, follows)))
@@ -130,37 +130,6 @@ impl ImageJob<'_> {
         let stored = self.runtime.block_on(self.store.get(&key))?;
         let opened = TruthLabels::open(stored.into(), planned.size);
         opened.map(Some).map_err(|source| AggregateError::StoredTruth { key, source })
-    }
-
-    /// The part of the image that is computed, and what it leaves of it: the one that is stored, or the same found again.
-    fn region(
-        &self,
-        planned: &PlannedImage,
-        source: &SourceImage,
-    ) -> Result<Option<(Arc<Region>, RegionCounts)>, AggregateError> {
-        let Some(rule) = self.plan.inference.region else { return Ok(None) };
-        let key = key::region(&self.plan.job, planned.content_key());
-        let read = match self.runtime.block_on(self.store.get(&key)) {
-            Ok(stored) => ImageRegion::from_bytes(&stored, planned.content_key(), planned.size),
-            Err(error) if error.kind == StoreErrorKind::NotFound => {
-                Err(RegionError::Foreign(planned.content_key().to_owned()))
-            }
-            Err(error) => return Err(error.into()),
-        };
-        let ImageRegion { region, finding } = match read {
-            Ok(found) => found,
-            Err(error) if rule.is_task() => {
-                tracing::warn!(image = planned.id, "looking for its region again: {error}");
-                let opened = source.open().map_err(SinkError::Image)?;
-                let (region, finding) =
-                    marquetry_imagery::nonblank(&opened, rule.margin_px()).map_err(SinkError::Image)?;
-                ImageRegion { region, finding }
-            }
-            Err(source) => return Err(AggregateError::StoredRegion { key, source }),
-        };
-        let region = Arc::new(region);
-        let forwards = self.plan.forwards_within(planned, &region);
-        Ok(Some((region, RegionCounts { finding, forwards, skipped_pixels: 0, truth: None })))
     }
 
     /// Whether the run is still the one that counts.

@@ -38,6 +38,9 @@ pub struct ImageResult {
     /// What its region has left of it, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<RegionCounts>,
+    /// How it was computed in rounds, where it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cascade: Option<CascadeCounts>,
     /// What is not as it should be, though the outputs are whole: `no picture: …`, `no georeference: …`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
@@ -61,6 +64,30 @@ pub struct RegionCounts {
     /// What of the truth lies outside, where it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub truth: Option<TruthOutside>,
+}
+
+/// How an image was computed in rounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CascadeCounts {
+    /// Model runs of one window each: those that were made, and those that all members would have made.
+    pub forwards: RegionForwards,
+    /// Pixels that all members have looked at.
+    pub unsure_pixels: u64,
+    /// Whether the members after the first round were left out, since blocks of the first one were given up.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub left_out: bool,
+    /// How right the first round is where it is sure, where the truth is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub truth: Option<SureTruth>,
+}
+
+/// How right members are where they are sure.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SureTruth {
+    /// Sure pixels of which the truth is known.
+    pub sure: u64,
+    /// Those of them whose label is another.
+    pub wrong: u64,
 }
 
 /// How much of the truth lies outside of a region.
@@ -119,6 +146,7 @@ impl ImageResult {
             evaluation: None,
             fits_turned: None,
             region: None,
+            cascade: None,
             warnings: Vec::new(),
             kept: BTreeMap::new(),
             confidences: None,

@@ -11,6 +11,7 @@ pub mod legend;
 mod output_file;
 mod outputs;
 mod outside;
+mod regions;
 mod row;
 mod row_passes;
 mod sink;
@@ -20,7 +21,9 @@ mod source_image;
 use crate::error::{AggregateError, panic_message};
 use crate::image_job::{ImageFate, ImageJob};
 use bytes::Bytes;
-pub use image_result::{ImageResult, ImageResultError, KeptPixels, RegionCounts, TruthOutside};
+pub use image_result::{
+    CascadeCounts, ImageResult, ImageResultError, KeptPixels, RegionCounts, SureTruth, TruthOutside,
+};
 use lru::LruCache;
 use marquetry_failure::{Classify, chain};
 use marquetry_job::message::short_reason;

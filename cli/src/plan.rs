@@ -53,12 +53,21 @@ fn text(spec: &JobSpec, planned: &Planned, cost: &Cost, forecast: Option<&Region
         let from = region.from.as_deref().or(region.column.as_deref()).unwrap_or_default();
         format!("region    {from}, and {} px around it: {}", region.margin_px, spared(forecast))
     }));
+    lines.extend(planned.plan.inference.cascade.as_ref().map(|rule| {
+        let first = planned.first_forwards();
+        format!(
+            "cascade   {} forwards of the first round; of the other {} those of windows with an unsure pixel (margin below {})",
+            say::count(first),
+            say::count(cost.forwards - first),
+            rule.sure.margin
+        )
+    }));
     let memory = memory(spec, cost);
     lines.extend([
         format!("windows   {} (windows × members)", say::count(cost.windows)),
         format!("forwards  {} (windows × members × views)", say::count(cost.forwards)),
         format!(
-            "tasks     {} (blocks, and images whose mean and deviation, or region, are found first)",
+            "tasks     {} (blocks, and images whose mean and deviation, region or unsure pixels are found)",
             say::count(cost.tasks)
         ),
         format!(
@@ -107,6 +116,7 @@ fn json(spec: &JobSpec, planned: &Planned, cost: &Cost, forecast: Option<&Region
             "forwards": forecast.forwards,
             "whole_images": forecast.whole,
         })),
+        "first_round_forwards": planned.plan.inference.cascade.as_ref().map(|_| planned.first_forwards()),
         "findings": planned.findings,
         "truth": planned.truth.as_ref().map(|truth| {
             let (source, census, settlement) = &truth.found;

@@ -90,6 +90,9 @@ fn text(finished: &Finished<'_>, facts: &RunFacts, together: &WrittenTogether) -
     if let Some(region) = &together.region {
         rows.push(("region", format!("{:.1} % of windows spared", region.spared() * 100.0)));
     }
+    if let Some(cascade) = &together.cascade {
+        rows.push(("cascade", format!("{:.1} % of forwards spared", cascade.spared() * 100.0)));
+    }
     if let Some(mean_iou) = together.mean_iou {
         rows.push(("mean IoU", format!("{mean_iou:.4}")));
     }
@@ -230,6 +233,9 @@ fn json(
     }
     if let Some(region) = &told.together.region {
         value["region"] = serde_json::to_value(region).unwrap_or_default();
+    }
+    if let Some(cascade) = &told.together.cascade {
+        value["cascade"] = serde_json::to_value(cascade).unwrap_or_default();
     }
     if !told.together.pseudo_labels.is_null() {
         value["pseudo_labels"] = told.together.pseudo_labels.clone();

@@ -71,7 +71,7 @@ mod tests {
 
     fn failed(image: u32, block: u32, class: FailureClass, reason: &str) -> Event {
         let task = TaskId { image: image.to_string(), kind: TaskKind::Block { group: 0, block } };
-        Event::TaskFailed { task, attempt: 1, reason: reason.into(), class }
+        Event::TaskFailed { task, attempt: 1, reason: reason.into(), class, damaged: Vec::new() }
     }
 
     fn done() -> Event {

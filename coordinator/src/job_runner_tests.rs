@@ -77,6 +77,7 @@ impl Job {
                 attempt,
                 reason: reason.into(),
                 class,
+                damaged: Vec::new(),
             };
             ResultMessage { run, from: "w".into(), event: script(&asked.image.id).map_or(done, failed) }
         }));
@@ -126,13 +127,20 @@ async fn a_failed_task_does_not_go_back_to_where_it_failed() {
             attempt,
             reason: "no".into(),
             class: FailureClass::Worker,
+            damaged: Vec::new(),
         };
         assert!(runner.take_in(&Heard { from: format!("w{attempt}"), event }, &mut state));
         met.push(state.in_flight.partition(key).unwrap());
     }
     met.sort_unstable();
     assert_eq!(met, [0, 1, 2], "each try in another partition");
-    let event = Event::TaskFailed { task, attempt: 3, reason: "cut off".into(), class: FailureClass::Input };
+    let event = Event::TaskFailed {
+        task,
+        attempt: 3,
+        reason: "cut off".into(),
+        class: FailureClass::Input,
+        damaged: Vec::new(),
+    };
     runner.take_in(&Heard { from: "w".into(), event }, &mut state);
     assert_eq!((state.in_flight.tasks(), state.in_flight.partition(key)), (8, None));
     assert_eq!(state.tally.losses.total(), 2, "the block and its image");

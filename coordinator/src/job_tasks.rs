@@ -1,6 +1,6 @@
 //! The tasks of a job: by place, as the ledger knows them, by key, as messages name them, and by what they store.
 
-use marquetry_job::{ImageTasks, Plan, PlannedImage, TaskId, TaskKind, TaskPlace, key};
+use marquetry_job::{ImageTasks, Plan, PlannedImage, Stages, TaskId, TaskKind, TaskPlace, key};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -58,12 +58,16 @@ impl<'a> JobTasks<'a> {
             let image = self.contents.get(image).and_then(|&image| place(image, TaskKind::Region));
             return image.into_iter().collect();
         }
+        if let Some(image) = key::image_of_unsure(key) {
+            let image = self.image_place(image).and_then(|image| place(image, TaskKind::Unsure));
+            return image.into_iter().collect();
+        }
         let image = key::image_of_statistics(key).and_then(|image| self.image_place(image));
         image.and_then(|image| place(image, TaskKind::Statistics)).into_iter().collect()
     }
 
     /// For each image the number of tasks in each stage.
-    pub(crate) fn stages(&self) -> Vec<Vec<u32>> {
+    pub(crate) fn stages(&self) -> Vec<Stages> {
         self.tasks.iter().map(ImageTasks::stages).collect()
     }
 
@@ -102,9 +106,9 @@ impl<'a> JobTasks<'a> {
         TaskId { image: self.image(place.image).key.clone(), kind }
     }
 
-    /// Model runs of one window each that a task takes; 0 where a region leaves some out, which is not known here.
+    /// Model runs of one window each that a task takes; 0 where a region or a cascade leaves some out, which is not known here.
     pub(crate) fn forwards(&self, place: TaskPlace) -> u64 {
-        if self.plan.inference.region.is_some() {
+        if self.plan.inference.region.is_some() || self.plan.inference.cascade.is_some() {
             return 0;
         }
         self.plan.forwards_of(self.image(place.image), self.of(place.image).at(place.place))

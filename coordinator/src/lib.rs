@@ -4,6 +4,7 @@
 //! This crate must not know: the worker, how members are run, terminals.
 
 mod breaker;
+mod cascade_summary;
 mod chosen_members;
 mod collected_results;
 mod control;
@@ -44,6 +45,7 @@ mod worker_health;
 mod written;
 
 pub use breaker::AllFail;
+pub use cascade_summary::CascadeSummary;
 pub use collected_results::{CollectedResults, TableRows};
 pub use control::{cancel, new_run, retry, set_state};
 pub use ended_run::EndedRun;
@@ -59,10 +61,10 @@ pub use losses::{LossCount, Losses, Lost};
 pub use nights::{WrittenNight, repeat_night, write_night};
 pub use output_lists::OutputLists;
 pub use planning::{
-    Choice, Findings, FoldsError, ImageKind, ImagesError, MeasureError, MemberChoices, MemberKind,
-    MembersError, ModelReadError, Origin, OutputNameError, PathError, PlanError, PlanMemory, PlanRegionError,
-    PlanTruthError, Planned, PlannedRegions, PlannedTruth, RegionForecast, Rejected, Warning, Watcher,
-    georeferences, outputs_hash, plan, read_model, tags_from_paths,
+    CascadeError, Choice, Findings, FoldsError, ImageKind, ImagesError, MeasureError, MemberChoices,
+    MemberKind, MembersError, ModelReadError, Origin, OutputNameError, PathError, PlanError, PlanMemory,
+    PlanRegionError, PlanTruthError, Planned, PlannedRegions, PlannedTruth, RegionForecast, Rejected,
+    Warning, Watcher, georeferences, outputs_hash, plan, read_model, tags_from_paths,
 };
 pub use region_summary::{RegionSummary, WholeImages};
 pub use report::{Finished, RunFacts, describe_grid};

@@ -141,11 +141,11 @@ impl RegionSummary {
     }
 }
 
-fn share(part: u64, of: u64) -> f64 {
+pub(crate) fn share(part: u64, of: u64) -> f64 {
     part as f64 / of.max(1) as f64
 }
 
-fn percent(share: f64) -> String {
+pub(crate) fn percent(share: f64) -> String {
     let percent = share * 100.0;
     if percent > 0.0 && percent < 0.095 { format!("{percent:.3} %") } else { format!("{percent:.1} %") }
 }

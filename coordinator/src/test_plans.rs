@@ -64,6 +64,7 @@ pub(crate) fn inference(groups: Vec<Vec<Member>>) -> Inference {
         tile: TileDtype::F16,
         block_pixels: u64::from(SIDE * SIDE),
         region: None,
+        cascade: None,
         groups: groups.into_iter().map(group).collect(),
     }
 }

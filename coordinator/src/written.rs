@@ -1,5 +1,6 @@
 //! What was written of all images together: a run that finds nothing new does not write it again.
 
+use crate::cascade_summary::CascadeSummary;
 use crate::region_summary::RegionSummary;
 use crate::report::Finished;
 use bytes::Bytes;
@@ -23,6 +24,9 @@ pub struct WrittenTogether {
     /// What regions left of the images, where the job has one.
     #[serde(default)]
     pub region: Option<RegionSummary>,
+    /// What rounds came to, where the job has them.
+    #[serde(default)]
+    pub cascade: Option<CascadeSummary>,
 }
 
 /// What was written, and of what.

@@ -7,6 +7,7 @@ use marquetry_geometry::{Blocks, D4, Grid, Size};
 use marquetry_job::{Group, Inference, Input, Member, Plan, PlannedImage};
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Bytes of models that one pass over a block's windows may take turns with: a lane keeps them all open.
 const PASS_BYTES: u64 = 512 << 20;
@@ -21,6 +22,8 @@ pub(crate) struct PlanContext {
     /// What the scores of each group's tiles are called.
     pub(crate) scores: Vec<String>,
     pub(crate) groups: Vec<GroupContext>,
+    /// The plan, where some members look only at what others are unsure of.
+    pub(crate) in_rounds: Option<Arc<Plan>>,
 }
 
 /// What every task of one group needs.
@@ -88,7 +91,14 @@ impl PlanContext {
         let inference = plan.inference.scored_by(image);
         let groups = inference.groups.iter().map(|g| GroupContext::new(&inference, g));
         let groups = groups.collect::<Result<_, _>>()?;
-        Ok(Self { groups, scores: plan.scores_of(image), inference })
+        let in_rounds = plan.cascade_of(image).map(|_| Arc::new(plan.clone()));
+        Ok(Self { groups, scores: plan.scores_of(image), inference, in_rounds })
+    }
+
+    /// Whether the members of `group` look only at what others are unsure of.
+    pub(crate) fn is_later(&self, group: u32) -> bool {
+        let rule = self.in_rounds.as_ref().and_then(|plan| plan.inference.cascade.as_ref());
+        rule.is_some_and(|rule| rule.is_later(group as usize))
     }
 
     /// The windows and blocks of an image of `size` px for `group`; `None` if there is no such group, or no member in it.
@@ -222,6 +232,7 @@ pub(crate) mod tests {
             tile: TileDtype::F32,
             block_pixels: 1 << 20,
             region: None,
+            cascade: None,
             groups: vec![Group {
                 scaling,
                 resample: marquetry_geometry::Resample::Linear,

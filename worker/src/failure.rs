@@ -2,10 +2,10 @@
 
 use marquetry_failure::{Classify, FailureClass};
 use marquetry_imagery::ImageError;
-use marquetry_job::TileError;
+use marquetry_job::{TaskId, TileError};
 use marquetry_model::ModelError;
 use marquetry_raster::read::ReadError;
-use marquetry_scores::class_of_store;
+use marquetry_scores::{ScoreError, class_of_store};
 use marquetry_transport::{FileError, StoreError};
 use std::error::Error;
 use std::sync::Arc;
@@ -21,12 +21,14 @@ pub struct Failure {
     /// What it came of.
     #[source]
     pub source: Option<Arc<dyn Error + Send + Sync>>,
+    /// Tasks whose objects were found damaged, on which it hangs: they are to be done again before it.
+    pub damaged: Vec<TaskId>,
 }
 
 impl Failure {
     /// A failure without an error behind it.
     pub fn new(class: FailureClass, reason: impl Into<String>) -> Self {
-        Self { class, reason: reason.into(), source: None }
+        Self { class, reason: reason.into(), source: None, damaged: Vec::new() }
     }
 
     /// A failure that every attempt would meet again, on any worker.
@@ -45,7 +47,7 @@ impl Failure {
     }
 
     fn of(class: FailureClass, error: impl Error + Send + Sync + 'static) -> Self {
-        Self { class, reason: error.to_string(), source: Some(Arc::new(error)) }
+        Self { class, reason: error.to_string(), source: Some(Arc::new(error)), damaged: Vec::new() }
     }
 }
 
@@ -64,6 +66,16 @@ impl From<ReadError> for Failure {
 impl From<TileError> for Failure {
     fn from(error: TileError) -> Self {
         Self::of(error.class(), error)
+    }
+}
+
+impl From<ScoreError> for Failure {
+    fn from(error: ScoreError) -> Self {
+        let damaged = match &error {
+            ScoreError::Damaged { task, .. } => vec![task.clone()],
+            _ => Vec::new(),
+        };
+        Self { damaged, ..Self::of(error.class(), error) }
     }
 }
 

@@ -5,9 +5,7 @@ use crate::measure::Measurement;
 use marquetry_geometry::{Reading, Rect, Size};
 use marquetry_imagery::PlannedVersion;
 use marquetry_job::tile::MissingPixels;
-use marquetry_job::{
-    BandStatistics, ImageStatistics, Measure, MeasuredBands, PlannedImage, RegionRule, UnreadPart,
-};
+use marquetry_job::{BandStatistics, ImageStatistics, Measure, MeasuredBands, PlannedImage, UnreadPart};
 use marquetry_raster::read::luma_of;
 use marquetry_raster::read::{DamagedPart, Image, Limits, Pixels};
 use marquetry_region::Region;
@@ -42,7 +40,8 @@ pub(crate) struct OpenImage {
     /// What was measured of it, once a task that wants it has fetched it.
     statistics: RwLock<Vec<MeasuredBands>>,
     /// Which part of it is computed, for each way in which a job has asked for that.
-    regions: RwLock<Vec<(RegionRule, Arc<Region>)>>,
+    /// Parts of it, by the keys under which they are stored.
+    regions: RwLock<Vec<(String, Arc<Region>)>>,
 }
 
 /// The images that tasks are working on: tasks of one image share one decoded copy, which goes with the last of them.
@@ -152,20 +151,20 @@ impl OpenImage {
         known.iter().find(|known| known.measure == *measure).map(|known| known.bands.clone())
     }
 
-    /// The part of it that is computed by this rule, if it is known.
-    pub(crate) fn region(&self, rule: RegionRule) -> Option<Arc<Region>> {
+    /// The part of it that is stored under `key`, if it is known.
+    pub(crate) fn region(&self, key: &str) -> Option<Arc<Region>> {
         let known = self.regions.read().unwrap_or_else(PoisonError::into_inner);
-        known.iter().find(|(known, _)| *known == rule).map(|(_, region)| Arc::clone(region))
+        known.iter().find(|(known, _)| known == key).map(|(_, region)| Arc::clone(region))
     }
 
-    /// Makes a region known to all tasks of the image. Whoever is first counts: all come to the same.
-    pub(crate) fn set_region(&self, rule: RegionRule, region: Region) -> Arc<Region> {
+    /// Makes a part of it known to all tasks of the image. Whoever is first counts: all come to the same.
+    pub(crate) fn set_region(&self, key: &str, region: Region) -> Arc<Region> {
         let mut known = self.regions.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, region)) = known.iter().find(|(known, _)| *known == rule) {
+        if let Some((_, region)) = known.iter().find(|(known, _)| known == key) {
             return Arc::clone(region);
         }
         let region = Arc::new(region);
-        known.push((rule, Arc::clone(&region)));
+        known.push((key.to_owned(), Arc::clone(&region)));
         region
     }
 

@@ -2,6 +2,7 @@
 
 mod compute;
 mod region;
+mod unsure;
 
 use crate::health::Health;
 use crate::image::ImageOptions;
@@ -242,7 +243,8 @@ impl Worker {
                 } else {
                     tracing::debug!(%class, "the task failed: {reason}");
                 }
-                Event::TaskFailed { task: id, attempt, reason: short_reason(&reason), class }
+                let (reason, damaged) = (short_reason(&reason), failure.damaged);
+                Event::TaskFailed { task: id, attempt, reason, class, damaged }
             }
         };
         self.announce(task.run, &image, event).await
@@ -314,7 +316,7 @@ impl Worker {
         if !self.runs.matches(&*store, &key::run(&task.run.job), task.run.run.as_bytes()).await? {
             return Ok(Worked::LeftOver);
         }
-        self.compute(task, &*store, admitted).await
+        self.compute(task, &store, admitted).await
     }
 }
 

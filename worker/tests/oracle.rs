@@ -158,6 +158,7 @@ fn plan(path: &Path, window: WindowSpec, views: &[View], batch: u32) -> Job {
         tile: TileDtype::F32,
         block_pixels: 40 * 40,
         region: None,
+        cascade: None,
         groups: vec![group],
     };
     let image = PlannedImage {

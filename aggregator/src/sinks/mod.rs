@@ -19,6 +19,7 @@ pub(crate) mod pseudo_labels;
 pub(crate) mod ranking;
 mod score_files;
 pub(crate) mod soft_labels;
+pub(crate) mod sure_counts;
 pub(crate) mod table_rows;
 pub(crate) mod uncertainty;
 

@@ -16,9 +16,10 @@ pub(super) fn apply(heard: &Heard, state: &mut RunState<'_>) -> Vec<Action> {
         Event::TaskDone { task, .. } => {
             tasks.place(task).map_or_else(Vec::new, |place| ledger.task_done(place))
         }
-        Event::TaskFailed { task, attempt, class, reason } => {
+        Event::TaskFailed { task, attempt, class, reason, damaged } => {
             let failed = Failed { from, attempt: *attempt, class: *class, reason };
-            tasks.place(task).map_or_else(Vec::new, |place| ledger.task_failed(place, &failed))
+            let damaged: Vec<TaskPlace> = damaged.iter().filter_map(|task| tasks.place(task)).collect();
+            tasks.place(task).map_or_else(Vec::new, |place| ledger.task_failed(place, &failed, &damaged))
         }
         Event::Image { image, partial, unread, .. } => {
             let Some(place) = tasks.image_place(image) else { return Vec::new() };

@@ -2,9 +2,11 @@
 
 mod activation;
 mod candidate;
+mod cascade;
 mod class_map;
 mod findings;
 mod fit;
+mod fitting;
 mod fold_list;
 mod folds;
 mod image_facts;
@@ -37,6 +39,7 @@ mod truth_rules;
 mod voices;
 mod window_size;
 
+pub use cascade::CascadeError;
 pub use findings::{Choice, Findings, MemberChoices, MemberKind, Origin, Warning};
 pub use folds::FoldsError;
 pub(crate) use folds::fold_of;
@@ -62,7 +65,7 @@ use marquetry_geometry::{D4, Reading};
 use marquetry_imagery::ImageError;
 use marquetry_job::{Group, Inference, Member, Merge, PLAN_FORMAT, Plan, PlannedImage, TileDtype};
 use marquetry_model::Runtime;
-use marquetry_raster::read::{AlphaUse, Limits};
+use marquetry_raster::read::Limits;
 use marquetry_spec::{Concern, Folds, Images, JobSpec, Output, Region, TilesPer};
 use marquetry_transport::uri::join;
 use marquetry_transport::{FileError, Files};
@@ -86,6 +89,9 @@ pub enum PlanError {
     /// Which part of images is computed.
     #[error(transparent)]
     Region(#[from] PlanRegionError),
+    /// Members in rounds.
+    #[error(transparent)]
+    Cascade(#[from] CascadeError),
     /// Which members score which image.
     #[error(transparent)]
     Folds(#[from] FoldsError),
@@ -186,6 +192,17 @@ impl Planned {
         said
     }
 
+    /// Model runs of one window each that the job takes in its first round: all of them where it has no other.
+    pub fn first_forwards(&self) -> u64 {
+        let first = |image: &PlannedImage| {
+            let rule = self.plan.cascade_of(image);
+            let groups = rule.map_or(self.plan.inference.groups.len(), |rule| rule.groups as usize);
+            let blocks = |group: usize| self.plan.forwards_of_group(image, group);
+            (0..groups).map(blocks).sum::<u64>()
+        };
+        self.images.iter().map(first).sum()
+    }
+
     /// Model runs of one window each that the job takes.
     pub fn forwards(&self) -> u64 {
         self.plan.cost(&self.images).forwards
@@ -238,7 +255,9 @@ pub fn plan(
     drop(shown);
     findings.notes.extend(sampled);
     findings.notes.extend(left_out.into_iter().map(|words| format!("images.from: {words}")).chain(said));
-    let plan = assemble(spec, groups);
+    let rounds = cascade::in_rounds(spec, groups)?;
+    findings.notes.extend(rounds.notes);
+    let plan = assemble(spec, rounds.groups, rounds.first);
     let is_for = |place, image: &PlannedImage| is_made_for(&made_for, &plan.inference, place, image);
     let images = match &spec.folds {
         Folds::All if made_for.is_empty() => images,
@@ -282,9 +301,10 @@ pub fn plan(
     findings.warnings.extend(sides.map(|text| Warning::new(Concern::Views, "tta.views", text)));
     findings.notes.extend(two_spaces(&plan));
     findings.allow(&spec.allow);
-    let (images, unfit) = fitting(images, &plan.inference, &findings.images, &other_colours);
+    let (images, unfit) = fitting::fitting(images, &plan.inference, &findings.images, &other_colours);
     rejected.extend(unfit);
     check_weights(&plan, &images)?;
+    findings.notes.extend(cascade::check(&plan, &images)?);
     findings.notes.extend(voices::check(spec, &plan, &images)?);
     findings.notes.extend(two_passes(spec, &plan, &images));
     findings.notes.extend(in_sample(spec));
@@ -305,8 +325,8 @@ fn reading(spec: &JobSpec) -> Reading {
     Reading { page, pages, alpha, nodata, bands }
 }
 
-/// The plan of `spec` for members in `groups`, whose weights are those of the job.
-fn assemble(spec: &JobSpec, mut groups: Vec<Group>) -> Plan {
+/// The plan of `spec` for members in `groups`, whose weights are those of the job; the `first` of these look at everything.
+fn assemble(spec: &JobSpec, mut groups: Vec<Group>, first: Option<u32>) -> Plan {
     let classes = spec.class_names();
     let weights: Vec<Vec<f32>> = groups.iter().flat_map(|g| &g.members).map(|m| m.weights.clone()).collect();
     let tile_space = match spec.tiles.per {
@@ -336,6 +356,7 @@ fn assemble(spec: &JobSpec, mut groups: Vec<Group>) -> Plan {
         tile: spec.tiles.dtype,
         block_pixels: (spec.limits.block_bytes() / (4 * classes.len() as u64)).max(1),
         region: spec.region.as_ref().map(Region::rule),
+        cascade: cascade::rule(spec, &groups, first, &weights),
         groups,
         classes,
     };
@@ -410,83 +431,4 @@ fn check_weights(plan: &Plan, images: &[PlannedImage]) -> Result<(), PlanError> 
         }
     }
     Ok(())
-}
-
-/// Most bytes of an image's id, path and other columns: they travel in every message about it.
-const IMAGE_BYTES_MAX: usize = 8 << 10;
-
-/// Sets aside the images whose bands are no input for some member, and those of which too much is said.
-fn fitting(
-    images: Vec<PlannedImage>,
-    inference: &Inference,
-    kinds: &[ImageKind],
-    other_colours: &HashSet<String>,
-) -> (Vec<PlannedImage>, Vec<Rejected>) {
-    let (mut fit, mut unfit) = (Vec::new(), Vec::new());
-    for image in images {
-        let members = inference.members().enumerate().filter(|(place, _)| image.is_scored_by(*place));
-        let wrong = members.map(|(_, member)| member).find(|m| {
-            let rgb = !other_colours.contains(&image.id);
-            m.signatures.first().is_some_and(|s| m.input.channels_of(image.bands, rgb, s.channels).is_none())
-        });
-        let bytes = serde_json::to_vec(&image).map_or(0, |json| json.len());
-        let reason = if let Some(member) = wrong {
-            let alike = kinds.iter().map(|kind| &kind.traits).filter(|traits| traits.bands == image.bands);
-            wrong_bands(image.bands, member, alike.clone().any(|t| t.alpha == AlphaUse::Dropped))
-        } else if bytes > IMAGE_BYTES_MAX {
-            format!(
-                "its id, path and other columns come to {bytes} bytes, and messages carry {IMAGE_BYTES_MAX}: leave \
-                 columns out of the list"
-            )
-        } else {
-            fit.push(image);
-            continue;
-        };
-        unfit.push(Rejected { id: image.id, uri: image.uri, reason });
-    }
-    (fit, unfit)
-}
-
-/// Why an image of `bands` bands is no input of `member`, and what to do. `drops_alpha`: such images may have an alpha band
-/// beside them.
-fn wrong_bands(bands: u16, member: &Member, drops_alpha: bool) -> String {
-    let (channels, name) = (member.signatures[0].channels, &member.name);
-    let plural = if bands == 1 { "" } else { "s" };
-    let alpha = if drops_alpha {
-        format!(
-            ", and one that the file calls alpha and that is not counted (`images: {{alpha: band}}`, or naming it as band \
-             {bands}, makes it one)"
-        )
-    } else {
-        String::new()
-    };
-    match member.input.bands.as_ref().and_then(|chosen| chosen.iter().max()) {
-        Some(&most) if most >= bands => format!(
-            "band {most} is chosen (images.bands or input.bands), and it has {bands} band{plural}{alpha}: they are counted \
-             from 0, so 0 to {}",
-            bands.saturating_sub(1)
-        ),
-        Some(_) => format!(
-            "the bands that are chosen for member {name} are not the {channels} channels that it takes: name {channels} in \
-             images.bands or input.bands, counted from 0"
-        ),
-        None if drops_alpha && u32::from(bands) + 1 == channels => format!(
-            "it has {bands} band{plural}, and one that the file calls alpha and that is not counted, and member {name} takes {channels}: if \
-             that one is a band like the others, say `images: {{from: …, alpha: band}}`, or name it as band {bands}"
-        ),
-        None if bands == 1 => format!(
-            "it has 1 band{alpha}, and member {name} takes {channels}: if its pages are bands, say `images: {{from: …, pages: \
-             bands}}`; to show one band several times, name it for each channel in input.bands, as [0, 0, …]"
-        ),
-        None if u32::from(bands) < channels => format!(
-            "it has {bands} bands{alpha}, and member {name} takes {channels}: if its pages are bands, say `images: {{from: …, \
-             pages: bands}}`; else name for each channel the band that it is to see in input.bands, counted from 0, one of them \
-             several times, as {:?}",
-            (0..channels).map(|channel| channel.min(u32::from(bands) - 1)).collect::<Vec<_>>()
-        ),
-        None => format!(
-            "it has {bands} band{plural}{alpha}, and member {name} takes {channels}: choose {channels} of them with `images: \
-             {{from: …, bands: […]}}`, counted from 0"
-        ),
-    }
 }

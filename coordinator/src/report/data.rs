@@ -1,5 +1,6 @@
 //! What a report shows.
 
+use crate::cascade_summary::CascadeSummary;
 use crate::kept_labels::KeptLabels;
 use crate::region_summary::RegionSummary;
 use marquetry_job::StageSeconds;
@@ -53,6 +54,8 @@ pub struct Report {
     pub kept_labels: Vec<KeptLabels>,
     /// What regions left of the images, where the job has one.
     pub region: Option<RegionSummary>,
+    /// What rounds came to, where the job has them.
+    pub cascade: Option<CascadeSummary>,
     /// The images, in the plan's order.
     pub images: Vec<ReportImage>,
     /// What was given up.

@@ -1,5 +1,6 @@
 //! From a finished job to what its report shows.
 
+use crate::cascade_summary::CascadeSummary;
 use crate::kept_labels::KeptLabels;
 use crate::losses::Lost;
 use crate::planning::{Findings, PlannedTruth, Rejected};
@@ -69,8 +70,11 @@ impl Finished<'_> {
         let region = RegionSummary::of(self, &results);
         let outside = region.as_ref().filter(|region| region.is_lossy()).and_then(RegionSummary::truth_line);
         let outside = outside.map(|line| ("region".to_owned(), line));
+        let cascade = CascadeSummary::of(self, &results);
+        let left_out = cascade.as_ref().and_then(CascadeSummary::left_out_line);
+        let left_out = left_out.map(|line| ("cascade".to_owned(), line));
         let told = self.findings.warnings.iter().map(|w| (w.who.clone(), w.text.clone()));
-        let warnings = told.chain(vanishing).chain(outside).collect();
+        let warnings = told.chain(vanishing).chain(outside).chain(left_out).collect();
         let mut images = Vec::new();
         let mut class_pixels = vec![0_u64; self.spec.classes.len()];
         for (image, result) in self.images.iter().zip(results) {
@@ -118,6 +122,7 @@ impl Finished<'_> {
             warnings,
             kept_labels,
             region,
+            cascade,
             images,
             failures: self.failures(),
             files: facts.files,

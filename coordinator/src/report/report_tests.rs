@@ -29,6 +29,7 @@ fn empty() -> Report {
         warnings: Vec::new(),
         kept_labels: Vec::new(),
         region: None,
+        cascade: None,
         images: Vec::new(),
         failures: Vec::new(),
         files: Vec::new(),

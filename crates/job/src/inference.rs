@@ -2,7 +2,9 @@
 //!
 //! How members are merged, decisions and outputs are not part of it: with other ones the same tiles are used again.
 
-use crate::{IoContract, Measure, Measured, Per, PlannedImage, RegionRule, Scale, TileDtype, hash};
+use crate::{
+    CascadeRule, IoContract, Measure, Measured, Per, PlannedImage, RegionRule, Scale, TileDtype, hash,
+};
 use marquetry_ensemble::{ClassMap, Importance, Labelling, OutputActivation, ScoreSpace, View, ViewMerge};
 use marquetry_geometry::{D4, Grid, GridError, Padding, Reading, Rect, Resample, Size, WindowSpec};
 use serde::{Deserialize, Serialize};
@@ -43,6 +45,9 @@ pub struct Inference {
     /// Which part of each image is computed; all of it if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<RegionRule>,
+    /// Which members look only at what others are unsure of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cascade: Option<CascadeRule>,
     /// Members that share one geometry and one tile.
     pub groups: Vec<Group>,
 }
@@ -221,14 +226,14 @@ impl Inference {
         hash(&[&json])[..16].to_owned()
     }
 
-    /// Names all that the scores in tiles of `group` hang on: 16 hexadecimal digits. What others infer beside it is not among
-    /// it, and neither is what its members are called or where they lie: a job that comes to have one member more, each
-    /// with tiles of its own, finds those of the others.
+    /// Names all that the scores in tiles of the last of `groups` hang on: 16 hexadecimal digits. What others infer beside it is not
+    /// among it, and neither is what its members are called or where they lie: a job that comes to have one member more, each
+    /// with tiles of its own, finds those of the others. Where it looks only at what others are unsure of, these come before it.
     ///
     /// # Panics
     /// Never: plain structs become JSON.
-    pub fn scores_of(&self, mut group: Group) -> String {
-        for member in &mut group.members {
+    pub fn scores_of(&self, mut groups: Vec<Group>) -> String {
+        for member in groups.iter_mut().flat_map(|group| &mut group.members) {
             member.onnx.clear();
             member.name.clear();
             member.tags.clear();
@@ -246,7 +251,8 @@ impl Inference {
             tile: self.tile,
             block_pixels: self.block_pixels,
             region: self.region,
-            groups: vec![group],
+            cascade: self.cascade.clone().filter(|_| groups.len() > 1),
+            groups,
         };
         let json = serde_json::to_vec(&alone).expect("plain structs become JSON");
         hash(&[&json])[..16].to_owned()

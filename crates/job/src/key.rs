@@ -5,6 +5,7 @@
 //! jobs/<job>/specs/<outputs>.yaml    the whole job file, every default filled in
 //! jobs/<job>/statistics/<image>.json mean and standard deviation of an image's bands, where a member wants them
 //! jobs/<job>/regions/<image>.region which part of an image is computed, where that is not all of it
+//! jobs/<job>/unsure/<image>.region  which part of it the members after the first round look at
 //! jobs/<job>/truth/<hash>.labels     the labels that are right for an image, by the hash of what they say
 //! jobs/<job>/parts/<outputs>/…       what each image adds to the submission, until the job ends
 //! jobs/<job>/written                 of what the tables and pages are that were written last
@@ -53,7 +54,24 @@ pub fn region(job: &str, image: &str) -> String {
 
 /// The image's content key in a key of [`region`].
 pub fn image_of_region(key: &str) -> Option<&str> {
-    key.rsplit('/').next()?.strip_suffix(".region")
+    let (folder, file) = key.rsplit_once('/')?;
+    file.strip_suffix(".region").filter(|_| folder.ends_with("/regions"))
+}
+
+/// The folder of what is unsure of all images of `job`, with its last `/`.
+pub fn all_unsure(job: &str) -> String {
+    format!("jobs/{job}/unsure/")
+}
+
+/// Which part of the image whose key is `image` the members after the first round look at.
+pub fn unsure(job: &str, image: &str) -> String {
+    format!("{}{image}.region", all_unsure(job))
+}
+
+/// The image's key in a key of [`unsure`].
+pub fn image_of_unsure(key: &str) -> Option<&str> {
+    let (folder, file) = key.rsplit_once('/')?;
+    file.strip_suffix(".region").filter(|_| folder.ends_with("/unsure"))
 }
 
 /// The resolved job file whose decisions and outputs are named `outputs`.

@@ -1,15 +1,18 @@
 //! What is done, what is open, and what follows from what is heard: the coordinator's state as a plain value.
 //!
 //! A task is a place among the tasks of its image ([`TaskPlace`]); what it computes the ledger does not know. The tasks of
-//! an image come in *stages*: those of one are handed out when the stage before is done. When the last stage is done the
-//! image is put together. Messages name images and tasks by key; places are local to one coordinator and never sent.
+//! an image come in *stages*: those of one are handed out when the stage before is done. The last ones are *rounds*, of which what
+//! is stored is put together when all are done. Messages name images and tasks by key; places are local to one coordinator and never sent.
 
 mod action;
 mod failures;
 mod image;
+mod reopen;
+mod stages;
 
 pub use action::{Action, Loss};
 pub use failures::Failed;
+pub use stages::Stages;
 
 use failures::Failures;
 use image::{ImageState, Phase};
@@ -75,10 +78,9 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Nothing done yet. `images` holds, for each image, the number of tasks of each stage; a task or an image is tried
-    /// `attempts_max` times.
-    pub fn new(images: &[Vec<u32>], attempts_max: u32) -> Self {
-        let images: Vec<ImageState> = images.iter().map(|stages| ImageState::new(stages)).collect();
+    /// Nothing done yet. `images` holds the stages of each image; a task or an image is tried `attempts_max` times.
+    pub fn new(images: &[Stages], attempts_max: u32) -> Self {
+        let images: Vec<ImageState> = images.iter().map(ImageState::new).collect();
         let progress = Progress {
             tasks: images.iter().map(|i| u64::from(i.open)).sum(),
             images: images.len() as u64,
@@ -182,17 +184,32 @@ impl Ledger {
     }
 
     /// An attempt of a task failed. What every worker would fail at is given up at once; what only a machine is to blame
-    /// for does not count as a try.
-    pub fn task_failed(&mut self, task: TaskPlace, failure: &Failed<'_>) -> Vec<Action> {
+    /// for does not count as a try. `damaged` are tasks of earlier stages whose objects it found damaged: they are done again
+    /// before it is.
+    pub fn task_failed(
+        &mut self,
+        task: TaskPlace,
+        failure: &Failed<'_>,
+        damaged: &[TaskPlace],
+    ) -> Vec<Action> {
         let Some(state) = self.state_of(task) else { return Vec::new() };
         let open = !state.done[task.place as usize] && state.phase == Phase::Computing;
+        let is_before = |other: &&TaskPlace| {
+            other.image == task.image && other.place < task.place && state.done[other.place as usize]
+        };
+        let damaged: Vec<TaskPlace> = damaged.iter().filter(is_before).copied().collect();
+        let excused = self.are_excused(&damaged);
         let attempts_max = self.attempts_max;
         let tries = self.tries.entry(task).or_default();
         if !open || failure.attempt != tries.attempt {
             return Vec::new();
         }
-        if tries.failures.note(failure, attempts_max, false) {
-            return vec![self.compute_again(task, false)];
+        if tries.failures.note(failure, attempts_max, excused) {
+            if damaged.is_empty() {
+                return vec![self.compute_again(task, false)];
+            }
+            tries.attempt += 1;
+            return self.wait_for(task.image, damaged);
         }
         let (attempts, reason) = (tries.failures.all(), tries.failures.reason(failure));
         let (class, from) = (failure.class, failure.from.to_owned());
@@ -233,7 +250,7 @@ impl Ledger {
         self.lost.insert(task, class);
         let mut actions = vec![Action::GiveUp(loss)];
         let state = &mut self.images[task.image as usize];
-        if state.is_of_last_stage(task.place) {
+        if state.is_of_round(task.place) {
             state.gaps += 1;
             self.progress.images_failed += u64::from(state.gaps == 1);
             actions.extend(self.proceed(task.image));
@@ -277,8 +294,7 @@ impl Ledger {
         }
         // An image may have any number of damaged tiles, found one after the other; each has tries of its own.
         let damaged: Vec<TaskPlace> = damaged.iter().copied().filter(|t| t.image == image).collect();
-        let attempts_of = |task| self.tries.get(task).map_or(1, |tries: &Tries| tries.attempt);
-        let excused = !damaged.is_empty() && damaged.iter().all(|task| attempts_of(task) < attempts_max);
+        let excused = self.are_excused(&damaged);
         let state = &mut self.images[image as usize];
         let failures = state.failures.get_or_insert_default();
         if !failures.note(failure, attempts_max, excused) {
@@ -300,71 +316,22 @@ impl Ledger {
                 state.gaps -= 1;
             }
             let (filled, unmarked) = (was_lost && state.gaps == 0, state.unmark(task.place));
+            // Later rounds were left out for want of it.
+            let later = if was_lost && !state.is_at_hand(task.place) {
+                let opened = state.fall_back_to(task.place);
+                state.wait_for(task.place);
+                opened
+            } else {
+                0
+            };
             self.progress.images_failed -= u64::from(filled);
+            self.progress.tasks_done -= u64::from(later);
             if unmarked {
                 self.progress.tasks_done -= 1;
                 actions.push(self.compute_again(task, true));
             }
         }
         actions.extend(self.aggregate_if_ready(image));
-        actions
-    }
-
-    /// Gives everything that was given up new tries.
-    pub fn reopen(&mut self) -> Vec<Action> {
-        let mut actions = Vec::new();
-        self.settled = 0;
-        // Putting such an image together tells anew what cannot be read of it.
-        let lacking: Vec<u32> =
-            (0..self.images.len() as u32).filter(|i| self.images[*i as usize].lacks_pixels).collect();
-        for &image in &lacking {
-            let state = &mut self.images[image as usize];
-            state.lacks_pixels = false;
-            self.progress.images_failed -= u64::from(state.gaps == 0);
-            self.progress.images_done -= 1;
-            state.reopen();
-            state.return_to_last_stage();
-        }
-        let lost: Vec<u32> =
-            (0..self.images.len() as u32).filter(|i| self.images[*i as usize].phase == Phase::Lost).collect();
-        for &image in &lost {
-            let state = &mut self.images[image as usize];
-            state.reopen();
-            self.progress.tasks_done -= u64::from(state.open);
-            self.progress.images_failed -= u64::from(state.gaps == 0);
-        }
-        for (task, _) in std::mem::take(&mut self.lost) {
-            let Some(state) = self.images.get_mut(task.image as usize) else { continue };
-            self.progress.tasks_done -= u64::from(state.unmark(task.place));
-            let tries = self.tries.entry(task).or_default();
-            tries.failures = Failures::default();
-            if state.is_of_last_stage(task.place) {
-                state.gaps -= 1;
-                self.progress.images_failed -= u64::from(state.gaps == 0);
-                self.progress.images_done -= u64::from(state.phase == Phase::Done);
-                if state.phase != Phase::Computing {
-                    state.reopen();
-                    state.return_to_last_stage();
-                }
-                actions.push(self.compute_again(task, false));
-            } else {
-                // It is handed out with what else is open in its stage.
-                tries.attempt += 1;
-            }
-        }
-        for image in lost {
-            let state = &mut self.images[image as usize];
-            if !state.is_in_last_stage() {
-                state.rewind_stage();
-                if !self.ready.contains(&image) {
-                    self.ready.push_back(image);
-                }
-            }
-            actions.extend(self.aggregate_if_ready(image));
-        }
-        for image in lacking {
-            actions.extend(self.aggregate_if_ready(image));
-        }
         actions
     }
 
@@ -399,6 +366,21 @@ impl Ledger {
         }
     }
 
+    /// Whether what found these damaged is not to blame: each has tries of its own.
+    fn are_excused(&self, damaged: &[TaskPlace]) -> bool {
+        let attempts_of = |task| self.tries.get(task).map_or(1, |tries: &Tries| tries.attempt);
+        !damaged.is_empty() && damaged.iter().all(|task| attempts_of(task) < self.attempts_max)
+    }
+
+    /// Has tasks of an earlier stage done again, all of one, whose objects are damaged; what has found that comes after them.
+    fn wait_for(&mut self, image: u32, damaged: Vec<TaskPlace>) -> Vec<Action> {
+        let state = &mut self.images[image as usize];
+        let unmarked = damaged.iter().filter(|task| state.unmark(task.place)).count() as u64;
+        damaged.iter().take(1).for_each(|task| state.wait_for(task.place));
+        self.progress.tasks_done -= unmarked;
+        damaged.into_iter().map(|task| self.compute_again(task, true)).collect()
+    }
+
     fn compute_again(&mut self, task: TaskPlace, replace: bool) -> Action {
         let tries = self.tries.entry(task).or_default();
         tries.attempt += 1;
@@ -424,9 +406,11 @@ impl Ledger {
         if state.open > 0 || state.phase != Phase::Computing || !state.begun {
             return None;
         }
-        if state.gaps > 0 && state.gaps == state.last_stage_len() {
-            let tasks = TaskPlace { image, place: 0 }..;
-            let class = self.lost.range(tasks).next().map_or(FailureClass::Bug, |(_, class)| *class);
+        let of_image = |place| TaskPlace { image, place };
+        let first = state.first_round();
+        let lost = self.lost.range(of_image(first.start)..of_image(first.end));
+        if state.gaps > 0 && lost.count() == first.len() {
+            let class = self.lost.range(of_image(0)..).next().map_or(FailureClass::Bug, |(_, class)| *class);
             let reason = "every block of it failed, for the reasons that are listed with them";
             return Some(self.lose_image(image, class, reason));
         }

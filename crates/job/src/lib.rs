@@ -2,6 +2,7 @@
 //!
 //! This crate must not know: files, clocks, the environment, models' runtimes, pixels.
 
+mod cascade;
 mod image;
 mod inference;
 mod io_contract;
@@ -19,10 +20,11 @@ mod truth_labels;
 mod unread;
 mod zstd_frame;
 
+pub use cascade::CascadeRule;
 pub use image::PlannedImage;
 pub use inference::{Channels, ExternalFile, Fit, Group, Inference, Input, Member, PLAN_FORMAT, Scaling};
 pub use io_contract::{Element, IoContract, Layout, OutputForm};
-pub use ledger::{Action, Failed, Ledger, Loss, Progress, TaskPlace};
+pub use ledger::{Action, Failed, Ledger, Loss, Progress, Stages, TaskPlace};
 pub use measured::{By, Mask, Measure, Measured, Over, Per};
 pub use message::{
     AggregateMessage, DeadLetter, Event, MessageError, ResultMessage, RunId, StageSeconds, TaskMessage,

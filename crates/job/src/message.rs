@@ -5,7 +5,7 @@ use marquetry_failure::FailureClass;
 use serde::{Deserialize, Serialize};
 
 /// The version that is written. A reader refuses others rather than guess.
-pub const MESSAGE_VERSION: u32 = 5;
+pub const MESSAGE_VERSION: u32 = 6;
 
 /// Which run of which job a message belongs to.
 ///
@@ -206,6 +206,9 @@ pub enum Event {
         reason: String,
         /// Who is to blame.
         class: FailureClass,
+        /// Tiles found damaged that it hangs on: they are computed again before it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        damaged: Vec<TaskId>,
     },
     /// An aggregator begins with an image: whether that comes to an end is not known yet.
     ImageBegun {
@@ -374,7 +377,7 @@ mod tests {
             replace: false,
             alone: false,
         };
-        let golden = r#"{"v":5,"job":"nuclei-01234567","store":"s3://b/p","run":"r1","plan":"p","image":{"id":"a","uri":"s3://b/a.png","key":"0123456789abcdef","size":{"height":20,"width":30},"bands":3},"task":{"kind":"block","group":1,"block":4000000000},"attempt":2,"replace":false}"#;
+        let golden = r#"{"v":6,"job":"nuclei-01234567","store":"s3://b/p","run":"r1","plan":"p","image":{"id":"a","uri":"s3://b/a.png","key":"0123456789abcdef","size":{"height":20,"width":30},"bands":3},"task":{"kind":"block","group":1,"block":4000000000},"attempt":2,"replace":false}"#;
         assert_eq!(String::from_utf8(encode(&task)).unwrap(), golden);
         assert_eq!(decode::<TaskMessage>(golden.as_bytes()).unwrap(), task);
         let result = ResultMessage {
@@ -385,9 +388,10 @@ mod tests {
                 attempt: 1,
                 reason: "no".into(),
                 class: FailureClass::Worker,
+                damaged: Vec::new(),
             },
         };
-        let golden = r#"{"v":5,"job":"nuclei-01234567","store":"s3://b/p","run":"r1","from":"w","event":"task-failed","task":{"image":"0123456789abcdef","kind":"block","group":1,"block":4000000000},"attempt":1,"reason":"no","class":"worker"}"#;
+        let golden = r#"{"v":6,"job":"nuclei-01234567","store":"s3://b/p","run":"r1","from":"w","event":"task-failed","task":{"image":"0123456789abcdef","kind":"block","group":1,"block":4000000000},"attempt":1,"reason":"no","class":"worker"}"#;
         assert_eq!(String::from_utf8(encode(&result)).unwrap(), golden);
         assert_eq!(decode::<ResultMessage>(golden.as_bytes()).unwrap(), result);
     }

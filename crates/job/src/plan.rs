@@ -68,13 +68,18 @@ impl Plan {
     /// # Panics
     /// When there is no such group.
     pub fn scores_of_group(&self, image: &PlannedImage, group: usize) -> String {
-        let mut scored = self.inference.groups[group].clone();
-        let (first, mut place) = (self.inference.first_member(group), 0);
-        scored.members.retain(|_| {
-            place += 1;
-            image.is_scored_by(first + place - 1)
+        let rule = self.cascade_of(image).filter(|rule| rule.is_later(group));
+        let before = (0..rule.map_or(0, |rule| rule.groups as usize)).chain([group]);
+        let scored = before.map(|group| {
+            let mut scored = self.inference.groups[group].clone();
+            let (first, mut place) = (self.inference.first_member(group), 0);
+            scored.members.retain(|_| {
+                place += 1;
+                image.is_scored_by(first + place - 1)
+            });
+            scored
         });
-        self.inference.scores_of(scored)
+        self.inference.scores_of(scored.collect())
     }
 
     /// [`scores_of_group`](Self::scores_of_group) of all groups.
@@ -153,6 +158,12 @@ impl Plan {
         windows * members * self.inference.groups[group as usize].views.len() as u64
     }
 
+    /// Model runs of one window each that `image` takes in the group at place `group`.
+    pub fn forwards_of_group(&self, image: &PlannedImage, group: usize) -> u64 {
+        let Some((grid, _)) = self.layout(image, group as u32) else { return 0 };
+        grid.len() * (self.members_of(image, group).len() * self.inference.groups[group].views.len()) as u64
+    }
+
     /// What the job will cost for `images`.
     pub fn cost(&self, images: &[PlannedImage]) -> Cost {
         let mut cost = Cost::default();
@@ -160,6 +171,7 @@ impl Plan {
         for image in images {
             cost.pixels += image.size.area();
             cost.tasks += u64::from(self.wants_statistics(image)) + u64::from(self.wants_region());
+            cost.tasks += u64::from(self.cascade_of(image).is_some());
             for (g, group) in self.inference.groups.iter().enumerate() {
                 let Some((grid, blocks)) = self.layout(image, g as u32) else { continue };
                 let windows = grid.len() * self.members_of(image, g).len() as u64;
@@ -197,7 +209,7 @@ pub struct Cost {
     pub windows: u64,
     /// Model runs of one window each: windows × members × views.
     pub forwards: u64,
-    /// Blocks to compute, and images whose statistics or region are to be found first.
+    /// Blocks to compute, and images whose statistics, region or unsure pixels are to be found.
     pub tasks: u64,
     /// Bytes of all tiles before compression. They are deleted image by image unless they are kept.
     pub tile_bytes: u64,

@@ -1,7 +1,8 @@
 //! Tasks: what a worker is asked for, what it stores, and the order in which they are done.
 
-use crate::{Plan, PlannedImage, key};
+use crate::{Plan, PlannedImage, Stages, key};
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 
 /// What a task computes of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -18,6 +19,8 @@ pub enum TaskKind {
         /// Place of the block in the group's grid over the image, row-major.
         block: u32,
     },
+    /// The part of the image at which the members of the first round are unsure, for those after them.
+    Unsure,
 }
 
 impl TaskKind {
@@ -30,6 +33,7 @@ impl TaskKind {
             Self::Block { group, block } => {
                 Some(key::tile(job, scores.get(group as usize)?, image.content_key(), block))
             }
+            Self::Unsure => Some(key::unsure(job, &image.key)),
         }
     }
 }
@@ -40,6 +44,7 @@ impl std::fmt::Display for TaskKind {
             Self::Statistics => f.write_str("statistics"),
             Self::Region => f.write_str("region"),
             Self::Block { group, block } => write!(f, "block {block} of group {group}"),
+            Self::Unsure => f.write_str("unsure pixels"),
         }
     }
 }
@@ -63,12 +68,13 @@ impl std::fmt::Display for TaskId {
 /// The tasks of one image: stage by stage, and within a stage in the order in which they are sent.
 ///
 /// All tasks of a stage are done before one of the next begins. The statistics and the region of an image are the first
-/// stage, where they are wanted; the blocks of all groups are the second.
+/// stage, where they are wanted; the blocks of all groups are the next. Where some members look only at what those of the first round
+/// are unsure of, the blocks of these come first, then what they are unsure of, then the others' blocks.
 ///
 /// ```text
-/// place    0           1       2 3 4 5         6 7 8
-/// task     statistics  region  group 0, 0..4   group 1, 0..3
-/// stage    0           0       1               1
+/// place    0           1       2 3 4 5         6       7 8 9
+/// task     statistics  region  group 0, 0..4   unsure  group 1, 0..3
+/// stage    0           0       1               2       3
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageTasks {
@@ -76,26 +82,55 @@ pub struct ImageTasks {
     region: bool,
     /// The place of the first block of each group, and the number of tasks at the end.
     offsets: Box<[u32]>,
+    /// The groups of the first round, where another follows.
+    first_groups: Option<u32>,
 }
 
 impl ImageTasks {
     /// The tasks of `image`.
     pub fn new(plan: &Plan, image: &PlannedImage) -> Self {
-        let statistics = plan.wants_statistics(image);
-        let region = plan.wants_region();
+        let blocks = (0..plan.inference.groups.len() as u32)
+            .map(|group| plan.layout(image, group).map_or(0, |(_, blocks)| blocks.len()));
+        let first_groups = plan.cascade_of(image).map(|rule| rule.groups);
+        Self::of(plan.wants_statistics(image), plan.wants_region(), blocks, first_groups)
+    }
+
+    /// With so many `blocks` of each group.
+    fn of(
+        statistics: bool,
+        region: bool,
+        blocks: impl IntoIterator<Item = u32>,
+        first_groups: Option<u32>,
+    ) -> Self {
         let mut offsets = vec![u32::from(statistics) + u32::from(region)];
-        for group in 0..plan.inference.groups.len() as u32 {
-            let blocks = plan.layout(image, group).map_or(0, |(_, blocks)| blocks.len());
-            offsets.push(offsets[offsets.len() - 1] + blocks);
+        for (group, blocks) in (1..).zip(blocks) {
+            let unsure = u32::from(first_groups == Some(group));
+            offsets.push(offsets[offsets.len() - 1] + blocks + unsure);
         }
-        Self { statistics, region, offsets: offsets.into() }
+        Self { statistics, region, offsets: offsets.into(), first_groups }
+    }
+
+    /// The place of the task that finds what is unsure.
+    fn unsure(&self) -> Option<u32> {
+        Some(self.offsets[self.first_groups? as usize] - 1)
+    }
+
+    /// Where the blocks of `group` begin and end.
+    fn blocks(&self, group: usize) -> Option<Range<u32>> {
+        let (start, end) = (*self.offsets.get(group)?, *self.offsets.get(group + 1)?);
+        // What is unsure lies between the groups of the first round and the others.
+        let unsure = u32::from(self.first_groups == Some(group as u32 + 1));
+        Some(start..end - unsure)
     }
 
     /// Number of tasks in each stage; no stage is empty.
-    pub fn stages(&self) -> Vec<u32> {
+    pub fn stages(&self) -> Stages {
         let first = self.offsets[0];
-        let blocks = self.len() - first;
-        if first > 0 { vec![first, blocks] } else { vec![blocks] }
+        let rounds = match self.unsure() {
+            None => vec![self.len() - first],
+            Some(unsure) => vec![unsure - first, 1, self.len() - unsure - 1],
+        };
+        Stages::new(first, rounds)
     }
 
     /// Number of tasks.
@@ -120,6 +155,9 @@ impl ImageTasks {
         if place < self.offsets[0] {
             return TaskKind::Region;
         }
+        if self.unsure() == Some(place) {
+            return TaskKind::Unsure;
+        }
         let group = self.offsets.partition_point(|&start| start <= place) - 1;
         TaskKind::Block { group: group as u32, block: place - self.offsets[group] }
     }
@@ -130,10 +168,10 @@ impl ImageTasks {
             TaskKind::Statistics => self.statistics.then_some(0),
             TaskKind::Region => self.region.then(|| self.offsets[0] - 1),
             TaskKind::Block { group, block } => {
-                let (start, end) =
-                    (*self.offsets.get(group as usize)?, *self.offsets.get(group as usize + 1)?);
-                start.checked_add(block).filter(|&place| place < end)
+                let blocks = self.blocks(group as usize)?;
+                blocks.start.checked_add(block).filter(|place| blocks.contains(place))
             }
+            TaskKind::Unsure => self.unsure(),
         }
     }
 
@@ -150,20 +188,27 @@ mod tests {
 
     proptest! {
         #[test]
-        fn places_and_tasks_are_one_to_one(statistics: bool, region: bool, blocks in prop::collection::vec(0_u32..5, 1..6)) {
-            let first = u32::from(statistics) + u32::from(region);
-            let mut offsets = vec![first];
-            blocks.iter().for_each(|n| offsets.push(offsets[offsets.len() - 1] + n));
-            let tasks = ImageTasks { statistics, region, offsets: offsets.into() };
-            prop_assert_eq!(tasks.len(), first + blocks.iter().sum::<u32>());
-            prop_assert_eq!(tasks.stages().iter().sum::<u32>(), tasks.len());
+        fn places_and_tasks_are_one_to_one(
+            statistics: bool, region: bool, blocks in prop::collection::vec(0_u32..5, 1..6), first in 0_u32..6,
+        ) {
+            let first_groups = (1..blocks.len() as u32).contains(&first).then_some(first);
+            let tasks = ImageTasks::of(statistics, region, blocks.iter().copied(), first_groups);
+            let before = u32::from(statistics) + u32::from(region);
+            let unsure = u32::from(first_groups.is_some());
+            prop_assert_eq!(tasks.len(), before + unsure + blocks.iter().sum::<u32>());
+            prop_assert_eq!(tasks.stages().tasks().iter().sum::<u32>(), tasks.len());
             let all: Vec<TaskKind> = tasks.iter().collect();
-            prop_assert!(all.is_sorted());
-            for (place, task) in all.into_iter().enumerate() {
-                prop_assert_eq!(tasks.place(task), Some(place as u32));
+            for (place, task) in all.iter().enumerate() {
+                prop_assert_eq!(tasks.place(*task), Some(place as u32));
             }
             for (group, &n) in blocks.iter().enumerate() {
                 prop_assert_eq!(tasks.place(TaskKind::Block { group: group as u32, block: n }), None);
+                // Whatever is unsure is known before others look at it.
+                let is_later = first_groups.is_some_and(|first| group as u32 >= first);
+                for block in 0..n {
+                    let place = tasks.place(TaskKind::Block { group: group as u32, block }).unwrap();
+                    prop_assert_eq!(tasks.unsure().is_some_and(|unsure| place > unsure), is_later);
+                }
             }
             prop_assert_eq!(tasks.place(TaskKind::Block { group: blocks.len() as u32, block: 0 }), None);
         }

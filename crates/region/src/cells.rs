@@ -22,6 +22,11 @@ impl Region {
         Self { size, cell_log2, bits: vec![0x80] }
     }
 
+    /// Nothing of an image of `size` px.
+    pub fn empty(size: Size) -> Self {
+        Self { bits: vec![0], ..Self::whole(size) }
+    }
+
     /// The region of these cells of `2^cell_log2` px, row by row.
     ///
     /// # Panics
@@ -134,6 +139,23 @@ impl Region {
             any.iter_mut().zip(self.row_bits(row)).for_each(|(any, byte)| *any |= byte);
         }
         (0..self.cols()).map(|col| is_set(&any, col)).collect()
+    }
+
+    /// The cells that touch `other`, of the same image.
+    #[must_use]
+    pub fn within(&self, other: &Self) -> Self {
+        let mut both = Self::none(self.size, self.cell_log2);
+        let (row_bytes, side) = (self.row_bytes(), 1_i64 << self.cell_log2);
+        for row in 0..self.rows() {
+            for col in (0..self.cols()).filter(|col| is_set(self.row_bits(row), *col)) {
+                let side_px = u32::try_from(side).unwrap_or(u32::MAX);
+                let cell = Rect::new(row as i64 * side, col as i64 * side, Size::square(side_px));
+                if other.touches(cell) {
+                    both.bits[row * row_bytes + col / 8] |= 0x80 >> (col % 8);
+                }
+            }
+        }
+        both
     }
 
     /// The region with all pixels that are no further than `margin_px` from one of it, along both axes, and the rest of

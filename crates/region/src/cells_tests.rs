@@ -77,6 +77,20 @@ proptest! {
             }
         }
     }
+
+    #[test]
+    fn what_is_within_is_inside_and_near_the_other(
+        (size, marks) in marked(), cells_max in 1_u64..1700, rows in 0_u32..40, side in 0_u8..4,
+    ) {
+        let region = built(size, &marks, cells_max);
+        let mut other = RegionBuilder::new(size, size.area() >> (2 * side).min(63));
+        (0..rows.min(size.height)).for_each(|y| other.row(y, (0..size.width).map(|x| x % 3 == 0)));
+        let other = other.finish();
+        let (of, to, both) = (pixels(&region), pixels(&other), pixels(&region.within(&other)));
+        prop_assert!(both.iter().zip(&of).all(|(both, of)| !both || *of));
+        prop_assert!(both.iter().zip(of.iter().zip(&to)).all(|(both, (of, to))| *both || !(*of && *to)));
+        prop_assert!(other.within(&Region::whole(size)) == other);
+    }
 }
 
 #[test]
@@ -85,6 +99,7 @@ fn a_whole_image_is_one_cell() {
         let region = Region::whole(size);
         assert_eq!((region.bits().len(), region.pixels()), (1, size.area()));
         assert!(region.touches(Rect::new(-1, -1, Size::square(2))) && !region.is_empty());
+        assert!(Region::empty(size).is_empty() && Region::empty(size).pixels() == 0);
         assert_eq!(Region::of_bits(size, region.cell_log2(), region.bits().to_vec()), Some(region));
     }
 }

@@ -8,8 +8,10 @@ mod score_error;
 mod score_reader;
 #[cfg(any(test, feature = "toy"))]
 pub mod toy;
+mod unsure;
 
 pub use group_tiles::{GroupRows, GroupTiles, TileSource, UnreadParts};
 pub use merge::ScoreRows;
 pub use score_error::{ScoreError, TileFault, class_of_store};
 pub use score_reader::ScoreReader;
+pub use unsure::unsure_part;

@@ -3,11 +3,14 @@
 use crate::group_tiles::{GroupRows, GroupTiles, TileSource, whole, whole_mut};
 use crate::merge::{GroupWeights, ScoreRows, WeightedMean};
 use crate::score_error::ScoreError;
+use crate::unsure::FirstRound;
 use marquetry_ensemble::{Resampled, ScoreSpace, ScoreTransform, Voice};
 use marquetry_geometry::Size;
 use marquetry_job::{Plan, PlannedImage, tile};
+use marquetry_region::Region;
 use ndarray::{Array3, Axis};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Reads the scores of one image of a plan from its stored tiles.
 ///
@@ -35,6 +38,8 @@ pub struct ScoreReader {
     to_merge_space: ScoreTransform,
     /// Where what each group says is asked for too.
     apart: Option<Apart>,
+    /// What stands where others have not looked.
+    first_round: Option<FirstRound>,
 }
 
 /// What it takes to tell what each group says.
@@ -63,7 +68,15 @@ impl ScoreReader {
         let classes = inference.classes.len();
         let to_merge_space =
             ScoreTransform::between(inference.tile_space, plan.merge.space, inference.labelling, classes);
-        Ok(Self { image: image.size, classes, groups, weights, to_merge_space, apart: None })
+        Ok(Self {
+            image: image.size,
+            classes,
+            groups,
+            weights,
+            to_merge_space,
+            apart: None,
+            first_round: None,
+        })
     }
 
     /// The same, whose rows come with the probabilities of each member too, where each has tiles of its own: of those that have a
@@ -76,6 +89,13 @@ impl ScoreReader {
         let groups = self.weights.groups.iter();
         let voices = groups.map(|(group, _)| plan.voice(inference.first_member(*group as usize))).collect();
         self.apart = Some(Apart { to_probabilities, voices });
+        self
+    }
+
+    /// The same, whose rows are those of `first`, the first round alone, but for the pixels of `unsure`.
+    #[must_use]
+    pub fn where_unsure(mut self, first: Self, unsure: Arc<Region>) -> Self {
+        self.first_round = Some(FirstRound { reader: Box::new(first), unsure });
         self
     }
 
@@ -101,7 +121,7 @@ impl ScoreReader {
         &mut self.groups
     }
 
-    /// Rows `rows`, merged over all groups.
+    /// Rows `rows`, merged over all groups that have looked at them.
     ///
     /// # Errors
     /// When the image has no such rows, a tile is damaged or gone, or the store is in trouble.
@@ -109,6 +129,18 @@ impl ScoreReader {
         if rows.end > self.image.height || rows.is_empty() {
             return Err(ScoreError::NoSuchRows { rows, size: self.image });
         }
+        let Some(mut first) = self.first_round.take() else { return self.rows_of_all(rows) };
+        let read = if first.is_sure_of(&rows) {
+            first.reader.rows(rows)
+        } else {
+            self.rows_of_all(rows).and_then(|all| first.keep_sure(all))
+        };
+        self.first_round = Some(first);
+        read
+    }
+
+    /// Rows `rows`, merged over all groups.
+    fn rows_of_all(&mut self, rows: Range<u32>) -> Result<ScoreRows, ScoreError> {
         let to_merge_space = &self.to_merge_space;
         if let [tiles] = self.groups.as_mut_slice()
             && tiles.size() == self.image
@@ -159,7 +191,8 @@ impl ScoreReader {
         // A row costs its scores here, in the band that is worked on meanwhile, in one group's rows, and about twice in
         // that group's decoded frames.
         let members = if self.apart.is_some() { self.groups.len() as u64 } else { 0 };
-        let row_bytes = u64::from(self.image.width) * self.classes as u64 * 4 * (5 + members * 2);
+        let first = if self.first_round.is_some() { 5 } else { 0 };
+        let row_bytes = u64::from(self.image.width) * self.classes as u64 * 4 * (5 + first + members * 2);
         let step = (band_bytes / row_bytes).clamp(1, u64::from(tile::ROWS_PER_FRAME)) as u32;
         let height = self.image.height;
         (0..height).step_by(step as usize).map(move |top| self.rows(top..(top + step).min(height)))

@@ -6,12 +6,13 @@
 use crate::{ScoreReader, TileSource, UnreadParts};
 use bytes::Bytes;
 use marquetry_ensemble::{
-    ClassMap, Importance, Labelling, OutputActivation, ScoreSpace, View, ViewMerge, resize_planes,
+    ClassMap, Importance, Labelling, OutputActivation, Rule, ScoreSpace, Sureness, View, ViewMerge,
+    resize_planes,
 };
 use marquetry_geometry::{Edges, Reading, Rect, Size, WindowSpec};
 use marquetry_job::{
-    Fit, Group, ImageTasks, Inference, Input, Member, Merge, PLAN_FORMAT, Plan, PlannedImage, Scaling,
-    TaskId, TaskKind, TileDtype, TileHeader, tile,
+    CascadeRule, Fit, Group, ImageTasks, Inference, Input, Member, Merge, PLAN_FORMAT, Plan, PlannedImage,
+    Scaling, TaskId, TaskKind, TileDtype, TileHeader, tile,
 };
 use marquetry_transport::{FolderStore, ObjectStore};
 use std::path::Path;
@@ -99,6 +100,7 @@ impl TestImage {
             tile: TileDtype::F32,
             block_pixels: 2600,
             region: None,
+            cascade: None,
             groups,
         };
         let folder = tempfile::tempdir().unwrap();
@@ -129,6 +131,25 @@ impl TestImage {
             group(0.5, 12, Importance::Constant, [3.0, 1.0, 1.0]),
         ];
         Self::new(groups, Labelling::Multiclass)
+    }
+
+    /// The same, whose groups after the first one look only at what it is unsure of, and have stored their tiles.
+    #[must_use]
+    pub fn in_rounds(self, sure: Sureness) -> Self {
+        let rule = CascadeRule {
+            groups: 1,
+            space: ScoreSpace::Probabilities,
+            weights: self.plan.merge.weights[..1].to_vec(),
+            decide: Rule::Argmax,
+            background: Some(0),
+            sure,
+            around_px: 0,
+        };
+        let inference = Inference { cascade: Some(rule), ..self.plan.inference.clone() };
+        let made = Self { plan: Plan::new("test", inference, self.plan.merge.clone()), ..self };
+        let tiles = made.tasks().into_iter().filter(|task| matches!(task, TaskKind::Block { .. }));
+        tiles.for_each(|task| made.put(&made.key_of(task), made.tile(task)));
+        made
     }
 
     /// Where all of it lies.

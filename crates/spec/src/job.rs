@@ -1,6 +1,7 @@
 //! A whole job file.
 
 use super::allow::{Concern, Concerns};
+use super::cascade::{self, Cascade, CascadeKind};
 use super::classes::{Class, ClassList, Classes};
 use super::decide::Decide;
 use super::error::SpecErrors;
@@ -69,6 +70,8 @@ section! {
         apart pub tta: Tta = Tta::standard(scope), Nested::<Tta>::new();
         /// How windows and members are merged: the space.
         apart pub merge: ScoreSpace = ScoreSpace::Probabilities, MergeSpace;
+        /// Members and views that look only at what the first ones are unsure of. All look at everything if not given.
+        apart pub cascade: Option<Cascade> = None, Maybe(CascadeKind);
         /// How scores become labels.
         apart pub decide: Decide = Decide::standard(scope), Nested::<Decide>::new();
         /// What it hands back.
@@ -240,6 +243,10 @@ fn read(fields: &Fields<'_>) -> JobSpec {
     let outputs = fields.get("outputs").map(|at| output::read(at, &scope)).unwrap_or_default();
     check_truth(fields, &spec.images, truth.as_ref(), &outputs);
     check_region(fields, &spec.images, region.as_ref());
+    let cascade = fields.get("cascade").and_then(|at| Maybe(CascadeKind).read(at, &scope)).flatten();
+    if let Some(cascade) = &cascade {
+        cascade::check(fields, cascade, &tta, spec.tiles.per, &outputs);
+    }
     JobSpec {
         labelling,
         members,
@@ -247,6 +254,7 @@ fn read(fields: &Fields<'_>) -> JobSpec {
         outputs,
         truth,
         region,
+        cascade,
         labels: labels::read(fields.get("labels"), failures.ignore, fields.get("failures"), &scope),
         failures,
         tta,

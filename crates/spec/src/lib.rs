@@ -23,6 +23,7 @@
 //! ```
 
 mod allow;
+mod cascade;
 mod classes;
 mod corrected_labels;
 mod decide;
@@ -73,6 +74,7 @@ mod broken_tests;
 mod table_tests;
 
 pub use allow::Concern;
+pub use cascade::Cascade;
 pub use classes::Class;
 pub use corrected_labels::CorrectedLabels;
 pub use decide::{Connectivity, Decide};

@@ -33,10 +33,15 @@ impl Subset {
 
     /// Whether a member of these tags is one of it.
     pub fn takes(&self, tags: &BTreeMap<String, String>) -> bool {
-        self.members.iter().all(|(tag, values)| {
-            tags.get(tag).is_some_and(|own| values.split('|').any(|value| same(value.trim(), own)))
-        })
+        have(&self.members, tags)
     }
+}
+
+/// Whether `tags` have all that is `wanted`: for each tag one of the values between which `|` stands.
+pub(super) fn have(wanted: &BTreeMap<String, String>, tags: &BTreeMap<String, String>) -> bool {
+    wanted.iter().all(|(tag, values)| {
+        tags.get(tag).is_some_and(|own| values.split('|').any(|value| same(value.trim(), own)))
+    })
 }
 
 /// Whether two values of a tag are one: numbers by their value, as names write them with leading zeros.

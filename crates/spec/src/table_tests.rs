@@ -137,7 +137,17 @@ fn section_sizes(schema: &Value) -> usize {
 }
 
 /// Jobs in which every key is printed: the examples, and what they leave out.
-const MORE: [&str; 3] = [
+const MORE: [&str; 4] = [
+    "
+version: 1
+images: x
+classes: [background, a]
+members: [{onnx: a}]
+tta: {views: d4}
+tiles: {per: member}
+cascade: {first: {fold: 0}, views: flips, margin: 0.8, agreement: 1, around: 9}
+outputs: [{masks: png}]
+",
     "
 version: 1
 images: x

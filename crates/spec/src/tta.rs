@@ -84,7 +84,7 @@ impl Tta {
 }
 
 /// One name of a view, or a list of names.
-struct ViewNames;
+pub(super) struct ViewNames;
 
 impl Kind for ViewNames {
     type Value = Vec<String>;

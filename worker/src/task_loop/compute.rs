@@ -28,13 +28,13 @@ impl Worker {
     pub(super) async fn compute(
         &self,
         message: &TaskMessage,
-        store: &dyn ObjectStore,
+        store: &Arc<dyn ObjectStore>,
         admitted: OwnedSemaphorePermit,
     ) -> Result<Worked, Failure> {
         let known = async {
-            let context = self.plans.get(message, store).await?;
+            let context = self.plans.get(message, &**store).await?;
             let key = produced(message, &context)?;
-            let found = if message.replace { None } else { stored(store, &key).await? };
+            let found = if message.replace { None } else { stored(&**store, &key).await? };
             Ok::<_, Failure>((context, found))
         };
         let (begun, known) = tokio::join!(self.begin(message), known);
@@ -55,12 +55,17 @@ impl Worker {
                 let rule = context.inference.region.ok_or_else(|| no_such_task(message))?;
                 let image = self.open(message, &context).await?;
                 drop(admitted);
-                self.find_region(message, &image, rule, store).await.map(Worked::Stored)
+                self.find_region(message, &image, rule, &**store).await.map(Worked::Stored)
+            }
+            TaskKind::Unsure => {
+                let image = self.open(message, &context).await?;
+                drop(admitted);
+                self.find_unsure(message, &context, &image, store).await.map(Worked::Stored)
             }
             TaskKind::Statistics => {
                 let image = self.open(message, &context).await?;
                 drop(admitted);
-                self.measure(message, &image, measures(context.inference.members()), store)
+                self.measure(message, &image, measures(context.inference.members()), &**store)
                     .await
                     .map(Worked::Stored)
             }
@@ -91,7 +96,7 @@ impl Worker {
         &self,
         message: &TaskMessage,
         BlockPlace { context, group, block }: BlockPlace,
-        store: &dyn ObjectStore,
+        store: &Arc<dyn ObjectStore>,
         admitted: OwnedSemaphorePermit,
     ) -> Result<Worked, Failure> {
         let planned = &message.image;
@@ -110,14 +115,15 @@ impl Worker {
         let image = self.open(message, &context).await?;
         let members = &inference.groups[group as usize].members;
         let region = match inference.region {
-            Some(rule) => Some(self.region_of(message, &image, rule, store).await?),
+            _ if context.is_later(group) => Some(self.unsure_of(message, &context, &image, store).await?),
+            Some(rule) => Some(self.region_of(message, &image, rule, &**store).await?),
             None => None,
         };
         let of_block = region.as_ref().map(|region| BlockRegion::new(Arc::clone(region), &grid, &block));
         let skipped = of_block.as_ref().is_some_and(BlockRegion::is_empty);
         let wanted = if skipped { Vec::new() } else { measures(members) };
         if !wanted.is_empty() {
-            self.fetch_statistics(message, &image, measures(inference.members()), &wanted, store).await?;
+            self.fetch_statistics(message, &image, measures(inference.members()), &wanted, &**store).await?;
         }
         let open_seconds = started.elapsed().as_secs_f64();
 

@@ -24,14 +24,14 @@ impl Worker {
         rule: RegionRule,
         store: &dyn ObjectStore,
     ) -> Result<Arc<Region>, Failure> {
-        if let Some(known) = image.region(rule) {
-            return Ok(known);
-        }
         let planned = &message.image;
         let key = key::region(&message.run.job, planned.content_key());
+        if let Some(known) = image.region(&key) {
+            return Ok(known);
+        }
         let reason = match store.get(&key).await {
             Ok(bytes) => match ImageRegion::from_bytes(&bytes, planned.content_key(), planned.size) {
-                Ok(found) => return Ok(image.set_region(rule, found.region)),
+                Ok(found) => return Ok(image.set_region(&key, found.region)),
                 Err(error) => chain(&error),
             },
             Err(error) if error.kind == StoreErrorKind::NotFound => "it is not in the store".to_owned(),
@@ -46,7 +46,7 @@ impl Worker {
         }
         tracing::warn!(image = planned.id, "looking for its region again: {reason}");
         self.find_region(message, image, rule, store).await?;
-        image.region(rule).ok_or_else(|| Failure::bug("a region that was found is not known"))
+        image.region(&key).ok_or_else(|| Failure::bug("a region that was found is not known"))
     }
 
     /// Finds and stores the region of an image.
@@ -67,8 +67,9 @@ impl Worker {
         let bytes = found.to_bytes(message.image.content_key());
         let bytes = Bytes::from(bytes.map_err(|error| Failure::new(FailureClass::Worker, chain(&error)))?);
         let stored_bytes = bytes.len() as u64;
-        store.put(&key::region(&message.run.job, message.image.content_key()), bytes).await?;
-        image.set_region(rule, found.region);
+        let key = key::region(&message.run.job, message.image.content_key());
+        store.put(&key, bytes).await?;
+        image.set_region(&key, found.region);
         let seconds = StageSeconds { read, ..StageSeconds::default() };
         Ok(Done { stored_bytes, forwards: 0, seconds })
     }

@@ -1,6 +1,7 @@
 //! One image as the ledger sees it: tasks in stages.
 
 use super::failures::Failures;
+use super::stages::Stages;
 use std::ops::Range;
 
 /// Where an image stands.
@@ -20,6 +21,8 @@ pub(super) enum Phase {
 pub(super) struct ImageState {
     /// Where each stage ends among the image's tasks.
     stage_ends: Box<[u32]>,
+    /// The first stage that is a round: what is given up of it is a gap.
+    rounds_from: usize,
     /// Which tasks are stored, given up, or not needed.
     pub(super) done: Box<[bool]>,
     /// Tasks that are not done.
@@ -32,7 +35,7 @@ pub(super) struct ImageState {
     open_in_stage: u32,
     /// The first task of this stage that was not looked at for handing out.
     next: u32,
-    /// Tasks of the last stage that were given up: gaps in what is put together.
+    /// Tasks of rounds that were given up: gaps in what is put together.
     pub(super) gaps: u32,
     /// Whether pixels of it are missing, which cannot be read.
     pub(super) lacks_pixels: bool,
@@ -43,9 +46,10 @@ pub(super) struct ImageState {
 }
 
 impl ImageState {
-    /// Nothing done yet; `stages` holds the number of tasks of each.
-    pub(super) fn new(stages: &[u32]) -> Self {
+    /// Nothing done yet.
+    pub(super) fn new(stages: &Stages) -> Self {
         let ends: Vec<u32> = stages
+            .tasks()
             .iter()
             .scan(0, |end, tasks| {
                 *end += tasks;
@@ -55,6 +59,7 @@ impl ImageState {
         let open = ends.last().copied().unwrap_or(0);
         Self {
             stage_ends: ends.into(),
+            rounds_from: stages.rounds_from(),
             done: vec![false; open as usize].into(),
             open,
             begun: false,
@@ -82,28 +87,45 @@ impl ImageState {
         self.done[places.start as usize..places.end as usize].iter().filter(|done| !**done).count() as u32
     }
 
-    /// Whether a task belongs to the last stage: what is stored of it is put together, and may be missing there.
-    pub(super) fn is_of_last_stage(&self, place: u32) -> bool {
-        self.tasks_of(self.last_stage()).contains(&place)
+    fn stage_of(&self, place: u32) -> usize {
+        self.stage_ends.partition_point(|end| *end <= place)
     }
 
-    /// Number of tasks of the last stage.
-    pub(super) fn last_stage_len(&self) -> u32 {
-        self.tasks_of(self.last_stage()).len() as u32
+    /// Whether a task belongs to a round: what is stored of it is put together, and may be missing there.
+    pub(super) fn is_of_round(&self, place: u32) -> bool {
+        self.stage_of(place) >= self.rounds_from
     }
 
-    /// Goes on to the first stage, from the present one, with tasks to be done. What no later task waits for is left
-    /// out: the number of tasks that are done thereby.
+    /// Whether a task belongs to the stage whose tasks are being done, or to the last one.
+    pub(super) fn is_at_hand(&self, place: u32) -> bool {
+        let stage = self.stage_of(place);
+        stage >= self.last_stage() || (stage == self.stage && self.phase == Phase::Computing)
+    }
+
+    /// Tasks of the first round: without any of them there is nothing to put together.
+    pub(super) fn first_round(&self) -> Range<u32> {
+        self.tasks_of(self.rounds_from)
+    }
+
+    /// Goes on to the first stage, from the present one, with tasks to be done. What no later task waits for is left out, and so
+    /// are rounds after one with gaps: the number of tasks that are done thereby.
     pub(super) fn enter_stage(&mut self) -> u32 {
         let mut left_out = 0;
         loop {
             let tasks = self.tasks_of(self.stage);
             self.next = tasks.start;
+            if self.gaps > 0 && self.stage > self.rounds_from {
+                left_out += self.open;
+                self.done.fill(true);
+                self.open = 0;
+                self.return_to_last_stage();
+                return left_out;
+            }
             if self.stage >= self.last_stage() {
                 return left_out;
             }
             let later = self.open_in(tasks.end..self.done.len() as u32);
-            if later == 0 {
+            if later == 0 && self.stage < self.rounds_from {
                 left_out += self.open_in(tasks.clone());
                 self.done[tasks.start as usize..tasks.end as usize].fill(true);
                 self.open = 0;
@@ -158,6 +180,32 @@ impl ImageState {
     /// Back to the last stage, of which something has to be done again.
     pub(super) fn return_to_last_stage(&mut self) {
         self.stage = self.last_stage();
+        self.next = self.tasks_of(self.stage).end;
+    }
+
+    /// Back to the stage of a task that is open again, of which the later ones hang: all of them are open again too, and so
+    /// many come to be by that.
+    pub(super) fn fall_back_to(&mut self, place: u32) -> u32 {
+        let stage = self.stage_of(place);
+        let later = self.tasks_of(stage).end as usize;
+        let opened = self.done[later..].iter().filter(|done| **done).count() as u32;
+        self.done[later..].fill(false);
+        self.open += opened;
+        self.return_to(stage);
+        opened
+    }
+
+    /// Back to `stage`, whose open tasks are handed out.
+    fn return_to(&mut self, stage: usize) {
+        let tasks = self.tasks_of(stage);
+        (self.stage, self.next) = (stage, tasks.start);
+        self.open_in_stage = self.open_in(tasks);
+    }
+
+    /// Back to the stage of a task that is done again because another one of the present stage has found it damaged. What is
+    /// open of it is in hand.
+    pub(super) fn wait_for(&mut self, place: u32) {
+        self.return_to(self.stage_of(place));
         self.next = self.tasks_of(self.stage).end;
     }
 

@@ -6,8 +6,17 @@ fn id(image: u32, place: u32) -> TaskPlace {
     TaskPlace { image, place }
 }
 
+/// Images with tasks in these stages, of which the last is the only round.
+fn ledger(stages: &[Vec<u32>], attempts_max: u32) -> Ledger {
+    let all = stages.iter().map(|stages| {
+        let (last, before) = stages.split_last().unwrap();
+        Stages::new(before.iter().sum(), vec![*last])
+    });
+    Ledger::new(&all.collect::<Vec<_>>(), attempts_max)
+}
+
 fn failed(ledger: &mut Ledger, task: TaskPlace, attempt: u32, class: FailureClass) -> Vec<Action> {
-    ledger.task_failed(task, &Failed { from: "w", attempt, class, reason: "no" })
+    ledger.task_failed(task, &Failed { from: "w", attempt, class, reason: "no" }, &[])
 }
 
 fn image_failed(ledger: &mut Ledger, attempt: u32, damaged: &[TaskPlace]) -> Vec<Action> {
@@ -30,7 +39,7 @@ fn aggregates(actions: &[Action]) -> Vec<u32> {
 
 #[test]
 fn an_image_is_put_together_once_all_its_tasks_are_done() {
-    let mut ledger = Ledger::new(&[vec![3], vec![1]], 3);
+    let mut ledger = ledger(&[vec![3], vec![1]], 3);
     let start = ledger.advance(usize::MAX);
     assert_eq!(computes(&start), [id(0, 0), id(0, 1), id(0, 2), id(1, 0)]);
     assert!(ledger.task_done(id(0, 2)).is_empty());
@@ -46,7 +55,7 @@ fn an_image_is_put_together_once_all_its_tasks_are_done() {
 
 #[test]
 fn a_stage_begins_when_the_one_before_is_done() {
-    let mut ledger = Ledger::new(&[vec![1, 2], vec![2]], 3);
+    let mut ledger = ledger(&[vec![1, 2], vec![2]], 3);
     assert_eq!(computes(&ledger.advance(usize::MAX)), [id(0, 0), id(1, 0), id(1, 1)]);
     assert!(ledger.is_handed_out());
     assert!(ledger.task_done(id(0, 0)).is_empty());
@@ -60,7 +69,7 @@ fn a_stage_begins_when_the_one_before_is_done() {
 
 #[test]
 fn a_stage_that_nothing_waits_for_is_left_out() {
-    let mut ledger = Ledger::new(&[vec![1, 2], vec![1, 2], vec![1, 2]], 3);
+    let mut ledger = ledger(&[vec![1, 2], vec![1, 2], vec![1, 2]], 3);
     // Of the first image all tiles are there, of the second one, of the third what comes first.
     for task in [id(0, 1), id(0, 2), id(1, 1), id(2, 0)] {
         ledger.found_task(task);
@@ -75,7 +84,7 @@ fn a_stage_that_nothing_waits_for_is_left_out() {
 
 #[test]
 fn an_image_is_lost_with_what_its_other_tasks_wait_for() {
-    let mut ledger = Ledger::new(&[vec![1, 4], vec![1]], 3);
+    let mut ledger = ledger(&[vec![1, 4], vec![1]], 3);
     ledger.advance(usize::MAX);
     let actions = failed(&mut ledger, id(0, 0), 1, Input);
     assert!(
@@ -102,7 +111,7 @@ fn an_image_is_lost_with_what_its_other_tasks_wait_for() {
 
 #[test]
 fn what_is_stored_is_not_computed_again() {
-    let mut ledger = Ledger::new(&[vec![2], vec![1], vec![1]], 3);
+    let mut ledger = ledger(&[vec![2], vec![1], vec![1]], 3);
     ledger.found_task(id(0, 0));
     ledger.found_task(id(1, 0));
     ledger.found_image(2);
@@ -114,7 +123,7 @@ fn what_is_stored_is_not_computed_again() {
 
 #[test]
 fn failures_are_tried_again_and_then_given_up() {
-    let mut ledger = Ledger::new(&[vec![2]], 2);
+    let mut ledger = ledger(&[vec![2]], 2);
     ledger.advance(usize::MAX);
     let actions = failed(&mut ledger, id(0, 0), 1, Passing);
     assert!(matches!(&actions[..], [Action::Compute { attempt: 2, replace: false, .. }]));
@@ -130,13 +139,13 @@ fn failures_are_tried_again_and_then_given_up() {
 /// A worker without a GPU, or with a full disk, costs time and no block; and yet nothing is tried for ever.
 #[test]
 fn what_machines_are_to_blame_for_does_not_count_but_does_not_go_on_for_ever() {
-    let mut ledger = Ledger::new(&[vec![2]], 2);
+    let mut ledger = ledger(&[vec![2]], 2);
     ledger.advance(usize::MAX);
     let mut fail = |attempt: u32| {
         let from = if attempt.is_multiple_of(2) { "even" } else { "odd" };
         let class = if attempt.is_multiple_of(3) { Config } else { Worker };
         let reason = format!("no device at try {attempt}");
-        ledger.task_failed(id(0, 0), &Failed { from, attempt, class, reason: &reason })
+        ledger.task_failed(id(0, 0), &Failed { from, attempt, class, reason: &reason }, &[])
     };
     for attempt in 1..6 {
         let actions = fail(attempt);
@@ -154,7 +163,7 @@ fn what_machines_are_to_blame_for_does_not_count_but_does_not_go_on_for_ever() {
 
 #[test]
 fn what_every_worker_fails_at_is_not_tried_again_and_an_image_without_blocks_is_lost() {
-    let mut ledger = Ledger::new(&[vec![1]], 5);
+    let mut ledger = ledger(&[vec![1]], 5);
     ledger.advance(usize::MAX);
     let actions = failed(&mut ledger, id(0, 0), 1, Input);
     assert!(
@@ -165,7 +174,7 @@ fn what_every_worker_fails_at_is_not_tried_again_and_an_image_without_blocks_is_
 
 #[test]
 fn damaged_tiles_are_computed_again() {
-    let mut ledger = Ledger::new(&[vec![2]], 3);
+    let mut ledger = ledger(&[vec![2]], 3);
     ledger.advance(usize::MAX);
     ledger.task_done(id(0, 0));
     ledger.task_done(id(0, 1));
@@ -179,7 +188,7 @@ fn damaged_tiles_are_computed_again() {
 
 #[test]
 fn any_number_of_tiles_may_be_damaged_but_none_for_ever() {
-    let mut ledger = Ledger::new(&[vec![8]], 2);
+    let mut ledger = ledger(&[vec![8]], 2);
     (0..8).for_each(|place| ledger.found_task(id(0, place)));
     ledger.advance(usize::MAX);
     for place in 0..8 {
@@ -197,7 +206,7 @@ fn any_number_of_tiles_may_be_damaged_but_none_for_ever() {
 
 #[test]
 fn work_is_handed_out_bit_by_bit() {
-    let mut ledger = Ledger::new(&[vec![3], vec![0], vec![3]], 3);
+    let mut ledger = ledger(&[vec![3], vec![0], vec![3]], 3);
     ledger.found_task(id(0, 1));
     let mut handed = Vec::new();
     while !ledger.is_handed_out() {
@@ -211,7 +220,7 @@ fn work_is_handed_out_bit_by_bit() {
 
 #[test]
 fn what_was_out_too_long_is_sent_again_without_being_a_failure() {
-    let mut ledger = Ledger::new(&[vec![1]], 2);
+    let mut ledger = ledger(&[vec![1]], 2);
     let first = ledger.advance(9).remove(0);
     for n in 2..9 {
         assert!(matches!(ledger.resend(&first), Some(Action::Compute { attempt, .. }) if attempt == n));
@@ -228,7 +237,7 @@ fn what_was_out_too_long_is_sent_again_without_being_a_failure() {
 
 #[test]
 fn what_was_given_up_may_be_tried_again() {
-    let mut ledger = Ledger::new(&[vec![2], vec![1]], 1);
+    let mut ledger = ledger(&[vec![2], vec![1]], 1);
     ledger.advance(usize::MAX);
     failed(&mut ledger, id(0, 0), 1, Passing);
     ledger.task_done(id(0, 1));
@@ -256,7 +265,7 @@ fn what_was_given_up_may_be_tried_again() {
 /// A block that is given up while others of its image were never handed out leaves these where they are.
 #[test]
 fn another_try_forgets_nothing_that_was_not_handed_out() {
-    let mut ledger = Ledger::new(&[vec![4]], 1);
+    let mut ledger = ledger(&[vec![4]], 1);
     ledger.advance(1);
     failed(&mut ledger, id(0, 0), 1, Input);
     assert_eq!(computes(&ledger.reopen()), [id(0, 0)]);
@@ -266,7 +275,7 @@ fn another_try_forgets_nothing_that_was_not_handed_out() {
 /// The message that asks for an image with gaps may wait while its blocks get another try, also by another coordinator.
 #[test]
 fn an_image_with_gaps_does_not_count_when_the_gaps_are_being_filled() {
-    let mut ledger = Ledger::new(&[vec![2]], 1);
+    let mut ledger = ledger(&[vec![2]], 1);
     ledger.advance(usize::MAX);
     ledger.task_done(id(0, 0));
     let actions = failed(&mut ledger, id(0, 1), 1, Input);
@@ -289,7 +298,7 @@ fn an_image_with_gaps_does_not_count_when_the_gaps_are_being_filled() {
 #[derive(Debug, Clone, Copy)]
 enum Heard {
     Done(TaskPlace),
-    Failed(TaskPlace, u32, FailureClass),
+    Failed(TaskPlace, u32, FailureClass, Option<TaskPlace>),
     Image(u32, bool),
     ImageFailed(u32, u32, FailureClass, Option<TaskPlace>),
 }
@@ -298,8 +307,9 @@ impl Heard {
     fn tell(self, ledger: &mut Ledger) -> Vec<Action> {
         match self {
             Self::Done(task) => ledger.task_done(task),
-            Self::Failed(task, attempt, class) => {
-                ledger.task_failed(task, &Failed { from: "w", attempt, class, reason: "no" })
+            Self::Failed(task, attempt, class, damaged) => {
+                let failure = Failed { from: "w", attempt, class, reason: "no" };
+                ledger.task_failed(task, &failure, damaged.as_slice())
             }
             Self::Image(image, partial) => {
                 ledger.image_done(image, partial);
@@ -312,15 +322,20 @@ impl Heard {
         }
     }
 
-    fn of(dice: &mut fastrand::Rng, action: &Action, last_stage_begins: &[u32]) -> Self {
+    /// `rounds` are the first and the last task of the first round of each image.
+    fn of(dice: &mut fastrand::Rng, action: &Action, rounds: &[[u32; 2]]) -> Self {
         let good = dice.u8(..3) > 0;
         let class = ALL[dice.usize(..ALL.len())];
         match *action {
             Action::Compute { task, .. } if good => Self::Done(task),
-            Action::Compute { task, attempt, .. } => Self::Failed(task, attempt, class),
+            Action::Compute { task, attempt, .. } => {
+                let [first, last] = rounds[task.image as usize];
+                let damaged = (dice.bool() && task.place > last).then(|| id(task.image, first));
+                Self::Failed(task, attempt, class, damaged)
+            }
             Action::Aggregate { image, partial, .. } if good => Self::Image(image, partial),
             Action::Aggregate { image, attempt, .. } => {
-                let damaged = dice.bool().then(|| id(image, last_stage_begins[image as usize]));
+                let damaged = dice.bool().then(|| id(image, rounds[image as usize][0]));
                 Self::ImageFailed(image, attempt, class, damaged)
             }
             Action::GiveUp(_) => unreachable!("nobody works on what was given up"),
@@ -333,8 +348,9 @@ proptest! {
     #[test]
     fn every_job_ends(seed: u64, attempts_max in 1..4_u32, retries in 0..3_u32) {
         let mut dice = fastrand::Rng::with_seed(seed);
-        let stages = [vec![5], vec![1, 5], vec![0], vec![1], vec![2, 3, 2]];
-        let last_stage_begins = [0, 1, 0, 0, 5];
+        let stages = [(0, vec![5]), (1, vec![5]), (0, vec![0]), (0, vec![1]), (2, vec![3, 1, 2])];
+        let rounds = [[0, 4], [1, 5], [0, 0], [0, 0], [2, 4]];
+        let stages = stages.map(|(before, rounds)| Stages::new(before, rounds));
         let mut ledger = Ledger::new(&stages, attempts_max);
         let mut open: Vec<Action> = Vec::new();
         let mut old: Vec<Heard> = Vec::new();
@@ -357,7 +373,7 @@ proptest! {
                 continue;
             }
             let action = open[dice.usize(..open.len())].clone();
-            let mut heard = vec![Heard::of(&mut dice, &action, &last_stage_begins)];
+            let mut heard = vec![Heard::of(&mut dice, &action, &rounds)];
             if dice.u8(..4) == 0 {
                 open.extend(ledger.resend(&action));
             } else {
@@ -377,7 +393,7 @@ proptest! {
         }
         prop_assert!(ledger.is_complete());
         let progress = ledger.progress();
-        prop_assert_eq!((progress.tasks, progress.tasks_done), (19, 19));
+        prop_assert_eq!((progress.tasks, progress.tasks_done), (20, 20));
         // Each image is done, or lost as a whole; those that failed are those of which something is missing.
         let count = |is: fn(&ImageState) -> bool| ledger.images.iter().filter(|i| is(i)).count() as u64;
         prop_assert_eq!(progress.images_done + count(|i| i.phase == Phase::Lost), 5);
@@ -390,7 +406,7 @@ proptest! {
     /// Any order and any duplicates end in the same state, with one aggregation per image.
     #[test]
     fn order_and_duplicates_do_not_matter(order in prop::collection::vec(0..10_u32, 0..60)) {
-        let mut ledger = Ledger::new(&[vec![5], vec![5]], 3);
+        let mut ledger = ledger(&[vec![5], vec![5]], 3);
         let all = computes(&ledger.advance(usize::MAX));
         let mut seen = Vec::new();
         for i in order.into_iter().chain(0..10).chain((0..10).rev()) {
@@ -431,7 +447,7 @@ proptest! {
     ) {
         let mut dice = fastrand::Rng::with_seed(seed);
         let tasks = classes.len() as u32;
-        let mut ledger = Ledger::new(&[vec![tasks + 1]], attempts_max);
+        let mut ledger = ledger(&[vec![tasks + 1]], attempts_max);
         let mut open = ledger.advance(usize::MAX);
         let mut failures: Vec<_> = classes.iter().map(|c| c.clone().into_iter()).collect();
         let mut lost = Vec::new();
@@ -442,7 +458,7 @@ proptest! {
                 None => ledger.task_done(task),
                 Some(class) => {
                     let from = ["w1", "w2", "w3"][dice.usize(..3)];
-                    ledger.task_failed(task, &Failed { from, attempt, class: ALL[class], reason: "no" })
+                    ledger.task_failed(task, &Failed { from, attempt, class: ALL[class], reason: "no" }, &[])
                 }
             };
             for action in actions {
@@ -461,7 +477,7 @@ proptest! {
 /// An image that lacks pixels is done and failed at once, told once, and told anew when it is put together anew.
 #[test]
 fn pixels_that_cannot_be_read_are_a_loss_of_a_finished_image() {
-    let mut ledger = Ledger::new(&[vec![1], vec![1]], 3);
+    let mut ledger = ledger(&[vec![1], vec![1]], 3);
     assert_eq!(ledger.pixels_unread(0, "a", "it is not done yet"), []);
     ledger.advance(9);
     ledger.task_done(TaskPlace { image: 0, place: 0 });
@@ -482,4 +498,93 @@ fn pixels_that_cannot_be_read_are_a_loss_of_a_finished_image() {
     assert_eq!(ledger.reopen().len(), 1);
     ledger.image_done(0, false);
     assert!(!ledger.has_loss(0), "the file was mended");
+}
+
+/// An image of one task before its rounds, which are of two tasks, of one, and of two again.
+fn in_rounds() -> Ledger {
+    Ledger::new(&[Stages::new(1, vec![2, 1, 2])], 2)
+}
+
+#[test]
+fn rounds_follow_one_another_and_are_all_put_together() {
+    let mut ledger = in_rounds();
+    // Later tiles that are there do not make the first ones needless.
+    ledger.found_task(id(0, 4));
+    ledger.found_task(id(0, 5));
+    assert_eq!(computes(&ledger.advance(9)), [id(0, 0)]);
+    ledger.task_done(id(0, 0));
+    assert_eq!(computes(&ledger.advance(9)), [id(0, 1), id(0, 2)]);
+    ledger.task_done(id(0, 1));
+    assert!(ledger.task_done(id(0, 2)).is_empty());
+    assert_eq!(computes(&ledger.advance(9)), [id(0, 3)]);
+    assert_eq!(ledger.task_done(id(0, 3)), [Action::Aggregate { image: 0, attempt: 1, partial: false }]);
+}
+
+#[test]
+fn a_gap_in_a_round_leaves_out_the_later_ones_until_it_is_filled() {
+    let mut ledger = in_rounds();
+    for (place, tasks) in [(0, 1), (1, 2), (2, 0)] {
+        assert_eq!(computes(&ledger.advance(9)).len(), tasks);
+        if place < 2 {
+            ledger.task_done(id(0, place));
+        }
+    }
+    let actions = failed(&mut ledger, id(0, 2), 1, Input);
+    assert!(
+        matches!(&actions[..], [Action::GiveUp(loss), Action::Aggregate { partial: true, .. }] if loss.task == Some(2)),
+        "{actions:?}"
+    );
+    ledger.image_done(0, true);
+    assert!(ledger.is_complete() && ledger.has_loss(0));
+    assert_eq!((ledger.progress().tasks_done, ledger.progress().images_failed), (6, 1));
+    assert!(ledger.reopen().is_empty());
+    assert_eq!((ledger.progress().tasks_done, ledger.progress().images_failed), (2, 0));
+    assert!(
+        matches!(&ledger.advance(9)[..], [Action::Compute { task, attempt: 2, .. }] if *task == id(0, 2))
+    );
+    for place in 2..5 {
+        assert!(ledger.task_done(id(0, place)).is_empty());
+        ledger.advance(9);
+    }
+    let actions = ledger.task_done(id(0, 5));
+    assert!(matches!(&actions[..], [Action::Aggregate { partial: false, .. }]), "{actions:?}");
+}
+
+#[test]
+fn an_image_without_any_task_of_its_first_round_is_lost() {
+    let mut ledger = in_rounds();
+    ledger.advance(9);
+    ledger.task_done(id(0, 0));
+    ledger.advance(9);
+    failed(&mut ledger, id(0, 1), 1, Input);
+    let actions = failed(&mut ledger, id(0, 2), 1, Input);
+    assert!(
+        matches!(&actions[..], [Action::GiveUp(_), Action::GiveUp(image)] if image.task.is_none()),
+        "{actions:?}"
+    );
+    assert!(ledger.is_complete());
+    assert!(ledger.reopen().is_empty());
+    assert_eq!(computes(&ledger.advance(9)), [id(0, 1), id(0, 2)]);
+    assert_eq!(ledger.progress().tasks_done, 1);
+}
+
+#[test]
+fn what_a_task_finds_damaged_is_done_again_before_it() {
+    let mut ledger = in_rounds();
+    for place in 0..3 {
+        ledger.advance(9);
+        ledger.task_done(id(0, place));
+    }
+    assert_eq!(computes(&ledger.advance(9)), [id(0, 3)]);
+    let failure = |attempt| Failed { from: "w", attempt, class: Passing, reason: "cut" };
+    let actions = ledger.task_failed(id(0, 3), &failure(1), &[id(0, 2), id(0, 5), id(7, 0)]);
+    assert_eq!(actions, [Action::Compute { task: id(0, 2), attempt: 2, replace: true }]);
+    assert!(ledger.advance(9).is_empty(), "nothing else before that");
+    assert_eq!(ledger.progress().tasks_done, 2);
+    ledger.task_done(id(0, 2));
+    assert_eq!(ledger.advance(9), [Action::Compute { task: id(0, 3), attempt: 2, replace: false }]);
+    // It has used up no try of its own; the tile has used up its.
+    assert_eq!(ledger.task_failed(id(0, 3), &failure(2), &[id(0, 2)]).len(), 1);
+    let actions = ledger.task_done(id(0, 2));
+    assert!(actions.is_empty());
 }

@@ -1,0 +1,30 @@
+//! How many tasks each stage of an image has.
+
+/// The number of tasks of an image in each of its stages.
+///
+/// What comes *before* the rounds is what all blocks wait for: where something of it is given up, the image is. What is given up of
+/// a *round* is a gap in what is put together, and later rounds are left out: they hang on all of those before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stages {
+    tasks: Vec<u32>,
+    rounds_from: usize,
+}
+
+impl Stages {
+    /// So many tasks before the rounds, and in each of these.
+    pub fn new(before: u32, rounds: Vec<u32>) -> Self {
+        let rounds_from = usize::from(before > 0);
+        let before = (before > 0).then_some(before);
+        Self { tasks: before.into_iter().chain(rounds).collect(), rounds_from }
+    }
+
+    /// The number of tasks of each stage.
+    pub fn tasks(&self) -> &[u32] {
+        &self.tasks
+    }
+
+    /// The first stage that is a round.
+    pub(super) const fn rounds_from(&self) -> usize {
+        self.rounds_from
+    }
+}

@@ -1,0 +1,90 @@
+//! The pixels that the members of the first round are unsure of: found in their tiles, for the others.
+
+use super::compute::blocking;
+use super::{Done, KIB, Worker};
+use crate::Failure;
+use crate::context::PlanContext;
+use crate::image::OpenImage;
+use bytes::Bytes;
+use marquetry_failure::{FailureClass, chain};
+use marquetry_job::{ImageRegion, StageSeconds, TaskMessage, key};
+use marquetry_region::{Finding, Region};
+use marquetry_scores::{TileSource, UnreadParts, unsure_part};
+use marquetry_transport::{ObjectStore, StoreErrorKind};
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::runtime::Handle;
+
+/// Bytes of scores that are looked at together, in KiB.
+const BAND_KIB: u32 = 16 << 10;
+
+impl Worker {
+    /// The part of an image at which the first round is unsure: the one that is stored, or, where there is none that can be used,
+    /// the same found again.
+    pub(super) async fn unsure_of(
+        &self,
+        message: &TaskMessage,
+        context: &PlanContext,
+        image: &Arc<OpenImage>,
+        store: &Arc<dyn ObjectStore>,
+    ) -> Result<Arc<Region>, Failure> {
+        let planned = &message.image;
+        let key = key::unsure(&message.run.job, &planned.key);
+        if let Some(known) = image.region(&key) {
+            return Ok(known);
+        }
+        let reason = match store.get(&key).await {
+            Ok(bytes) => match ImageRegion::from_bytes(&bytes, &planned.key, planned.size) {
+                Ok(found) => return Ok(image.set_region(&key, found.region)),
+                Err(error) => chain(&error),
+            },
+            Err(error) if error.kind == StoreErrorKind::NotFound => "it is not in the store".to_owned(),
+            Err(error) => return Err(error.into()),
+        };
+        tracing::warn!(image = planned.id, "looking for its unsure pixels again: {reason}");
+        self.find_unsure(message, context, image, store).await?;
+        image.region(&key).ok_or_else(|| Failure::bug("unsure pixels that were found are not known"))
+    }
+
+    /// Finds and stores the part of an image at which the first round is unsure.
+    pub(super) async fn find_unsure(
+        &self,
+        message: &TaskMessage,
+        context: &PlanContext,
+        image: &Arc<OpenImage>,
+        store: &Arc<dyn ObjectStore>,
+    ) -> Result<Done, Failure> {
+        let started = Instant::now();
+        let no_rounds = || Failure::reject(format!("job {} has one round", message.run.job));
+        let plan = context.in_rounds.clone().ok_or_else(no_rounds)?;
+        let region = match context.inference.region {
+            Some(rule) => Some(self.region_of(message, image, rule, &**store).await?),
+            None => None,
+        };
+        let share = BAND_KIB.min(self.canvas_kib).max(1);
+        let permit = self.canvases.acquire_many(share).await.map_err(|e| Failure::passing(e.to_string()))?;
+        let source = TileSource {
+            store: Arc::clone(store),
+            runtime: Handle::current(),
+            may_miss: false,
+            unread: UnreadParts::default(),
+        };
+        let planned = message.image.clone();
+        let work = move || {
+            let rule = plan.inference.cascade.as_ref().ok_or_else(|| Failure::bug("a plan of one round"))?;
+            let band_bytes = u64::from(share) * KIB;
+            let found = unsure_part(&source, (&plan, rule), &planned, region.as_deref(), band_bytes)?;
+            Ok::<_, Failure>(found)
+        };
+        let region = blocking(work).await??;
+        drop(permit);
+        let found = ImageRegion { region, finding: Finding::Bounded };
+        let bytes = found.to_bytes(&message.image.key);
+        let bytes = Bytes::from(bytes.map_err(|error| Failure::new(FailureClass::Worker, chain(&error)))?);
+        let (key, stored_bytes) = (key::unsure(&message.run.job, &message.image.key), bytes.len() as u64);
+        store.put(&key, bytes).await?;
+        image.set_region(&key, found.region);
+        let seconds = StageSeconds { read: started.elapsed().as_secs_f64(), ..StageSeconds::default() };
+        Ok(Done { stored_bytes, forwards: 0, seconds })
+    }
+}
