@@ -222,6 +222,7 @@ fn plan() -> Plan {
         tile: TileDtype::F16,
         block_pixels: window.area(),
         region: None,
+        cascade: None,
         groups: vec![group],
     };
     let merge = Merge { space: ScoreSpace::Probabilities, weights: vec![vec![1.0; 2]] };

@@ -27,6 +27,11 @@ pub fn in_rounds(spec: &JobSpec) -> Result<(JobSpec, Option<String>), String> {
                     take `nights` out"
             .to_owned());
     }
+    if spec.cascade.is_some() {
+        return Err("cascade: what members look at hangs on others, so that no part of them is the same job with fewer: take \
+                    `cascade` out"
+            .to_owned());
+    }
     let mut job = spec.clone();
     job.tiles.per = TilesPer::Member;
     job.tiles.keep = true;

@@ -70,6 +70,8 @@ pub fn probing_job(spec: &JobSpec) -> Result<(JobSpec, Option<String>), TuneErro
         return Ok((spec.clone(), told));
     }
     let mut probing = spec.clone();
+    // All members look at every probe.
+    probing.cascade = None;
     probing.outputs = vec![Output::Probes(Probes { per_image: PER_IMAGE[0] as u32 })];
     probing.decide.rule = Rule::Argmax;
     probing.tiles.per = TilesPer::Member;

@@ -1,10 +1,12 @@
 //! All forms.
 
 use crate::{Form, messages, names, plans, tiles};
-use marquetry_aggregator::ImageResult;
+use marquetry_aggregator::{CascadeCounts, ImageResult, SureTruth};
 use marquetry_coordinator::{MadeRounds, Status};
 use marquetry_geometry::Size;
-use marquetry_job::{BandStatistics, By, ImageRegion, ImageStatistics, Mask, Measured, MeasuredBands, Over};
+use marquetry_job::{
+    BandStatistics, By, ImageRegion, ImageStatistics, Mask, Measured, MeasuredBands, Over, RegionForwards,
+};
 use marquetry_nights::{Came, LostImage, Night, NightClass, NightImage, NightMember};
 use marquetry_region::{Finding, RegionBuilder};
 
@@ -83,6 +85,12 @@ fn result() -> Form {
     result.class_pixels = vec![1_000_000_007, 42];
     result.missing_pixels = 64;
     result.confidence = 0.875;
+    result.cascade = Some(CascadeCounts {
+        forwards: RegionForwards { inside: 12, all: 40 },
+        unsure_pixels: 4096,
+        left_out: false,
+        truth: Some(SureTruth { sure: 60_000, wrong: 17 }),
+    });
     result.table_rows.insert(0, r#"{"image_id":"plate 1/ä","texts":[]}"#.to_owned());
     result.table_rows.insert(3, String::new());
     result.set_pictures(&[b"png 1".to_vec(), b"png 2".to_vec(), b"png 3".to_vec()]);

@@ -20,6 +20,7 @@ pub(crate) fn all() -> Vec<Form> {
         form("task-block", task(scored_by_some(), BLOCK)),
         form("task-statistics", task(tagged(), TaskKind::Statistics)),
         form("task-region", task(tagged(), TaskKind::Region)),
+        form("task-unsure", task(tagged(), TaskKind::Unsure)),
         form("task-alone", TaskMessage { alone: true, ..task(tagged(), BLOCK) }),
         form("task-sidecars", task(plans::with_sidecars(), BLOCK)),
         form("aggregate", aggregate(false)),
@@ -67,7 +68,7 @@ fn of_version_1() -> Form {
             Ok(task) => return Err(format!("it was read as {task:?}")),
             Err(error) => error.to_string(),
         };
-        let words = ["version 1", "version 5", "update the older ones"];
+        let words = ["version 1", "version 6", "update the older ones"];
         match words.iter().find(|words| !said.contains(**words)) {
             Some(words) => Err(format!("`{words}` is not in: {said}")),
             None if said.contains('\n') => Err(format!("these are several lines: {said}")),
@@ -99,7 +100,7 @@ fn aggregate(alone: bool) -> AggregateMessage {
     }
 }
 
-fn events() -> [(&'static str, Event); 12] {
+fn events() -> [(&'static str, Event); 13] {
     let seconds = StageSeconds { read: 0.5, prepare: 0.25, infer: 4.0, stitch: 1.5, store: 0.125 };
     let image = "fedcba9876543210".to_owned();
     let of = |kind| TaskId { image: "fedcba9876543210".to_owned(), kind };
@@ -113,8 +114,17 @@ fn events() -> [(&'static str, Event); 12] {
         attempt: 2,
         reason: reason.clone(),
         class: FailureClass::Worker,
+        damaged: Vec::new(),
+    };
+    let hangs_on_damage = Event::TaskFailed {
+        task: of(TaskKind::Unsure),
+        attempt: 2,
+        reason: reason.clone(),
+        class: FailureClass::Passing,
+        damaged: damaged.clone(),
     };
     [
+        ("task-failed-by-damage", hangs_on_damage),
         ("unread", Event::Unread { reason: "the message is of version 1".into() }),
         ("task-left", Event::TaskLeft { task: of(BLOCK), attempt: 2, process: 7 }),
         ("task-begun", Event::TaskBegun { task: of(BLOCK), attempt: 2, process: 7, takes: None }),

@@ -1,11 +1,13 @@
 //! Plans, and the hashes that follow from them.
 
 use crate::Form;
-use marquetry_ensemble::{ClassMap, Importance, Labelling, OutputActivation, ScoreSpace, View, ViewMerge};
+use marquetry_ensemble::{
+    ClassMap, Importance, Labelling, OutputActivation, Rule, ScoreSpace, Sureness, View, ViewMerge,
+};
 use marquetry_geometry::{D4, Edges, Padding, Reading, Size, WindowSpec};
 use marquetry_job::{
-    Element, Fit, Group, Inference, Input, IoContract, Layout, Member, Merge, OutputForm, PLAN_FORMAT, Plan,
-    PlannedImage, Scale, Scaling, TileDtype,
+    CascadeRule, Element, Fit, Group, Inference, Input, IoContract, Layout, Member, Merge, OutputForm,
+    PLAN_FORMAT, Plan, PlannedImage, Scale, Scaling, TileDtype,
 };
 use std::collections::BTreeMap;
 
@@ -16,7 +18,28 @@ pub(crate) fn all() -> Vec<Form> {
         let stored = Plan::from_bytes(bytes, &name).map_err(|error| error.to_string())?;
         if stored == plan { Ok(()) } else { Err(format!("{stored:?}")) }
     };
-    vec![Form { file: "plan.json".to_owned(), written, read: Box::new(read) }]
+    vec![Form { file: "plan.json".to_owned(), written, read: Box::new(read) }, in_rounds()]
+}
+
+/// A plan whose second group looks only at what the first one is unsure of.
+fn in_rounds() -> Form {
+    let plan = plan();
+    let cascade = CascadeRule {
+        groups: 1,
+        space: ScoreSpace::Probabilities,
+        weights: plan.merge.weights[..2].to_vec(),
+        decide: Rule::Factors(vec![1.0, 1.5]),
+        background: Some(0),
+        sure: Sureness { margin: 0.75, agreement: Some(1.0) },
+        around_px: 8,
+    };
+    let plan = Plan::new("nuclei", Inference { cascade: Some(cascade), ..plan.inference }, plan.merge);
+    let (written, name) = (plan.to_bytes(), plan.hash());
+    let read = move |bytes: &[u8]| {
+        let stored = Plan::from_bytes(bytes, &name).map_err(|error| error.to_string())?;
+        if stored == plan { Ok(()) } else { Err(format!("{stored:?}")) }
+    };
+    Form { file: "plan-in-rounds.json".to_owned(), written, read: Box::new(read) }
 }
 
 /// A plan with something in every field.
@@ -38,6 +61,7 @@ pub(crate) fn plan() -> Plan {
         tile: TileDtype::F16,
         block_pixels: 1 << 20,
         region: None,
+        cascade: None,
         groups,
     };
     let merge = Merge {

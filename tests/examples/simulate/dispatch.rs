@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use bytes::Bytes;
-use marquetry_job::{Action, ImageTasks, Ledger, Plan, PlannedImage, RunId, TaskMessage, message};
+use marquetry_job::{Action, ImageTasks, Ledger, Plan, PlannedImage, RunId, Stages, TaskMessage, message};
 use marquetry_transport::{KafkaQueue, TaskQueue, Topic};
 use std::sync::Arc;
 use std::time::Instant;
@@ -21,7 +21,7 @@ pub(crate) async fn rate(
     let partitions = queue.partitions(Topic::Tasks).await?;
     let started = Instant::now();
     let tasks: Vec<ImageTasks> = images.iter().map(|image| ImageTasks::new(plan, image)).collect();
-    let stages: Vec<Vec<u32>> = tasks.iter().map(ImageTasks::stages).collect();
+    let stages: Vec<Stages> = tasks.iter().map(ImageTasks::stages).collect();
     let mut ledger = Ledger::new(&stages, 1);
     let hash = plan.hash();
     let (mut publishing, mut sent) = (JoinSet::new(), 0_u32);

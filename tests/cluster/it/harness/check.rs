@@ -3,7 +3,7 @@
 use super::aggregator::check_image;
 use super::cluster::Cluster;
 use super::coordinator::Summary;
-use super::plans::{JobOf, blocks_of, key_of};
+use super::plans::{JobOf, blocks_of, first_blocks_of, key_of};
 use marquetry_job::{ImageTasks, PlannedImage, TaskId, TaskKind};
 use std::collections::BTreeSet;
 
@@ -27,14 +27,15 @@ pub(crate) async fn check(cluster: &Cluster, job: &JobOf, summary: &Summary) -> 
     for image in images.iter() {
         let lost = expected_losses(cluster, job, image);
         let wholly = lost.contains(&TaskKind::Statistics)
-            || lost.len() == blocks_of(&job.plan, image).len()
+            || is_all(&first_blocks_of(&job.plan, image), &lost)
+            || is_all(&blocks_of(&job.plan, image), &lost)
             || cluster.is_deadly_image(&image.id);
         if summary.lost_images.contains(&image.key) != wholly {
             return Err(format!("image {} is lost or not, and should be the other: {summary:?}", image.id));
         }
         lost_images += usize::from(wholly);
         if !wholly {
-            check_image(&*cluster.objects, job, image, &lost).await?;
+            check_image(&*cluster.objects, job, image, &missing(job, image, lost)).await?;
         }
     }
     if progress.images_done as usize + lost_images != images.len() {
@@ -54,6 +55,30 @@ fn expected_losses(cluster: &Cluster, job: &JobOf, image: &PlannedImage) -> BTre
     if lost.contains(&TaskKind::Statistics) {
         lost.retain(|task| *task == TaskKind::Statistics);
     }
+    let first = first_blocks_of(&job.plan, image);
+    if first.iter().any(|task| lost.contains(task)) {
+        lost.retain(|task| first.contains(task));
+    } else if lost.contains(&TaskKind::Unsure) {
+        lost.retain(|task| *task == TaskKind::Unsure);
+    }
+    lost
+}
+
+/// Whether there are such tasks, and all of them are lost.
+fn is_all(tasks: &[TaskKind], lost: &BTreeSet<TaskKind>) -> bool {
+    !tasks.is_empty() && tasks.iter().all(|task| lost.contains(task))
+}
+
+/// The blocks that an image is put together without: those that are lost, and those that look only at what blocks of the first
+/// round are unsure of, where one of these is lost.
+fn missing(job: &JobOf, image: &PlannedImage, mut lost: BTreeSet<TaskKind>) -> BTreeSet<TaskKind> {
+    let first = first_blocks_of(&job.plan, image);
+    let is_broken = lost.contains(&TaskKind::Unsure) || first.iter().any(|task| lost.contains(task));
+    if !first.is_empty() && is_broken {
+        let later = blocks_of(&job.plan, image).into_iter().filter(|task| !first.contains(task));
+        lost.extend(later);
+    }
+    lost.remove(&TaskKind::Unsure);
     lost
 }
 
@@ -75,6 +100,21 @@ fn check_stages(cluster: &Cluster, job: &JobOf) -> Result<(), String> {
         let block = entries.iter().position(|entry| is_block(&entry.what));
         if block.is_some_and(|block| known.is_none_or(|known| block < known)) {
             return Err(format!("a block of image {} was asked for before its {kind} were there", image.id));
+        }
+    }
+    for image in job.images.iter().filter(|image| job.plan.cascade_of(image).is_some()) {
+        let unsure = TaskId { image: image.key.clone(), kind: TaskKind::Unsure };
+        let said = format!("says that {unsure} is stored");
+        let stored = format!("Put {}", key_of(&job.plan, image, TaskKind::Unsure));
+        let of_image = format!("of group 1 of image {} attempt", image.key);
+        let known = entries.iter().position(|entry| entry.what == said || entry.what == stored);
+        let is_later = |what: &str| what.starts_with("has block") && what.contains(&of_image);
+        let later = entries.iter().position(|entry| is_later(&entry.what));
+        if later.is_some_and(|later| known.is_none_or(|known| later < known)) {
+            return Err(format!(
+                "a later block of image {} was asked for before what is unsure was there",
+                image.id
+            ));
         }
     }
     Ok(())

@@ -174,7 +174,7 @@ impl Cluster {
     pub(crate) fn is_poison(&self, image: &str, task: TaskKind) -> bool {
         let poison = match task {
             TaskKind::Statistics => Poison::Statistics,
-            TaskKind::Region => return self.is_deadly(image, task),
+            TaskKind::Region | TaskKind::Unsure => return self.is_deadly(image, task),
             TaskKind::Block { block, .. } => Poison::Block(block),
         };
         self.is_deadly(image, task) || self.poisoned().contains(&(image.to_owned(), poison))

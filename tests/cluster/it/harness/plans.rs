@@ -3,12 +3,14 @@
 use super::cluster::Cluster;
 use bytes::Bytes;
 use marquetry_coordinator::outputs_hash;
-use marquetry_ensemble::{ClassMap, Importance, Labelling, OutputActivation, ScoreSpace, View, ViewMerge};
+use marquetry_ensemble::{
+    ClassMap, Importance, Labelling, OutputActivation, Rule, ScoreSpace, Sureness, View, ViewMerge,
+};
 use marquetry_geometry::{Edges, Reading, Size, WindowSpec};
 use marquetry_job::{
-    BandStatistics, Fit, Group, ImageRegion, ImageStatistics, ImageTasks, Inference, Input, Measured,
-    MeasuredBands, Member, Merge, PLAN_FORMAT, Plan, PlannedImage, RegionRule, Scaling, TaskKind, TileDtype,
-    TileHeader, hash, key, tile,
+    BandStatistics, CascadeRule, Fit, Group, ImageRegion, ImageStatistics, ImageTasks, Inference, Input,
+    Measured, MeasuredBands, Member, Merge, PLAN_FORMAT, Plan, PlannedImage, RegionRule, Scaling, TaskKind,
+    TileDtype, TileHeader, hash, key, tile,
 };
 use marquetry_region::{Finding, Region};
 use marquetry_spec::{JobSpec, Priority};
@@ -92,6 +94,23 @@ impl JobOf {
         Self { plan: Arc::new(plan), ..self }
     }
 
+    /// The same, whose members after the first group look only at what it is unsure of.
+    pub(crate) fn in_rounds(self) -> Self {
+        let first: usize = self.plan.inference.groups[0].members.len();
+        let cascade = CascadeRule {
+            groups: 1,
+            space: ScoreSpace::Probabilities,
+            weights: self.plan.merge.weights[..first].to_vec(),
+            decide: Rule::Argmax,
+            background: Some(0),
+            sure: Sureness { margin: 0.5, agreement: None },
+            around_px: 0,
+        };
+        let inference = Inference { cascade: Some(cascade), ..self.plan.inference.clone() };
+        let plan = Plan::new("schedule", inference, self.plan.merge.clone());
+        Self { plan: Arc::new(plan), ..self }
+    }
+
     /// The same job, of another priority.
     pub(crate) fn of_priority(self, priority: Priority) -> Self {
         Self { spec: Arc::new(JobSpec { priority, ..(*self.spec).clone() }), ..self }
@@ -112,6 +131,7 @@ fn job(groups: Vec<Group>, images: Vec<PlannedImage>) -> JobOf {
         tile: TileDtype::F16,
         block_pixels: Size::square(WINDOW).area(),
         region: None,
+        cascade: None,
         groups,
     };
     let weights = vec![vec![1.0; CLASSES as usize]; inference.members().count()];
@@ -172,6 +192,13 @@ pub(crate) fn blocks_of(plan: &Plan, image: &PlannedImage) -> Vec<TaskKind> {
     ImageTasks::new(plan, image).iter().filter(is_block).collect()
 }
 
+/// The blocks of `image` whose tiles tell what its first round is unsure of; none where it has no other round.
+pub(crate) fn first_blocks_of(plan: &Plan, image: &PlannedImage) -> Vec<TaskKind> {
+    let rule = plan.cascade_of(image);
+    let is_first = |task: &TaskKind| matches!(task, TaskKind::Block { group, .. } if rule.is_some_and(|rule| !rule.is_later(*group as usize)));
+    blocks_of(plan, image).into_iter().filter(is_first).collect()
+}
+
 /// Whether a member that scores `image` in this task wants the image's statistics.
 pub(crate) fn reads_statistics(plan: &Plan, image: &PlannedImage, task: TaskKind) -> bool {
     let TaskKind::Block { group, .. } = task else { return false };
@@ -206,7 +233,8 @@ pub(crate) fn object_of(plan: &Plan, image: &PlannedImage, task: TaskKind) -> Op
         ImageTasks::new(plan, image).place(task)?;
         match task {
             TaskKind::Statistics => Some(statistics_of(image)),
-            TaskKind::Region => Some(region_of(image)),
+            TaskKind::Region => Some(region_of(image, image.content_key())),
+            TaskKind::Unsure => Some(region_of(image, &image.key)),
             TaskKind::Block { group, block } => tile_of(plan, image, group, block),
         }
     };
@@ -220,9 +248,9 @@ fn statistics_of(image: &PlannedImage) -> Bytes {
     ImageStatistics::new(&image.key, measured).to_bytes().into()
 }
 
-fn region_of(image: &PlannedImage) -> Bytes {
+fn region_of(image: &PlannedImage, name: &str) -> Bytes {
     let region = ImageRegion { region: Region::whole(image.size), finding: Finding::TooMuch };
-    region.to_bytes(image.content_key()).expect("a small region").into()
+    region.to_bytes(name).expect("a small region").into()
 }
 
 fn tile_of(plan: &Plan, image: &PlannedImage, group: u32, block: u32) -> Option<Bytes> {
@@ -271,9 +299,12 @@ pub(crate) async fn tiles_of(cluster: &Cluster, job: &JobOf, image: &PlannedImag
 /// What is left in the store of all that tasks of `job` have stored: keys, ascending.
 pub(crate) async fn left_of_tasks(cluster: &Cluster, job: &JobOf) -> Vec<String> {
     let mut left = Vec::new();
-    for folder in
-        [key::all_statistics(&job.plan.job), key::all_regions(&job.plan.job), key::tiles(&job.plan.job)]
-    {
+    for folder in [
+        key::all_statistics(&job.plan.job),
+        key::all_regions(&job.plan.job),
+        key::all_unsure(&job.plan.job),
+        key::tiles(&job.plan.job),
+    ] {
         // This store has no faults.
         let objects = cluster.objects.list(&folder).await.unwrap_or_default();
         left.extend(objects.into_iter().map(|object| object.key));

@@ -29,7 +29,14 @@ pub(crate) fn task_done(task: TaskId) -> Event {
 
 /// That a task failed, and who is to blame.
 pub(crate) fn task_failed(task: TaskId, attempt: u32, class: FailureClass, reason: &str) -> Event {
-    Event::TaskFailed { task, attempt, reason: reason.to_owned(), class }
+    Event::TaskFailed { task, attempt, reason: reason.to_owned(), class, damaged: Vec::new() }
+}
+
+/// That a task failed because a tile that it hangs on is damaged or gone.
+pub(crate) fn task_damaged(task: TaskId, attempt: u32, tile: TaskKind) -> Event {
+    let damaged = TaskId { image: task.image.clone(), kind: tile };
+    let reason = format!("the tile of {damaged} is not in the store");
+    Event::TaskFailed { task, attempt, reason, class: FailureClass::Passing, damaged: vec![damaged] }
 }
 
 /// That an aggregator begins with an image.

@@ -1,8 +1,8 @@
 //! Workers that follow a script.
 
 use super::cluster::Cluster;
-use super::plans::{key_of, object_of, reads_statistics};
-use super::protocol::{self, announce, task_begun, task_done, task_failed};
+use super::plans::{first_blocks_of, key_of, object_of, reads_statistics};
+use super::protocol::{self, announce, task_begun, task_damaged, task_done, task_failed};
 use marquetry_failure::{Classify, FailureClass};
 use marquetry_job::{Event, Plan, PlannedImage, RunId, TaskId, TaskKind, TaskMessage, key};
 use marquetry_transport::{ObjectStore, StoreErrorKind, TaskQueue, Topic};
@@ -229,6 +229,17 @@ impl Worker {
             }
             Script::Hasty => return task_done(task.id()),
             _ => self.pause().await,
+        }
+        if task.task == TaskKind::Unsure {
+            for tile in first_blocks_of(&plan, &task.image) {
+                match self.store.get(&key_of(&plan, &task.image, tile)).await {
+                    Ok(found) if Some(&found) == object_of(&plan, &task.image, tile).as_ref() => {}
+                    Err(error) if error.kind != StoreErrorKind::NotFound => {
+                        return failed(FailureClass::Passing, "the store does not answer");
+                    }
+                    _ => return task_damaged(task.id(), task.attempt, tile),
+                }
+            }
         }
         match self.put_object(task).await {
             Ok(()) => task_done(task.id()),

@@ -6,6 +6,7 @@ mod determinism;
 mod ends;
 mod handover;
 mod refusals;
+mod rounds;
 mod shares;
 mod sick;
 mod stages;

@@ -28,9 +28,11 @@ fn any_staged_image(n: u32) -> PlannedImage {
 /// A job of up to six images, of one group of members or two, in stages or not.
 fn any_job() -> JobOf {
     let count = fastrand::u32(1..=6);
-    match fastrand::u8(0..3) {
+    match fastrand::u8(0..5) {
         0 => job_of(&[1.0], (0..count).map(any_image).collect()),
         1 => job_of(&[1.0, 0.5], (0..count).map(any_image).collect()),
+        2 => job_of(&[1.0, 0.5], (0..count).map(any_image).collect()).in_rounds(),
+        3 => any_staged_job().in_rounds(),
         _ => any_staged_job(),
     }
 }
@@ -174,7 +176,9 @@ fn storms_of_takeovers() {
         people(&cluster, true);
         // Their store has no faults, so that who starts last has the job last.
         let staged = fastrand::bool();
-        let job_of = |images| if staged { staged_job_of(images) } else { job_of(&[1.0], images) };
+        let job_of = |images| {
+            if staged { staged_job_of(images).in_rounds() } else { job_of(&[1.0], images) }
+        };
         let all: Vec<_> = (0..8).map(if staged { any_staged_image } else { any_image }).collect();
         let any_images = || all.iter().filter(|_| fastrand::u8(0..4) > 0).cloned().collect::<Vec<_>>();
         let mut before: Vec<Coordinating> = Vec::new();
