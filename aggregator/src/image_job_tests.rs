@@ -1,4 +1,5 @@
 use super::*;
+use marquetry_ensemble::Sureness;
 use marquetry_failure::{Classify, FailureClass};
 use marquetry_geometry::Size;
 use marquetry_scores::toy::{SIZE, TestImage, block};
@@ -121,4 +122,55 @@ fn nothing_is_stored_for_a_run_that_does_not_count() {
     assert_eq!(make(&image, false).unwrap(), ImageFate::Abandoned);
     let out = image.runtime.block_on(image.store.list(&key::out(&image.plan.job, ""))).unwrap();
     assert!(out.is_empty());
+}
+
+/// A job in rounds, of which half of the pixels or so are unsure.
+fn in_rounds() -> TestImage {
+    let image = TestImage::two_scales().in_rounds(Sureness { margin: 0.2, agreement: None });
+    image.put(&key::run(&image.plan.job), b"r1".to_vec());
+    write_png(&image, SIZE);
+    image
+}
+
+#[test]
+fn what_is_unsure_is_found_again_where_it_is_gone_or_damaged() {
+    let image = in_rounds();
+    assert_eq!(make(&image, false).unwrap(), ImageFate::Whole);
+    let counts = result(&image).cascade.unwrap();
+    let pixels = counts.unsure_pixels;
+    assert!((SIZE.area() / 10..SIZE.area()).contains(&pixels) && !counts.left_out, "{pixels}");
+    assert!(counts.forwards.inside <= counts.forwards.all);
+    let key = key::unsure(&image.plan.job, &image.image.key);
+    for stored in ["half a region", "mqregin1 and nothing else that is known"] {
+        let again = in_rounds();
+        again.put(&key, stored.into());
+        assert_eq!(make(&again, false).unwrap(), ImageFate::Whole);
+        assert_eq!((mask(&again), result(&again).cascade), (mask(&image), Some(counts)));
+    }
+    // A tile that tells it is wanted again, and one of those who were to look too.
+    for task in [block(0, 1), block(1, 1)] {
+        let image = in_rounds();
+        image.delete(&image.key_of(task));
+        assert_eq!(make(&image, false).unwrap_err().damaged(), [image.id(task)]);
+    }
+}
+
+#[test]
+fn an_image_with_a_gap_in_its_first_round_has_that_alone() {
+    let image = in_rounds();
+    let first = TestImage { plan: image.plan.first_round().unwrap(), ..in_rounds() };
+    for image in [&image, &first] {
+        image.delete(&image.key_of(block(0, 0)));
+        assert_eq!(make(image, true).unwrap(), ImageFate::Incomplete { unread: None });
+    }
+    let counts = result(&image).cascade.unwrap();
+    assert!(counts.left_out && counts.unsure_pixels == 0 && counts.forwards.inside < counts.forwards.all);
+    assert!(result(&image).missing_pixels > 0);
+    assert_eq!(mask(&image), mask(&first));
+    // With all of the first round, but not all of the other, the first one stands where others have not looked.
+    let image = in_rounds();
+    image.delete(&image.key_of(block(1, 0)));
+    assert_eq!(make(&image, true).unwrap(), ImageFate::Incomplete { unread: None });
+    let found = result(&image);
+    assert!(found.missing_pixels == 0 && !found.cascade.unwrap().left_out);
 }

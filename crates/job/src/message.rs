@@ -420,7 +420,7 @@ mod tests {
         let old = br#"{"v":1,"job":"nuclei-01234567","store":"s3://b/p","run":"r1","task":{"image":7,"group":1,"block":0},"attempt":2,"replace":false}"#;
         let error = decode::<TaskMessage>(old).unwrap_err();
         assert!(matches!(error, MessageError::Version { found: 1 }), "{error}");
-        assert!(error.to_string().contains("version 1, and this Marquetry speaks version 5"), "{error}");
+        assert!(error.to_string().contains("version 1, and this Marquetry speaks version 6"), "{error}");
     }
 
     #[test]

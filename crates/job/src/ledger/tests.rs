@@ -2,7 +2,7 @@ use super::*;
 use marquetry_failure::FailureClass::{self, Bug, Config, Input, Passing, Worker};
 use proptest::prelude::*;
 
-fn id(image: u32, place: u32) -> TaskPlace {
+pub(super) fn id(image: u32, place: u32) -> TaskPlace {
     TaskPlace { image, place }
 }
 
@@ -15,7 +15,7 @@ fn ledger(stages: &[Vec<u32>], attempts_max: u32) -> Ledger {
     Ledger::new(&all.collect::<Vec<_>>(), attempts_max)
 }
 
-fn failed(ledger: &mut Ledger, task: TaskPlace, attempt: u32, class: FailureClass) -> Vec<Action> {
+pub(super) fn failed(ledger: &mut Ledger, task: TaskPlace, attempt: u32, class: FailureClass) -> Vec<Action> {
     ledger.task_failed(task, &Failed { from: "w", attempt, class, reason: "no" }, &[])
 }
 
@@ -23,7 +23,7 @@ fn image_failed(ledger: &mut Ledger, attempt: u32, damaged: &[TaskPlace]) -> Vec
     ledger.image_failed(0, &Failed { from: "a", attempt, class: Passing, reason: "cut" }, damaged)
 }
 
-fn computes(actions: &[Action]) -> Vec<TaskPlace> {
+pub(super) fn computes(actions: &[Action]) -> Vec<TaskPlace> {
     actions
         .iter()
         .filter_map(|a| if let Action::Compute { task, .. } = a { Some(*task) } else { None })
@@ -498,93 +498,4 @@ fn pixels_that_cannot_be_read_are_a_loss_of_a_finished_image() {
     assert_eq!(ledger.reopen().len(), 1);
     ledger.image_done(0, false);
     assert!(!ledger.has_loss(0), "the file was mended");
-}
-
-/// An image of one task before its rounds, which are of two tasks, of one, and of two again.
-fn in_rounds() -> Ledger {
-    Ledger::new(&[Stages::new(1, vec![2, 1, 2])], 2)
-}
-
-#[test]
-fn rounds_follow_one_another_and_are_all_put_together() {
-    let mut ledger = in_rounds();
-    // Later tiles that are there do not make the first ones needless.
-    ledger.found_task(id(0, 4));
-    ledger.found_task(id(0, 5));
-    assert_eq!(computes(&ledger.advance(9)), [id(0, 0)]);
-    ledger.task_done(id(0, 0));
-    assert_eq!(computes(&ledger.advance(9)), [id(0, 1), id(0, 2)]);
-    ledger.task_done(id(0, 1));
-    assert!(ledger.task_done(id(0, 2)).is_empty());
-    assert_eq!(computes(&ledger.advance(9)), [id(0, 3)]);
-    assert_eq!(ledger.task_done(id(0, 3)), [Action::Aggregate { image: 0, attempt: 1, partial: false }]);
-}
-
-#[test]
-fn a_gap_in_a_round_leaves_out_the_later_ones_until_it_is_filled() {
-    let mut ledger = in_rounds();
-    for (place, tasks) in [(0, 1), (1, 2), (2, 0)] {
-        assert_eq!(computes(&ledger.advance(9)).len(), tasks);
-        if place < 2 {
-            ledger.task_done(id(0, place));
-        }
-    }
-    let actions = failed(&mut ledger, id(0, 2), 1, Input);
-    assert!(
-        matches!(&actions[..], [Action::GiveUp(loss), Action::Aggregate { partial: true, .. }] if loss.task == Some(2)),
-        "{actions:?}"
-    );
-    ledger.image_done(0, true);
-    assert!(ledger.is_complete() && ledger.has_loss(0));
-    assert_eq!((ledger.progress().tasks_done, ledger.progress().images_failed), (6, 1));
-    assert!(ledger.reopen().is_empty());
-    assert_eq!((ledger.progress().tasks_done, ledger.progress().images_failed), (2, 0));
-    assert!(
-        matches!(&ledger.advance(9)[..], [Action::Compute { task, attempt: 2, .. }] if *task == id(0, 2))
-    );
-    for place in 2..5 {
-        assert!(ledger.task_done(id(0, place)).is_empty());
-        ledger.advance(9);
-    }
-    let actions = ledger.task_done(id(0, 5));
-    assert!(matches!(&actions[..], [Action::Aggregate { partial: false, .. }]), "{actions:?}");
-}
-
-#[test]
-fn an_image_without_any_task_of_its_first_round_is_lost() {
-    let mut ledger = in_rounds();
-    ledger.advance(9);
-    ledger.task_done(id(0, 0));
-    ledger.advance(9);
-    failed(&mut ledger, id(0, 1), 1, Input);
-    let actions = failed(&mut ledger, id(0, 2), 1, Input);
-    assert!(
-        matches!(&actions[..], [Action::GiveUp(_), Action::GiveUp(image)] if image.task.is_none()),
-        "{actions:?}"
-    );
-    assert!(ledger.is_complete());
-    assert!(ledger.reopen().is_empty());
-    assert_eq!(computes(&ledger.advance(9)), [id(0, 1), id(0, 2)]);
-    assert_eq!(ledger.progress().tasks_done, 1);
-}
-
-#[test]
-fn what_a_task_finds_damaged_is_done_again_before_it() {
-    let mut ledger = in_rounds();
-    for place in 0..3 {
-        ledger.advance(9);
-        ledger.task_done(id(0, place));
-    }
-    assert_eq!(computes(&ledger.advance(9)), [id(0, 3)]);
-    let failure = |attempt| Failed { from: "w", attempt, class: Passing, reason: "cut" };
-    let actions = ledger.task_failed(id(0, 3), &failure(1), &[id(0, 2), id(0, 5), id(7, 0)]);
-    assert_eq!(actions, [Action::Compute { task: id(0, 2), attempt: 2, replace: true }]);
-    assert!(ledger.advance(9).is_empty(), "nothing else before that");
-    assert_eq!(ledger.progress().tasks_done, 2);
-    ledger.task_done(id(0, 2));
-    assert_eq!(ledger.advance(9), [Action::Compute { task: id(0, 3), attempt: 2, replace: false }]);
-    // It has used up no try of its own; the tile has used up its.
-    assert_eq!(ledger.task_failed(id(0, 3), &failure(2), &[id(0, 2)]).len(), 1);
-    let actions = ledger.task_done(id(0, 2));
-    assert!(actions.is_empty());
 }
