@@ -14,7 +14,7 @@ use crate::threads::Threads;
 use crate::tune_report::{Report, json, text};
 use clap::{Args, ValueEnum};
 use marquetry_coordinator::{
-    Planned, Probed, Tally, TuneError, probes_per_image, probing_job, read_probes, tuned_job,
+    Planned, Probed, Tally, TuneError, probes_per_image, probing_job, read_probes, tune_cascade, tuned_job,
 };
 use marquetry_spec::{JobSpec, Output};
 use marquetry_telemetry::Metrics;
@@ -80,7 +80,10 @@ pub(crate) fn run(args: &TuneArgs) -> Result<Exit, Fatal> {
     };
     let tuned = tune(&probed.sample, (probed.space, &probed.ln_factors), metric);
     let rounds = rounds(&probed.sample, &tuned, &probed.costs, metric);
-    let written = tuned_job(&asked, planned, &probed.candidates, (&tuned, &rounds), &base).map_err(failed)?;
+    let mut written =
+        tuned_job(&asked, planned, &probed.candidates, (&tuned, &rounds), &base).map_err(failed)?;
+    let cascade = tune_cascade(&asked, planned, &probed, &tuned, metric);
+    cascade.iter().for_each(|cascade| cascade.apply(&mut written));
     std::fs::write(&output, format!("{WRITTEN}{}\n", args.job) + &written.to_yaml()).map_err(|error| {
         Fatal::new(Exit::Unavailable, format!("cannot write {}: {error}", output.display()))
     })?;
@@ -89,6 +92,7 @@ pub(crate) fn run(args: &TuneArgs) -> Result<Exit, Fatal> {
         probed: &probed,
         tuned: &tuned,
         rounds,
+        cascade,
         disagreement: disagreement(&probed.sample),
         metric,
         losses: tally.losses.sample().iter().map(|lost| (lost.image.clone(), lost.reason.clone())).collect(),

@@ -1,7 +1,7 @@
 //! What `tune` found, for people and for machines.
 
 use crate::say;
-use marquetry_coordinator::{Probed, TuneCandidate};
+use marquetry_coordinator::{Probed, TuneCandidate, TunedCascade};
 use marquetry_spec::JobSpec;
 use marquetry_tuning::{Gain, Metric, Round, Step, Tuned, Verdict, rank_correlation, score_of};
 use serde_json::{Value, json};
@@ -15,6 +15,8 @@ pub(crate) struct Report<'a> {
     pub(crate) probed: &'a Probed,
     pub(crate) tuned: &'a Tuned,
     pub(crate) rounds: Vec<Round>,
+    /// What came of the job's cascade, where it has one.
+    pub(crate) cascade: Option<TunedCascade>,
     pub(crate) disagreement: Vec<Vec<f64>>,
     pub(crate) metric: Metric,
     /// Images that were given up, and why.
@@ -56,6 +58,9 @@ pub(crate) fn text(report: &Report<'_>) -> String {
     );
     report.tuned.steps.iter().for_each(|step| out += &step_line(step));
     out += &factors(report);
+    if let Some(cascade) = &report.cascade {
+        out += &format!("\n{}\n", cascade.line());
+    }
     out += &members(report);
     out += &by_tag(report);
     out += &alike(report);
@@ -245,6 +250,10 @@ pub(crate) fn json(report: &Report<'_>) -> String {
         "factors": factors,
         "members": candidates,
         "rounds": rounds,
+        "cascade": report.cascade.as_ref().map(|cascade| match cascade {
+            TunedCascade::Fitted(fitted) => json!({"fitted": fitted, "told": cascade.line()}),
+            TunedCascade::Kept(_) | TunedCascade::Dropped(_) => json!({"fitted": null, "told": cascade.line()}),
+        }),
         "tags": tag_scores(report)
             .into_iter()
             .map(|(tag, members, score)| json!({"tag": tag, "members": members, "score": score}))

@@ -73,6 +73,9 @@ pub use status::{JobState, LossShown, Status, unix_now};
 pub use survey::Surveyed;
 pub use tables::{TableError, Tables, WrittenTables};
 pub use tally::Tally;
-pub use tuning::{Probed, TuneCandidate, TuneError, probes_per_image, probing_job, read_probes, tuned_job};
+pub use tuning::{
+    Probed, TuneCandidate, TuneError, TunedCascade, probes_per_image, probing_job, read_probes, tune_cascade,
+    tuned_job,
+};
 pub use worker_health::SickWorker;
 pub use written::{WrittenTogether, already_written, begin_writing, note_written, written_of};

@@ -305,3 +305,43 @@ fn what_has_been_drawn_is_fitted_to() {
     assert!(probes > 4000.0 && probes <= 12.0 * 500.0, "{tuned}");
     assert!(!place.path("store/tiles").exists(), "nothing was computed");
 }
+
+/// Two members of which one comes first: how sure it must be is fitted so that hardly anything is lost, which the job that is written
+/// shows.
+#[test]
+fn how_sure_a_first_round_must_be_is_fitted() {
+    let place = place();
+    model(&place, "first", [0.0; 3], 0.4);
+    model(&place, "second", [0.0; 3], -0.4);
+    let members = "  - {onnx: first.onnx, tags: {round: 1}}\n  - {onnx: second.onnx, tags: {round: 2}}\n";
+    place.write("whole.yaml", job(members, ""));
+    let cascade = "cascade: {first: {round: 1}, margin: 0.05}\n";
+    place.write("job.yaml", job(members, cascade));
+    let tuned = place.marquetry(&["tune", "job.yaml", "--format", "json"]).ends_with(0).json();
+    let fitted = &tuned["cascade"]["fitted"];
+    let [margin, sure, loss] = ["margin", "sure", "loss"].map(|key| number(&fitted[key]));
+    assert!((0.05..1.0).contains(&margin) && sure > 0.3 && loss <= 1e-3, "{tuned}");
+    let text = String::from_utf8(place.files(".")["job-tuned.yaml"].clone()).expect("text");
+    let written =
+        text.lines().find(|line| line.contains("margin") && line.contains("round")).expect("a cascade");
+    let written: f64 = written
+        .split("margin: ")
+        .nth(1)
+        .and_then(|rest| rest.split([',', '}']).next()?.parse().ok())
+        .expect(written);
+    assert!(written >= margin && written < margin + 1e-3, "{written} {margin}");
+    let run = |text: String| {
+        place.write("made.yaml", text);
+        let summary = place.run("made.yaml").ends_with(0).json();
+        (mean_iou(&place, &summary), summary)
+    };
+    let without: String =
+        text.lines().filter(|line| !line.starts_with("cascade")).map(|line| line.to_owned() + "\n").collect();
+    let (whole, summary) = run(without);
+    let (rounds, told) = run(text);
+    assert!(summary["cascade"].is_null() && told["cascade"]["forwards"]["all"].as_u64() > Some(0), "{told}");
+    // Probes are a sample of the pixels.
+    assert!((whole - rounds - loss).abs() < 3e-3, "{whole} {rounds} {loss}");
+    let careless = run(job(members, cascade)).0;
+    assert!(careless < rounds, "{careless} {rounds}");
+}

@@ -1,10 +1,12 @@
 //! `marquetry tune`: a job that draws probes, the sample that they are, and the job with what was fitted.
 
 mod candidates;
+mod cascade;
 mod tuned_job;
 
 pub use candidates::TuneCandidate;
 pub(crate) use candidates::candidates;
+pub use cascade::{TunedCascade, tune_cascade};
 pub use tuned_job::tuned_job;
 
 use crate::forward_cost::forward_cost;

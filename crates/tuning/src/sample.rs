@@ -181,6 +181,35 @@ impl Sample {
         scores
     }
 
+    /// The share of the members of candidates that `weights` gives something that, each by itself, give each probe of an image the label
+    /// that `scores`, `[P, C]`, give it, `[P]`.
+    pub(crate) fn agreement(
+        &self,
+        image: usize,
+        weights: &[f32],
+        (space, factors): (Space, &[f32]),
+        scores: &[f32],
+    ) -> Vec<f32> {
+        let members = self.images[image].members.iter().enumerate();
+        let voters: Vec<usize> =
+            members.filter(|(_, (k, _))| weights[*k] > 0.0).map(|(column, _)| column).collect();
+        let mut agree = vec![0.0; scores.len() / self.classes];
+        let mut own = vec![0.0; scores.len()];
+        for column in &voters {
+            own.fill(0.0);
+            self.add_column(image, *column, (1.0, space), &mut own);
+            let pairs = own.chunks_exact(self.classes).zip(scores.chunks_exact(self.classes));
+            for (agree, (own, all)) in agree.iter_mut().zip(pairs) {
+                if best(space, own, factors).0 == best(space, all, factors).0 {
+                    *agree += 1.0 / voters.len() as f32;
+                }
+            }
+        }
+        // Thirds do not add up to one.
+        agree.iter_mut().for_each(|share| *share = (*share * (1.0 + 1e-6)).min(1.0));
+        agree
+    }
+
     /// Adds what one member says of an image, times `weight`, to `sums`, `[P, C]`.
     fn add_column(&self, image: usize, column: usize, (weight, space): (f32, Space), sums: &mut [f32]) {
         let (of, classes, table) = (&self.images[image], self.classes, self.table(space));

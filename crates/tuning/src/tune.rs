@@ -160,17 +160,17 @@ fn fit(sample: &Sample, among: &[usize], (recipe, own_factors): (Recipe, &[f32])
 }
 
 /// The parts of cross-validation. Groups are not torn apart; where there is one, its images are.
-struct Parts {
+pub(crate) struct Parts {
     /// Of each image: its part, and what is drawn together with it.
-    images: Vec<(usize, usize)>,
+    pub(crate) images: Vec<(usize, usize)>,
     /// Number of parts.
-    number: usize,
+    pub(crate) number: usize,
     /// Number of what is drawn together.
     units: usize,
 }
 
 impl Parts {
-    fn of(sample: &Sample) -> Self {
+    pub(crate) fn of(sample: &Sample) -> Self {
         let one_group = sample.groups() < 2;
         let mut known: Vec<usize> = Vec::new();
         let units: Vec<usize> = sample
