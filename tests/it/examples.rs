@@ -167,3 +167,26 @@ fn a_stranger_gets_all_of_it_from_one_job_file() {
     assert_eq!(pseudo.len(), 1 + IMAGES as usize);
     assert!(outputs.contains_key("pseudo_labels/00.png"));
 }
+
+/// Ten models and eight views, of which most windows see two and one.
+#[test]
+fn a_cascade_spares_most_of_an_ensemble() {
+    let place = place();
+    for (n, labels) in labels(&place).iter().enumerate() {
+        place.write(&format!("data/nuclei/labels/{n:02}.png"), grey_png(SIDE, labels));
+    }
+    place.write("cascade.yaml", small(include_str!("../../examples/cascade.yaml")));
+    let planned = place.marquetry(&["plan", "cascade.yaml", "--format", "json"]).ends_with(0).json();
+    let summary = place.run("cascade.yaml").ends_with(0).says(&["of forwards are spared"]).json();
+    let forwards = &summary["cascade"]["forwards"];
+    assert_eq!(forwards["all"], planned["cost"]["forwards"]);
+    assert_eq!(forwards["inside"], summary["tally"]["forwards"]);
+    let [first, inside] =
+        [&planned["first_round_forwards"], &forwards["inside"]].map(|n| n.as_u64().expect("a number"));
+    assert!(
+        first * 40 == forwards["all"].as_u64().expect("a number") && first < inside,
+        "{planned} {summary}"
+    );
+    let truth = &summary["cascade"]["truth"];
+    assert!(truth["sure"].as_u64() > truth["wrong"].as_u64(), "{truth}");
+}

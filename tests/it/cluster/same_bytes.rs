@@ -114,6 +114,47 @@ fn odd_images_and_models_make_the_same_bytes_on_s3() {
     odd_images_and_models_make_the_same_bytes(Kept::InBucket);
 }
 
+/// Members and views in rounds, within a region: what is unsure comes through messages and stores too.
+const ROUNDS: &str = "
+version: 1
+images: images
+classes: [ground, a, b, c, d, e, f, g, h, i, j, k]
+defaults: {window: {size: 64}}
+members:
+  - {onnx: one.onnx, tags: {round: 1}}
+  - {onnx: two.onnx, scale: 0.5, weight: 0.5}
+tta: {views: flips}
+region: {from: nonblank, margin: 16}
+cascade: {first: {round: 1}, views: identity, margin: 0.02, around: 1}
+outputs: [{masks: png}, {probabilities: zarr}, {report: html}]
+";
+
+fn rounds_make_the_same_bytes(kept: Kept) {
+    let Some(mut cluster) = Cluster::start(kept) else { return };
+    cluster.place.write("alone.yaml", format!("{ROUNDS}store: alone\n"));
+    cluster.place.write("rounds.yaml", format!("{ROUNDS}store: {}\n", cluster.uri));
+    let alone = cluster.place.run("alone.yaml").ends_with(0).json();
+    let [inside, all] =
+        ["inside", "all"].map(|of| alone["cascade"]["forwards"][of].as_u64().expect("a number"));
+    assert!(inside < all, "some is spared: {alone}");
+    let files = cluster.place.outputs("alone");
+    let _roles = [cluster.worker(), cluster.worker(), cluster.aggregator(), cluster.aggregator()];
+    let summary = cluster.coordinate("rounds.yaml").ends_with(0).json();
+    assert_eq!(summary["cascade"], alone["cascade"]);
+    assert_eq!(tally(&summary, "forwards"), inside, "{summary}");
+    same_files(&files, &cluster.outputs());
+}
+
+#[test]
+fn rounds_make_the_same_bytes_on_a_folder() {
+    rounds_make_the_same_bytes(Kept::InFolder);
+}
+
+#[test]
+fn rounds_make_the_same_bytes_on_s3() {
+    rounds_make_the_same_bytes(Kept::InBucket);
+}
+
 /// Thresholds that hang on all images, and what each member says: the first pass, its counts and the second come through
 /// messages and stores too.
 const TRAINING: &str = "
