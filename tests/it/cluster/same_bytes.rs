@@ -125,7 +125,7 @@ members:
   - {onnx: two.onnx, scale: 0.5, weight: 0.5}
 tta: {views: flips}
 region: {from: nonblank, margin: 16}
-cascade: {first: {round: 1}, views: identity, margin: 0.02, around: 1}
+cascade: {first: {round: 1}, views: identity, margin: 0.00002, around: 1}
 outputs: [{masks: png}, {probabilities: zarr}, {report: html}]
 ";
 
