@@ -34,8 +34,8 @@ struct Pair {
     weight: f32,
 }
 
-/// The least margin with which the metric of the ensemble `tuned` loses at most [`LOSS_MAX`], and that every part of the images asks
-/// for, where its members `first` (`[candidates]`) look at everything and the others only at what these are unsure of. `agreement`:
+/// The least margin with which the metric of the ensemble `tuned` loses at most [`LOSS_MAX`], over all images and in each fifth of their
+/// groups, where its members `first` (`[candidates]`) look at everything and the others only at what these are unsure of. `agreement`:
 /// the least share of the first members that must give a sure pixel its label, each by itself. `None` where an image has none of the first, or
 /// none of the others.
 ///
@@ -65,17 +65,21 @@ pub fn fit_margin(
     }
     let classes = sample.classes;
     let all: Vec<&Pair> = pairs.iter().flatten().collect();
-    let others_of = |part: usize| -> Vec<&Pair> {
-        pairs.iter().enumerate().filter(|(n, _)| *n != part).flat_map(|(_, pairs)| pairs).collect()
+    // One margin for all would be that of the images in which the first members know themselves best.
+    let each: Vec<f32> =
+        pairs.iter().map(|of| least_margin(&of.iter().collect::<Vec<_>>(), classes, metric)).collect();
+    let greatest = |without: Option<usize>| {
+        let taken: Vec<usize> = (0..pairs.len()).filter(|part| Some(*part) != without).collect();
+        let together: Vec<&Pair> = taken.iter().flat_map(|part| &pairs[*part]).collect();
+        taken.iter().map(|part| each[*part]).fold(least_margin(&together, classes, metric), f32::max)
     };
-    let each = |part: usize| least_margin(&others_of(part), classes, metric);
-    let fitted: Vec<f32> = if pairs.len() > 1 { (0..pairs.len()).map(each).collect() } else { Vec::new() };
-    let margin = fitted.iter().copied().fold(least_margin(&all, classes, metric), f32::max);
-    let held_out: Vec<(&Pair, f32)> = pairs
-        .iter()
-        .zip(fitted.iter().copied().chain(std::iter::repeat(margin)))
-        .flat_map(|(pairs, margin)| pairs.iter().map(move |pair| (pair, margin)))
-        .collect();
+    let margin = greatest(None);
+    let by_others = |part: usize| if pairs.len() > 1 { greatest(Some(part)) } else { margin };
+    let mut held_out: Vec<(&Pair, f32)> = Vec::new();
+    for (part, pairs) in pairs.iter().enumerate() {
+        let margin = by_others(part);
+        held_out.extend(pairs.iter().map(|pair| (pair, margin)));
+    }
     let at = |margin: f32| all.iter().map(move |pair| (*pair, margin));
     let score = |probes: &mut dyn Iterator<Item = (&Pair, f32)>| {
         let mut counts = WeightedCounts::new(classes);
