@@ -1,0 +1,311 @@
+//! A model in half precision: which nodes are computed in it, and the file that says so.
+
+mod operators;
+mod write;
+
+use crate::OnnxError;
+use crate::average::tensor;
+use crate::element::FloatType;
+use crate::graph::{Graph, Model, Node, Origin};
+use crate::inner::inner_names;
+use crate::tensor::Tensor;
+use crate::types::{F32, element_types};
+use operators::{Kind, kind};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::fmt;
+
+/// The oldest version of operators that take half precision throughout.
+const OPSET_MIN_F16: u64 = 7;
+/// The oldest in which `Cast` knows `bfloat16`.
+const OPSET_MIN_BF16: u64 = 13;
+
+/// The type that weights get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HalfType {
+    /// IEEE half precision: nodes are computed in it, between `Cast` nodes.
+    F16,
+    /// The upper half of single precision: weights are stored in it, and a `Cast` node makes single precision of them; all is
+    /// computed in that. Hardly any operator takes it otherwise.
+    BF16,
+}
+
+impl HalfType {
+    /// The same as a type of numbers.
+    pub const fn float(self) -> FloatType {
+        match self {
+            Self::F16 => FloatType::F16,
+            Self::BF16 => FloatType::BF16,
+        }
+    }
+
+    const fn element(self) -> u64 {
+        match self {
+            Self::F16 => 10,
+            Self::BF16 => 16,
+        }
+    }
+}
+
+/// Why a node that could be computed in half precision is not.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Kept {
+    /// It holds a number of this size, which half precision does not have.
+    Constant(f64),
+    /// A value that it takes or gives is as large as this.
+    Magnitude(f32),
+    /// In half precision its values were farther off than those of others: by so much of their size.
+    Error(f64),
+}
+
+impl fmt::Display for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Constant(number) => write!(f, "holds {number:e}"),
+            Self::Magnitude(size) => write!(f, "values of {size:.3e}"),
+            Self::Error(error) if error.is_finite() => write!(f, "error of {error:.2e}"),
+            Self::Error(_) => f.write_str("values that are no numbers"),
+        }
+    }
+}
+
+/// A node that could be computed in half precision.
+#[derive(Debug, Clone, Copy)]
+pub struct Candidate<'g, 'a> {
+    /// Its place in the file.
+    pub place: usize,
+    /// What it is.
+    pub node: &'g Node<'a>,
+}
+
+/// Which nodes of a model are computed in half precision. Begins with all that can be.
+pub struct Halving<'a> {
+    onnx: &'a [u8],
+    model: Model<'a>,
+    to: HalfType,
+    types: HashMap<&'a str, u64>,
+    /// Names that graphs inside of nodes, and the outputs of the graph, know: these stay in single precision.
+    pinned: BTreeSet<&'a str>,
+    /// Of each node what half precision does to it, where it can be computed in that.
+    kinds: Vec<Option<Kind>>,
+    kept: BTreeMap<usize, Kept>,
+}
+
+/// A file in half precision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Halved {
+    /// The file.
+    pub onnx: Vec<u8>,
+    /// Nodes that are computed in half precision, or take weights that are stored in it.
+    pub nodes: usize,
+    /// Tensors in half precision.
+    pub tensors: usize,
+    /// Numbers in them.
+    pub numbers: u64,
+    /// `Cast` nodes that were put in.
+    pub casts: usize,
+    /// Values that have another name where they are in half precision.
+    pub renamed: BTreeMap<String, String>,
+}
+
+impl<'a> Halving<'a> {
+    /// Of a file with all its weights in it.
+    ///
+    /// # Errors
+    /// When it is damaged, or its operators are too old.
+    pub fn new(onnx: &'a [u8], to: HalfType) -> Result<Self, OnnxError> {
+        let model = Model::read(onnx)?;
+        let opset = model.opsets.get("").copied().unwrap_or(0);
+        let least = if to == HalfType::F16 { OPSET_MIN_F16 } else { OPSET_MIN_BF16 };
+        if opset < least {
+            return Err(OnnxError::Unsupported(format!(
+                "its operators are of opset {opset}, and {} takes {least} at least: export the model anew",
+                if to == HalfType::F16 { "f16" } else { "bf16" }
+            )));
+        }
+        let graph = &model.graph;
+        let types = element_types(&model);
+        let mut pinned = inner_names(graph)?;
+        pinned.extend(graph.outputs.iter().map(|output| output.name));
+        let tainted = tainted(graph);
+        let kinds = graph.nodes.iter().map(|node| {
+            let kind = kind(node)?;
+            // A name that no node gives has no type here, and a value of another type stays what it is.
+            let floats = |name: &&str| !name.is_empty() && !matches!(types.get(*name), Some(2..=9 | 12 | 13));
+            let all: Vec<&str> = node.inputs.iter().chain(&node.outputs).copied().filter(|n| floats(&n)).collect();
+            let is_plain = !all.is_empty() && all.iter().all(|name| types.get(name) == Some(&F32));
+            let of_pixels = node.inputs.iter().any(|input| tainted.contains(input));
+            (is_plain && (of_pixels || kind == Kind::Moving)).then_some(kind)
+        });
+        let kinds = kinds.collect();
+        let mut halving = Self { onnx, model, to, types, pinned, kinds, kept: BTreeMap::new() };
+        halving.keep_constants()?;
+        Ok(halving)
+    }
+
+    /// Nodes with numbers that are too large for half precision stay as they are.
+    fn keep_constants(&mut self) -> Result<(), OnnxError> {
+        let mut largest: HashMap<&str, f64> = HashMap::new();
+        for place in 0..self.kinds.len() {
+            if self.kinds[place].is_none() {
+                continue;
+            }
+            for name in self.model.graph.nodes[place].inputs.clone() {
+                let Some(tensor) = self.constant(name)? else { continue };
+                let size = *largest.entry(name).or_insert_with(|| {
+                    let numbers = tensor.numbers().unwrap_or_default();
+                    numbers.into_iter().find(|number| !fits(self.to, *number)).unwrap_or(0.0)
+                });
+                if size != 0.0 {
+                    self.kept.entry(place).or_insert(Kept::Constant(size));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The nodes that are computed in half precision as things stand, in the order of the file.
+    pub fn nodes(&self) -> Vec<Candidate<'_, 'a>> {
+        let half = self.half();
+        let nodes = self.model.graph.nodes.iter().enumerate();
+        nodes.filter(|(place, _)| half[*place]).map(|(place, node)| Candidate { place, node }).collect()
+    }
+
+    /// The values in single precision that these nodes take and give and that are computed, each once.
+    pub fn values(&self) -> Vec<&'a str> {
+        let (mut seen, mut values) = (HashSet::new(), Vec::new());
+        for candidate in self.nodes() {
+            for name in candidate.node.inputs.iter().chain(&candidate.node.outputs) {
+                let computed = matches!(self.model.graph.origin(name), Origin::Computed(..));
+                if computed && self.types.get(name) == Some(&F32) && seen.insert(*name) {
+                    values.push(*name);
+                }
+            }
+        }
+        values
+    }
+
+    /// A node stays in single precision.
+    pub fn keep(&mut self, place: usize, why: Kept) {
+        self.kept.entry(place).or_insert(why);
+    }
+
+    /// The nodes that could be computed in half precision and are not, with their reasons.
+    pub fn kept(&self) -> impl Iterator<Item = (String, Kept)> {
+        self.kept.iter().map(|(place, why)| (self.model.graph.nodes[*place].said(*place), *why))
+    }
+
+    /// Operators of the other nodes that outputs hang on and that are given floats, with how many there are of each: they stay in single
+    /// precision for what they are.
+    pub fn others(&self) -> BTreeMap<String, usize> {
+        let (half, live) = (self.half(), self.model.graph.live());
+        let mut others = BTreeMap::new();
+        for (place, node) in self.model.graph.nodes.iter().enumerate() {
+            let takes_floats = node.inputs.iter().any(|name| self.types.get(name) == Some(&F32));
+            let counts = live[place] && takes_floats && !half[place] && !self.kept.contains_key(&place);
+            if counts && node.operator != "Constant" {
+                *others.entry(node.operator.to_owned()).or_default() += 1;
+            }
+        }
+        others
+    }
+
+    /// Of each node whether it is computed in half precision. What does no heavy work follows what it is given: so nothing goes to
+    /// half precision and back between two nodes that stay.
+    fn half(&self) -> Vec<bool> {
+        let graph = &self.model.graph;
+        let can = |place: usize| self.kinds[place].filter(|_| !self.kept.contains_key(&place));
+        let mut half = vec![false; graph.nodes.len()];
+        for place in 0..graph.nodes.len() {
+            half[place] = match can(place) {
+                None => false,
+                Some(Kind::Heavy) => true,
+                Some(Kind::Following | Kind::Moving) => graph.nodes[place].inputs.iter().any(|name| {
+                    matches!(graph.source(name), Some(crate::graph::Source::Node(from, _)) if half[from])
+                }),
+            };
+        }
+        // Weights that are only moved before they are taken.
+        let consumers = self.direct_consumers();
+        for place in (0..graph.nodes.len()).rev() {
+            let outputs = &graph.nodes[place].outputs;
+            let all = &consumers[place];
+            if can(place) == Some(Kind::Moving)
+                && !all.is_empty()
+                && all.iter().all(|to| half[*to])
+                && outputs.iter().all(|name| !self.pinned.contains(name))
+                && self.is_constant(place, 0)
+            {
+                half[place] = true;
+            }
+        }
+        half
+    }
+
+    /// Whether nothing that a node moves is computed from an input of the graph or by a node that does more than move.
+    fn is_constant(&self, place: usize, depth: usize) -> bool {
+        depth < 16
+            && self.model.graph.nodes[place].inputs.iter().filter(|n| self.types.get(*n) == Some(&F32)).all(|name| {
+                match self.model.graph.source(name) {
+                    Some(crate::graph::Source::Initialiser) => true,
+                    Some(crate::graph::Source::Node(from, _)) => {
+                        let node = &self.model.graph.nodes[from];
+                        node.operator == "Constant" && node.domain.is_empty()
+                            || self.kinds[from] == Some(Kind::Moving) && self.is_constant(from, depth + 1)
+                    }
+                    _ => false,
+                }
+            })
+    }
+
+    fn direct_consumers(&self) -> Vec<Vec<usize>> {
+        let mut consumers = vec![Vec::new(); self.model.graph.nodes.len()];
+        for (place, node) in self.model.graph.nodes.iter().enumerate() {
+            for name in &node.inputs {
+                if let Some(crate::graph::Source::Node(from, _)) = self.model.graph.source(name) {
+                    consumers[from].push(place);
+                }
+            }
+        }
+        consumers
+    }
+
+    /// The tensor of single precision that stands under this very name.
+    fn constant(&self, name: &'a str) -> Result<Option<Tensor<'a>>, OnnxError> {
+        let graph = &self.model.graph;
+        if self.types.get(name) != Some(&F32) {
+            return Ok(None);
+        }
+        match graph.constant(name) {
+            Some(constant) => write::floats(tensor(graph, constant)?, graph, constant).map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+fn fits(to: HalfType, number: f64) -> bool {
+    let (mut bytes, mut back) = (Vec::new(), f64::NAN);
+    to.float().write(number, &mut bytes);
+    to.float().read(&bytes, |number| back = number);
+    back.is_finite()
+}
+
+/// Values that are made of what the graph is given, and not of its dimensions alone: sizes and coordinates are not, and half
+/// precision would make other ones of them.
+fn tainted<'a>(graph: &Graph<'a>) -> HashSet<&'a str> {
+    let mut tainted: HashSet<&str> = graph.given().map(|input| input.name).collect();
+    for node in &graph.nodes {
+        let of_dimensions = node.domain.is_empty() && matches!(node.operator, "Shape" | "Size" | "ConstantOfShape");
+        let has_graph = node.attributes.values().any(|attribute| holds_graph(attribute));
+        if !of_dimensions && (has_graph || node.inputs.iter().any(|input| tainted.contains(input))) {
+            tainted.extend(node.outputs.iter().copied());
+        }
+    }
+    tainted
+}
+
+fn holds_graph(attribute: &[u8]) -> bool {
+    crate::wire::fields(attribute).filter_map(Result::ok).any(|field| matches!(field.number, 6 | 11))
+}
+
+#[cfg(test)]
+mod tests;
