@@ -12,6 +12,7 @@ mod exit;
 mod in_time;
 mod inspect;
 mod job;
+mod new_model;
 mod plan;
 mod process;
 mod progress;
