@@ -4,6 +4,7 @@ mod aggregate;
 mod args;
 mod broker;
 mod control;
+mod convert;
 mod coordinate;
 mod coordination;
 mod diff;

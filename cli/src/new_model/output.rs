@@ -66,9 +66,8 @@ impl Output {
         file.write_all(onnx).map_err(failed)?;
         file.as_file().sync_all().map_err(failed)?;
         let written = std::fs::read(file.path()).map_err(failed)?;
-        let note = try_out(&written, runtime, first, said).map_err(|(exit, reason)| {
-            Fatal::new(exit, format!("{} is not written: {reason}", said.what))
-        })?;
+        let note = try_out(&written, runtime, first, said)
+            .map_err(|(exit, reason)| Fatal::new(exit, format!("{} is not written: {reason}", said.what)))?;
         file.persist(&self.path).map_err(|error| failed(error.error))?;
         Ok(note)
     }
@@ -92,9 +91,9 @@ fn try_out(
         }
         (Err(error), Ok(_)) => Err((Exit::Bug, format!("{of} loads, and it does not: {error}"))),
         (Ok(Err(reason)), Ok(Ok(()))) => Err((Exit::Bug, format!("{of} runs, and it does not: {reason}"))),
-        (Ok(ran), _) => Ok(ran.err().map(|reason| {
-            format!("it was loaded, and no run of it worked, as none of {of} does: {reason}")
-        })),
+        (Ok(ran), _) => Ok(ran
+            .err()
+            .map(|reason| format!("it was loaded, and no run of it worked, as none of {of} does: {reason}"))),
     }
 }
 

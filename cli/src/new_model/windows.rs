@@ -20,6 +20,9 @@ pub(crate) struct Windows {
     places: Vec<WindowPlace>,
 }
 
+/// What was found in a window, or why it could not be read.
+pub(crate) type OfWindow<T> = Result<T, Failure>;
+
 /// The one kind of member that a job has, and `job` with nothing but that: its images, windows and how pixels become input.
 pub(crate) fn with_one_member(mut job: JobFile, said: &str, model: &Path) -> Result<JobFile, Fatal> {
     let seen =
@@ -96,12 +99,12 @@ impl Windows {
         most: usize,
         open: impl Fn(&IoContract, &SessionOptions) -> Result<S, ModelError> + Sync,
         run: impl Fn(&mut S, &IoContract, &[f32]) -> Result<T, ModelError> + Sync,
-    ) -> Result<Vec<Result<T, Failure>>, Fatal> {
+    ) -> Result<Vec<OfWindow<T>>, Fatal> {
         let threads = Threads::choose(None, None);
         let windows = PlannedWindows::new(&self.planned.plan, &self.planned.images, &self.options);
         let places = spread(&self.places, most);
         let next = AtomicUsize::new(0);
-        let lane = || -> Result<Vec<(usize, Result<T, Failure>)>, ModelError> {
+        let lane = || -> Result<Vec<(usize, OfWindow<T>)>, ModelError> {
             let options = SessionOptions { intra_threads: threads.each, device: Device::Cpu };
             let mut buffers = WindowBuffers::default();
             let mut sessions: Vec<(IoContract, S)> = Vec::new();
@@ -111,12 +114,11 @@ impl Windows {
                 let Some(place) = places.get(at) else { return Ok(found) };
                 let of_window = windows.read(*place, &mut buffers, |contract, window| {
                     let known = sessions.iter().position(|(of, _)| of == contract);
-                    let known = match known {
-                        Some(known) => known,
-                        None => {
-                            sessions.push((contract.clone(), open(contract, &options)?));
-                            sessions.len() - 1
-                        }
+                    let known = if let Some(known) = known {
+                        known
+                    } else {
+                        sessions.push((contract.clone(), open(contract, &options)?));
+                        sessions.len() - 1
                     };
                     run(&mut sessions[known].1, contract, window)
                 });

@@ -211,12 +211,11 @@ fn with_element(info: &[u8], element: u64) -> Result<Vec<u8>, OnnxError> {
     })
 }
 
+/// What gives another message for one.
+pub(crate) type Replacing<'r> = dyn FnMut(&[u8]) -> Result<Vec<u8>, OnnxError> + 'r;
+
 /// A message of which each field of this number, itself a message, is another.
-pub(crate) fn replaced(
-    message: &[u8],
-    number: u64,
-    with: &mut dyn FnMut(&[u8]) -> Result<Vec<u8>, OnnxError>,
-) -> Result<Vec<u8>, OnnxError> {
+pub(crate) fn replaced(message: &[u8], number: u64, with: &mut Replacing<'_>) -> Result<Vec<u8>, OnnxError> {
     let mut out = Vec::with_capacity(message.len());
     for field in fields(message) {
         let field = field?;

@@ -128,7 +128,8 @@ fn foldable(
     let channels = scale.len();
     let same = [shift, mean, variance, &bias].iter().all(|numbers| numbers.len() == channels);
     let dims = weight.dims.clone();
-    let out = if transposed { dims.get(1).map(|n| *n as usize * group) } else { dims.first().map(|n| *n as usize) };
+    let out =
+        if transposed { dims.get(1).map(|n| *n as usize * group) } else { dims.first().map(|n| *n as usize) };
     if !same || out != Some(channels) || dims.len() < 3 || weight.is_empty() || channels % group != 0 {
         return Ok(None);
     }
@@ -147,8 +148,7 @@ fn foldable(
     };
     let numbers = weight.numbers().unwrap_or_default();
     let weight: Vec<f64> = numbers.iter().enumerate().map(|(at, w)| w * factors[channel(at)]).collect();
-    let bias: Vec<f64> =
-        (0..channels).map(|c| (bias[c] - mean[c]) * factors[c] + shift[c]).collect();
+    let bias: Vec<f64> = (0..channels).map(|c| (bias[c] - mean[c]) * factors[c] + shift[c]).collect();
     if weight.iter().chain(&bias).any(|number| !(*number as f32).is_finite()) {
         return Ok(None);
     }

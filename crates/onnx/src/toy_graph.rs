@@ -83,7 +83,13 @@ impl ToyGraph {
 
     /// Does something. The node is called by its operator and number.
     #[must_use]
-    pub fn node(mut self, operator: &str, inputs: &[&str], outputs: &[&str], settings: &[Setting<'_>]) -> Self {
+    pub fn node(
+        mut self,
+        operator: &str,
+        inputs: &[&str],
+        outputs: &[&str],
+        settings: &[Setting<'_>],
+    ) -> Self {
         let mut node = Vec::new();
         inputs.iter().for_each(|name| put_bytes(&mut node, 1, name.as_bytes()));
         outputs.iter().for_each(|name| put_bytes(&mut node, 2, name.as_bytes()));

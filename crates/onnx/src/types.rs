@@ -12,17 +12,24 @@ const BOOL: u64 = 9;
 
 /// Operators all of whose outputs are of the type of their first input. Which operators give what the standard says; the list
 /// need not be whole, for a value whose type is not known is left alone.
-const AS_FIRST: [&str; 104] = [
+const AS_FIRST: [&str; 118] = [
     "Abs",
     "Acos",
+    "Acosh",
     "Add",
+    "AffineGrid",
     "Asin",
+    "Asinh",
     "Atan",
+    "Atanh",
     "AveragePool",
     "BatchNormalization",
     "Ceil",
     "Celu",
+    "CenterCropPad",
     "Clip",
+    "Col2Im",
+    "Compress",
     "Concat",
     "Conv",
     "ConvTranspose",
@@ -76,6 +83,7 @@ const AS_FIRST: [&str; 104] = [
     "PRelu",
     "Pad",
     "Pow",
+    "RMSNormalization",
     "RNN",
     "Range",
     "Reciprocal",
@@ -92,11 +100,14 @@ const AS_FIRST: [&str; 104] = [
     "Relu",
     "Reshape",
     "Resize",
+    "ReverseSequence",
     "RoiAlign",
     "Round",
+    "Scatter",
     "ScatterElements",
     "ScatterND",
     "Selu",
+    "Shrink",
     "Sigmoid",
     "Sign",
     "Sin",
@@ -112,11 +123,14 @@ const AS_FIRST: [&str; 104] = [
     "Sub",
     "Sum",
     "Swish",
+    "Tan",
     "Tanh",
     "ThresholdedRelu",
     "Tile",
     "Transpose",
+    "Trilu",
     "Unsqueeze",
+    "Upsample",
 ];
 
 /// Of each value its element type (`TensorProto.DataType`), where that is known.
@@ -171,8 +185,7 @@ fn of_output(node: &Node<'_>, slot: usize, types: &HashMap<&str, u64>) -> Option
         ) => Some(BOOL),
         ("MaxPool" | "TopK" | "Dropout" | "LayerNormalization", 0) => of_input(0),
         ("Cast", _) => number("to"),
-        ("Where" | "CastLike", _) => of_input(1),
-        ("DequantizeLinear", _) => of_input(1),
+        ("Where" | "CastLike" | "DequantizeLinear", _) => of_input(1),
         ("OneHot", _) => of_input(2),
         ("Constant", _) => constant(node),
         ("ConstantOfShape", _) => match node.attribute("value", 5) {

@@ -1,15 +1,17 @@
 //! A model in half precision: which nodes are computed in it, and the file that says so.
 
+mod choice;
 mod operators;
 mod write;
 
 use crate::OnnxError;
 use crate::average::tensor;
 use crate::element::FloatType;
-use crate::graph::{Graph, Model, Node, Origin};
+use crate::graph::{Model, Node, Origin};
 use crate::inner::inner_names;
 use crate::tensor::Tensor;
 use crate::types::{F32, element_types};
+use choice::tainted;
 use operators::{Kind, kind};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
@@ -131,7 +133,7 @@ impl<'a> Halving<'a> {
             let kind = kind(node)?;
             // A name that no node gives has no type here, and a value of another type stays what it is.
             let floats = |name: &&str| !name.is_empty() && !matches!(types.get(*name), Some(2..=9 | 12 | 13));
-            let all: Vec<&str> = node.inputs.iter().chain(&node.outputs).copied().filter(|n| floats(&n)).collect();
+            let all: Vec<&str> = node.inputs.iter().chain(&node.outputs).copied().filter(floats).collect();
             let is_plain = !all.is_empty() && all.iter().all(|name| types.get(name) == Some(&F32));
             let of_pixels = node.inputs.iter().any(|input| tainted.contains(input));
             (is_plain && (of_pixels || kind == Kind::Moving)).then_some(kind)
@@ -163,17 +165,31 @@ impl<'a> Halving<'a> {
         Ok(())
     }
 
-    /// The nodes that are computed in half precision as things stand, in the order of the file.
-    pub fn nodes(&self) -> Vec<Candidate<'_, 'a>> {
-        let half = self.half();
+    /// The nodes that are computed in half precision as things stand, or take weights that are stored in it; in the order of the file.
+    ///
+    /// # Errors
+    /// When the file is damaged.
+    pub fn nodes(&self) -> Result<Vec<Candidate<'_, 'a>>, OnnxError> {
+        let mut half = self.half();
+        if self.to == HalfType::BF16 {
+            for (place, half) in half.iter_mut().enumerate().filter(|(_, half)| **half) {
+                *half = false;
+                for name in &self.model.graph.nodes[place].inputs {
+                    *half |= self.constant(name)?.is_some_and(|tensor| write::is_stored(&tensor));
+                }
+            }
+        }
         let nodes = self.model.graph.nodes.iter().enumerate();
-        nodes.filter(|(place, _)| half[*place]).map(|(place, node)| Candidate { place, node }).collect()
+        Ok(nodes.filter(|(place, _)| half[*place]).map(|(place, node)| Candidate { place, node }).collect())
     }
 
     /// The values in single precision that these nodes take and give and that are computed, each once.
-    pub fn values(&self) -> Vec<&'a str> {
+    ///
+    /// # Errors
+    /// When the file is damaged.
+    pub fn values(&self) -> Result<Vec<&'a str>, OnnxError> {
         let (mut seen, mut values) = (HashSet::new(), Vec::new());
-        for candidate in self.nodes() {
+        for candidate in self.nodes()? {
             for name in candidate.node.inputs.iter().chain(&candidate.node.outputs) {
                 let computed = matches!(self.model.graph.origin(name), Origin::Computed(..));
                 if computed && self.types.get(name) == Some(&F32) && seen.insert(*name) {
@@ -181,7 +197,7 @@ impl<'a> Halving<'a> {
                 }
             }
         }
-        values
+        Ok(values)
     }
 
     /// A node stays in single precision.
@@ -202,71 +218,11 @@ impl<'a> Halving<'a> {
         for (place, node) in self.model.graph.nodes.iter().enumerate() {
             let takes_floats = node.inputs.iter().any(|name| self.types.get(name) == Some(&F32));
             let counts = live[place] && takes_floats && !half[place] && !self.kept.contains_key(&place);
-            if counts && node.operator != "Constant" {
+            if counts && node.operator != "Identity" {
                 *others.entry(node.operator.to_owned()).or_default() += 1;
             }
         }
         others
-    }
-
-    /// Of each node whether it is computed in half precision. What does no heavy work follows what it is given: so nothing goes to
-    /// half precision and back between two nodes that stay.
-    fn half(&self) -> Vec<bool> {
-        let graph = &self.model.graph;
-        let can = |place: usize| self.kinds[place].filter(|_| !self.kept.contains_key(&place));
-        let mut half = vec![false; graph.nodes.len()];
-        for place in 0..graph.nodes.len() {
-            half[place] = match can(place) {
-                None => false,
-                Some(Kind::Heavy) => true,
-                Some(Kind::Following | Kind::Moving) => graph.nodes[place].inputs.iter().any(|name| {
-                    matches!(graph.source(name), Some(crate::graph::Source::Node(from, _)) if half[from])
-                }),
-            };
-        }
-        // Weights that are only moved before they are taken.
-        let consumers = self.direct_consumers();
-        for place in (0..graph.nodes.len()).rev() {
-            let outputs = &graph.nodes[place].outputs;
-            let all = &consumers[place];
-            if can(place) == Some(Kind::Moving)
-                && !all.is_empty()
-                && all.iter().all(|to| half[*to])
-                && outputs.iter().all(|name| !self.pinned.contains(name))
-                && self.is_constant(place, 0)
-            {
-                half[place] = true;
-            }
-        }
-        half
-    }
-
-    /// Whether nothing that a node moves is computed from an input of the graph or by a node that does more than move.
-    fn is_constant(&self, place: usize, depth: usize) -> bool {
-        depth < 16
-            && self.model.graph.nodes[place].inputs.iter().filter(|n| self.types.get(*n) == Some(&F32)).all(|name| {
-                match self.model.graph.source(name) {
-                    Some(crate::graph::Source::Initialiser) => true,
-                    Some(crate::graph::Source::Node(from, _)) => {
-                        let node = &self.model.graph.nodes[from];
-                        node.operator == "Constant" && node.domain.is_empty()
-                            || self.kinds[from] == Some(Kind::Moving) && self.is_constant(from, depth + 1)
-                    }
-                    _ => false,
-                }
-            })
-    }
-
-    fn direct_consumers(&self) -> Vec<Vec<usize>> {
-        let mut consumers = vec![Vec::new(); self.model.graph.nodes.len()];
-        for (place, node) in self.model.graph.nodes.iter().enumerate() {
-            for name in &node.inputs {
-                if let Some(crate::graph::Source::Node(from, _)) = self.model.graph.source(name) {
-                    consumers[from].push(place);
-                }
-            }
-        }
-        consumers
     }
 
     /// The tensor of single precision that stands under this very name.
@@ -287,24 +243,6 @@ fn fits(to: HalfType, number: f64) -> bool {
     to.float().write(number, &mut bytes);
     to.float().read(&bytes, |number| back = number);
     back.is_finite()
-}
-
-/// Values that are made of what the graph is given, and not of its dimensions alone: sizes and coordinates are not, and half
-/// precision would make other ones of them.
-fn tainted<'a>(graph: &Graph<'a>) -> HashSet<&'a str> {
-    let mut tainted: HashSet<&str> = graph.given().map(|input| input.name).collect();
-    for node in &graph.nodes {
-        let of_dimensions = node.domain.is_empty() && matches!(node.operator, "Shape" | "Size" | "ConstantOfShape");
-        let has_graph = node.attributes.values().any(|attribute| holds_graph(attribute));
-        if !of_dimensions && (has_graph || node.inputs.iter().any(|input| tainted.contains(input))) {
-            tainted.extend(node.outputs.iter().copied());
-        }
-    }
-    tainted
-}
-
-fn holds_graph(attribute: &[u8]) -> bool {
-    crate::wire::fields(attribute).filter_map(Result::ok).any(|field| matches!(field.number, 6 | 11))
 }
 
 #[cfg(test)]

@@ -23,7 +23,9 @@ pub(super) fn kind(node: &Node<'_>) -> Option<Kind> {
         "Conv" | "ConvTranspose" | "MatMul" | "Gemm" => Kind::Heavy,
         "Abs" | "Add" | "AveragePool" | "Clip" | "Div" | "Dropout" | "Elu" | "Erf" | "Gelu"
         | "GlobalMaxPool" | "HardSigmoid" | "HardSwish" | "LeakyRelu" | "MaxPool" | "Mul" | "Neg"
-        | "PRelu" | "Relu" | "Selu" | "Sigmoid" | "Sub" | "Sum" | "Tanh" | "ThresholdedRelu" => Kind::Following,
+        | "PRelu" | "Relu" | "Selu" | "Sigmoid" | "Sub" | "Sum" | "Tanh" | "ThresholdedRelu" => {
+            Kind::Following
+        }
         "Concat" | "DepthToSpace" | "Expand" | "Flatten" | "Gather" | "Identity" | "Pad" | "Reshape"
         | "Slice" | "SpaceToDepth" | "Split" | "Squeeze" | "Tile" | "Transpose" | "Unsqueeze" => Kind::Moving,
         _ => return None,

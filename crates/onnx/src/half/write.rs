@@ -1,6 +1,6 @@
 //! The file with some nodes in half precision.
 
-use super::{Halved, HalfType, Halving};
+use super::{HalfType, Halved, Halving};
 use crate::OnnxError;
 use crate::edit::{FreshNames, GraphEdits, cast, tensor_message, with_type};
 use crate::graph::{Constant, Graph, Source};
@@ -12,6 +12,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Tensors of fewer numbers stay as they are in `bf16`: a `Cast` node takes as many bytes as they have.
 const BF16_NUMBERS_MIN: usize = 64;
+
+/// Whether a tensor is large enough to be stored as `bf16`.
+pub(super) fn is_stored(tensor: &Tensor<'_>) -> bool {
+    tensor.len() >= BF16_NUMBERS_MIN
+}
 
 /// Who takes a value.
 #[derive(Default)]
@@ -34,7 +39,7 @@ impl<'a> Halving<'a> {
             edits: GraphEdits::default(),
             done: Halved {
                 onnx: Vec::new(),
-                nodes: half.iter().filter(|half| **half).count(),
+                nodes: self.nodes()?.len(),
                 tensors: 0,
                 numbers: 0,
                 casts: 0,
@@ -49,8 +54,12 @@ impl<'a> Halving<'a> {
         for name in names.union(&computed).copied().filter(|name| self.types.get(name) == Some(&F32)) {
             let uses = uses.remove(name).unwrap_or_default();
             match (self.constant(name)?, self.to) {
-                (Some(tensor), HalfType::F16) if !uses.half.is_empty() => writing.constant(name, &tensor, &uses)?,
-                (Some(tensor), HalfType::BF16) if !uses.half.is_empty() => writing.stored(name, &tensor, &uses)?,
+                (Some(tensor), HalfType::F16) if !uses.half.is_empty() => {
+                    writing.constant(name, &tensor, &uses)?;
+                }
+                (Some(tensor), HalfType::BF16) if !uses.half.is_empty() => {
+                    writing.stored(name, &tensor, &uses);
+                }
                 (None, HalfType::F16) => writing.value(name, &uses, &half),
                 _ => {}
             }
@@ -88,25 +97,22 @@ impl<'a> Writing<'_, 'a> {
         let graph = &self.halving.model.graph;
         let data = self.halved(tensor);
         let element = HalfType::F16.element();
-        match (graph.initialisers.get(name), uses.others) {
-            (Some(message), false) => {
-                self.edits.initialisers.insert(name, Some(with_type(message, element, &data)?));
-                self.edits.types.insert(name, element);
-            }
-            _ => {
-                let fresh = self.names.take(&format!("{name}_f16"));
-                self.add(&fresh, tensor, element, &data);
-                self.take(&uses.half, &fresh);
-                self.drop_constant(name, uses);
-            }
+        if let (Some(message), false) = (graph.initialisers.get(name), uses.others) {
+            self.edits.initialisers.insert(name, Some(with_type(message, element, &data)?));
+            self.edits.types.insert(name, element);
+        } else {
+            let fresh = self.names.take(&format!("{name}_f16"));
+            self.add(&fresh, tensor, element, &data);
+            self.take(&uses.half, &fresh);
+            self.drop_constant(name, uses);
         }
         Ok(())
     }
 
     /// A tensor that is stored as `bf16`, and made single precision before it is taken.
-    fn stored(&mut self, name: &'a str, tensor: &Tensor<'a>, uses: &Uses) -> Result<(), OnnxError> {
-        if uses.others || tensor.len() < BF16_NUMBERS_MIN {
-            return Ok(());
+    fn stored(&mut self, name: &'a str, tensor: &Tensor<'a>, uses: &Uses) {
+        if uses.others || !is_stored(tensor) {
+            return;
         }
         let data = self.halved(tensor);
         let fresh = self.names.take(&format!("{name}_bf16"));
@@ -118,7 +124,6 @@ impl<'a> Writing<'_, 'a> {
         }
         self.edits.before.push(cast(&mut self.names, &fresh, name, F32));
         self.done.casts += 1;
-        Ok(())
     }
 
     fn halved(&mut self, tensor: &Tensor<'a>) -> Vec<u8> {
@@ -159,7 +164,8 @@ impl<'a> Writing<'_, 'a> {
     fn value(&mut self, name: &'a str, uses: &Uses, half: &[bool]) {
         let element = HalfType::F16.element();
         let source = self.halving.model.graph.source(name);
-        let Some(Source::Node(place, slot)) = source.filter(|source| matches!(source, Source::Node(p, _) if half[*p]))
+        let Some(Source::Node(place, slot)) =
+            source.filter(|source| matches!(source, Source::Node(p, _) if half[*p]))
         else {
             if uses.half.is_empty() {
                 return;
@@ -199,7 +205,11 @@ impl<'a> Writing<'_, 'a> {
     fn others_take(&mut self, name: &str, fresh: &str, half: &[bool]) {
         let nodes = self.halving.model.graph.nodes.iter().enumerate();
         let slots = nodes.filter(|(place, _)| !half[*place]).flat_map(|(place, node)| {
-            node.inputs.iter().enumerate().filter(|(_, input)| **input == name).map(move |(slot, _)| (place, slot))
+            node.inputs
+                .iter()
+                .enumerate()
+                .filter(|(_, input)| **input == name)
+                .map(move |(slot, _)| (place, slot))
         });
         let slots: Vec<(usize, usize)> = slots.collect();
         self.take(&slots, fresh);
@@ -222,7 +232,9 @@ pub(super) fn floats<'a>(
         let Some(message) = node.attributes.get(name) else { continue };
         for field in fields(message) {
             let field = field?;
-            if let (true, Value::Fixed(bytes) | Value::Bytes(bytes)) = (field.number == field_number, field.value) {
+            if let (true, Value::Fixed(bytes) | Value::Bytes(bytes)) =
+                (field.number == field_number, field.value)
+            {
                 data.extend_from_slice(bytes);
             }
         }
