@@ -112,34 +112,34 @@ impl<'a> Calibration<'a> {
         Ok(all)
     }
 
-    /// How far each of these values of `other` is from that of `first`: the root of the mean square of the difference over that of the
-    /// value; infinite where it is no number. `names` has the name of each in both.
-    pub(crate) fn errors(
-        &self,
-        first: &[u8],
-        other: &[u8],
-        names: &[(&str, &str)],
-    ) -> Result<ByValue, Fatal> {
+    /// How far each of these values of `other` is from that of `first`: the root of the mean square of the difference over that of
+    /// what the value differs from its channel's mean in a window, since what lies about 2000 may differ by 1 in what matters; infinite where
+    /// it is no number.
+    pub(crate) fn errors(&self, first: &[u8], other: &[u8], values: &[&str]) -> Result<ByValue, Fatal> {
         let mut all: BTreeMap<String, (f64, f64)> = BTreeMap::new();
-        for names in names.chunks(VALUES_AT_ONCE) {
-            let (here, there): (Vec<&str>, Vec<&str>) = names.iter().copied().unzip();
-            let tapped = |onnx: &[u8], names: &[&str]| giving(onnx, names).map_err(|error| fatal(&error));
-            let (first, other) = (tapped(first, &here)?, tapped(other, &there)?);
+        for names in values.chunks(VALUES_AT_ONCE) {
+            let tapped = |onnx: &[u8]| giving(onnx, names).map_err(|error| fatal(&error));
+            let (first, other) = (tapped(first)?, tapped(other)?);
             let runtime = self.bench.runtime;
             let open = |contract: &IoContract, options: &SessionOptions| {
-                let of = |onnx, names| Activations::open(runtime, onnx, contract, names, options);
-                Ok((of(&first, here.as_slice())?, of(&other, there.as_slice())?))
+                let of = |onnx: &[u8]| Activations::open(runtime, onnx, contract, names, options);
+                Ok((of(&first)?, of(&other)?))
             };
             let run = |(a, b): &mut (Activations, Activations), contract: &IoContract, window: &[f32]| {
                 let (window, mut kept) = (window.repeat(contract.batch as usize), Vec::new());
                 a.run(&window, |_, output| kept.push(output.numbers.to_vec()))?;
                 let mut sums = Vec::new();
-                b.run(&window, |place, output| sums.push(squares(&kept[place], output.numbers)))?;
+                b.run(&window, |place, output| {
+                    let area = output.dims.iter().skip(2).product::<u64>().max(1) as usize;
+                    let channels = kept[place].chunks(area).zip(output.numbers.chunks(area));
+                    let of_channel = channels.map(|(a, b)| squares(a, b));
+                    sums.push(of_channel.fold((0.0, 0.0), |sum, more| (sum.0 + more.0, sum.1 + more.1)));
+                })?;
                 Ok::<_, ModelError>(sums)
             };
             let found = self.windows.each("comparing the values of nodes", COMPARED_WINDOWS, open, run)?;
             for sums in good(found)? {
-                for (name, (apart, whole)) in here.iter().zip(sums) {
+                for (name, (apart, whole)) in names.iter().zip(sums) {
                     let sum = all.entry((*name).to_owned()).or_default();
                     *sum = (sum.0 + apart, sum.1 + whole);
                 }
@@ -175,15 +175,16 @@ fn size_of(numbers: &[f32]) -> f64 {
     numbers.iter().fold(0.0, largest)
 }
 
-/// The squares of differences and of `a`, summed. Where `a` is infinite, so must `b` be.
+/// The squares of differences, and of how far `a` is from its mean, summed. Where `a` is no number, nothing can be said.
 fn squares(a: &[f32], b: &[f32]) -> (f64, f64) {
-    let (mut apart, mut whole) = (0.0, 0.0);
-    for (a, b) in a.iter().zip(b).filter(|(a, _)| a.is_finite()) {
-        let (a, b) = (f64::from(*a), f64::from(*b));
-        apart += if b.is_finite() { (a - b).powi(2) } else { f64::INFINITY };
-        whole += a.powi(2);
-    }
-    (apart, whole)
+    let pairs =
+        || a.iter().zip(b).filter(|(a, _)| a.is_finite()).map(|(a, b)| (f64::from(*a), f64::from(*b)));
+    let count = pairs().count().max(1) as f64;
+    let mean = pairs().map(|(a, _)| a).sum::<f64>() / count;
+    pairs().fold((0.0, 0.0), |(apart, spread), (a, b)| {
+        let of = if b.is_finite() { (a - b).powi(2) } else { f64::INFINITY };
+        (apart + of, spread + (a - mean).powi(2))
+    })
 }
 
 #[cfg(test)]
@@ -195,8 +196,8 @@ mod tests {
         assert_eq!(size_of(&[1.0, -3.0, 2.0]), 3.0);
         assert_eq!(size_of(&[1.0, f32::NAN]), f64::INFINITY);
         assert_eq!(size_of(&[f32::NEG_INFINITY]), f64::INFINITY);
-        assert_eq!(squares(&[3.0, 4.0], &[3.0, 2.0]), (4.0, 25.0));
+        assert_eq!(squares(&[3.0, 5.0], &[3.0, 3.0]), (4.0, 2.0));
         assert_eq!(squares(&[1.0], &[f32::NAN]).0, f64::INFINITY);
-        assert_eq!(squares(&[f32::INFINITY, 1.0], &[f32::INFINITY, 1.0]), (0.0, 1.0));
+        assert_eq!(squares(&[f32::INFINITY, 1.0], &[f32::INFINITY, 1.0]), (0.0, 0.0));
     }
 }

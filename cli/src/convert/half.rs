@@ -6,7 +6,7 @@ use crate::exit::{Exit, Fatal};
 use crate::new_model::fatal;
 use crate::say;
 use marquetry_failure::counted;
-use marquetry_onnx::{HalfType, Halved, Halving, Kept, with_folded_norms};
+use marquetry_onnx::{HalfType, Halving, Kept, with_folded_norms};
 use std::collections::BTreeMap;
 
 /// Nodes that take or give greater values stay in single precision: a quarter of what half precision holds, since other images have
@@ -17,7 +17,10 @@ const TRIES_MAX: u32 = 8;
 
 /// What came of it.
 pub(crate) struct Half {
+    /// Of what devices say that compute in half precision.
     pub(crate) agreement: Agreement,
+    /// Of what ONNX Runtime says here, where that is something else.
+    pub(crate) here: Option<Agreement>,
     /// Nodes in half precision; of `bf16` those that take weights stored in it.
     pub(crate) nodes: usize,
     pub(crate) tensors: usize,
@@ -63,9 +66,14 @@ impl Half {
                     &halving,
                 ));
             }
-            let mut agreement = calibration.compare(whole, &halved.onnx)?;
+            // The processor hardly computes in half precision, and would say better scores than devices that do.
+            let rounded = match to {
+                HalfType::F16 => halving.rounded().map_err(|error| fatal(&error))?,
+                HalfType::BF16 => halved.onnx.clone(),
+            };
+            let mut agreement = calibration.compare(whole, &rounded)?;
             if agreement.refusal().is_none()
-                && let Some(after) = calibration.mean_iou("converted", &halved.onnx)?
+                && let Some(after) = calibration.mean_iou("converted", &rounded)?
             {
                 if before.is_none() {
                     before = calibration.mean_iou("as it was", whole)?;
@@ -73,8 +81,16 @@ impl Half {
                 agreement.mean_iou = before.map(|before| (before, after));
             }
             let Some(reason) = agreement.refusal() else {
+                let here = match to {
+                    HalfType::F16 => Some(calibration.compare(whole, &halved.onnx)?),
+                    HalfType::BF16 => None,
+                };
+                if let Some(reason) = here.as_ref().and_then(Agreement::refusal) {
+                    return Err(refused(&format!("as it runs here, {reason}"), &halving));
+                }
                 let half = Self {
                     agreement,
+                    here,
                     nodes: halved.nodes,
                     tensors: halved.tensors,
                     numbers: halved.numbers,
@@ -88,7 +104,7 @@ impl Half {
             if tries == TRIES_MAX {
                 return Err(refused(&reason, &halving));
             }
-            let worst = worst(&halving, &onnx, &halved, calibration, 1 << tries)?;
+            let worst = worst(&halving, [&onnx, &rounded], calibration, 1 << tries)?;
             if worst.is_empty() {
                 return Err(refused(&reason, &halving));
             }
@@ -113,19 +129,16 @@ fn keep_large(halving: &mut Halving<'_>, onnx: &[u8], calibration: &Calibration<
     Ok(())
 }
 
-/// The nodes that add most to how far values are off, relative to the values: at most so many, each with how far what it gives is
+/// The nodes that add most to how far values are off, relative to how much these vary: at most so many, each with how far what it gives is
 /// off. What a node is given is off already: that is not its fault.
 fn worst(
     halving: &Halving<'_>,
-    onnx: &[u8],
-    halved: &Halved,
+    [onnx, rounded]: [&[u8]; 2],
     calibration: &Calibration<'_>,
     most: usize,
 ) -> Result<Vec<(usize, f64)>, Fatal> {
     let values = halving.values().map_err(|error| fatal(&error))?;
-    let pairs: Vec<(&str, &str)> =
-        values.iter().map(|name| (*name, halved.renamed.get(*name).map_or(*name, String::as_str))).collect();
-    let errors = calibration.errors(onnx, &halved.onnx, &pairs)?;
+    let errors = calibration.errors(onnx, rounded, &values)?;
     let of = |names: &[&str]| names.iter().filter_map(|name| errors.get(*name)).copied().fold(0.0, f64::max);
     let nodes = halving.nodes().map_err(|error| fatal(&error))?;
     let nodes = nodes.into_iter().map(|candidate| {

@@ -63,21 +63,10 @@ pub(crate) fn document(report: &Report<'_>) -> Value {
         });
     }
     if let Some(agreement) = report.agreement {
-        let counts = &agreement.counts;
-        document["measured"] = json!({
-            "job": report.job,
-            "windows": agreement.windows,
-            "images": agreement.images,
-            "labels": counts.labels,
-            "labels_same": counts.same,
-            "agree": counts.share(),
-        });
-        if !agreement.are_labels {
-            document["measured"]["score_difference_max"] = json!(agreement.difference.most);
-            document["measured"]["score_max"] = json!(counts.largest);
-        }
-        if let Some((before, after)) = agreement.mean_iou {
-            document["measured"]["mean_iou"] = json!({"before": before, "after": after});
+        document["measured"] = measured(agreement);
+        document["measured"]["job"] = json!(report.job);
+        if let Some(here) = report.half.and_then(|half| half.here.as_ref()) {
+            document["measured_on_cpu"] = measured(here);
         }
     }
     if let Some(difference) = report.on_noise {
@@ -85,6 +74,25 @@ pub(crate) fn document(report: &Report<'_>) -> Value {
             json!({"numbers": difference.numbers, "score_difference_max": difference.most});
     }
     document
+}
+
+fn measured(agreement: &Agreement) -> Value {
+    let counts = &agreement.counts;
+    let mut measured = json!({
+        "windows": agreement.windows,
+        "images": agreement.images,
+        "labels": counts.labels,
+        "labels_same": counts.same,
+        "agree": counts.share(),
+    });
+    if !agreement.are_labels {
+        measured["score_difference_max"] = json!(agreement.difference.most);
+        measured["score_max"] = json!(counts.largest);
+    }
+    if let Some((before, after)) = agreement.mean_iou {
+        measured["mean_iou"] = json!({"before": before, "after": after});
+    }
+    measured
 }
 
 /// The same for people.
@@ -113,6 +121,12 @@ pub(crate) fn text(report: &Report<'_>, out: &Path, sha256: &str, bytes: u64) ->
     }
     if let Some(agreement) = report.agreement {
         text.push_str(&of_agreement(agreement));
+        if let Some(here) = report.half.and_then(|half| half.here.as_ref()) {
+            text.push_str(&format!(
+                "           with each node's result rounded, as devices compute; on this processor {} the same\n",
+                percent(here.counts.share())
+            ));
+        }
     }
     match report.on_noise {
         Some(Difference { most: 0.0, .. }) => text.push_str("scores     the same, bit for bit, on noise\n"),

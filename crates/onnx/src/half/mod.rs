@@ -2,6 +2,7 @@
 
 mod choice;
 mod operators;
+mod rounded;
 mod write;
 
 use crate::OnnxError;
@@ -55,7 +56,7 @@ pub enum Kept {
     Constant(f64),
     /// A value that it takes or gives is as large as this.
     Magnitude(f32),
-    /// In half precision its values were farther off than those of others: by so much of their size.
+    /// In half precision its values were farther off than those of others: by so much of how far they vary.
     Error(f64),
 }
 
@@ -105,8 +106,6 @@ pub struct Halved {
     pub numbers: u64,
     /// `Cast` nodes that were put in.
     pub casts: usize,
-    /// Values that have another name where they are in half precision.
-    pub renamed: BTreeMap<String, String>,
 }
 
 impl<'a> Halving<'a> {

@@ -8,7 +8,7 @@ use crate::rewrite::declaration;
 use crate::tensor::Tensor;
 use crate::types::F32;
 use crate::wire::{Value, fields};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeMap;
 
 /// Tensors of fewer numbers stay as they are in `bf16`: a `Cast` node takes as many bytes as they have.
 const BF16_NUMBERS_MIN: usize = 64;
@@ -20,11 +20,11 @@ pub(super) fn is_stored(tensor: &Tensor<'_>) -> bool {
 
 /// Who takes a value.
 #[derive(Default)]
-struct Uses {
+pub(super) struct Uses {
     /// Nodes in half precision, and their slots.
-    half: Vec<(usize, usize)>,
+    pub(super) half: Vec<(usize, usize)>,
     /// Whether anything else does.
-    others: bool,
+    pub(super) others: bool,
 }
 
 impl<'a> Halving<'a> {
@@ -37,22 +37,10 @@ impl<'a> Halving<'a> {
         let mut writing = Writing {
             names: FreshNames::of(&self.model.graph)?,
             edits: GraphEdits::default(),
-            done: Halved {
-                onnx: Vec::new(),
-                nodes: self.nodes()?.len(),
-                tensors: 0,
-                numbers: 0,
-                casts: 0,
-                renamed: BTreeMap::new(),
-            },
+            done: Halved { onnx: Vec::new(), nodes: self.nodes()?.len(), tensors: 0, numbers: 0, casts: 0 },
             halving: self,
         };
-        let mut uses = self.uses(&half);
-        let names: BTreeSet<&'a str> = uses.keys().copied().collect();
-        let computed: BTreeSet<&'a str> =
-            self.model.graph.nodes.iter().flat_map(|node| node.outputs.iter().copied()).collect();
-        for name in names.union(&computed).copied().filter(|name| self.types.get(name) == Some(&F32)) {
-            let uses = uses.remove(name).unwrap_or_default();
+        for (name, uses) in self.floats(&half) {
             match (self.constant(name)?, self.to) {
                 (Some(tensor), HalfType::F16) if !uses.half.is_empty() => {
                     writing.constant(name, &tensor, &uses)?;
@@ -69,8 +57,9 @@ impl<'a> Halving<'a> {
         Ok(done)
     }
 
-    fn uses(&self, half: &[bool]) -> HashMap<&'a str, Uses> {
-        let mut uses: HashMap<&str, Uses> = HashMap::new();
+    /// All values in single precision that have a name, in the order of names, and who takes each.
+    pub(super) fn floats(&self, half: &[bool]) -> BTreeMap<&'a str, Uses> {
+        let mut uses: BTreeMap<&str, Uses> = BTreeMap::new();
         for (place, node) in self.model.graph.nodes.iter().enumerate() {
             for (slot, name) in node.inputs.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
                 let uses = uses.entry(name).or_default();
@@ -80,6 +69,10 @@ impl<'a> Halving<'a> {
         for name in &self.pinned {
             uses.entry(name).or_default().others = true;
         }
+        for name in self.model.graph.nodes.iter().flat_map(|node| &node.outputs) {
+            uses.entry(name).or_default();
+        }
+        uses.retain(|name, _| self.types.get(name) == Some(&F32));
         uses
     }
 }
@@ -188,7 +181,6 @@ impl<'a> Writing<'_, 'a> {
             let node = cast(&mut self.names, &fresh, name, F32);
             self.edits.after.entry(place).or_default().push(node);
             self.done.casts += 1;
-            self.done.renamed.insert(name.to_owned(), fresh);
             return;
         }
         self.edits.types.insert(name, element);
