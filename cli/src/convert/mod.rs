@@ -27,6 +27,9 @@ use told::{Report, document, text};
 /// The key of the note, in the metadata of a file, that says how it was made and what was measured.
 const NOTE: &str = "marquetry.convert";
 
+/// More bytes than that a protobuf cannot hold.
+const ONE_FILE_MAX: usize = i32::MAX as usize;
+
 const SAID: Said = Said { what: "the converted model", of: "the model" };
 
 #[derive(Args)]
@@ -112,6 +115,15 @@ pub(crate) fn run(args: &ConvertArgs) -> Result<Exit, Fatal> {
         return Err(Fatal::new(Exit::Usage, reason));
     }
     let whole = with_all_data(&model.onnx, &model.external).map_err(|error| of_file(&args.model, &error))?;
+    if whole.len() > ONE_FILE_MAX {
+        let reason = format!(
+            "{}: with all its weights it has {}, and a model in one file can have {}",
+            args.model,
+            say::bytes(whole.len() as u64),
+            say::bytes(ONE_FILE_MAX as u64)
+        );
+        return Err(Fatal::new(Exit::BadJob, reason));
+    }
     let plain = Plain::of(args, &runtime, &whole)?;
     let (job, windows) = (args.job.as_deref(), args.windows as usize);
     let named = (file_name(&args.model), plain.onnx.as_slice());

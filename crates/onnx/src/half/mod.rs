@@ -63,7 +63,7 @@ pub enum Kept {
 impl fmt::Display for Kept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Constant(number) => write!(f, "holds {number:e}"),
+            Self::Constant(number) => write!(f, "holds {number:.3e}"),
             Self::Magnitude(size) => write!(f, "values of {size:.3e}"),
             Self::Error(error) if error.is_finite() => write!(f, "error of {error:.2e}"),
             Self::Error(_) => f.write_str("values that are no numbers"),
@@ -112,7 +112,7 @@ impl<'a> Halving<'a> {
     /// Of a file with all its weights in it.
     ///
     /// # Errors
-    /// When it is damaged, or its operators are too old.
+    /// When it is damaged or quantised, or its operators are too old.
     pub fn new(onnx: &'a [u8], to: HalfType) -> Result<Self, OnnxError> {
         let model = Model::read(onnx)?;
         let opset = model.opsets.get("").copied().unwrap_or(0);
@@ -124,6 +124,12 @@ impl<'a> Halving<'a> {
             )));
         }
         let graph = &model.graph;
+        if let Some(node) = graph.nodes.iter().find(|node| is_quantised(node)) {
+            return Err(OnnxError::Unsupported(format!(
+                "it is quantised ({}): half precision is for the model as it was before that",
+                node.operator
+            )));
+        }
         let types = element_types(&model);
         let mut pinned = inner_names(graph)?;
         pinned.extend(graph.outputs.iter().map(|output| output.name));
@@ -235,6 +241,11 @@ impl<'a> Halving<'a> {
             None => Ok(None),
         }
     }
+}
+
+fn is_quantised(node: &Node<'_>) -> bool {
+    let operator = node.operator;
+    operator.contains("Quantize") || operator.starts_with("QLinear") || operator.ends_with("Integer")
 }
 
 fn fits(to: HalfType, number: f64) -> bool {

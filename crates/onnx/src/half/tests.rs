@@ -284,6 +284,18 @@ fn weights_are_stored_as_bf16_and_computed_as_they_were() {
 }
 
 #[test]
+fn quantised_models_are_refused() {
+    let graph = ToyGraph::default()
+        .takes("x", 1, &PIXELS)
+        .floats("s", &[], &[0.5])
+        .node("QuantizeLinear", &["x", "s"], &["q"], &[])
+        .node("DequantizeLinear", &["q", "s"], &["y"], &[])
+        .gives("y", 1, &PIXELS);
+    let error = Halving::new(&graph.bytes(17), HalfType::F16).err().unwrap().to_string();
+    assert!(error.contains("quantised (QuantizeLinear)"), "{error}");
+}
+
+#[test]
 fn dimensions_are_fixed_where_they_are_open() {
     let graph = ToyGraph::default()
         .takes("x", 1, &PIXELS)
