@@ -100,13 +100,13 @@ fn masks_agree(place: &Place, models: [&str; 2]) -> f64 {
         assert_eq!(ran.code, Some(0), "{}", ran.stderr);
         place.outputs(&store)
     });
+    let pictures = |of: usize| {
+        masks[of].iter().filter(|(name, _)| Path::new(name).extension().is_some_and(|e| e == "png"))
+    };
     let (mut same, mut all) = (0, 0);
-    for (a, b) in masks[0]
-        .iter()
-        .filter(|(name, _)| name.ends_with(".png"))
-        .zip(masks[1].iter().filter(|(name, _)| name.ends_with(".png")))
-    {
-        let (a, b) = (Mask::from_png(a.1), Mask::from_png(b.1));
+    for ((name, a), (other, b)) in pictures(0).zip(pictures(1)) {
+        assert_eq!(name, other);
+        let (a, b) = (Mask::from_png(a), Mask::from_png(b));
         all += a.labels.len();
         same += a.labels.iter().zip(&b.labels).filter(|(a, b)| a == b).count();
     }

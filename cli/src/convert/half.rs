@@ -169,7 +169,7 @@ fn nothing_to_do(halving: &Halving<'_>) -> Fatal {
     let reason = if kept.is_empty() {
         let others: Vec<String> = halving.others().into_keys().collect();
         format!(
-            "it has no weights of convolutions or products of matrices in f32 (operators: {})",
+            "it has no weights of convolutions or products of matrices in f32, or too few to be worth it (operators in f32: {})",
             others.join(", ")
         )
     } else {

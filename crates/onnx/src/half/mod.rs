@@ -28,7 +28,7 @@ pub enum HalfType {
     /// IEEE half precision: nodes are computed in it, between `Cast` nodes.
     F16,
     /// The upper half of single precision: weights are stored in it, and a `Cast` node makes single precision of them; all is
-    /// computed in that. Hardly any operator takes it otherwise.
+    /// computed in that. ONNX Runtime's CPU provider has no arithmetic in it, and `Conv` takes it from operators of version 22 only.
     BF16,
 }
 
