@@ -13,7 +13,7 @@ use crate::inner::inner_names;
 use crate::tensor::Tensor;
 use crate::types::{F32, element_types};
 use choice::tainted;
-use operators::{Kind, kind};
+use operators::{Kind, asks_for_shape, kind};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 
@@ -223,7 +223,7 @@ impl<'a> Halving<'a> {
         for (place, node) in self.model.graph.nodes.iter().enumerate() {
             let takes_floats = node.inputs.iter().any(|name| self.types.get(name) == Some(&F32));
             let counts = live[place] && takes_floats && !half[place] && !self.kept.contains_key(&place);
-            if counts && node.operator != "Identity" {
+            if counts && node.operator != "Identity" && !asks_for_shape(node) {
                 *others.entry(node.operator.to_owned()).or_default() += 1;
             }
         }

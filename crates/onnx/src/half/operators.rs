@@ -31,3 +31,8 @@ pub(super) fn kind(node: &Node<'_>) -> Option<Kind> {
         _ => return None,
     })
 }
+
+/// Whether it takes numbers of any type, and looks at none of them.
+pub(super) fn asks_for_shape(node: &Node<'_>) -> bool {
+    node.domain.is_empty() && matches!(node.operator, "Shape" | "Size")
+}

@@ -1,5 +1,6 @@
 //! The file with some nodes in half precision.
 
+use super::operators::asks_for_shape;
 use super::{HalfType, Halved, Halving};
 use crate::OnnxError;
 use crate::edit::{FreshNames, GraphEdits, cast, tensor_message, with_type};
@@ -63,7 +64,12 @@ impl<'a> Halving<'a> {
         for (place, node) in self.model.graph.nodes.iter().enumerate() {
             for (slot, name) in node.inputs.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
                 let uses = uses.entry(name).or_default();
-                if half[place] { uses.half.push((place, slot)) } else { uses.others = true }
+                if half[place] {
+                    uses.half.push((place, slot));
+                } else {
+                    // Tensors are put under other names, and values stay under theirs.
+                    uses.others |= !asks_for_shape(node) || self.model.graph.constant(name).is_some();
+                }
             }
         }
         for name in &self.pinned {
@@ -196,7 +202,8 @@ impl<'a> Writing<'_, 'a> {
     /// Nodes in single precision take another value.
     fn others_take(&mut self, name: &str, fresh: &str, half: &[bool]) {
         let nodes = self.halving.model.graph.nodes.iter().enumerate();
-        let slots = nodes.filter(|(place, _)| !half[*place]).flat_map(|(place, node)| {
+        let nodes = nodes.filter(|(place, node)| !half[*place] && !asks_for_shape(node));
+        let slots = nodes.flat_map(|(place, node)| {
             node.inputs
                 .iter()
                 .enumerate()
