@@ -1,6 +1,7 @@
 use super::*;
 use crate::toy::{Net, Style};
 use crate::{Setting, ToyGraph, with_dimensions, with_folded_norms, without_denormals};
+use proptest::prelude::*;
 
 const HALF: u64 = 10;
 const PIXELS: [Option<u64>; 4] = [None, Some(3), None, None];
@@ -354,4 +355,67 @@ fn numbers_too_small_to_be_normal_become_zero() {
     let numbers = Tensor::read(model.graph.initialisers["w"]).unwrap().numbers().unwrap();
     assert_eq!(numbers, [0.0, 0.0, f64::from(f32::MIN_POSITIVE), 0.0]);
     assert_eq!(without_denormals(&after).unwrap(), (after, crate::Cleaned::default()));
+}
+
+/// A graph of nodes that each take one or two of the values before them, or tensors; some values are outputs too.
+fn any_graph(nodes: &[(usize, usize, usize)], outputs: &[usize]) -> ToyGraph {
+    let mut graph = with_weight(ToyGraph::default(), "w")
+        .takes("x", 1, &PIXELS)
+        .floats("c", &[3, 1, 1], &[1.0, 2.0, 3.0])
+        .constant("large", &[1], &[1e6])
+        .constant("few", &[3], &[1.0; 3]);
+    let name = |of: usize| if of == 0 { "x".to_owned() } else { format!("v{of}") };
+    for (place, (operator, one, two)) in nodes.iter().enumerate() {
+        let (a, b, out) = (name(one % (place + 1)), name(two % (place + 1)), name(place + 1));
+        let (a, b, out) = (a.as_str(), b.as_str(), [out.as_str()]);
+        graph = match operator {
+            0 => graph.node("Conv", &[a, "w"], &out, &[]),
+            1 => graph.node("Conv", &[a, "w", "few"], &out, &[]),
+            2 => graph.node("InstanceNormalization", &[a, "few", "few"], &out, &[]),
+            3 => graph.node("Add", &[a, b], &out, &[]),
+            4 => graph.node("Mul", &[a, "c"], &out, &[]),
+            5 => graph.node("Max", &[a, "c"], &out, &[]),
+            6 => graph.node("Add", &[a, "large"], &out, &[]),
+            7 => graph.node("Identity", &[a], &out, &[]),
+            8 => graph.node("Unknown", &[a], &out, &[]),
+            9 => graph.node("Where", &["flag", a, b], &out, &[]),
+            _ => graph.node("Transpose", &[a], &out, &[Setting::Ints("perm", &[0, 1, 3, 2])]),
+        };
+    }
+    for output in outputs.iter().map(|of| 1 + of % nodes.len()).collect::<BTreeSet<_>>() {
+        graph = graph.gives(&name(output), 1, &PIXELS);
+    }
+    graph.takes("flag", 9, &[])
+}
+
+proptest! {
+    /// Whatever is connected with whatever, and whatever stays: each node takes and gives floats of one type, those that bear
+    /// no half precision single precision, and who runs the model sees no difference.
+    #[test]
+    fn types_never_mix(
+        nodes in prop::collection::vec((0_usize..11, 0_usize..40, 0_usize..40), 1..24),
+        outputs in prop::collection::vec(0_usize..40, 1..4),
+        kept in prop::collection::vec(0_usize..40, 0..5),
+    ) {
+        let onnx = any_graph(&nodes, &outputs).bytes(17);
+        let before = Model::read(&onnx).unwrap();
+        for to in [HalfType::F16, HalfType::BF16] {
+            let mut halving = Halving::new(&onnx, to).unwrap();
+            // The first two nodes are tensors.
+            kept.iter().filter(|place| **place < nodes.len()).for_each(|place| halving.keep(place + 2, Kept::Error(1.0)));
+            for written in [halving.write().unwrap().onnx, halving.rounded().unwrap()] {
+                prop_assert_eq!(mixed(&written), Vec::<String>::new());
+                let after = Model::read(&written).unwrap();
+                let borders = |model: &Model<'_>| -> Vec<_> {
+                    let all = model.graph.given().chain(&model.graph.outputs);
+                    all.map(|declared| (declared.name.to_owned(), declared.ty.to_vec())).collect()
+                };
+                prop_assert_eq!(borders(&before), borders(&after));
+                let others = |model: &Model<'_>| {
+                    model.graph.nodes.iter().filter(|n| !matches!(n.operator, "Cast" | "Constant")).count()
+                };
+                prop_assert_eq!(others(&before), others(&after));
+            }
+        }
+    }
 }
