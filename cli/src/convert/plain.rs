@@ -1,5 +1,6 @@
 //! What changes no score: open dimensions fixed, weights in one file, numbers too small to be normal set to 0.
 
+use super::agreement::AGREE_MIN;
 use super::{Agreement, ConvertArgs};
 use crate::exit::{Exit, Fatal};
 use crate::new_model::fatal;
@@ -87,7 +88,13 @@ impl Plain {
 
 /// Refuses a model whose scores are not those of the one that it was made of.
 pub(crate) fn check(agreement: &Agreement) -> Result<(), Fatal> {
-    apart(agreement.difference, "the windows of the job")
+    let counts = agreement.counts;
+    let labels = Difference {
+        labels: counts.labels,
+        labels_apart: counts.labels - counts.same,
+        ..Difference::default()
+    };
+    apart(if agreement.are_labels { labels } else { agreement.difference }, "the windows of the job")
 }
 
 /// The same where there are no images: both run on noise. None where neither runs.
@@ -112,16 +119,22 @@ pub(crate) fn on_noise(runtime: &Runtime, whole: &[u8], onnx: &[u8]) -> Result<O
 }
 
 fn apart(difference: Difference, on: &str) -> Result<(), Fatal> {
-    if difference.most <= APART_MAX * difference.largest {
+    let found = if difference.most > APART_MAX * difference.largest {
+        format!(
+            "scores differ by up to {:.3e} (the greatest is {:.3e}), and what was asked for should change none by more than \
+             {APART_MAX:.0e} of that",
+            difference.most, difference.largest
+        )
+    } else if difference.labels_apart as f64 > (1.0 - AGREE_MIN) * difference.labels as f64 {
+        format!("{} of {} labels differ", difference.labels_apart, difference.labels)
+    } else {
         return Ok(());
-    }
+    };
     Err(Fatal::new(
         Exit::BadJob,
         format!(
-            "on {on} scores differ by up to {:.3e} (the greatest is {:.3e}), and what was asked for should change none by more \
-             than {APART_MAX:.0e} of that: nothing is written. A model whose shapes are written into its graph takes no other \
-             size: export it for the size that is wanted",
-            difference.most, difference.largest
+            "on {on} {found}: nothing is written. A model whose shapes are written into its graph takes no other size: export \
+             it for the size that is wanted"
         ),
     ))
 }
@@ -129,6 +142,15 @@ fn apart(difference: Difference, on: &str) -> Result<(), Fatal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn other_scores_and_other_labels_are_refused() {
+        let scores = |most| Difference { numbers: 9, most, largest: 10.0, ..Difference::default() };
+        assert!(apart(scores(9e-5), "noise").is_ok() && apart(scores(2e-4), "noise").is_err());
+        assert!(apart(scores(f64::INFINITY), "noise").is_err());
+        let labels = |labels_apart| Difference { labels: 1000, labels_apart, ..Difference::default() };
+        assert!(apart(labels(1), "noise").is_ok() && apart(labels(2), "noise").is_err());
+    }
 
     #[test]
     fn dimensions_are_read_by_name() {

@@ -129,17 +129,28 @@ pub(crate) fn text(report: &Report<'_>, out: &Path, sha256: &str, bytes: u64) ->
         }
     }
     match report.on_noise {
-        Some(Difference { most: 0.0, .. }) => text.push_str("scores     the same, bit for bit, on noise\n"),
-        Some(difference) => text.push_str(&format!(
-            "scores     differ by {:.1e} at most on noise, of {:.1e}\n",
-            difference.most, difference.largest
-        )),
+        Some(difference) => text.push_str(&on_noise(difference)),
         None if report.agreement.is_none() => {
             text.push_str("scores     not compared: the model runs on no noise\n");
         }
         None => {}
     }
     text.push_str(&format!("sha256     {sha256}\n"));
+    text
+}
+
+fn on_noise(difference: Difference) -> String {
+    let Difference { numbers, most, largest, labels, labels_apart } = difference;
+    let mut text = String::new();
+    if labels > 0 {
+        let same = percent((labels - labels_apart) as f64 / labels as f64);
+        text.push_str(&format!("labels     {same} the same of {}, on noise\n", say::count(labels)));
+    }
+    if numbers > 0 && most == 0.0 {
+        text.push_str("scores     the same, bit for bit, on noise\n");
+    } else if numbers > 0 {
+        text.push_str(&format!("scores     differ by {most:.1e} at most on noise, of {largest:.1e}\n"));
+    }
     text
 }
 

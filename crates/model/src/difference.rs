@@ -14,12 +14,16 @@ const SIDE: u32 = 256;
 /// How far outputs are apart, over all numbers of all outputs.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Difference {
-    /// Numbers that were compared.
+    /// Numbers that were compared, of floats.
     pub numbers: u64,
     /// The greatest difference; infinite where one is no number and the other is.
     pub most: f64,
     /// The greatest size of a number of the first model.
     pub largest: f64,
+    /// Whole numbers that were compared: labels, of which one that differs differs by any number.
+    pub labels: u64,
+    /// Those that differ.
+    pub labels_apart: u64,
 }
 
 impl Difference {
@@ -42,6 +46,8 @@ impl Difference {
             numbers: self.numbers + more.numbers,
             most: self.most.max(more.most),
             largest: self.largest.max(more.largest),
+            labels: self.labels + more.labels,
+            labels_apart: self.labels_apart + more.labels_apart,
         }
     }
 }
@@ -91,7 +97,15 @@ pub fn difference<'a>(
                     if first.values.len() != second.values.len() {
                         found.most = f64::INFINITY;
                     }
-                    first.values.iter().zip(&second.values).for_each(|(x, y)| found.add(*x, *y));
+                    let is_float = matches!(first.element, Element::F32 | Element::F16 | Element::F64);
+                    for (x, y) in first.values.iter().zip(&second.values) {
+                        if is_float {
+                            found.add(*x, *y);
+                        } else {
+                            found.labels += 1;
+                            found.labels_apart += u64::from(x != y);
+                        }
+                    }
                 }
                 Ok::<(), ModelError>(())
             };
@@ -135,5 +149,9 @@ mod tests {
         let same = difference(runtime, &toy.bytes(), &toy.bytes()).unwrap().unwrap();
         assert_eq!(same.most, 0.0);
         assert!(same.numbers > 0 && same.largest > 0.0, "{same:?}");
+        let labels = Toy { activation: crate::Activation::Labels, element_out: Element::I64, ..toy };
+        let same = difference(runtime, &labels.bytes(), &labels.bytes()).unwrap().unwrap();
+        assert_eq!((same.numbers, same.labels_apart), (0, 0));
+        assert!(same.labels > 0, "{same:?}");
     }
 }
