@@ -55,6 +55,9 @@ enum Command {
     /// one of them does.
     #[command(after_help = EXIT_CODES)]
     Swa(Box<crate::swa::SwaArgs>),
+    /// Write a model in half precision, with fixed dimensions or in one file, once it was seen to say the same on the images of a job.
+    #[command(after_help = EXIT_CODES)]
+    Convert(Box<crate::convert::ConvertArgs>),
     /// Compare what two runs of a job had: images that came, went and changed, and which pixels have another label.
     Diff(crate::diff::DiffArgs),
     /// Print the JSON Schema of job files.
@@ -319,6 +322,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Evaluate(args) => crate::evaluate::run(&args),
         Command::Tune(args) => crate::tune::run(&args),
         Command::Swa(args) => crate::swa::run(&args),
+        Command::Convert(args) => crate::convert::run(&args),
         Command::Diff(args) => crate::diff::run(&args),
         Command::Schema => {
             say::data(&serde_json::to_string_pretty(&marquetry_spec::schema()).unwrap_or_default());

@@ -1,8 +1,12 @@
-//! ONNX files as data: which files beside a model it names, and the mean of one with others.
+//! ONNX files as data: which files beside a model it names, the mean of one with others, and the same in half precision.
 
 use marquetry_model::external_locations;
 use marquetry_onnx::toy::Net;
-use marquetry_onnx::{Averaging, Model, batch_norms, numbers_at};
+use marquetry_onnx::{
+    Averaging, HalfType, Halving, Model, batch_norms, numbers_at, with_dimensions, with_folded_norms,
+    without_denormals,
+};
+use std::collections::BTreeMap;
 
 /// No model names a file outside of its own folder; a mean is written only of what can be read.
 pub(crate) fn onnx(bytes: &[u8]) {
@@ -15,6 +19,7 @@ pub(crate) fn onnx(bytes: &[u8]) {
         averaging.add("b", other, 1.0).ok()?;
         Some(averaging.finish(&[]).ok()?.onnx)
     };
+    converted(bytes);
     if let Some(mean) = mean(bytes) {
         assert_eq!(mean, bytes, "the mean of a file with itself is the file");
     }
@@ -23,6 +28,30 @@ pub(crate) fn onnx(bytes: &[u8]) {
         for layer in batch_norms(&model.graph) {
             let mean = numbers_at(&mean, layer.mean()).expect("a mean");
             assert!(mean.iter().all(|number| number.is_finite()), "{mean:?}");
+        }
+    }
+}
+
+/// Whatever is written of a model that can be read can be read again.
+fn converted(bytes: &[u8]) {
+    let reads = |onnx: &[u8]| {
+        Model::read(onnx).expect("what is written can be read");
+    };
+    if let Ok(frozen) = with_dimensions(bytes, &BTreeMap::from([(0, 1), (2, 64)])) {
+        reads(&frozen);
+    }
+    if let (Ok(_), Ok((clean, _))) = (Model::read(bytes), without_denormals(bytes)) {
+        reads(&clean);
+    }
+    let Ok((folded, _)) = with_folded_norms(bytes) else { return };
+    reads(&folded);
+    for to in [HalfType::F16, HalfType::BF16] {
+        let Ok(halving) = Halving::new(&folded, to) else { continue };
+        if let Ok(halved) = halving.write() {
+            reads(&halved.onnx);
+        }
+        if let Ok(rounded) = halving.rounded() {
+            reads(&rounded);
         }
     }
 }

@@ -12,6 +12,7 @@ mod class_subsets;
 mod classes;
 mod cluster;
 mod commands;
+mod convert;
 mod damaged_images;
 mod decode;
 mod evaluate;

@@ -268,7 +268,7 @@ fn statistics_are_those_of_the_images() {
 }
 
 /// Images, and a job over them whose truth is what `model` says of them.
-fn judged_by(place: &Place, model: &str) {
+pub(crate) fn judged_by(place: &Place, model: &str) {
     for number in 0..4 {
         place.write(&format!("images/{number}.bmp"), bmp(40, 56, number + 3));
     }

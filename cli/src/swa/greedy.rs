@@ -1,8 +1,8 @@
 //! Which of the files go into the mean: judged by images with truth.
 
-use super::score::Scores;
 use super::workshop::Workshop;
 use crate::exit::{Exit, Fatal};
+use crate::new_model::Scores;
 use crate::say;
 use marquetry_failure::Classify;
 use marquetry_onnx::distance;
@@ -19,7 +19,7 @@ pub(crate) fn chosen<'a>(
 ) -> Result<Vec<Pick<'a>>, Fatal> {
     let mut ranked = Vec::new();
     for (place, (uri, _)) in all.iter().enumerate() {
-        ranked.push((place, scores.of(uri, &shop.whole(uri)?)?));
+        ranked.push((place, scores.of(uri, &shop.bench.whole(uri)?)?));
     }
     // Of equal ones the first stays before the others.
     ranked.sort_by(|(_, a), (_, b)| b.total_cmp(a));
@@ -50,9 +50,9 @@ pub(crate) fn chosen<'a>(
 pub(crate) fn midpoint(shop: &Workshop<'_>, scores: &Scores<'_>, picks: &[Pick<'_>]) -> Result<(), Fatal> {
     let mut farthest: Option<(f64, usize, usize)> = None;
     for a in 0..picks.len() {
-        let first = shop.whole(picks[a].0)?;
+        let first = shop.bench.whole(picks[a].0)?;
         for b in a + 1..picks.len() {
-            let other = shop.whole(picks[b].0)?;
+            let other = shop.bench.whole(picks[b].0)?;
             let apart = distance((picks[a].0, &first), (picks[b].0, &other));
             let apart = apart.map_err(|error| Fatal::new(error.class().into(), error))?;
             if farthest.is_none_or(|(most, ..)| apart > most) {
@@ -67,7 +67,7 @@ pub(crate) fn midpoint(shop: &Workshop<'_>, scores: &Scores<'_>, picks: &[Pick<'
         let known = scores.said().into_iter().find(|(what, _)| what == uri);
         let score = match known {
             Some((_, score)) => score,
-            None => scores.of(uri, &shop.whole(uri)?)?,
+            None => scores.of(uri, &shop.bench.whole(uri)?)?,
         };
         worse = worse.min(score);
     }

@@ -3,14 +3,13 @@
 mod greedy;
 mod lineage;
 mod measured;
-mod output;
-mod score;
 mod told;
 mod workshop;
 
 use crate::args::{Common, Format};
 use crate::exit::{Exit, Fatal};
-use crate::job::{load_runtime, start_tokio};
+use crate::job::{JobFile, load_runtime, start_tokio};
+use crate::new_model::{Bench, Output, Said, Scores, fatal, scratch};
 use crate::say;
 use crate::storage::StorageArgs;
 use clap::{Args, ValueEnum};
@@ -19,17 +18,18 @@ use lineage::several_trainings;
 use marquetry_failure::counted;
 use marquetry_job::hash;
 use marquetry_onnx::with_metadata;
+use marquetry_spec::Folds;
 use marquetry_telemetry::Metrics;
-use output::Output;
-use score::Scores;
 use std::cell::Cell;
 use std::path::PathBuf;
 use std::time::Duration;
 use told::{document, note, notes, text};
-use workshop::{Workshop, fatal};
+use workshop::Workshop;
 
 /// The key of the note, in the metadata of a file, that says what it is the mean of.
 const NOTE: &str = "marquetry.swa";
+
+const SAID: Said = Said { what: "the mean of these files", of: "the first of them" };
 
 #[derive(Args)]
 pub(crate) struct SwaArgs {
@@ -90,20 +90,19 @@ pub(crate) fn run(args: &SwaArgs) -> Result<Exit, Fatal> {
     let storage = args.storage.open(&tokio, Duration::ZERO, &Metrics::new());
     let output = Output::new(&args.out)?;
     let runtime = load_runtime(args.common.onnxruntime.as_deref())?;
-    let scratch = tempfile::Builder::new().prefix("marquetry-").tempdir();
-    let scratch = scratch
-        .map_err(|error| Fatal::new(Exit::Unavailable, format!("cannot make a temporary folder: {error}")))?;
-    let shop = Workshop {
-        args,
+    let scratch = scratch()?;
+    let bench = Bench {
         storage: &storage,
         runtime: &runtime,
         tokio: &tokio,
         scratch: scratch.path(),
         output: &output,
-        told: Cell::new(false),
     };
+    let shop = Workshop { args, bench, told: Cell::new(false) };
     let judged = args.greedy || args.bn == BnWord::Auto;
-    let scores = args.job.as_deref().filter(|_| judged).map(|job| Scores::new(&shop, job)).transpose()?;
+    let job = args.job.as_deref().filter(|_| judged);
+    job.map(|job| can_judge(job, &shop.bench)).transpose()?;
+    let scores = job.map(|job| Scores::new(&shop.bench, job));
     let mut picks: Vec<(&str, f64)> = uris.into_iter().zip(weights).collect();
     if let Some(scores) = &scores {
         // What cannot be averaged is said before anything is scored.
@@ -119,8 +118,8 @@ pub(crate) fn run(args: &SwaArgs) -> Result<Exit, Fatal> {
     let onnx = with_metadata(&settled.onnx, &[(NOTE.to_owned(), note.to_string())]);
     let onnx = onnx.map_err(|error| fatal(&error))?;
     let sha256 = hash(&[&onnx]);
-    let first = shop.read(picks[0].0)?;
-    let loads = output.write(&onnx, &runtime, (&first).into())?;
+    let first = shop.bench.read(picks[0].0)?;
+    let loads = output.write(&onnx, &runtime, (&first).into(), SAID)?;
     let notes = notes(mean.state, &mean.members);
     notes.iter().chain(&loads).for_each(|note| say::note(&format!("note: {note}")));
     let scored = scores.map(|scores| scores.said()).unwrap_or_default();
@@ -158,6 +157,25 @@ fn check_job(args: &SwaArgs) -> Result<(), Fatal> {
         )),
         _ => Ok(()),
     }
+}
+
+/// Looks whether a job can judge a model.
+fn can_judge(job: &str, bench: &Bench<'_>) -> Result<(), Fatal> {
+    let file = JobFile::read(job, &bench.storage.files)?;
+    if file.spec.truth.is_none() {
+        let reason = format!(
+            "{job} has no `truth`, and models are judged by it: add it, or leave out --greedy and --bn auto"
+        );
+        return Err(Fatal::new(Exit::BadJob, reason));
+    }
+    if !matches!(file.spec.folds, Folds::All) {
+        let reason = format!(
+            "{job} scores images out of fold, and here every model sees every image: give a job whose images none of the \
+             models was trained on, without `folds`"
+        );
+        return Err(Fatal::new(Exit::BadJob, reason));
+    }
+    Ok(())
 }
 
 /// A weight for each model.

@@ -2,6 +2,7 @@
 
 use super::measured::Measured;
 use super::workshop::Member;
+use crate::new_model::file_name;
 use crate::say;
 use marquetry_failure::counted;
 use marquetry_onnx::{Averaged, BatchNormState};
@@ -22,11 +23,6 @@ pub(crate) fn notes(state: BatchNormState, members: &[Member]) -> Vec<String> {
         }
     }
     notes
-}
-
-/// The name of a model's file: where it lay says nothing of the mean.
-fn file_name(uri: &str) -> &str {
-    uri.rsplit('/').next().unwrap_or(uri)
 }
 
 /// What is put into the file: of what it is the mean.

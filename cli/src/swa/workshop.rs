@@ -1,20 +1,13 @@
-//! What all steps need: where files are read, the runtime, and a folder for what is not finished.
+//! What all steps need, and the mean of some files.
 
-use super::measured::{Measured, Source, put_aside, with_one_member};
-use super::output::{Output, is_one_of};
-use super::score::Scores;
+use super::measured::{Measured, measured};
 use super::{BnWord, SwaArgs};
 use crate::exit::{Exit, Fatal};
 use crate::job::JobFile;
-use crate::storage::Storage;
-use marquetry_coordinator::{ModelReadError, read_model};
-use marquetry_failure::Classify;
+use crate::new_model::{Bench, Scores, Windows, fatal, of_file, put_aside, with_one_member};
 use marquetry_job::hash;
-use marquetry_model::{ModelFiles, Runtime, external_locations};
-use marquetry_onnx::{Averaged, Averaging, BatchNormState, Model, OnnxError, with_all_data};
-use marquetry_transport::uri::{is_uri, join, parent};
+use marquetry_onnx::{Averaged, Averaging, BatchNormState, Model, with_all_data};
 use std::cell::Cell;
-use std::path::Path;
 
 /// One of the files that are averaged.
 #[derive(Debug, Clone)]
@@ -44,50 +37,16 @@ pub(crate) struct Settled {
 /// What all steps need.
 pub(crate) struct Workshop<'a> {
     pub(crate) args: &'a SwaArgs,
-    pub(crate) storage: &'a Storage,
-    pub(crate) runtime: &'a Runtime,
-    pub(crate) tokio: &'a tokio::runtime::Runtime,
-    pub(crate) scratch: &'a Path,
-    pub(crate) output: &'a Output,
+    pub(crate) bench: Bench<'a>,
     /// Whether what there is to say of a job's images was said.
     pub(crate) told: Cell<bool>,
 }
 
 impl Workshop<'_> {
-    /// Reads a model. No file of it may be the one that is written.
-    pub(crate) fn read(&self, uri: &str) -> Result<ModelFiles, Fatal> {
-        let failed = |error: marquetry_model::ModelError| Fatal::new(Exit::BadJob, format!("{uri}: {error}"));
-        let model = read_model(&self.storage.files, uri, None).map_err(|error| match error {
-            ModelReadError::File(error) => Fatal::of_file(&error, &error),
-            ModelReadError::Model(error) => failed(error),
-        })?;
-        if is_uri(uri) {
-            return Ok(model);
-        }
-        let beside = external_locations(&model.onnx).map_err(failed)?;
-        let beside = beside.iter().map(|location| join(&parent(uri), location));
-        let out = &self.output.path;
-        match std::iter::once(uri.to_owned()).chain(beside).find(|path| is_one_of(out, path)) {
-            None => Ok(model),
-            Some(path) => Err(Fatal::new(
-                Exit::Usage,
-                format!("--out {} is {path}, which is read: name another file", out.display()),
-            )),
-        }
-    }
-
-    /// A model as one file.
-    pub(crate) fn whole(&self, uri: &str) -> Result<Vec<u8>, Fatal> {
-        let model = self.read(uri)?;
-        with_all_data(&model.onnx, &model.external)
-            .map(std::borrow::Cow::into_owned)
-            .map_err(|error| of_file(uri, &error))
-    }
-
     /// The mean of these files with these weights; at any time the first of them and one other are held.
     pub(crate) fn mean(&self, picks: &[(&str, f64)]) -> Result<Mean, Fatal> {
         let read = |(uri, weight): (&str, f64)| {
-            let model = self.read(uri)?;
+            let model = self.bench.read(uri)?;
             let external = model.external.iter().map(|file| hash(&[&file.bytes]));
             let sha256 = std::iter::once(hash(&[&model.onnx])).chain(external).collect();
             Ok::<_, Fatal>((model, Member { uri: uri.to_owned(), weight, sha256 }))
@@ -126,13 +85,11 @@ impl Workshop<'_> {
             return Err(Fatal::new(Exit::BadJob, reason));
         }
         let onnx = &mean.averaged.onnx;
-        let model = put_aside(self.scratch, onnx, "mean.onnx")?;
-        let files = &self.storage.files;
-        let job = with_one_member(JobFile::read(job, files)?, job, &model)?;
-        let windows_max = self.args.bn_windows as usize;
+        let model = put_aside(self.bench.scratch, onnx, "mean.onnx")?;
+        let job = with_one_member(JobFile::read(job, &self.bench.storage.files)?, job, &model)?;
         let tell = !self.told.replace(true);
-        let source = Source { job, files, runtime: self.runtime, scratch: self.scratch, windows_max, tell };
-        let (measured_onnx, measured) = source.measure(onnx)?;
+        let windows = Windows::plan(&self.bench, job, self.args.bn_windows as usize, tell)?;
+        let (measured_onnx, measured) = measured(&self.bench, &windows, onnx)?;
         let mut score = None;
         if let (BnWord::Auto, Some(scores)) = (self.args.bn, scores) {
             let as_it_was = scores.of(&format!("{what}, BatchNorm kept"), onnx)?;
@@ -144,12 +101,4 @@ impl Workshop<'_> {
         }
         Ok(Settled { onnx: measured_onnx, measured: Some(measured), score })
     }
-}
-
-pub(crate) fn fatal(error: &OnnxError) -> Fatal {
-    Fatal::new(error.class().into(), error)
-}
-
-fn of_file(uri: &str, error: &OnnxError) -> Fatal {
-    Fatal::new(error.class().into(), format!("{uri}: {error}"))
 }

@@ -9,6 +9,7 @@
 mod activations;
 mod arena;
 mod class_names;
+mod difference;
 mod echo;
 mod error;
 mod external_data;
@@ -35,6 +36,7 @@ mod values;
 mod verdict;
 
 pub use activations::{Activations, LayerOutput};
+pub use difference::{Difference, difference};
 pub use error::{ModelError, yaml_size};
 pub use external_data::{ModelFiles, ModelRef, external_locations};
 pub use facts::{
@@ -46,7 +48,7 @@ pub use io_request::{IoRequest, ResolvedIo, best_heads, resolve, richer_head, ri
 pub use marquetry_job::IoContract;
 pub use marquetry_onnx::ExternalData;
 pub use network::{Network, OrtNetwork};
-pub use run_once::run_once;
+pub use run_once::{ImageAxes, image_axes, run_once};
 pub use runtime::Runtime;
 pub use search::{RuntimeError, RuntimeSearch};
 pub use session::{Device, SessionOptions};

@@ -60,7 +60,7 @@ impl Noise {
 /// One output of one run; no values where they are neither floats nor labels.
 pub(crate) struct Output {
     name: String,
-    element: Element,
+    pub(crate) element: Element,
     dims: Vec<u64>,
     pub(crate) values: Vec<f32>,
 }

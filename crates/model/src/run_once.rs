@@ -55,11 +55,51 @@ pub fn run_once<'a>(
     Ok(Err(first.unwrap_or_default()))
 }
 
+/// Which axis of a model's image input is which, counted from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ImageAxes {
+    /// Of images.
+    pub batch: usize,
+    /// Of rows.
+    pub height: usize,
+    /// Of columns.
+    pub width: usize,
+}
+
+/// The axes of the image input, likeliest where its dimensions do not tell. The inner error is why it has none.
+///
+/// # Errors
+/// When it is not a model that can be loaded.
+pub fn image_axes<'a>(
+    runtime: &Runtime,
+    model: impl Into<ModelRef<'a>>,
+) -> Result<Result<ImageAxes, String>, ModelError> {
+    let model = model.into();
+    let session = session::open(runtime, model, &SessionOptions::default(), &BTreeMap::new())?;
+    let facts = declared(&session, model);
+    let [input] = facts.inputs.as_slice() else {
+        return Ok(Err(format!("it has {} inputs, and one image input is needed", facts.inputs.len())));
+    };
+    let axes = layouts(input, None).map(|all| all[0].layout);
+    Ok(axes.map(|layout| match layout {
+        crate::Layout::Nchw => ImageAxes { batch: 0, height: 2, width: 3 },
+        crate::Layout::Nhwc => ImageAxes { batch: 0, height: 1, width: 2 },
+    }))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::runtime::for_tests;
     use crate::toy::Toy;
+
+    #[test]
+    fn axes_follow_the_layout() {
+        let runtime = &for_tests();
+        let axes = |layout| image_axes(runtime, &Toy { layout, ..Toy::default() }.bytes()).unwrap().unwrap();
+        assert_eq!(axes(crate::Layout::Nchw), ImageAxes { batch: 0, height: 2, width: 3 });
+        assert_eq!(axes(crate::Layout::Nhwc), ImageAxes { batch: 0, height: 1, width: 2 });
+    }
 
     #[test]
     fn models_of_many_kinds_run_once() {

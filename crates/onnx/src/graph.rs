@@ -30,6 +30,8 @@ pub struct Graph<'a> {
     pub inputs: Vec<Declared<'a>>,
     /// What it gives.
     pub outputs: Vec<Declared<'a>>,
+    /// What the file says of values in between.
+    pub infos: Vec<Declared<'a>>,
     sources: HashMap<&'a str, Source>,
 }
 
@@ -150,6 +152,7 @@ impl<'a> Graph<'a> {
                 }
                 11 => graph.inputs.push(Declared::read(bytes)?),
                 12 => graph.outputs.push(Declared::read(bytes)?),
+                13 => graph.infos.push(Declared::read(bytes)?),
                 15 => {
                     let values = fields(bytes).filter_map(Result::ok).find(|f| f.number == 1);
                     graph.sparse.push(name_of(values.and_then(|f| f.bytes()).unwrap_or(&[]), 8)?);
@@ -187,6 +190,23 @@ impl<'a> Graph<'a> {
         }
         self.sources = sources;
         Ok(())
+    }
+
+    /// Where a value comes from; none for a name that no node gives.
+    pub(crate) fn source(&self, value: &str) -> Option<Source> {
+        self.sources.get(value).copied()
+    }
+
+    /// The tensor that stands under this very name.
+    pub(crate) fn constant(&self, value: &'a str) -> Option<Constant<'a>> {
+        match self.source(value)? {
+            Source::Initialiser => Some(Constant::Initialiser(value)),
+            Source::Node(place, _) => {
+                let node = &self.nodes[place];
+                (node.domain.is_empty() && node.operator == "Constant").then_some(Constant::Node(place))
+            }
+            Source::Input(_) => None,
+        }
     }
 
     /// What a value is, looked at through `Identity` nodes: exporters put them where two weights have equal bytes.
@@ -298,7 +318,7 @@ impl<'a> Node<'a> {
 }
 
 impl<'a> Declared<'a> {
-    fn read(message: &'a [u8]) -> Result<Self, OnnxError> {
+    pub(crate) fn read(message: &'a [u8]) -> Result<Self, OnnxError> {
         let mut declared = Self { name: "", ty: &[] };
         for field in fields(message) {
             let field = field?;

@@ -251,7 +251,7 @@ fn fresh_name(name: &str, taken: &mut HashSet<String>) -> String {
 }
 
 /// A `ValueInfoProto` for an initialiser.
-fn declaration(name: &str, tensor: &Tensor<'_>) -> Vec<u8> {
+pub(crate) fn declaration(name: &str, tensor: &Tensor<'_>) -> Vec<u8> {
     let (mut shape, mut ty, mut outer, mut info) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for dim in &tensor.dims {
         let mut message = Vec::new();

@@ -1,7 +1,6 @@
 //! How good a model is: the mean IoU of the job that it is the one member of.
 
-use super::measured::{put_aside, with_one_member};
-use super::workshop::Workshop;
+use super::{Bench, put_aside, with_one_member};
 use crate::coordination::Coordination;
 use crate::exit::{Exit, Fatal};
 use crate::job::{JobFile, Silent};
@@ -11,7 +10,7 @@ use crate::say;
 use crate::summary::LastSeen;
 use crate::threads::Threads;
 use marquetry_coordinator::PlanMemory;
-use marquetry_spec::{EVALUATION, Evaluation, Folds, Nights, Output};
+use marquetry_spec::{EVALUATION, Evaluation, Nights, Output};
 use std::cell::RefCell;
 use std::time::Instant;
 
@@ -20,30 +19,16 @@ const MODELS_MB: u64 = 4096;
 
 /// Scores models on a job whose images have truth. What is seen of images and labels is remembered from one model to the next.
 pub(crate) struct Scores<'a> {
-    shop: &'a Workshop<'a>,
+    bench: &'a Bench<'a>,
     job: &'a str,
     memory: PlanMemory,
     said: RefCell<Vec<(String, f64)>>,
 }
 
 impl<'a> Scores<'a> {
-    /// Looks whether the job can judge a model.
-    pub(crate) fn new(shop: &'a Workshop<'a>, job: &'a str) -> Result<Self, Fatal> {
-        let file = JobFile::read(job, &shop.storage.files)?;
-        if file.spec.truth.is_none() {
-            let reason = format!(
-                "{job} has no `truth`, and models are judged by it: add it, or leave out --greedy and --bn auto"
-            );
-            return Err(Fatal::new(Exit::BadJob, reason));
-        }
-        if !matches!(file.spec.folds, Folds::All) {
-            let reason = format!(
-                "{job} scores images out of fold, and here every model sees every image: give a job whose images none of the \
-                 models was trained on, without `folds`"
-            );
-            return Err(Fatal::new(Exit::BadJob, reason));
-        }
-        Ok(Self { shop, job, memory: PlanMemory::default(), said: RefCell::default() })
+    /// Of a job that has truth.
+    pub(crate) fn new(bench: &'a Bench<'a>, job: &'a str) -> Self {
+        Self { bench, job, memory: PlanMemory::default(), said: RefCell::default() }
     }
 
     /// The mean IoU of `what` over the data set, `dataset` of an evaluation; said as soon as it is known.
@@ -60,21 +45,21 @@ impl<'a> Scores<'a> {
     }
 
     fn mean_iou(&self, onnx: &[u8]) -> Result<f64, Fatal> {
-        let shop = self.shop;
+        let bench = self.bench;
         let number = self.said.borrow().len();
-        let folder = shop.scratch.join(format!("score-{number}"));
+        let folder = bench.scratch.join(format!("score-{number}"));
         let failed = |error: std::io::Error| {
             Fatal::new(Exit::Unavailable, format!("cannot write {}: {error}", folder.display()))
         };
         std::fs::create_dir(&folder).map_err(failed)?;
         let model = put_aside(&folder, onnx, "model.onnx")?;
-        let mut job = with_one_member(JobFile::read(self.job, &shop.storage.files)?, self.job, &model)?;
+        let mut job = with_one_member(JobFile::read(self.job, &bench.storage.files)?, self.job, &model)?;
         job.spec.outputs = vec![Output::Evaluation(Evaluation { boundary_px: None, tolerance_px: 1 })];
         job.spec.nights = Nights { keep: 0 };
         job.spec.tiles.keep = false;
-        let place = RunFolder::open(&folder.join("store").display().to_string(), shop.storage, shop.tokio)?;
-        let (files, memory) = (&shop.storage.files, Some(&self.memory));
-        let planned = job.plan_with(files, shop.runtime, place.scratch.clone(), memory, &Silent)?;
+        let place = RunFolder::open(&folder.join("store").display().to_string(), bench.storage, bench.tokio)?;
+        let (files, memory) = (&bench.storage.files, Some(&self.memory));
+        let planned = job.plan_with(files, bench.runtime, place.scratch.clone(), memory, &Silent)?;
         planned.settle_outputs(&mut job.spec);
         if planned.images.is_empty() {
             return Err(Fatal::new(Exit::BadJob, format!("no image of {} can be used", self.job)));
@@ -91,14 +76,14 @@ impl<'a> Scores<'a> {
         )?;
         let out = coordination.folder();
         let local = InProcessCluster {
-            storage: shop.storage.clone(),
+            storage: bench.storage.clone(),
             scratch: place.scratch.clone(),
-            runtime: shop.runtime.clone(),
+            runtime: bench.runtime.clone(),
             threads: Threads::choose(None, None),
             models_mb: MODELS_MB,
         };
         let mut seen = LastSeen::default();
-        shop.tokio.block_on(async {
+        bench.tokio.block_on(async {
             let ended = local.compute(&coordination, &mut seen, std::future::pending()).await?;
             coordination.finish(ended, Vec::new()).await
         })?;

@@ -7,6 +7,15 @@ use marquetry_transport::uri::is_uri;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+/// What the file, and what it is made of, are called in messages.
+#[derive(Clone, Copy)]
+pub(crate) struct Said {
+    /// The file.
+    pub(crate) what: &'static str,
+    /// What it must not fall behind.
+    pub(crate) of: &'static str,
+}
+
 /// Where the file will stand.
 pub(crate) struct Output {
     pub(crate) path: PathBuf,
@@ -38,50 +47,53 @@ impl Output {
     }
 
     /// Writes `onnx` beside its place, reads it back, loads it in ONNX Runtime and runs it on zeros, and only then
-    /// puts it in its place. What a user should know of that; `first` is one of those that it is the mean of.
+    /// puts it in its place. What a user should know of that; `first` is what it is made of.
     pub(crate) fn write(
         &self,
         onnx: &[u8],
         runtime: &Runtime,
         first: ModelRef<'_>,
+        said: Said,
     ) -> Result<Option<String>, Fatal> {
         let failed = |error: std::io::Error| {
             Fatal::new(Exit::Unavailable, format!("cannot write {}: {error}", self.path.display()))
         };
         let mut builder = tempfile::Builder::new();
-        builder.prefix(".marquetry-swa-").suffix(".onnx");
+        builder.prefix(".marquetry-").suffix(".onnx");
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
         let mut file = builder.tempfile_in(&self.folder).map_err(failed)?;
         file.write_all(onnx).map_err(failed)?;
         file.as_file().sync_all().map_err(failed)?;
         let written = std::fs::read(file.path()).map_err(failed)?;
-        let note = try_out(&written, runtime, first).map_err(|(exit, reason)| {
-            Fatal::new(exit, format!("the mean of these files is not written: {reason}"))
-        })?;
+        let note = try_out(&written, runtime, first, said)
+            .map_err(|(exit, reason)| Fatal::new(exit, format!("{} is not written: {reason}", said.what)))?;
         file.persist(&self.path).map_err(|error| failed(error.error))?;
         Ok(note)
     }
 }
 
 /// Whether the model does what `first` does: loads, and runs where that runs.
-fn try_out(onnx: &[u8], runtime: &Runtime, first: ModelRef<'_>) -> Result<Option<String>, (Exit, String)> {
+fn try_out(
+    onnx: &[u8],
+    runtime: &Runtime,
+    first: ModelRef<'_>,
+    said: Said,
+) -> Result<Option<String>, (Exit, String)> {
+    let of = said.of;
     let its = match run_once(runtime, onnx) {
         Ok(Ok(())) => return Ok(None),
         other => other,
     };
     match (its, run_once(runtime, first)) {
-        (Err(error), Err(first)) => Err((
-            first.class().into(),
-            format!("the first of them cannot be loaded, and neither can it: {error}"),
-        )),
-        (Err(error), Ok(_)) => Err((Exit::Bug, format!("the first of them loads, and it does not: {error}"))),
-        (Ok(Err(reason)), Ok(Ok(()))) => {
-            Err((Exit::Bug, format!("the first of them runs, and it does not: {reason}")))
+        (Err(error), Err(first)) => {
+            Err((first.class().into(), format!("{of} cannot be loaded, and neither can it: {error}")))
         }
-        (Ok(ran), _) => Ok(ran.err().map(|reason| {
-            format!("it was loaded, and no run of it worked, as none of the first of them does: {reason}")
-        })),
+        (Err(error), Ok(_)) => Err((Exit::Bug, format!("{of} loads, and it does not: {error}"))),
+        (Ok(Err(reason)), Ok(Ok(()))) => Err((Exit::Bug, format!("{of} runs, and it does not: {reason}"))),
+        (Ok(ran), _) => Ok(ran
+            .err()
+            .map(|reason| format!("it was loaded, and no run of it worked, as none of {of} does: {reason}"))),
     }
 }
 
