@@ -153,6 +153,32 @@ fn what_is_spared_hangs_on_the_margin() {
     assert!(planned.stdout.contains(&line), "{}", planned.stdout);
 }
 
+/// A coarse member that only says where the others look: what it is sure of stands, and elsewhere the others alone decide.
+#[test]
+fn a_coarse_member_says_where_fine_ones_look() {
+    let place = place();
+    let coarse = "{onnx: a_fold0.onnx, scale: 0.25, weight: 5}";
+    let fine = "{onnx: b_fold0.onnx, tags: {fold: 1}}, {onnx: c_fold1.onnx, weight: {tree: 3}}";
+    run(&place, job("coarse", &format!("[{coarse}]"), TILES));
+    run(&place, job("fine", &format!("[{fine}]"), TILES));
+    let [first, others] = ["coarse", "fine"].map(|store| scores(&place.outputs(store)));
+    let sure = median(&first, [1.0; 3]);
+    let all = format!("[{coarse}, {fine}]");
+    let cascade = format!("{TILES}\ncascade: {{first: {{fold: 0}}, joins: false, margin: {sure}}}");
+    run(&place, job("rounds", &all, &cascade));
+    let found = scores(&place.outputs("rounds"));
+    let mut counts = [0, 0];
+    for at in (0..AREA).filter(|at| (margin(&first, *at, [1.0; 3]) - sure).abs() > NEAR) {
+        let is_sure = margin(&first, at, [1.0; 3]) > sure;
+        counts[usize::from(is_sure)] += 1;
+        for place in (0..3).map(|class| class * AREA + at) {
+            let wanted = if is_sure { first[place] } else { others[place] };
+            assert_eq!(found[place].to_bits(), wanted.to_bits(), "pixel {at}");
+        }
+    }
+    assert!(counts.iter().all(|count| count * 3 > AREA), "{counts:?}");
+}
+
 /// One member whose window as it is comes first: its other views look at what is unsure, and all of them weigh alike there.
 #[test]
 fn views_come_in_rounds_too() {

@@ -120,6 +120,13 @@ pub(crate) fn rule(
     })
 }
 
+/// Takes the weight in the merge from members that only say where the others look.
+pub(crate) fn leave_out_first(spec: &JobSpec, rule: Option<&CascadeRule>, weights: &mut [Vec<f32>]) {
+    if let Some(rule) = rule.filter(|_| spec.cascade.as_ref().is_some_and(|cascade| !cascade.joins)) {
+        weights[..rule.weights.len()].iter_mut().for_each(|weights| weights.fill(0.0));
+    }
+}
+
 /// What there is to tell of images that are not scored in rounds.
 ///
 /// # Errors

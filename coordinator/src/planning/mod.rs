@@ -328,7 +328,8 @@ fn reading(spec: &JobSpec) -> Reading {
 /// The plan of `spec` for members in `groups`, whose weights are those of the job; the `first` of these look at everything.
 fn assemble(spec: &JobSpec, mut groups: Vec<Group>, first: Option<u32>) -> Plan {
     let classes = spec.class_names();
-    let weights: Vec<Vec<f32>> = groups.iter().flat_map(|g| &g.members).map(|m| m.weights.clone()).collect();
+    let mut weights: Vec<Vec<f32>> =
+        groups.iter().flat_map(|g| &g.members).map(|m| m.weights.clone()).collect();
     let tile_space = match spec.tiles.per {
         TilesPer::Group => spec.merge,
         TilesPer::Member => {
@@ -340,6 +341,8 @@ fn assemble(spec: &JobSpec, mut groups: Vec<Group>, first: Option<u32>) -> Plan 
         }
     };
     let by_class = weights.iter().any(|weights| weights.windows(2).any(|pair| pair[0] != pair[1]));
+    let cascade = cascade::rule(spec, &groups, first, &weights);
+    cascade::leave_out_first(spec, cascade.as_ref(), &mut weights);
     let centred = tile_space == ScoreSpace::Logits
         && spec.labelling == Labelling::Multiclass
         && spec.tiles.dtype == TileDtype::F16
@@ -356,7 +359,7 @@ fn assemble(spec: &JobSpec, mut groups: Vec<Group>, first: Option<u32>) -> Plan 
         tile: spec.tiles.dtype,
         block_pixels: (spec.limits.block_bytes() / (4 * classes.len() as u64)).max(1),
         region: spec.region.as_ref().map(Region::rule),
-        cascade: cascade::rule(spec, &groups, first, &weights),
+        cascade,
         groups,
         classes,
     };

@@ -71,6 +71,11 @@ pub fn probing_job(spec: &JobSpec) -> Result<(JobSpec, Option<String>), TuneErro
         // What a cluster has drawn is found.
         return Ok((spec.clone(), told));
     }
+    if spec.cascade.as_ref().is_some_and(|cascade| !cascade.joins) {
+        let words = "cascade: tune weighs all members together, and with joins: false those of the first round only say where the others \
+                     look: tune the others in a job of their own, without a cascade";
+        return Err(TuneError::Job(words.to_owned()));
+    }
     let mut probing = spec.clone();
     // All members look at every probe.
     probing.cascade = None;

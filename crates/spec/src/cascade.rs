@@ -1,6 +1,6 @@
 //! Members and views that look only at what the first ones are unsure of.
 
-use super::kind::{Double, Kind, Maybe, ReadKind, Whole};
+use super::kind::{Double, FLAG, Kind, Maybe, ReadKind, Whole};
 use super::member::Tags;
 use super::node::Node;
 use super::output::Output;
@@ -32,6 +32,9 @@ section! {
         /// And if so large a share of the members of the first round, each by itself, gives it the same label. It needs `tiles: {per:
         /// member}`.
         pub agreement: Option<f64> = None, Maybe(Double(SHARE)), unset = "it is not asked for";
+        /// Whether members of the first round take part in what all come to where it is unsure. If not, they only say where the others
+        /// look, as a coarse model says that is to find objects for fine ones: there the others alone decide.
+        pub joins: bool = true, FLAG;
         /// How far around unsure pixels the others look too, px of the image, along both axes.
         pub around as around_px: u32 = 0, AROUND;
     }
@@ -90,6 +93,9 @@ pub(super) fn check(fields: &Fields<'_>, cascade: &Cascade, tta: &Tta, per: Tile
         );
     }
     check_views(&at, cascade, tta);
+    if !cascade.joins && !cascade.views.is_empty() {
+        at.conflict("with `joins: false` members of the first round have no other views to be joined with: leave out `views`");
+    }
     if cascade.agreement.is_some() && per != TilesPer::Member {
         at.conflict("`agreement` is of what each member says, which needs `tiles: {per: member}`");
     }
@@ -144,6 +150,8 @@ mod tests {
         assert!(found("{views: identity}", "tta: {views: flips, merge: max}").contains("tta.merge: mean"));
         assert!(found("{first: {fold: 0}, agreement: 1}", "").contains("tiles: {per: member}"));
         assert!(found("{first: {fold: 0}, margin: 1.5}", "").contains("a number from 0 to 1"));
+        let views = "{first: {fold: 0}, views: identity, joins: false}";
+        assert!(found(views, "tta: {views: flips}").contains("leave out `views`"));
         let sums = "tta: {views: flips, merge: sum}";
         assert!(found("{first: {fold: 0}}", sums).contains("nothing says what is sure"));
         let job = job("{first: {fold: 0|1}, views: identity}", "tta: {views: d4}").unwrap();

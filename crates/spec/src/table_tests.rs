@@ -145,7 +145,7 @@ classes: [background, a]
 members: [{onnx: a}]
 tta: {views: d4}
 tiles: {per: member}
-cascade: {first: {fold: 0}, views: flips, margin: 0.8, agreement: 1, around: 9}
+cascade: {first: {fold: 0}, views: flips, margin: 0.8, agreement: 1, joins: true, around: 9}
 outputs: [{masks: png}]
 ",
     "
