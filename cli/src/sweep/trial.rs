@@ -1,0 +1,220 @@
+//! One setting after the other, each a plain job in a store of its own.
+
+use crate::coordination::{Coordination, unavailable};
+use crate::exit::{Exit, Fatal};
+use crate::job::{JobFile, StoredMemory};
+use crate::run::{InProcessCluster, OVERDUE_AFTER};
+use crate::run_folder::RunFolder;
+use crate::say;
+use crate::summary::LastSeen;
+use marquetry_coordinator::{
+    Change, ForwardCost, Planned, Shown, TakenSeconds, Tally, job_cost, kept_seconds, what_is_seen,
+};
+use marquetry_spec::JobSpec;
+use marquetry_tuning::{Metric, WeightedCounts};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+use tokio::runtime::Runtime;
+
+/// Where settings are tried.
+pub(super) struct Trials<'a> {
+    pub(super) tokio: &'a Runtime,
+    pub(super) local: InProcessCluster,
+    pub(super) place: &'a RunFolder,
+    pub(super) memory: StoredMemory,
+    /// The job file's folder.
+    pub(super) base: String,
+    pub(super) metric: Metric,
+    pub(super) started: Instant,
+    /// What was said of models and images: once is enough.
+    pub(super) said: RefCell<BTreeSet<String>>,
+}
+
+/// A setting that can be run.
+pub(super) struct Setting {
+    pub(super) name: String,
+    pub(super) change: Change,
+    pub(super) cost: ForwardCost,
+    spec: JobSpec,
+}
+
+/// What came of it.
+pub(super) struct Outcome {
+    /// Counts of each image with labels.
+    pub(super) counts: BTreeMap<String, WeightedCounts>,
+    /// What all its model runs take, s, all lanes at work; nothing where that was not seen.
+    pub(super) seconds: Option<f64>,
+    /// Where its evaluation lies.
+    pub(super) folder: String,
+}
+
+impl Trials<'_> {
+    /// The job as it is and those of `changes` that are another job, and those that no model takes, with the reason.
+    pub(super) fn settings(
+        &self,
+        (job, planned): (&JobFile, &Planned),
+        shown: &Shown,
+        changes: Vec<Change>,
+    ) -> Result<(Vec<Setting>, Vec<(String, String)>), Fatal> {
+        let setting = |change: Change, spec: JobSpec, planned: &Planned| Setting {
+            name: change.name(&job.spec, shown),
+            change,
+            cost: job_cost(planned),
+            spec,
+        };
+        let mut seen = BTreeSet::from([what_is_seen(planned)]);
+        let mut settings = vec![setting(Change::None, job.spec.clone(), planned)];
+        let (mut left_out, mut alike) = (Vec::new(), Vec::new());
+        for change in changes {
+            let name = change.name(&job.spec, shown);
+            let spec = match change.apply(&job.spec, shown) {
+                Ok(spec) => spec,
+                Err(reason) => {
+                    left_out.push((name, reason));
+                    continue;
+                }
+            };
+            match self.plan(spec.clone()) {
+                Ok((_, planned)) if seen.insert(what_is_seen(&planned)) => {
+                    settings.push(setting(change, spec, &planned));
+                }
+                Ok(_) => alike.push(name),
+                // The job as it is was planned, so it is the setting that cannot be.
+                Err(fatal) if fatal.exit == Exit::BadJob => left_out.push((name, fatal.message)),
+                Err(fatal) => return Err(fatal),
+            }
+        }
+        for (name, reason) in &left_out {
+            say::note(&format!("note: {name} is not tried: {reason}"));
+        }
+        if !alike.is_empty() {
+            let words = "what models see is that of the job as it is, or of another setting";
+            say::note(&format!("note: not tried, since {words}: {}", alike.join("; ")));
+        }
+        if settings.len() == 1 {
+            let reason = "there is nothing to try: no setting is another one than the job as it is; the reasons stand above";
+            return Err(Fatal::new(Exit::BadJob, reason));
+        }
+        Ok((settings, left_out))
+    }
+
+    /// Plans a setting over the images that have a truth.
+    fn plan(&self, spec: JobSpec) -> Result<(JobFile, Planned), Fatal> {
+        let mut job = JobFile { spec, base: self.base.clone() };
+        let (files, scratch) = (&self.local.storage.files, self.place.scratch.clone());
+        let mut planned = job.plan_part(&self.memory, files, &self.local.runtime, scratch)?;
+        planned.images.retain(|image| image.truth.is_some());
+        Ok((job, planned))
+    }
+
+    /// Runs a setting as a plain job; what is stored of it is found.
+    pub(super) fn run(&self, setting: &Setting) -> Result<Outcome, Fatal> {
+        let (job, planned) = self.plan(setting.spec.clone())?;
+        for warning in &planned.findings.warnings {
+            self.say_once(setting, "warning: ", &warning.text);
+        }
+        let name = planned.plan.job.clone();
+        let has_region = job.spec.region.is_some();
+        let store = (self.place.uri.clone(), self.place.store.clone());
+        let (files, scratch) = (&self.local.storage.files, self.place.scratch.clone());
+        let mut coordination =
+            Coordination::prepare_quietly(job, planned, files, store, scratch, self.started, OVERDUE_AFTER)?;
+        // With another part of the images, what there is of the others stays.
+        coordination.keeps_others = true;
+        let folder = coordination.folder();
+        self.tokio.block_on(async {
+            let mut seen = LastSeen::default();
+            let followed = self.local.compute(&coordination, &mut seen, std::future::pending()).await?;
+            let counts = coordination.counted(&followed).await?;
+            let seconds = self.seconds(&name, setting, (&followed.ended.tally, has_region)).await?;
+            let outcome = coordination.finish(followed, Vec::new()).await?;
+            for note in &outcome.notes {
+                self.say_once(setting, "", note);
+            }
+            self.say_result(setting, &counts, seconds);
+            Ok(Outcome { counts, seconds, folder })
+        })
+    }
+
+    /// What all model runs of a setting take, from those that were run now or in an earlier try of this command with as many threads.
+    async fn seconds(
+        &self,
+        job: &str,
+        setting: &Setting,
+        (tally, has_region): (&Tally, bool),
+    ) -> Result<Option<f64>, Fatal> {
+        let store = &*self.place.store;
+        let threads = (self.local.threads.lanes, self.local.threads.each);
+        let kept = kept_seconds(store, job).await.map_err(unavailable)?;
+        // How many runs a region spares is not known of what is found: then only a whole run tells.
+        let is_whole = tally.images_found == 0 && tally.tasks_found == 0;
+        let forwards = match has_region {
+            true if is_whole && tally.forwards > 0 => setting.cost.forwards,
+            true => 0,
+            false => tally.forwards,
+        };
+        let now = TakenSeconds::of(forwards, tally.seconds, threads);
+        let taken = if forwards > 0 {
+            now.and(kept.filter(|_| !is_whole))
+        } else {
+            TakenSeconds { seconds: 0.0, ..now }.and(kept)
+        };
+        if forwards > 0 {
+            taken.keep(store, job).await.map_err(unavailable)?;
+        }
+        Ok(taken.for_all(setting.cost.forwards))
+    }
+
+    fn say_once(&self, setting: &Setting, before: &str, words: &str) {
+        if self.said.borrow_mut().insert(words.to_owned()) {
+            say::note(&format!("{}: {before}{words}", setting.name));
+        }
+    }
+
+    /// What a setting comes to, as soon as it is known.
+    fn say_result(&self, setting: &Setting, counts: &BTreeMap<String, WeightedCounts>, seconds: Option<f64>) {
+        let mut sum = WeightedCounts::new(counts.values().next().map_or(0, |counts| counts.hits.len()));
+        counts.values().for_each(|own| sum.merge(own));
+        let metric = match self.metric {
+            Metric::MeanIou => "mean IoU",
+            Metric::MeanDice => "mean Dice",
+        };
+        let took = seconds.map_or_else(|| "found done".to_owned(), say::seconds);
+        say::note(&format!("{}: {metric} {:.4}, {took}", setting.name, sum.mean(self.metric)));
+    }
+
+    /// The whole job with `change`. Where a part of its members was tried, all of them are looked at, so that `run` takes it.
+    pub(super) fn whole(
+        &self,
+        job: &JobFile,
+        (asked, shown): (&JobSpec, &Shown),
+        change: &Change,
+    ) -> Result<JobSpec, Fatal> {
+        let refused = |words: String| {
+            let reason = format!("the whole job cannot have {}: {words}", change.name(asked, shown));
+            Fatal::new(Exit::BadJob, reason)
+        };
+        let tuned = change.apply(asked, shown).map_err(refused)?;
+        if job.spec.subset.members != asked.subset.members && *change != Change::None {
+            let mut all = judged(&tuned, job);
+            all.subset.members.clone_from(&asked.subset.members);
+            match self.plan(all) {
+                Err(fatal) if fatal.exit == Exit::BadJob => return Err(refused(fatal.message)),
+                planned => planned.map(drop)?,
+            }
+        }
+        Ok(tuned)
+    }
+}
+
+/// `tuned` with the outputs and the images of the job that was tried.
+fn judged(tuned: &JobSpec, tried: &JobFile) -> JobSpec {
+    let tried = &tried.spec;
+    JobSpec {
+        outputs: tried.outputs.clone(),
+        subset: tried.subset.clone(),
+        nights: tried.nights,
+        ..tuned.clone()
+    }
+}
