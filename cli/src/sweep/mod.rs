@@ -1,6 +1,8 @@
 //! `marquetry tune --windows` and `--views`: settings of a job, each run as a plain job, beside their seconds.
 
 mod asked;
+mod judging;
+mod timing;
 mod told;
 mod trial;
 
@@ -15,25 +17,19 @@ use crate::run_folder::RunFolder;
 use crate::say;
 use crate::threads::Threads;
 use crate::tune::{TuneArgs, WRITTEN, check_output, failed, place_of_output};
-use marquetry_coordinator::{
-    Planned, SettingRow, Shown, SweepTable, judging_job, sweep_page, view_changes, window_changes,
-};
-use marquetry_job::PlannedImage;
+use judging::Common;
+use marquetry_coordinator::{Planned, Shown, judging_job, sweep_page, view_changes, window_changes};
 use marquetry_spec::JobSpec;
 use marquetry_telemetry::Metrics;
-use marquetry_tuning::{Metric, Tried, WeightedCounts, trade_off};
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use told::{Told, json, text};
-use trial::{Outcome, Setting, Trials};
+use trial::{Setting, Trials};
 
-/// The folder of a job's store where settings are run, apart from what else is there: what is found would take no time.
+/// The folder of a job's store where settings are run, apart from the job's own results.
 const FOLDER: &str = "tune";
-/// The column of the list of images that says what belongs together.
-const GROUP: &str = "group";
 
 pub(crate) fn run(args: &TuneArgs) -> Result<Exit, Fatal> {
     let output = place_of_output(args)?;
@@ -81,10 +77,12 @@ pub(crate) fn run(args: &TuneArgs) -> Result<Exit, Fatal> {
     };
     let (settings, left_out) = trials.settings((&job, &planned), &shown, changes)?;
     say::note(&announced(&settings, &planned, &place.uri));
-    let outcomes = settings.iter().map(|setting| trials.run(setting)).collect::<Result<Vec<_>, _>>()?;
-    let judged =
-        Judging { planned: &planned, settings: &settings, outcomes: &outcomes, metric: args.metric() };
-    let (table, without) = judged.table(left_out)?;
+    let outcomes = trials.run_all(&settings)?;
+    let common = Common::of(&planned, &outcomes)?;
+    let seconds = trials.seconds(&settings, &common.ids())?;
+    let megapixels = planned.images.iter().map(|image| image.size.area() as f64).sum::<f64>() / 1e6;
+    let (run, measured) = ((settings.as_slice(), outcomes), (seconds.as_slice(), megapixels));
+    let table = common.table(run, measured, args.metric(), left_out);
     let chosen = &settings[table.chosen];
     let tuned = trials.whole(&job, (&asked, &shown), &chosen.change)?;
     write(&output, &(format!("{WRITTEN}{}\n", args.job) + &tuned.to_yaml()))?;
@@ -92,7 +90,7 @@ pub(crate) fn run(args: &TuneArgs) -> Result<Exit, Fatal> {
         table: &table,
         changes: settings.iter().map(|setting| &setting.change).collect(),
         machine: format!("this machine, {} lanes × {} threads", threads.lanes, threads.each),
-        without: &without,
+        without: &common.without,
         output: &output,
         page: &page,
     };
@@ -107,7 +105,7 @@ pub(crate) fn run(args: &TuneArgs) -> Result<Exit, Fatal> {
     drop(trials);
     tokio.block_on(storage.stores.settle()).map_err(unavailable)?;
     tokio.shutdown_timeout(Duration::from_secs(1));
-    let is_whole = without.is_empty() && planned.rejected.is_empty();
+    let is_whole = common.without.is_empty() && planned.rejected.is_empty();
     Ok(if is_whole { Exit::Done } else { Exit::Partial })
 }
 
@@ -159,104 +157,6 @@ fn announced(settings: &[Setting], planned: &Planned, store: &str) -> String {
         say::count(planned.images.len() as u64),
         work / settings[0].cost.work.max(f64::MIN_POSITIVE)
     )
-}
-
-/// What settings came to, to be judged together.
-struct Judging<'a> {
-    planned: &'a Planned,
-    settings: &'a [Setting],
-    outcomes: &'a [Outcome],
-    metric: Metric,
-}
-
-impl Judging<'_> {
-    /// The table, and the images with truth that not all settings have labels of.
-    fn table(&self, left_out: Vec<(String, String)>) -> Result<(SweepTable, Vec<String>), Fatal> {
-        let is_counted = |image: &&PlannedImage| {
-            self.outcomes.iter().all(|outcome| outcome.counts.contains_key(&image.id))
-        };
-        let (common, without): (Vec<&PlannedImage>, Vec<_>) =
-            self.planned.images.iter().partition(is_counted);
-        if common.is_empty() {
-            let reason = "no image has labels of all settings: each was given up by one of them";
-            return Err(Fatal::new(Exit::Failed, reason));
-        }
-        let (units, groups_are_images) = units(&common);
-        let (costs, known) = self.costs();
-        let tried = self.outcomes.iter().zip(&costs).map(|(outcome, cost)| Tried {
-            counts: units.iter().map(|unit| sum(unit, &outcome.counts)).collect(),
-            cost: *cost,
-        });
-        let found = trade_off(&tried.collect::<Vec<_>>(), 0, self.metric);
-        let megapixels = self.planned.images.iter().map(|image| image.size.area() as f64).sum::<f64>() / 1e6;
-        let rows = self.settings.iter().zip(self.outcomes).zip(found.judged.into_iter().zip(&costs));
-        let row = |((setting, outcome), (judged, cost)): ((&Setting, &Outcome), (_, &f64))| SettingRow {
-            name: setting.name.clone(),
-            judged,
-            forwards: setting.cost.forwards,
-            seconds_per_megapixel: known.then_some(cost / megapixels),
-            is_measured: outcome.seconds.is_some(),
-            ratio: cost / costs[0],
-            evaluation: outcome.folder.clone(),
-        };
-        let table = SweepTable {
-            metric: self.metric,
-            images: common.len(),
-            groups: units.len(),
-            groups_are_images,
-            settings: rows.map(row).collect(),
-            best: found.best,
-            chosen: found.chosen,
-            left_out,
-        };
-        Ok((table, without.into_iter().map(|image| image.id.clone()).collect()))
-    }
-
-    /// What each setting costs: seconds as measured, or where all was found done, as those of the others say of its work. Whether
-    /// these are seconds: where nothing was measured they are work.
-    fn costs(&self) -> (Vec<f64>, bool) {
-        let measured = self
-            .settings
-            .iter()
-            .zip(self.outcomes)
-            .filter_map(|(setting, outcome)| outcome.seconds.map(|seconds| (seconds, setting.cost.work)));
-        let (seconds, work) = measured.fold((0.0, 0.0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
-        let known = seconds > 0.0 && work > 0.0;
-        let each = if known { seconds / work } else { 1.0 };
-        let cost = |(setting, outcome): (&Setting, &Outcome)| {
-            let estimated = (setting.cost.work * each).max(f64::MIN_POSITIVE);
-            outcome.seconds.filter(|seconds| known && *seconds > 0.0).unwrap_or(estimated)
-        };
-        (self.settings.iter().zip(self.outcomes).map(cost).collect(), known)
-    }
-}
-
-/// Images that are drawn together: those of one group; where there is one group, each by itself. Whether it is so.
-fn units<'a>(images: &[&'a PlannedImage]) -> (Vec<Vec<&'a str>>, bool) {
-    let mut groups: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-    let mut order = Vec::new();
-    for image in images {
-        let group = image
-            .tags
-            .get(GROUP)
-            .map_or_else(|| format!("image {}", image.id), |group| format!("group {group}"));
-        let of = groups.entry(group.clone()).or_default();
-        if of.is_empty() {
-            order.push(group);
-        }
-        of.push(&image.id);
-    }
-    if order.len() < 2 || order.len() == images.len() {
-        return (images.iter().map(|image| vec![image.id.as_str()]).collect(), true);
-    }
-    (order.iter().filter_map(|group| groups.remove(group)).collect(), false)
-}
-
-fn sum(images: &[&str], counts: &BTreeMap<String, WeightedCounts>) -> WeightedCounts {
-    let classes = counts.values().next().map_or(0, |counts| counts.hits.len());
-    let mut sum = WeightedCounts::new(classes);
-    images.iter().filter_map(|image| counts.get(*image)).for_each(|own| sum.merge(own));
-    sum
 }
 
 /// What there is to say of members that `--members` leaves out of what is tried. Views are of the whole job.

@@ -13,7 +13,7 @@ pub(super) struct Told<'a> {
     pub(super) changes: Vec<&'a Change>,
     pub(super) machine: String,
     /// Images with truth that not all settings have labels of.
-    pub(super) without: &'a [String],
+    pub(super) without: &'a [&'a str],
     pub(super) output: &'a Path,
     pub(super) page: &'a Path,
 }
@@ -62,15 +62,11 @@ pub(super) fn text(told: &Told<'_>) -> String {
         );
         let _ = writeln!(out, "{}", line.trim_end());
     }
-    if table.settings.iter().any(|row| !row.is_measured) {
-        out +=
-            "~: found done, so its seconds are not measured; they follow from the pixels that models see\n";
-    }
     for (name, reason) in &table.left_out {
         let _ = writeln!(out, "not tried: {name}: {}", reason.lines().next().unwrap_or_default());
     }
     if !told.without.is_empty() {
-        let named = told.without.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+        let named = told.without.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
         let more = if told.without.len() > NAMED { ", …" } else { "" };
         let number = say::count(told.without.len() as u64);
         let _ =
@@ -86,11 +82,10 @@ pub(super) fn text(told: &Told<'_>) -> String {
     out
 }
 
-/// `0.123`, `~0.123`
+/// `0.123`, `45.6`
 fn seconds(row: &SettingRow) -> String {
-    let Some(seconds) = row.seconds_per_megapixel else { return "–".to_owned() };
-    let sign = if row.is_measured { "" } else { "~" };
-    if seconds < 10.0 { format!("{sign}{seconds:.3}") } else { format!("{sign}{seconds:.1}") }
+    let seconds = row.seconds_per_megapixel;
+    if seconds < 10.0 { format!("{seconds:.3}") } else { format!("{seconds:.1}") }
 }
 
 pub(super) fn json(told: &Told<'_>) -> String {

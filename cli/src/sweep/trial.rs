@@ -1,21 +1,22 @@
 //! One setting after the other, each a plain job in a store of its own.
 
-use crate::coordination::{Coordination, unavailable};
+use crate::coordination::Coordination;
 use crate::exit::{Exit, Fatal};
 use crate::job::{JobFile, StoredMemory};
 use crate::run::{InProcessCluster, OVERDUE_AFTER};
 use crate::run_folder::RunFolder;
 use crate::say;
 use crate::summary::LastSeen;
-use marquetry_coordinator::{
-    Change, ForwardCost, Planned, Shown, TakenSeconds, Tally, job_cost, kept_seconds, what_is_seen,
-};
+use marquetry_coordinator::{Change, ForwardCost, Planned, Shown, job_cost, what_is_seen};
 use marquetry_spec::JobSpec;
 use marquetry_tuning::{Metric, WeightedCounts};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 use tokio::runtime::Runtime;
+
+/// What will be done sooner is not told, s.
+const LEFT_TOLD: f64 = 10.0;
 
 /// Where settings are tried.
 pub(super) struct Trials<'a> {
@@ -36,15 +37,18 @@ pub(super) struct Setting {
     pub(super) name: String,
     pub(super) change: Change,
     pub(super) cost: ForwardCost,
-    spec: JobSpec,
+    pub(super) spec: JobSpec,
+    /// What its tiles and outputs hang on.
+    pub(super) job: String,
 }
+
+/// The settings that can be run, the job as it is first, and those that cannot, each with the reason.
+type Found = (Vec<Setting>, Vec<(String, String)>);
 
 /// What came of it.
 pub(super) struct Outcome {
     /// Counts of each image with labels.
     pub(super) counts: BTreeMap<String, WeightedCounts>,
-    /// What all its model runs take, s, all lanes at work; nothing where that was not seen.
-    pub(super) seconds: Option<f64>,
     /// Where its evaluation lies.
     pub(super) folder: String,
 }
@@ -56,12 +60,13 @@ impl Trials<'_> {
         (job, planned): (&JobFile, &Planned),
         shown: &Shown,
         changes: Vec<Change>,
-    ) -> Result<(Vec<Setting>, Vec<(String, String)>), Fatal> {
+    ) -> Result<Found, Fatal> {
         let setting = |change: Change, spec: JobSpec, planned: &Planned| Setting {
             name: change.name(&job.spec, shown),
             change,
             cost: job_cost(planned),
             spec,
+            job: planned.plan.job.clone(),
         };
         let mut seen = BTreeSet::from([what_is_seen(planned)]);
         let mut settings = vec![setting(Change::None, job.spec.clone(), planned)];
@@ -99,23 +104,43 @@ impl Trials<'_> {
         Ok((settings, left_out))
     }
 
-    /// Plans a setting over the images that have a truth.
-    fn plan(&self, spec: JobSpec) -> Result<(JobFile, Planned), Fatal> {
+    /// Plans a setting over all images.
+    pub(super) fn plan_all(&self, spec: JobSpec) -> Result<(JobFile, Planned), Fatal> {
         let mut job = JobFile { spec, base: self.base.clone() };
         let (files, scratch) = (&self.local.storage.files, self.place.scratch.clone());
-        let mut planned = job.plan_part(&self.memory, files, &self.local.runtime, scratch)?;
+        let planned = job.plan_part(&self.memory, files, &self.local.runtime, scratch)?;
+        Ok((job, planned))
+    }
+
+    /// Plans a setting over the images that have a truth.
+    fn plan(&self, spec: JobSpec) -> Result<(JobFile, Planned), Fatal> {
+        let (job, mut planned) = self.plan_all(spec)?;
         planned.images.retain(|image| image.truth.is_some());
         Ok((job, planned))
     }
 
+    /// Runs all settings, and says after each how long the others will take, by the work that is done.
+    pub(super) fn run_all(&self, settings: &[Setting]) -> Result<Vec<Outcome>, Fatal> {
+        let began = Instant::now();
+        let all: f64 = settings.iter().map(|setting| setting.cost.work).sum();
+        let (mut outcomes, mut done) = (Vec::new(), 0.0);
+        for setting in settings {
+            outcomes.push(self.run(setting)?);
+            done += setting.cost.work;
+            let left = began.elapsed().as_secs_f64() / done.max(f64::MIN_POSITIVE) * (all - done);
+            if left > LEFT_TOLD {
+                say::note(&format!("about {} more for the other settings", say::seconds(left)));
+            }
+        }
+        Ok(outcomes)
+    }
+
     /// Runs a setting as a plain job; what is stored of it is found.
-    pub(super) fn run(&self, setting: &Setting) -> Result<Outcome, Fatal> {
+    fn run(&self, setting: &Setting) -> Result<Outcome, Fatal> {
         let (job, planned) = self.plan(setting.spec.clone())?;
         for warning in &planned.findings.warnings {
             self.say_once(setting, "warning: ", &warning.text);
         }
-        let name = planned.plan.job.clone();
-        let has_region = job.spec.region.is_some();
         let store = (self.place.uri.clone(), self.place.store.clone());
         let (files, scratch) = (&self.local.storage.files, self.place.scratch.clone());
         let mut coordination =
@@ -127,43 +152,13 @@ impl Trials<'_> {
             let mut seen = LastSeen::default();
             let followed = self.local.compute(&coordination, &mut seen, std::future::pending()).await?;
             let counts = coordination.counted(&followed).await?;
-            let seconds = self.seconds(&name, setting, (&followed.ended.tally, has_region)).await?;
             let outcome = coordination.finish(followed, Vec::new()).await?;
             for note in &outcome.notes {
                 self.say_once(setting, "", note);
             }
-            self.say_result(setting, &counts, seconds);
-            Ok(Outcome { counts, seconds, folder })
+            self.say_result(setting, &counts);
+            Ok(Outcome { counts, folder })
         })
-    }
-
-    /// What all model runs of a setting take, from those that were run now or in an earlier try of this command with as many threads.
-    async fn seconds(
-        &self,
-        job: &str,
-        setting: &Setting,
-        (tally, has_region): (&Tally, bool),
-    ) -> Result<Option<f64>, Fatal> {
-        let store = &*self.place.store;
-        let threads = (self.local.threads.lanes, self.local.threads.each);
-        let kept = kept_seconds(store, job).await.map_err(unavailable)?;
-        // How many runs a region spares is not known of what is found: then only a whole run tells.
-        let is_whole = tally.images_found == 0 && tally.tasks_found == 0;
-        let forwards = match has_region {
-            true if is_whole && tally.forwards > 0 => setting.cost.forwards,
-            true => 0,
-            false => tally.forwards,
-        };
-        let now = TakenSeconds::of(forwards, tally.seconds, threads);
-        let taken = if forwards > 0 {
-            now.and(kept.filter(|_| !is_whole))
-        } else {
-            TakenSeconds { seconds: 0.0, ..now }.and(kept)
-        };
-        if forwards > 0 {
-            taken.keep(store, job).await.map_err(unavailable)?;
-        }
-        Ok(taken.for_all(setting.cost.forwards))
     }
 
     fn say_once(&self, setting: &Setting, before: &str, words: &str) {
@@ -173,15 +168,14 @@ impl Trials<'_> {
     }
 
     /// What a setting comes to, as soon as it is known.
-    fn say_result(&self, setting: &Setting, counts: &BTreeMap<String, WeightedCounts>, seconds: Option<f64>) {
+    fn say_result(&self, setting: &Setting, counts: &BTreeMap<String, WeightedCounts>) {
         let mut sum = WeightedCounts::new(counts.values().next().map_or(0, |counts| counts.hits.len()));
         counts.values().for_each(|own| sum.merge(own));
         let metric = match self.metric {
             Metric::MeanIou => "mean IoU",
             Metric::MeanDice => "mean Dice",
         };
-        let took = seconds.map_or_else(|| "found done".to_owned(), say::seconds);
-        say::note(&format!("{}: {metric} {:.4}, {took}", setting.name, sum.mean(self.metric)));
+        say::note(&format!("{metric} {:.4}  {}", sum.mean(self.metric), setting.name));
     }
 
     /// The whole job with `change`. Where a part of its members was tried, all of them are looked at, so that `run` takes it.

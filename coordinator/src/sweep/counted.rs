@@ -45,6 +45,7 @@ fn weighted(confusion: &Confusion) -> WeightedCounts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use marquetry_evaluation::ClassCounts;
     use marquetry_tuning::Metric;
 
     /// The mean IoU is the one that an evaluation tells.
@@ -55,7 +56,7 @@ mod tests {
             confusion.add_run(truth, predicted, pixels);
         }
         let found = weighted(&confusion);
-        let ious: Vec<f64> = confusion.class_counts().iter().filter_map(|counts| counts.iou()).collect();
+        let ious: Vec<f64> = confusion.class_counts().iter().filter_map(ClassCounts::iou).collect();
         assert_eq!(ious, [50.0 / 60.0, 30.0 / 50.0]);
         assert!((found.mean(Metric::MeanIou) - f64::midpoint(ious[0], ious[1])).abs() < 1e-12);
     }

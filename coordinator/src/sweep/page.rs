@@ -63,10 +63,8 @@ pub fn page(table: &SweepTable, title: &str, (mark, machine, written): (&str, &s
 
 fn row<'a>(table: &'a SweepTable, point: &'a Point) -> Row<'a> {
     let place = point.number - 1;
-    let SettingRow { name, judged, forwards, seconds_per_megapixel, is_measured, ratio, .. } =
-        &table.settings[place];
+    let SettingRow { name, judged, forwards, seconds_per_megapixel, ratio, .. } = &table.settings[place];
     let gain = judged.gain.map(|gain| format!("{:+.4} ± {:.4}", gain.gain, gain.standard_error));
-    let seconds = seconds_per_megapixel.map_or_else(|| human::DASH.to_owned(), human::seconds);
     Row {
         point,
         class: match (place == table.chosen, judged.on_front) {
@@ -78,7 +76,7 @@ fn row<'a>(table: &'a SweepTable, point: &'a Point) -> Row<'a> {
         score: format!("{:.4}", judged.score),
         gain: gain.filter(|_| place > 0).unwrap_or_default(),
         forwards: human::count(*forwards),
-        seconds: if *is_measured { seconds } else { format!("about {seconds}") },
+        seconds: human::seconds(*seconds_per_megapixel),
         ratio: format!("{ratio:.2}×"),
         remarks: table.remarks(place),
     }
