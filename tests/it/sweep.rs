@@ -6,6 +6,7 @@ use marquetry_geometry::Size;
 use marquetry_model::Activation;
 use marquetry_model::toy::{Toy, Weights};
 use serde_json::Value;
+use std::time::{Duration, Instant};
 
 const HEAD: &str = "
 version: 1
@@ -248,6 +249,40 @@ fn a_part_of_a_job_out_of_fold_is_tried_and_the_whole_is_written() {
         (&IMAGES.into(), &"overlap 0.5".into()),
         "{swept:#}"
     );
+    check(&place, &swept);
+}
+
+/// A command that is killed goes on: it comes to what one comes to that was left alone.
+#[test]
+fn a_sweep_that_is_killed_goes_on() {
+    let place = lopsided();
+    place.write(
+        "calm.yaml",
+        job("{onnx: m.onnx, window: {size: 32}}", "").replace("store: store", "store: calm"),
+    );
+    place.write("job.yaml", job("{onnx: m.onnx, window: {size: 32}}", ""));
+    let calm = place.marquetry(&["tune", "calm.yaml", "--views", "--format", "json"]).ends_with(0).json();
+    let mut run = place.start(&["tune", "job.yaml", "--views", "--lanes", "1", "--threads", "1"]);
+    // Something of the second setting is there, which is after the first.
+    let jobs = || std::fs::read_dir(place.path("store/tune/jobs")).map_or(0, Iterator::count);
+    let began = Instant::now();
+    while jobs() < 2 && began.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let is_early = run.try_wait().expect("a child").is_none();
+    run.kill().expect("SIGKILL");
+    run.wait().expect("a child that ended");
+    assert!(is_early && jobs() >= 2, "it was over too early to tell");
+    assert!(!place.path("job-tuned.yaml").exists(), "nothing is written before all is known");
+    let swept = tune(&place, &["--views"]).ends_with(0).json();
+    let told = |swept: &Value| {
+        let rows = swept["settings"].as_array().expect("settings");
+        let row = |row: &Value| {
+            (row["name"].clone(), row["score"].clone(), row["gain"].clone(), row["forwards"].clone())
+        };
+        rows.iter().map(row).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&swept), told(&calm));
     check(&place, &swept);
 }
 
