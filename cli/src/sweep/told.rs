@@ -2,6 +2,7 @@
 
 use crate::say;
 use marquetry_coordinator::{Change, SettingRow, SweepTable, WindowSize};
+use marquetry_failure::counted;
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::path::Path;
@@ -25,13 +26,10 @@ pub(super) fn text(told: &Told<'_>) -> String {
     let Told { table, .. } = told;
     let unit = match (table.groups_are_images, table.groups) {
         (true, _) => "each a group of its own".to_owned(),
-        (false, groups) => format!("{} groups", say::count(groups as u64)),
+        (false, groups) => counted(groups, "group"),
     };
     let metric = table.metric_name();
-    let images = match table.images {
-        1 => "1 image".to_owned(),
-        images => format!("{} images", say::count(images as u64)),
-    };
+    let images = counted(table.images, "image");
     let mut out =
         format!("{metric} of {images} ({unit}); seconds of {}, for a million pixels\n\n", told.machine);
     let wide = table.settings.iter().map(|row| row.name.chars().count()).max().unwrap_or(0).max(7);
@@ -68,9 +66,8 @@ pub(super) fn text(told: &Told<'_>) -> String {
     if !told.without.is_empty() {
         let named = told.without.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
         let more = if told.without.len() > NAMED { ", …" } else { "" };
-        let number = say::count(told.without.len() as u64);
-        let _ =
-            writeln!(out, "left out, since a setting has no labels of them: {number} images ({named}{more})");
+        let number = counted(told.without.len(), "image");
+        let _ = writeln!(out, "left out, since a setting has no labels of them: {number} ({named}{more})");
     }
     let _ = write!(
         out,

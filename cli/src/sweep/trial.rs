@@ -121,22 +121,28 @@ impl Trials<'_> {
 
     /// Runs all settings, and says after each how long the others will take, by the work that is done.
     pub(super) fn run_all(&self, settings: &[Setting]) -> Result<Vec<Outcome>, Fatal> {
-        let began = Instant::now();
-        let all: f64 = settings.iter().map(|setting| setting.cost.work).sum();
-        let (mut outcomes, mut done) = (Vec::new(), 0.0);
+        // What is found done tells nothing of how long the others take.
+        let (mut outcomes, mut seconds, mut work) = (Vec::new(), 0.0, 0.0);
+        let mut left: f64 = settings.iter().map(|setting| setting.cost.work).sum();
         for setting in settings {
-            outcomes.push(self.run(setting)?);
-            done += setting.cost.work;
-            let left = began.elapsed().as_secs_f64() / done.max(f64::MIN_POSITIVE) * (all - done);
-            if left > LEFT_TOLD {
-                say::note(&format!("about {} more for the other settings", say::seconds(left)));
+            let began = Instant::now();
+            let (outcome, forwards) = self.run(setting)?;
+            outcomes.push(outcome);
+            left -= setting.cost.work;
+            if forwards > 0 {
+                seconds += began.elapsed().as_secs_f64();
+                work += setting.cost.work * forwards as f64 / setting.cost.forwards.max(1) as f64;
+                let more = seconds / work * left;
+                if more > LEFT_TOLD {
+                    say::note(&format!("about {} more for the other settings", say::seconds(more)));
+                }
             }
         }
         Ok(outcomes)
     }
 
-    /// Runs a setting as a plain job; what is stored of it is found.
-    fn run(&self, setting: &Setting) -> Result<Outcome, Fatal> {
+    /// Runs a setting as a plain job; what is stored of it is found. With what came of it, the model runs that there were.
+    fn run(&self, setting: &Setting) -> Result<(Outcome, u64), Fatal> {
         let (job, planned) = self.plan(setting.spec.clone())?;
         for warning in &planned.findings.warnings {
             self.say_once(setting, "warning: ", &warning.text);
@@ -152,12 +158,15 @@ impl Trials<'_> {
             let mut seen = LastSeen::default();
             let followed = self.local.compute(&coordination, &mut seen, std::future::pending()).await?;
             let counts = coordination.counted(&followed).await?;
+            let forwards = followed.ended.tally.forwards;
             let outcome = coordination.finish(followed, Vec::new()).await?;
-            for note in &outcome.notes {
+            // Other notes hang on the setting, and are told of the job as it is alone.
+            let is_told = |note: &&String| setting.change == Change::None || note.starts_with("warning: ");
+            for note in outcome.notes.iter().filter(is_told) {
                 self.say_once(setting, "", note);
             }
             self.say_result(setting, &counts);
-            Ok(Outcome { counts, folder })
+            Ok((Outcome { counts, folder }, forwards))
         })
     }
 
