@@ -144,6 +144,7 @@ fn a_flip_is_taken_where_it_helps() {
     assert_eq!(forwards("d4"), 8 * forwards("the job as it is"));
     assert_eq!((&swept["is_changed"], &swept["images"]), (&true.into(), &IMAGES.into()), "{swept:#}");
     assert_ne!(chosen(&swept)["name"], "the job as it is");
+    assert!(number(&swept["held_out"]["low"]) > 0.1, "it helps images that it was not chosen by: {swept:#}");
     check(&place, &swept);
     let text = String::from_utf8(place.files(".")["job-tuned.yaml"].clone()).expect("UTF-8");
     let taken = chosen(&swept)["name"].as_str().expect("a name");

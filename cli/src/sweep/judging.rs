@@ -62,6 +62,8 @@ impl<'a> Common<'a> {
             groups_are_images,
             settings: rows.collect(),
             best: found.best,
+            by_rule: found.by_rule,
+            held_out: found.held_out,
             chosen: found.chosen,
             left_out,
         }

@@ -69,10 +69,13 @@ pub(super) fn text(told: &Told<'_>) -> String {
         let number = counted(told.without.len(), "image");
         let _ = writeln!(out, "left out, since a setting has no labels of them: {number} ({named}{more})");
     }
+    let _ = write!(out, "\n{}\n", table.verdict());
+    if let Some(words) = table.cross_validated() {
+        let _ = writeln!(out, "{words}");
+    }
     let _ = write!(
         out,
-        "\n{}\n\nwrote {}; `marquetry run {1}` takes it as it is\npage {}",
-        table.verdict(),
+        "\nwrote {}; `marquetry run {0}` takes it as it is\npage {}",
         told.output.display(),
         told.page.display()
     );

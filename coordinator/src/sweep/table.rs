@@ -1,6 +1,6 @@
 //! What a sweep comes to: a row for each setting.
 
-use marquetry_tuning::{Judged, Metric};
+use marquetry_tuning::{Gain, Judged, Metric};
 use serde::Serialize;
 
 /// One setting, beside the job as it is.
@@ -37,6 +37,10 @@ pub struct SweepTable {
     pub settings: Vec<SettingRow>,
     /// The best one, as a place among them.
     pub best: usize,
+    /// The one that the rule takes, of all groups.
+    pub by_rule: usize,
+    /// What the rule gains over the job as it is on groups that it did not see when it chose.
+    pub held_out: Option<Gain>,
     /// The one to take.
     pub chosen: usize,
     /// Settings that could not be tried, and why.
@@ -75,37 +79,48 @@ impl SweepTable {
         words.join(", ")
     }
 
+    /// What the rule comes to on groups that it did not see, in words; nothing where it changes nothing.
+    pub fn cross_validated(&self) -> Option<String> {
+        let Gain { gain, standard_error, low, high } = self.held_out.filter(|_| self.by_rule != 0)?;
+        Some(format!(
+            "chosen on some of the {} and judged on the others, in turn, that comes to {gain:+.4} ± {standard_error:.4} over the \
+             job as it is ({low:+.4} to {high:+.4} with 95 %)",
+            if self.groups_are_images { "images" } else { "groups" }
+        ))
+    }
+
     /// Why the chosen one is chosen.
     pub fn verdict(&self) -> String {
-        let (chosen, best) = (&self.settings[self.chosen], &self.settings[self.best]);
+        let name = |place: usize| self.settings[place].name.as_str();
         if self.groups < 2 {
             return "one image says nothing of how settings do on another: the job stays as it is".to_owned();
         }
-        let mut words = if self.chosen == 0 {
-            let cheaper = "nothing that is as good within one standard error takes less";
-            if self.best == 0 {
-                format!("the job stays as it is: nothing is better, and {cheaper}")
-            } else {
-                format!(
-                    "the job stays as it is: the best one, {}, is no more than one standard error better, and {cheaper}",
-                    best.name
-                )
-            }
-        } else if self.chosen == self.best {
-            format!(
-                "{}: the best one; nothing that is as good within one standard error takes less",
-                chosen.name
-            )
+        let cheaper = "nothing that is as good within one standard error takes less";
+        let by_rule = match (self.by_rule, self.by_rule == self.best) {
+            (0, true) => format!("the job stays as it is: nothing is better, and {cheaper}"),
+            (0, false) => format!(
+                "the job stays as it is: the best one, {}, is no more than one standard error better, and {cheaper}",
+                name(self.best)
+            ),
+            (place, true) => format!("{}: the best one, and {cheaper}", name(place)),
+            (place, false) => format!(
+                "{}: the cheapest one than which the best, {}, is no more than one standard error better",
+                name(place),
+                name(self.best)
+            ),
+        };
+        let mut words = if self.chosen == self.by_rule {
+            by_rule
         } else {
             format!(
-                "{}: the cheapest one than which the best, {}, is no more than one standard error better",
-                chosen.name, best.name
+                "the job stays as it is, since the choice does not hold on others; it would have been {by_rule}"
             )
         };
         if self.groups < FEW_GROUPS {
             words += &format!(
-                "; with {} groups a standard error is itself uncertain: look at more before you trust it",
-                self.groups
+                "; with {} {} a standard error is itself uncertain: look at more before you trust it",
+                self.groups,
+                if self.groups_are_images { "images" } else { "groups" }
             );
         }
         words
@@ -114,7 +129,6 @@ impl SweepTable {
 
 #[cfg(test)]
 pub(super) fn table_of(rows: &[(&str, f64, f64)]) -> SweepTable {
-    use marquetry_tuning::Gain;
     let best = (0..rows.len()).fold(0, |best, next| if rows[next].1 > rows[best].1 { next } else { best });
     let front = marquetry_tuning::pareto_front(&rows.iter().map(|row| (row.1, row.2)).collect::<Vec<_>>());
     let row = |(place, (name, score, ratio)): (usize, &(&str, f64, f64))| SettingRow {
@@ -138,7 +152,37 @@ pub(super) fn table_of(rows: &[(&str, f64, f64)]) -> SweepTable {
         groups_are_images: true,
         settings: rows.iter().enumerate().map(row).collect(),
         best,
+        by_rule: best,
+        held_out: None,
         chosen: best,
         left_out: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verdict_says_what_is_chosen_and_why() {
+        let rows = [("the job as it is", 0.8, 1.0), ("hflip", 0.819, 2.0), ("d4", 0.82, 8.0)];
+        let held_out = Some(Gain { gain: 0.018, standard_error: 0.002, low: 0.014, high: 0.022 });
+        let of = |by_rule, chosen| SweepTable { by_rule, held_out, chosen, ..table_of(&rows) };
+        let says = |table: SweepTable, words: &str| {
+            assert!(table.verdict().starts_with(words), "{} is not {words}", table.verdict());
+        };
+        says(of(2, 2), "d4: the best one, and nothing");
+        says(of(1, 1), "hflip: the cheapest one than which the best, d4, is no more");
+        says(
+            of(1, 0),
+            "the job stays as it is, since the choice does not hold on others; it would have been hflip",
+        );
+        says(of(0, 0), "the job stays as it is: the best one, d4, is no more");
+        says(SweepTable { groups: 1, ..of(0, 0) }, "one image says nothing");
+        assert!(SweepTable { groups: 3, ..of(1, 1) }.verdict().contains("with 3 images a standard error is"));
+        let words = of(1, 1).cross_validated().unwrap();
+        assert!(words.contains("+0.0180 ± 0.0020") && words.contains("+0.0140 to +0.0220"), "{words}");
+        assert_eq!(of(0, 0).cross_validated(), None);
+        assert_eq!([of(1, 1).remarks(1), of(1, 1).remarks(2)], ["front, chosen", "front, best"]);
     }
 }

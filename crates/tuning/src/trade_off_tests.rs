@@ -19,6 +19,8 @@ fn chosen(all: &[Tried]) -> usize {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     /// No point on the front is beaten, and every other one is, by one on the front.
     #[test]
     fn the_front_is_what_no_other_beats(points in prop::collection::vec((0..8_u8, 0..8_u8), 0..30)) {
@@ -41,10 +43,11 @@ proptest! {
     ) {
         let all: Vec<Tried> = rights.iter().map(|(right, cost)| tried(right, f64::from(*cost))).collect();
         let found = trade_off(&all, 0, metric);
-        let (own, judged) = (&all[found.chosen], &found.judged[found.chosen]);
+        prop_assert!(found.chosen == found.by_rule || found.chosen == 0);
+        let (own, judged) = (&all[found.by_rule], &found.judged[found.by_rule]);
         prop_assert!(judged.is_near_best && found.judged[found.best].is_near_best);
         prop_assert!(found.judged.iter().all(|one| one.score <= found.judged[found.best].score));
-        if found.chosen != 0 {
+        if found.by_rule != 0 {
             prop_assert!(own.cost * ALIKE < all[0].cost || judged.gain.is_some_and(is_sure));
         }
         for (one, of) in all.iter().zip(&found.judged) {
@@ -88,7 +91,7 @@ fn what_is_as_good_for_less_is_taken() {
 #[test]
 fn of_one_group_nothing_is_taken() {
     let found = trade_off(&[tried(&[80], 1.0), tried(&[99], 0.5)], 0, Metric::MeanIou);
-    assert_eq!((found.chosen, found.best), (0, 1));
+    assert_eq!((found.chosen, found.best, found.held_out), (0, 1, None));
     assert!(found.judged.iter().all(|one| one.gain.is_none() && !one.is_near_best));
     assert!(found.judged[1].on_front && !found.judged[0].on_front);
 }
@@ -100,4 +103,27 @@ fn a_point_on_the_front_that_is_hardly_better_is_told() {
     let found = trade_off(&[own, hardly, surely], 0, Metric::MeanIou);
     let told: Vec<_> = found.judged.iter().map(|one| (one.on_front, one.is_surely_better)).collect();
     assert_eq!(told, [(true, true), (true, false), (true, true)]);
+}
+
+/// What is better by one group alone, whichever that is, is better by nothing where that group is left out.
+#[test]
+fn what_one_group_decides_is_not_taken() {
+    let own = tried(&[80; 10], 1.0);
+    let ones: Vec<Tried> = (0..10)
+        .map(|lucky| {
+            let mut right = [80; 10];
+            right[lucky] = 100;
+            right[(lucky + 1) % 10] = 79;
+            tried(&right, 2.0)
+        })
+        .collect();
+    let all: Vec<Tried> = std::iter::once(own).chain(ones).collect();
+    let found = trade_off(&all, 0, Metric::MeanIou);
+    let held_out = found.held_out.unwrap();
+    assert!(held_out.gain <= held_out.standard_error, "{held_out:?}");
+    assert_eq!(found.chosen, 0);
+    // What is better everywhere gains as much on what was left out.
+    let found = trade_off(&[tried(&[80; 10], 1.0), tried(&[90; 10], 2.0)], 0, Metric::MeanIou);
+    let (held_out, gain) = (found.held_out.unwrap().gain, found.judged[1].gain.unwrap().gain);
+    assert!((held_out - gain).abs() < 1e-12 && found.chosen == 1, "{held_out} {gain}");
 }
