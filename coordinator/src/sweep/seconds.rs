@@ -11,8 +11,8 @@ pub struct TakenSeconds {
     /// What was run, as [`ForwardCost::work`](crate::ForwardCost) estimates it: of one setting its seconds are proportional
     /// to that, over images of any size.
     pub work: f64,
-    /// Seconds that passed with all lanes at work: preparing windows, model runs, merging. Reading images is left out, which is the same
-    /// for all settings and waits for a disk now and then, and so is storing tiles.
+    /// Seconds that passed with all lanes at work: preparing windows, model runs, merging. Reading images and opening models are left out,
+    /// which are the same for all settings and wait for a disk now and then, and so is storing tiles.
     pub seconds: f64,
     /// Threads that compute side by side.
     pub lanes: usize,

@@ -13,8 +13,8 @@ pub struct SettingRow {
     pub judged: Judged,
     /// Model runs of one window each.
     pub forwards: u64,
-    /// Seconds of running members over a million pixels of images on this machine, all lanes at work; without reading images and
-    /// storing tiles.
+    /// Seconds of running members over a million pixels of images on this machine, all lanes at work; without reading images,
+    /// opening models and storing tiles.
     pub seconds_per_megapixel: f64,
     /// Seconds beside those of the job as it is.
     pub ratio: f64,
