@@ -67,7 +67,21 @@ pub(crate) fn run(args: &TuneArgs) -> Result<Exit, Fatal> {
         started: Instant::now(),
         said: RefCell::new(planned.findings.warnings.iter().map(|warning| warning.text.clone()).collect()),
     };
-    let shown = Shown::of(&planned);
+    let exit = sweep(args, &trials, (&asked, &job, &planned), (&output, &page))?;
+    drop(trials);
+    tokio.block_on(storage.stores.settle()).map_err(unavailable)?;
+    tokio.shutdown_timeout(Duration::from_secs(1));
+    Ok(exit)
+}
+
+/// Tries settings of `job`, writes the job `asked` with the one that is chosen, and tells what they came to.
+fn sweep(
+    args: &TuneArgs,
+    trials: &Trials<'_>,
+    (asked, job, planned): (&JobSpec, &JobFile, &Planned),
+    (output, page): (&Path, &Path),
+) -> Result<Exit, Fatal> {
+    let shown = Shown::of(planned);
     if let Some(words) = untried(args, &job.spec, &shown) {
         say::note(&format!("note: {words}"));
     }
@@ -75,36 +89,32 @@ pub(crate) fn run(args: &TuneArgs) -> Result<Exit, Fatal> {
         (Some(asked), _) => window_changes(asked.0.as_ref(), &job.spec, &shown, &planned.images),
         (None, asked) => view_changes(asked.as_ref().and_then(|asked| asked.0.as_deref()), &job.spec),
     };
-    let (settings, left_out) = trials.settings((&job, &planned), &shown, changes)?;
-    say::note(&announced(&settings, &planned, &place.uri));
+    let (settings, left_out) = trials.settings((job, planned), &shown, changes)?;
+    say::note(&announced(&settings, planned, &trials.place.uri));
     let outcomes = trials.run_all(&settings)?;
-    let common = Common::of(&planned, &outcomes)?;
+    let common = Common::of(planned, &outcomes)?;
     let seconds = trials.seconds(&settings, &common.ids())?;
     let megapixels = planned.images.iter().map(|image| image.size.area() as f64).sum::<f64>() / 1e6;
-    let (run, measured) = ((settings.as_slice(), outcomes), (seconds.as_slice(), megapixels));
-    let table = common.table(run, measured, args.metric(), left_out);
-    let chosen = &settings[table.chosen];
-    let tuned = trials.whole(&job, (&asked, &shown), &chosen.change)?;
-    write(&output, &(format!("{WRITTEN}{}\n", args.job) + &tuned.to_yaml()))?;
+    let (ran, measured) = ((settings.as_slice(), outcomes), (seconds.as_slice(), megapixels));
+    let table = common.table(ran, measured, args.metric(), left_out);
+    let tuned = trials.whole(job, (asked, &shown), &settings[table.chosen].change)?;
+    write(output, &(format!("{WRITTEN}{}\n", args.job) + &tuned.to_yaml()))?;
+    let Threads { lanes, each } = trials.local.threads;
     let told = Told {
         table: &table,
         changes: settings.iter().map(|setting| &setting.change).collect(),
-        machine: format!("this machine, {} lanes × {} threads", threads.lanes, threads.each),
+        machine: format!("this machine, {lanes} lanes × {each} threads"),
         without: &common.without,
-        output: &output,
-        page: &page,
+        output,
+        page,
     };
     let mark = format!("{PAGE_WRITTEN}{}", args.job);
     let title = format!("{}: {}", asked.name, if args.sweep.windows.is_some() { "windows" } else { "views" });
-    let html = sweep_page(&table, &title, (&mark, &told.machine, &output.display().to_string()));
-    write(&page, &html)?;
+    write(page, &sweep_page(&table, &title, (&mark, &told.machine, &output.display().to_string())))?;
     match args.common.format {
         Format::Text => say::data(&text(&told)),
         Format::Json => say::data(&json(&told)),
     }
-    drop(trials);
-    tokio.block_on(storage.stores.settle()).map_err(unavailable)?;
-    tokio.shutdown_timeout(Duration::from_secs(1));
     let is_whole = common.without.is_empty() && planned.rejected.is_empty();
     Ok(if is_whole { Exit::Done } else { Exit::Partial })
 }

@@ -7,7 +7,7 @@ use crate::planning::Planned;
 use marquetry_ensemble::{ViewError, Views};
 use marquetry_geometry::Size;
 use marquetry_job::{Group, PlannedImage, Scaling};
-use marquetry_spec::{JobSpec, Spacing, WholeFit, Window, WindowMode};
+use marquetry_spec::{JobSpec, MemberSpec, Spacing, WholeFit, Window, WindowMode};
 use std::collections::BTreeSet;
 
 /// Overlaps that are tried.
@@ -32,75 +32,71 @@ pub struct WindowAxes {
     pub scales: Vec<f64>,
 }
 
-/// All combinations of what is asked for, or each of the usual values alone; what changes nothing is not among them. `images` are those that are tried.
+/// All combinations of what is asked for, or each of the usual values alone. `images` are those over which they are tried.
 pub fn window_changes(
     asked: Option<&WindowAxes>,
     spec: &JobSpec,
     shown: &Shown,
     images: &[PlannedImage],
 ) -> Vec<Change> {
-    if let Some(WindowAxes { sizes, overlaps, scales }) = asked {
-        let each = |values: &[f64]| -> Vec<Option<f64>> {
-            if values.is_empty() { vec![None] } else { values.iter().copied().map(Some).collect() }
-        };
-        let (overlaps, scales) = (each(overlaps), each(scales));
-        let sizes: Vec<Option<WindowSize>> = if sizes.is_empty() {
-            vec![None]
-        } else {
-            sizes.iter().map(|size| Some(WindowSize::Px(*size))).collect()
-        };
-        let mut changes = Vec::new();
-        for size in sizes {
-            for overlap in &overlaps {
-                changes.extend(scales.iter().map(|scale| Change::Windows {
-                    size,
-                    overlap: *overlap,
-                    scale: *scale,
-                }));
-            }
-        }
-        return changes;
+    asked.map_or_else(|| usual_windows(spec, shown, images), combined)
+}
+
+fn combined(WindowAxes { sizes, overlaps, scales }: &WindowAxes) -> Vec<Change> {
+    // What is not said stays: one way.
+    fn each<T: Copy>(values: &[T]) -> Vec<Option<T>> {
+        if values.is_empty() { vec![None] } else { values.iter().copied().map(Some).collect() }
     }
-    let own: Vec<_> =
-        shown.0.iter().filter_map(|(entry, of)| Some((spec.members.get(*entry)?, of))).collect();
     let mut changes = Vec::new();
-    if own.iter().any(|(member, _)| slides(member)) {
-        let is_own = |overlap: f64| {
-            own.iter().all(|(member, _)| match &member.window.mode {
-                WindowMode::Slide(slide) => slide.spacing == Spacing::Overlap([overlap; 2]),
-                WindowMode::Whole(_) => true,
-            })
-        };
-        let overlap = |overlap: f64| Change::Windows { size: None, overlap: Some(overlap), scale: None };
-        changes.extend(OVERLAPS.into_iter().filter(|overlap| !is_own(*overlap)).map(overlap));
-    }
-    let is_multiple = |window: &WindowMode| match window {
-        WindowMode::Whole(whole) => matches!(whole.fit, WholeFit::Multiple(_)),
-        WindowMode::Slide(_) => false,
-    };
-    let sized: Vec<_> = own.iter().filter(|(member, _)| !is_multiple(&member.window.mode)).collect();
-    let makes_sense = |times: &f64| {
-        let is_large = |of: Size| of.height >= SIDE_MIN && of.width >= SIDE_MIN;
-        // A window that holds every image already would be more padding and nothing else.
-        let is_more = |of: Size, scale: f64| {
-            let side = |side: u32| f64::from(side) * scale;
-            images.iter().any(|image| {
-                side(image.size.height) > of.height.into() || side(image.size.width) > of.width.into()
-            })
-        };
-        sized.iter().any(|(member, own)| {
-            let (of, is_whole) = (own.outer(), !slides(member));
-            let halved = Size::new(of.height / 2, of.width / 2);
-            if *times < 1.0 { is_large(halved) } else { is_whole || is_more(of, member.scale) }
-        })
-    };
-    let size = |times| Change::Windows { size: Some(WindowSize::Times(times)), overlap: None, scale: None };
-    changes.extend(SIZES.into_iter().filter(makes_sense).map(size));
-    if own.iter().any(|(member, _)| slides(member)) {
-        let scale = |scale| Change::Windows { size: None, overlap: None, scale: Some(scale) };
-        changes.extend(SCALES.into_iter().map(scale));
+    for size in each(sizes) {
+        let size = size.map(WindowSize::Px);
+        for overlap in each(overlaps) {
+            changes.extend(each(scales).into_iter().map(|scale| Change::Windows { size, overlap, scale }));
+        }
     }
     changes
+}
+
+/// Overlaps and scales, where windows slide, and sizes, each alone; what all members have themselves is not among them.
+fn usual_windows(spec: &JobSpec, shown: &Shown, images: &[PlannedImage]) -> Vec<Change> {
+    let own: Vec<(&MemberSpec, Size)> = shown
+        .0
+        .iter()
+        .filter_map(|(entry, window)| Some((spec.members.get(*entry)?, window.outer())))
+        .collect();
+    let slide = own.iter().any(|(member, _)| slides(member));
+    let is_own = |overlap: f64| {
+        own.iter().all(|(member, _)| match &member.window.mode {
+            WindowMode::Slide(slide) => slide.spacing == Spacing::Overlap([overlap; 2]),
+            WindowMode::Whole(_) => true,
+        })
+    };
+    let overlap = |overlap: f64| Change::Windows { size: None, overlap: Some(overlap), scale: None };
+    let mut changes: Vec<Change> =
+        OVERLAPS.into_iter().filter(|overlap| !is_own(*overlap)).map(overlap).collect();
+    let makes_sense = |times: &f64| own.iter().any(|(member, size)| may_be(*times, member, *size, images));
+    let size = |times| Change::Windows { size: Some(WindowSize::Times(times)), overlap: None, scale: None };
+    changes.extend(SIZES.into_iter().filter(makes_sense).map(size));
+    let scale = |scale| Change::Windows { size: None, overlap: None, scale: Some(scale) };
+    changes.extend(SCALES.into_iter().filter(|_| slide).map(scale));
+    changes
+}
+
+/// Whether windows of `member`, of `size`, are worth a look when they are so many times as large.
+fn may_be(times: f64, member: &MemberSpec, size: Size, images: &[PlannedImage]) -> bool {
+    match &member.window.mode {
+        // Its size follows from the image.
+        WindowMode::Whole(whole) if matches!(whole.fit, WholeFit::Multiple(_)) => false,
+        _ if times < 1.0 => size.height / 2 >= SIDE_MIN && size.width / 2 >= SIDE_MIN,
+        WindowMode::Whole(_) => true,
+        // A window that holds every image already would be more padding and nothing else.
+        WindowMode::Slide(_) => {
+            let side = |side: u32| f64::from(side) * member.scale;
+            images.iter().any(|PlannedImage { size: of, .. }| {
+                side(of.height) > size.height.into() || side(of.width) > size.width.into()
+            })
+        }
+    }
 }
 
 /// What is asked for, each the names of views beside the window as it is; or the usual ones, and of several views that the job
