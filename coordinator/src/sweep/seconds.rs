@@ -43,8 +43,17 @@ impl TakenSeconds {
     /// # Errors
     /// When the store is away.
     pub async fn keep(self, store: &dyn ObjectStore, job: &str) -> Result<(), StoreError> {
-        let bytes = serde_json::to_vec(&self).unwrap_or_default();
-        store.put(&key::seconds(job), Bytes::from(bytes)).await
+        store.put(&key::seconds(job), Bytes::from(self.to_bytes())).await
+    }
+
+    /// What is stored; none where it cannot be read.
+    pub fn from_bytes(stored: &[u8]) -> Option<Self> {
+        serde_json::from_slice(stored).ok()
+    }
+
+    /// As it is stored.
+    pub fn to_bytes(self) -> Vec<u8> {
+        serde_json::to_vec(&self).unwrap_or_default()
     }
 }
 
@@ -59,7 +68,7 @@ pub async fn kept_seconds(
 ) -> Result<Option<TakenSeconds>, StoreError> {
     match store.get(&key::seconds(job)).await {
         Ok(bytes) => {
-            let kept = serde_json::from_slice::<TakenSeconds>(&bytes).ok();
+            let kept = TakenSeconds::from_bytes(&bytes);
             Ok(kept.filter(|kept| (kept.lanes, kept.threads) == threads))
         }
         Err(error) if error.kind == StoreErrorKind::NotFound => Ok(None),
