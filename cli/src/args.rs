@@ -48,7 +48,8 @@ enum Command {
     Inspect(InspectArgs),
     /// Say how well labels agree with the truth: masks of any program, of any kind that is named in the options.
     Evaluate(Box<crate::evaluate::EvaluateArgs>),
-    /// Fit class factors, weights of members and the space they meet in to the job's truth, and write the job with them.
+    /// Fit class factors, weights of members and the space they meet in to the job's truth, and write the job with them; or try
+    /// other windows or views beside their seconds.
     #[command(after_help = EXIT_CODES)]
     Tune(crate::tune::TuneArgs),
     /// Average the weights of checkpoints of one training (SWA): one file that costs what

@@ -11,15 +11,16 @@ use marquetry_aggregator::ImageResult;
 use marquetry_coordinator::{
     CascadeSummary, CollectedResults, EndedRun, Finished, JobRunner, JobState, KeptLabels, OtherResults,
     OutputLists, Planned, RegionSummary, RunError, RunFacts, Surveyed, TableError, Tables, Tally,
-    WrittenNight, WrittenTogether, already_written, begin_writing, new_run, note_written, outputs_hash,
-    repeat_night, report, unix_now, write_night, written_of,
+    WrittenNight, WrittenTogether, already_written, begin_writing, image_counts, new_run, note_written,
+    outputs_hash, repeat_night, report, unix_now, write_night, written_of,
 };
 use marquetry_job::key;
 use marquetry_nights::date;
 use marquetry_spec::{JobSpec, Output, Policy};
 use marquetry_telemetry::Metrics;
 use marquetry_transport::{Files, ObjectStore, StoreError, TaskQueue};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use marquetry_tuning::WeightedCounts;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -136,6 +137,26 @@ impl Coordination {
         let mut second = self.pass(settled, kept, &queue, metrics, &mut each).await?;
         second.ended.tally.add_first_pass(&tally);
         Ok(second)
+    }
+
+    /// What was counted of each image beside its truth, by the image's id.
+    pub(crate) async fn counted(
+        &self,
+        followed: &Followed,
+    ) -> Result<BTreeMap<String, WeightedCounts>, Fatal> {
+        let Planned { plan, images, rejected, findings, truth, .. } = &self.planned;
+        let finished = Finished {
+            plan,
+            images,
+            spec: &followed.spec,
+            asked: &self.job.spec,
+            outputs: &followed.outputs,
+            tally: &followed.ended.tally,
+            rejected,
+            findings,
+            truth: truth.as_ref(),
+        };
+        image_counts(Arc::clone(&self.store), &finished).await.map_err(failed_table)
     }
 
     /// One pass over all images, with the decisions and outputs of `spec`.

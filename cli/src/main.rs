@@ -25,6 +25,7 @@ mod storage;
 mod subset;
 mod summary;
 mod swa;
+mod sweep;
 mod threads;
 mod tune;
 mod tune_report;

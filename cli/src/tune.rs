@@ -10,6 +10,7 @@ use crate::say;
 use crate::storage::StorageArgs;
 use crate::subset::SubsetArgs;
 use crate::summary::LastSeen;
+use crate::sweep::SweepArgs;
 use crate::threads::Threads;
 use crate::tune_report::{Report, json, text};
 use clap::{Args, ValueEnum};
@@ -27,9 +28,11 @@ use tokio::runtime::Runtime;
 #[derive(Args)]
 pub(crate) struct TuneArgs {
     /// The job file, with a truth: a path or `s3://bucket/key`.
-    job: String,
+    pub(crate) job: String,
     #[command(flatten)]
-    subset: SubsetArgs,
+    pub(crate) sweep: SweepArgs,
+    #[command(flatten)]
+    pub(crate) subset: SubsetArgs,
     /// Where the tuned job file goes: into the job file's folder, since its relative paths begin there [default: the job
     /// file's name with `-tuned`].
     #[arg(short, long, value_name = "FILE")]
@@ -42,11 +45,11 @@ pub(crate) struct TuneArgs {
     #[arg(long, value_name = "MB", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=65_536))]
     probe_mb: u64,
     #[command(flatten)]
-    lanes: LaneArgs,
+    pub(crate) lanes: LaneArgs,
     #[command(flatten)]
-    storage: StorageArgs,
+    pub(crate) storage: StorageArgs,
     #[command(flatten)]
-    common: Common,
+    pub(crate) common: Common,
 }
 
 /// What is made as great as it can be.
@@ -59,11 +62,24 @@ enum MetricName {
 }
 
 /// How a tuned job begins: what begins so may be written over.
-const WRITTEN: &str = "# Written by marquetry tune, of ";
+pub(crate) const WRITTEN: &str = "# Written by marquetry tune, of ";
+
+impl TuneArgs {
+    /// What is made as great as it can be.
+    pub(crate) const fn metric(&self) -> Metric {
+        match self.metric {
+            MetricName::MeanIou => Metric::MeanIou,
+            MetricName::MeanDice => Metric::MeanDice,
+        }
+    }
+}
 
 pub(crate) fn run(args: &TuneArgs) -> Result<Exit, Fatal> {
+    if args.sweep.windows.is_some() || args.sweep.views.is_some() {
+        return crate::sweep::run(args);
+    }
     let output = place_of_output(args)?;
-    check_output(&output)?;
+    check_output(&output, WRITTEN)?;
     let tokio = start_tokio()?;
     let Drawn { asked, base, coordination, tally, probed } = draw(args, &tokio)?;
     tokio.shutdown_timeout(Duration::from_secs(1));
@@ -74,10 +90,7 @@ pub(crate) fn run(args: &TuneArgs) -> Result<Exit, Fatal> {
     }
     let (probes, images) = (probed.sample.probes() as u64, probed.sample.images() as u64);
     say::note(&format!("fitting to {} probes of {} images", say::count(probes), say::count(images)));
-    let metric = match args.metric {
-        MetricName::MeanIou => Metric::MeanIou,
-        MetricName::MeanDice => Metric::MeanDice,
-    };
+    let metric = args.metric();
     let tuned = tune(&probed.sample, (probed.space, &probed.ln_factors), metric);
     let rounds = rounds(&probed.sample, &tuned, &probed.costs, metric);
     let mut written =
@@ -152,7 +165,7 @@ fn draw(args: &TuneArgs, tokio: &Runtime) -> Result<Drawn, Fatal> {
 }
 
 /// Where the tuned job goes.
-fn place_of_output(args: &TuneArgs) -> Result<PathBuf, Fatal> {
+pub(crate) fn place_of_output(args: &TuneArgs) -> Result<PathBuf, Fatal> {
     let job = Path::new(&args.job);
     if marquetry_transport::uri::is_uri(&args.job) {
         return args.output.clone().ok_or_else(|| {
@@ -185,9 +198,9 @@ fn place_of_output(args: &TuneArgs) -> Result<PathBuf, Fatal> {
     Ok(output)
 }
 
-/// Nothing is written over but what an earlier run wrote.
-fn check_output(output: &Path) -> Result<(), Fatal> {
-    let is_own = |bytes: Vec<u8>| bytes.starts_with(WRITTEN.as_bytes());
+/// Nothing is written over but what an earlier run wrote, which begins so.
+pub(crate) fn check_output(output: &Path, beginning: &str) -> Result<(), Fatal> {
+    let is_own = |bytes: Vec<u8>| bytes.starts_with(beginning.as_bytes());
     if output.exists() && !std::fs::read(output).is_ok_and(is_own) {
         let reason =
             format!("-o {}: it is there, and tune has not written it; take another name", output.display());
@@ -229,7 +242,7 @@ fn settle_probes(
     Ok(())
 }
 
-fn failed(error: TuneError) -> Fatal {
+pub(crate) fn failed(error: TuneError) -> Fatal {
     match error {
         TuneError::Store(error) => Fatal::of_store(&error),
         TuneError::Job(_) => Fatal::new(Exit::BadJob, error),

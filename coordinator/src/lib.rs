@@ -34,6 +34,7 @@ mod silence;
 mod starts;
 mod status;
 mod survey;
+mod sweep;
 mod tables;
 mod tally;
 #[cfg(test)]
@@ -71,6 +72,10 @@ pub use report::{Finished, RunFacts, describe_grid};
 pub use run_lease::Stopped;
 pub use status::{JobState, LossShown, Status, unix_now};
 pub use survey::Surveyed;
+pub use sweep::{
+    Change, SettingRow, Shown, SweepTable, TakenSeconds, WindowAxes, WindowSize, image_counts, job_cost,
+    judging_job, kept_seconds, known_views, sweep_page, view_changes, what_is_seen, window_changes,
+};
 pub use tables::{TableError, Tables, WrittenTables};
 pub use tally::Tally;
 pub use tuning::{

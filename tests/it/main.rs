@@ -38,6 +38,7 @@ mod s3;
 mod sidecars;
 mod subset;
 mod swa;
+mod sweep;
 mod thread_limit;
 mod told_of_members;
 mod training_labels;

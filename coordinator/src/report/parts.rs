@@ -123,7 +123,7 @@ pub(super) struct Stage {
 pub(super) fn stages(report: &Report) -> Stages {
     let spent = &report.stages;
     let parts = [
-        ("read", "Read", "decoding pixels", spent.read),
+        ("read", "Read", "decoding pixels, opening models", spent.read),
         ("prepare", "Prepare", "normalising, padding, views", spent.prepare),
         ("infer", "Infer", "inside the model runtime", spent.infer),
         ("stitch", "Stitch", "inverse views, merging, windows", spent.stitch),

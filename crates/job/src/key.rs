@@ -13,6 +13,7 @@
 //! jobs/<job>/out/…                   what the user came for
 //! tiles/<name>/<scores>/<xx>/<image>-<block>.tile
 //!                                    the scores of a block, by what they hang on: jobs of one name share them
+//! seconds/<job>.json                 what running the members of a job took, where settings are compared
 //! nights/<name>/<date>.json          what a run had, where the job keeps that
 //! rounds/<job>.json                  of a job that is run in rounds, which jobs these are
 //! memory/<hash>.seen                 what planning has seen of files, so that what has not changed is not read again
@@ -174,6 +175,11 @@ pub fn run(job: &str) -> String {
 /// Which rounds of `job`, which has all members, are in the store.
 pub fn rounds(job: &str) -> String {
     format!("rounds/{job}.json")
+}
+
+/// What running the members of `job` took.
+pub fn seconds(job: &str) -> String {
+    format!("seconds/{job}.json")
 }
 
 /// The folder of what the runs of jobs called `name` had, with its last `/`.

@@ -121,7 +121,7 @@ pub struct DeadLetter {
 /// Seconds that one task spent in each stage, summed over threads.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct StageSeconds {
-    /// Reading pixels.
+    /// Reading pixels, and models where they are opened.
     pub read: f64,
     /// Making model inputs: normalising, padding, views.
     pub prepare: f64,

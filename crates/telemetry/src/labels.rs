@@ -83,7 +83,7 @@ labels! {
 
     /// What threads of a worker do for a task.
     Stage as "stage" {
-        /// Reading and decoding windows of the image.
+        /// Reading and decoding windows of the image, and opening models.
         Read = "read",
         /// Turning pixels into what models take: resizing, views, normalising.
         Prepare = "prepare",

@@ -1,4 +1,5 @@
 //! What an ensemble is made of, fitted to labelled images: class factors, weights of members, the space they meet in.
+//! And which of several ways to run it to take ([`trade_off`]).
 //!
 //! Everything is fitted at *probes*: pixels drawn from each image by a fixed rule, at which what every member says is kept
 //! apart. A probe stands for as many pixels as its weight says, so that counts over probes are estimates of counts over
@@ -18,6 +19,7 @@ mod probes;
 mod ranking;
 mod rounds;
 mod sample;
+mod trade_off;
 mod tune;
 mod weights;
 
@@ -30,4 +32,5 @@ pub use probes::{ProbeSampler, Probes};
 pub use ranking::{rank_correlation, score_of};
 pub use rounds::{Round, rounds};
 pub use sample::{ImageProbes, Sample, SampleError, Space};
+pub use trade_off::{Judged, TradeOff, Tried, pareto_front, trade_off};
 pub use tune::{Step, Tuned, Verdict, tune};

@@ -2,7 +2,7 @@
 
 use crate::{Form, messages, names, plans, tiles};
 use marquetry_aggregator::{CascadeCounts, ImageResult, SureTruth};
-use marquetry_coordinator::{MadeRounds, Status};
+use marquetry_coordinator::{MadeRounds, Status, TakenSeconds};
 use marquetry_geometry::Size;
 use marquetry_job::{
     BandStatistics, By, ImageRegion, ImageStatistics, Mask, Measured, MeasuredBands, Over, RegionForwards,
@@ -60,7 +60,7 @@ const STATUS: &str = r#"{
 
 /// Every form that is stored.
 pub(crate) fn all() -> Vec<Form> {
-    let mut forms = vec![result(), statistics(), region(), status(), night(), rounds()];
+    let mut forms = vec![result(), statistics(), region(), status(), night(), rounds(), seconds()];
     forms.extend(tiles::all());
     forms.extend(plans::all());
     forms.extend(messages::all());
@@ -77,6 +77,17 @@ fn rounds() -> Form {
         if stored == rounds { Ok(()) } else { Err(format!("{stored:?}")) }
     };
     Form { file: "rounds.json".into(), written, read: Box::new(read) }
+}
+
+/// What running the members of a setting took.
+fn seconds() -> Form {
+    let taken = TakenSeconds { work: 1.5e12, seconds: 2.25, lanes: 8, threads: 2 };
+    let written = taken.to_bytes();
+    let read = move |bytes: &[u8]| {
+        let stored = TakenSeconds::from_bytes(bytes);
+        if stored == Some(taken) { Ok(()) } else { Err(format!("{stored:?}")) }
+    };
+    Form { file: "seconds.json".into(), written, read: Box::new(read) }
 }
 
 /// What an image leaves behind for the tables and the report.

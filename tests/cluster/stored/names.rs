@@ -73,6 +73,7 @@ fn keys() -> String {
         ("run", key::run(job)),
         ("status", key::status(job)),
         ("rounds", key::rounds(job)),
+        ("seconds", key::seconds(job)),
         ("out", key::out(job, "masks/plate 1/ä.png")),
     ];
     let images = [tagged_image(), crate::plans::scored_by_some()];

@@ -203,6 +203,9 @@ impl HostScorer {
     ) -> Result<(), Failure> {
         let started = Instant::now();
         let network = self.networks.get(run.size.network, run.member, run.signature)?;
+        // Opening a model may take seconds, and is no part of running it.
+        seconds.read += started.elapsed().as_secs_f64();
+        let started = Instant::now();
         let input_slice = match &self.items[..] {
             [item] if run.signature.batch == 1 => {
                 self.windows[item.window].prepared.unchanged(run.view(item))
