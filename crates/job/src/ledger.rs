@@ -443,6 +443,6 @@ fn aggregate(image: u32, state: &mut ImageState) -> Action {
 }
 
 #[cfg(test)]
-mod rounds_tests;
+mod stages_tests;
 #[cfg(test)]
 mod tests;

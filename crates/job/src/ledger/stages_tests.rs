@@ -1,6 +1,6 @@
-//! Rounds: what hangs on what.
+//! Stages and rounds: what hangs on what.
 
-use super::tests::{computes, failed, id};
+use super::tests::{aggregates, computes, failed, id, ledger};
 use super::*;
 use marquetry_failure::FailureClass::{Input, Passing};
 
@@ -91,4 +91,60 @@ fn what_a_task_finds_damaged_is_done_again_before_it() {
     assert_eq!(ledger.task_failed(id(0, 3), &failure(2), &[id(0, 2)]).len(), 1);
     let actions = ledger.task_done(id(0, 2));
     assert!(actions.is_empty());
+}
+
+#[test]
+fn a_stage_begins_when_the_one_before_is_done() {
+    let mut ledger = ledger(&[vec![1, 2], vec![2]], 3);
+    assert_eq!(computes(&ledger.advance(usize::MAX)), [id(0, 0), id(1, 0), id(1, 1)]);
+    assert!(ledger.is_handed_out());
+    assert!(ledger.task_done(id(0, 0)).is_empty());
+    assert!(!ledger.is_handed_out());
+    assert_eq!(computes(&ledger.advance(1)), [id(0, 1)]);
+    assert_eq!(computes(&ledger.advance(usize::MAX)), [id(0, 2)]);
+    ledger.task_done(id(0, 1));
+    assert_eq!(aggregates(&ledger.task_done(id(0, 2))), [0]);
+    assert_eq!(ledger.progress().tasks_done, 3);
+}
+
+#[test]
+fn a_stage_that_nothing_waits_for_is_left_out() {
+    let mut ledger = ledger(&[vec![1, 2], vec![1, 2], vec![1, 2]], 3);
+    // Of the first image all tiles are there, of the second one, of the third what comes first.
+    for task in [id(0, 1), id(0, 2), id(1, 1), id(2, 0)] {
+        ledger.found_task(task);
+    }
+    let start = ledger.advance(usize::MAX);
+    assert_eq!(aggregates(&start), [0]);
+    assert_eq!(computes(&start), [id(1, 0), id(2, 1), id(2, 2)]);
+    ledger.task_done(id(1, 0));
+    assert_eq!(computes(&ledger.advance(usize::MAX)), [id(1, 2)]);
+    assert_eq!(ledger.progress().tasks_done, 6);
+}
+
+#[test]
+fn an_image_is_lost_with_what_its_other_tasks_wait_for() {
+    let mut ledger = ledger(&[vec![1, 4], vec![1]], 3);
+    ledger.advance(usize::MAX);
+    let actions = failed(&mut ledger, id(0, 0), 1, Input);
+    assert!(
+        matches!(&actions[..], [Action::GiveUp(a), Action::GiveUp(b)] if a.task == Some(0) && b.task.is_none())
+    );
+    ledger.task_done(id(1, 0));
+    ledger.image_done(1, false);
+    assert!(ledger.is_complete());
+    assert_eq!((ledger.progress().tasks_done, ledger.progress().images_failed), (6, 1));
+    assert!(ledger.reopen().is_empty(), "what is open is handed out");
+    assert_eq!((ledger.progress().tasks_done, ledger.progress().images_failed), (1, 0));
+    let actions = ledger.advance(usize::MAX);
+    assert!(
+        matches!(&actions[..], [Action::Compute { task, attempt: 2, .. }] if *task == id(0, 0)),
+        "{actions:?}"
+    );
+    ledger.task_done(id(0, 0));
+    assert_eq!(computes(&ledger.advance(usize::MAX)).len(), 4);
+    (1..5).for_each(|place| drop(ledger.task_done(id(0, place))));
+    ledger.image_done(0, false);
+    assert!(ledger.is_complete());
+    assert_eq!((ledger.progress().tasks_done, ledger.progress().images_done), (6, 2));
 }
