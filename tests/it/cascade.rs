@@ -250,10 +250,10 @@ fn a_region_and_a_cascade_go_together() {
     let part = run(&place, job("both", ALL, &region));
     assert!(forwards(&part) * 2 < forwards(&whole), "{part}");
     let (all, both) = (scores(&place.outputs("rounds")), scores(&place.outputs("both")));
-    for at in 0..AREA {
+    for (at, inside) in inside.iter().enumerate() {
         for class in 0..3 {
             let (place, stated) = (class * AREA + at, f32::from(u8::from(class == 1)));
-            let wanted = if inside[at] == 1 { all[place] } else { stated };
+            let wanted = if *inside == 1 { all[place] } else { stated };
             assert_eq!(both[place].to_bits(), wanted.to_bits(), "pixel {at}");
         }
     }

@@ -37,7 +37,7 @@ pub(crate) fn in_rounds(spec: &JobSpec, groups: Vec<Group>) -> Result<Rounds, Ca
     }
     let (mut first, mut later) = (Vec::new(), Vec::new());
     for group in groups {
-        let (own, rest) = split(spec, cascade, group);
+        let (own, rest) = split(spec, cascade, &group);
         first.extend(own);
         later.extend(rest);
     }
@@ -62,7 +62,7 @@ pub(crate) fn in_rounds(spec: &JobSpec, groups: Vec<Group>) -> Result<Rounds, Ca
         return Ok(Rounds { groups: first, first: None, notes: vec![format!("cascade: {words}")] });
     }
     let told = format!(
-        "cascade: {} look at everything, {} only at what these are unsure of (margin below {})",
+        "cascade: {} in the first round, and {} in the second, where the first is unsure (margin below {})",
         counted(all(&first), "member"),
         all(&later),
         cascade.margin
@@ -73,7 +73,7 @@ pub(crate) fn in_rounds(spec: &JobSpec, groups: Vec<Group>) -> Result<Rounds, Ca
 }
 
 /// What of a group is of the first round, and what is not.
-fn split(spec: &JobSpec, cascade: &Cascade, group: Group) -> (Vec<Group>, Vec<Group>) {
+fn split(spec: &JobSpec, cascade: &Cascade, group: &Group) -> (Vec<Group>, Vec<Group>) {
     let (own, others): (Vec<_>, Vec<_>) =
         group.members.iter().cloned().partition(|member| cascade.is_first(&member.tags));
     let of = |members, views: Vec<View>| Group { members, views, ..group.clone() };

@@ -93,14 +93,14 @@ impl SurePixels {
         match &self.rule {
             Rule::Argmax => lead(all.map(of)),
             Rule::Factors(factors) => lead(all.map(|class| of(class) * factors[class])),
-            Rule::Threshold(thresholds) => self.from_thresholds(of, |class| [thresholds[class]; 2]),
+            Rule::Threshold(thresholds) => self.to_thresholds(of, |class| [thresholds[class]; 2]),
             Rule::Triplet(triplets) => {
-                self.from_thresholds(of, |class| [triplets[class].bottom, triplets[class].top])
+                self.to_thresholds(of, |class| [triplets[class].bottom, triplets[class].top])
             }
         }
     }
 
-    fn from_thresholds(&self, of: impl Fn(usize) -> f32, thresholds: impl Fn(usize) -> [f32; 2]) -> f32 {
+    fn to_thresholds(&self, of: impl Fn(usize) -> f32, thresholds: impl Fn(usize) -> [f32; 2]) -> f32 {
         let mut least = f32::INFINITY;
         let mut candidates: Vec<f32> = Vec::new();
         for class in (0..self.classes).filter(|class| Some(*class) != self.background) {

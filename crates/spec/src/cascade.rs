@@ -74,7 +74,7 @@ impl Cascade {
     /// The views of the first round; nothing where they are all.
     pub fn first_views(&self, tta: &Tta) -> Option<Views> {
         let names = self.views.clone();
-        (!names.is_empty()).then(|| Views { names, product: false, identity: tta.views.identity })
+        (!names.is_empty()).then_some(Views { names, product: false, identity: tta.views.identity })
     }
 
     /// When a pixel is sure.
@@ -92,7 +92,7 @@ pub(super) fn check(fields: &Fields<'_>, cascade: &Cascade, tta: &Tta, per: Tile
              it has",
         );
     }
-    check_views(&at, cascade, tta);
+    check_views(at, cascade, tta);
     if !cascade.joins && !cascade.views.is_empty() {
         at.conflict("with `joins: false` members of the first round have no other views to be joined with: leave out `views`");
     }

@@ -115,16 +115,15 @@ fn pairs_of(
     let all = sample.image_scores(image, &tuned.weights, space);
     let agree = agreement.map(|least| (least, sample.agreement(image, first, (space, &factors), &own)));
     let probes = &sample.images[image].probes;
-    let labelled = probes.truth.iter().zip(&probes.weights);
-    let scores = own.chunks_exact(classes).zip(all.chunks_exact(classes));
-    let pair = |(at, ((own, all), (truth, weight))): (usize, ((&[f32], &[f32]), (&u16, &f32)))| {
+    let pair = |at: usize| {
+        let [own, all] = [&own, &all].map(|scores| &scores[at * classes..][..classes]);
         let is_agreed = agree.as_ref().is_none_or(|(least, agree)| agree[at] >= *least);
         // Those who disagree are never sure.
         let margin = if is_agreed { lead(space, own, &tuned.ln_factors) } else { f32::NEG_INFINITY };
         let (first, all) = (best(space, own, &factors).0, best(space, all, &factors).0);
-        Pair { margin, truth: *truth, first, all, weight: *weight }
+        Pair { margin, truth: probes.truth[at], first, all, weight: probes.weights[at] }
     };
-    scores.zip(labelled).enumerate().map(pair).collect()
+    (0..probes.truth.len()).map(pair).collect()
 }
 
 /// By how much the greatest probability times its factor leads, as a share of all.
