@@ -4,7 +4,7 @@ use crate::args::{Format, PlanArgs};
 use crate::exit::{Exit, Fatal};
 use crate::job::{JobFile, load_runtime, start_tokio, tables};
 use crate::say;
-use marquetry_coordinator::{Planned, RegionForecast, describe_grid, outputs_hash};
+use marquetry_coordinator::{Planned, RegionForecast, describe_grid, outputs_hash, round_in_words};
 use marquetry_evaluator::LabelSummary;
 use marquetry_job::Cost;
 use marquetry_spec::JobSpec;
@@ -39,9 +39,10 @@ fn text(spec: &JobSpec, planned: &Planned, cost: &Cost, forecast: Option<&Region
         format!("job {}", plan.job),
         format!("images    {} ({} px)", say::count(planned.images.len() as u64), say::count(cost.pixels)),
     ];
-    for group in &plan.inference.groups {
+    for (place, group) in plan.inference.groups.iter().enumerate() {
         let (members, views) = (group.members.len(), group.views.len());
-        lines.push(format!("group     {members} members × {views} views, {}", describe_grid(group)));
+        let round = round_in_words(&plan.inference, place);
+        lines.push(format!("group     {members} members × {views} views, {}{round}", describe_grid(group)));
     }
     for kind in &planned.findings.images {
         lines.push(format!("image     {}: {}", kind.who(), kind.what()));

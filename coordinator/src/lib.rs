@@ -68,7 +68,7 @@ pub use planning::{
     Warning, Watcher, georeferences, outputs_hash, plan, read_model, tags_from_paths,
 };
 pub use region_summary::{RegionSummary, WholeImages};
-pub use report::{Finished, RunFacts, describe_grid};
+pub use report::{Finished, RunFacts, describe_grid, round_in_words};
 pub use run_lease::Stopped;
 pub use status::{JobState, LossShown, Status, unix_now};
 pub use survey::Surveyed;

@@ -8,7 +8,7 @@ use crate::region_summary::RegionSummary;
 use crate::report::{Report, ReportClass, ReportFailure, ReportGroup, ReportImage, ReportMember};
 use crate::tally::Tally;
 use marquetry_aggregator::{ImageResult, legend};
-use marquetry_job::{Group, Member, Plan, PlannedImage, Scaling};
+use marquetry_job::{Group, Inference, Member, Plan, PlannedImage, Scaling};
 use marquetry_spec::JobSpec;
 
 /// What only the caller knows of a run.
@@ -151,7 +151,7 @@ impl Finished<'_> {
             pixels += grid.image().area();
         }
         ReportGroup {
-            geometry: describe_grid(group),
+            geometry: describe_grid(group) + round_in_words(&self.plan.inference, place),
             views: group.views.iter().map(ToString::to_string).collect(),
             windows,
             windows_per_pixel: covered as f64 / pixels.max(1) as f64,
@@ -187,6 +187,15 @@ impl Finished<'_> {
             reason: "the dead-letter topic has them all".into(),
         });
         rejected.chain(losses.sample().iter().map(lost)).chain(more).collect()
+    }
+}
+
+/// Which round the group at `place` is of, after a comma; nothing where there is one alone.
+pub fn round_in_words(inference: &Inference, place: usize) -> &'static str {
+    match &inference.cascade {
+        None => "",
+        Some(rule) if rule.is_later(place) => ", where the first round is unsure",
+        Some(_) => ", first round",
     }
 }
 

@@ -9,7 +9,7 @@ mod page;
 mod parts;
 
 pub use data::{Report, ReportClass, ReportFailure, ReportGroup, ReportImage, ReportMember};
-pub use gather::{Finished, RunFacts, describe_grid};
+pub use gather::{Finished, RunFacts, describe_grid, round_in_words};
 pub use page::render;
 
 #[cfg(test)]

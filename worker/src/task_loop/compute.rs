@@ -60,7 +60,7 @@ impl Worker {
             TaskKind::Unsure => {
                 let image = self.open(message, &context).await?;
                 drop(admitted);
-                self.find_unsure(message, &context, &image, store).await.map(Worked::Stored)
+                self.do_unsure(message, &context, &image, store).await.map(Worked::Stored)
             }
             TaskKind::Statistics => {
                 let image = self.open(message, &context).await?;

@@ -46,8 +46,24 @@ impl Worker {
         image.region(&key).ok_or_else(|| Failure::bug("unsure pixels that were found are not known"))
     }
 
-    /// Finds and stores the part of an image at which the first round is unsure.
-    pub(super) async fn find_unsure(
+    /// The task that finds and stores the part of an image at which the first round is unsure.
+    pub(super) async fn do_unsure(
+        &self,
+        message: &TaskMessage,
+        context: &PlanContext,
+        image: &Arc<OpenImage>,
+        store: &Arc<dyn ObjectStore>,
+    ) -> Result<Done, Failure> {
+        let share = BAND_KIB.min(self.canvas_kib).max(1);
+        let permit = self.canvases.acquire_many(share).await.map_err(|e| Failure::passing(e.to_string()))?;
+        let done = self.find_unsure(message, context, image, store).await;
+        drop(permit);
+        done
+    }
+
+    /// Finds and stores the part of an image at which the first round is unsure. It asks for no room of canvases: a block that looks
+    /// for it has some already, and those who wait for more of what they hold themselves wait for ever.
+    async fn find_unsure(
         &self,
         message: &TaskMessage,
         context: &PlanContext,
@@ -61,8 +77,6 @@ impl Worker {
             Some(rule) => Some(self.region_of(message, image, rule, &**store).await?),
             None => None,
         };
-        let share = BAND_KIB.min(self.canvas_kib).max(1);
-        let permit = self.canvases.acquire_many(share).await.map_err(|e| Failure::passing(e.to_string()))?;
         let source = TileSource {
             store: Arc::clone(store),
             runtime: Handle::current(),
@@ -72,12 +86,11 @@ impl Worker {
         let planned = message.image.clone();
         let work = move || {
             let rule = plan.inference.cascade.as_ref().ok_or_else(|| Failure::bug("a plan of one round"))?;
-            let band_bytes = u64::from(share) * KIB;
+            let band_bytes = u64::from(BAND_KIB) * KIB;
             let found = unsure_part(&source, (&plan, rule), &planned, region.as_deref(), band_bytes)?;
             Ok::<_, Failure>(found)
         };
         let region = blocking(work).await??;
-        drop(permit);
         let found = ImageRegion { region, finding: Finding::Bounded };
         let bytes = found.to_bytes(&message.image.key);
         let bytes = Bytes::from(bytes.map_err(|error| Failure::new(FailureClass::Worker, chain(&error)))?);
