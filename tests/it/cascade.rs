@@ -301,9 +301,9 @@ fn classes_that_share_pixels_are_sure_far_from_their_thresholds() {
 #[test]
 fn what_is_damaged_is_done_again() {
     let place = place();
-    run(&place, job("few", FIRST, TILES));
-    let sure = median(&scores(&place.outputs("few")), [1.0; 3]);
     let keep = "tiles: {per: member, dtype: f32, keep: true}";
+    run(&place, job("few", FIRST, keep));
+    let sure = median(&scores(&place.outputs("few")), [1.0; 3]);
     let text = job("out", ALL, &format!("{keep}\ncascade: {{first: {{fold: 0}}, margin: {sure}}}"));
     let all = forwards(&run(&place, text.clone()));
     let wanted = place.outputs("out");
@@ -324,11 +324,26 @@ fn what_is_damaged_is_done_again() {
     assert_eq!(again("gone").0, 0);
     let mut damaged = bytes.clone();
     damaged[20] ^= 1;
-    place.write(&path, damaged);
+    place.write(&path, &damaged);
     // It is there, so nobody asks for it; whoever reads it finds it again.
     std::fs::remove_dir_all(place.path(&format!("{folder}/parts"))).expect("results");
     assert_eq!(forwards(&run(&place, text.clone())), 0);
     same_files(&place.outputs("out"), &wanted);
+    // The tiles of the others are gone too: workers find it again, while they have blocks in hand.
+    place.write(&path, damaged);
+    let names = |store: &str| -> Vec<String> {
+        let folders = std::fs::read_dir(place.path(&format!("{store}/tiles/job"))).expect("tiles");
+        folders.map(|folder| folder.expect("a folder").file_name().to_string_lossy().into_owned()).collect()
+    };
+    let (first, all_names) = (names("few"), names("out"));
+    assert!(
+        first.iter().all(|name| all_names.contains(name)),
+        "tiles of the first round are those of a job of its own"
+    );
+    for name in all_names.iter().filter(|name| !first.contains(name)) {
+        std::fs::remove_dir_all(place.path(&format!("out/tiles/job/{name}"))).expect("tiles");
+    }
+    assert!((1..all).contains(&again("later").0));
     place.write(&path, bytes);
     // All tiles are damaged, and what is unsure is gone: the tiles that tell it are found damaged when it is looked for.
     for (name, mut bytes) in place.files("out/tiles") {
