@@ -117,7 +117,7 @@ impl ImageJob<'_> {
         let mut image = FinishedImage { result: ImageResult::new(&planned.id), files: Vec::new() };
         image.result.warnings = warnings;
         image.result.region = region.map(|(_, counts)| counts);
-        image.result.cascade = rounds.map(|rounds| rounds.counts);
+        image.result.cascade = rounds.map(|rounds| rounds.counted());
         sinks.into_iter().try_for_each(|sink| sink.finish(&mut image))?;
         let follows = "these pixels are missing, and the rest is done";
         Ok((image, UnreadPart::in_words(&tiles.unread.joined(), &planned.uri, follows)))

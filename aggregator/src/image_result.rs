@@ -71,14 +71,22 @@ pub struct RegionCounts {
 pub struct CascadeCounts {
     /// Model runs of one window each: those that were made, and those that all members would have made.
     pub forwards: RegionForwards,
-    /// Pixels that all members have looked at.
+    /// Unsure pixels: all members have looked at them, but for the next ones.
     pub unsure_pixels: u64,
+    /// Unsure pixels that have the scores of the first round all the same, since blocks of the others were given up.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub first_alone: u64,
     /// Whether the members after the first round were left out, since blocks of the first one were given up.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub left_out: bool,
     /// How right the first round is where it is sure, where the truth is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub truth: Option<SureTruth>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_none(pixels: &u64) -> bool {
+    *pixels == 0
 }
 
 /// How right members are where they are sure.

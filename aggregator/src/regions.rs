@@ -9,13 +9,24 @@ use marquetry_job::{CascadeRule, ImageRegion, PlannedImage, RegionError, key};
 use marquetry_region::Region;
 use marquetry_scores::{ScoreError, ScoreReader, TileSource, unsure_part};
 use marquetry_transport::StoreErrorKind;
+use std::cell::RefCell;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How an image was computed in rounds.
 pub(crate) struct Rounds {
     /// Where the members after the first round have looked; nothing where they were left out.
     pub(crate) unsure: Option<Arc<Region>>,
-    pub(crate) counts: CascadeCounts,
+    counts: CascadeCounts,
+    /// Of the rows that were read last.
+    not_looked_at: RefCell<Arc<AtomicU64>>,
+}
+
+impl Rounds {
+    /// What there is to count, once all rows were read.
+    pub(crate) fn counted(&self) -> CascadeCounts {
+        CascadeCounts { first_alone: self.not_looked_at.borrow().load(Ordering::Relaxed), ..self.counts }
+    }
 }
 
 impl ImageJob<'_> {
@@ -65,14 +76,14 @@ impl ImageJob<'_> {
         };
         let nothing = || Arc::new(Region::empty(planned.size));
         let looked_at = unsure.clone().unwrap_or_else(nothing);
-        let forwards = self.plan.forwards_where_unsure(planned, &looked_at, region);
-        let counts = CascadeCounts {
-            forwards,
-            unsure_pixels: looked_at.pixels(),
-            left_out: unsure.is_none(),
-            truth: None,
-        };
-        Ok(Some(Rounds { unsure, counts }))
+        let mut forwards = self.plan.forwards_where_unsure(planned, &looked_at, region);
+        if unsure.is_none() {
+            // What was left out for a gap is not spared.
+            forwards.all = forwards.inside;
+        }
+        let left_out = unsure.is_none();
+        let counts = CascadeCounts { forwards, unsure_pixels: 0, first_alone: 0, left_out, truth: None };
+        Ok(Some(Rounds { unsure, counts, not_looked_at: RefCell::default() }))
     }
 
     /// What is unsure, from the tiles of the first round; nothing where blocks of it were given up, and others have not looked at
@@ -108,7 +119,11 @@ impl ImageJob<'_> {
         };
         let first = open(&first)?;
         match &rounds.unsure {
-            Some(unsure) => Ok(open(self.plan)?.where_unsure(first, Arc::clone(unsure))),
+            Some(unsure) => {
+                let (reader, counter) = open(self.plan)?.where_unsure(first, Arc::clone(unsure));
+                *rounds.not_looked_at.borrow_mut() = counter;
+                Ok(reader)
+            }
             None => Ok(first),
         }
     }

@@ -15,6 +15,10 @@ pub struct CascadeSummary {
     pub pixels: u64,
     /// Those that all members have looked at.
     pub unsure_pixels: u64,
+    /// Unsure ones that have the first round alone, since blocks of the others were given up.
+    pub first_alone: u64,
+    /// The images that these are in.
+    pub with_gaps: Vec<String>,
     /// Images that have the first round alone, since blocks of it were given up.
     pub left_out: Vec<String>,
     /// How right the first round is where it is sure, where the truth is known.
@@ -29,6 +33,8 @@ impl CascadeSummary {
             forwards: RegionForwards::default(),
             pixels: 0,
             unsure_pixels: 0,
+            first_alone: 0,
+            with_gaps: Vec::new(),
             left_out: Vec::new(),
             truth: None,
         };
@@ -37,7 +43,11 @@ impl CascadeSummary {
             summary.forwards.inside += cascade.forwards.inside;
             summary.forwards.all += cascade.forwards.all;
             summary.pixels += image.size.area();
-            summary.unsure_pixels += cascade.unsure_pixels;
+            summary.unsure_pixels += cascade.unsure_pixels.saturating_sub(cascade.first_alone);
+            summary.first_alone += cascade.first_alone;
+            if cascade.first_alone > 0 {
+                summary.with_gaps.push(image.id.clone());
+            }
             if cascade.left_out {
                 summary.left_out.push(image.id.clone());
             }
@@ -78,13 +88,16 @@ impl CascadeSummary {
 
     /// Images that have the first round alone; nothing where there are none.
     pub fn left_out_line(&self) -> Option<String> {
-        let first = self.left_out.first()?;
-        let (is, more) = match self.left_out.len() {
-            1 => ("1 image has".to_owned(), String::new()),
-            n => (format!("{n} images have"), format!(" and {} more", n - 1)),
-        };
+        let (have, named) = have(&self.left_out)?;
+        Some(format!("{have} the scores of the first round alone, since blocks of it were given up: {named}"))
+    }
+
+    /// Images in which some unsure pixels have the first round alone; nothing where there are none.
+    pub fn with_gaps_line(&self) -> Option<String> {
+        let (have, named) = have(&self.with_gaps)?;
         Some(format!(
-            "{is} the scores of the first round alone, since blocks of it were given up: {first}{more}"
+            "{have} the scores of the first round at {} unsure pixels, since blocks of the second were given up: {named}",
+            self.first_alone
         ))
     }
 
@@ -92,7 +105,17 @@ impl CascadeSummary {
     pub fn notes(&self) -> Vec<String> {
         let mut notes = vec![format!("cascade: {}", self.line())];
         notes.extend(self.truth_line().map(|line| format!("cascade: {line}")));
-        notes.extend(self.left_out_line().map(|line| format!("warning: cascade: {line}")));
+        let gaps = [self.left_out_line(), self.with_gaps_line()];
+        notes.extend(gaps.into_iter().flatten().map(|line| format!("warning: cascade: {line}")));
         notes
     }
+}
+
+/// How many have something, and which.
+fn have(images: &[String]) -> Option<(String, String)> {
+    let first = images.first()?;
+    Some(match images.len() {
+        1 => ("1 image has".to_owned(), first.clone()),
+        n => (format!("{n} images have"), format!("{first} and {} more", n - 1)),
+    })
 }

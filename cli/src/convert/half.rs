@@ -82,7 +82,16 @@ impl Half {
             }
             let Some(reason) = agreement.refusal() else {
                 let here = match to {
-                    HalfType::F16 => Some(calibration.compare(whole, &halved.onnx)?),
+                    HalfType::F16 => {
+                        let mut here = calibration.compare(whole, &halved.onnx)?;
+                        if here.refusal().is_none()
+                            && let Some(after) =
+                                calibration.mean_iou("converted, as it runs here", &halved.onnx)?
+                        {
+                            here.mean_iou = before.map(|before| (before, after));
+                        }
+                        Some(here)
+                    }
                     HalfType::BF16 => None,
                 };
                 if let Some(reason) = here.as_ref().and_then(Agreement::refusal) {

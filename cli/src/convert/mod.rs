@@ -17,7 +17,7 @@ use calibration::Calibration;
 use clap::{Args, ValueEnum};
 use half::Half;
 use marquetry_job::hash;
-use marquetry_onnx::{HalfType, with_all_data, with_metadata};
+use marquetry_onnx::{HalfType, metadata_of, with_all_data, with_metadata};
 use marquetry_telemetry::Metrics;
 use plain::{Freeze, Plain};
 use std::path::PathBuf;
@@ -156,7 +156,11 @@ pub(crate) fn run(args: &ConvertArgs) -> Result<Exit, Fatal> {
         agreement: agreement.as_ref(),
         on_noise,
     };
-    let note = document(&report);
+    let mut note = document(&report);
+    // What was measured when the model itself was made stays with it.
+    if let Some(before) = metadata_of(&model.onnx, NOTE).map_err(|error| of_file(&args.model, &error))? {
+        note["before"] = serde_json::from_str(&before).unwrap_or(serde_json::Value::String(before));
+    }
     let onnx = with_metadata(&onnx, &[(NOTE.to_owned(), note.to_string())]).map_err(|error| fatal(&error))?;
     let sha256 = hash(&[&onnx]);
     let loads = output.write(&onnx, &runtime, (&model).into(), SAID)?;

@@ -46,6 +46,8 @@ pub(crate) fn with_one_member(mut job: JobFile, said: &str, model: &Path) -> Res
     member.onnx = model.display().to_string();
     job.spec.members = vec![member];
     job.spec.folds = Folds::All;
+    // In rounds of views a member stands in both, and looks at some windows only.
+    job.spec.cascade = None;
     Ok(job)
 }
 

@@ -1,6 +1,6 @@
 //! Members and views in two rounds: the groups of the first come before the others, which look only at what it is unsure of.
 
-use marquetry_ensemble::View;
+use marquetry_ensemble::{View, Voice};
 use marquetry_failure::counted;
 use marquetry_job::{CascadeRule, Group, Plan, PlannedImage};
 use marquetry_spec::{Cascade, JobSpec};
@@ -41,7 +41,11 @@ pub(crate) fn in_rounds(spec: &JobSpec, groups: Vec<Group>) -> Result<Rounds, Ca
         first.extend(own);
         later.extend(rest);
     }
-    let all = |groups: &[Group]| groups.iter().map(|group| group.members.len()).sum::<usize>();
+    // A member of which only some views are of the first round stands in both.
+    let all = |groups: &[Group]| {
+        let names = groups.iter().flat_map(|group| group.members.iter().map(|member| member.name.as_str()));
+        names.collect::<HashSet<_>>().len()
+    };
     let is_part = !spec.subset.members.is_empty();
     if first.is_empty() {
         let tags: Vec<String> = cascade.first.iter().map(|(tag, values)| format!("{tag}={values}")).collect();
@@ -62,8 +66,9 @@ pub(crate) fn in_rounds(spec: &JobSpec, groups: Vec<Group>) -> Result<Rounds, Ca
         return Ok(Rounds { groups: first, first: None, notes: vec![format!("cascade: {words}")] });
     }
     let told = format!(
-        "cascade: {} in the first round, and {} in the second, where the first is unsure (margin below {})",
+        "cascade: {} in the first round{}, and {} in the second, where the first is unsure (margin below {})",
         counted(all(&first), "member"),
+        if cascade.views.is_empty() { String::new() } else { format!(" ({})", cascade.views.join(", ")) },
         all(&later),
         cascade.margin
     );
@@ -137,7 +142,8 @@ pub(crate) fn check(plan: &Plan, images: &[PlannedImage]) -> Result<Vec<String>,
     };
     if rule.sure.agreement.is_some() {
         let members = first.inference.members().enumerate();
-        if let Some((_, member)) = members.into_iter().find(|(place, _)| !first.voice(*place).is_whole()) {
+        let is_partial = |voice: &Voice| !voice.is_whole() && !voice.is_silent();
+        if let Some((_, member)) = members.into_iter().find(|(place, _)| is_partial(&first.voice(*place))) {
             return Err(CascadeError(format!(
                 "`agreement` asks each member of the first round for its label, and member {} speaks of some classes only",
                 member.name

@@ -102,7 +102,13 @@ pub(crate) fn out_of_fold(
     }
     let names: Vec<&str> = inference.members().map(|member| member.name.as_str()).collect();
     let who = known.iter().map(|(fold, (count, places))| {
-        let names = places.iter().map(|&place| names[place as usize]).collect::<Vec<_>>().join(", ");
+        // One whose views are in two rounds stands in both.
+        let each: BTreeSet<&str> = places.iter().map(|&place| names[place as usize]).collect();
+        let mut told: Vec<&str> = names.iter().copied().filter(|name| each.contains(name)).collect();
+        told.dedup();
+        let mut seen = BTreeSet::new();
+        told.retain(|name| seen.insert(*name));
+        let names = told.join(", ");
         format!("fold {fold}: {count} images, scored by {names}")
     });
     let who = who.collect();

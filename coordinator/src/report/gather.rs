@@ -71,8 +71,8 @@ impl Finished<'_> {
         let outside = region.as_ref().filter(|region| region.is_lossy()).and_then(RegionSummary::truth_line);
         let outside = outside.map(|line| ("region".to_owned(), line));
         let cascade = CascadeSummary::of(self, &results);
-        let left_out = cascade.as_ref().and_then(CascadeSummary::left_out_line);
-        let left_out = left_out.map(|line| ("cascade".to_owned(), line));
+        let left_out = cascade.iter().flat_map(|cascade| [cascade.left_out_line(), cascade.with_gaps_line()]);
+        let left_out: Vec<_> = left_out.flatten().map(|line| ("cascade".to_owned(), line)).collect();
         let told = self.findings.warnings.iter().map(|w| (w.who.clone(), w.text.clone()));
         let warnings = told.chain(vanishing).chain(outside).chain(left_out).collect();
         let mut images = Vec::new();

@@ -48,7 +48,7 @@ pub use graph::{Constant, Declared, Graph, Model, Node, Origin, Source};
 pub use half::{Candidate, HalfType, Halved, Halving, Kept};
 pub use moments::Moments;
 pub use pairing::Slot;
-pub use rewrite::{giving, numbers_at, with_metadata, with_numbers};
+pub use rewrite::{giving, metadata_of, numbers_at, with_metadata, with_numbers};
 pub use roles::Role;
 pub use tensor::Tensor;
 #[cfg(any(test, feature = "toy"))]

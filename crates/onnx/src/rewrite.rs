@@ -163,6 +163,22 @@ pub fn giving(onnx: &[u8], values: &[&str]) -> Result<Vec<u8>, OnnxError> {
     Ok(out)
 }
 
+/// The note of this key, if the file has one.
+///
+/// # Errors
+/// When the file is damaged.
+pub fn metadata_of(onnx: &[u8], key: &str) -> Result<Option<String>, OnnxError> {
+    for field in fields(onnx) {
+        let field = field?;
+        let pair = field.bytes().filter(|pair| field.number == 14 && key_of(pair) == Some(key));
+        if let Some(pair) = pair {
+            let text = fields(pair).filter_map(Result::ok).find(|field| field.number == 2);
+            return Ok(text.and_then(|field| field.text().map(str::to_owned)));
+        }
+    }
+    Ok(None)
+}
+
 fn key_of(pair: &[u8]) -> Option<&str> {
     fields(pair).filter_map(Result::ok).find(|field| field.number == 1)?.text()
 }

@@ -11,6 +11,7 @@ use marquetry_region::Region;
 use ndarray::{Array3, Axis};
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 /// Reads the scores of one image of a plan from its stored tiles.
 ///
@@ -92,11 +93,14 @@ impl ScoreReader {
         self
     }
 
-    /// The same, whose rows are those of `first`, the first round alone, but for the pixels of `unsure`.
+    /// The same, whose rows are those of `first`, the first round alone, but for the pixels of `unsure`; and what counts the unsure ones
+    /// that have the first round's all the same, as rows are read.
     #[must_use]
-    pub fn where_unsure(mut self, first: Self, unsure: Arc<Region>) -> Self {
-        self.first_round = Some(FirstRound { reader: Box::new(first), unsure });
-        self
+    pub fn where_unsure(mut self, first: Self, unsure: Arc<Region>) -> (Self, Arc<AtomicU64>) {
+        let not_looked_at = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&not_looked_at);
+        self.first_round = Some(FirstRound { reader: Box::new(first), unsure, not_looked_at });
+        (self, counter)
     }
 
     /// In what each member has a say of which rows come with probabilities.

@@ -8,6 +8,7 @@ use marquetry_job::{CascadeRule, Plan, PlannedImage};
 use marquetry_region::{Region, RegionBuilder};
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Cells of one image, at most: 8 MiB. Of a larger one they are of 2, 4 or more px.
 const CELLS_MAX: u64 = 1 << 26;
@@ -57,6 +58,8 @@ pub fn unsure_part(
 pub(crate) struct FirstRound {
     pub(crate) reader: Box<ScoreReader>,
     pub(crate) unsure: Arc<Region>,
+    /// Unsure pixels of the rows that were read at which others should have looked and have not.
+    pub(crate) not_looked_at: Arc<AtomicU64>,
 }
 
 impl FirstRound {
@@ -76,6 +79,9 @@ impl FirstRound {
             for (x, unsure) in unsure.iter().enumerate() {
                 if *unsure && !all.missing[[k, x]] {
                     continue;
+                }
+                if *unsure && !first.missing[[k, x]] {
+                    self.not_looked_at.fetch_add(1, Ordering::Relaxed);
                 }
                 all.missing[[k, x]] = first.missing[[k, x]];
                 let (own, other) = (ndarray::s![k, .., x], ndarray::s![k, .., x]);

@@ -25,7 +25,7 @@ fn pixels(region: &Region) -> Vec<bool> {
 /// A reader of what all come to where the first round is unsure.
 fn reader(image: &TestImage, unsure: Region, may_miss: bool) -> ScoreReader {
     let open = |plan: &Plan| ScoreReader::open(&image.source(may_miss), plan, &image.image).unwrap();
-    open(&image.plan).where_unsure(open(&image.plan.first_round().unwrap()), Arc::new(unsure))
+    open(&image.plan).where_unsure(open(&image.plan.first_round().unwrap()), Arc::new(unsure)).0
 }
 
 #[test]
@@ -89,7 +89,11 @@ fn where_others_should_have_looked_and_have_not_the_first_round_stands() {
         reader(&image, unsure.clone(), false).rows(0..30).is_err(),
         "a tile that should be there is damage"
     );
-    let rows = reader(&image, unsure, true).rows(0..SIZE.height).unwrap();
+    let open = |plan: &Plan| ScoreReader::open(&image.source(true), plan, &image.image).unwrap();
+    let first = open(&image.plan.first_round().unwrap());
+    let (mut reader, counted) = open(&image.plan).where_unsure(first, Arc::new(unsure));
+    let rows = reader.rows(0..SIZE.height).unwrap();
+    assert!((1..SIZE.area()).contains(&counted.load(Ordering::Relaxed)));
     assert!(rows.missing.iter().all(|missing| !missing));
     let first = ScoreReader::open(&image.source(false), &image.plan.first_round().unwrap(), &image.image);
     let first = first.unwrap().rows(0..SIZE.height).unwrap();

@@ -99,6 +99,7 @@ fn result() -> Form {
     result.cascade = Some(CascadeCounts {
         forwards: RegionForwards { inside: 12, all: 40 },
         unsure_pixels: 4096,
+        first_alone: 7,
         left_out: false,
         truth: Some(SureTruth { sure: 60_000, wrong: 17 }),
     });
