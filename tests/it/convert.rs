@@ -147,6 +147,11 @@ fn half_precision_says_the_same_in_half_the_bytes() {
             serde_json::from_str(facts["metadata"]["marquetry.convert"].as_str().expect("the note"))
                 .expect("JSON");
         assert_eq!((&note["measured"], &note["half"]), (measured, &document["half"]));
+        // The file itself is held to the truth too, and what was measured stays with what is made of it.
+        let here = &document["measured_on_cpu"]["mean_iou"]["after"];
+        assert_eq!(here.as_f64() >= Some(0.999), to == "f16", "{document}");
+        let frozen = converted(&place, &out, "frozen.onnx", &["--freeze", "batch=1"]);
+        assert_eq!(frozen["before"]["measured"], *measured, "{frozen}");
     }
     let f16 = std::fs::read(place.path("f16.onnx")).expect("the file");
     let model = Model::read(&f16).expect("a model");
