@@ -101,6 +101,7 @@ fn printed_jobs_read_back_equal() {
         "labels: {background: 1, nucleus: 2}\nfailures: {ignore: 0}",
         "truth: masks\npriority: high\nfolds: {from: 's3://b/splits_final.json'}",
         "region: nonblank",
+        "gate: {models: [{onnx: g.onnx, size: [8, 9], classes: {nucleus: 1}}], threshold: {nucleus: 0.125}}",
         "cascade: {first: {fold: '0|1'}, margin: 0.75}\ntiles: {per: member}",
         "region: {from: 's3://b/masks', margin: 0, class: nucleus, prefix: 'm #', suffix: _x, image_suffix: _y}",
         "images: list.csv\nregion: {column: 'no'}",

@@ -62,6 +62,7 @@ pub(crate) fn plan() -> Plan {
         block_pixels: 1 << 20,
         region: None,
         cascade: None,
+        gate: Vec::new(),
         groups,
     };
     let merge = Merge {

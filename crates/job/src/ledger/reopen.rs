@@ -50,7 +50,10 @@ impl Ledger {
                 }
                 before_others.entry(task.image).or_insert(task.place);
             }
-            // It is handed out with what else is open in its stage.
+            // It is handed out with what else is open in its stage, which the image may have left.
+            if state.is_in_last_stage() {
+                state.return_to_stage_of(task.place);
+            }
             tries.attempt += 1;
         }
         for (image, place) in before_others {

@@ -132,6 +132,7 @@ fn job(groups: Vec<Group>, images: Vec<PlannedImage>) -> JobOf {
         block_pixels: Size::square(WINDOW).area(),
         region: None,
         cascade: None,
+        gate: Vec::new(),
         groups,
     };
     let weights = vec![vec![1.0; CLASSES as usize]; inference.members().count()];
