@@ -18,6 +18,7 @@ mod evaluate;
 mod examples;
 mod finish_in;
 mod fixture;
+mod gate;
 mod heads;
 mod image_kinds;
 mod label_quality;
