@@ -76,8 +76,8 @@ pub use survey::Surveyed;
 pub use tables::{TableError, Tables, WrittenTables};
 pub use tally::Tally;
 pub use tuning::{
-    Probed, TuneCandidate, TuneError, TunedCascade, probes_per_image, probing_job, read_probes, tune_cascade,
-    tuned_job,
+    GateSample, Probed, TuneCandidate, TuneError, TunedCascade, TunedGate, probes_per_image, probing_job,
+    read_probes, tune_cascade, tuned_job,
 };
 pub use worker_health::SickWorker;
 pub use written::{WrittenTogether, already_written, begin_writing, note_written, written_of};

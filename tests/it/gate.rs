@@ -488,3 +488,59 @@ fn a_gate_goes_with_a_region_and_with_rounds() {
         greatest(p.iter().copied())
     });
 }
+
+/// `tune` writes the greatest thresholds that keep what images truly have, and tells what they come to.
+#[test]
+fn tune_fits_thresholds_that_lose_no_image() {
+    let place = place();
+    for n in 0..IMAGES {
+        // What is there is what the gate thinks, but that image 5, which is not red, has a crack too.
+        let [crack, dent] = has(n);
+        let class = |at: usize| match at / WIDTH {
+            0..20 if crack || n == 5 => 1,
+            30..50 if dent => 2,
+            _ => 0,
+        };
+        place.write(&format!("labels/{n}.png"), grey_png(WIDTH, &(0..AREA).map(class).collect::<Vec<u8>>()));
+    }
+    place.write("job.yaml", job("out", &format!("truth: labels\n{GATED}")));
+    let tuned = place.marquetry(&["tune", "job.yaml", "--format", "json"]).ends_with(0).json();
+    let said = gates_by_image(&place);
+    let fitted = |class: usize| &tuned["gate"][class - 1]["fitted"];
+    let least = |class: usize, images: &[usize]| {
+        images.iter().map(|n| said[*n][class].expect("a model speaks of it")).fold(1.0, f64::min)
+    };
+    for (class, images) in [(1, &[0, 2, 4, 5][..]), (2, &[0, 3])] {
+        let threshold = fitted(class)["threshold"].as_f64().expect("a number") as f32;
+        assert_eq!(threshold, least(class, images) as f32, "{tuned}");
+        assert_eq!(
+            (&fitted(class)["has"], &fitted(class)["allowed"]),
+            (&images.len().into(), &images.len().into())
+        );
+    }
+    assert_eq!(fitted(1)["allowed_held_out"], 3, "without image 5 its crack is lost: {tuned}");
+    assert_eq!(fitted(2)["denied"], 4);
+    let written = std::fs::read_to_string(place.path("job-tuned.yaml")).expect("the tuned job");
+    assert!(written.contains("threshold:"), "{written}");
+    let told = place.marquetry(&["run", "job-tuned.yaml", "--format", "json"]).ends_with(0).json();
+    for (class, of) in told["gate"]["classes"].as_array().expect("classes").iter().enumerate() {
+        assert_eq!(of["truth"]["has"], of["truth"]["allowed"], "{told}");
+        assert_eq!(of["denied"], fitted(class + 1)["denied"]);
+    }
+    let text = place.marquetry(&["tune", "job.yaml"]).ends_with(0).stdout;
+    let held_out = "(100.00 %; 75.00 % where it was fitted to other groups)";
+    let line = format!("allowed in 4 of 4 images that truly have it {held_out}");
+    assert!(text.contains("gate: `crack`: threshold") && text.contains(&line), "{text}");
+}
+
+/// What the gate says of each image, in their order, by the report of a run of its own.
+fn gates_by_image(place: &Place) -> Vec<Vec<Option<f64>>> {
+    let mut all = Vec::new();
+    for n in 0..IMAGES {
+        let text = job(&format!("alone-{n}"), &format!("tiles: {{keep: true}}\n{GATED}"));
+        place.write("alone.yaml", text.replace("images: images", &format!("images: images/{n}.bmp")));
+        place.run("alone.yaml").ends_with(0);
+        all.extend(gates(place, &format!("alone-{n}")));
+    }
+    all
+}

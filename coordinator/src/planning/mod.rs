@@ -200,13 +200,14 @@ impl Planned {
         said
     }
 
-    /// Model runs of one window each that the job takes in its first round: all of them where it has no other.
+    /// Model runs of one window each that the job takes in its first round, those of the gate among them: all of them where it has no
+    /// other.
     pub fn first_forwards(&self) -> u64 {
         let first = |image: &PlannedImage| {
             let rule = self.plan.cascade_of(image);
             let groups = rule.map_or(self.plan.inference.groups.len(), |rule| rule.groups as usize);
             let blocks = |group: usize| self.plan.forwards_of_group(image, group);
-            (0..groups).map(blocks).sum::<u64>()
+            (0..groups).map(blocks).sum::<u64>() + self.plan.inference.gate.len() as u64
         };
         self.images.iter().map(first).sum()
     }

@@ -6,7 +6,7 @@ use marquetry_geometry::{D4, Edges, Padding, Size};
 use marquetry_job::{Measured, TileDtype};
 
 /// The job files that users start from.
-pub(in super::super) const EXAMPLES: [(&str, &str); 11] = [
+pub(in super::super) const EXAMPLES: [(&str, &str); 12] = [
     ("nuclei", include_str!("../../../examples/nuclei.yaml")),
     ("kaggle", include_str!("../../../examples/kaggle.yaml")),
     ("landcover", include_str!("../../../examples/landcover.yaml")),
@@ -18,6 +18,7 @@ pub(in super::super) const EXAMPLES: [(&str, &str); 11] = [
     ("tune", include_str!("../../../examples/tune.yaml")),
     ("nightly", include_str!("../../../examples/nightly.yaml")),
     ("region", include_str!("../../../examples/region.yaml")),
+    ("gate", include_str!("../../../examples/gate.yaml")),
 ];
 
 fn parsed(lines: &str) -> JobSpec {
