@@ -19,6 +19,7 @@ mod examples;
 mod finish_in;
 mod fixture;
 mod gate;
+mod gate_models;
 mod heads;
 mod image_kinds;
 mod label_quality;

@@ -30,7 +30,7 @@ pub struct GateError {
     /// The model.
     of: Option<String>,
     #[source]
-    cause: GateCause,
+    cause: Box<GateCause>,
 }
 
 /// What is wrong with it.
@@ -62,7 +62,7 @@ impl From<ModelReadError> for GateCause {
 impl GateError {
     /// The trouble with a file or store behind this error, if that is what it is.
     pub(crate) fn file(&self) -> Option<&FileError> {
-        match &self.cause {
+        match &*self.cause {
             GateCause::File(error) | GateCause::Path(PathError::File(error)) => Some(error),
             _ => None,
         }
@@ -92,7 +92,7 @@ pub(crate) fn plan(
     let mut found = Vec::new();
     for (entry, model) in entries.iter().enumerate() {
         let files = expand(models.files, &model.onnx, base);
-        let files = files.map_err(|error| GateError { entry, of: None, cause: error.into() })?;
+        let files = files.map_err(|error| GateError { entry, of: None, cause: Box::new(error.into()) })?;
         found.extend(files.into_iter().map(|file| (entry, model, file)));
     }
     let named = found.iter().map(|(entry, _, file)| Named { entry: *entry, given: None, uri: &file.uri });
@@ -101,8 +101,11 @@ pub(crate) fn plan(
     for ((entry, model, file), name) in found.into_iter().zip(names) {
         each(&name);
         let candidate = GateCandidate { spec, model, name: &name, file: &file, models, looked_at };
-        let settled =
-            candidate.settle().map_err(|cause| GateError { entry, of: Some(file.uri.clone()), cause })?;
+        let settled = candidate.settle().map_err(|cause| GateError {
+            entry,
+            of: Some(file.uri.clone()),
+            cause: Box::new(cause),
+        })?;
         planned.models.push(settled.model);
         planned.warnings.extend(
             settled.warnings.into_iter().map(|(concern, text)| Warning::new(concern, name.as_str(), text)),
