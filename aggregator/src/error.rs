@@ -2,7 +2,7 @@
 
 use crate::sink::SinkError;
 use marquetry_failure::{Classify, FailureClass};
-use marquetry_job::{RegionError, StoredPlanError, TaskId, TruthError};
+use marquetry_job::{ImageGateError, RegionError, StoredPlanError, TaskId, TruthError};
 use marquetry_scores::{ScoreError, class_of_store};
 use marquetry_spec::SpecErrors;
 use marquetry_transport::StoreError;
@@ -71,6 +71,16 @@ pub(crate) enum AggregateError {
         /// What was found.
         source: RegionError,
     },
+    /// What the gate says of an image cannot be used; it must be found again.
+    #[error("{key}: {source}")]
+    StoredGate {
+        /// Where it lies.
+        key: String,
+        /// The task that makes it.
+        task: TaskId,
+        /// What was found.
+        source: ImageGateError,
+    },
     /// The stored truth cannot be read on.
     #[error(transparent)]
     Truth(#[from] TruthError),
@@ -80,10 +90,12 @@ pub(crate) enum AggregateError {
 }
 
 impl AggregateError {
-    /// The tasks whose tiles must be computed again.
+    /// The tasks whose objects must be made again.
     pub(crate) fn damaged(&self) -> Vec<TaskId> {
         match self {
-            Self::Scores(ScoreError::Damaged { task, .. }) => vec![task.clone()],
+            Self::Scores(ScoreError::Damaged { task, .. }) | Self::StoredGate { task, .. } => {
+                vec![task.clone()]
+            }
             _ => Vec::new(),
         }
     }
@@ -95,6 +107,8 @@ impl Classify for AggregateError {
             Self::Scores(error) => error.class(),
             Self::Sink(error) => error.class(),
             Self::StoredTruth { source: error, .. } | Self::Truth(error) => error.class(),
+            // It is found again, and the image then put together again.
+            Self::StoredGate { .. } => FailureClass::Passing,
             Self::Store(error) => class_of_store(error),
             Self::Scratch(_) | Self::Thread(_) => FailureClass::Worker,
             Self::Plan { .. }

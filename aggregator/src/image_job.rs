@@ -2,12 +2,14 @@
 
 use crate::AggregatorOptions;
 use crate::error::AggregateError;
+use crate::gate::Denied;
 use crate::image_result::ImageResult;
 use crate::output_file::ScratchFolder;
 use crate::outputs::Outputs;
 use crate::outside::Outside;
 use crate::row_passes::RowPasses;
 use crate::sink::FinishedImage;
+use crate::sinks::gate_truth::GateTruth;
 use crate::sinks::sure_counts::SureCounts;
 use crate::source_image::SourceImage;
 use bytes::Bytes;
@@ -109,6 +111,12 @@ impl ImageJob<'_> {
         let outside = region.as_ref().map(|(region, _)| Outside { region: Arc::clone(region), class });
         let passes = RowPasses::new(self.spec, self.plan.merge.space, scratch, truth.as_ref());
         let passes = passes.outside(outside.as_ref());
+        let gate = self.gate(planned)?;
+        let denied = gate.as_ref().and_then(|gate| Denied::new(&gate.denied, self.spec.decide.background));
+        let passes = passes.denied(denied.as_ref());
+        if gate.is_some() && truth.is_some() {
+            sinks.push(Box::new(GateTruth::new(self.spec.classes.len())));
+        }
         let rounds = self.rounds(planned, &tiles, region.as_ref().map(|(region, _)| region))?;
         if let Some(unsure) = rounds.as_ref().and_then(|rounds| rounds.unsure.clone()) {
             sinks.push(Box::new(SureCounts::new(unsure)));
@@ -118,6 +126,7 @@ impl ImageJob<'_> {
         image.result.warnings = warnings;
         image.result.region = region.map(|(_, counts)| counts);
         image.result.cascade = rounds.map(|rounds| rounds.counted());
+        image.result.gate = gate;
         sinks.into_iter().try_for_each(|sink| sink.finish(&mut image))?;
         let follows = "these pixels are missing, and the rest is done";
         Ok((image, UnreadPart::in_words(&tiles.unread.joined(), &planned.uri, follows)))

@@ -41,6 +41,9 @@ pub struct ImageResult {
     /// How it was computed in rounds, where it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cascade: Option<CascadeCounts>,
+    /// What the gate says of it, where the job has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<GateCounts>,
     /// What is not as it should be, though the outputs are whole: `no picture: …`, `no georeference: …`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
@@ -87,6 +90,18 @@ pub struct CascadeCounts {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
 const fn is_none(pixels: &u64) -> bool {
     *pixels == 0
+}
+
+/// What the gate says of an image.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GateCounts {
+    /// For each class the probability that the image has it; nothing where no model speaks of it.
+    pub probabilities: Vec<Option<f64>>,
+    /// For each class whether it is denied.
+    pub denied: Vec<bool>,
+    /// Pixels of each class in the truth, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub truth: Option<Vec<u64>>,
 }
 
 /// How right members are where they are sure.
@@ -155,6 +170,7 @@ impl ImageResult {
             fits_turned: None,
             region: None,
             cascade: None,
+            gate: None,
             warnings: Vec::new(),
             kept: BTreeMap::new(),
             confidences: None,

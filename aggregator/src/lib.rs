@@ -3,6 +3,7 @@
 //! This crate must not know: the coordinator, the worker, how members are run, terminals.
 
 mod error;
+mod gate;
 mod image_job;
 mod image_result;
 mod label_cleanup;
@@ -22,13 +23,15 @@ use crate::error::{AggregateError, panic_message};
 use crate::image_job::{ImageFate, ImageJob};
 use bytes::Bytes;
 pub use image_result::{
-    CascadeCounts, ImageResult, ImageResultError, KeptPixels, RegionCounts, SureTruth, TruthOutside,
+    CascadeCounts, GateCounts, ImageResult, ImageResultError, KeptPixels, RegionCounts, SureTruth,
+    TruthOutside,
 };
 use lru::LruCache;
 use marquetry_failure::{Classify, chain};
 use marquetry_job::message::short_reason;
 use marquetry_job::{
-    AggregateMessage, Event, ImageTasks, MessageError, Plan, PlannedImage, ResultMessage, RunId, key, message,
+    AggregateMessage, Event, ImageTasks, MessageError, Plan, PlannedImage, ResultMessage, RunId, TaskId,
+    TaskKind, key, message,
 };
 use marquetry_spec::JobSpec;
 use marquetry_telemetry::{ImageOutcome, Metrics, TileOutcome};
@@ -178,7 +181,9 @@ impl Aggregator {
             }
             Ok(Worked::LeftOver | Worked::NotBegun) => {}
             Err(error) => {
-                metrics.tiles.of(TileOutcome::Damaged).add(error.damaged().len() as u64);
+                let is_tile = |task: &&TaskId| matches!(task.kind, TaskKind::Block { .. });
+                let damaged = error.damaged().iter().filter(is_tile).count();
+                metrics.tiles.of(TileOutcome::Damaged).add(damaged as u64);
                 metrics.images.of(ImageOutcome::Failed).increment();
             }
         }

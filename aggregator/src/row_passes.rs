@@ -1,6 +1,7 @@
 //! From an image's scores to rows with labels, which every sink takes.
 
 use crate::error::AggregateError;
+use crate::gate::Denied;
 use crate::label_cleanup::LabelCleanup;
 use crate::label_row_file::LabelRowFile;
 use crate::outside::Outside;
@@ -33,6 +34,8 @@ pub(crate) struct RowPasses<'a> {
     pub(crate) truth: Option<&'a TruthLabels>,
     /// What pixels outside of the image's region are, where there are such.
     pub(crate) outside: Option<&'a Outside>,
+    /// The classes that the image does not have, where there are such.
+    pub(crate) denied: Option<&'a Denied>,
 }
 
 impl<'a> RowPasses<'a> {
@@ -53,12 +56,18 @@ impl<'a> RowPasses<'a> {
             scratch,
             truth,
             outside: None,
+            denied: None,
         }
     }
 
     /// With pixels outside of a region.
     pub(crate) fn outside(self, outside: Option<&'a Outside>) -> Self {
         Self { outside, ..self }
+    }
+
+    /// Without classes that the image does not have.
+    pub(crate) fn denied(self, denied: Option<&'a Denied>) -> Self {
+        Self { denied, ..self }
     }
 
     /// Gives every row of an image to all `sinks`. `open` begins to read the image's scores, with those of members if it is
@@ -139,6 +148,10 @@ impl<'a> RowPasses<'a> {
         let voices = reader.voices();
         let mut truths = self.truth.map(TruthLabels::rows).transpose()?;
         let mut band = |mut band: ScoreRows| {
+            if let Some(denied) = self.denied {
+                denied.take_out(&mut band, self.space);
+            }
+            // What is stated of pixels outside holds whatever the gate says.
             let stated = self.outside.map(|outside| outside.state(&mut band, self.space));
             let first = band.rows.start;
             band.iter().try_for_each(|(y, scores, missing)| {

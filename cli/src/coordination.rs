@@ -9,10 +9,10 @@ use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use marquetry_aggregator::ImageResult;
 use marquetry_coordinator::{
-    CascadeSummary, CollectedResults, EndedRun, Finished, JobRunner, JobState, KeptLabels, OtherResults,
-    OutputLists, Planned, RegionSummary, RunError, RunFacts, Surveyed, TableError, Tables, Tally,
-    WrittenNight, WrittenTogether, already_written, begin_writing, image_counts, new_run, note_written,
-    outputs_hash, repeat_night, report, unix_now, write_night, written_of,
+    CascadeSummary, CollectedResults, EndedRun, Finished, GateSummary, JobRunner, JobState, KeptLabels,
+    OtherResults, OutputLists, Planned, RegionSummary, RunError, RunFacts, Surveyed, TableError, Tables,
+    Tally, WrittenNight, WrittenTogether, already_written, begin_writing, image_counts, new_run,
+    note_written, outputs_hash, repeat_night, report, unix_now, write_night, written_of,
 };
 use marquetry_job::key;
 use marquetry_nights::date;
@@ -63,6 +63,9 @@ impl Coordination {
         }
         for kind in &planned.findings.members {
             say::note(&format!("member {}: {}", kind.who(), kind.what()));
+        }
+        for kind in &planned.findings.gate {
+            say::note(&format!("gate {}: {}", kind.who(), kind.what()));
         }
         Self::prepare_quietly(job, planned, files, store, scratch, started, overdue_after)
     }
@@ -379,7 +382,9 @@ async fn write_outputs(
 ) -> Result<Told, Fatal> {
     let has_report = finished.spec.outputs.contains(&Output::Report);
     let keeps_night = finished.spec.nights.keep > 0;
-    let has_parts = finished.spec.region.is_some() || finished.plan.inference.cascade.is_some();
+    let has_parts = finished.spec.region.is_some()
+        || finished.spec.gate.is_some()
+        || finished.plan.inference.cascade.is_some();
     let needs_results =
         has_report || keeps_night || has_parts || finished.spec.outputs.iter().any(Output::takes_truth);
     if tables.is_empty() && !needs_results {
@@ -440,6 +445,8 @@ async fn write_together(
     }
     told.region = RegionSummary::of(finished, &images);
     told.notes.extend(told.region.iter().flat_map(RegionSummary::notes));
+    told.gate = GateSummary::of(finished, &images);
+    told.notes.extend(told.gate.iter().flat_map(GateSummary::notes));
     told.cascade = CascadeSummary::of(finished, &images);
     told.notes.extend(told.cascade.iter().flat_map(CascadeSummary::notes));
     for kept in &kept {

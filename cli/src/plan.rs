@@ -50,6 +50,9 @@ fn text(spec: &JobSpec, planned: &Planned, cost: &Cost, forecast: Option<&Region
     for kind in &planned.findings.members {
         lines.push(format!("member    {}: {}", kind.who(), kind.what()));
     }
+    for kind in &planned.findings.gate {
+        lines.push(format!("gate      {}: {}", kind.who(), kind.what()));
+    }
     lines.extend(spec.region.as_ref().map(|region| {
         let from = region.from.as_deref().or(region.column.as_deref()).unwrap_or_default();
         format!("region    {from}, and {} px around it: {}", region.margin_px, spared(forecast))
@@ -66,9 +69,9 @@ fn text(spec: &JobSpec, planned: &Planned, cost: &Cost, forecast: Option<&Region
     let memory = memory(spec, cost);
     lines.extend([
         format!("windows   {} (windows × members)", say::count(cost.windows)),
-        format!("forwards  {} (windows × members × views)", say::count(cost.forwards)),
+        format!("forwards  {} (windows × members × views{})", say::count(cost.forwards), if plan.wants_gate() { ", and images × models of the gate" } else { "" }),
         format!(
-            "tasks     {} (blocks, and images whose mean and deviation, region or unsure pixels are found)",
+            "tasks     {} (blocks, and images whose mean and deviation, region, gate or unsure pixels are found)",
             say::count(cost.tasks)
         ),
         format!(

@@ -90,6 +90,10 @@ fn text(finished: &Finished<'_>, facts: &RunFacts, together: &WrittenTogether) -
     if let Some(region) = &together.region {
         rows.push(("region", format!("{:.1} % of windows spared", region.spared() * 100.0)));
     }
+    if let Some(gate) = &together.gate {
+        let denied = gate.classes.iter().map(|of| format!("{} {}", of.class, of.denied));
+        rows.push(("denied", denied.collect::<Vec<_>>().join(", ")));
+    }
     if let Some(cascade) = &together.cascade {
         rows.push(("cascade", format!("{:.1} % of forwards spared", cascade.spared() * 100.0)));
     }
@@ -233,6 +237,9 @@ fn json(
     }
     if let Some(region) = &told.together.region {
         value["region"] = serde_json::to_value(region).unwrap_or_default();
+    }
+    if let Some(gate) = &told.together.gate {
+        value["gate"] = serde_json::to_value(gate).unwrap_or_default();
     }
     if let Some(cascade) = &told.together.cascade {
         value["cascade"] = serde_json::to_value(cascade).unwrap_or_default();

@@ -15,7 +15,8 @@ use crate::threads::Threads;
 use crate::tune_report::{Report, json, text};
 use clap::{Args, ValueEnum};
 use marquetry_coordinator::{
-    Planned, Probed, Tally, TuneError, probes_per_image, probing_job, read_probes, tune_cascade, tuned_job,
+    GateSample, Planned, Probed, Tally, TuneError, probes_per_image, probing_job, read_probes, tune_cascade,
+    tuned_job,
 };
 use marquetry_spec::{JobSpec, Output};
 use marquetry_telemetry::Metrics;
@@ -81,7 +82,7 @@ pub(crate) fn run(args: &TuneArgs) -> Result<Exit, Fatal> {
     let output = place_of_output(args)?;
     check_output(&output, WRITTEN)?;
     let tokio = start_tokio()?;
-    let Drawn { asked, base, coordination, tally, probed } = draw(args, &tokio)?;
+    let Drawn { asked, base, coordination, tally, probed, gates } = draw(args, &tokio)?;
     tokio.shutdown_timeout(Duration::from_secs(1));
     let planned = &coordination.planned;
     if probed.sample.images() == 0 {
@@ -97,6 +98,8 @@ pub(crate) fn run(args: &TuneArgs) -> Result<Exit, Fatal> {
         tuned_job(&asked, planned, &probed.candidates, (&tuned, &rounds), &base).map_err(failed)?;
     let cascade = tune_cascade(&asked, planned, &probed, &tuned, metric);
     cascade.iter().for_each(|cascade| cascade.apply(&mut written));
+    let gate = gates.tune(&asked);
+    gate.iter().for_each(|class| class.apply(&mut written));
     std::fs::write(&output, format!("{WRITTEN}{}\n", args.job) + &written.to_yaml()).map_err(|error| {
         Fatal::new(Exit::Unavailable, format!("cannot write {}: {error}", output.display()))
     })?;
@@ -106,6 +109,7 @@ pub(crate) fn run(args: &TuneArgs) -> Result<Exit, Fatal> {
         tuned: &tuned,
         rounds,
         cascade,
+        gate,
         disagreement: disagreement(&probed.sample),
         metric,
         losses: tally.losses.sample().iter().map(|lost| (lost.image.clone(), lost.reason.clone())).collect(),
@@ -128,6 +132,7 @@ struct Drawn {
     coordination: Coordination,
     tally: Tally,
     probed: Probed,
+    gates: GateSample,
 }
 
 /// Runs the members of the job over its images with truth, as far as their probes are not there, and reads these.
@@ -160,7 +165,9 @@ fn draw(args: &TuneArgs, tokio: &Runtime) -> Result<Drawn, Fatal> {
         let tally = coordination.close(followed).await?;
         let specs = (&asked, &coordination.job.spec);
         let probed = read_probes(&*place.store, specs, &coordination.planned).await.map_err(failed)?;
-        Ok(Drawn { asked, base, coordination, tally, probed })
+        let gates = GateSample::read(&*place.store, &coordination.job.spec, &coordination.planned);
+        let gates = gates.await.map_err(failed)?;
+        Ok(Drawn { asked, base, coordination, tally, probed, gates })
     })
 }
 

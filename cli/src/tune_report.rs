@@ -1,7 +1,7 @@
 //! What `tune` found, for people and for machines.
 
 use crate::say;
-use marquetry_coordinator::{Probed, TuneCandidate, TunedCascade};
+use marquetry_coordinator::{Probed, TuneCandidate, TunedCascade, TunedGate};
 use marquetry_spec::JobSpec;
 use marquetry_tuning::{Gain, Metric, Round, Step, Tuned, Verdict, rank_correlation, score_of};
 use serde_json::{Value, json};
@@ -17,6 +17,8 @@ pub(crate) struct Report<'a> {
     pub(crate) rounds: Vec<Round>,
     /// What came of the job's cascade, where it has one.
     pub(crate) cascade: Option<TunedCascade>,
+    /// What came of each class of the job's gate, where it has one.
+    pub(crate) gate: Vec<TunedGate>,
     pub(crate) disagreement: Vec<Vec<f64>>,
     pub(crate) metric: Metric,
     /// Images that were given up, and why.
@@ -61,6 +63,10 @@ pub(crate) fn text(report: &Report<'_>) -> String {
     if let Some(cascade) = &report.cascade {
         out += &format!("\n{}\n", cascade.line());
     }
+    if !report.gate.is_empty() {
+        out += "\n";
+    }
+    report.gate.iter().for_each(|class| out += &format!("{}\n", class.line()));
     out += &members(report);
     out += &by_tag(report);
     out += &alike(report);
@@ -250,6 +256,11 @@ pub(crate) fn json(report: &Report<'_>) -> String {
         "factors": factors,
         "members": candidates,
         "rounds": rounds,
+        "gate": report
+            .gate
+            .iter()
+            .map(|of| json!({"class": of.name, "fitted": of.fitted, "told": of.line()}))
+            .collect::<Vec<_>>(),
         "cascade": report.cascade.as_ref().map(|cascade| match cascade {
             TunedCascade::Fitted(fitted) => json!({"fitted": fitted, "told": cascade.line()}),
             TunedCascade::Kept(_) | TunedCascade::Dropped(_) => json!({"fitted": null, "told": cascade.line()}),

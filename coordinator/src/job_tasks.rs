@@ -58,6 +58,10 @@ impl<'a> JobTasks<'a> {
             let image = self.contents.get(image).and_then(|&image| place(image, TaskKind::Region));
             return image.into_iter().collect();
         }
+        if let Some(image) = key::image_of_gate(key) {
+            let image = self.image_place(image).and_then(|image| place(image, TaskKind::Gate));
+            return image.into_iter().collect();
+        }
         if let Some(image) = key::image_of_unsure(key) {
             let image = self.image_place(image).and_then(|image| place(image, TaskKind::Unsure));
             return image.into_iter().collect();

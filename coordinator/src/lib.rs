@@ -13,6 +13,7 @@ mod ended_run;
 mod evaluation;
 mod fold_scores;
 mod forward_cost;
+mod gate_summary;
 mod in_flight;
 mod in_time;
 mod job_runner;
@@ -52,6 +53,7 @@ pub use control::{cancel, new_run, retry, set_state};
 pub use ended_run::EndedRun;
 pub use evaluation::{Evaluated, EvaluationFiles};
 pub use forward_cost::ForwardCost;
+pub use gate_summary::{GateClass, GateClassTruth, GateSummary};
 pub use in_time::{
     Budget, Cut, Look, MadeRounds, Next, Round, Spent, clear_tiles, costs, discard, has_results, in_rounds,
     job_of_rounds, rounds, stored_forwards,
@@ -62,10 +64,10 @@ pub use losses::{LossCount, Losses, Lost};
 pub use nights::{WrittenNight, repeat_night, write_night};
 pub use output_lists::OutputLists;
 pub use planning::{
-    CascadeError, Choice, Findings, FoldsError, ImageKind, ImagesError, MeasureError, MemberChoices,
-    MemberKind, MembersError, ModelReadError, Origin, OutputNameError, PathError, PlanError, PlanMemory,
-    PlanRegionError, PlanTruthError, Planned, PlannedRegions, PlannedTruth, RegionForecast, Rejected,
-    Warning, Watcher, georeferences, outputs_hash, plan, read_model, tags_from_paths,
+    CascadeError, Choice, Findings, FoldsError, GateError, ImageKind, ImagesError, MeasureError,
+    MemberChoices, MemberKind, MembersError, ModelReadError, Origin, OutputNameError, PathError, PlanError,
+    PlanMemory, PlanRegionError, PlanTruthError, Planned, PlannedRegions, PlannedTruth, RegionForecast,
+    Rejected, Warning, Watcher, georeferences, outputs_hash, plan, read_model, tags_from_paths,
 };
 pub use region_summary::{RegionSummary, WholeImages};
 pub use report::{Finished, RunFacts, describe_grid, round_in_words};
@@ -79,8 +81,8 @@ pub use sweep::{
 pub use tables::{TableError, Tables, WrittenTables};
 pub use tally::Tally;
 pub use tuning::{
-    Probed, TuneCandidate, TuneError, TunedCascade, probes_per_image, probing_job, read_probes, tune_cascade,
-    tuned_job,
+    GateSample, Probed, TuneCandidate, TuneError, TunedCascade, TunedGate, probes_per_image, probing_job,
+    read_probes, tune_cascade, tuned_job,
 };
 pub use worker_health::SickWorker;
 pub use written::{WrittenTogether, already_written, begin_writing, note_written, written_of};

@@ -114,11 +114,15 @@ fn night_of(finished: &Finished<'_>, results: &[Option<ImageResult>], at: &str) 
     night.members = plan
         .inference
         .members()
-        .map(|member| {
+        .map(|member| (member, member.name.clone()))
+        .chain(
+            plan.inference.gate.iter().map(|model| (model.member(), format!("gate {}", model.member().name))),
+        )
+        .map(|(member, name)| {
             let external = member.external.iter().map(|file| file.sha256.as_bytes());
             let all: Vec<&[u8]> = std::iter::once(member.sha256.as_bytes()).chain(external).collect();
             let sha256 = if all.len() == 1 { member.sha256.clone() } else { hash(&all) };
-            NightMember { name: member.name.clone(), sha256 }
+            NightMember { name, sha256 }
         })
         .collect();
     let reasons =

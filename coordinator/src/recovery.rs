@@ -135,6 +135,7 @@ impl<'a> StoredByTasks<'a> {
         let scores = tasks.scores();
         let mut folders = vec![key::all_statistics(&plan.job)];
         folders.extend(plan.wants_region().then(|| key::all_regions(&plan.job)));
+        folders.extend(plan.wants_gate().then(|| key::all_gates(&plan.job)));
         folders.extend(plan.inference.cascade.is_some().then(|| key::all_unsure(&plan.job)));
         let is_many = tasks.len() >= MANY * scores.len() as u64;
         for scores in scores {

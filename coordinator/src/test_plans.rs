@@ -65,6 +65,7 @@ pub(crate) fn inference(groups: Vec<Vec<Member>>) -> Inference {
         block_pixels: u64::from(SIDE * SIDE),
         region: None,
         cascade: None,
+        gate: Vec::new(),
         groups: groups.into_iter().map(group).collect(),
     }
 }

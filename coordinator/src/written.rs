@@ -1,6 +1,7 @@
 //! What was written of all images together: a run that finds nothing new does not write it again.
 
 use crate::cascade_summary::CascadeSummary;
+use crate::gate_summary::GateSummary;
 use crate::region_summary::RegionSummary;
 use crate::report::Finished;
 use bytes::Bytes;
@@ -24,6 +25,9 @@ pub struct WrittenTogether {
     /// What regions left of the images, where the job has one.
     #[serde(default)]
     pub region: Option<RegionSummary>,
+    /// What the gate came to, where the job has one.
+    #[serde(default)]
+    pub gate: Option<GateSummary>,
     /// What rounds came to, where the job has them.
     #[serde(default)]
     pub cascade: Option<CascadeSummary>,

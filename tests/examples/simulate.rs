@@ -223,6 +223,7 @@ fn plan() -> Plan {
         block_pixels: window.area(),
         region: None,
         cascade: None,
+        gate: Vec::new(),
         groups: vec![group],
     };
     let merge = Merge { space: ScoreSpace::Probabilities, weights: vec![vec![1.0; 2]] };

@@ -3,7 +3,8 @@
 
 use crate::decode::{Mask, csv};
 use crate::fixture::Place;
-use crate::pictures::{bmp, grey_png};
+use crate::pictures::{bmp, bmp_of, grey_png, scene};
+use marquetry_geometry::Size;
 use marquetry_model::Activation;
 use marquetry_model::toy::{Toy, Weights};
 use serde_json::{Value, json};
@@ -189,4 +190,44 @@ fn a_cascade_spares_most_of_an_ensemble() {
     );
     let truth = &summary["cascade"]["truth"];
     assert!(truth["sure"].as_u64() > truth["wrong"].as_u64(), "{truth}");
+}
+
+/// Classifiers that say which faults a sheet has: masks have no others.
+#[test]
+fn a_gate_leaves_no_fault_that_a_sheet_has_not() {
+    let place = Place::new();
+    let is_dented = |n: u64| n.is_multiple_of(2);
+    for n in 0..6 {
+        let mut pixels = scene(SIDE, SIDE, n);
+        let shift = |v: &mut u8| *v = if is_dented(n) { v.saturating_add(70) } else { v.saturating_sub(70) };
+        pixels.iter_mut().step_by(3).for_each(shift);
+        place.write(&format!("data/steel/images/{n}.bmp"), bmp_of(SIDE, SIDE, &pixels));
+        // Half of every sheet is dented that has dents at all.
+        let labels: Vec<u8> =
+            (0..SIDE * SIDE).map(|at| if is_dented(n) && at < 2048 { 2 } else { 0 }).collect();
+        place.write(&format!("data/steel/labels/{n}.png"), grey_png(SIDE, &labels));
+    }
+    for fold in 0..5_u8 {
+        let tilt = f32::from(fold) * 0.1;
+        let rows = vec![vec![0.0; 4], vec![0.0, 0.0, 6.0, -3.4 + tilt], vec![0.0, 0.0, -6.0, 2.6]];
+        let (weights, activation) = (Weights::Linear(rows), Activation::Softmax);
+        place.model(
+            &format!("models/steel/fold{fold}.onnx"),
+            &Toy { classes: 3, weights, activation, ..Toy::default() },
+        );
+        // No sheet has a crack, and those that are red have dents.
+        let weights = Weights::Linear(vec![vec![0.0, 0.1, 0.0, -3.0], vec![40.0, 0.0, 0.0, -20.0 + tilt]]);
+        let toy = Toy { classes: 2, weights, activation: Activation::Sigmoid, ..Toy::default() };
+        let toy = Toy { size: Some(Size::square(32)), image_heads: 1, ..toy };
+        place.model(&format!("models/steel/classifier{fold}.onnx"), &toy);
+    }
+    place.write("gate.yaml", small(include_str!("../../examples/gate.yaml")));
+    let summary = place.run("gate.yaml").ends_with(0).says(&["`dent` is allowed in 3 of 3 images"]).json();
+    let denied = |class: usize| &summary["gate"]["classes"][class]["denied"];
+    assert_eq!((denied(0), denied(1)), (&json!(6), &json!(3)), "{summary}");
+    let outputs = place.outputs("out");
+    for n in 0..6 {
+        let labels = Mask::from_png(&outputs[&format!("masks/{n}.png")]).labels;
+        assert_eq!((labels.contains(&1), labels.contains(&2)), (false, is_dented(n)), "sheet {n}");
+    }
 }

@@ -19,6 +19,8 @@ mod evaluate;
 mod examples;
 mod finish_in;
 mod fixture;
+mod gate;
+mod gate_models;
 mod heads;
 mod image_kinds;
 mod label_quality;

@@ -2,9 +2,9 @@
 
 use crate::Failure;
 use crate::network::NetworkKey;
-use marquetry_ensemble::{ImportanceMap, ScoreTransform};
+use marquetry_ensemble::{ClassMap, ImportanceMap, ScoreSpace, ScoreTransform};
 use marquetry_geometry::{Blocks, D4, Grid, Size};
-use marquetry_job::{Group, Inference, Input, Member, Plan, PlannedImage};
+use marquetry_job::{GateModel, Group, Inference, Input, Member, Plan, PlannedImage};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -22,6 +22,8 @@ pub(crate) struct PlanContext {
     /// What the scores of each group's tiles are called.
     pub(crate) scores: Vec<String>,
     pub(crate) groups: Vec<GroupContext>,
+    /// For each model of the gate.
+    pub(crate) gate: Vec<GateContext>,
     /// The plan, where some members look only at what others are unsure of.
     pub(crate) in_rounds: Option<Arc<Plan>>,
 }
@@ -36,6 +38,15 @@ pub(crate) struct GroupContext {
     pub(crate) weights: Vec<f32>,
     /// A weight of 1 for each class, for sums that have their weights in them.
     pub(crate) unit_weights: Vec<f32>,
+}
+
+/// What every run of one model of the gate needs.
+#[derive(Debug)]
+pub(crate) struct GateContext {
+    /// Names the network among all that a lane has open.
+    pub(crate) network: NetworkKey,
+    /// From what the model says to a probability for each of its channels.
+    pub(crate) transform: ScoreTransform,
 }
 
 /// What every run of one member needs.
@@ -92,7 +103,8 @@ impl PlanContext {
         let groups = inference.groups.iter().map(|g| GroupContext::new(&inference, g));
         let groups = groups.collect::<Result<_, _>>()?;
         let in_rounds = plan.cascade_of(image).map(|_| Arc::new(plan.clone()));
-        Ok(Self { groups, scores: plan.scores_of(image), inference, in_rounds })
+        let gate = inference.gate.iter().map(GateContext::new).collect::<Result<_, _>>()?;
+        Ok(Self { groups, gate, scores: plan.scores_of(image), inference, in_rounds })
     }
 
     /// Whether the members of `group` look only at what others are unsure of.
@@ -107,6 +119,21 @@ impl PlanContext {
         let grid = group.grid(size).ok()?;
         let blocks = Blocks::new(&grid, self.inference.block_pixels);
         Some((grid, blocks))
+    }
+}
+
+impl GateContext {
+    fn new(model: &GateModel) -> Result<Self, Failure> {
+        let member = model.member();
+        let unfit = || Failure::reject(format!("model {} of the gate: it has no scores", member.name));
+        let signature = member.signatures.first().ok_or_else(unfit)?;
+        let (channels, by_channel) = (signature.classes as usize, ClassMap::default());
+        let to = ScoreSpace::Probabilities;
+        let transform =
+            ScoreTransform::new(member.applied, model.labelling, channels, channels, &by_channel, to);
+        let is_named = model.channels.iter().flatten().all(|channel| usize::from(*channel) < channels);
+        let transform = transform.filter(|_| is_named).ok_or_else(unfit)?;
+        Ok(Self { network: NetworkKey::new(member, signature), transform })
     }
 }
 
@@ -233,6 +260,7 @@ pub(crate) mod tests {
             block_pixels: 1 << 20,
             region: None,
             cascade: None,
+            gate: Vec::new(),
             groups: vec![Group {
                 scaling,
                 resample: marquetry_geometry::Resample::Linear,

@@ -2,8 +2,9 @@
 
 use crate::Failure;
 use crate::block::{BlockSpec, BlockTask, CanvasTicket, WorkItem};
+use crate::gate_run::{GateOutcome, GateRun};
 use crate::read::WindowSamples;
-use crate::scorer::{PendingSums, ScoreRequest, ScoreSink, Scorer, ScorerSource};
+use crate::scorer::{GateRequest, PendingSums, ScoreRequest, ScoreSink, Scorer, ScorerSource};
 use crate::tile_builder::Outcome;
 use marquetry_ensemble::Band;
 use marquetry_job::StageSeconds;
@@ -36,32 +37,42 @@ struct Shared {
 struct Waiting {
     /// What only waits to be stored: it comes first, since it holds memory.
     bands: VecDeque<(Arc<BlockTask>, Band)>,
+    /// Images before the gate: their blocks wait for it.
+    gates: VecDeque<GateRun>,
     tasks: VecDeque<Arc<BlockTask>>,
     closed: bool,
 }
 
 enum LaneWork {
+    Gate(Box<GateRun>),
+    Of(Arc<BlockTask>, BlockWork),
+}
+
+enum BlockWork {
     Band(Band),
     Item(WorkItem),
 }
 
 impl Shared {
     /// The next piece of work, once there is one; `None` when the lanes are to stop.
-    fn next(&self) -> Option<(Arc<BlockTask>, LaneWork)> {
+    fn next(&self) -> Option<LaneWork> {
         let mut waiting = self.waiting();
         loop {
             if waiting.closed {
                 return None;
             }
             if let Some((task, band)) = waiting.bands.pop_front() {
-                return Some((task, LaneWork::Band(band)));
+                return Some(LaneWork::Of(task, BlockWork::Band(band)));
+            }
+            if let Some(gate) = waiting.gates.pop_front() {
+                return Some(LaneWork::Gate(Box::new(gate)));
             }
             let Some(task) = waiting.tasks.front().map(Arc::clone) else {
                 waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
             if let Some(item) = task.take() {
-                return Some((task, LaneWork::Item(item)));
+                return Some(LaneWork::Of(task, BlockWork::Item(item)));
             }
             waiting.tasks.pop_front();
         }
@@ -114,6 +125,12 @@ impl Lanes {
         self.shared.changed.notify_all();
         (task, outcome)
     }
+
+    /// Gives an image to the lanes that the models of the gate are to be shown.
+    pub(crate) fn submit_gate(&self, run: GateRun) {
+        self.shared.waiting().gates.push_back(run);
+        self.shared.changed.notify_all();
+    }
 }
 
 impl Drop for Lanes {
@@ -122,6 +139,7 @@ impl Drop for Lanes {
             let mut waiting = self.shared.waiting();
             waiting.closed = true;
             waiting.tasks.clear();
+            waiting.gates.clear();
             waiting.bands.clear();
         }
         self.shared.changed.notify_all();
@@ -155,26 +173,71 @@ impl Lane {
 
     /// Works until the lanes are to stop. A panic ends the task that it happens in, and nothing else.
     fn run(&mut self) {
-        while let Some((task, work)) = Arc::clone(&self.shared).next() {
-            let _span = task.span.enter();
-            let seq = match &work {
-                LaneWork::Band(_) => None,
-                LaneWork::Item(item) => Some(item.seq),
-            };
-            let done = catch_unwind(AssertUnwindSafe(|| match work {
-                LaneWork::Band(band) => task.encode(band),
-                LaneWork::Item(item) => {
-                    let bands = self.compute(&task, &item);
-                    self.shared.submit_bands(&task, bands);
-                }
-            }));
-            if let Err(panic) = done {
-                // What it left half-done is not used again.
-                let fresh = Self::new(Arc::clone(&self.shared), Arc::clone(&self.scorers), self.model_bytes);
-                *self = fresh;
-                task.fail_by_panic(seq, words(&*panic));
+        while let Some(work) = Arc::clone(&self.shared).next() {
+            match work {
+                LaneWork::Gate(run) => self.run_gate(*run),
+                LaneWork::Of(task, work) => self.run_block(&task, work),
             }
         }
+    }
+
+    fn run_block(&mut self, task: &Arc<BlockTask>, work: BlockWork) {
+        let _span = task.span.enter();
+        let seq = match &work {
+            BlockWork::Band(_) => None,
+            BlockWork::Item(item) => Some(item.seq),
+        };
+        let done = catch_unwind(AssertUnwindSafe(|| match work {
+            BlockWork::Band(band) => task.encode(band),
+            BlockWork::Item(item) => {
+                let bands = self.compute(task, &item);
+                self.shared.submit_bands(task, bands);
+            }
+        }));
+        if let Err(panic) = done {
+            self.forget();
+            task.fail_by_panic(seq, words(&*panic));
+        }
+    }
+
+    fn run_gate(&mut self, run: GateRun) {
+        run.begun.cancel();
+        let _span = run.span.enter();
+        let done = catch_unwind(AssertUnwindSafe(|| self.gate(&run)));
+        let outcome = done.unwrap_or_else(|panic| {
+            self.forget();
+            let words = words(&*panic);
+            Err(Failure::bug(format!("a bug: a lane panicked ({words}); the log above says where")))
+        });
+        // Nobody waits any more where the worker was stopped.
+        let _ = run.done.send(outcome);
+    }
+
+    /// Begins anew: what a panic left half-done is not used again.
+    fn forget(&mut self) {
+        *self = Self::new(Arc::clone(&self.shared), Arc::clone(&self.scorers), self.model_bytes);
+    }
+
+    /// What each model of the gate says of an image.
+    fn gate(&mut self, run: &GateRun) -> GateOutcome {
+        let scorer = match &mut self.scorer {
+            Some(scorer) => scorer,
+            None => self.scorer.insert(self.scorers.open(self.model_bytes)?),
+        };
+        let (mut said, mut all) = (Vec::new(), StageSeconds::default());
+        for of in run.context.inference.gate.iter().zip(&run.context.gate) {
+            if run.abandoned.is_cancelled() {
+                return Err(Failure::passing("the task was given up"));
+            }
+            let (probabilities, seconds) =
+                scorer.score_image(&mut GateRequest::new(of, &run.image, &mut self.samples))?;
+            self.shared.forwards.fetch_add(1, Ordering::Relaxed);
+            said.push(probabilities);
+            all.read += self.samples.seconds();
+            all.prepare += seconds.prepare;
+            all.infer += seconds.infer;
+        }
+        Ok((said, all))
     }
 
     /// Computes an item and adds it to the canvas; the bands that are ready then.

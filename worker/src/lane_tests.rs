@@ -45,6 +45,10 @@ impl ScorerSource for Echo {
 }
 
 impl Scorer for Echo {
+    fn score_image(&mut self, _: &mut GateRequest<'_>) -> Result<(Vec<f32>, StageSeconds), Failure> {
+        Err(Failure::bug("these plans have no gate"))
+    }
+
     fn score(
         &mut self,
         request: &mut ScoreRequest<'_>,
@@ -180,6 +184,10 @@ fn a_panic_while_sums_are_added_that_waited_ends_the_task_for_all_lanes() {
 fn a_scorer_that_leaves_windows_out_is_a_bug() {
     struct Lazy;
     impl Scorer for Lazy {
+        fn score_image(&mut self, _: &mut GateRequest<'_>) -> Result<(Vec<f32>, StageSeconds), Failure> {
+            Err(Failure::bug("these plans have no gate"))
+        }
+
         fn score(
             &mut self,
             request: &mut ScoreRequest<'_>,

@@ -11,6 +11,7 @@
 mod block;
 mod context;
 mod failure;
+mod gate_run;
 mod health;
 mod image;
 mod lane;
@@ -30,7 +31,7 @@ mod windows;
 pub use failure::Failure;
 pub use image::{ImageOptions, Images};
 pub use network::{NetworkSource, OrtSource};
-pub use scorer::{HostScorers, ScoreRequest, ScoreSink, Scorer, ScorerSource};
+pub use scorer::{GateRequest, HostScorers, ScoreRequest, ScoreSink, Scorer, ScorerSource};
 pub use self_test::{SelfTest, try_device};
 pub use task_loop::{Worker, WorkerError, WorkerOptions};
 pub use windows::{PlannedWindows, WindowBuffers, WindowPlace};

@@ -1,6 +1,7 @@
 //! The loop of a worker: messages in, tiles and announcements out.
 
 mod compute;
+mod gate;
 mod region;
 mod unsure;
 

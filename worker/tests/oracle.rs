@@ -159,6 +159,7 @@ fn plan(path: &Path, window: WindowSpec, views: &[View], batch: u32) -> Job {
         block_pixels: 40 * 40,
         region: None,
         cascade: None,
+        gate: Vec::new(),
         groups: vec![group],
     };
     let image = PlannedImage {

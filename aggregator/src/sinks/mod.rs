@@ -3,6 +3,7 @@
 pub(crate) mod corrected_labels;
 pub(crate) mod counts;
 pub(crate) mod evaluation;
+pub(crate) mod gate_truth;
 mod label_files;
 mod label_panels;
 pub(crate) mod label_quality;

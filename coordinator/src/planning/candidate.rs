@@ -5,6 +5,7 @@ use crate::planning::findings::{Choice, MemberChoices, Origin, Warning};
 use crate::planning::fit::{SettledFit, settle_fit};
 use crate::planning::meaning::{Meaning, channels_out, meaning};
 use crate::planning::members_error::MembersError;
+use crate::planning::model_input::{self, layout, unlike_stated};
 use crate::planning::models::{ModelReadError, Models, PlannedModel, read_model};
 use crate::planning::scale::settle_scale;
 use crate::planning::seen_range::contradicts;
@@ -14,9 +15,9 @@ use marquetry_ensemble::{
 };
 use marquetry_geometry::{Grid, GridError, Padding, Size, WindowSpec};
 use marquetry_job::{Element, Fit, Group, Input, IoContract, Member, PlannedImage, Scale, Scaling};
-use marquetry_model::{InspectOptions, IoRequest, ModelError, ModelFacts, resolve, yaml_size};
+use marquetry_model::{InspectOptions, IoRequest, ModelError, ModelFacts, ScoresOf, resolve, yaml_size};
 use marquetry_raster::read::Depth;
-use marquetry_spec::{Concern, InputLayout, JobSpec, MemberSpec, Normalise, TilesPer, WholeFit, WindowMode};
+use marquetry_spec::{Concern, InputLayout, JobSpec, MemberSpec, TilesPer, WholeFit, WindowMode};
 use marquetry_transport::FileStat;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -267,27 +268,24 @@ impl Candidate<'_> {
         threads: usize,
     ) -> Result<ModelFacts, MembersError> {
         let channels = self.member.input.bands.as_ref().map(|b| b.len() as u32);
-        let options =
-            InspectOptions { size: Some(size), layout: self.layout(), channels, threads: Some(threads) };
+        let options = InspectOptions {
+            size: Some(size),
+            layout: layout(&self.member.input),
+            channels,
+            threads: Some(threads),
+            of: ScoresOf::Pixels,
+        };
         let shown = self.looked_at.shown;
         let windows = |channels, size| shown.windows(input, scaling, channels, size);
         let shown = shown.key(input, scaling);
         models.facts(model, &options, &shown, &windows).map_err(|e| self.failed(e))
     }
 
-    fn layout(&self) -> Option<marquetry_job::Layout> {
-        match self.member.input.layout {
-            InputLayout::Auto => None,
-            InputLayout::Nchw => Some(marquetry_job::Layout::Nchw),
-            InputLayout::Nhwc => Some(marquetry_job::Layout::Nhwc),
-        }
-    }
-
     pub(super) fn wanted(&self, facts: &ModelFacts, size: Size) -> IoRequest {
         IoRequest {
             head: self.member.output.head.clone(),
             channels_out: channels_out(self.spec, &self.member.output, facts),
-            layout: self.layout(),
+            layout: layout(&self.member.input),
             channels: self.member.input.bands.as_ref().map(|b| b.len() as u32),
             size,
             batch: self.member.batch.unwrap_or(BATCH),
@@ -344,21 +342,6 @@ impl Candidate<'_> {
         })
     }
 
-    /// One mean and deviation for all channels, or one for each.
-    fn check_input(&self, channels: usize) -> Result<(), MembersError> {
-        let Normalise::Fixed { mean, std } = &self.member.input.normalise else { return Ok(()) };
-        for (key, list) in [("mean", mean), ("std", std)] {
-            if list.len() > 1 && list.len() != channels {
-                return Err(self.unfit(format!(
-                    "input.{key}: it has {} values, and the model has {}: give one for all, or one for each",
-                    list.len(),
-                    counted(channels as u32)
-                )));
-            }
-        }
-        Ok(())
-    }
-
     fn check(
         &self,
         fit: Fit,
@@ -396,7 +379,8 @@ impl Candidate<'_> {
                  zero: merge in probabilities",
             ));
         }
-        self.check_input(signatures[0].channels as usize)?;
+        model_input::check(&self.member.input, signatures[0].channels)
+            .map_err(|reason| self.unfit(reason))?;
         let short =
             |s: &&IoContract| s.output_size.height < s.size.height || s.output_size.width < s.size.width;
         if let (Fit::Crop, Some(s)) = (fit, signatures.iter().find(short)) {
@@ -441,21 +425,8 @@ impl Candidate<'_> {
         settle_fit(self.member.output.fit, signature.size, scores).map_err(|reason| self.unfit(reason))
     }
 
-    pub(super) fn input(&self, scale: Scale, (padding, padding_value): (Padding, f32)) -> Input {
-        let input = &self.member.input;
-        let (mean, std, measured) = match &input.normalise {
-            Normalise::Fixed { mean, std } => (mean.clone(), std.clone(), None),
-            Normalise::Measured(measured) => (Vec::new(), Vec::new(), Some(*measured)),
-        };
-        // A member's bands are counted among the job's, those among the file's.
-        let bands = match (&self.spec.images.bands, &input.bands) {
-            (Some(job), Some(own)) => {
-                Some(own.iter().filter_map(|&b| job.get(usize::from(b)).copied()).collect())
-            }
-            (Some(bands), None) | (None, Some(bands)) => Some(bands.clone()),
-            (None, None) => None,
-        };
-        Input { bands, reversed: input.reversed, scale, mean, std, measured, padding, padding_value }
+    pub(super) fn input(&self, scale: Scale, padding: (Padding, f32)) -> Input {
+        model_input::input(self.spec.images.bands.as_deref(), &self.member.input, scale, padding)
     }
 }
 
@@ -470,27 +441,4 @@ pub(super) fn sizes(views: &[View], outer: Size) -> Vec<(Size, Option<View>)> {
         }
     }
     sizes
-}
-
-/// What there is to tell of a mean and deviation that are not those of the model's own metadata.
-fn unlike_stated(facts: &ModelFacts, normalise: &Normalise) -> Option<String> {
-    let stated = facts.normalisation.as_ref()?;
-    // What the graph does itself is told of already, and needs nothing of the job.
-    if facts.image.as_ref().is_some_and(|image| image.scaling.is_some()) {
-        return None;
-    }
-    let job = match normalise {
-        Normalise::Fixed { mean, std } if stated.is(mean, std) => return None,
-        Normalise::Fixed { mean, std } if mean.iter().all(|m| *m == 0.0) && std.iter().all(|s| *s == 1.0) => {
-            "none".to_owned()
-        }
-        Normalise::Fixed { mean, std } => format!("mean: {mean:?}, std: {std:?}"),
-        Normalise::Measured(_) => "measures them".to_owned(),
-    };
-    Some(format!(
-        "input.mean, input.std: its own metadata has {} ({}), and the job {}{job}: say what it was trained with",
-        stated.in_words(),
-        stated.keys,
-        if matches!(normalise, Normalise::Measured(_)) { "" } else { "has " },
-    ))
 }

@@ -12,6 +12,9 @@ pub struct Findings {
     pub warnings: Vec<Warning>,
     /// What was settled for each kind of member.
     pub members: Vec<MemberKind>,
+    /// What was settled for each kind of model of the gate.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gate: Vec<MemberKind>,
     /// What images of each kind are, and what is done about it.
     pub images: Vec<ImageKind>,
     /// Other sentences for the user.

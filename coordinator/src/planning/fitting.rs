@@ -1,7 +1,7 @@
-//! Images that some member cannot be shown, and those of which too much is said.
+//! Images that some model cannot be shown, and those of which too much is said.
 
 use crate::planning::images::{ImageKind, Rejected};
-use marquetry_job::{Inference, Member, PlannedImage};
+use marquetry_job::{GateModel, Inference, Member, PlannedImage};
 use marquetry_raster::read::AlphaUse;
 use std::collections::HashSet;
 
@@ -18,7 +18,8 @@ pub(crate) fn fitting(
     let (mut fit, mut unfit) = (Vec::new(), Vec::new());
     for image in images {
         let members = inference.members().enumerate().filter(|(place, _)| image.is_scored_by(*place));
-        let wrong = members.map(|(_, member)| member).find(|m| {
+        let gate = inference.gate.iter().map(GateModel::member);
+        let wrong = members.map(|(_, member)| member).chain(gate).find(|m| {
             let rgb = !other_colours.contains(&image.id);
             m.signatures.first().is_some_and(|s| m.input.channels_of(image.bands, rgb, s.channels).is_none())
         });

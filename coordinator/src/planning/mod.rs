@@ -9,6 +9,8 @@ mod fit;
 mod fitting;
 mod fold_list;
 mod folds;
+mod gate;
+mod gate_classes;
 mod image_facts;
 mod image_files;
 mod images;
@@ -18,6 +20,7 @@ mod member_names;
 mod members;
 mod members_error;
 mod memory;
+mod model_input;
 mod models;
 mod output_names;
 mod outputs_hash;
@@ -43,6 +46,7 @@ pub use cascade::CascadeError;
 pub use findings::{Choice, Findings, MemberChoices, MemberKind, Origin, Warning};
 pub use folds::FoldsError;
 pub(crate) use folds::fold_of;
+pub use gate::GateError;
 use images::Probed;
 pub use images::{ImageKind, ImagesError, Rejected};
 pub use member_names::tags_from_paths;
@@ -63,7 +67,7 @@ use marquetry_ensemble::{Labelling, OutputActivation, ScoreSpace};
 use marquetry_failure::{Classify, FailureClass};
 use marquetry_geometry::{D4, Reading};
 use marquetry_imagery::ImageError;
-use marquetry_job::{Group, Inference, Member, Merge, PLAN_FORMAT, Plan, PlannedImage, TileDtype};
+use marquetry_job::{GateModel, Group, Inference, Member, Merge, PLAN_FORMAT, Plan, PlannedImage, TileDtype};
 use marquetry_model::Runtime;
 use marquetry_raster::read::Limits;
 use marquetry_spec::{Concern, Folds, Images, JobSpec, Output, Region, TilesPer};
@@ -92,6 +96,9 @@ pub enum PlanError {
     /// Members in rounds.
     #[error(transparent)]
     Cascade(#[from] CascadeError),
+    /// Models that say which classes an image has.
+    #[error(transparent)]
+    Gate(#[from] GateError),
     /// Which members score which image.
     #[error(transparent)]
     Folds(#[from] FoldsError),
@@ -127,6 +134,7 @@ impl PlanError {
             | Self::Region(PlanRegionError::File(error))
             | Self::Folds(FoldsError::File(error)) => Some(error),
             Self::Members(error) => error.file(),
+            Self::Gate(error) => error.file(),
             _ => None,
         }
     }
@@ -192,13 +200,14 @@ impl Planned {
         said
     }
 
-    /// Model runs of one window each that the job takes in its first round: all of them where it has no other.
+    /// Model runs of one window each that the job takes in its first round, those of the gate among them: all of them where it has no
+    /// other.
     pub fn first_forwards(&self) -> u64 {
         let first = |image: &PlannedImage| {
             let rule = self.plan.cascade_of(image);
             let groups = rule.map_or(self.plan.inference.groups.len(), |rule| rule.groups as usize);
             let blocks = |group: usize| self.plan.forwards_of_group(image, group);
-            (0..groups).map(blocks).sum::<u64>()
+            (0..groups).map(blocks).sum::<u64>() + self.plan.inference.gate.len() as u64
         };
         self.images.iter().map(first).sum()
     }
@@ -252,12 +261,15 @@ pub fn plan(
     let looked_at = candidate::LookedAt { images: &images, largest, depths: &depths, shown: &shown };
     let members::Members { groups, made_for, entries, mut findings } =
         members::groups(spec, base, &models, looked_at, |name: &str| watcher.trying(name))?;
+    let gate = gate::plan(spec, base, &models, looked_at, |name: &str| watcher.trying(name))?;
     drop(shown);
+    findings.gate = gate.kinds;
+    findings.warnings.extend(gate.warnings);
     findings.notes.extend(sampled);
     findings.notes.extend(left_out.into_iter().map(|words| format!("images.from: {words}")).chain(said));
     let rounds = cascade::in_rounds(spec, groups)?;
     findings.notes.extend(rounds.notes);
-    let plan = assemble(spec, rounds.groups, rounds.first);
+    let plan = assemble(spec, rounds.groups, rounds.first, gate.models);
     let is_for = |place, image: &PlannedImage| is_made_for(&made_for, &plan.inference, place, image);
     let images = match &spec.folds {
         Folds::All if made_for.is_empty() => images,
@@ -326,7 +338,7 @@ fn reading(spec: &JobSpec) -> Reading {
 }
 
 /// The plan of `spec` for members in `groups`, whose weights are those of the job; the `first` of these look at everything.
-fn assemble(spec: &JobSpec, mut groups: Vec<Group>, first: Option<u32>) -> Plan {
+fn assemble(spec: &JobSpec, mut groups: Vec<Group>, first: Option<u32>, gate: Vec<GateModel>) -> Plan {
     let classes = spec.class_names();
     let mut weights: Vec<Vec<f32>> =
         groups.iter().flat_map(|g| &g.members).map(|m| m.weights.clone()).collect();
@@ -360,6 +372,7 @@ fn assemble(spec: &JobSpec, mut groups: Vec<Group>, first: Option<u32>) -> Plan 
         block_pixels: (spec.limits.block_bytes() / (4 * classes.len() as u64)).max(1),
         region: spec.region.as_ref().map(Region::rule),
         cascade,
+        gate,
         groups,
         classes,
     };

@@ -3,7 +3,7 @@
 use crate::planning::memory::PlanMemory;
 use marquetry_job::{ExternalFile, hash};
 use marquetry_model::{
-    ExternalData, InspectOptions, ModelError, ModelFacts, ModelFiles, Runtime, ShownWindows,
+    ExternalData, InspectOptions, ModelError, ModelFacts, ModelFiles, Runtime, ScoresOf, ShownWindows,
     external_locations, inspect_with,
 };
 use marquetry_transport::uri::{join, parent};
@@ -86,10 +86,14 @@ impl Models<'_> {
         shown: &str,
         windows: ShownWindows<'_>,
     ) -> Result<ModelFacts, ModelError> {
-        let InspectOptions { size, layout, channels, threads: _ } = options;
+        let InspectOptions { size, layout, channels, threads: _, of } = options;
         let asked = (FACTS_FORMAT, &model.sha256, &model.external, self.runtime.version());
         let asked = format!("{:?}", (asked, size, layout, channels, shown));
-        let name = format!("model {}", hash(&[asked.as_bytes()]));
+        let what = match of {
+            ScoresOf::Pixels => "model",
+            ScoresOf::Image => "classifier",
+        };
+        let name = format!("{what} {}", hash(&[asked.as_bytes()]));
         let look = || inspect_with(self.runtime, &model.files, options, windows);
         match self.memory {
             Some(memory) => memory.seen(&name, "", look),

@@ -142,8 +142,10 @@ pub(crate) fn read(
     }
     let (mut labels, mut of) = (BTreeMap::new(), BTreeMap::new());
     // What of it lies outside of a region is told of every job that has one.
-    let is_used =
-        spec.region.is_some() || spec.cascade.is_some() || spec.outputs.iter().any(Output::takes_truth);
+    let is_used = spec.region.is_some()
+        || spec.cascade.is_some()
+        || spec.gate.is_some()
+        || spec.outputs.iter().any(Output::takes_truth);
     for (&(image, entry), name) in fetched.pairs.iter().zip(passed.names) {
         if let Some(name) = &name {
             of.insert(name.clone(), (entry, images[image].size));

@@ -1,6 +1,7 @@
 //! What a report shows.
 
 use crate::cascade_summary::CascadeSummary;
+use crate::gate_summary::GateSummary;
 use crate::kept_labels::KeptLabels;
 use crate::region_summary::RegionSummary;
 use marquetry_job::StageSeconds;
@@ -54,6 +55,8 @@ pub struct Report {
     pub kept_labels: Vec<KeptLabels>,
     /// What regions left of the images, where the job has one.
     pub region: Option<RegionSummary>,
+    /// What the gate came to, where the job has one.
+    pub gate: Option<GateSummary>,
     /// What rounds came to, where the job has them.
     pub cascade: Option<CascadeSummary>,
     /// The images, in the plan's order.

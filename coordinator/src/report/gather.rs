@@ -1,6 +1,7 @@
 //! From a finished job to what its report shows.
 
 use crate::cascade_summary::CascadeSummary;
+use crate::gate_summary::GateSummary;
 use crate::kept_labels::KeptLabels;
 use crate::losses::Lost;
 use crate::planning::{Findings, PlannedTruth, Rejected};
@@ -73,8 +74,11 @@ impl Finished<'_> {
         let cascade = CascadeSummary::of(self, &results);
         let left_out = cascade.iter().flat_map(|cascade| [cascade.left_out_line(), cascade.with_gaps_line()]);
         let left_out: Vec<_> = left_out.flatten().map(|line| ("cascade".to_owned(), line)).collect();
+        let gate = GateSummary::of(self, &results);
+        let denied = gate.iter().flat_map(GateSummary::warnings).map(|line| ("gate".to_owned(), line));
+        let denied: Vec<_> = denied.collect();
         let told = self.findings.warnings.iter().map(|w| (w.who.clone(), w.text.clone()));
-        let warnings = told.chain(vanishing).chain(outside).chain(left_out).collect();
+        let warnings = told.chain(vanishing).chain(outside).chain(left_out).chain(denied).collect();
         let mut images = Vec::new();
         let mut class_pixels = vec![0_u64; self.spec.classes.len()];
         for (image, result) in self.images.iter().zip(results) {
@@ -118,11 +122,16 @@ impl Finished<'_> {
             classes: self.classes(&class_pixels),
             groups: (0..self.plan.inference.groups.len()).map(|group| self.group(group)).collect(),
             image_kinds: self.findings.images.iter().map(|kind| (kind.who(), kind.what())).collect(),
-            member_kinds: self.findings.members.iter().map(|kind| (kind.who(), kind.what())).collect(),
+            member_kinds: {
+                let gate =
+                    self.findings.gate.iter().map(|kind| (format!("gate {}", kind.who()), kind.what()));
+                self.findings.members.iter().map(|kind| (kind.who(), kind.what())).chain(gate).collect()
+            },
             warnings,
             kept_labels,
             region,
             cascade,
+            gate,
             images,
             failures: self.failures(),
             files: facts.files,

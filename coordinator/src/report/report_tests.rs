@@ -30,6 +30,7 @@ fn empty() -> Report {
         kept_labels: Vec::new(),
         region: None,
         cascade: None,
+        gate: None,
         images: Vec::new(),
         failures: Vec::new(),
         files: Vec::new(),

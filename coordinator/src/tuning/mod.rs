@@ -2,11 +2,13 @@
 
 mod candidates;
 mod cascade;
+mod gate;
 mod tuned_job;
 
 pub use candidates::TuneCandidate;
 pub(crate) use candidates::candidates;
 pub use cascade::{TunedCascade, tune_cascade};
+pub use gate::{GateSample, TunedGate};
 pub use tuned_job::tuned_job;
 
 use crate::forward_cost::forward_cost;
@@ -80,6 +82,8 @@ pub fn probing_job(spec: &JobSpec) -> Result<(JobSpec, Option<String>), TuneErro
     // All members look at every probe.
     probing.cascade = None;
     probing.outputs = vec![Output::Probes(Probes { per_image: PER_IMAGE[0] as u32 })];
+    // What a gate says hangs on no threshold, and what members say hangs on no gate.
+    probing.gate.iter_mut().flat_map(|gate| &mut gate.thresholds).for_each(|threshold| *threshold = 0.0);
     probing.decide.rule = Rule::Argmax;
     probing.tiles.per = TilesPer::Member;
     probing.nights.keep = 0;

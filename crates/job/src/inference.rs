@@ -3,7 +3,8 @@
 //! How members are merged, decisions and outputs are not part of it: with other ones the same tiles are used again.
 
 use crate::{
-    CascadeRule, IoContract, Measure, Measured, Per, PlannedImage, RegionRule, Scale, TileDtype, hash,
+    CascadeRule, GateModel, IoContract, Measure, Measured, Per, PlannedImage, RegionRule, Scale, TileDtype,
+    hash,
 };
 use marquetry_ensemble::{ClassMap, Importance, Labelling, OutputActivation, ScoreSpace, View, ViewMerge};
 use marquetry_geometry::{D4, Grid, GridError, Padding, Reading, Rect, Resample, Size, WindowSpec};
@@ -48,6 +49,9 @@ pub struct Inference {
     /// Which members look only at what others are unsure of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cascade: Option<CascadeRule>,
+    /// Models that say of each image which classes it has at all. No tile hangs on them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gate: Vec<GateModel>,
     /// Members that share one geometry and one tile.
     pub groups: Vec<Group>,
 }
@@ -221,7 +225,7 @@ impl Inference {
     /// Never: plain structs become JSON.
     pub fn hash(&self) -> String {
         let mut wherever = self.clone();
-        wherever.groups.iter_mut().flat_map(|g| &mut g.members).for_each(|m| m.onnx.clear());
+        wherever.models_mut().for_each(|model| model.onnx.clear());
         let json = serde_json::to_vec(&wherever).expect("plain structs become JSON");
         hash(&[&json])[..16].to_owned()
     }
@@ -252,6 +256,7 @@ impl Inference {
             block_pixels: self.block_pixels,
             region: self.region,
             cascade: self.cascade.clone().filter(|_| groups.len() > 1),
+            gate: Vec::new(),
             groups,
         };
         let json = serde_json::to_vec(&alone).expect("plain structs become JSON");

@@ -5,6 +5,7 @@
 //! jobs/<job>/specs/<outputs>.yaml    the whole job file, every default filled in
 //! jobs/<job>/statistics/<image>.json mean and standard deviation of an image's bands, where a member wants them
 //! jobs/<job>/regions/<image>.region which part of an image is computed, where that is not all of it
+//! jobs/<job>/gates/<image>.json      which classes an image has at all, by the models of the gate
 //! jobs/<job>/unsure/<image>.region  which part of it the members after the first round look at
 //! jobs/<job>/truth/<hash>.labels     the labels that are right for an image, by the hash of what they say
 //! jobs/<job>/parts/<outputs>/…       what each image adds to the submission, until the job ends
@@ -40,7 +41,8 @@ pub fn statistics(job: &str, image: &str) -> String {
 
 /// The image's key in a key of [`statistics`].
 pub fn image_of_statistics(key: &str) -> Option<&str> {
-    key.rsplit('/').next()?.strip_suffix(".json")
+    let (folder, file) = key.rsplit_once('/')?;
+    file.strip_suffix(".json").filter(|_| folder.ends_with("/statistics"))
 }
 
 /// The folder of the regions of all images of `job`, with its last `/`.
@@ -57,6 +59,22 @@ pub fn region(job: &str, image: &str) -> String {
 pub fn image_of_region(key: &str) -> Option<&str> {
     let (folder, file) = key.rsplit_once('/')?;
     file.strip_suffix(".region").filter(|_| folder.ends_with("/regions"))
+}
+
+/// The folder of what the gate says of all images of `job`, with its last `/`.
+pub fn all_gates(job: &str) -> String {
+    format!("jobs/{job}/gates/")
+}
+
+/// What the gate says of the image whose key is `image`.
+pub fn gate(job: &str, image: &str) -> String {
+    format!("{}{image}.json", all_gates(job))
+}
+
+/// The image's key in a key of [`gate`].
+pub fn image_of_gate(key: &str) -> Option<&str> {
+    let (folder, file) = key.rsplit_once('/')?;
+    file.strip_suffix(".json").filter(|_| folder.ends_with("/gates"))
 }
 
 /// The folder of what is unsure of all images of `job`, with its last `/`.
@@ -323,6 +341,8 @@ mod tests {
             prop_assert_eq!(image_of_statistics(&statistics), Some(&image[..]));
             let region = region("job", &image);
             prop_assert_eq!(image_of_region(&region), Some(&image[..]));
+            let gate = gate("job", &image);
+            prop_assert_eq!((image_of_gate(&gate), image_of_statistics(&gate)), (Some(&image[..]), None));
             prop_assert_eq!(image_of_part(&part), Some(&image[..]));
             let folders = tile_folders("a-b-87654321", &scores);
             prop_assert_eq!(folders.filter(|folder| tile.starts_with(folder)).count(), 1);

@@ -3,6 +3,7 @@
 //! This crate must not know: files, clocks, the environment, models' runtimes, pixels.
 
 mod cascade;
+mod gate;
 mod image;
 mod inference;
 mod io_contract;
@@ -21,6 +22,7 @@ mod unread;
 mod zstd_frame;
 
 pub use cascade::CascadeRule;
+pub use gate::{GateModel, ImageGate, ImageGateError, denied};
 pub use image::PlannedImage;
 pub use inference::{Channels, ExternalFile, Fit, Group, Inference, Input, Member, PLAN_FORMAT, Scaling};
 pub use io_contract::{Element, IoContract, Layout, OutputForm};

@@ -1,6 +1,6 @@
 //! What a job computes and how it is merged: the plan, as it is stored and named by its hash.
 
-use crate::{Inference, PlannedImage, RegionRule, TaskKind};
+use crate::{GateModel, Inference, PlannedImage, RegionRule, TaskKind};
 use marquetry_ensemble::{ScoreSpace, Voice};
 use marquetry_geometry::{Blocks, Grid};
 use serde::{Deserialize, Serialize};
@@ -136,12 +136,12 @@ impl Plan {
         Some((grid, blocks))
     }
 
-    /// Whether some member that scores `image` wants its statistics.
+    /// Whether some member that scores `image`, or a model of the gate, wants its statistics.
     pub fn wants_statistics(&self, image: &PlannedImage) -> bool {
         let members = self.inference.members().enumerate();
-        members
-            .filter(|(place, _)| image.is_scored_by(*place))
-            .any(|(_, member)| member.input.wants().is_some())
+        let scoring = members.filter(|(place, _)| image.is_scored_by(*place)).map(|(_, member)| member);
+        let gate = self.inference.gate.iter().map(GateModel::member);
+        scoring.chain(gate).any(|model| model.input.wants().is_some())
     }
 
     /// Whether a task finds the region of each image.
@@ -151,7 +151,11 @@ impl Plan {
 
     /// Model runs of one window each that a task of `image` takes; 0 if there is no such task.
     pub fn forwards_of(&self, image: &PlannedImage, task: TaskKind) -> u64 {
-        let TaskKind::Block { group, block } = task else { return 0 };
+        let (group, block) = match task {
+            TaskKind::Block { group, block } => (group, block),
+            TaskKind::Gate => return self.inference.gate.len() as u64,
+            TaskKind::Statistics | TaskKind::Region | TaskKind::Unsure => return 0,
+        };
         let Some((_, blocks)) = self.layout(image, group) else { return 0 };
         let windows = blocks.get(block).map_or(0, |b| b.windows());
         let members = self.members_of(image, group as usize).len() as u64;
@@ -171,7 +175,8 @@ impl Plan {
         for image in images {
             cost.pixels += image.size.area();
             cost.tasks += u64::from(self.wants_statistics(image)) + u64::from(self.wants_region());
-            cost.tasks += u64::from(self.cascade_of(image).is_some());
+            cost.tasks += u64::from(self.cascade_of(image).is_some()) + u64::from(self.wants_gate());
+            cost.forwards += self.inference.gate.len() as u64;
             for (g, group) in self.inference.groups.iter().enumerate() {
                 let Some((grid, blocks)) = self.layout(image, g as u32) else { continue };
                 let windows = grid.len() * self.members_of(image, g).len() as u64;
@@ -207,9 +212,9 @@ pub struct Cost {
     pub pixels: u64,
     /// Windows × members.
     pub windows: u64,
-    /// Model runs of one window each: windows × members × views.
+    /// Model runs of one window each: windows × members × views, and one for each image and model of the gate.
     pub forwards: u64,
-    /// Blocks to compute, and images whose statistics, region or unsure pixels are to be found.
+    /// Blocks to compute, and images whose statistics, region, gate or unsure pixels are to be found.
     pub tasks: u64,
     /// Bytes of all tiles before compression. They are deleted image by image unless they are kept.
     pub tile_bytes: u64,

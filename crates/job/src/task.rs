@@ -12,6 +12,8 @@ pub enum TaskKind {
     Statistics,
     /// The part of the image that is computed, where the image itself tells which that is.
     Region,
+    /// Which classes the image has at all, where models of their own say that.
+    Gate,
     /// The tile of one block for one group of members.
     Block {
         /// Place of the group in the plan.
@@ -30,6 +32,7 @@ impl TaskKind {
         match self {
             Self::Statistics => Some(key::statistics(job, &image.key)),
             Self::Region => Some(key::region(job, image.content_key())),
+            Self::Gate => Some(key::gate(job, &image.key)),
             Self::Block { group, block } => {
                 Some(key::tile(job, scores.get(group as usize)?, image.content_key(), block))
             }
@@ -43,6 +46,7 @@ impl std::fmt::Display for TaskKind {
         match self {
             Self::Statistics => f.write_str("statistics"),
             Self::Region => f.write_str("region"),
+            Self::Gate => f.write_str("gate"),
             Self::Block { group, block } => write!(f, "block {block} of group {group}"),
             Self::Unsure => f.write_str("unsure pixels"),
         }
@@ -67,19 +71,19 @@ impl std::fmt::Display for TaskId {
 
 /// The tasks of one image: stage by stage, and within a stage in the order in which they are sent.
 ///
-/// All tasks of a stage are done before one of the next begins. The statistics and the region of an image are the first
+/// All tasks of a stage are done before one of the next begins. The statistics, the region and the gate of an image are the first
 /// stage, where they are wanted; the blocks of all groups are the next. Where some members look only at what those of the first round
 /// are unsure of, the blocks of these come first, then what they are unsure of, then the others' blocks.
 ///
 /// ```text
-/// place    0           1       2 3 4 5         6       7 8 9
-/// task     statistics  region  group 0, 0..4   unsure  group 1, 0..3
-/// stage    0           0       1               2       3
+/// place    0           1       2     3 4 5 6         7       8 9 10
+/// task     statistics  region  gate  group 0, 0..4   unsure  group 1, 0..3
+/// stage    0           0       0     1               2       3
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageTasks {
-    statistics: bool,
-    region: bool,
+    /// What comes before the blocks, in order.
+    before: Vec<TaskKind>,
     /// The place of the first block of each group, and the number of tasks at the end.
     offsets: Box<[u32]>,
     /// The groups of the first round, where another follows.
@@ -92,22 +96,23 @@ impl ImageTasks {
         let blocks = (0..plan.inference.groups.len() as u32)
             .map(|group| plan.layout(image, group).map_or(0, |(_, blocks)| blocks.len()));
         let first_groups = plan.cascade_of(image).map(|rule| rule.groups);
-        Self::of(plan.wants_statistics(image), plan.wants_region(), blocks, first_groups)
+        let before = [
+            (TaskKind::Statistics, plan.wants_statistics(image)),
+            (TaskKind::Region, plan.wants_region()),
+            (TaskKind::Gate, plan.wants_gate()),
+        ];
+        let before = before.into_iter().filter(|(_, wanted)| *wanted).map(|(kind, _)| kind).collect();
+        Self::of(before, blocks, first_groups)
     }
 
-    /// With so many `blocks` of each group.
-    fn of(
-        statistics: bool,
-        region: bool,
-        blocks: impl IntoIterator<Item = u32>,
-        first_groups: Option<u32>,
-    ) -> Self {
-        let mut offsets = vec![u32::from(statistics) + u32::from(region)];
+    /// With so many `blocks` of each group, after what comes `before` them.
+    fn of(before: Vec<TaskKind>, blocks: impl IntoIterator<Item = u32>, first_groups: Option<u32>) -> Self {
+        let mut offsets = vec![before.len() as u32];
         for (group, blocks) in (1..).zip(blocks) {
             let unsure = u32::from(first_groups == Some(group));
             offsets.push(offsets[offsets.len() - 1] + blocks + unsure);
         }
-        Self { statistics, region, offsets: offsets.into(), first_groups }
+        Self { before, offsets: offsets.into(), first_groups }
     }
 
     /// The place of the task that finds what is unsure.
@@ -130,7 +135,9 @@ impl ImageTasks {
             None => vec![self.len() - first],
             Some(unsure) => vec![unsure - first, 1, self.len() - unsure - 1],
         };
-        Stages::new(first, rounds)
+        // Tiles do not hang on the gate, but what is made of them does.
+        let for_image = self.before.iter().filter(|kind| **kind == TaskKind::Gate).count() as u32;
+        Stages::new(first, rounds).with_tasks_for_image(for_image)
     }
 
     /// Number of tasks.
@@ -149,11 +156,8 @@ impl ImageTasks {
     /// When there are not so many.
     pub fn at(&self, place: u32) -> TaskKind {
         assert!(place < self.len(), "task {place} of {}", self.len());
-        if self.statistics && place == 0 {
-            return TaskKind::Statistics;
-        }
-        if place < self.offsets[0] {
-            return TaskKind::Region;
+        if let Some(kind) = self.before.get(place as usize) {
+            return *kind;
         }
         if self.unsure() == Some(place) {
             return TaskKind::Unsure;
@@ -165,8 +169,9 @@ impl ImageTasks {
     /// The place of a task; `None` if it is none of these.
     pub fn place(&self, task: TaskKind) -> Option<u32> {
         match task {
-            TaskKind::Statistics => self.statistics.then_some(0),
-            TaskKind::Region => self.region.then(|| self.offsets[0] - 1),
+            TaskKind::Statistics | TaskKind::Region | TaskKind::Gate => {
+                self.before.iter().position(|kind| *kind == task).map(|place| place as u32)
+            }
             TaskKind::Block { group, block } => {
                 let blocks = self.blocks(group as usize)?;
                 blocks.start.checked_add(block).filter(|place| blocks.contains(place))
@@ -189,11 +194,13 @@ mod tests {
     proptest! {
         #[test]
         fn places_and_tasks_are_one_to_one(
-            statistics: bool, region: bool, blocks in prop::collection::vec(0_u32..5, 1..6), first in 0_u32..6,
+            statistics: bool, region: bool, gate: bool, blocks in prop::collection::vec(0_u32..5, 1..6), first in 0_u32..6,
         ) {
             let first_groups = (1..blocks.len() as u32).contains(&first).then_some(first);
-            let tasks = ImageTasks::of(statistics, region, blocks.iter().copied(), first_groups);
-            let before = u32::from(statistics) + u32::from(region);
+            let kinds = [(TaskKind::Statistics, statistics), (TaskKind::Region, region), (TaskKind::Gate, gate)];
+            let kinds: Vec<TaskKind> = kinds.into_iter().filter(|(_, is)| *is).map(|(kind, _)| kind).collect();
+            let before = kinds.len() as u32;
+            let tasks = ImageTasks::of(kinds, blocks.iter().copied(), first_groups);
             let unsure = u32::from(first_groups.is_some());
             prop_assert_eq!(tasks.len(), before + unsure + blocks.iter().sum::<u32>());
             prop_assert_eq!(tasks.stages().tasks().iter().sum::<u32>(), tasks.len());

@@ -1,7 +1,7 @@
 //! How far the outputs of two models that should say the same are apart.
 
 use crate::facts::Element;
-use crate::inspect::{NUMBERS_MAX, declared, layouts, trial_sizes};
+use crate::inspect::{NUMBERS_MAX, ScoresOf, declared, layouts, trial_sizes};
 use crate::probe::{Noise, Probe};
 use crate::session::{self, SessionOptions};
 use crate::{ModelError, ModelRef, Runtime};
@@ -90,7 +90,8 @@ pub fn difference<'a>(
                 let noise = Noise::fill(1, count as usize, low, high);
                 let element: &Element = &input.element;
                 let of = |session| {
-                    Probe { session, element, layout: axes.layout, channels }.run(batch, size, &noise)
+                    Probe { session, element, layout: axes.layout, channels, of: ScoresOf::Pixels }
+                        .run(batch, size, &noise)
                 };
                 let (first, second) = (of(&mut a)?, of(&mut b)?);
                 for (first, second) in first.iter().zip(&second) {

@@ -69,6 +69,8 @@ pub enum Relation {
     Up(u32),
     /// Smaller by this many px in each axis, half at each border where convolutions pad nothing.
     Less(u32),
+    /// One number for each class, whatever the size of the input.
+    Image,
     /// None of these.
     Unclear,
 }
@@ -261,6 +263,12 @@ impl ModelFacts {
         let one = |head: &HeadFacts| match &head.scores {
             Some(ScoreFacts { activation: Activation::Labels, size, .. }) => {
                 format!("`{}` (labels, {size} px)", head.name)
+            }
+            Some(ScoreFacts { relation: Relation::Image, classes: 1, .. }) => {
+                format!("`{}` (1 channel)", head.name)
+            }
+            Some(ScoreFacts { relation: Relation::Image, classes, .. }) => {
+                format!("`{}` ({classes} channels)", head.name)
             }
             Some(ScoreFacts { classes: 1, size, .. }) => format!("`{}` (1 channel, {size} px)", head.name),
             Some(scores) => format!("`{}` ({} channels, {} px)", head.name, scores.classes, scores.size),

@@ -18,6 +18,16 @@ use std::path::Path;
 /// Numbers in the input of a trial, at most: 1 GiB of `f32`. A file that declares more is not believed.
 pub(crate) const NUMBERS_MAX: u64 = 1 << 28;
 
+/// Of what an output is to hold scores.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum ScoresOf {
+    /// Each pixel: a segmentation model.
+    #[default]
+    Pixels,
+    /// The whole image: a classifier.
+    Image,
+}
+
 /// What a trial assumes where the model leaves it open.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct InspectOptions {
@@ -29,6 +39,8 @@ pub struct InspectOptions {
     pub channels: Option<u32>,
     /// Threads to try it on; as many as the machine has cores if not given. What is found does not hang on it.
     pub threads: Option<usize>,
+    /// Of what its outputs are to hold scores.
+    pub of: ScoresOf,
 }
 
 /// The bytes of a model file.
@@ -83,7 +95,9 @@ pub fn inspect_with<'a>(
                 reasons.collect::<Vec<_>>().join("; ")
             });
             (facts.image, facts.heads) = (Some(image), heads);
-            facts.doubt = other_purpose(&facts);
+            if options.of == ScoresOf::Pixels {
+                facts.doubt = other_purpose(&facts);
+            }
         }
         Err(reason) => facts.refusal = Some(reason),
     }
@@ -226,7 +240,8 @@ fn try_axes(
     let sizes: Vec<Size> = sizes.into_iter().filter(|size| numbers(size) <= NUMBERS_MAX).collect();
     let mut first_error = None;
     for (&channels, &size) in channels.iter().flat_map(|c| sizes.iter().map(move |s| (c, s))) {
-        let mut probe = Probe { session, element: &input.element, layout: axes.layout, channels };
+        let (element, layout, of) = (&input.element, axes.layout, options.of);
+        let mut probe = Probe { session, element, layout, channels, of };
         match probe.trial(batch, size) {
             Ok(trial) => {
                 let shown = windows(channels, size);

@@ -1,5 +1,5 @@
 use super::*;
-use crate::toy::{Toy, Weights};
+use crate::toy::{Sklearn, Toy, Weights};
 use crate::{Activation, Fit, OutputForm, Relation, Response, ScoreFacts};
 
 fn facts(toy: &Toy, size: u32) -> ModelFacts {
@@ -271,4 +271,42 @@ fn dropout_that_is_left_on_is_seen() {
     assert!(scores.response == Response::Random, "{scores:?}");
     assert!(scores.notes.iter().any(|note| note.contains("training mode")));
     assert_eq!(only_head(&facts(&Toy::default(), 64)).response, Response::Image);
+}
+
+/// A classifier, and a model with a head of pixels and one of the image: what each is depends on what is asked for.
+#[test]
+fn scores_of_the_image_are_read_where_they_are_asked_for() {
+    let of_image = |bytes: &[u8], size: u32| {
+        let options =
+            InspectOptions { size: Some(Size::square(size)), of: ScoresOf::Image, ..Default::default() };
+        inspect(&crate::runtime::for_tests(), &bytes.to_vec(), &options).unwrap()
+    };
+    let heads = vec!["seg".to_owned(), "presence".to_owned()];
+    let two = Toy {
+        heads,
+        head_classes: vec![3, 4],
+        image_heads: 1,
+        activation: Activation::Softmax,
+        ..Toy::default()
+    };
+    let asked = of_image(&two.bytes(), 40);
+    assert!(asked.heads[0].reason.clone().unwrap().contains("no scores of the image"));
+    let scores = asked.heads[1].scores.clone().unwrap();
+    assert_eq!((scores.classes, scores.size, scores.relation), (4, Size::square(1), Relation::Image));
+    assert_eq!((scores.activation, asked.refusal, asked.doubt), (Activation::Softmax, None, None));
+    assert_eq!(asked.image.unwrap().multiple, Some(1), "it gives as many numbers at every size");
+    let pixels = facts(&two, 40);
+    assert!(
+        pixels.heads[0].scores.is_some() && pixels.heads[1].reason.clone().unwrap().contains("a classifier")
+    );
+
+    let of = Toy { classes: 3, size: Some(Size::square(24)), ..Toy::default() };
+    let skl = of_image(&Sklearn { of: of.clone(), zipmap: false }.bytes(), 512);
+    let reasons: Vec<_> = skl.heads.iter().map(|head| (head.name.as_str(), head.reason.clone())).collect();
+    assert!(
+        reasons[0].1.clone().unwrap().contains("a decision") && reasons[1] == ("probabilities", None),
+        "{reasons:?}"
+    );
+    let maps = of_image(&Sklearn { of, zipmap: true }.bytes(), 512);
+    assert!(maps.refusal.unwrap().contains("options={'zipmap': False}"));
 }

@@ -7,7 +7,8 @@ use crate::facts::{
 };
 use crate::fit;
 use crate::fit_trial::fit_heads;
-use crate::inspect::element;
+use crate::image_scores::image_axes;
+use crate::inspect::{ScoresOf, element};
 use crate::network::whole_numbers;
 use crate::pack::{FromPixel, pack};
 use crate::reading::{output_axes, relation};
@@ -79,6 +80,8 @@ pub(crate) struct Probe<'a> {
     pub(crate) element: &'a Element,
     pub(crate) layout: Layout,
     pub(crate) channels: u32,
+    /// Of what outputs are to hold scores.
+    pub(crate) of: ScoresOf,
 }
 
 impl Probe<'_> {
@@ -243,11 +246,12 @@ pub(crate) fn head_facts(
         let runs = [0, 1, 2].map(|run| &trial[run][index]);
         let images: Vec<_> = more.images.iter().map(|(window, run)| (*window, &run[index])).collect();
         let seen: Vec<&Output> = images.iter().map(|(_, run)| *run).collect();
-        let (mut scores, reason) = match scores(runs, &more.again[index], &seen, probe.layout, batch, size) {
+        let input = TrialInput { layout: probe.layout, batch, size, of: probe.of };
+        let (mut scores, reason) = match scores(runs, &more.again[index], &seen, &input) {
             Ok(scores) => (Some(scores), None),
             Err(reason) => (None, Some(reason)),
         };
-        if let Some(scores) = &mut scores {
+        if let Some(scores) = scores.as_mut().filter(|_| probe.of == ScoresOf::Pixels) {
             let pairs = || images.iter().map(|(window, run)| (*window, run.values.as_slice()));
             if scores.response == Response::Image && is_echo(probe.channels, size, scores, pairs()) {
                 scores.response = Response::Echo;
@@ -256,26 +260,37 @@ pub(crate) fn head_facts(
         let (name, element, seen) = (output.name.clone(), output.element.clone(), output.dims.clone());
         heads.push(HeadFacts { name, element, seen, scores, reason });
     }
-    if heads.iter().filter_map(|head| head.scores.as_ref()).any(|scores| scores.relation != Relation::Same) {
+    let moves = |scores: &ScoreFacts| !matches!(scores.relation, Relation::Same | Relation::Image);
+    if heads.iter().filter_map(|head| head.scores.as_ref()).any(moves) {
         fit_heads(probe, &mut heads, batch, size)?;
     }
     Ok(heads)
+}
+
+/// What an output is read for.
+struct TrialInput {
+    layout: Layout,
+    batch: u32,
+    size: Size,
+    of: ScoresOf,
 }
 
 fn scores(
     runs: [&Output; 3],
     again: &Output,
     images: &[&Output],
-    layout: Layout,
-    batch: u32,
-    input: Size,
+    input: &TrialInput,
 ) -> Result<ScoreFacts, String> {
     let [first, ..] = runs;
     let mut others = runs.iter().chain(images).chain([&again]);
     if let Some(other) = others.find(|run| run.dims != first.dims) {
         return Err(format!("its dimensions change with the image: {:?} and {:?}", first.dims, other.dims));
     }
-    let (form, classes, size) = output_axes(&first.dims, layout, batch, input)?;
+    let &TrialInput { layout, batch, size: input, of } = input;
+    let (form, classes, size) = match of {
+        ScoresOf::Pixels => output_axes(&first.dims, layout, batch, input)?,
+        ScoresOf::Image => image_axes(&first.dims, &first.element, batch)?,
+    };
     match &first.element {
         element if element.is_float() || element.is_whole() && classes == 1 => {}
         element => {
@@ -286,7 +301,7 @@ fn scores(
             ));
         }
     }
-    let relation = relation(input, size);
+    let relation = if of == ScoresOf::Image { Relation::Image } else { relation(input, size) };
     let (fit, fit_is_sure) = (fit::guess(input, size, relation), relation == Relation::Same);
     let nothing = Values { activation: Activation::None, range: (0.0, 0.0) };
     let mut scores = ScoreFacts {

@@ -198,6 +198,7 @@ impl Relation {
             Self::Down(factor) => each(&|side| (side % factor == 0).then(|| side / factor)),
             Self::Up(factor) => each(&|side| side.checked_mul(factor)),
             Self::Less(less) => each(&|side| side.checked_sub(less).filter(|&side| side > 0)),
+            Self::Image => Some(Size::square(1)),
             Self::Unclear => None,
         }
     }

@@ -207,6 +207,7 @@ fn size_text(scores: &ScoreFacts) -> String {
         Relation::Down(factor) => format!("the input's divided by {factor}"),
         Relation::Up(factor) => format!("the input's times {factor}"),
         Relation::Less(less) => format!("{less} px less than the input"),
+        Relation::Image => return "one number for each class, of the image".to_owned(),
         Relation::Unclear => "unlike the input".to_owned(),
     };
     let fit = match scores.fit {

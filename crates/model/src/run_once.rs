@@ -1,6 +1,6 @@
 //! Whether a model loads and runs at all: one run, where an inspection takes many.
 
-use crate::inspect::{NUMBERS_MAX, declared, layouts, trial_sizes};
+use crate::inspect::{NUMBERS_MAX, ScoresOf, declared, layouts, trial_sizes};
 use crate::probe::Probe;
 use crate::session::{self, SessionOptions};
 use crate::{ModelError, ModelRef, Runtime};
@@ -43,8 +43,8 @@ pub fn run_once<'a>(
                 first = first.or_else(|| Some(format!("one run at {size} px takes {numbers} numbers")));
                 continue;
             }
-            let mut probe =
-                Probe { session: &mut session, element: &input.element, layout: axes.layout, channels };
+            let (element, layout, of) = (&input.element, axes.layout, ScoresOf::Pixels);
+            let mut probe = Probe { session: &mut session, element, layout, channels, of };
             match probe.run(batch, size, &vec![0.0; numbers as usize]) {
                 Ok(_) => return Ok(Ok(())),
                 Err(error @ ModelError::OutOfMemory { .. }) => return Err(error),

@@ -7,10 +7,12 @@
 //! ```
 
 mod external;
+mod sklearn;
 mod wire;
 
 use crate::{Activation, Element, Layout, OutputForm};
 use marquetry_geometry::Size;
+pub use sklearn::Sklearn;
 use wire::{bytes, graph, int, ints, number};
 
 /// What the convolution of a [`Toy`] holds.
@@ -88,6 +90,8 @@ pub struct Toy {
     pub hangs: bool,
     /// Whether the pixels are averaged away, as in a classifier.
     pub pooled: bool,
+    /// So many of the last heads are of the whole image: their pixels are averaged away, and they come as `[N, classes]`.
+    pub image_heads: usize,
     /// Whether the outputs have two more axes, of length 1.
     pub idle_axes: bool,
     /// Whether all sides and channels of the input are left open.
@@ -123,6 +127,7 @@ impl Default for Toy {
             single: false,
             hangs: false,
             pooled: false,
+            image_heads: 0,
             idle_axes: false,
             is_open: false,
             heads: vec!["scores".into()],
@@ -175,6 +180,17 @@ impl Toy {
         for (index, head) in self.heads.iter().enumerate() {
             self.head(&mut graph, &x, index as u64, head);
         }
+        graph.0.extend(bytes(11, value("image", &self.element_in, Some(&self.input_shape()))));
+        let mut model =
+            [number(1, 8), bytes(2, "marquetry-toy"), bytes(7, &graph.0), bytes(8, number(2, 17))].concat();
+        for (key, value) in &self.metadata {
+            model.extend(bytes(14, [bytes(1, key), bytes(2, value)].concat()));
+        }
+        model
+    }
+
+    /// The dimensions of the input.
+    fn input_shape(&self) -> Vec<u8> {
         let any = |value: Option<u32>, name: &str| {
             value.map_or_else(|| bytes(2, name), |value| number(1, value.into()))
         };
@@ -189,26 +205,34 @@ impl Toy {
         } else {
             [batch, height, width, channels]
         };
-        let shape: Vec<u8> = dims.iter().flat_map(|dim| bytes(1, dim)).collect();
-        graph.0.extend(bytes(11, value("image", &self.element_in, Some(&shape))));
-        let mut model =
-            [number(1, 8), bytes(2, "marquetry-toy"), bytes(7, &graph.0), bytes(8, number(2, 17))].concat();
-        for (key, value) in &self.metadata {
-            model.extend(bytes(14, [bytes(1, key), bytes(2, value)].concat()));
-        }
-        model
+        dims.iter().flat_map(|dim| bytes(1, dim)).collect()
     }
 
     fn head(&self, graph: &mut Graph, x: &str, index: u64, name: &str) {
-        let (kernel, stride) = (i64::from(self.kernel), i64::from(self.stride));
         let classes = self.head_classes.get(index as usize).copied().unwrap_or(self.classes);
+        let y = self.values_of_head(graph, x, index, classes);
+        if self.dropout {
+            // As the last node: inside a graph ONNX Runtime may take it out.
+            let ratio = graph.tensor(1, &[], &0.5_f32.to_le_bytes());
+            let training = graph.tensor(BOOL, &[], &[1]);
+            graph.named("Dropout", &[&y, &ratio, &training], &[], name);
+        } else {
+            graph.named("Cast", &[&y], &[int("to", code(&self.element_out))], name);
+        }
+        graph.0.extend(bytes(12, value(name, &self.element_out, None)));
+    }
+
+    /// What the head at place `index` says, before its type is changed.
+    fn values_of_head(&self, graph: &mut Graph, x: &str, index: u64, classes: u32) -> String {
+        let (kernel, stride) = (i64::from(self.kernel), i64::from(self.stride));
+        let is_of_image = index as usize + self.image_heads >= self.heads.len();
         let (weights, bias) = self.numbers(index, classes);
         let weights = graph.tensor(1, &[classes.into(), self.channels.into(), kernel, kernel], &weights);
         let bias = graph.tensor(1, &[classes.into()], &bias);
         let pads = [if self.valid { 0 } else { kernel / 2 }; 4];
         let mut y =
             graph.node("Conv", &[x, &weights, &bias], &[ints("pads", &pads), ints("strides", &[stride; 2])]);
-        if self.pooled {
+        if self.pooled || is_of_image {
             y = graph.node("GlobalAveragePool", &[&y], &[]);
         }
         if self.single {
@@ -221,6 +245,10 @@ impl Toy {
             Activation::Labels => y = graph.node("ArgMax", &[&y], &[int("axis", 1), int("keepdims", 1)]),
             Activation::Softmax => y = graph.node("Softmax", &[&y], &[int("axis", 1)]),
             Activation::Sigmoid => y = graph.node("Sigmoid", &[&y], &[]),
+        }
+        if is_of_image {
+            let axes = graph.tensor(7, &[2], [2_i64, 3].map(i64::to_le_bytes).as_flattened());
+            return graph.node("Squeeze", &[&y, &axes], &[]);
         }
         if self.form.is_interleaved() {
             y = graph.node("Transpose", &[&y], &[ints("perm", &[0, 2, 3, 1])]);
@@ -247,15 +275,7 @@ impl Toy {
             let axes = graph.tensor(7, &[2], [1_i64, -1].map(i64::to_le_bytes).as_flattened());
             y = graph.node("Unsqueeze", &[&y, &axes], &[]);
         }
-        if self.dropout {
-            // As the last node: inside a graph ONNX Runtime may take it out.
-            let ratio = graph.tensor(1, &[], &0.5_f32.to_le_bytes());
-            let training = graph.tensor(BOOL, &[], &[1]);
-            graph.named("Dropout", &[&y, &ratio, &training], &[], name);
-        } else {
-            graph.named("Cast", &[&y], &[int("to", code(&self.element_out))], name);
-        }
-        graph.0.extend(bytes(12, value(name, &self.element_out, None)));
+        y
     }
 
     /// Weights `[classes, channels, kernel, kernel]` and biases `[classes]` of a head, as little-endian `f32`.
@@ -300,9 +320,24 @@ impl Graph {
     }
 
     fn named(&mut self, operator: &str, inputs: &[&str], attributes: &[Vec<u8>], output: &str) {
+        self.named_of("", operator, inputs, attributes, output);
+    }
+
+    /// A node of an operator of `domain`, the standard set if it is empty.
+    fn named_of(
+        &mut self,
+        domain: &str,
+        operator: &str,
+        inputs: &[&str],
+        attributes: &[Vec<u8>],
+        output: &str,
+    ) {
         let mut node: Vec<u8> = inputs.iter().flat_map(|input| bytes(1, input)).collect();
         node.extend([bytes(2, output), bytes(4, operator)].concat());
         node.extend(attributes.iter().flat_map(|attribute| bytes(5, attribute)));
+        if !domain.is_empty() {
+            node.extend(bytes(7, domain));
+        }
         if self.0.is_empty() {
             self.0.extend(bytes(2, "toy"));
         }

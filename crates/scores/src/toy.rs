@@ -101,6 +101,7 @@ impl TestImage {
             block_pixels: 2600,
             region: None,
             cascade: None,
+            gate: Vec::new(),
             groups,
         };
         let folder = tempfile::tempdir().unwrap();

@@ -34,7 +34,7 @@ const fn meant(lines: &'static str, errors: &'static str) -> Broken {
 #[rustfmt::skip]
 pub(super) const BROKEN: &[Broken] = &[
     // The whole file.
-    seen("stor: ./out", "line 1: stor: unknown key (did you mean `store`?); allowed are version, name, preset, images, classes, labels, truth, region, defaults, members, folds, tta, merge, cascade, decide, outputs, allow, priority, store, subset, nights, tiles, limits, failures"),
+    seen("stor: ./out", "line 1: stor: unknown key (did you mean `store`?); allowed are version, name, preset, images, classes, labels, truth, region, defaults, members, folds, tta, merge, cascade, gate, decide, outputs, allow, priority, store, subset, nights, tiles, limits, failures"),
     seen("version: 2", "line 1: version: given `2`; allowed is a whole number from 1 to 1"),
     meant("name: a\nname: b", "line 2: name: given twice, first in line 1; keep one of them"),
     seen("name: My Job", "line 1: name: given `My Job`; allowed is 1 to 64 of a-z, 0-9, `-`, `_` and `.`, the first a letter or digit"),
@@ -201,6 +201,14 @@ pub(super) const BROKEN: &[Broken] = &[
     meant("defaults: {output: {multilabel: true}}\noutputs: [{ranking: margin}]", "line 2: outputs[0].ranking: these measures are of classes that exclude each other, and these do not (multilabel: true)"),
     meant("outputs: [{ranking: entropy, window: 64}]", "line 1: outputs[0].window: used by of: windows only; leave it out"),
     seen("outputs: [{ranking: entropy, count: 0}]", "line 1: outputs[0].count: given `0`; allowed is a whole number from 1 to 10000"),
+    // The gate.
+    seen("gate: {threshold: 0.5}", "line 1: gate.models: missing; needed is a list of models: {onnx: path, …}"),
+    seen("gate: {models: [{onnx: g, size: 0}]}", "line 1: gate.models[0].size: given `0`; allowed is a whole number from 1 to 16384"),
+    seen("gate: {models: [{onnx: g, activation: labels}]}", "line 1: gate.models[0].activation: given `labels`; allowed is auto, none, softmax or sigmoid"),
+    seen("gate: {models: [{onnx: g}], threshold: 50}", "line 1: gate.threshold: given `50`; allowed is a probability from 0 to 1"),
+    meant("gate: {models: [{onnx: g}], threshold: {nucleuss: 1}}", "line 1: gate.threshold.nucleuss: given class `nucleuss`; allowed is the name of a class (did you mean `nucleus`?)"),
+    meant("gate: {models: [{onnx: g, classes: {background: 0}}]}", "line 1: gate.models[0].classes: class `background` is the background, which is always allowed"),
+    meant("classes: [road, tree]\ngate: {models: [{onnx: g}]}", "line 2: gate: pixels of a class that an image does not have are of another then, and of the background where no other is left: which class is that? It would be `road`, the first, which the gate never denies; say decide: {background: road}, or another"),
     // The rest.
     meant("region: {margin: 3}", "line 1: region: one of `from` and `column` is needed: `nonblank` or where masks are, or the column that names them"),
     seen("region: {from: masks, margin: 1.5}", "line 1: region.margin: given `1.5`; allowed is a whole number from 0 to 16384"),

@@ -370,7 +370,7 @@ section! {
     ]
 }
 
-const HEAD: Text = Text::not_blank("the name of an output of the model");
+pub(super) const HEAD: Text = Text::not_blank("the name of an output of the model");
 const ACTIVATIONS: [(&str, Option<OutputActivation>); 5] = [
     ("auto", None),
     ("none", Some(OutputActivation::None)),

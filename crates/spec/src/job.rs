@@ -6,6 +6,7 @@ use super::classes::{Class, ClassList, Classes};
 use super::decide::Decide;
 use super::error::SpecErrors;
 use super::folds::{Folds, FoldsKind};
+use super::gate::{self, Gate, GateKind};
 use super::images::{ImageSource, Images, ImagesKind, STORE};
 use super::kind::{Kind, LayerKind, Maybe, ReadKind, Text, Whole, Words};
 use super::labels::{self, LabelValues};
@@ -72,6 +73,9 @@ section! {
         apart pub merge: ScoreSpace = ScoreSpace::Probabilities, MergeSpace;
         /// Members and views that look only at what the first ones are unsure of. All look at everything if not given.
         apart pub cascade: Option<Cascade> = None, Maybe(CascadeKind);
+        /// Models that say which classes an image has at all; its other classes are out before labels are decided. Every image may have
+        /// every class if not given.
+        apart pub gate: Option<Gate> = None, Maybe(GateKind);
         /// How scores become labels.
         apart pub decide: Decide = Decide::standard(scope), Nested::<Decide>::new();
         /// What it hands back.
@@ -244,6 +248,8 @@ fn read(fields: &Fields<'_>) -> JobSpec {
     check_truth(fields, &spec.images, truth.as_ref(), &outputs);
     check_region(fields, &spec.images, region.as_ref());
     let cascade = fields.get("cascade").and_then(|at| Maybe(CascadeKind).read(at, &scope)).flatten();
+    let gate = fields.get("gate").and_then(|at| Maybe(GateKind).read(at, &scope)).flatten();
+    gate::check(fields, &scope);
     if let Some(cascade) = &cascade {
         cascade::check(fields, cascade, &tta, spec.tiles.per, &outputs);
     }
@@ -255,6 +261,7 @@ fn read(fields: &Fields<'_>) -> JobSpec {
         truth,
         region,
         cascade,
+        gate,
         labels: labels::read(fields.get("labels"), failures.ignore, fields.get("failures"), &scope),
         failures,
         tta,

@@ -6,7 +6,7 @@ use marquetry_geometry::{D4, Edges, Padding, Size};
 use marquetry_job::{Measured, TileDtype};
 
 /// The job files that users start from.
-pub(in super::super) const EXAMPLES: [(&str, &str); 11] = [
+pub(in super::super) const EXAMPLES: [(&str, &str); 12] = [
     ("nuclei", include_str!("../../../examples/nuclei.yaml")),
     ("kaggle", include_str!("../../../examples/kaggle.yaml")),
     ("landcover", include_str!("../../../examples/landcover.yaml")),
@@ -18,6 +18,7 @@ pub(in super::super) const EXAMPLES: [(&str, &str); 11] = [
     ("tune", include_str!("../../../examples/tune.yaml")),
     ("nightly", include_str!("../../../examples/nightly.yaml")),
     ("region", include_str!("../../../examples/region.yaml")),
+    ("gate", include_str!("../../../examples/gate.yaml")),
 ];
 
 fn parsed(lines: &str) -> JobSpec {
@@ -101,6 +102,7 @@ fn printed_jobs_read_back_equal() {
         "labels: {background: 1, nucleus: 2}\nfailures: {ignore: 0}",
         "truth: masks\npriority: high\nfolds: {from: 's3://b/splits_final.json'}",
         "region: nonblank",
+        "gate: {models: [{onnx: g.onnx, size: [8, 9], classes: {nucleus: 1}}], threshold: {nucleus: 0.125}}",
         "cascade: {first: {fold: '0|1'}, margin: 0.75}\ntiles: {per: member}",
         "region: {from: 's3://b/masks', margin: 0, class: nucleus, prefix: 'm #', suffix: _x, image_suffix: _y}",
         "images: list.csv\nregion: {column: 'no'}",

@@ -80,7 +80,12 @@ fn job_with(table: &Table, path: &str, key: &str) -> Value {
     let mut map = &mut job;
     for part in path.split('.').filter(|part| !part.is_empty()) {
         map = match part.strip_suffix("[]") {
-            Some(list) => &mut map[list][0],
+            Some(list) => {
+                if map[list].is_null() {
+                    map[list] = json!([{}]);
+                }
+                &mut map[list][0]
+            }
             None if part == "<class>" => &mut map["nucleus"],
             None => &mut map[part],
         };
@@ -146,6 +151,9 @@ members: [{onnx: a}]
 tta: {views: d4}
 tiles: {per: member}
 cascade: {first: {fold: 0}, views: flips, margin: 0.8, agreement: 1, joins: true, around: 9}
+gate:
+  models: [{onnx: g, head: h, activation: none, multilabel: true, classes: {a: 0}, size: 9, resample: area, input: {bands: [0]}}, {onnx: h, input: {normalize: {per: window, percentiles: [1, 99]}}}]
+  threshold: 0.3
 outputs: [{masks: png}]
 ",
     "

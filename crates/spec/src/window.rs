@@ -84,7 +84,7 @@ pub enum WholeFit {
 
 const WHOLE_FITS: [(&str, WholeFit); 3] =
     [("stretch", WholeFit::Stretch), ("longest", WholeFit::Longest), ("letterbox", WholeFit::Letterbox)];
-const RESAMPLES: [(&str, Resample); 5] = [
+pub(super) const RESAMPLES: [(&str, Resample); 5] = [
     ("linear", Resample::Linear),
     ("area", Resample::Area),
     ("cubic", Resample::Cubic),

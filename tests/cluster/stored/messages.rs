@@ -20,6 +20,7 @@ pub(crate) fn all() -> Vec<Form> {
         form("task-block", task(scored_by_some(), BLOCK)),
         form("task-statistics", task(tagged(), TaskKind::Statistics)),
         form("task-region", task(tagged(), TaskKind::Region)),
+        form("task-gate", task(tagged(), TaskKind::Gate)),
         form("task-unsure", task(tagged(), TaskKind::Unsure)),
         form("task-alone", TaskMessage { alone: true, ..task(tagged(), BLOCK) }),
         form("task-sidecars", task(plans::with_sidecars(), BLOCK)),

@@ -66,6 +66,7 @@ fn keys() -> String {
         ("spec", key::spec(job, outputs)),
         ("statistics", key::statistics(job, image)),
         ("region", key::region(job, image)),
+        ("gate", key::gate(job, image)),
         ("unsure", key::unsure(job, image)),
         ("image within a region", tagged_image().within("0123456789abcdef").key),
         ("part", key::part(job, outputs, image)),

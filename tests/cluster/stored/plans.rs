@@ -6,8 +6,8 @@ use marquetry_ensemble::{
 };
 use marquetry_geometry::{D4, Edges, Padding, Reading, Size, WindowSpec};
 use marquetry_job::{
-    CascadeRule, Element, Fit, Group, Inference, Input, IoContract, Layout, Member, Merge, OutputForm,
-    PLAN_FORMAT, Plan, PlannedImage, Scale, Scaling, TileDtype,
+    CascadeRule, Element, Fit, GateModel, Group, Inference, Input, IoContract, Layout, Member, Merge,
+    OutputForm, PLAN_FORMAT, Plan, PlannedImage, Scale, Scaling, TileDtype,
 };
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub(crate) fn all() -> Vec<Form> {
         let stored = Plan::from_bytes(bytes, &name).map_err(|error| error.to_string())?;
         if stored == plan { Ok(()) } else { Err(format!("{stored:?}")) }
     };
-    vec![Form { file: "plan.json".to_owned(), written, read: Box::new(read) }, in_rounds()]
+    vec![Form { file: "plan.json".to_owned(), written, read: Box::new(read) }, in_rounds(), with_gate()]
 }
 
 /// A plan whose second group looks only at what the first one is unsure of.
@@ -42,6 +42,20 @@ fn in_rounds() -> Form {
     Form { file: "plan-in-rounds.json".to_owned(), written, read: Box::new(read) }
 }
 
+/// A plan with a model that says which classes an image has.
+fn with_gate() -> Form {
+    let plan = plan();
+    let group = group(Scaling::Whole(Size::square(224)), Importance::Constant, vec![member("gate", 1.0)]);
+    let model = GateModel { group, labelling: Labelling::Multilabel, channels: vec![None, Some(0)] };
+    let plan = Plan::new("nuclei", Inference { gate: vec![model], ..plan.inference }, plan.merge);
+    let (written, name) = (plan.to_bytes(), plan.hash());
+    let read = move |bytes: &[u8]| {
+        let stored = Plan::from_bytes(bytes, &name).map_err(|error| error.to_string())?;
+        if stored == plan { Ok(()) } else { Err(format!("{stored:?}")) }
+    };
+    Form { file: "plan-with-gate.json".to_owned(), written, read: Box::new(read) }
+}
+
 /// A plan with something in every field.
 pub(crate) fn plan() -> Plan {
     let groups = vec![
@@ -62,6 +76,7 @@ pub(crate) fn plan() -> Plan {
         block_pixels: 1 << 20,
         region: None,
         cascade: None,
+        gate: Vec::new(),
         groups,
     };
     let merge = Merge {

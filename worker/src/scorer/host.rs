@@ -1,6 +1,7 @@
 //! The scorer that shows views, brings them back and merges them in code: one network for each member and size.
 
-use super::{ScoreRequest, ScoreSink, Scorer, ScorerSource};
+use super::gate::GateRunner;
+use super::{GateRequest, ScoreRequest, ScoreSink, Scorer, ScorerSource};
 use crate::Failure;
 use crate::context::{MemberContext, SizeContext, plan_windows_together};
 use crate::network::{NetworkSource, Networks};
@@ -11,7 +12,7 @@ use marquetry_job::{Fit, Group, IoContract, Member, StageSeconds};
 use marquetry_telemetry::Metrics;
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Scorers that run networks of a [`NetworkSource`].
 pub struct HostScorers {
@@ -35,6 +36,7 @@ impl ScorerSource for HostScorers {
             items: Vec::new(),
             batch: Vec::new(),
             scores: Vec::new(),
+            gate: GateRunner::new(),
         }))
     }
 
@@ -60,6 +62,7 @@ struct HostScorer {
     batch: Vec<f32>,
     /// For each window what the views of one member said so far.
     scores: Vec<WindowScores>,
+    gate: GateRunner,
 }
 
 /// The pixels of one window as a model's channels, for all members that want them alike.
@@ -119,6 +122,13 @@ impl Scorer for HostScorer {
             }
         }
         Ok(seconds)
+    }
+
+    fn score_image(&mut self, request: &mut GateRequest<'_>) -> Result<(Vec<f32>, StageSeconds), Failure> {
+        let (probabilities, seconds) = self.gate.run(request, &mut self.networks)?;
+        self.metrics.inference_duration.observe_duration(Duration::from_secs_f64(seconds.infer.max(0.0)));
+        self.metrics.inference_batch.observe(1.0);
+        Ok((probabilities, seconds))
     }
 }
 

@@ -20,10 +20,12 @@
 //! canvas. A scorer that batches otherwise than the plan says must know that its device gives the same bits for any
 //! batch, or be a choice of the plan.
 
+mod gate;
 mod host;
 mod request;
 mod sink;
 
+pub use gate::GateRequest;
 pub use host::HostScorers;
 pub use request::ScoreRequest;
 pub(crate) use sink::PendingSums;
@@ -45,6 +47,13 @@ pub trait Scorer: Send {
         request: &mut ScoreRequest<'_>,
         sink: &mut ScoreSink<'_>,
     ) -> Result<StageSeconds, Failure>;
+
+    /// What a model of the gate says of the image of `request`: the probability of each of its channels. Returns how long it took
+    /// to prepare and infer too; reading is counted by the request.
+    ///
+    /// # Errors
+    /// When pixels cannot be read, or the model does not run or says something that is no number.
+    fn score_image(&mut self, request: &mut GateRequest<'_>) -> Result<(Vec<f32>, StageSeconds), Failure>;
 }
 
 /// Makes the scorers of a worker's lanes.

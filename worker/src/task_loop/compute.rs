@@ -2,10 +2,9 @@
 
 use super::{Done, KIB, STUCK, Worked, Worker, region};
 use crate::Failure;
-use crate::block::{BlockRegion, BlockSpec, BlockTask};
+use crate::block::{BlockRegion, BlockSpec};
 use crate::context::PlanContext;
 use crate::image::OpenImage;
-use crate::tile_builder::Outcome;
 use bytes::Bytes;
 use marquetry_failure::chain;
 use marquetry_geometry::{Rect, Size};
@@ -57,6 +56,13 @@ impl Worker {
                 drop(admitted);
                 self.find_region(message, &image, rule, &**store).await.map(Worked::Stored)
             }
+            TaskKind::Gate if context.gate.is_empty() => Err(no_such_task(message)),
+            TaskKind::Gate => {
+                let image = self.open(message, &context).await?;
+                drop(admitted);
+                let done = self.find_gate(message, &context, &image, &**store).await?;
+                Ok(done.map_or(Worked::NotBegun, Worked::Stored))
+            }
             TaskKind::Unsure => {
                 let image = self.open(message, &context).await?;
                 drop(admitted);
@@ -65,7 +71,7 @@ impl Worker {
             TaskKind::Statistics => {
                 let image = self.open(message, &context).await?;
                 drop(admitted);
-                self.measure(message, &image, measures(context.inference.members()), &**store)
+                self.measure(message, &image, measures(context.inference.models()), &**store)
                     .await
                     .map(Worked::Stored)
             }
@@ -123,7 +129,7 @@ impl Worker {
         let skipped = of_block.as_ref().is_some_and(BlockRegion::is_empty);
         let wanted = if skipped { Vec::new() } else { measures(members) };
         if !wanted.is_empty() {
-            self.fetch_statistics(message, &image, measures(inference.members()), &wanted, &**store).await?;
+            self.fetch_statistics(message, &image, measures(inference.models()), &wanted, &**store).await?;
         }
         let open_seconds = started.elapsed().as_secs_f64();
 
@@ -184,7 +190,8 @@ impl Worker {
         let (task, outcome) = self.lanes.submit(spec);
         let forwards = task.forwards();
         let stopped = |_| Failure::passing("the worker was stopped");
-        let Some(outcome) = self.in_time(&task, outcome).await.map_err(stopped)? else {
+        let Some(outcome) = self.in_time(task.begun(), || task.abandon(), outcome).await.map_err(stopped)?
+        else {
             return Ok(None);
         };
         let (frames, seconds) = outcome?;
@@ -193,7 +200,7 @@ impl Worker {
 
     /// Makes the statistics of an image known to its tasks, where those that are `wanted` are not: those that are stored,
     /// or, where there are none that can be used, new ones of all that the job measures.
-    async fn fetch_statistics(
+    pub(super) async fn fetch_statistics(
         &self,
         message: &TaskMessage,
         image: &Arc<OpenImage>,
@@ -269,7 +276,7 @@ fn covered(extent: Rect, scaled: Size, image: Size) -> Rect {
 }
 
 /// What is to be measured of a whole image for these members, each way once.
-fn measures<'a>(members: impl IntoIterator<Item = &'a Member>) -> Vec<Measure> {
+pub(super) fn measures<'a>(members: impl IntoIterator<Item = &'a Member>) -> Vec<Measure> {
     let mut measures: Vec<Measure> = Vec::new();
     for measure in members.into_iter().filter_map(|member| member.input.wants()) {
         if !measures.contains(&measure) {
@@ -290,21 +297,22 @@ impl Worker {
     /// What comes of a task before its deadline, which does not run while the task waits for others. After that its
     /// windows that are not begun are left out; a lane that is still in the middle of one a while later will not come
     /// back, and what waits for the lanes is `None`.
-    async fn in_time(
+    pub(super) async fn in_time<T>(
         &self,
-        task: &BlockTask,
-        mut outcome: oneshot::Receiver<Outcome>,
-    ) -> Result<Option<Outcome>, oneshot::error::RecvError> {
+        begun: impl Future<Output = ()>,
+        abandon: impl FnOnce(),
+        mut outcome: oneshot::Receiver<Result<T, Failure>>,
+    ) -> Result<Option<Result<T, Failure>>, oneshot::error::RecvError> {
         let Some(deadline) = self.deadline else { return outcome.await.map(Some) };
         tokio::select! {
             biased;
-            () = task.begun() => {}
+            () = begun => {}
             () = self.stuck.cancelled() => return Ok(None),
         }
         if let Ok(in_time) = tokio::time::timeout(deadline, &mut outcome).await {
             return in_time.map(Some);
         }
-        task.abandon();
+        abandon();
         if tokio::time::timeout(STUCK, outcome).await.is_err() {
             tracing::error!("a model run does not come back; this worker ends");
             self.stuck.cancel();

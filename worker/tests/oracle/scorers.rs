@@ -3,7 +3,7 @@
 use super::*;
 use marquetry_geometry::Padding;
 use marquetry_job::StageSeconds;
-use marquetry_worker::{ScoreRequest, ScoreSink, Scorer};
+use marquetry_worker::{GateRequest, ScoreRequest, ScoreSink, Scorer};
 
 /// The host scorer with another wish for how many windows come together.
 struct Together(Arc<dyn ScorerSource>, u64);
@@ -33,6 +33,10 @@ impl ScorerSource for Merged {
 }
 
 impl Scorer for Merged {
+    fn score_image(&mut self, _: &mut GateRequest<'_>) -> Result<(Vec<f32>, StageSeconds), Failure> {
+        Err(Failure::bug("these plans have no gate"))
+    }
+
     fn score(
         &mut self,
         request: &mut ScoreRequest<'_>,

@@ -23,6 +23,8 @@ pub(super) struct ImageState {
     stage_ends: Box<[u32]>,
     /// The first stage that is a round: what is given up of it is a gap.
     rounds_from: usize,
+    /// How many of the last tasks before the rounds are needed to put the image together.
+    for_image: u32,
     /// Which tasks are stored, given up, or not needed.
     pub(super) done: Box<[bool]>,
     /// Tasks that are not done.
@@ -60,6 +62,7 @@ impl ImageState {
         Self {
             stage_ends: ends.into(),
             rounds_from: stages.rounds_from(),
+            for_image: stages.for_image(),
             done: vec![false; open as usize].into(),
             open,
             begun: false,
@@ -126,9 +129,11 @@ impl ImageState {
             }
             let later = self.open_in(tasks.end..self.done.len() as u32);
             if later == 0 && self.stage < self.rounds_from {
-                left_out += self.open_in(tasks.clone());
-                self.done[tasks.start as usize..tasks.end as usize].fill(true);
-                self.open = 0;
+                let unneeded = tasks.start..tasks.end - self.for_image.min(tasks.end - tasks.start);
+                let left = self.open_in(unneeded.clone());
+                self.done[unneeded.start as usize..unneeded.end as usize].fill(true);
+                self.open -= left;
+                left_out += left;
             }
             self.open_in_stage = self.open_in(tasks);
             if self.open_in_stage > 0 {
@@ -200,6 +205,11 @@ impl ImageState {
         let tasks = self.tasks_of(stage);
         (self.stage, self.next) = (stage, tasks.start);
         self.open_in_stage = self.open_in(tasks);
+    }
+
+    /// Back to the stage of a task that nothing but putting the image together waits for; what is open of it is handed out.
+    pub(super) fn return_to_stage_of(&mut self, place: u32) {
+        self.return_to(self.stage_of(place));
     }
 
     /// Back to the stage of a task that is done again because another one of the present stage has found it damaged. What is

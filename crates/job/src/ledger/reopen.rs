@@ -49,6 +49,9 @@ impl Ledger {
                     continue;
                 }
                 before_others.entry(task.image).or_insert(task.place);
+            } else if state.is_in_last_stage() {
+                // Putting the image together has found it damaged.
+                state.return_to_stage_of(task.place);
             }
             // It is handed out with what else is open in its stage.
             tries.attempt += 1;

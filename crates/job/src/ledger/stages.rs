@@ -8,6 +8,7 @@
 pub struct Stages {
     tasks: Vec<u32>,
     rounds_from: usize,
+    for_image: u32,
 }
 
 impl Stages {
@@ -15,7 +16,18 @@ impl Stages {
     pub fn new(before: u32, rounds: Vec<u32>) -> Self {
         let rounds_from = usize::from(before > 0);
         let before = (before > 0).then_some(before);
-        Self { tasks: before.into_iter().chain(rounds).collect(), rounds_from }
+        Self { tasks: before.into_iter().chain(rounds).collect(), rounds_from, for_image: 0 }
+    }
+
+    /// The last `tasks` of those before the rounds are needed to put the image together too: they are done even where all blocks are.
+    #[must_use]
+    pub fn with_tasks_for_image(self, tasks: u32) -> Self {
+        Self { for_image: tasks, ..self }
+    }
+
+    /// How many of the last tasks before the rounds are needed to put the image together.
+    pub(super) const fn for_image(&self) -> u32 {
+        self.for_image
     }
 
     /// The number of tasks of each stage.

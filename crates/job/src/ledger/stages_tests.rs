@@ -148,3 +148,44 @@ fn an_image_is_lost_with_what_its_other_tasks_wait_for() {
     assert!(ledger.is_complete());
     assert_eq!((ledger.progress().tasks_done, ledger.progress().images_done), (6, 2));
 }
+
+/// An image whose second task is needed to put it together, beside its two blocks.
+fn with_gate(attempts_max: u32) -> Ledger {
+    Ledger::new(&[Stages::new(2, vec![2]).with_tasks_for_image(1)], attempts_max)
+}
+
+#[test]
+fn what_the_image_needs_is_done_even_where_all_blocks_are() {
+    let mut ledger = with_gate(2);
+    ledger.found_task(id(0, 2));
+    ledger.found_task(id(0, 3));
+    assert_eq!(computes(&ledger.advance(9)), [id(0, 1)], "nothing waits for the first task");
+    assert_eq!(ledger.progress().tasks_done, 3);
+    assert_eq!(ledger.task_done(id(0, 1)), [Action::Aggregate { image: 0, attempt: 1, partial: false }]);
+    ledger.image_done(0, false);
+    assert!(ledger.is_complete());
+    assert_eq!(ledger.progress().tasks_done, 4);
+}
+
+#[test]
+fn what_the_image_needs_is_done_again_where_it_is_damaged() {
+    let mut ledger = with_gate(2);
+    for places in [0..2, 2..4] {
+        ledger.advance(9);
+        for place in places {
+            ledger.task_done(id(0, place));
+        }
+    }
+    let damaged = Failed { from: "a", attempt: 1, class: Passing, reason: "cut" };
+    let actions = ledger.image_failed(0, &damaged, &[id(0, 1)]);
+    assert_eq!(actions, [Action::Compute { task: id(0, 1), attempt: 2, replace: true }]);
+    assert_eq!(ledger.progress().tasks_done, 3);
+    // Nobody can do it: the image is lost, and has new tries afterwards.
+    let actions = failed(&mut ledger, id(0, 1), 2, Input);
+    assert!(matches!(&actions[..], [Action::GiveUp(_), ..]), "{actions:?}");
+    assert!(ledger.is_complete() && ledger.progress().images_failed == 1);
+    assert!(ledger.reopen().is_empty());
+    assert_eq!((ledger.progress().tasks_done, ledger.progress().images_failed), (3, 0));
+    assert_eq!(computes(&ledger.advance(9)), [id(0, 1)]);
+    assert_eq!(ledger.task_done(id(0, 1)), [Action::Aggregate { image: 0, attempt: 3, partial: false }]);
+}

@@ -109,7 +109,7 @@ impl Aggregator {
         Some((Arc::clone(&plan), image_done(&image.key, wanted.partial && !whole)))
     }
 
-    /// Blocks whose tiles are not there; the first of them is an error where none may be missing, and so is one that is
+    /// Blocks whose tiles are not there; the first of them, or the gate, is an error where none may be missing, and so is one that is
     /// not the tile it should be.
     async fn missing(
         &self,
@@ -118,6 +118,12 @@ impl Aggregator {
         partial: bool,
     ) -> Result<BTreeSet<TaskKind>, TaskKind> {
         let mut missing = BTreeSet::new();
+        if plan.wants_gate() {
+            let gate = self.store.get(&key_of(plan, image, TaskKind::Gate)).await.ok();
+            if gate != object_of(plan, image, TaskKind::Gate) {
+                return Err(TaskKind::Gate);
+            }
+        }
         for task in blocks_of(plan, image) {
             match self.store.get(&key_of(plan, image, task)).await {
                 Ok(tile) if Some(&tile) == object_of(plan, image, task).as_ref() => {}

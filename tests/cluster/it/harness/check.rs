@@ -27,6 +27,7 @@ pub(crate) async fn check(cluster: &Cluster, job: &JobOf, summary: &Summary) -> 
     for image in images.iter() {
         let lost = expected_losses(cluster, job, image);
         let wholly = lost.contains(&TaskKind::Statistics)
+            || lost.contains(&TaskKind::Gate)
             || is_all(&first_blocks_of(&job.plan, image), &lost)
             || is_all(&blocks_of(&job.plan, image), &lost)
             || cluster.is_deadly_image(&image.id);
@@ -52,8 +53,9 @@ pub(crate) async fn check(cluster: &Cluster, job: &JobOf, summary: &Summary) -> 
 fn expected_losses(cluster: &Cluster, job: &JobOf, image: &PlannedImage) -> BTreeSet<TaskKind> {
     let is_poison = |task: &TaskKind| cluster.is_poison(&image.id, *task);
     let mut lost: BTreeSet<TaskKind> = ImageTasks::new(&job.plan, image).iter().filter(is_poison).collect();
-    if lost.contains(&TaskKind::Statistics) {
-        lost.retain(|task| *task == TaskKind::Statistics);
+    let is_before = |task: &TaskKind| matches!(task, TaskKind::Statistics | TaskKind::Gate);
+    if lost.iter().any(is_before) {
+        lost.retain(is_before);
     }
     let first = first_blocks_of(&job.plan, image);
     if first.iter().any(|task| lost.contains(task)) {
@@ -82,13 +84,15 @@ fn missing(job: &JobOf, image: &PlannedImage, mut lost: BTreeSet<TaskKind>) -> B
     lost
 }
 
-/// What is wrong with the order in which tasks came: a block of an image whose statistics or region are wanted comes to a
+/// What is wrong with the order in which tasks came: a block of an image whose statistics, region or gate are wanted comes to a
 /// worker after these were stored, or somebody said so.
 fn check_stages(cluster: &Cluster, job: &JobOf) -> Result<(), String> {
     let entries = cluster.journal.all();
     let first = |image: &PlannedImage| {
         let statistics = job.plan.wants_statistics(image).then_some(TaskKind::Statistics);
-        statistics.into_iter().chain(job.plan.wants_region().then_some(TaskKind::Region))
+        let region = job.plan.wants_region().then_some(TaskKind::Region);
+        let gate = job.plan.wants_gate().then_some(TaskKind::Gate);
+        [statistics, region, gate].into_iter().flatten()
     };
     for (image, kind) in job.images.iter().flat_map(|image| first(image).map(move |kind| (image, kind))) {
         let task = TaskId { image: image.key.clone(), kind };

@@ -23,6 +23,7 @@ const STORE_AWAY: Duration = Duration::from_mins(30);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Poison {
     Statistics,
+    Gate,
     /// This block of every group.
     Block(u32),
     /// The same, and who begins with it ends.
@@ -165,6 +166,11 @@ impl Cluster {
         self.poisoned().insert((image.to_owned(), Poison::Statistics));
     }
 
+    /// From now on no worker can say which classes this image has.
+    pub(crate) fn poison_gate(&self, image: &str) {
+        self.poisoned().insert((image.to_owned(), Poison::Gate));
+    }
+
     /// From now on workers can compute everything.
     pub(crate) fn cure(&self) {
         self.poisoned().clear();
@@ -174,6 +180,7 @@ impl Cluster {
     pub(crate) fn is_poison(&self, image: &str, task: TaskKind) -> bool {
         let poison = match task {
             TaskKind::Statistics => Poison::Statistics,
+            TaskKind::Gate => Poison::Gate,
             TaskKind::Region | TaskKind::Unsure => return self.is_deadly(image, task),
             TaskKind::Block { block, .. } => Poison::Block(block),
         };

@@ -8,9 +8,9 @@ use marquetry_ensemble::{
 };
 use marquetry_geometry::{Edges, Reading, Size, WindowSpec};
 use marquetry_job::{
-    BandStatistics, CascadeRule, Fit, Group, ImageRegion, ImageStatistics, ImageTasks, Inference, Input,
-    Measured, MeasuredBands, Member, Merge, PLAN_FORMAT, Plan, PlannedImage, RegionRule, Scaling, TaskKind,
-    TileDtype, TileHeader, hash, key, tile,
+    BandStatistics, CascadeRule, Fit, GateModel, Group, ImageGate, ImageRegion, ImageStatistics, ImageTasks,
+    Inference, Input, Measured, MeasuredBands, Member, Merge, PLAN_FORMAT, Plan, PlannedImage, RegionRule,
+    Scaling, TaskKind, TileDtype, TileHeader, hash, key, tile,
 };
 use marquetry_region::{Finding, Region};
 use marquetry_spec::{JobSpec, Priority};
@@ -111,6 +111,18 @@ impl JobOf {
         Self { plan: Arc::new(plan), ..self }
     }
 
+    /// The same, with a model that says which classes an image has.
+    pub(crate) fn with_gate(self) -> Self {
+        let one = Size::square(1);
+        let mut group = group(1.0, vec![member("gate", false)]);
+        group.scaling = Scaling::Whole(Size::square(WINDOW));
+        group.window = WindowSpec { inner: one, margin: Size::square(0), stride: one, edges: Edges::Shift };
+        let model = GateModel { group, labelling: Labelling::Multilabel, channels: vec![None, Some(0)] };
+        let inference = Inference { gate: vec![model], ..self.plan.inference.clone() };
+        let plan = Plan::new("schedule", inference, self.plan.merge.clone());
+        Self { plan: Arc::new(plan), ..self }
+    }
+
     /// The same job, of another priority.
     pub(crate) fn of_priority(self, priority: Priority) -> Self {
         Self { spec: Arc::new(JobSpec { priority, ..(*self.spec).clone() }), ..self }
@@ -132,6 +144,7 @@ fn job(groups: Vec<Group>, images: Vec<PlannedImage>) -> JobOf {
         block_pixels: Size::square(WINDOW).area(),
         region: None,
         cascade: None,
+        gate: Vec::new(),
         groups,
     };
     let weights = vec![vec![1.0; CLASSES as usize]; inference.members().count()];
@@ -234,6 +247,7 @@ pub(crate) fn object_of(plan: &Plan, image: &PlannedImage, task: TaskKind) -> Op
         match task {
             TaskKind::Statistics => Some(statistics_of(image)),
             TaskKind::Region => Some(region_of(image, image.content_key())),
+            TaskKind::Gate => Some(gate_of(plan, image)),
             TaskKind::Unsure => Some(region_of(image, &image.key)),
             TaskKind::Block { group, block } => tile_of(plan, image, group, block),
         }
@@ -246,6 +260,11 @@ fn statistics_of(image: &PlannedImage) -> Bytes {
     let bands = vec![BandStatistics { offset: 127.5, spread: 3.25 }; usize::from(BANDS)];
     let measured = vec![MeasuredBands { measure: Measured::STANDARD.measure(None), bands }];
     ImageStatistics::new(&image.key, measured).to_bytes().into()
+}
+
+fn gate_of(plan: &Plan, image: &PlannedImage) -> Bytes {
+    let said: Vec<_> = plan.inference.gate.iter().map(|model| (model, vec![0.75])).collect();
+    ImageGate::new(&image.key, CLASSES as usize, &said).to_bytes().into()
 }
 
 fn region_of(image: &PlannedImage, name: &str) -> Bytes {
@@ -302,6 +321,7 @@ pub(crate) async fn left_of_tasks(cluster: &Cluster, job: &JobOf) -> Vec<String>
     for folder in [
         key::all_statistics(&job.plan.job),
         key::all_regions(&job.plan.job),
+        key::all_gates(&job.plan.job),
         key::all_unsure(&job.plan.job),
         key::tiles(&job.plan.job),
     ] {

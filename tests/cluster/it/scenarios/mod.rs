@@ -4,6 +4,7 @@ mod changed_plan;
 mod deadly;
 mod determinism;
 mod ends;
+mod gates;
 mod handover;
 mod refusals;
 mod rounds;

@@ -135,6 +135,14 @@ fn storms_over_jobs_in_stages() {
     schedules(&Seeds::first(100), |cluster| async move { storm_over(&cluster, any_staged_job()).await });
 }
 
+#[test]
+fn storms_over_jobs_with_a_gate() {
+    schedules(&Seeds::first(100), |cluster| async move {
+        let job = if fastrand::bool() { any_staged_job() } else { any_staged_job().in_rounds() };
+        storm_over(&cluster, job.with_gate()).await
+    });
+}
+
 /// Coordinators are killed and started again.
 #[test]
 fn storms_of_restarts() {
