@@ -386,3 +386,24 @@ fn a_gate_goes_with_a_region_and_with_rounds() {
         greatest(p.iter().copied())
     });
 }
+
+/// Rounds in time are plain jobs, and each asks the gate.
+#[test]
+fn a_job_in_time_asks_the_gate_too() {
+    let place = place();
+    place.model("n.onnx", &linear(&[SEGMENTS[0], SEGMENTS[2], SEGMENTS[1]]));
+    let text =
+        |store: &str| job(store, GATED).replace("[{onnx: m.onnx}]", "[{onnx: m.onnx}, {onnx: n.onnx}]");
+    let plain = text("plain").replace("store: plain", "store: plain\ntiles: {per: member}");
+    run(&place, plain);
+    place.write("job.yaml", text("timed"));
+    let told =
+        place.marquetry(&["run", "job.yaml", "--finish-in", "1h", "--format", "json"]).ends_with(0).json();
+    let folder = told["outputs"].as_str().expect("a folder");
+    let plain = place.outputs("plain");
+    for n in 0..IMAGES {
+        let name = format!("masks/{n}.png");
+        let mask = std::fs::read(std::path::Path::new(folder).join(&name)).expect("a mask");
+        assert!(mask == plain[&name], "{name}");
+    }
+}
