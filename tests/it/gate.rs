@@ -11,6 +11,8 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 type Files = BTreeMap<String, Vec<u8>>;
+/// From the probabilities of a pixel to its label.
+type Decides<'a> = &'a dyn Fn(&[f64]) -> usize;
 
 const HEIGHT: usize = 70;
 pub(crate) const WIDTH: usize = 90;
@@ -136,7 +138,6 @@ fn denied(n: usize) -> [bool; 3] {
 fn pixels_go_to_the_next_best_class_that_is_allowed() {
     let place = place();
     let factors = [1.0, 1.5, 0.75];
-    type Decides<'a> = &'a dyn Fn(&[f64]) -> usize;
     let rules: [(&str, &str, Decides<'_>); 4] = [
         ("argmax", "tiles: {dtype: f32}\n", &|p| greatest(p.iter().copied())),
         ("logits", "tiles: {dtype: f32}\nmerge: {space: logits}\n", &|p| greatest(p.iter().copied())),
