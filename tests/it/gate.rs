@@ -11,6 +11,8 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 type Files = BTreeMap<String, Vec<u8>>;
+/// From the probabilities of a pixel to its label.
+type Decides<'a> = &'a dyn Fn(&[f64]) -> usize;
 
 const HEIGHT: usize = 70;
 pub(crate) const WIDTH: usize = 90;
@@ -136,7 +138,6 @@ fn denied(n: usize) -> [bool; 3] {
 fn pixels_go_to_the_next_best_class_that_is_allowed() {
     let place = place();
     let factors = [1.0, 1.5, 0.75];
-    type Decides<'a> = &'a dyn Fn(&[f64]) -> usize;
     let rules: [(&str, &str, Decides<'_>); 4] = [
         ("argmax", "tiles: {dtype: f32}\n", &|p| greatest(p.iter().copied())),
         ("logits", "tiles: {dtype: f32}\nmerge: {space: logits}\n", &|p| greatest(p.iter().copied())),
@@ -385,4 +386,25 @@ fn a_gate_goes_with_a_region_and_with_rounds() {
     is_gated(&place.outputs("rounds-free"), &place.outputs("rounds"), denied, |p| {
         greatest(p.iter().copied())
     });
+}
+
+/// Rounds in time are plain jobs, and each asks the gate.
+#[test]
+fn a_job_in_time_asks_the_gate_too() {
+    let place = place();
+    place.model("n.onnx", &linear(&[SEGMENTS[0], SEGMENTS[2], SEGMENTS[1]]));
+    let text =
+        |store: &str| job(store, GATED).replace("[{onnx: m.onnx}]", "[{onnx: m.onnx}, {onnx: n.onnx}]");
+    let plain = text("plain").replace("store: plain", "store: plain\ntiles: {per: member}");
+    run(&place, plain);
+    place.write("job.yaml", text("timed"));
+    let told =
+        place.marquetry(&["run", "job.yaml", "--finish-in", "1h", "--format", "json"]).ends_with(0).json();
+    let folder = told["outputs"].as_str().expect("a folder");
+    let plain = place.outputs("plain");
+    for n in 0..IMAGES {
+        let name = format!("masks/{n}.png");
+        let mask = std::fs::read(std::path::Path::new(folder).join(&name)).expect("a mask");
+        assert!(mask == plain[&name], "{name}");
+    }
 }

@@ -7,8 +7,8 @@ use crate::gate::{
 use crate::linear_models::linear;
 use crate::pictures::grey_png;
 use marquetry_geometry::Size;
-use marquetry_model::Activation;
 use marquetry_model::toy::{Sklearn, Toy};
+use marquetry_model::{Activation, Element, Layout};
 
 /// Several gates are averaged; what they say is the same with softmax, in other layouts and types, and with labels beside it.
 #[test]
@@ -17,12 +17,16 @@ fn models_are_averaged_and_read_in_many_forms() {
     let one = classifier(&GATE, Activation::Softmax);
     let other = classifier(&[GATE[0], GATE[2], GATE[1]], Activation::Sigmoid);
     place.model("one.onnx", &one).model("other.onnx", &other);
+    // Two images a run, other axes and other numbers.
+    let (layout, element_out) = (Layout::Nhwc, Element::F64);
+    place.model("odd.onnx", &Toy { batch: Some(2), layout, element_out, ..one.clone() });
     for (store, models) in [
         ("one", "[{onnx: one.onnx}]"),
         ("other", "[{onnx: other.onnx}]"),
         ("both", "[{onnx: one.onnx}, {onnx: other.onnx}]"),
         ("pattern", "[{onnx: 'o{ne,ther}.onnx'}]"),
         ("skl", "[{onnx: skl.onnx}]"),
+        ("odd", "[{onnx: odd.onnx}]"),
     ] {
         place.write("skl.onnx", Sklearn { of: one.clone(), zipmap: false }.bytes());
         run(&place, job(store, &format!("tiles: {{keep: true}}\ngate: {{models: {models}}}")));
@@ -36,6 +40,10 @@ fn models_are_averaged_and_read_in_many_forms() {
             let mean = f64::midpoint(first[class].unwrap(), second[class].unwrap());
             assert_eq!(both[class].map(f64::to_bits), Some(mean.to_bits()));
         }
+    }
+    for (odd, first) in gates(&place, "odd").iter().zip(&first) {
+        let near = |class: usize| (odd[class].unwrap() - first[class].unwrap()).abs() < 1e-6;
+        assert!(near(1) && near(2), "{odd:?} {first:?}");
     }
     place.write("skl.onnx", Sklearn { of: one, zipmap: true }.bytes());
     place.write("job.yaml", job("zipmap", "gate: {models: [{onnx: skl.onnx}]}"));
