@@ -133,8 +133,8 @@ fn apart(difference: Difference, on: &str) -> Result<(), Fatal> {
     Err(Fatal::new(
         Exit::BadJob,
         format!(
-            "on {on} {found}: nothing is written. A model whose shapes are written into its graph takes no other size: export \
-             it for the size that is wanted"
+            "on {on} {found}: nothing is written. If a size was to be fixed: a model whose shapes are written into its graph takes no \
+             other; export it for the size that is wanted"
         ),
     ))
 }
