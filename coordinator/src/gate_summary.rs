@@ -4,6 +4,7 @@ use crate::Finished;
 use crate::region_summary::{percent, share};
 use marquetry_aggregator::ImageResult;
 use marquetry_failure::counted;
+use marquetry_tuning::{GateProbe, fit_threshold};
 use serde::{Deserialize, Serialize};
 
 /// A gate that allows a class in less than this share of the images that truly have it is said aloud.
@@ -34,7 +35,7 @@ pub struct GateClass {
 }
 
 /// How right the gate was of one class, in images of which the truth is known.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct GateClassTruth {
     /// Images that truly have the class.
     pub has: u64,
@@ -46,6 +47,8 @@ pub struct GateClassTruth {
     pub denied_pixels: u64,
     /// The first images that have it and in which it was denied.
     pub lost: Vec<String>,
+    /// The greatest threshold with which 99.5 % of the images that truly have the class are allowed it.
+    pub keeps: Option<f32>,
 }
 
 impl GateClassTruth {
@@ -62,16 +65,19 @@ impl GateSummary {
         let names = finished.spec.class_names();
         let mut all: Vec<Option<GateClass>> = vec![None; names.len()];
         let mut images = 0;
+        let mut said: Vec<Vec<GateProbe>> = vec![Vec::new(); names.len()];
         for (image, result) in finished.images.iter().zip(results) {
             let Some(of) = result.as_ref().and_then(|result| result.gate.as_ref()) else { continue };
             images += 1;
-            for (class, _) in of.probabilities.iter().enumerate().filter(|(_, said)| said.is_some()) {
+            let spoken = of.probabilities.iter().enumerate();
+            for (class, probability) in spoken.filter_map(|(class, said)| Some((class, (*said)?))) {
                 let (name, threshold) = (names[class].clone(), gate.thresholds[class]);
                 let new = || GateClass { class: name, threshold, denied: 0, truth: None };
                 let sum = all[class].get_or_insert_with(new);
                 sum.denied += u64::from(of.denied[class]);
                 let Some(&pixels) = of.truth.as_ref().and_then(|truth| truth.get(class)) else { continue };
                 let truth = sum.truth.get_or_insert_default();
+                said[class].push(GateProbe { group: 0, probability, has: pixels > 0 });
                 truth.pixels += pixels;
                 truth.has += u64::from(pixels > 0);
                 if of.denied[class] && pixels > 0 {
@@ -82,6 +88,11 @@ impl GateSummary {
                 } else {
                     truth.allowed += u64::from(pixels > 0);
                 }
+            }
+        }
+        for (of, said) in all.iter_mut().zip(&said) {
+            if let Some(truth) = of.as_mut().and_then(|of| of.truth.as_mut()) {
+                truth.keeps = fit_threshold(said).map(|fitted| fitted.threshold);
             }
         }
         let background = finished.spec.decide.background;
@@ -120,9 +131,11 @@ impl GateSummary {
         let warning = |of: &GateClass| {
             let truth = of.truth.as_ref().filter(|truth| truth.recall() < RECALL_MIN)?;
             let more = if truth.has - truth.allowed > truth.lost.len() as u64 { ", …" } else { "" };
+            // Rounded down: what is allowed stays so.
+            let keeps = truth.keeps.map(|keeps| (f64::from(keeps) * 1e4).floor() / 1e4);
+            let keeps = keeps.map_or_else(String::new, |keeps| format!("; {keeps} keeps 99.5 % of them"));
             Some(format!(
-                "`{}` is denied in {} of {} that truly have it ({}{more}), more than 0.5 %: its threshold {} is too high; marquetry tune \
-                 finds one that is not",
+                "`{}` is denied in {} of {} that truly have it ({}{more}), more than 0.5 %: its threshold {} is too high{keeps}",
                 of.class,
                 truth.has - truth.allowed,
                 counted(truth.has as usize, "image"),

@@ -341,6 +341,15 @@ fn what_it_costs_is_told() {
     assert_eq!((&crack["truth"]["has"], &crack["truth"]["allowed"]), (&6.into(), &3.into()), "{told}");
     assert_eq!(crack["truth"]["denied_pixels"], 3 * 7 * WIDTH);
     assert_eq!(told["gate"]["classes"][1]["truth"]["allowed"], 2);
+    // With the threshold that it tells none is lost, of so few.
+    let keeps = crack["truth"]["keeps"].as_f64().expect("a threshold");
+    assert!(keeps < crack["threshold"].as_f64().expect("a threshold"), "{told}");
+    let gate = format!(
+        "truth: labels\ngate: {{models: [{{onnx: gate.onnx}}], threshold: {{crack: {keeps}, dent: 0.5}}}}\n"
+    );
+    place.write("lower.yaml", job("kept", &gate));
+    let kept = place.run("lower.yaml").ends_with(0).json();
+    assert_eq!(kept["gate"]["classes"][0]["truth"]["allowed"], 6, "{kept}");
     let ran =
         ran.says(&["`crack` is denied in 3 of 6 images that truly have it (1, 3, 5)", "(recall 50.0 %)"]);
     assert!(!ran.stderr.contains("`dent` is denied"), "{}", ran.stderr);

@@ -116,6 +116,17 @@ pub(crate) fn plan(
     Ok(planned)
 }
 
+/// What there is to tell of classes of which no model speaks, whatever their threshold.
+pub(crate) fn never_denied(spec: &JobSpec, models: &[GateModel]) -> Option<String> {
+    let is_spoken_of =
+        |class: usize| models.iter().any(|model| model.channels.get(class).is_some_and(Option::is_some));
+    let others = spec.classes.iter().enumerate().filter(|(class, _)| {
+        Some(*class) != spec.decide.background && !models.is_empty() && !is_spoken_of(*class)
+    });
+    let others: Vec<String> = others.map(|(_, class)| format!("`{}`", class.name)).collect();
+    (!others.is_empty()).then(|| format!("gate: no model speaks of {}: always allowed", others.join(", ")))
+}
+
 /// One model of one entry.
 struct GateCandidate<'a> {
     spec: &'a JobSpec,

@@ -265,6 +265,7 @@ pub fn plan(
     drop(shown);
     findings.gate = gate.kinds;
     findings.warnings.extend(gate.warnings);
+    findings.notes.extend(gate::never_denied(spec, &gate.models));
     findings.notes.extend(sampled);
     findings.notes.extend(left_out.into_iter().map(|words| format!("images.from: {words}")).chain(said));
     let rounds = cascade::in_rounds(spec, groups)?;

@@ -34,10 +34,12 @@ pub fn deny(scores: &mut [f32], denied: &[bool], space: ScoreSpace, background: 
                 out.for_each(|class| scores[at(class)] = greatest - BELOW);
             }
             (ScoreSpace::Probabilities, Some(background)) => {
-                let rest = left.clone().fold(0.0, |rest, class| rest + scores[at(class)]);
+                let rest = left.clone().fold(0.0, |rest, class| rest + f64::from(scores[at(class)]));
                 out.for_each(|class| scores[at(class)] = 0.0);
                 if rest > 0.0 {
-                    left.for_each(|class| scores[at(class)] *= sum / rest);
+                    // What is left may be so little that the share has no place in single precision.
+                    let share = f64::from(sum) / rest;
+                    left.for_each(|class| scores[at(class)] = (f64::from(scores[at(class)]) * share) as f32);
                 } else {
                     // More than 0, so that no class that is out is as great.
                     scores[at(background)] = sum.max(f32::MIN_POSITIVE);
@@ -107,6 +109,16 @@ mod tests {
         deny(&mut row, &[false, true], ScoreSpace::Probabilities, Some(0));
         assert_eq!(row[..2], [1.0, 0.75]);
         assert!(row[2] > 0.0 && row[3..] == [0.0; 3]);
+    }
+
+    /// A member may be so sure of a class that is denied that what it leaves the others is hardly a number.
+    #[test]
+    fn however_little_is_left_it_shares_the_whole() {
+        for left in [1e-30, 1e-38, 1e-40, f32::from_bits(1)] {
+            let mut row = [left, 1.0, left];
+            deny(&mut row, &[false, true, false], ScoreSpace::Probabilities, Some(0));
+            assert!(close(&row, &[0.5, 0.0, 0.5]), "{left:e}: {row:?}");
+        }
     }
 
     #[test]
