@@ -392,12 +392,7 @@ fn kills_and_lanes_change_no_byte() {
     run(&place, text("one"));
     let wanted = place.outputs("one");
     place.write("killed.yaml", text("killed"));
-    for ms in [60, 120, 200, 300] {
-        let mut child = place.start(&["run", "killed.yaml", "--lanes", "2"]);
-        std::thread::sleep(std::time::Duration::from_millis(ms));
-        child.kill().expect("a process");
-        child.wait().expect("a process");
-    }
+    place.run_killed("killed.yaml", &[60, 120, 200, 300]);
     place.marquetry(&["run", "killed.yaml", "--lanes", "3"]).ends_with(0);
     same_files(&place.outputs("killed"), &wanted);
 }

@@ -69,6 +69,16 @@ impl Place {
         command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary starts")
     }
 
+    /// Starts a job again and again, and kills it after so many ms each time.
+    pub(crate) fn run_killed(&self, job: &str, after_ms: &[u64]) {
+        for ms in after_ms {
+            let mut child = self.start(&["run", job, "--lanes", "2"]);
+            std::thread::sleep(std::time::Duration::from_millis(*ms));
+            child.kill().expect("a process");
+            child.wait().expect("a process");
+        }
+    }
+
     /// Everything below `folder`, by path, but the reports: these tell how long things took.
     pub(crate) fn files(&self, folder: &str) -> BTreeMap<String, Vec<u8>> {
         let root = self.path(folder);

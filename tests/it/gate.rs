@@ -308,12 +308,7 @@ fn kills_and_lanes_change_no_byte() {
     run(&place, text("one"));
     let (wanted, said) = (place.outputs("one"), gates(&place, "one"));
     place.write("killed.yaml", text("killed"));
-    for ms in [40, 80, 120, 200] {
-        let mut child = place.start(&["run", "killed.yaml", "--lanes", "2"]);
-        std::thread::sleep(std::time::Duration::from_millis(ms));
-        child.kill().expect("a process");
-        child.wait().expect("a process");
-    }
+    place.run_killed("killed.yaml", &[40, 80, 120, 200]);
     place.marquetry(&["run", "killed.yaml", "--lanes", "3"]).ends_with(0);
     same_files(&place.outputs("killed"), &wanted);
     assert_eq!(gates(&place, "killed"), said);

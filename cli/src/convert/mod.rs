@@ -8,8 +8,7 @@ mod told;
 
 use crate::args::{Common, Format};
 use crate::exit::{Exit, Fatal};
-use crate::job::{load_runtime, start_tokio};
-use crate::new_model::{Bench, Output, Said, fatal, file_name, of_file, scratch};
+use crate::new_model::{Said, Setup, fatal, file_name, of_file};
 use crate::say;
 use crate::storage::StorageArgs;
 use agreement::Agreement;
@@ -18,10 +17,8 @@ use clap::{Args, ValueEnum};
 use half::Half;
 use marquetry_job::hash;
 use marquetry_onnx::{HalfType, metadata_of, with_all_data, with_metadata};
-use marquetry_telemetry::Metrics;
 use plain::{Freeze, Plain};
 use std::path::PathBuf;
-use std::time::Duration;
 use told::{Report, document, text};
 
 /// The key of the note, in the metadata of a file, that says how it was made and what was measured.
@@ -96,18 +93,8 @@ pub(crate) fn run(args: &ConvertArgs) -> Result<Exit, Fatal> {
         );
         return Err(Fatal::new(Exit::Usage, reason));
     }
-    let tokio = start_tokio()?;
-    let storage = args.storage.open(&tokio, Duration::ZERO, &Metrics::new());
-    let output = Output::new(&args.out)?;
-    let runtime = load_runtime(args.common.onnxruntime.as_deref())?;
-    let scratch = scratch()?;
-    let bench = Bench {
-        storage: &storage,
-        runtime: &runtime,
-        tokio: &tokio,
-        scratch: scratch.path(),
-        output: &output,
-    };
+    let setup = Setup::open(&args.storage, &args.out, &args.common)?;
+    let (bench, runtime, output) = (setup.bench(), &setup.runtime, &setup.output);
     let model = bench.read(&args.model)?;
     if args.to.is_none() && args.freeze.is_none() && !args.clean_denormals && model.external.is_empty() {
         let reason =
@@ -124,7 +111,7 @@ pub(crate) fn run(args: &ConvertArgs) -> Result<Exit, Fatal> {
         );
         return Err(Fatal::new(Exit::BadJob, reason));
     }
-    let plain = Plain::of(args, &runtime, &whole)?;
+    let plain = Plain::of(args, runtime, &whole)?;
     let (job, windows) = (args.job.as_deref(), args.windows as usize);
     let named = (file_name(&args.model), plain.onnx.as_slice());
     let calibration = job.map(|job| Calibration::plan(&bench, job, named, windows)).transpose()?;
@@ -141,7 +128,7 @@ pub(crate) fn run(args: &ConvertArgs) -> Result<Exit, Fatal> {
         }
         (_, None) => (None, plain.onnx.clone(), None),
     };
-    let on_noise = if calibration.is_none() { plain::on_noise(&runtime, &whole, &onnx)? } else { None };
+    let on_noise = if calibration.is_none() { plain::on_noise(runtime, &whole, &onnx)? } else { None };
     let report = Report {
         model: file_name(&args.model),
         sha256: std::iter::once(hash(&[&model.onnx]))
@@ -163,7 +150,7 @@ pub(crate) fn run(args: &ConvertArgs) -> Result<Exit, Fatal> {
     }
     let onnx = with_metadata(&onnx, &[(NOTE.to_owned(), note.to_string())]).map_err(|error| fatal(&error))?;
     let sha256 = hash(&[&onnx]);
-    let loads = output.write(&onnx, &runtime, (&model).into(), SAID)?;
+    let loads = output.write(&onnx, runtime, (&model).into(), SAID)?;
     loads.iter().for_each(|note| say::note(&format!("note: {note}")));
     match args.common.format {
         Format::Json => {

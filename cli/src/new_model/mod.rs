@@ -8,15 +8,20 @@ pub(crate) use output::{Output, Said};
 pub(crate) use score::Scores;
 pub(crate) use windows::{Windows, put_aside, with_one_member};
 
+use crate::args::Common;
 use crate::exit::{Exit, Fatal};
-use crate::storage::Storage;
+use crate::job::{load_runtime, start_tokio};
+use crate::storage::{Storage, StorageArgs};
 use marquetry_coordinator::{ModelReadError, read_model};
 use marquetry_failure::Classify;
 use marquetry_model::{ModelFiles, Runtime, external_locations};
 use marquetry_onnx::{OnnxError, with_all_data};
+use marquetry_telemetry::Metrics;
 use marquetry_transport::uri::{is_uri, join, parent};
 use output::is_one_of;
 use std::path::Path;
+use std::time::Duration;
+use tempfile::TempDir;
 
 /// Where files are read, the runtime, a folder for what is not finished, and where the file will stand.
 pub(crate) struct Bench<'a> {
@@ -25,6 +30,31 @@ pub(crate) struct Bench<'a> {
     pub(crate) tokio: &'a tokio::runtime::Runtime,
     pub(crate) scratch: &'a Path,
     pub(crate) output: &'a Output,
+}
+
+/// What a bench is made of.
+pub(crate) struct Setup {
+    scratch: TempDir,
+    pub(crate) runtime: Runtime,
+    pub(crate) output: Output,
+    storage: Storage,
+    tokio: tokio::runtime::Runtime,
+}
+
+impl Setup {
+    /// For a file that will stand at `out`.
+    pub(crate) fn open(storage: &StorageArgs, out: &Path, common: &Common) -> Result<Self, Fatal> {
+        let tokio = start_tokio()?;
+        let storage = storage.open(&tokio, Duration::ZERO, &Metrics::new());
+        let output = Output::new(out)?;
+        let runtime = load_runtime(common.onnxruntime.as_deref())?;
+        Ok(Self { scratch: scratch()?, runtime, output, storage, tokio })
+    }
+
+    pub(crate) fn bench(&self) -> Bench<'_> {
+        let Self { scratch, runtime, output, storage, tokio } = self;
+        Bench { storage, runtime, tokio, scratch: scratch.path(), output }
+    }
 }
 
 impl Bench<'_> {
@@ -65,7 +95,7 @@ pub(crate) fn file_name(uri: &str) -> &str {
 }
 
 /// A temporary folder.
-pub(crate) fn scratch() -> Result<tempfile::TempDir, Fatal> {
+fn scratch() -> Result<TempDir, Fatal> {
     let scratch = tempfile::Builder::new().prefix("marquetry-").tempdir();
     scratch.map_err(|error| Fatal::new(Exit::Unavailable, format!("cannot make a temporary folder: {error}")))
 }

@@ -8,8 +8,8 @@ mod workshop;
 
 use crate::args::{Common, Format};
 use crate::exit::{Exit, Fatal};
-use crate::job::{JobFile, load_runtime, start_tokio};
-use crate::new_model::{Bench, Output, Said, Scores, fatal, scratch};
+use crate::job::JobFile;
+use crate::new_model::{Bench, Said, Scores, Setup, fatal};
 use crate::say;
 use crate::storage::StorageArgs;
 use clap::{Args, ValueEnum};
@@ -19,10 +19,8 @@ use marquetry_failure::counted;
 use marquetry_job::hash;
 use marquetry_onnx::with_metadata;
 use marquetry_spec::Folds;
-use marquetry_telemetry::Metrics;
 use std::cell::Cell;
 use std::path::PathBuf;
-use std::time::Duration;
 use told::{document, note, notes, text};
 use workshop::Workshop;
 
@@ -86,18 +84,8 @@ pub(crate) fn run(args: &SwaArgs) -> Result<Exit, Fatal> {
         }
         say::note(&format!("warning: {reason}"));
     }
-    let tokio = start_tokio()?;
-    let storage = args.storage.open(&tokio, Duration::ZERO, &Metrics::new());
-    let output = Output::new(&args.out)?;
-    let runtime = load_runtime(args.common.onnxruntime.as_deref())?;
-    let scratch = scratch()?;
-    let bench = Bench {
-        storage: &storage,
-        runtime: &runtime,
-        tokio: &tokio,
-        scratch: scratch.path(),
-        output: &output,
-    };
+    let setup = Setup::open(&args.storage, &args.out, &args.common)?;
+    let (bench, runtime, output) = (setup.bench(), &setup.runtime, &setup.output);
     let shop = Workshop { args, bench, told: Cell::new(false) };
     let judged = args.greedy || args.bn == BnWord::Auto;
     let job = args.job.as_deref().filter(|_| judged);
@@ -119,7 +107,7 @@ pub(crate) fn run(args: &SwaArgs) -> Result<Exit, Fatal> {
     let onnx = onnx.map_err(|error| fatal(&error))?;
     let sha256 = hash(&[&onnx]);
     let first = shop.bench.read(picks[0].0)?;
-    let loads = output.write(&onnx, &runtime, (&first).into(), SAID)?;
+    let loads = output.write(&onnx, runtime, (&first).into(), SAID)?;
     let notes = notes(mean.state, &mean.members);
     notes.iter().chain(&loads).for_each(|note| say::note(&format!("note: {note}")));
     let scored = scores.map(|scores| scores.said()).unwrap_or_default();

@@ -51,7 +51,10 @@ pub fn unsure_part(
         }
     }
     let unsure = builder.finish().grown(rule.around_px);
-    Ok(region.map_or_else(|| unsure.clone(), |region| unsure.within(region)))
+    Ok(match region {
+        Some(region) => unsure.within(region),
+        None => unsure,
+    })
 }
 
 /// What the first round says, where all members have looked at `unsure` alone.

@@ -6,7 +6,7 @@ use crate::Failure;
 use crate::image::OpenImage;
 use bytes::Bytes;
 use marquetry_failure::{FailureClass, chain};
-use marquetry_geometry::Rect;
+use marquetry_geometry::{Rect, Size};
 use marquetry_job::tile::MissingPixels;
 use marquetry_job::{ImageRegion, RegionRule, StageSeconds, TaskMessage, UnreadPart, key};
 use marquetry_region::Region;
@@ -26,16 +26,9 @@ impl Worker {
     ) -> Result<Arc<Region>, Failure> {
         let planned = &message.image;
         let key = key::region(&message.run.job, planned.content_key());
-        if let Some(known) = image.region(&key) {
-            return Ok(known);
-        }
-        let reason = match store.get(&key).await {
-            Ok(bytes) => match ImageRegion::from_bytes(&bytes, planned.content_key(), planned.size) {
-                Ok(found) => return Ok(image.set_region(&key, found.region)),
-                Err(error) => chain(&error),
-            },
-            Err(error) if error.kind == StoreErrorKind::NotFound => "it is not in the store".to_owned(),
-            Err(error) => return Err(error.into()),
+        let reason = match known_part(image, planned.size, (&key, planned.content_key()), store).await? {
+            Ok(region) => return Ok(region),
+            Err(reason) => reason,
         };
         if !rule.is_task() {
             let reason = format!(
@@ -63,16 +56,46 @@ impl Worker {
         let (region, finding) = found.await??;
         self.check(message).await?;
         let read = started.elapsed().as_secs_f64();
-        let found = ImageRegion { region, finding };
-        let bytes = found.to_bytes(message.image.content_key());
-        let bytes = Bytes::from(bytes.map_err(|error| Failure::new(FailureClass::Worker, chain(&error)))?);
-        let stored_bytes = bytes.len() as u64;
-        let key = key::region(&message.run.job, message.image.content_key());
-        store.put(&key, bytes).await?;
-        image.set_region(&key, found.region);
+        let name = message.image.content_key();
+        let key = key::region(&message.run.job, name);
+        let stored_bytes = store_part(image, ImageRegion { region, finding }, (&key, name), store).await?;
         let seconds = StageSeconds { read, ..StageSeconds::default() };
         Ok(Done { stored_bytes, forwards: 0, seconds })
     }
+}
+
+/// The part of an image of `size` px that is stored under `key` for what is called `name`; or why it cannot be used.
+pub(super) async fn known_part(
+    image: &OpenImage,
+    size: Size,
+    (key, name): (&str, &str),
+    store: &dyn ObjectStore,
+) -> Result<Result<Arc<Region>, String>, Failure> {
+    if let Some(known) = image.region(key) {
+        return Ok(Ok(known));
+    }
+    match store.get(key).await {
+        Ok(bytes) => {
+            let found = ImageRegion::from_bytes(&bytes, name, size);
+            Ok(found.map(|found| image.set_region(key, found.region)).map_err(|error| chain(&error)))
+        }
+        Err(error) if error.kind == StoreErrorKind::NotFound => Ok(Err("it is not in the store".to_owned())),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Stores a part of an image under `key` for what is called `name`, and makes it known to all tasks of the image: its bytes.
+pub(super) async fn store_part(
+    image: &OpenImage,
+    found: ImageRegion,
+    (key, name): (&str, &str),
+    store: &dyn ObjectStore,
+) -> Result<u64, Failure> {
+    let bytes = found.to_bytes(name).map_err(|error| Failure::new(FailureClass::Worker, chain(&error)))?;
+    let stored_bytes = bytes.len() as u64;
+    store.put(key, Bytes::from(bytes)).await?;
+    image.set_region(key, found.region);
+    Ok(stored_bytes)
 }
 
 /// Which pixels of `part` of an image are missing, and what of its file cannot be read there.

@@ -1,16 +1,15 @@
 //! The pixels that the members of the first round are unsure of: found in their tiles, for the others.
 
 use super::compute::blocking;
+use super::region::{known_part, store_part};
 use super::{Done, KIB, Worker};
 use crate::Failure;
 use crate::context::PlanContext;
 use crate::image::OpenImage;
-use bytes::Bytes;
-use marquetry_failure::{FailureClass, chain};
 use marquetry_job::{ImageRegion, StageSeconds, TaskMessage, key};
 use marquetry_region::{Finding, Region};
 use marquetry_scores::{TileSource, UnreadParts, unsure_part};
-use marquetry_transport::{ObjectStore, StoreErrorKind};
+use marquetry_transport::ObjectStore;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::runtime::Handle;
@@ -30,16 +29,9 @@ impl Worker {
     ) -> Result<Arc<Region>, Failure> {
         let planned = &message.image;
         let key = key::unsure(&message.run.job, &planned.key);
-        if let Some(known) = image.region(&key) {
-            return Ok(known);
-        }
-        let reason = match store.get(&key).await {
-            Ok(bytes) => match ImageRegion::from_bytes(&bytes, &planned.key, planned.size) {
-                Ok(found) => return Ok(image.set_region(&key, found.region)),
-                Err(error) => chain(&error),
-            },
-            Err(error) if error.kind == StoreErrorKind::NotFound => "it is not in the store".to_owned(),
-            Err(error) => return Err(error.into()),
+        let reason = match known_part(image, planned.size, (&key, &planned.key), &**store).await? {
+            Ok(region) => return Ok(region),
+            Err(reason) => reason,
         };
         tracing::warn!(image = planned.id, "looking for its unsure pixels again: {reason}");
         self.find_unsure(message, context, image, store).await?;
@@ -92,11 +84,8 @@ impl Worker {
         };
         let region = blocking(work).await??;
         let found = ImageRegion { region, finding: Finding::Bounded };
-        let bytes = found.to_bytes(&message.image.key);
-        let bytes = Bytes::from(bytes.map_err(|error| Failure::new(FailureClass::Worker, chain(&error)))?);
-        let (key, stored_bytes) = (key::unsure(&message.run.job, &message.image.key), bytes.len() as u64);
-        store.put(&key, bytes).await?;
-        image.set_region(&key, found.region);
+        let (name, key) = (&message.image.key, key::unsure(&message.run.job, &message.image.key));
+        let stored_bytes = store_part(image, found, (&key, name), &**store).await?;
         let seconds = StageSeconds { read: started.elapsed().as_secs_f64(), ..StageSeconds::default() };
         Ok(Done { stored_bytes, forwards: 0, seconds })
     }
