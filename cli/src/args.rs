@@ -2,6 +2,7 @@
 
 use crate::broker::Broker;
 use crate::exit::{EXIT_CODES, Exit, Fatal};
+use crate::hardware::DeviceArgs;
 use crate::in_time::FinishInArgs;
 use crate::process::{DrainArgs, LogKind, ProcessArgs};
 use crate::say;
@@ -42,6 +43,8 @@ enum Command {
     Cancel(CancelArgs),
     /// Ask for another try of what a job has given up, after what was wrong is mended.
     Retry(RetryArgs),
+    /// List what models can run on here: the processor and GPUs, each tried.
+    Providers(ProvidersArgs),
     /// Look at everything a job needs without running it: print the job with every default filled in, and its cost.
     Plan(PlanArgs),
     /// Say what an ONNX model takes and gives, and print a member entry for a job file.
@@ -116,6 +119,8 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) time: FinishInArgs,
     #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+    #[command(flatten)]
     pub(crate) lanes: LaneArgs,
     #[command(flatten)]
     pub(crate) storage: StorageArgs,
@@ -149,7 +154,7 @@ pub(crate) struct CoordinateArgs {
 
 #[derive(Args)]
 pub(crate) struct WorkerArgs {
-    /// Where members run: cpu, cuda or cuda:N.
+    /// Where members run whose job names no device, and on which GPU those that name one: cpu, cuda or cuda:N.
     #[arg(long, value_name = "DEVICE", env = "MARQUETRY_DEVICE", default_value = "cpu")]
     pub(crate) device: Device,
     #[command(flatten)]
@@ -253,11 +258,19 @@ pub(crate) struct RetryArgs {
 }
 
 #[derive(Args)]
+pub(crate) struct ProvidersArgs {
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+#[derive(Args)]
 pub(crate) struct PlanArgs {
     /// The job file: a path or `s3://bucket/key`.
     pub(crate) job: String,
     #[command(flatten)]
     pub(crate) subset: SubsetArgs,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
     #[command(flatten)]
     pub(crate) storage: StorageArgs,
     #[command(flatten)]
@@ -318,6 +331,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Status(args) => crate::control::status(&args),
         Command::Cancel(args) => crate::control::run_cancel(&args),
         Command::Retry(args) => crate::control::run_retry(&args),
+        Command::Providers(args) => crate::providers::run(&args),
         Command::Plan(args) => crate::plan::run(&args),
         Command::Inspect(args) => crate::inspect::run(&args),
         Command::Evaluate(args) => crate::evaluate::run(&args),

@@ -2,7 +2,9 @@
 
 use crate::exit::{Exit, Fatal};
 use crate::say;
-use marquetry_coordinator::{PlanMemory, Planned, PlannedTruth, Rejected, TableError, Tables, Watcher, plan};
+use marquetry_coordinator::{
+    Hardware, Machine, PlanMemory, Planned, PlannedTruth, Rejected, TableError, Tables, Watcher, plan,
+};
 use marquetry_evaluator::census_of;
 use marquetry_failure::gist;
 use marquetry_job::key;
@@ -44,6 +46,8 @@ pub(crate) struct JobFile {
     pub(crate) spec: JobSpec,
     /// Its folder, or `s3://bucket/prefix/`: relative paths in it are relative to this.
     pub(crate) base: String,
+    /// This machine, if it is the one that computes the job.
+    pub(crate) hardware: Option<Hardware>,
 }
 
 impl JobFile {
@@ -54,7 +58,7 @@ impl JobFile {
             .map_err(|_| Fatal::new(Exit::BadJob, format!("{uri} is no job file: it is not UTF-8")))?;
         let spec = JobSpec::parse(text)
             .map_err(|errors| Fatal::new(Exit::BadJob, format!("{uri} is not right\n{errors}")))?;
-        Ok(Self { spec, base: parent(uri) })
+        Ok(Self { spec, base: parent(uri), hardware: None })
     }
 
     /// The folder or `s3://bucket/prefix` where tiles and outputs are kept.
@@ -172,7 +176,8 @@ impl JobFile {
         watcher: &impl Watcher,
     ) -> Result<Planned, Fatal> {
         let limits = self.limits(scratch);
-        let planned = plan(&self.spec, &self.root(), files, runtime, &limits, memory, watcher);
+        let machine = Machine { runtime, hardware: self.hardware.as_ref() };
+        let planned = plan(&self.spec, &self.root(), files, &machine, &limits, memory, watcher);
         planned.map_err(|error| match error.file() {
             Some(file) => Fatal::of_file(file, &error),
             None if error.may_pass() => Fatal::new(Exit::Unavailable, error),

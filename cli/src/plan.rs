@@ -18,6 +18,7 @@ pub(crate) fn run(args: &PlanArgs) -> Result<Exit, Fatal> {
     args.subset.apply(&mut job.spec)?;
     job.store()?;
     let runtime = load_runtime(args.common.onnxruntime.as_deref())?;
+    args.device.settle_plan(&mut job, &runtime)?;
     let planned = job.plan(&storage.files, &runtime, std::env::temp_dir(), None)?;
     tables(&job, &storage.files, &planned)?;
     let cost = planned.plan.cost(&planned.images);

@@ -45,6 +45,7 @@ fn run_here(args: &RunArgs, seen: &mut LastSeen) -> Result<Exit, Fatal> {
     let mut job = JobFile::read(&args.job, &storage.files)?;
     args.subset.apply(&mut job.spec)?;
     let runtime = load_runtime(args.common.onnxruntime.as_deref())?;
+    let device = args.device.settle(&mut job, &runtime, threads)?;
     let place = RunFolder::open(&job.store()?, &storage, &tokio)?;
     let memory = StoredMemory { store: Arc::clone(&place.store), runtime: tokio.handle().clone() };
     let (scratch, models_mb) = (place.scratch.clone(), args.lanes.models_mb);
@@ -52,6 +53,7 @@ fn run_here(args: &RunArgs, seen: &mut LastSeen) -> Result<Exit, Fatal> {
         storage: storage.clone(),
         scratch: scratch.clone(),
         runtime: runtime.clone(),
+        device,
         threads,
         models_mb,
     };
@@ -88,6 +90,7 @@ pub(crate) struct InProcessCluster {
     pub(crate) storage: Storage,
     pub(crate) scratch: PathBuf,
     pub(crate) runtime: Runtime,
+    pub(crate) device: Device,
     pub(crate) threads: Threads,
     pub(crate) models_mb: u64,
 }
@@ -166,7 +169,7 @@ impl InProcessCluster {
     }
 
     fn worker(&self, spec: &JobSpec, queue: &Arc<dyn TaskQueue>) -> Result<Worker, Fatal> {
-        let options = SessionOptions { intra_threads: self.threads.each, device: Device::Cpu };
+        let options = SessionOptions::on(self.device, self.threads.each);
         let networks =
             OrtSource::new(self.runtime.clone(), options, self.storage.files.clone(), Metrics::new());
         let scorers: Arc<dyn ScorerSource> = Arc::new(HostScorers::new(Arc::new(networks), Metrics::new()));
@@ -194,7 +197,7 @@ impl InProcessCluster {
             ("ONNX Runtime".to_owned(), self.runtime.version().to_owned()),
             (
                 "Device".to_owned(),
-                format!("CPU, {} lanes × {} threads", self.threads.lanes, self.threads.each),
+                format!("{}, {} lanes × {} threads", self.device, self.threads.lanes, self.threads.each),
             ),
             ("Store".to_owned(), store.to_owned()),
         ]

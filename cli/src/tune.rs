@@ -3,6 +3,7 @@
 use crate::args::{Common, Format, LaneArgs};
 use crate::coordination::Coordination;
 use crate::exit::{Exit, Fatal};
+use crate::hardware::DeviceArgs;
 use crate::job::{JobFile, StoredMemory, load_runtime, start_tokio};
 use crate::run::{InProcessCluster, OVERDUE_AFTER};
 use crate::run_folder::RunFolder;
@@ -45,6 +46,8 @@ pub(crate) struct TuneArgs {
     /// output `probes` says itself how many of each image there are.
     #[arg(long, value_name = "MB", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=65_536))]
     probe_mb: u64,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
     #[command(flatten)]
     pub(crate) lanes: LaneArgs,
     #[command(flatten)]
@@ -149,6 +152,7 @@ fn draw(args: &TuneArgs, tokio: &Runtime) -> Result<Drawn, Fatal> {
     args.subset.apply(&mut job.spec)?;
     told.iter().for_each(|words| say::note(&format!("note: {words}")));
     let runtime = load_runtime(args.common.onnxruntime.as_deref())?;
+    let device = args.device.settle(&mut job, &runtime, threads)?;
     let place = RunFolder::open(&job.store()?, &storage, tokio)?;
     let memory = StoredMemory { store: Arc::clone(&place.store), runtime: tokio.handle().clone() };
     let (files, scratch, base) = (&storage.files, place.scratch.clone(), job.root());
@@ -159,7 +163,8 @@ fn draw(args: &TuneArgs, tokio: &Runtime) -> Result<Drawn, Fatal> {
         Coordination::prepare(job, planned, files, store, scratch.clone(), started, OVERDUE_AFTER)?;
     // Of a job that was run before, its results stay: tune writes nothing over them.
     coordination.keeps_others = true;
-    let local = InProcessCluster { storage, scratch, runtime, threads, models_mb: args.lanes.models_mb };
+    let local =
+        InProcessCluster { storage, scratch, runtime, device, threads, models_mb: args.lanes.models_mb };
     tokio.block_on(async {
         let followed = local.compute(&coordination, &mut LastSeen::default(), std::future::pending()).await?;
         let tally = coordination.close(followed).await?;

@@ -22,7 +22,7 @@ pub(crate) fn run(args: &WorkerArgs) -> Result<Exit, Fatal> {
     let runtime = load_runtime(args.onnxruntime.as_deref())?;
     let threads = Threads::choose(args.lanes.lanes, args.lanes.threads);
     threads.require()?;
-    let session = SessionOptions { intra_threads: threads.each, device: args.device };
+    let session = SessionOptions::on(args.device, threads.each);
     let files = process.files().clone();
     let metrics = process.metrics();
     let stores = trusted_stores(&process, &args.trust)?;

@@ -64,10 +64,11 @@ pub use losses::{LossCount, Losses, Lost};
 pub use nights::{WrittenNight, repeat_night, write_night};
 pub use output_lists::OutputLists;
 pub use planning::{
-    CascadeError, Choice, Findings, FoldsError, GateError, ImageKind, ImagesError, MeasureError,
-    MemberChoices, MemberKind, MembersError, ModelReadError, Origin, OutputNameError, PathError, PlanError,
-    PlanMemory, PlanRegionError, PlanTruthError, Planned, PlannedRegions, PlannedTruth, RegionForecast,
-    Rejected, Warning, Watcher, georeferences, outputs_hash, plan, read_model, tags_from_paths,
+    CascadeError, Choice, Findings, FoldsError, GateError, Hardware, ImageKind, ImagesError, Machine,
+    MeasureError, MemberChoices, MemberKind, MembersError, ModelReadError, Origin, OutputNameError,
+    PathError, PlanError, PlanMemory, PlanRegionError, PlanTruthError, Planned, PlannedRegions, PlannedTruth,
+    RegionForecast, Rejected, Warning, Watcher, georeferences, outputs_hash, plan, read_model,
+    tags_from_paths,
 };
 pub use region_summary::{RegionSummary, WholeImages};
 pub use report::{Finished, RunFacts, describe_grid, round_in_words};

@@ -15,6 +15,7 @@ mod commands;
 mod convert;
 mod damaged_images;
 mod decode;
+mod devices;
 mod evaluate;
 mod examples;
 mod finish_in;

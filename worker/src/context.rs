@@ -217,7 +217,9 @@ pub(crate) mod tests {
         ClassMap, Importance, Labelling, OutputActivation, ScoreSpace, View, ViewMerge,
     };
     use marquetry_geometry::{Edges, WindowSpec};
-    use marquetry_job::{Element, Fit, IoContract, Layout, OutputForm, PLAN_FORMAT, Scaling, TileDtype};
+    use marquetry_job::{
+        Backend, Element, Fit, IoContract, Layout, OutputForm, PLAN_FORMAT, Scaling, TileDtype,
+    };
 
     /// A model of three classes that takes squares.
     pub(crate) fn signature(channels: u32, side_px: u32) -> IoContract {
@@ -234,6 +236,7 @@ pub(crate) mod tests {
             classes: 3,
             output_size: Size::square(side_px),
             element_out: Element::F32,
+            backend: Backend::default(),
         }
     }
 

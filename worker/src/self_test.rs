@@ -3,7 +3,7 @@
 use crate::Failure;
 use marquetry_failure::FailureClass;
 use marquetry_geometry::Size;
-use marquetry_job::{Element, IoContract, Layout, OutputForm};
+use marquetry_job::{Backend, Element, IoContract, Layout, OutputForm};
 use marquetry_model::toy::{Toy, Weights};
 use marquetry_model::{ModelFiles, Network as _, OrtNetwork, Runtime, SessionOptions};
 use std::collections::BTreeMap;
@@ -86,6 +86,7 @@ pub fn try_device(runtime: &Runtime, options: &SessionOptions) -> Result<(), Fai
         classes: CHANNELS,
         output_size: size,
         element_out: Element::F32,
+        backend: Backend::default(),
     };
     let shown: Vec<f32> = (0..CHANNELS * SIDE_PX * SIDE_PX).map(|n| (n % 97) as f32 / 97.0).collect();
     let mut network = OrtNetwork::open(runtime, &model, &contract, options)?;
@@ -122,7 +123,6 @@ mod tests {
     #[test]
     fn a_device_that_works_computes_what_it_should() {
         let Ok(runtime) = Runtime::load(&RuntimeSearch::from_process()) else { return };
-        let on = |device| SessionOptions { intra_threads: 1, device };
-        try_device(&runtime, &on(Device::Cpu)).unwrap();
+        try_device(&runtime, &SessionOptions::on(Device::Cpu, 1)).unwrap();
     }
 }

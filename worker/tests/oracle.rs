@@ -9,9 +9,9 @@ use marquetry_ensemble::{
 use marquetry_failure::FailureClass;
 use marquetry_geometry::{Edges, Reading, Size, WindowSpec};
 use marquetry_job::{
-    Element, Event, Fit, Group, ImageTasks, Inference, Input, IoContract, Layout, Member, Merge, OutputForm,
-    PLAN_FORMAT, Plan, PlannedImage, ResultMessage, RunId, Scale, Scaling, TaskKind, TaskMessage, TileDtype,
-    TileIndex, key, message, tile,
+    Backend, Element, Event, Fit, Group, ImageTasks, Inference, Input, IoContract, Layout, Member, Merge,
+    OutputForm, PLAN_FORMAT, Plan, PlannedImage, ResultMessage, RunId, Scale, Scaling, TaskKind, TaskMessage,
+    TileDtype, TileIndex, key, message, tile,
 };
 use marquetry_model::{ModelError, Network};
 use marquetry_telemetry::Metrics;
@@ -110,6 +110,7 @@ fn member(name: &str, outer: Size, views: &[View], weight: f32, batch: u32) -> M
         classes: BANDS as u32,
         output_size: size,
         element_out: Element::F32,
+        backend: Backend::default(),
     };
     let mut sizes = vec![outer];
     for size in views.iter().map(|v| v.input_size(outer)) {

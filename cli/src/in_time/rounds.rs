@@ -13,8 +13,8 @@ use crate::run_folder::remove_empty;
 use crate::say;
 use crate::summary::{LastSeen, Outcome};
 use marquetry_coordinator::{
-    Budget, MadeRounds, Planned, Round, Spent, Tally, cancel, clear_tiles, costs, discard, has_results,
-    in_rounds, job_of_rounds, new_run, rounds, stored_forwards,
+    Budget, Hardware, MadeRounds, Planned, Round, Spent, Tally, cancel, clear_tiles, costs, discard,
+    has_results, in_rounds, job_of_rounds, new_run, rounds, stored_forwards,
 };
 use marquetry_job::{Plan, PlannedImage};
 use marquetry_model::Runtime;
@@ -93,6 +93,8 @@ pub(crate) struct InRounds {
     /// The job with all members, each with tiles of its own.
     spec: JobSpec,
     base: String,
+    /// The machine, if it computes.
+    hardware: Option<Hardware>,
     planned: Planned,
     rounds: Vec<Round>,
 }
@@ -109,7 +111,7 @@ impl InRounds {
         let (scratch, started) = (place.scratch.clone(), place.started);
         let Coordination { job, planned, .. } =
             Coordination::prepare(job, planned, &place.files, store, scratch, started, place.overdue_after)?;
-        let (base, root) = (job.base.clone(), job.root());
+        let (base, root, hardware) = (job.base.clone(), job.root(), job.hardware.clone());
         let rounds = rounds(&job.spec, &planned);
         let spec = job.spec;
         // What cannot be said in a job file is refused now, and not after hours.
@@ -118,7 +120,7 @@ impl InRounds {
             say::note(&format!("note: --finish-in: {words}"));
         }
         say::note(&format!("--finish-in {time}: {}: {}", told::counted(rounds.len()), told::names(&rounds)));
-        Ok(Self { place, time, keeps_tiles, spec, base, planned, rounds })
+        Ok(Self { place, time, keeps_tiles, spec, base, hardware, planned, rounds })
     }
 
     /// Makes as many rounds as fit, prints what they came to, and then clears away what is not needed any more. `machine`
@@ -179,7 +181,8 @@ impl InRounds {
     /// The plain job of the first `count` rounds.
     fn plan_rounds(&self, count: usize) -> Result<(JobFile, Planned), Fatal> {
         let Workplace { files, runtime, memory, scratch, .. } = &self.place;
-        let mut job = JobFile { spec: self.spec.clone(), base: self.base.clone() };
+        let (spec, base, hardware) = (self.spec.clone(), self.base.clone(), self.hardware.clone());
+        let mut job = JobFile { spec, base, hardware };
         let spec = job_of_rounds(&self.spec, &self.planned, &self.rounds, count, &job.root());
         job.spec = spec.map_err(|words| Fatal::new(Exit::Bug, words))?;
         let planned = job.plan_part(memory, files, runtime, scratch.clone())?;

@@ -10,6 +10,7 @@ use crate::say;
 use crate::summary::LastSeen;
 use crate::threads::Threads;
 use marquetry_coordinator::PlanMemory;
+use marquetry_model::Device;
 use marquetry_spec::{EVALUATION, Evaluation, Nights, Output};
 use std::cell::RefCell;
 use std::time::Instant;
@@ -79,6 +80,7 @@ impl<'a> Scores<'a> {
             storage: bench.storage.clone(),
             scratch: place.scratch.clone(),
             runtime: bench.runtime.clone(),
+            device: Device::Cpu,
             threads: Threads::choose(None, None),
             models_mb: MODELS_MB,
         };

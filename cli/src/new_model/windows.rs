@@ -107,7 +107,7 @@ impl Windows {
         let places = spread(&self.places, most);
         let next = AtomicUsize::new(0);
         let lane = || -> Result<Vec<(usize, OfWindow<T>)>, ModelError> {
-            let options = SessionOptions { intra_threads: threads.each, device: Device::Cpu };
+            let options = SessionOptions::on(Device::Cpu, threads.each);
             let mut buffers = WindowBuffers::default();
             let mut sessions: Vec<(IoContract, S)> = Vec::new();
             let mut found = Vec::new();

@@ -45,6 +45,7 @@ pub(crate) fn run(args: &TuneArgs) -> Result<Exit, Fatal> {
     // What is tried is a part; the job that is written is whole again.
     args.subset.apply(&mut job.spec)?;
     let runtime = load_runtime(args.common.onnxruntime.as_deref())?;
+    let device = args.device.settle(&mut job, &runtime, threads)?;
     let store = format!("{}/{FOLDER}", job.store()?.trim_end_matches('/'));
     let place = RunFolder::open(&store, &storage, &tokio)?;
     let memory = StoredMemory { store: Arc::clone(&place.store), runtime: tokio.handle().clone() };
@@ -54,6 +55,7 @@ pub(crate) fn run(args: &TuneArgs) -> Result<Exit, Fatal> {
         storage: storage.clone(),
         scratch: place.scratch.clone(),
         runtime,
+        device,
         threads,
         models_mb: args.lanes.models_mb,
     };
@@ -63,6 +65,7 @@ pub(crate) fn run(args: &TuneArgs) -> Result<Exit, Fatal> {
         place: &place,
         memory,
         base: job.base.clone(),
+        hardware: job.hardware.clone(),
         metric: args.metric(),
         started: Instant::now(),
         said: RefCell::new(planned.findings.warnings.iter().map(|warning| warning.text.clone()).collect()),

@@ -7,7 +7,7 @@ use crate::run::{InProcessCluster, OVERDUE_AFTER};
 use crate::run_folder::RunFolder;
 use crate::say;
 use crate::summary::LastSeen;
-use marquetry_coordinator::{Change, ForwardCost, Planned, Shown, job_cost, what_is_seen};
+use marquetry_coordinator::{Change, ForwardCost, Hardware, Planned, Shown, job_cost, what_is_seen};
 use marquetry_spec::JobSpec;
 use marquetry_tuning::{Metric, WeightedCounts};
 use std::cell::RefCell;
@@ -27,6 +27,8 @@ pub(super) struct Trials<'a> {
     /// The job file's folder.
     pub(super) base: String,
     pub(super) metric: Metric,
+    /// This machine, which computes.
+    pub(super) hardware: Option<Hardware>,
     pub(super) started: Instant,
     /// What was said of models and images: once is enough.
     pub(super) said: RefCell<BTreeSet<String>>,
@@ -106,7 +108,7 @@ impl Trials<'_> {
 
     /// Plans a setting over all images.
     pub(super) fn plan_all(&self, spec: JobSpec) -> Result<(JobFile, Planned), Fatal> {
-        let mut job = JobFile { spec, base: self.base.clone() };
+        let mut job = JobFile { spec, base: self.base.clone(), hardware: self.hardware.clone() };
         let (files, scratch) = (&self.local.storage.files, self.place.scratch.clone());
         let planned = job.plan_part(&self.memory, files, &self.local.runtime, scratch)?;
         Ok((job, planned))

@@ -1,6 +1,7 @@
 //! One model of a member's entry: tried, and settled on what it is shown and what it says.
 
 use crate::planning::activation::channels as counted;
+use crate::planning::device::BATCHES;
 use crate::planning::findings::{Choice, MemberChoices, Origin, Warning};
 use crate::planning::fit::{SettledFit, settle_fit};
 use crate::planning::meaning::{Meaning, channels_out, meaning};
@@ -43,6 +44,8 @@ pub(super) struct Probed {
     pub(super) group: Group,
     pub(super) warnings: Vec<Warning>,
     pub(super) choices: MemberChoices,
+    /// The contracts at each batch that the model takes, where the job leaves it open: for each size that it is shown.
+    pub(super) at_batches: Vec<Vec<IoContract>>,
 }
 
 /// One model of one entry.
@@ -65,7 +68,7 @@ impl Candidate<'_> {
         MembersError::Unfit { entry: self.entry, uri: self.uri.clone(), reason: reason.to_string() }
     }
 
-    fn failed(&self, error: ModelError) -> MembersError {
+    pub(super) fn failed(&self, error: ModelError) -> MembersError {
         // The window's size follows from the images then, and is not what there is to set.
         match (self.made_for, &error) {
             (Some((of, size)), ModelError::WrongMultiple { multiple, .. }) => self.unfit(format!(
@@ -115,13 +118,18 @@ impl Candidate<'_> {
         }
     }
 
-    /// Reads and tries the model on `threads` threads.
-    pub(super) fn probe(&self, models: &Models<'_>, threads: usize) -> Result<Probed, MembersError> {
+    /// Its model's files.
+    pub(super) fn read(&self, models: &Models<'_>) -> Result<PlannedModel, MembersError> {
         let read = read_model(models.files, &self.uri, self.stat.as_ref());
-        let model = PlannedModel::new(read.map_err(|error| match error {
+        Ok(PlannedModel::new(read.map_err(|error| match error {
             ModelReadError::File(error) => MembersError::File { entry: self.entry, error },
             ModelReadError::Model(error) => self.failed(error),
-        })?);
+        })?))
+    }
+
+    /// Reads and tries the model on `threads` threads.
+    pub(super) fn probe(&self, models: &Models<'_>, threads: usize) -> Result<Probed, MembersError> {
+        let model = self.read(models)?;
         let (sized, size_from) = self.sized(models, &model, threads)?;
         sized.probe_read(models, &model, threads, size_from)
     }
@@ -163,6 +171,7 @@ impl Candidate<'_> {
             )
         });
         let (mut signatures, mut warnings) = (Vec::new(), seems_other.collect::<Vec<_>>());
+        let mut at_sizes = Vec::new();
         for (size, view) in sizes(&views, outer) {
             let tried = if size == outer { facts.clone() } else { try_at(size)? };
             let resolved = resolve(&tried, &self.wanted(&facts, size)).map_err(|e| match view {
@@ -173,7 +182,9 @@ impl Candidate<'_> {
                 resolved.warnings.into_iter().map(|w| Warning::new(Concern::Batch, self.name.clone(), w));
             warnings.extend(batch);
             signatures.push(resolved.signature);
+            at_sizes.push((size, tried));
         }
+        let at_batches = if self.member.batch.is_some() { Vec::new() } else { self.at_batches(&at_sizes) };
         let meaning = meaning(self.spec, &self.member.output, &facts, &signatures[0]);
         let meaning = meaning.map_err(|reason| self.unfit(reason))?;
         let suspicious = meaning.warnings.iter().map(|(c, w)| Warning::new(*c, self.name.clone(), w.clone()));
@@ -226,7 +237,21 @@ impl Candidate<'_> {
         let choices = self.choices(meaning, &member, (scale.choice, fit.choice), size_from);
         let resample = self.member.window.resample;
         let group = Group { scaling, resample, window, importance, views, members: vec![member] };
-        Ok(Probed { group, warnings, choices })
+        Ok(Probed { group, warnings, choices, at_batches })
+    }
+
+    /// The contracts at each of the batches for devices, without those at which the model does not run. `tried` is what was seen at each
+    /// size that it is shown.
+    fn at_batches(&self, tried: &[(Size, ModelFacts)]) -> Vec<Vec<IoContract>> {
+        let at = |batch: u32| -> Option<Vec<IoContract>> {
+            let of = |(size, facts): &(Size, ModelFacts)| {
+                let wanted = IoRequest { batch, ..self.wanted(facts, *size) };
+                let contract = resolve(facts, &wanted).ok()?.signature;
+                (contract.batch == batch).then_some(contract)
+            };
+            tried.iter().map(of).collect()
+        };
+        BATCHES.into_iter().filter_map(at).collect()
     }
 
     /// What was settled for the member, in words.
@@ -256,6 +281,7 @@ impl Candidate<'_> {
                 signature.layout.to_string(),
                 if input.layout == InputLayout::Auto { Origin::Measured } else { Origin::Said },
             ),
+            device: None,
         }
     }
 

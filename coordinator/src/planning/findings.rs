@@ -128,6 +128,9 @@ pub struct MemberChoices {
     pub sizes: Choice<String>,
     /// Order of the axes of its input.
     pub layout: Choice<String>,
+    /// Where it runs, if the plan says that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<Choice<String>>,
 }
 
 /// Members for which all of that is the same.
@@ -166,10 +169,11 @@ impl MemberKind {
 
     /// What was settled, in one line.
     pub fn what(&self) -> String {
-        let MemberChoices { head, classes, activation, scale, fit, sizes, layout } = &self.choices;
+        let MemberChoices { head, classes, activation, scale, fit, sizes, layout, device } = &self.choices;
+        let device = device.as_ref().map(|device| format!(", device {device}")).unwrap_or_default();
         format!(
             "head {head}, classes {classes}, activation {activation}, scale {scale}, fit {fit}, sizes {sizes}, \
-             layout {layout}"
+             layout {layout}{device}"
         )
     }
 }
@@ -189,6 +193,7 @@ mod tests {
             fit: choice("same", Origin::Measured),
             sizes: choice("96 × 96 px", Origin::Said),
             layout: choice("nchw", Origin::Measured),
+            device: None,
         };
         let members = [("a", "seg"), ("b", "aux"), ("c", "seg"), ("d", "seg"), ("e", "seg")];
         let kinds = MemberKind::of(members.map(|(name, head)| (name.to_owned(), choices(head))).into());

@@ -358,6 +358,7 @@ impl GateCandidate<'_> {
             fit: choice("the whole image, stretched".to_owned(), Origin::Default),
             sizes: choice(format!("{} px", signature.size), said(self.model.size.is_some())),
             layout: choice(signature.layout.to_string(), said(self.model.input.layout != InputLayout::Auto)),
+            device: None,
         }
     }
 

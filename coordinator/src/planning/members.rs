@@ -1,7 +1,9 @@
 //! The members of a job: found, looked into, tried, and grouped by the grid they share.
 
-use crate::planning::candidate::{Candidate, LookedAt, Probed};
+use crate::planning::candidate::{Candidate, LookedAt};
+use crate::planning::device::told;
 use crate::planning::findings::{Findings, MemberKind};
+use crate::planning::member_devices::MemberDevices;
 use crate::planning::member_names::{Named, first_taken, member_names, tags_from_paths};
 use crate::planning::members_error::MembersError;
 use crate::planning::models::Models;
@@ -43,12 +45,20 @@ pub(crate) fn groups(
     let is_over = |probed: &Result<_, MembersError>| probed.as_ref().is_err_and(MembersError::is_passing);
     let probed = parallel_map(&candidates, at_once, probe, is_over);
     let (mut groups, mut warnings, mut choices) = (Vec::<Group>::new(), Vec::new(), Vec::new());
+    // One after the other, while nothing else runs: they are measured.
+    let devices = MemberDevices::new(spec, models);
+    let mut settled = Vec::new();
     for (candidate, probed) in candidates.iter().zip(probed) {
         let group = match probed {
-            Some(Ok(Probed { group, warnings: suspicious, choices: chosen })) => {
-                warnings.extend(suspicious);
-                choices.push((candidate.name.clone(), chosen));
-                group
+            Some(Ok(mut probed)) => {
+                warnings.append(&mut probed.warnings);
+                match devices.settle(candidate, &mut probed) {
+                    Ok(Some(of)) => settled.push((candidate.name.clone(), of)),
+                    Ok(None) => {}
+                    Err(error) => errors.push(error),
+                }
+                choices.push((candidate.name.clone(), probed.choices));
+                probed.group
             }
             Some(Err(error)) => {
                 errors.push(error);
@@ -64,7 +74,8 @@ pub(crate) fn groups(
     }
     errors.sort_by_key(MembersError::entry);
     MembersError::all(errors)?;
-    let findings = Findings { warnings, members: MemberKind::of(choices), ..Findings::default() };
+    let notes = told(&settled);
+    let findings = Findings { warnings, members: MemberKind::of(choices), notes, ..Findings::default() };
     let made_for = candidates.iter().filter_map(|of| Some((of.name.clone(), of.made_for?))).collect();
     let entries = candidates.iter().map(|of| (of.name.clone(), of.entry)).collect();
     Ok(Members { groups, made_for, entries, findings })

@@ -4,6 +4,7 @@ mod activation;
 mod candidate;
 mod cascade;
 mod class_map;
+mod device;
 mod findings;
 mod fit;
 mod fitting;
@@ -16,6 +17,7 @@ mod image_files;
 mod images;
 mod leaks;
 mod meaning;
+mod member_devices;
 mod member_names;
 mod members;
 mod members_error;
@@ -43,6 +45,7 @@ mod voices;
 mod window_size;
 
 pub use cascade::CascadeError;
+pub use device::Hardware;
 pub use findings::{Choice, Findings, MemberChoices, MemberKind, Origin, Warning};
 pub use folds::FoldsError;
 pub(crate) use folds::fold_of;
@@ -160,6 +163,15 @@ pub trait Watcher: Sync {
     fn trying(&self, model: &str);
 }
 
+/// What models are tried with.
+#[derive(Debug, Clone, Copy)]
+pub struct Machine<'a> {
+    /// ONNX Runtime.
+    pub runtime: &'a Runtime,
+    /// The machine, if it is the one that computes: devices are measured then.
+    pub hardware: Option<&'a Hardware>,
+}
+
 /// A plan, and what was noticed while it was made.
 #[derive(Debug)]
 pub struct Planned {
@@ -229,11 +241,12 @@ pub fn plan(
     spec: &JobSpec,
     base: &str,
     files: &Files,
-    runtime: &Runtime,
+    machine: &Machine<'_>,
     limits: &Limits,
     memory: Option<&PlanMemory>,
     watcher: &(impl Watcher + ?Sized),
 ) -> Result<Planned, PlanError> {
+    let Machine { runtime, hardware } = *machine;
     let (found, left_out) = image_files::find(files, &spec.images.from, base)?;
     let (Sampled { taken: found, others }, sampled) =
         subset::sample(found, &spec.subset).map_err(PlanError::Subset)?;
@@ -254,7 +267,7 @@ pub fn plan(
         regions::read(spec, (files, base), images, limits)?;
     rejected.extend(unmasked);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let models = models::Models { files, runtime, memory, cores };
+    let models = models::Models { files, runtime, memory, cores, hardware };
     let shown = shown::FirstImages::open(files, &images, (&kinds, &depths), limits, &reading_as);
     let others = window_size::Unsampled { others: &others, files, limits, reading: &reading_as };
     let largest = window_size::largest_sides(spec, &images, &others);

@@ -1,5 +1,6 @@
 //! Models as files: read whole, with the weights that lie beside them, and what was seen of them remembered.
 
+use crate::planning::device::Hardware;
 use crate::planning::memory::PlanMemory;
 use marquetry_job::{ExternalFile, hash};
 use marquetry_model::{
@@ -74,6 +75,8 @@ pub(crate) struct Models<'a> {
     pub(crate) memory: Option<&'a PlanMemory>,
     /// The machine's.
     pub(crate) cores: usize,
+    /// The machine, if it is the one that computes.
+    pub(crate) hardware: Option<&'a Hardware>,
 }
 
 impl Models<'_> {

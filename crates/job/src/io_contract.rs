@@ -1,5 +1,6 @@
 //! What a plan must know of a model: what goes in, what comes out.
 
+use crate::Backend;
 use marquetry_geometry::Size;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -33,6 +34,9 @@ pub struct IoContract {
     pub output_size: Size,
     /// Type of its numbers.
     pub element_out: Element,
+    /// Whose kernels compute it.
+    #[serde(default, skip_serializing_if = "Backend::is_unsaid")]
+    pub backend: Backend,
 }
 
 impl IoContract {

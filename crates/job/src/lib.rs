@@ -2,6 +2,7 @@
 //!
 //! This crate must not know: files, clocks, the environment, models' runtimes, pixels.
 
+mod backend;
 mod cascade;
 mod gate;
 mod image;
@@ -21,6 +22,7 @@ mod truth_labels;
 mod unread;
 mod zstd_frame;
 
+pub use backend::{Backend, Precision, Provider};
 pub use cascade::CascadeRule;
 pub use gate::{GateModel, ImageGate, ImageGateError, denied};
 pub use image::PlannedImage;

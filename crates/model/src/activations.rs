@@ -40,6 +40,7 @@ impl Activations {
         options: &SessionOptions,
     ) -> Result<Self, ModelError> {
         let packed = Packed::of(&contract.element_in)?;
+        let options = &options.for_backend(contract.backend)?;
         let session = session::open(runtime, model.into(), options, &contract.dims)?;
         let device = options.device;
         let selected = names.iter().fold(OutputSelector::no_default(), |selector, name| selector.with(*name));

@@ -6,7 +6,7 @@ use crate::facts::{
 };
 use crate::probe::input_dims;
 use marquetry_geometry::Size;
-use marquetry_job::IoContract;
+use marquetry_job::{Backend, IoContract};
 use std::collections::BTreeMap;
 
 /// What a job wants of a member.
@@ -71,6 +71,7 @@ pub fn resolve(facts: &ModelFacts, wanted: &IoRequest) -> Result<ResolvedIo, Mod
         classes: scores.classes,
         output_size,
         element_out: head.element.clone(),
+        backend: Backend::default(),
     };
     Ok(ResolvedIo { signature, warnings })
 }

@@ -24,6 +24,7 @@ mod io_request;
 mod network;
 mod pack;
 mod probe;
+mod rate;
 mod reading;
 mod report;
 mod run_once;
@@ -47,8 +48,9 @@ pub use facts::{
 pub use inspect::{InspectOptions, ScoresOf, ShownWindows, inspect, inspect_with, read_model};
 pub use io_request::{IoRequest, ResolvedIo, best_heads, resolve, richer_head, rival_heads};
 pub use marquetry_job::IoContract;
-pub use marquetry_onnx::ExternalData;
+pub use marquetry_onnx::{ExternalData, architecture};
 pub use network::{Network, OrtNetwork};
+pub use rate::rate;
 pub use run_once::{ImageAxes, image_axes, run_once};
 pub use runtime::Runtime;
 pub use search::{RuntimeError, RuntimeSearch};

@@ -59,6 +59,7 @@ impl OrtNetwork {
         options: &SessionOptions,
     ) -> Result<Self, ModelError> {
         let packed = Packed::of(&signature.element_in)?;
+        let options = &options.for_backend(signature.backend)?;
         let session = session::open(runtime, model.into(), options, &signature.dims)?;
         check(&session, signature)?;
         let selected = OutputSelector::no_default().with(signature.head.as_str());

@@ -90,6 +90,14 @@ impl Runtime {
         &self.path
     }
 
+    /// The library of CUDA's kernels that belongs to it, if it is there. Whether there is a GPU, opening a session tells.
+    pub fn cuda(&self) -> Option<PathBuf> {
+        let real = self.path.canonicalize().unwrap_or_else(|_| self.path.clone());
+        let name =
+            if cfg!(windows) { "onnxruntime_providers_cuda.dll" } else { "libonnxruntime_providers_cuda.so" };
+        real.parent().map(|folder| folder.join(name)).filter(|library| library.is_file())
+    }
+
     pub(crate) fn environment(&self) -> &Environment {
         &self.environment
     }

@@ -2,6 +2,7 @@
 
 use crate::external_data::resolved;
 use crate::{ExternalData, ModelError, ModelRef, Runtime};
+use marquetry_job::{Backend, Precision, Provider};
 use ort::ep::{self, ArenaExtendStrategy};
 use ort::session::Session;
 use ort::session::builder::{AutoDevicePolicy, GraphOptimizationLevel};
@@ -49,6 +50,16 @@ impl FromStr for Device {
     }
 }
 
+impl Device {
+    /// Whose kernels compute on it.
+    pub const fn provider(self) -> Provider {
+        match self {
+            Self::Cpu => Provider::Cpu,
+            Self::Cuda(_) => Provider::Cuda,
+        }
+    }
+}
+
 /// How a session runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionOptions {
@@ -56,12 +67,41 @@ pub struct SessionOptions {
     pub intra_threads: usize,
     /// Where it runs.
     pub device: Device,
+    /// How exactly.
+    pub precision: Precision,
 }
 
 impl Default for SessionOptions {
     /// One thread on the processor.
     fn default() -> Self {
-        Self { intra_threads: 1, device: Device::Cpu }
+        Self::on(Device::Cpu, 1)
+    }
+}
+
+impl SessionOptions {
+    /// In single precision.
+    pub const fn on(device: Device, intra_threads: usize) -> Self {
+        Self { intra_threads, device, precision: Precision::F32 }
+    }
+
+    /// Options for what a plan wants computed by `backend`, by a process whose device is that of these options.
+    ///
+    /// # Errors
+    /// When the process has no such device.
+    pub fn for_backend(self, backend: Backend) -> Result<Self, ModelError> {
+        let device = match (backend.provider, self.device) {
+            (Provider::Any, device) | (Provider::Cuda, device @ Device::Cuda(_)) => device,
+            (Provider::Cpu, _) => Device::Cpu,
+            (Provider::Cuda, Device::Cpu) => {
+                let reason = "the plan has its members computed there, and this process computes on the processor: start it with \
+                              --device cuda, or let the job say `device: auto`";
+                return Err(ModelError::Device {
+                    device: backend.provider.to_string(),
+                    reason: reason.into(),
+                });
+            }
+        };
+        Ok(Self { device, precision: backend.precision, ..self })
     }
 }
 
@@ -75,17 +115,37 @@ pub(crate) fn open(
 ) -> Result<Session, ModelError> {
     let (onnx, external) = resolved(model)?;
     let _one_at_a_time = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
-    let builder = builder(runtime, options).map_err(|error| match options.device {
-        Device::Cpu => ModelError::from_load(&error, &onnx, runtime.version()),
-        device @ Device::Cuda(_) => device_error(device, &error),
-    })?;
-    commit(builder, &onnx, external, dims).map_err(|error| match options.device {
-        Device::Cuda(_) if error.message().contains("fallback to CPU EP") => {
-            device_error(options.device, &error)
+    let opened = |fallback| -> Result<Session, ModelError> {
+        let builder = builder(runtime, options, fallback).map_err(|error| match options.device {
+            Device::Cpu => ModelError::from_load(&error, &onnx, runtime.version()),
+            device @ Device::Cuda(_) => device_error(device, &error),
+        })?;
+        commit(builder, &onnx, external.clone(), dims).map_err(|error| match options.device {
+            Device::Cuda(_) if error.message().contains(NODES_LEFT) => device_error(options.device, &error),
+            _ => ModelError::from_load(&error, &onnx, runtime.version()),
+        })
+    };
+    match opened(Fallback::Refused) {
+        Err(ModelError::Device { reason, .. }) if reason.contains(NODES_LEFT) => {
+            let session = opened(Fallback::Taken)?;
+            tracing::warn!("{}: some nodes of a model run on the processor: {reason}", options.device);
+            Ok(session)
         }
-        _ => ModelError::from_load(&error, &onnx, runtime.version()),
-    })
+        other => other,
+    }
 }
+
+/// What becomes of nodes that a device has no kernels for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fallback {
+    /// The model is not opened.
+    Refused,
+    /// They run on the processor: mostly those that compute shapes. Scores are the same, and it is told.
+    Taken,
+}
+
+/// What ONNX Runtime says of a model of which some nodes would run on the processor.
+const NODES_LEFT: &str = "fallback to CPU EP";
 
 fn device_error(device: Device, error: &ort::Error) -> ModelError {
     ModelError::Device { device: device.to_string(), reason: error.message().trim().to_owned() }
@@ -95,6 +155,7 @@ fn device_error(device: Device, error: &ort::Error) -> ModelError {
 fn builder(
     runtime: &Runtime,
     options: &SessionOptions,
+    fallback: Fallback,
 ) -> ort::Result<ort::session::builder::SessionBuilder> {
     let builder = Session::builder(runtime.environment())?
         .with_auto_device(AutoDevicePolicy::PreferCPU)?
@@ -106,11 +167,15 @@ fn builder(
     let Device::Cuda(id) = options.device else { return Ok(builder) };
     let cuda = ep::CUDA::default()
         .with_device_id(id as i32)
-        // The exhaustive search of the default is run anew for every shape.
+        // The exhaustive search of the default is run anew for every shape, and takes whatever was quickest that time: other bits.
         .with_conv_algorithm_search(ep::cuda::ConvAlgorithmSearch::Heuristic)
-        .with_arena_extend_strategy(ArenaExtendStrategy::SameAsRequested);
+        .with_arena_extend_strategy(ArenaExtendStrategy::SameAsRequested)
+        .with_tf32(options.precision == Precision::Tf32);
     // Both are needed: without them a GPU that cannot be used means a silent run on the processor.
-    Ok(builder.with_execution_providers([cuda.build().error_on_failure()])?.with_disable_cpu_fallback()?)
+    let builder = builder
+        .with_deterministic_compute(true)?
+        .with_execution_providers([cuda.build().error_on_failure()])?;
+    if fallback == Fallback::Taken { Ok(builder) } else { Ok(builder.with_disable_cpu_fallback()?) }
 }
 
 fn commit(

@@ -9,6 +9,7 @@
 //!
 //! This crate must not know: ONNX Runtime, files, images, jobs.
 
+mod architecture;
 mod attributes;
 mod average;
 mod batch_norm;
@@ -36,6 +37,7 @@ mod toy_graph;
 mod types;
 pub mod wire;
 
+pub use architecture::architecture;
 pub use average::{Averaged, Averaging, distance};
 pub use batch_norm::{BatchNorm, BatchNormState, batch_norms};
 pub use denormals::{Cleaned, without_denormals};

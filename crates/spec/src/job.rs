@@ -21,7 +21,9 @@ use super::read::{At, Fields, FoundErrors};
 use super::region::{Region, RegionKind};
 use super::scope::Scope;
 use super::section::{Nested, Section, section};
-use super::settings::{Failures, Limits, MergeSpace, PRIORITIES, Priority, Tiles, TilesPer};
+use super::settings::{
+    DEVICES, DeviceKind, Failures, Limits, MergeSpace, PRIORITIES, Priority, Tiles, TilesPer,
+};
 use super::subset::Subset;
 use super::table::Shape;
 use super::truth::{Truth, TruthKind};
@@ -90,6 +92,10 @@ section! {
         /// How much of the workers' time it gets beside other jobs on a cluster, however many tasks each of them has: `normal`
         /// ones get equal shares, `high` four times and `low` a quarter of that. Alone, each gets all of it.
         pub priority: Priority = Priority::Normal, Words(&PRIORITIES);
+        /// Where members run. `auto`: with `marquetry run` each model on the quickest device of the machine, as measured, and on a
+        /// cluster on each worker's own. `cpu`, `cuda`: only there. Last bits of scores differ from one kind of device to another, so
+        /// what one has computed is not used for another; on a cluster whose workers have both, `auto` lets both take part.
+        pub device: DeviceKind = DeviceKind::Auto, Words(&DEVICES);
         /// Where tiles and outputs are kept: a folder, or `s3://bucket/prefix`.
         pub store: String = "./out".to_owned(), STORE;
         /// A part of it, for an experiment.

@@ -129,6 +129,20 @@ pub enum Priority {
 pub(super) const PRIORITIES: [(&str, Priority); 3] =
     [("low", Priority::Low), ("normal", Priority::Normal), ("high", Priority::High)];
 
+/// Where members run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeviceKind {
+    /// The quickest device of the machine that runs the job, or each worker's own on a cluster.
+    Auto,
+    /// The processor.
+    Cpu,
+    /// An NVIDIA GPU.
+    Cuda,
+}
+
+pub(super) const DEVICES: [(&str, DeviceKind); 3] =
+    [("auto", DeviceKind::Auto), ("cpu", DeviceKind::Cpu), ("cuda", DeviceKind::Cuda)];
+
 section! {
     /// What a job does about what fails.
     pub struct Failures: "failures" (scope) derive [Copy, Eq] {

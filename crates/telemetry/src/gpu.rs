@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// What the driver installs, on Linux under this name in containers too.
-const LIBRARY: &str = if cfg!(windows) { "nvml.dll" } else { "libnvidia-ml.so.1" };
+pub(crate) const LIBRARY: &str = if cfg!(windows) { "nvml.dll" } else { "libnvidia-ml.so.1" };
 
 /// How long a scrape waits for the driver before it goes without.
 const TIMEOUT: Duration = Duration::from_secs(2);

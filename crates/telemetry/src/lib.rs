@@ -18,6 +18,7 @@ mod description;
 mod family;
 #[cfg(feature = "gpu-metrics")]
 mod gpu;
+mod gpus;
 mod health;
 mod labels;
 mod log;
@@ -28,6 +29,7 @@ mod tests;
 
 pub use description::{Description, LabelDescription, MetricKind, Values};
 pub use family::{BuildInfo, By, Counter, Gauge, Histogram, PerDevice, SecondsCounter};
+pub use gpus::{Gpu, gpus};
 pub use health::Health;
 pub use labels::{
     CacheOutcome, DeadLetterKind, Device, Direction, ImageOutcome, JobImageState, JobTaskState, Label,

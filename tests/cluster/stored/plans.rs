@@ -6,8 +6,8 @@ use marquetry_ensemble::{
 };
 use marquetry_geometry::{D4, Edges, Padding, Reading, Size, WindowSpec};
 use marquetry_job::{
-    CascadeRule, Element, Fit, GateModel, Group, Inference, Input, IoContract, Layout, Member, Merge,
-    OutputForm, PLAN_FORMAT, Plan, PlannedImage, Scale, Scaling, TileDtype,
+    Backend, CascadeRule, Element, Fit, GateModel, Group, Inference, Input, IoContract, Layout, Member,
+    Merge, OutputForm, PLAN_FORMAT, Plan, PlannedImage, Scale, Scaling, TileDtype,
 };
 use std::collections::BTreeMap;
 
@@ -166,6 +166,7 @@ fn member(name: &str, weight: f32) -> Member {
             classes: 2,
             output_size: Size::square(288),
             element_out: Element::F16,
+            backend: Backend::default(),
         }],
     }
 }
