@@ -1,11 +1,11 @@
 //! Windows of the user's images, and what models say of them.
 
-use super::agreement::{Agreement, Counts, LabelRule};
+use super::agreement::Agreement;
 use crate::exit::{Exit, Fatal};
 use crate::job::JobFile;
 use crate::new_model::{Bench, Scores, Windows, fatal, put_aside, with_one_member};
 use crate::say;
-use marquetry_ensemble::OutputActivation;
+use marquetry_ensemble::{LabelAgreement, LabelRule, OutputActivation};
 use marquetry_failure::{Classify, counted};
 use marquetry_job::IoContract;
 use marquetry_model::{Activations, Difference, ModelError, Network, OrtNetwork, SessionOptions};
@@ -68,7 +68,7 @@ impl<'a> Calibration<'a> {
                 let mut difference = Difference::default();
                 a.iter().zip(b).for_each(|(a, b)| difference.add(*a, *b));
                 let rule = LabelRule::of(applied, labelling, channels);
-                Ok((Counts::of(rule, a, b, channels), difference))
+                Ok((LabelAgreement::of(rule, a, b, channels), difference))
             })?;
         let are_labels = applied == OutputActivation::Labels;
         let mut agreement = Agreement { images: self.windows.images(), are_labels, ..Agreement::default() };

@@ -1,34 +1,40 @@
-//! Where each member runs: its model's files, its contracts and what was settled, put together.
+//! Where and how exactly each member runs: its model's files, its contracts and what was settled, put together.
 
 use crate::planning::candidate::{Candidate, Probed};
-use crate::planning::device::{Devices, Model, Settled};
+use crate::planning::device::{self, Devices, Model, Settled};
 use crate::planning::members_error::MembersError;
-use crate::planning::models::Models;
-use marquetry_job::Member;
-use marquetry_model::{architecture, rate};
-use marquetry_spec::JobSpec;
+use crate::planning::models::{Models, PlannedModel};
+use crate::planning::precision::{self, PrecisionTrial, Tried, quickest};
+use marquetry_ensemble::LabelRule;
+use marquetry_job::{Group, Provider};
+use marquetry_model::{Device, SessionOptions, architecture, rate};
+use marquetry_spec::{Exactness, JobSpec};
 
-/// Settles where members run.
+/// Settles where members run, and how exactly.
 pub(crate) struct MemberDevices<'a> {
     spec: &'a JobSpec,
     models: &'a Models<'a>,
+    /// What was settled of each member, by name.
+    settled: Vec<(String, Settled)>,
+    /// And what was found of other precisions, where the job wants it quick.
+    tried: Vec<(String, Vec<Tried>)>,
 }
 
 impl<'a> MemberDevices<'a> {
     pub(crate) fn new(spec: &'a JobSpec, models: &'a Models<'a>) -> Self {
-        Self { spec, models }
+        Self { spec, models, settled: Vec::new(), tried: Vec::new() }
     }
 
-    /// Where the one member of `probed` runs, and at which batch: it stands in its contracts then. Nothing where the plan says nothing
-    /// of devices.
+    /// Where the one member of `probed` runs, and at which batch: it stands in its contracts then. Nothing stands there where the plan
+    /// says nothing of devices.
     ///
     /// # Errors
     /// When it runs on no device that it may run on.
     pub(crate) fn settle(
-        &self,
+        &mut self,
         candidate: &Candidate<'_>,
         probed: &mut Probed,
-    ) -> Result<Option<Settled>, MembersError> {
+    ) -> Result<(), MembersError> {
         let Models { runtime, memory, hardware, .. } = *self.models;
         let rate = |model: &_, contract: &_, options: &_, sessions| {
             rate(runtime, model, contract, options, sessions)
@@ -36,32 +42,84 @@ impl<'a> MemberDevices<'a> {
         let devices =
             Devices { said: self.spec.device, hardware, memory, version: runtime.version(), rate: &rate };
         if devices.are_unsaid() {
-            return Ok(None);
+            return Ok(());
         }
-        let read = candidate.read(self.models)?;
+        let model = candidate.read(self.models)?;
         let Probed { group, at_batches, choices, .. } = probed;
-        let Some(member) = group.members.first_mut() else { return Ok(None) };
+        let Some(member) = group.members.first_mut() else { return Ok(()) };
         // Where the batch is settled, or the model takes no other, there is one contract: the member's own.
         let first: Vec<_> = match at_batches.as_slice() {
             [] => member.signatures.first().cloned().into_iter().collect(),
             several => several.iter().filter_map(|sizes| sizes.first().cloned()).collect(),
         };
-        let architecture = architecture(&read.files.onnx).unwrap_or_else(|_| member.content_hash());
-        let model = Model { files: &read.files, contracts: &first };
-        let settled = devices.settle(&model, &architecture).map_err(|error| candidate.failed(error))?;
+        let architecture = architecture(&model.files.onnx).unwrap_or_else(|_| member.content_hash());
+        let measured = Model { files: &model.files, contracts: &first };
+        let mut settled =
+            devices.settle(&measured, &architecture).map_err(|error| candidate.failed(error))?;
         if let Some(batch) = settled.batch
             && let Some(sizes) = at_batches.iter().find(|sizes| sizes.iter().all(|size| size.batch == batch))
         {
             member.signatures.clone_from(sizes);
         }
-        settle_backend(member, &settled);
+        member.signatures.iter_mut().for_each(|signature| signature.backend = settled.backend);
+        if self.spec.precision == Exactness::Fast
+            && settled.backend.provider == Provider::Cuda
+            && let Some(gpu) = hardware.and_then(|hardware| hardware.gpu)
+        {
+            let tried = self.precisions(candidate, &model, group, gpu)?;
+            if let Some(quickest) = quickest(&tried) {
+                settled.backend.precision = quickest.precision;
+            }
+            self.tried.push((candidate.name.clone(), tried));
+        }
+        let signatures = group.members.iter_mut().flat_map(|member| &mut member.signatures);
+        signatures.for_each(|signature| signature.backend = settled.backend);
         choices.device = Some(settled.choice());
-        Ok(Some(settled))
+        self.settled.push((candidate.name.clone(), settled));
+        Ok(())
     }
-}
 
-fn settle_backend(member: &mut Member, settled: &Settled) {
-    for signature in &mut member.signatures {
-        signature.backend = settled.backend;
+    /// What other precisions come to, on windows of the job's images.
+    fn precisions(
+        &self,
+        candidate: &Candidate<'_>,
+        model: &PlannedModel,
+        group: &Group,
+        gpu: Device,
+    ) -> Result<Vec<Tried>, MembersError> {
+        let Models { runtime, memory, hardware, .. } = *self.models;
+        let member = &group.members[0];
+        let (contract, shown) = (&member.signatures[0], candidate.looked_at.shown);
+        let windows = shown.windows(&member.input, group.scaling, contract.channels, contract.size);
+        if windows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let machine = hardware.map(|hardware| hardware.name.as_str()).unwrap_or_default();
+        let trial = PrecisionTrial {
+            runtime,
+            model: &model.files,
+            content: &member.content_hash(),
+            contract,
+            options: SessionOptions::on(gpu, 1),
+            rule: LabelRule::of(member.applied, self.spec.labelling, contract.classes as usize),
+            windows: &windows,
+            shown: &format!("{machine} {}", shown.key(&member.input, group.scaling)),
+        };
+        trial.all(memory).map_err(|error| candidate.failed(error))
+    }
+
+    /// What there is to tell.
+    pub(crate) fn told(&self) -> Vec<String> {
+        let mut lines = device::told(&self.settled);
+        lines.extend(precision::told(&self.tried));
+        if self.spec.precision == Exactness::Fast && self.tried.is_empty() {
+            let where_to = if self.models.hardware.is_some() {
+                "members run on the processor, which has no other"
+            } else {
+                "it is measured where the job is computed, by marquetry run; for a cluster, marquetry convert writes models in half precision"
+            };
+            lines.push(format!("precision: fast: all is computed in f32: {where_to}"));
+        }
+        lines
     }
 }

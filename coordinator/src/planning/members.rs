@@ -1,7 +1,6 @@
 //! The members of a job: found, looked into, tried, and grouped by the grid they share.
 
 use crate::planning::candidate::{Candidate, LookedAt};
-use crate::planning::device::told;
 use crate::planning::findings::{Findings, MemberKind};
 use crate::planning::member_devices::MemberDevices;
 use crate::planning::member_names::{Named, first_taken, member_names, tags_from_paths};
@@ -46,16 +45,13 @@ pub(crate) fn groups(
     let probed = parallel_map(&candidates, at_once, probe, is_over);
     let (mut groups, mut warnings, mut choices) = (Vec::<Group>::new(), Vec::new(), Vec::new());
     // One after the other, while nothing else runs: they are measured.
-    let devices = MemberDevices::new(spec, models);
-    let mut settled = Vec::new();
+    let mut devices = MemberDevices::new(spec, models);
     for (candidate, probed) in candidates.iter().zip(probed) {
         let group = match probed {
             Some(Ok(mut probed)) => {
                 warnings.append(&mut probed.warnings);
-                match devices.settle(candidate, &mut probed) {
-                    Ok(Some(of)) => settled.push((candidate.name.clone(), of)),
-                    Ok(None) => {}
-                    Err(error) => errors.push(error),
+                if let Err(error) = devices.settle(candidate, &mut probed) {
+                    errors.push(error);
                 }
                 choices.push((candidate.name.clone(), probed.choices));
                 probed.group
@@ -74,7 +70,7 @@ pub(crate) fn groups(
     }
     errors.sort_by_key(MembersError::entry);
     MembersError::all(errors)?;
-    let notes = told(&settled);
+    let notes = devices.told();
     let findings = Findings { warnings, members: MemberKind::of(choices), notes, ..Findings::default() };
     let made_for = candidates.iter().filter_map(|of| Some((of.name.clone(), of.made_for?))).collect();
     let entries = candidates.iter().map(|of| (of.name.clone(), of.entry)).collect();

@@ -30,6 +30,7 @@ mod own_outputs;
 mod padded_sizes;
 mod parallel_map;
 mod paths;
+mod precision;
 mod regions;
 mod scale;
 mod seen_range;

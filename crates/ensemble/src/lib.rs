@@ -8,6 +8,7 @@
 pub mod components;
 
 mod activation;
+mod agreement;
 mod canvas;
 mod centred;
 mod class_map;
@@ -31,6 +32,7 @@ mod voice;
 mod window;
 
 pub use activation::{BadScore, ScoreTransform};
+pub use agreement::{LabelAgreement, LabelRule};
 pub use canvas::{Band, Canvas};
 pub use centred::take_off_greatest;
 pub use class_map::{ClassMap, Rest};

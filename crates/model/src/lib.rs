@@ -17,6 +17,7 @@ mod facts;
 mod file_kind;
 mod fit;
 mod fit_trial;
+mod half_precision;
 mod image_scores;
 mod input_scaling;
 mod inspect;
@@ -45,6 +46,7 @@ pub use facts::{
     Activation, Batch, Dim, Element, Fit, HeadFacts, ImageFacts, InsideScaling, Layout, ModelFacts,
     OutputForm, Relation, Response, ScoreFacts, TensorFacts, Values,
 };
+pub use half_precision::half_precision_magnitude;
 pub use inspect::{InspectOptions, ScoresOf, ShownWindows, inspect, inspect_with, read_model};
 pub use io_request::{IoRequest, ResolvedIo, best_heads, resolve, richer_head, rival_heads};
 pub use marquetry_job::IoContract;

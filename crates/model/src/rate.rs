@@ -70,8 +70,8 @@ mod tests {
             batch: 2,
         };
         let contract = resolve(&facts, &wanted).unwrap().signature;
-        let of = |contract| rate(&runtime, &model, contract, &SessionOptions::default(), 2);
+        let of = |contract: &IoContract| rate(&runtime, &model, contract, &SessionOptions::default(), 2);
         assert!(of(&contract).unwrap() > 0.0);
-        assert!(of(&IoContract { head: "nothing".into(), ..contract }).is_err());
+        assert!(of(&IoContract { head: "nothing".into(), ..contract.clone() }).is_err());
     }
 }

@@ -1,6 +1,7 @@
 //! Opening sessions.
 
 use crate::external_data::resolved;
+use crate::half_precision::halved;
 use crate::{ExternalData, ModelError, ModelRef, Runtime};
 use marquetry_job::{Backend, Precision, Provider};
 use ort::ep::{self, ArenaExtendStrategy};
@@ -113,7 +114,10 @@ pub(crate) fn open(
     options: &SessionOptions,
     dims: &BTreeMap<String, u32>,
 ) -> Result<Session, ModelError> {
-    let (onnx, external) = resolved(model)?;
+    let (mut onnx, external) = resolved(model)?;
+    if options.precision == Precision::F16 {
+        onnx = halved(&onnx)?.into();
+    }
     let _one_at_a_time = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
     let opened = |fallback| -> Result<Session, ModelError> {
         let builder = builder(runtime, options, fallback).map_err(|error| match options.device {
@@ -196,6 +200,22 @@ fn commit(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_plan_is_computed_where_it_says_or_not_at_all() {
+        let on = |device, provider| SessionOptions::on(device, 2).for_backend(Backend::exact(provider));
+        for (device, provider, taken) in [
+            (Device::Cpu, Provider::Any, Device::Cpu),
+            (Device::Cuda(3), Provider::Any, Device::Cuda(3)),
+            (Device::Cuda(3), Provider::Cuda, Device::Cuda(3)),
+            (Device::Cuda(3), Provider::Cpu, Device::Cpu),
+            (Device::Cpu, Provider::Cpu, Device::Cpu),
+        ] {
+            assert_eq!(on(device, provider).unwrap(), SessionOptions::on(taken, 2));
+        }
+        let refused = on(Device::Cpu, Provider::Cuda).unwrap_err();
+        assert!(refused.to_string().contains("--device cuda"), "{refused}");
+    }
 
     #[test]
     fn devices_read_what_they_write() {

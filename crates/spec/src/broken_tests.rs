@@ -34,7 +34,7 @@ const fn meant(lines: &'static str, errors: &'static str) -> Broken {
 #[rustfmt::skip]
 pub(super) const BROKEN: &[Broken] = &[
     // The whole file.
-    seen("stor: ./out", "line 1: stor: unknown key (did you mean `store`?); allowed are version, name, preset, images, classes, labels, truth, region, defaults, members, folds, tta, merge, cascade, gate, decide, outputs, allow, priority, device, store, subset, nights, tiles, limits, failures"),
+    seen("stor: ./out", "line 1: stor: unknown key (did you mean `store`?); allowed are version, name, preset, images, classes, labels, truth, region, defaults, members, folds, tta, merge, cascade, gate, decide, outputs, allow, priority, device, precision, store, subset, nights, tiles, limits, failures"),
     seen("version: 2", "line 1: version: given `2`; allowed is a whole number from 1 to 1"),
     meant("name: a\nname: b", "line 2: name: given twice, first in line 1; keep one of them"),
     seen("name: My Job", "line 1: name: given `My Job`; allowed is 1 to 64 of a-z, 0-9, `-`, `_` and `.`, the first a letter or digit"),

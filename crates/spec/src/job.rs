@@ -22,7 +22,8 @@ use super::region::{Region, RegionKind};
 use super::scope::Scope;
 use super::section::{Nested, Section, section};
 use super::settings::{
-    DEVICES, DeviceKind, Failures, Limits, MergeSpace, PRIORITIES, Priority, Tiles, TilesPer,
+    DEVICES, DeviceKind, EXACTNESS, Exactness, Failures, Limits, MergeSpace, PRIORITIES, Priority, Tiles,
+    TilesPer,
 };
 use super::subset::Subset;
 use super::table::Shape;
@@ -96,6 +97,10 @@ section! {
         /// cluster on each worker's own. `cpu`, `cuda`: only there. Last bits of scores differ from one kind of device to another, so
         /// what one has computed is not used for another; on a cluster whose workers have both, `auto` lets both take part.
         pub device: DeviceKind = DeviceKind::Auto, Words(&DEVICES);
+        /// How exactly members are computed. `exact`: in single precision, whatever devices do by themselves. `fast`: each in the quickest
+        /// of its device's precisions (on a GPU `tf32` and `f16`) in which at least 99.5 % of labels are the same on windows of the job's
+        /// first images; what was measured is printed. A processor has no other precision than `f32` here.
+        pub precision: Exactness = Exactness::Exact, Words(&EXACTNESS);
         /// Where tiles and outputs are kept: a folder, or `s3://bucket/prefix`.
         pub store: String = "./out".to_owned(), STORE;
         /// A part of it, for an experiment.

@@ -76,6 +76,7 @@ outputs: [{masks: png}]
 allow: []
 priority: normal
 device: auto
+precision: exact
 store: ./out
 subset: {sample: 1, seed: 0}
 nights: {keep: 0}
@@ -101,7 +102,7 @@ fn printed_jobs_read_back_equal() {
         "classes: [ground, '1', road]\nlabels: {road: 0, ground: 2, 1: 700}",
         "labels: {nucleus: 255}\nfailures: {ignore: 254}",
         "labels: {background: 1, nucleus: 2}\nfailures: {ignore: 0}",
-        "truth: masks\npriority: high\ndevice: cuda\nfolds: {from: 's3://b/splits_final.json'}",
+        "truth: masks\npriority: high\ndevice: cuda\nprecision: fast\nfolds: {from: 's3://b/splits_final.json'}",
         "region: nonblank",
         "gate: {models: [{onnx: g.onnx, size: [8, 9], classes: {nucleus: 1}}], threshold: {nucleus: 0.125}}",
         "cascade: {first: {fold: '0|1'}, margin: 0.75}\ntiles: {per: member}",

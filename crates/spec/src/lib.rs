@@ -101,7 +101,7 @@ pub use pseudo_labels::{Choose, KeepRule, PseudoLabels};
 pub use reference::reference;
 pub use region::Region;
 pub use schema::schema;
-pub use settings::{DeviceKind, Failures, Limits, Policy, Priority, Tiles, TilesPer};
+pub use settings::{DeviceKind, Exactness, Failures, Limits, Policy, Priority, Tiles, TilesPer};
 pub use soft_labels::{Smoothing, SoftLabels, SoftSource};
 pub use submission::{ClassCsv, KaggleRle, RleRows};
 pub use subset::Subset;

@@ -143,6 +143,17 @@ pub enum DeviceKind {
 pub(super) const DEVICES: [(&str, DeviceKind); 3] =
     [("auto", DeviceKind::Auto), ("cpu", DeviceKind::Cpu), ("cuda", DeviceKind::Cuda)];
 
+/// How exactly members are computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exactness {
+    /// In single precision.
+    Exact,
+    /// In the quickest precision that gives the same labels.
+    Fast,
+}
+
+pub(super) const EXACTNESS: [(&str, Exactness); 2] = [("exact", Exactness::Exact), ("fast", Exactness::Fast)];
+
 section! {
     /// What a job does about what fails.
     pub struct Failures: "failures" (scope) derive [Copy, Eq] {
