@@ -165,7 +165,7 @@ impl Devices<'_> {
     }
 
     fn measure(&self, model: &Model<'_>, hardware: &Hardware, gpu: Device) -> Result<Measured, ModelError> {
-        let (mut measured, mut failed) = (Measured::default(), None);
+        let (mut measured, mut failed, mut idle) = (Measured::default(), None, 0);
         for contract in model.contracts {
             let bytes = (contract.input_len() + contract.output_len()) * size_of::<f32>();
             if bytes > RUN_BYTES_MAX && !measured.rates.is_empty() {
@@ -175,8 +175,9 @@ impl Devices<'_> {
             match (self.rate)(model.files, contract, &SessionOptions::on(gpu, 1), 1) {
                 Ok(per_second) => {
                     measured.rates.push(Rate { provider: Provider::Cuda, batch: contract.batch, per_second });
-                    // More at once gain ever less.
-                    if per_second < best / NEAR {
+                    // More at once gain ever less; one that gains nothing may be chance.
+                    idle = if per_second < best / NEAR { idle + 1 } else { 0 };
+                    if idle == 2 {
                         break;
                     }
                 }
