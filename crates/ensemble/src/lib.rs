@@ -30,7 +30,7 @@ mod view;
 mod voice;
 mod window;
 
-pub use activation::{BadScore, ScoreTransform};
+pub use activation::{BadScore, PlainRoute, PlainStep, PlainTransform, ScoreTransform};
 pub use canvas::{Band, Canvas};
 pub use centred::take_off_greatest;
 pub use class_map::{ClassMap, Rest};
