@@ -287,7 +287,7 @@ fn planes_are_resized_and_cut_as_code_does_it() {
 /// Pixel (`y`, `x`) of a plane of 5 px, twice as large.
 fn bilinear(plane: &[f32], y: usize, x: usize) -> f32 {
     let at = |i: usize| {
-        let place = ((i as f32 + 0.5) / 2.0 - 0.5).clamp(0.0, 4.0);
+        let place = (i as f32 / 2.0 - 0.25).clamp(0.0, 4.0);
         (place as usize, (place as usize + 1).min(4), place.fract())
     };
     let ((top, bottom, down), (left, right, across)) = (at(y), at(x));
@@ -335,6 +335,24 @@ fn a_probability_that_is_none_is_found() {
         windows[123] = bad;
         assert!(!network.run(&windows).unwrap().is_finite(1), "{bad}");
     }
+}
+
+#[test]
+fn graphs_inside_of_nodes_and_weights_beside_the_model_come_along() {
+    let views = [D4::IDENTITY, D4::TRANSPOSE];
+    let toy = Toy { classes: 3, kernel: 3, weights: Weights::Seeded(4), ..Toy::default() };
+    let (contract, windows) = (contract(4, 3), pixels(2, 8));
+    let spec = spec(&contract, 2, &views, FusedStep::Softmax);
+    let want = expected(&toy.bytes(), &contract, &windows, &views, FusedStep::Softmax);
+    // A loop that ends at once, since no image is nothing but 1.
+    let looping = Toy { hangs: true, ..toy.clone() }.bytes();
+    assert!(worst(&all(&open(&looping, &spec).run(&windows).unwrap()), &want) < 1e-5);
+    let beside = toy.with_external_data(&["weights.bin"]);
+    let opening = FusedNetwork::open(&for_tests(), &beside, &spec, &SessionOptions::default()).unwrap();
+    let FusedOpening::Opened(mut network) = opening else { panic!("refused") };
+    assert!(worst(&all(&network.run(&windows).unwrap()), &want) < 1e-5);
+    let alone = FusedNetwork::open(&for_tests(), &beside.onnx, &spec, &SessionOptions::default());
+    assert!(matches!(alone, Err(ModelError::ExternalData { .. })));
 }
 
 #[test]

@@ -100,14 +100,28 @@ struct FusedScorer {
 struct Sent {
     /// Which way of preparing, and how many windows are in each run.
     wanted: (usize, usize),
-    /// `[N, C, H, W]`, with how many of them are no filling.
-    runs: Vec<(Arc<Vec<f32>>, usize)>,
+    runs: Vec<Run>,
+}
+
+/// Windows of one run of a graph.
+struct Run {
+    /// `[N, C, H, W]`.
+    windows: Arc<Vec<f32>>,
+    /// How many of them are no filling.
+    count: usize,
 }
 
 /// A member whose scores are on their way, in pieces; none of a member that is left to the host scorer.
 struct Awaited {
     at: usize,
-    pieces: Vec<(Receiver<Result<Done, Failure>>, usize)>,
+    pieces: Vec<Piece>,
+}
+
+/// The scores of one run, on their way.
+struct Piece {
+    answer: Receiver<Result<Done, Failure>>,
+    /// Windows that are no filling.
+    count: usize,
 }
 
 impl Scorer for FusedScorer {
@@ -164,14 +178,12 @@ impl FusedScorer {
             let runs = self.runs(at, windows, request, seconds)?;
             self.sent = Some(Sent { wanted, runs });
         }
-        for (run, count) in self.sent.iter().flat_map(|sent| &sent.runs) {
-            match self.devices.send(&model, run, *count) {
-                Some(answer) => awaited.pieces.push((answer, *count)),
-                None => {
-                    awaited.pieces.clear();
-                    break;
-                }
-            }
+        for Run { windows, count } in self.sent.iter().flat_map(|sent| &sent.runs) {
+            let Some(answer) = self.devices.send(&model, windows, *count) else {
+                awaited.pieces.clear();
+                break;
+            };
+            awaited.pieces.push(Piece { answer, count: *count });
         }
         Ok(awaited)
     }
@@ -183,7 +195,7 @@ impl FusedScorer {
         together: usize,
         request: &mut ScoreRequest<'_>,
         seconds: &mut StageSeconds,
-    ) -> Result<Vec<(Arc<Vec<f32>>, usize)>, Failure> {
+    ) -> Result<Vec<Run>, Failure> {
         let mut runs = Vec::new();
         for first in (0..request.windows()).step_by(together) {
             let count = together.min(request.windows() - first);
@@ -194,7 +206,7 @@ impl FusedScorer {
                 run.extend_from_slice(shown);
             }
             run.resize(run.len() / count * together, 0.0);
-            runs.push((Arc::new(run), count));
+            runs.push(Run { windows: Arc::new(run), count });
         }
         Ok(runs)
     }
@@ -231,7 +243,7 @@ impl FusedScorer {
     /// what is no number.
     fn scores(member: &Awaited, seconds: &mut StageSeconds) -> Result<Vec<(MergedScores, usize)>, Failure> {
         let mut all = Vec::with_capacity(member.pieces.len());
-        for (answer, count) in &member.pieces {
+        for Piece { answer, count } in &member.pieces {
             let done = answer.recv().map_err(|_| nobody_answers())??;
             // Opening a model may take seconds, and is no part of running it.
             seconds.read += done.opening;

@@ -127,7 +127,6 @@ fn classes(
                 (if object == 1 { vec![0, 1] } else { vec![1, 0] }, Some(background))
             }
         };
-        // Of the element: what is upside down, and what right is left.
         let (vflip, hflip) = flips(view);
         views.push(FusedView { transpose: view.d4.transposes(), vflip, hflip, classes });
         // In all views but for the classes the same.
@@ -162,3 +161,7 @@ fn step(step: PlainStep) -> FusedStep {
         PlainStep::Logit { least } => FusedStep::Logit { least },
     }
 }
+
+#[cfg(test)]
+#[path = "fused_spec_tests.rs"]
+mod tests;
