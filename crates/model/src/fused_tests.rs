@@ -220,6 +220,49 @@ fn a_network_looks_at_what_it_is_given_now() {
     assert!(error.to_string().contains("599 numbers"), "{error}");
 }
 
+/// On another device with `MARQUETRY_TEST_DEVICE=cuda:0`, whose memory is pinned.
+#[test]
+fn the_device_that_is_asked_for_says_what_the_processor_does() {
+    let device: Device = std::env::var("MARQUETRY_TEST_DEVICE").map_or(Device::Cpu, |d| d.parse().unwrap());
+    // Cards multiply with ten bits of a fraction.
+    let tolerance = if device == Device::Cpu { 1e-5 } else { 2e-2 };
+    let options = SessionOptions { device, ..SessionOptions::default() };
+    for (layout, form) in [(Layout::Nchw, OutputForm::Nchw), (Layout::Nhwc, OutputForm::Nhwc)] {
+        for (step, half) in
+            [(FusedStep::Softmax, true), (FusedStep::Sigmoid, false), (FusedStep::Keep, false)]
+        {
+            let weights = Weights::Seeded(6);
+            let toy = Toy { classes: 4, kernel: 3, stride: 2, weights, layout, form, ..Toy::default() };
+            let size = Size::square(SIDE / 2);
+            let contract = IoContract { layout, form, output_size: size, ..contract(16, 4) };
+            let mut spec = spec(&contract, 2, &D4::ALL, step);
+            spec.resized = Some([SIDE.into(); 2]);
+            spec.kept = KeptPart { top: 1, left: 1, height: 8, width: 8 };
+            spec.scores.half = half;
+            let on = |options: &SessionOptions| match FusedNetwork::open(
+                &for_tests(),
+                &toy.bytes(),
+                &spec,
+                options,
+            )
+            .unwrap()
+            {
+                FusedOpening::Opened(network) => network,
+                FusedOpening::Refused(refusal) => panic!("{refusal}"),
+            };
+            let (mut there, mut here) = (on(&options), on(&SessionOptions::default()));
+            for seed in 0..4 {
+                let mut windows = pixels(2, seed);
+                let [got, want] = [&mut there, &mut here].map(|n| all(&n.run(&windows).unwrap()));
+                let apart = worst(&got, &want);
+                assert!(apart < tolerance, "{device}, {layout}, {step:?}, run {seed}: {apart}");
+                windows[400] = f32::NAN;
+                assert!(!there.run(&windows).unwrap().is_finite(2), "{device}, {step:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn half_precision_is_half_a_step_away() {
     let contract = contract(4, 3);
