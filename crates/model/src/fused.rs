@@ -16,11 +16,12 @@ use std::collections::BTreeMap;
 
 /// A network that takes windows and gives their merged scores. It stays on the thread that opened it.
 pub struct FusedNetwork {
-    session: Session,
-    device: Device,
-    binding: IoBinding,
+    // Memory goes before the session that it was taken from.
     /// Bound before each run: the runtime copies it to the device then, or looks at it where it lies.
     input: Tensor<f32>,
+    binding: IoBinding,
+    session: Session,
+    device: Device,
     names: Names,
     dims: [usize; 4],
     half: bool,
