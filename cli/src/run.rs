@@ -16,7 +16,7 @@ use marquetry_model::{Device, Runtime, SessionOptions};
 use marquetry_spec::JobSpec;
 use marquetry_telemetry::Metrics;
 use marquetry_transport::{Drain, MemoryQueue, TaskQueue};
-use marquetry_worker::{HostScorers, ImageOptions, OrtSource, ScorerSource, SelfTest, Worker, WorkerOptions};
+use marquetry_worker::{ImageOptions, SelfTest, Worker, WorkerOptions, scorers};
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -170,13 +170,13 @@ impl InProcessCluster {
 
     fn worker(&self, spec: &JobSpec, queue: &Arc<dyn TaskQueue>) -> Result<Worker, Fatal> {
         let options = SessionOptions::on(self.device, self.threads.each);
-        let networks =
-            OrtSource::new(self.runtime.clone(), options, self.storage.files.clone(), Metrics::new());
-        let scorers: Arc<dyn ScorerSource> = Arc::new(HostScorers::new(Arc::new(networks), Metrics::new()));
+        let model_bytes = self.models_mb.saturating_mul(1 << 20);
+        let (runtime, files) = (self.runtime.clone(), self.storage.files.clone());
+        let scorers = scorers(runtime, options, files, Metrics::new(), model_bytes).map_err(no_threads)?;
         let options = WorkerOptions {
             lanes: self.threads.lanes,
             canvas_bytes: canvas_bytes(spec),
-            model_bytes: self.models_mb.saturating_mul(1 << 20),
+            model_bytes,
             images: ImageOptions {
                 pixels_max: spec.limits.image_pixels,
                 memory_bytes: spec.limits.image_bytes(),
@@ -189,7 +189,7 @@ impl InProcessCluster {
             metrics: Metrics::new(),
         };
         Worker::start(NAME, self.storage.stores.clone(), Arc::clone(queue), &scorers, &options)
-            .map_err(|e| Fatal::new(Exit::Unavailable, format!("cannot start threads: {e}")))
+            .map_err(no_threads)
     }
 
     fn machine(&self, store: &str) -> Vec<(String, String)> {
@@ -202,6 +202,11 @@ impl InProcessCluster {
             ("Store".to_owned(), store.to_owned()),
         ]
     }
+}
+
+/// The system lets this process have no more of them.
+pub(crate) fn no_threads(error: std::io::Error) -> Fatal {
+    Fatal::new(Exit::Unavailable, format!("cannot start threads: {error}"))
 }
 
 /// Why the job cannot go on: the worker or the aggregator has ended before it.

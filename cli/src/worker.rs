@@ -5,13 +5,12 @@ use crate::broker::lost_queue;
 use crate::exit::{Exit, Fatal};
 use crate::job::load_runtime;
 use crate::process::{Process, RETRY_TIMEOUT};
+use crate::run::no_threads;
 use crate::say;
 use crate::self_test::{require, self_test, trusted_stores};
 use crate::threads::Threads;
 use marquetry_model::SessionOptions;
-use marquetry_worker::{
-    HostScorers, ImageOptions, OrtSource, ScorerSource, Worker, WorkerError, WorkerOptions, try_device,
-};
+use marquetry_worker::{ImageOptions, Worker, WorkerError, WorkerOptions, scorers, try_device};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,12 +29,13 @@ pub(crate) fn run(args: &WorkerArgs) -> Result<Exit, Fatal> {
     let self_test =
         self_test(&process, &args.trust, &stores).and("the device", move || try_device(&tried, &session));
     require(&self_test)?;
-    let networks = OrtSource::new(runtime.clone(), session, files.clone(), metrics.clone());
-    let scorers: Arc<dyn ScorerSource> = Arc::new(HostScorers::new(Arc::new(networks), metrics.clone()));
+    let model_bytes = args.lanes.models_mb.saturating_mul(MB);
+    let scorers = scorers(runtime.clone(), session, files.clone(), metrics.clone(), model_bytes);
+    let scorers = scorers.map_err(no_threads)?;
     let options = WorkerOptions {
         lanes: threads.lanes,
         canvas_bytes: args.canvas_mb.saturating_mul(MB),
-        model_bytes: args.lanes.models_mb.saturating_mul(MB),
+        model_bytes,
         images: ImageOptions {
             pixels_max: args.image_megapixels.saturating_mul(1_000_000),
             memory_bytes: args.image_mb.saturating_mul(MB),
@@ -53,8 +53,7 @@ pub(crate) fn run(args: &WorkerArgs) -> Result<Exit, Fatal> {
         let queue = args.broker.connect().await?;
         ready();
         let drain = args.drain.listen();
-        let worker = Worker::start(&name, stores, queue, &scorers, &options)
-            .map_err(|e| Fatal::new(Exit::Unavailable, format!("cannot start threads: {e}")))?;
+        let worker = Worker::start(&name, stores, queue, &scorers, &options).map_err(no_threads)?;
         say::note(&format!(
             "worker {name} is ready: ONNX Runtime {} on {}, {} lanes × {} threads",
             runtime.version(),

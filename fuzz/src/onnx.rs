@@ -1,9 +1,11 @@
-//! ONNX files as data: which files beside a model it names, the mean of one with others, and the same in half precision.
+//! ONNX files as data: which files beside a model it names, the mean of one with others, the same in half precision, and
+//! in one graph with what is done around it.
 
 use marquetry_model::external_locations;
 use marquetry_onnx::toy::Net;
 use marquetry_onnx::{
-    Averaging, HalfType, Halving, Model, batch_norms, numbers_at, with_dimensions, with_folded_norms,
+    Averaging, FloatType, FusedHead, FusedInput, FusedScores, FusedSpec, FusedStep, FusedView, Fusing,
+    HalfType, Halving, KeptPart, Model, batch_norms, fused, numbers_at, with_dimensions, with_folded_norms,
     without_denormals,
 };
 use std::collections::BTreeMap;
@@ -43,6 +45,11 @@ fn converted(bytes: &[u8]) {
     if let (Ok(_), Ok((clean, _))) = (Model::read(bytes), without_denormals(bytes)) {
         reads(&clean);
     }
+    if let Some(spec) = fusing(bytes)
+        && let Ok(Fusing::Fused(whole)) = fused(bytes, &spec)
+    {
+        reads(&whole);
+    }
     let Ok((folded, _)) = with_folded_norms(bytes) else { return };
     reads(&folded);
     for to in [HalfType::F16, HalfType::BF16] {
@@ -54,4 +61,38 @@ fn converted(bytes: &[u8]) {
             reads(&rounded);
         }
     }
+}
+
+/// Two views and a softmax around the first output of a model.
+fn fusing(bytes: &[u8]) -> Option<FusedSpec> {
+    let model = Model::read(bytes).ok()?;
+    let view = |hflip| FusedView { transpose: true, vflip: false, hflip, classes: vec![1, 0] };
+    Some(FusedSpec {
+        windows: 2,
+        input: FusedInput {
+            name: model.graph.given().next()?.name.to_owned(),
+            channels_last: false,
+            element: FloatType::F32,
+            channels: 3,
+            height: 64,
+            width: 64,
+        },
+        views: vec![view(false), view(true)],
+        head: FusedHead {
+            name: model.graph.outputs.first()?.name.to_owned(),
+            channels_last: false,
+            channels: 2,
+            height: 64,
+            width: 64,
+        },
+        resized: None,
+        kept: KeptPart { top: 1, left: 1, height: 62, width: 62 },
+        scores: FusedScores {
+            allowed: Some((0.0, 1.0)),
+            step: FusedStep::Softmax,
+            background: None,
+            finish: FusedStep::Keep,
+            half: true,
+        },
+    })
 }

@@ -138,7 +138,7 @@ impl GateContext {
 }
 
 impl GroupContext {
-    fn new(inference: &Inference, group: &Group) -> Result<Self, Failure> {
+    pub(crate) fn new(inference: &Inference, group: &Group) -> Result<Self, Failure> {
         let classes = inference.classes.len();
         let mut preparations = Vec::new();
         let member = |member| MemberContext::new(inference, group, member, &mut preparations);

@@ -31,7 +31,10 @@ mod windows;
 pub use failure::Failure;
 pub use image::{ImageOptions, Images};
 pub use network::{NetworkSource, OrtSource};
-pub use scorer::{GateRequest, HostScorers, ScoreRequest, ScoreSink, Scorer, ScorerSource};
+pub use scorer::{
+    FusedOptions, FusedScorers, GateRequest, HostScorers, ScoreRequest, ScoreSink, Scorer, ScorerSource,
+    scorers,
+};
 pub use self_test::{SelfTest, try_device};
 pub use task_loop::{Worker, WorkerError, WorkerOptions};
 pub use windows::{PlannedWindows, WindowBuffers, WindowPlace};

@@ -35,10 +35,10 @@ pub trait NetworkSource: Send + Sync {
 
 /// Networks of ONNX Runtime.
 pub struct OrtSource {
-    runtime: Runtime,
-    options: SessionOptions,
-    metrics: Metrics,
-    models: PlannedModels,
+    pub(crate) runtime: Runtime,
+    pub(crate) options: SessionOptions,
+    pub(crate) metrics: Metrics,
+    pub(crate) models: PlannedModels,
 }
 
 impl OrtSource {

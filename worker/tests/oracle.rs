@@ -25,6 +25,8 @@ use marquetry_worker::{
 use std::path::Path;
 use std::sync::Arc;
 
+#[path = "oracle/fused.rs"]
+mod fused;
 #[path = "oracle/scorers.rs"]
 mod scorers;
 

@@ -4,6 +4,11 @@ use crate::exp::sigmoid;
 use crate::softmax::{Planes, softmax};
 use crate::{ClassMap, Labelling, OutputActivation, Rest, ScoreSpace};
 
+#[path = "plain_transform.rs"]
+mod plain_transform;
+
+pub use plain_transform::{PlainRoute, PlainStep, PlainTransform};
+
 /// Probabilities are kept this far from 0 and 1 before a logarithm is taken.
 const CLAMP: f32 = 1e-6;
 

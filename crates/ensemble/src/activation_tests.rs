@@ -259,3 +259,83 @@ fn a_map_names_channels_that_are_there() {
     assert_eq!(new(&map(&[&[0], &[1]], Rest::Class(0)), Labelling::Multilabel), None);
     assert!(new(&map(&[&[0], &[1]], Rest::Class(0)), Labelling::Multiclass).is_some());
 }
+
+/// What a description comes to, worked out the long way.
+fn described(plain: &PlainTransform, planes: &[f32], pixels: usize) -> Vec<f32> {
+    let channels = planes.len() / pixels;
+    let mut said = planes.to_vec();
+    for x in 0..pixels {
+        let sum: f64 = (0..channels).map(|k| f64::from(planes[k * pixels + x]).exp()).sum();
+        for k in 0..channels {
+            let value = &mut said[k * pixels + x];
+            let v = f64::from(*value);
+            *value = match plain.step {
+                PlainStep::Keep => v,
+                PlainStep::Softmax => v.exp() / sum,
+                PlainStep::Sigmoid => 1.0 / (1.0 + (-v).exp()),
+                PlainStep::Ln { least } => v.max(f64::from(least)).ln(),
+                PlainStep::Logit { least } => {
+                    let p = v.clamp(f64::from(least), 1.0 - f64::from(least));
+                    (p / (1.0 - p)).ln()
+                }
+            } as f32;
+        }
+    }
+    match &plain.route {
+        PlainRoute::Channels(order) => {
+            order.iter().flat_map(|&k| said[usize::from(k) * pixels..][..pixels].to_vec()).collect()
+        }
+        PlainRoute::Binary { object, is_logit } => {
+            let other = said.iter().map(|p| if *is_logit { 0.0 } else { 1.0 - p }).collect();
+            let [first, second] = if *object == 1 { [other, said] } else { [said, other] };
+            [first, second].concat()
+        }
+    }
+}
+
+#[test]
+fn a_description_comes_to_the_same() {
+    use Labelling::{Multiclass, Multilabel};
+    use OutputActivation::{None, Sigmoid, Softmax};
+    use ScoreSpace::{Logits, Probabilities};
+    let shares = [0.2, 0.7, 0.001, 0.3, 0.2, 0.9, 0.5, 0.1, 0.099];
+    let map = ClassMap { channels: vec![vec![2], vec![0], vec![1]], rest: Rest::None };
+    for (labelling, applied) in [
+        (Multiclass, None),
+        (Multiclass, Softmax),
+        (Multiclass, Sigmoid),
+        (Multilabel, None),
+        (Multilabel, Sigmoid),
+    ] {
+        for to in [Logits, Probabilities] {
+            for map in [&ClassMap::default(), &map] {
+                let transform = ScoreTransform::new(applied, labelling, 3, 3, map, to).unwrap();
+                for transform in [transform.clone(), transform.mirrored(&[1, 2, 0])] {
+                    let plain = transform.plain().unwrap();
+                    close(&described(&plain, &shares, 3), &apply(&transform, &shares, 3));
+                    assert_eq!(plain.allowed.is_some(), applied != None);
+                }
+            }
+            if applied != Softmax && labelling == Multiclass {
+                for map in [ClassMap::object(0), ClassMap::object(1)] {
+                    let transform = ScoreTransform::new(applied, labelling, 1, 2, &map, to).unwrap();
+                    for transform in [transform.clone(), transform.mirrored(&[1, 0])] {
+                        let plain = transform.plain().unwrap();
+                        close(&described(&plain, &shares, 9), &apply(&transform, &shares, 9));
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn sums_and_votes_have_no_description() {
+    let map = ClassMap { channels: vec![vec![0, 2], vec![1]], rest: Rest::None };
+    let new = |applied, channels, map: &ClassMap| {
+        ScoreTransform::new(applied, Labelling::Multiclass, channels, 2, map, ScoreSpace::Probabilities)
+            .unwrap()
+    };
+    assert_eq!(new(OutputActivation::None, 3, &map).plain(), None);
+    assert_eq!(new(OutputActivation::Labels, 1, &ClassMap::default()).plain(), None);
+}

@@ -31,7 +31,7 @@ mod view;
 mod voice;
 mod window;
 
-pub use activation::{BadScore, ScoreTransform};
+pub use activation::{BadScore, PlainRoute, PlainStep, PlainTransform, ScoreTransform};
 pub use agreement::{LabelAgreement, LabelRule};
 pub use canvas::{Band, Canvas};
 pub use centred::take_off_greatest;

@@ -1,7 +1,7 @@
 //! ONNX models: what one takes and gives, and running it.
 //!
 //! [`inspect()`] reads a model and tries it, [`resolve`] settles the contract of one member from what was found and
-//! what the job wants, and [`OrtNetwork`] runs it. Pixels and scores cross this border as planar `f32`; the layouts and
+//! what the job wants, and [`OrtNetwork`] runs it; [`FusedNetwork`] runs it with what is done around it in one graph. Pixels and scores cross this border as planar `f32`; the layouts and
 //! element types of the model stay inside.
 //!
 //! This crate must not know: images, views, windows of a grid; of a job only the contract it stores.
@@ -17,6 +17,7 @@ mod facts;
 mod file_kind;
 mod fit;
 mod fit_trial;
+mod fused;
 mod half_precision;
 mod image_scores;
 mod input_scaling;
@@ -46,11 +47,15 @@ pub use facts::{
     Activation, Batch, Dim, Element, Fit, HeadFacts, ImageFacts, InsideScaling, Layout, ModelFacts,
     OutputForm, Relation, Response, ScoreFacts, TensorFacts, Values,
 };
+pub use fused::{FusedNetwork, FusedOpening, MergedScores, fused_head, fused_input};
 pub use half_precision::half_precision_magnitude;
 pub use inspect::{InspectOptions, ScoresOf, ShownWindows, inspect, inspect_with, read_model};
 pub use io_request::{IoRequest, ResolvedIo, best_heads, resolve, richer_head, rival_heads};
 pub use marquetry_job::IoContract;
-pub use marquetry_onnx::{ExternalData, architecture};
+pub use marquetry_onnx::{
+    Background, ExternalData, FusedHead, FusedInput, FusedScores, FusedSpec, FusedStep, FusedView, KeptPart,
+    Refusal, architecture,
+};
 pub use network::{Network, OrtNetwork};
 pub use rate::rate;
 pub use run_once::{ImageAxes, image_axes, run_once};

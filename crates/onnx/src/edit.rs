@@ -24,6 +24,8 @@ pub(crate) struct GraphEdits<'a> {
     pub(crate) added: Vec<Vec<u8>>,
     /// New inputs, for files so old that each initialiser must be one.
     pub(crate) declared: Vec<Vec<u8>>,
+    /// New outputs.
+    pub(crate) given: Vec<Vec<u8>>,
     /// Element types of what the file declares.
     pub(crate) types: BTreeMap<&'a str, u64>,
     /// What it declares no longer.
@@ -88,6 +90,7 @@ impl GraphEdits<'_> {
         }
         self.added.iter().for_each(|tensor| put_bytes(&mut out, 5, tensor));
         self.declared.iter().for_each(|input| put_bytes(&mut out, 11, input));
+        self.given.iter().for_each(|output| put_bytes(&mut out, 12, output));
         Ok(out)
     }
 }

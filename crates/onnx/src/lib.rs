@@ -5,7 +5,8 @@
 //! message and encodes it again drops fields that it does not know, and needs the format's description kept up to date.
 //!
 //! [`Averaging`] is the mean of several files of one architecture. [`BatchNormState`] says what a file has of batch
-//! normalisation. [`Halving`] is a file in half precision, of which some nodes stay in single precision.
+//! normalisation. [`Halving`] is a file in half precision, of which some nodes stay in single precision. [`fused()`] is a model
+//! with views, activation and their mean around it.
 //!
 //! This crate must not know: ONNX Runtime, files, images, jobs.
 
@@ -20,6 +21,7 @@ mod error;
 mod external;
 mod fold;
 mod freeze;
+mod fused;
 mod graph;
 mod half;
 mod inner;
@@ -46,6 +48,10 @@ pub use error::OnnxError;
 pub use external::{ExternalData, ExternalReference, with_all_data};
 pub use fold::with_folded_norms;
 pub use freeze::with_dimensions;
+pub use fused::{
+    Background, FusedHead, FusedInput, FusedScores, FusedSpec, FusedStep, FusedView, Fusing, KeptPart,
+    Refusal, fused,
+};
 pub use graph::{Constant, Declared, Graph, Model, Node, Origin, Source};
 pub use half::{Candidate, HalfType, Halved, Halving, Kept};
 pub use moments::Moments;

@@ -29,15 +29,7 @@ impl HostScorers {
 
 impl ScorerSource for HostScorers {
     fn open(&self, model_bytes: u64) -> Result<Box<dyn Scorer>, Failure> {
-        Ok(Box::new(HostScorer {
-            networks: Networks::new(Arc::clone(&self.networks), model_bytes),
-            metrics: self.metrics.clone(),
-            windows: Vec::new(),
-            items: Vec::new(),
-            batch: Vec::new(),
-            scores: Vec::new(),
-            gate: GateRunner::new(),
-        }))
+        Ok(Box::new(HostScorer::new(Arc::clone(&self.networks), self.metrics.clone(), model_bytes)))
     }
 
     fn fetch(&self, members: &[Member]) -> Result<(), Failure> {
@@ -52,7 +44,7 @@ impl ScorerSource for HostScorers {
 }
 
 /// Memory that is kept from one request to the next, and the networks of one lane.
-struct HostScorer {
+pub(super) struct HostScorer {
     networks: Networks,
     metrics: Metrics,
     windows: Vec<Window>,
@@ -111,15 +103,9 @@ impl Scorer for HostScorer {
         sink: &mut ScoreSink<'_>,
     ) -> Result<StageSeconds, Failure> {
         let mut seconds = StageSeconds::default();
-        let (group, context) = (request.group(), request.context());
         self.start(request);
         for at in request.members() {
-            let (member, context) = (&group.members[at], &context.members[at]);
-            self.scores.iter_mut().for_each(WindowScores::reset);
-            for (signature, size) in member.signatures.iter().zip(&context.sizes) {
-                let run = MemberRun { group, at, member, context, signature, size };
-                self.run_size(&run, request, sink, &mut seconds)?;
-            }
+            self.score_member(at, request, sink, &mut seconds)?;
         }
         Ok(seconds)
     }
@@ -133,8 +119,54 @@ impl Scorer for HostScorer {
 }
 
 impl HostScorer {
+    pub(super) fn new(networks: Arc<dyn NetworkSource>, metrics: Metrics, model_bytes: u64) -> Self {
+        Self {
+            networks: Networks::new(networks, model_bytes),
+            metrics,
+            windows: Vec::new(),
+            items: Vec::new(),
+            batch: Vec::new(),
+            scores: Vec::new(),
+            gate: GateRunner::new(),
+        }
+    }
+
+    /// Scores all windows of the request with one of its members.
+    pub(super) fn score_member(
+        &mut self,
+        at: usize,
+        request: &mut ScoreRequest<'_>,
+        sink: &mut ScoreSink<'_>,
+        seconds: &mut StageSeconds,
+    ) -> Result<(), Failure> {
+        let (group, context) = (request.group(), request.context());
+        let (member, context) = (&group.members[at], &context.members[at]);
+        self.scores.iter_mut().for_each(WindowScores::reset);
+        for (signature, size) in member.signatures.iter().zip(&context.sizes) {
+            let run = MemberRun { group, at, member, context, signature, size };
+            self.run_size(&run, request, sink, seconds)?;
+        }
+        Ok(())
+    }
+
+    /// A window as it is, as a member's first signature wants it: `[C, H, W]`.
+    pub(super) fn shown(
+        &mut self,
+        at: usize,
+        request: &mut ScoreRequest<'_>,
+        window: usize,
+        seconds: &mut StageSeconds,
+    ) -> Result<&[f32], Failure> {
+        let (group, context) = (request.group(), request.context());
+        let (member, context) = (&group.members[at], &context.members[at]);
+        let (signature, size) = (&member.signatures[0], &context.sizes[0]);
+        let run = MemberRun { group, at, member, context, signature, size };
+        self.prepare(&run, request, window, seconds)?;
+        Ok(self.windows[window].prepared.unchanged(View::IDENTITY).unwrap_or(&[]))
+    }
+
     /// Makes room for the request, and forgets the one before.
-    fn start(&mut self, request: &ScoreRequest<'_>) {
+    pub(super) fn start(&mut self, request: &ScoreRequest<'_>) {
         let (inference, size) = (request.inference(), request.group().window.inner);
         let (classes, merge) = (inference.classes.len(), inference.view_merge);
         let new = || Window { prepared: Prepared::new(), preparation: None };
