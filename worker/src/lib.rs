@@ -32,8 +32,8 @@ pub use failure::Failure;
 pub use image::{ImageOptions, Images};
 pub use network::{NetworkSource, OrtSource};
 pub use scorer::{
-    FusedOptions, FusedScorers, GateRequest, HostScorers, ScoreRequest, ScoreSink, Scorer, ScorerSource,
-    scorers,
+    FusedOptions, FusedScorers, GateRequest, HostScorers, Returned, ScoreRequest, ScoreSink, Scorer,
+    ScorerSource, scorers,
 };
 pub use self_test::{SelfTest, try_device};
 pub use task_loop::{Worker, WorkerError, WorkerOptions};

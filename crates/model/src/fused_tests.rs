@@ -4,6 +4,7 @@ use crate::runtime::for_tests;
 use crate::toy::{Toy, Weights};
 use crate::{Activation, Network as _, OrtNetwork, OutputForm};
 use marquetry_geometry::{D4, Size};
+use marquetry_job::Backend;
 use marquetry_onnx::{Background, FusedScores, FusedStep, FusedView, KeptPart, ToyGraph};
 
 const SIDE: u32 = 10;
@@ -22,6 +23,7 @@ fn contract(batch: u32, classes: u32) -> IoContract {
         classes,
         output_size: Size::square(SIDE),
         element_out: Element::F32,
+        backend: Backend::default(),
     }
 }
 

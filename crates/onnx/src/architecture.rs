@@ -46,7 +46,8 @@ mod tests {
     fn weights_make_no_other_architecture_and_dimensions_do() {
         let net = |side: u64, number: f32, operator: &str| {
             let weights = vec![number; (2 * 3 * side * side) as usize];
-            let graph = ToyGraph::default().floats("w", &[2, 3, side, side], &weights);
+            let graph =
+                ToyGraph::default().takes("x", 1, &[None; 4]).floats("w", &[2, 3, side, side], &weights);
             architecture(&graph.node(operator, &["x", "w"], &["y"], &[]).bytes(17)).unwrap()
         };
         assert_eq!(net(3, 1.0, "Conv"), "1 1[2, 3, 3, 3] 1 Conv ");

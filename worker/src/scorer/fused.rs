@@ -7,7 +7,7 @@ use super::{GateRequest, ScoreRequest, ScoreSink, Scorer, ScorerSource};
 use crate::Failure;
 use crate::context::plan_windows_together;
 use crate::network::{NetworkSource, OrtSource};
-use marquetry_job::{Group, Member, StageSeconds};
+use marquetry_job::{Group, Member, StageSeconds, TileDtype};
 use marquetry_model::{MergedScores, Runtime, SessionOptions};
 use marquetry_telemetry::Metrics;
 use marquetry_transport::Files;
@@ -27,15 +27,25 @@ pub struct FusedOptions {
     pub threads: usize,
     /// Bytes of models that each of these threads keeps open, about.
     pub model_bytes: u64,
-    /// Whether probabilities come back in half precision: half as much to copy, and 2.5e-4 from what they were at most.
-    /// Logits come in single precision all the same.
-    pub half_precision: bool,
+    /// In which precision scores come back.
+    pub returned: Returned,
+}
+
+/// In which precision scores come back from a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Returned {
+    /// In single.
+    Single,
+    /// As tiles hold them, or in single precision where they are logits.
+    AsTiles,
+    /// Probabilities in half: half as much to copy, and 2.5e-4 from what they were at most. Logits in single all the same.
+    Half,
 }
 
 impl Default for FusedOptions {
-    /// Two threads, 2 GiB each, probabilities in half precision.
+    /// Two threads, 2 GiB each, scores as tiles hold them.
     fn default() -> Self {
-        Self { threads: 2, model_bytes: 2 << 30, half_precision: true }
+        Self { threads: 2, model_bytes: 2 << 30, returned: Returned::AsTiles }
     }
 }
 
@@ -48,7 +58,7 @@ impl Default for FusedOptions {
 pub struct FusedScorers {
     source: Arc<OrtSource>,
     devices: Arc<Devices>,
-    half: bool,
+    returned: Returned,
 }
 
 impl FusedScorers {
@@ -66,7 +76,7 @@ impl FusedScorers {
     ) -> std::io::Result<Self> {
         let source = Arc::new(OrtSource::new(runtime, session, files, metrics));
         let devices = Arc::new(Devices::start(&source, options.threads, options.model_bytes)?);
-        Ok(Self { source, devices, half: options.half_precision })
+        Ok(Self { source, devices, returned: options.returned })
     }
 }
 
@@ -75,7 +85,12 @@ impl ScorerSource for FusedScorers {
     fn open(&self, model_bytes: u64) -> Result<Box<dyn Scorer>, Failure> {
         let networks = Arc::clone(&self.source) as Arc<dyn NetworkSource>;
         let host = HostScorer::new(networks, self.source.metrics.clone(), model_bytes);
-        Ok(Box::new(FusedScorer { host, devices: Arc::clone(&self.devices), half: self.half, sent: None }))
+        Ok(Box::new(FusedScorer {
+            host,
+            devices: Arc::clone(&self.devices),
+            returned: self.returned,
+            sent: None,
+        }))
     }
 
     fn fetch(&self, members: &[Member]) -> Result<(), Failure> {
@@ -91,7 +106,7 @@ impl ScorerSource for FusedScorers {
 struct FusedScorer {
     host: HostScorer,
     devices: Arc<Devices>,
-    half: bool,
+    returned: Returned,
     /// What was sent last in this request, for members that want the same.
     sent: Option<Sent>,
 }
@@ -162,7 +177,12 @@ impl FusedScorer {
         let (inference, group, context) = (request.inference(), request.group(), request.context());
         let member = &group.members[at];
         let mut awaited = Awaited { at, pieces: Vec::new() };
-        let spec = match fused_spec(inference, group, context, at, self.half) {
+        let half = match self.returned {
+            Returned::Single => false,
+            Returned::AsTiles => inference.tile == TileDtype::F16,
+            Returned::Half => true,
+        };
+        let spec = match fused_spec(inference, group, context, at, half) {
             Ok(spec) => spec,
             Err(reason) => {
                 self.devices.refuse(member, &reason);

@@ -3,7 +3,7 @@
 use crate::context::{GroupContext, MemberContext};
 use marquetry_ensemble::{PlainRoute, PlainStep, ScoreSpace, View, ViewMerge};
 use marquetry_geometry::{Rect, Size};
-use marquetry_job::{Fit, Group, Inference, IoContract, Member, Provider, TileDtype};
+use marquetry_job::{Fit, Group, Inference, IoContract, Member, Provider};
 use marquetry_model::{
     Background, FusedScores, FusedSpec, FusedStep, FusedView, KeptPart, fused_head, fused_input,
 };
@@ -36,9 +36,7 @@ pub(super) fn fused_spec(
         .ok_or_else(|| format!("the model says {}, which is no float", signature.element_out))?;
     let (resized, kept) = parts(group, member, signature)?;
     let (views, scores) = classes(inference, group, context, of)?;
-    // Where tiles are in single precision, so is all that goes into them.
-    let is_half = inference.tile == TileDtype::F16 && inference.tile_space == ScoreSpace::Probabilities;
-    let half = half && is_half;
+    let half = half && inference.tile_space == ScoreSpace::Probabilities;
     Ok(FusedSpec { windows, input, views, head, resized, kept, scores: FusedScores { half, ..scores } })
 }
 

@@ -32,7 +32,7 @@ mod of_device;
 mod request;
 mod sink;
 
-pub use fused::{FusedOptions, FusedScorers};
+pub use fused::{FusedOptions, FusedScorers, Returned};
 pub use gate::GateRequest;
 pub use host::HostScorers;
 pub use of_device::scorers;

@@ -6,7 +6,7 @@ use marquetry_geometry::D4;
 use marquetry_job::hash;
 use marquetry_model::toy::{Toy, Weights};
 use marquetry_model::{Activation, Runtime, RuntimeSearch, SessionOptions};
-use marquetry_worker::{FusedOptions, FusedScorers, OrtSource};
+use marquetry_worker::{FusedOptions, FusedScorers, OrtSource, Returned};
 use proptest::prelude::*;
 
 /// Apart at most, of scores in single precision: other orders of sums, other kernels.
@@ -98,8 +98,9 @@ fn host() -> Arc<dyn ScorerSource> {
     Arc::new(HostScorers::new(Arc::new(source), Metrics::new()))
 }
 
-fn fused(half_precision: bool) -> Arc<dyn ScorerSource> {
-    fused_with(FusedOptions { half_precision, ..FusedOptions::default() })
+fn fused(half: bool) -> Arc<dyn ScorerSource> {
+    let returned = if half { Returned::Half } else { Returned::Single };
+    fused_with(FusedOptions { returned, ..FusedOptions::default() })
 }
 
 fn fused_with(options: FusedOptions) -> Arc<dyn ScorerSource> {
@@ -396,7 +397,8 @@ async fn members_keep_their_order_whoever_computes_them() {
             compare(&plan, block, &got.0, &want.0, tolerance);
         }
         // With room for no model beside another, each run opens its own.
-        let alone = fused_with(FusedOptions { threads: 1, model_bytes: 1, half_precision: half });
+        let returned = if half { Returned::Half } else { Returned::Single };
+        let alone = fused_with(FusedOptions { threads: 1, model_bytes: 1, returned });
         let again = scored(folder.path(), &format!("{name} again"), &plan, alone).await;
         assert!(again == got, "no byte hangs on which thread is quicker");
     }
