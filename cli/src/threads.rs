@@ -1,11 +1,15 @@
 //! How the cores are used.
 
 use crate::exit::{Exit, Fatal};
+use marquetry_model::Device;
 use std::io;
 use std::sync::Mutex;
 
 /// Lanes beyond this many seldom help, and each keeps sessions of its own.
 const LANES_MAX: usize = 8;
+
+/// Where models run on a GPU, lanes keep none open, and do all that is around it.
+const LANES_MAX_GPU: usize = 32;
 
 /// Threads that a role needs beside one for each core twice over: for files, messages and what waits.
 const THREADS_MORE: usize = 20;
@@ -50,6 +54,18 @@ impl Threads {
         let lanes = lanes.map_or(cores.min(LANES_MAX), usize::from);
         let each = threads.map_or((cores / lanes).max(1), usize::from);
         Self { lanes, each }
+    }
+
+    /// As many lanes as there are cores where models run on a GPU, unless `lanes` were asked for.
+    #[must_use]
+    pub(crate) fn on(self, device: Device, lanes: Option<u16>) -> Self {
+        match (device, lanes) {
+            (Device::Cuda(_), None) => {
+                let cores = std::thread::available_parallelism().map_or(1, usize::from);
+                Self { lanes: cores.min(LANES_MAX_GPU), ..self }
+            }
+            _ => self,
+        }
     }
 
     /// Makes sure that all of them can be started, before a model is opened.

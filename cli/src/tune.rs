@@ -153,6 +153,7 @@ fn draw(args: &TuneArgs, tokio: &Runtime) -> Result<Drawn, Fatal> {
     told.iter().for_each(|words| say::note(&format!("note: {words}")));
     let runtime = load_runtime(args.common.onnxruntime.as_deref())?;
     let device = args.device.settle(&mut job, &runtime, threads)?;
+    let threads = threads.on(device, args.lanes.lanes);
     let place = RunFolder::open(&job.store()?, &storage, tokio)?;
     let memory = StoredMemory { store: Arc::clone(&place.store), runtime: tokio.handle().clone() };
     let (files, scratch, base) = (&storage.files, place.scratch.clone(), job.root());

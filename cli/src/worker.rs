@@ -19,7 +19,7 @@ const MB: u64 = 1 << 20;
 pub(crate) fn run(args: &WorkerArgs) -> Result<Exit, Fatal> {
     let process = Process::start(&args.process, &args.storage, RETRY_TIMEOUT)?;
     let runtime = load_runtime(args.onnxruntime.as_deref())?;
-    let threads = Threads::choose(args.lanes.lanes, args.lanes.threads);
+    let threads = Threads::choose(args.lanes.lanes, args.lanes.threads).on(args.device, args.lanes.lanes);
     threads.require()?;
     let session = SessionOptions::on(args.device, threads.each);
     let files = process.files().clone();

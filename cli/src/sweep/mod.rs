@@ -46,6 +46,7 @@ pub(crate) fn run(args: &TuneArgs) -> Result<Exit, Fatal> {
     args.subset.apply(&mut job.spec)?;
     let runtime = load_runtime(args.common.onnxruntime.as_deref())?;
     let device = args.device.settle(&mut job, &runtime, threads)?;
+    let threads = threads.on(device, args.lanes.lanes);
     let store = format!("{}/{FOLDER}", job.store()?.trim_end_matches('/'));
     let place = RunFolder::open(&store, &storage, &tokio)?;
     let memory = StoredMemory { store: Arc::clone(&place.store), runtime: tokio.handle().clone() };

@@ -6,9 +6,12 @@ use crate::planning::members_error::MembersError;
 use crate::planning::models::{Models, PlannedModel};
 use crate::planning::precision::{self, PrecisionTrial, Tried, quickest};
 use marquetry_ensemble::LabelRule;
-use marquetry_job::{Group, Provider};
+use marquetry_job::{Group, IoContract, Provider};
 use marquetry_model::{Device, SessionOptions, architecture, rate};
 use marquetry_spec::{Exactness, JobSpec};
+
+/// Windows on which precisions are compared, at most.
+const WINDOWS: usize = 24;
 
 /// Settles where members run, and how exactly.
 pub(crate) struct MemberDevices<'a> {
@@ -66,7 +69,9 @@ impl<'a> MemberDevices<'a> {
             && settled.backend.provider == Provider::Cuda
             && let Some(gpu) = hardware.and_then(|hardware| hardware.gpu)
         {
-            let tried = self.precisions(candidate, &model, group, gpu)?;
+            // Values inside of it are looked at one window at a time: all of them come back.
+            let one = at_batches.first().and_then(|sizes| sizes.first());
+            let tried = self.precisions(candidate, &model, (group, one), gpu)?;
             if let Some(quickest) = quickest(&tried) {
                 settled.backend.precision = quickest.precision;
             }
@@ -84,13 +89,14 @@ impl<'a> MemberDevices<'a> {
         &self,
         candidate: &Candidate<'_>,
         model: &PlannedModel,
-        group: &Group,
+        (group, one): (&Group, Option<&IoContract>),
         gpu: Device,
     ) -> Result<Vec<Tried>, MembersError> {
         let Models { runtime, memory, hardware, .. } = *self.models;
         let member = &group.members[0];
         let (contract, shown) = (&member.signatures[0], candidate.looked_at.shown);
-        let windows = shown.windows(&member.input, group.scaling, contract.channels, contract.size);
+        let seen = (contract.channels, contract.size);
+        let windows = shown.spread(&member.input, group.scaling, seen, WINDOWS);
         if windows.is_empty() {
             return Ok(Vec::new());
         }
@@ -100,6 +106,7 @@ impl<'a> MemberDevices<'a> {
             model: &model.files,
             content: &member.content_hash(),
             contract,
+            one: &IoContract { backend: contract.backend, ..one.unwrap_or(contract).clone() },
             options: SessionOptions::on(gpu, 1),
             rule: LabelRule::of(member.applied, self.spec.labelling, contract.classes as usize),
             windows: &windows,

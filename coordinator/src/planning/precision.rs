@@ -65,6 +65,8 @@ pub(crate) struct PrecisionTrial<'a> {
     pub(crate) content: &'a str,
     /// In single precision.
     pub(crate) contract: &'a IoContract,
+    /// The same at its smallest batch.
+    pub(crate) one: &'a IoContract,
     pub(crate) options: SessionOptions,
     pub(crate) rule: LabelRule,
     /// Each `[channels, H, W]`, as the model sees them.
@@ -84,9 +86,13 @@ impl PrecisionTrial<'_> {
         let look = || {
             let exact = self.said(self.contract)?;
             let rate = self.rate(self.contract)?;
-            Ok([Precision::Tf32, Precision::F16]
-                .map(|precision| self.tried(precision, &exact, rate))
-                .to_vec())
+            let mut tried =
+                [Precision::Tf32, Precision::F16].map(|precision| self.tried(precision, &exact, rate));
+            // It takes longer than all else, so only what would be taken is looked into.
+            if quickest(&tried).is_some_and(|quickest| quickest.precision == Precision::F16) {
+                tried[1].refusal = self.too_large().unwrap_or_else(|error| Some(error.to_string()));
+            }
+            Ok(tried.to_vec())
         };
         match memory {
             Some(memory) => memory.seen(&format!("precision {}", hash(&[asked.as_bytes()])), "", look),
@@ -102,21 +108,21 @@ impl PrecisionTrial<'_> {
     fn compared(&self, precision: Precision, exact: &[Vec<f32>], rate: f64) -> Result<Tried, ModelError> {
         let backend = Backend { precision, ..self.contract.backend };
         let contract = IoContract { backend, ..self.contract.clone() };
-        let mut refusal = None;
-        if precision == Precision::F16 {
-            let Self { runtime, model, options, .. } = self;
-            let most = half_precision_magnitude(runtime, model, self.contract, options, &self.batches())?;
-            refusal =
-                (most > MAGNITUDE_MAX).then(|| format!("values reach {most:.3e}, and f16 ends at 65,504"));
-        }
         let said = self.said(&contract)?;
         let channels = contract.classes as usize;
         let of = |(exact, said): (&Vec<f32>, &Vec<f32>)| LabelAgreement::of(self.rule, exact, said, channels);
         let counts = exact.iter().zip(&said).map(of).fold(LabelAgreement::default(), LabelAgreement::joined);
-        if counts.not_finite > 0 {
-            refusal = Some(format!("{} of its scores are no numbers, or infinite", counts.not_finite));
-        }
+        let refusal = (counts.not_finite > 0)
+            .then(|| format!("{} of its scores are no numbers, or infinite", counts.not_finite));
         Ok(Tried { precision, gain: self.rate(&contract)? / rate, same: counts.share(), refusal })
+    }
+
+    /// Why values inside of the model may not fit into half precision, if they may not.
+    fn too_large(&self) -> Result<Option<String>, ModelError> {
+        let Self { runtime, model, options, .. } = self;
+        let batches = self.batches(self.one);
+        let most = half_precision_magnitude(runtime, model, self.one, options, &batches)?;
+        Ok((most > MAGNITUDE_MAX).then(|| format!("values reach {most:.3e}, and f16 ends at 65,504")))
     }
 
     fn rate(&self, contract: &IoContract) -> Result<f64, ModelError> {
@@ -124,8 +130,8 @@ impl PrecisionTrial<'_> {
     }
 
     /// Windows as batches, the last one filled up with the first.
-    fn batches(&self) -> Vec<Vec<f32>> {
-        let batch = self.contract.batch as usize;
+    fn batches(&self, contract: &IoContract) -> Vec<Vec<f32>> {
+        let batch = contract.batch as usize;
         let filled = self.windows.chunks(batch).map(|windows| {
             let more = std::iter::repeat_n(&self.windows[0], batch - windows.len());
             windows.iter().chain(more).flatten().copied().collect()
@@ -138,7 +144,7 @@ impl PrecisionTrial<'_> {
         let mut network = OrtNetwork::open(self.runtime, self.model, contract, &self.options)?;
         let each = contract.output_len() / contract.batch.max(1) as usize;
         let mut said = Vec::new();
-        for batch in self.batches() {
+        for batch in self.batches(contract) {
             said.extend(network.run(&batch)?.chunks(each.max(1)).map(<[f32]>::to_vec));
         }
         said.truncate(self.windows.len());
@@ -228,6 +234,7 @@ mod tests {
                 model: &model,
                 content: "a model",
                 contract: &contract,
+                one: &contract,
                 options: SessionOptions::default(),
                 rule: LabelRule::Greatest,
                 windows: &windows,

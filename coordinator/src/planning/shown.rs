@@ -84,6 +84,32 @@ impl FirstImages {
         format!("{:?}", (&self.keys, input, scaling))
     }
 
+    /// At most `most` windows of `size` px for a model of `channels` channels, `[channels, H, W]`, spread over the images that are shown;
+    /// otherwise as [`windows`](Self::windows).
+    pub(crate) fn spread(
+        &self,
+        input: &Input,
+        scaling: Scaling,
+        (channels, size): (u32, Size),
+        most: usize,
+    ) -> Vec<Vec<f32>> {
+        let mut windows = Vec::new();
+        for image in &self.images {
+            let whole = image.info().size;
+            let part = part(whole, scaling, size);
+            let (rows, columns) = (whole.height / part.height.max(1), whole.width / part.width.max(1));
+            let places: Vec<(u32, u32)> =
+                (0..rows.max(1)).flat_map(|y| (0..columns.max(1)).map(move |x| (y, x))).collect();
+            let wanted = most.div_ceil(self.images.len());
+            let taken = wanted.min(places.len());
+            for (y, x) in (0..taken).map(|n| places[n * places.len() / taken]) {
+                let at = (i64::from(y * part.height), i64::from(x * part.width));
+                windows.extend(window(image, Rect::new(at.0, at.1, part), input, channels, size));
+            }
+        }
+        windows
+    }
+
     /// Windows of `size` px for a model of `channels` channels, `[channels, H, W]`: of each image the middle, and of the
     /// first a corner too. Statistics of the whole image are taken to be those of the window, and what is smaller than a
     /// window is enlarged rather than padded: for the look of a model's values that is near enough.
@@ -97,15 +123,7 @@ impl FirstImages {
         let mut windows = Vec::new();
         for (place, image) in self.images.iter().enumerate() {
             let whole = image.info().size;
-            let part = match scaling {
-                Scaling::Whole(_) | Scaling::Inside => whole,
-                Scaling::Factor(factor) => {
-                    let side = |window: u32, most: u32| {
-                        ((f64::from(window) / factor).round() as u32).clamp(1, most.max(1))
-                    };
-                    Size::new(side(size.height, whole.height), side(size.width, whole.width))
-                }
-            };
+            let part = part(whole, scaling, size);
             let middle =
                 (i64::from((whole.height - part.height) / 2), i64::from((whole.width - part.width) / 2));
             let mut places = vec![middle];
@@ -117,6 +135,18 @@ impl FirstImages {
             }
         }
         windows
+    }
+}
+
+/// The part of an image of `whole` px that a window of `size` px shows.
+fn part(whole: Size, scaling: Scaling, size: Size) -> Size {
+    match scaling {
+        Scaling::Whole(_) | Scaling::Inside => whole,
+        Scaling::Factor(factor) => {
+            let side =
+                |window: u32, most: u32| ((f64::from(window) / factor).round() as u32).clamp(1, most.max(1));
+            Size::new(side(size.height, whole.height), side(size.width, whole.width))
+        }
     }
 }
 
@@ -194,12 +224,16 @@ fn deviation(samples: &[f32], unit: f64) -> (f64, f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use marquetry_job::{Input, Scale};
 
-    #[test]
-    fn a_sample_of_a_part_is_its_nearest_pixels() {
+    fn value(y: usize, x: usize, band: usize) -> u8 {
+        ((y * 7 + x * 3 + band * 50) % 251) as u8
+    }
+
+    /// 40 × 60 px of three bands.
+    fn picture() -> Image {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.png");
-        let value = |y: usize, x: usize, band: usize| ((y * 7 + x * 3 + band * 50) % 251) as u8;
         let (height, width) = (40, 60);
         let samples: Vec<u8> =
             (0..height * width * 3).map(|at| value(at / 3 / width, at / 3 % width, at % 3)).collect();
@@ -209,7 +243,32 @@ mod tests {
         encoder.write_header().unwrap().write_image_data(&samples).unwrap();
         let limits =
             Limits { pixels_max: 1 << 20, memory_bytes: 1 << 20, scratch_dir: folder.path().to_path_buf() };
-        let image = Image::open(&path, &limits, &Reading::default()).unwrap();
+        Image::open(&path, &limits, &Reading::default()).unwrap()
+    }
+
+    #[test]
+    fn windows_are_spread_over_all_images_and_do_not_overlap() {
+        let shown = FirstImages {
+            images: vec![picture(), picture()],
+            keys: Vec::new(),
+            ids: Vec::new(),
+            others: Vec::new(),
+            ranges: OnceLock::new(),
+        };
+        let input = Input { scale: Scale::Bytes, ..Input::default() };
+        let of = |size, most| shown.spread(&input, Scaling::Factor(1.0), (3, Size::square(size)), most);
+        // Two rows of three windows lie in each image.
+        assert_eq!([24, 6, 5].map(|most| of(20, most).len()), [12, 6, 6]);
+        let corner = |window: &Vec<f32>| window[0] as u8;
+        let corners: Vec<u8> = of(20, 24).iter().map(corner).collect();
+        let expected = [0, 20].map(|y| [0, 20, 40].map(|x| value(y, x, 0))).concat();
+        assert_eq!(corners, [expected.clone(), expected].concat());
+        assert_eq!(of(64, 24).len(), 2, "what is smaller is shown whole");
+    }
+
+    #[test]
+    fn a_sample_of_a_part_is_its_nearest_pixels() {
+        let image = picture();
         let (part, size) = (Rect::new(5, 10, Size::new(30, 40)), Size::new(7, 9));
         let found = sampled(&image, part, size).unwrap();
         let wanted = (0..3).flat_map(|band| {

@@ -1,8 +1,10 @@
-//! A model with views, activation and their mean in one graph, run on memory that is bound to it once.
+//! A model with views, activation and their mean in one graph, run on memory that it keeps.
 //!
-//! On a GPU that memory is pinned: the card copies from and to it by itself, and nothing is copied on the way.
+//! On a GPU what goes in lies in pinned memory, and what comes out too where the runtime does that right: the card copies from and to it by
+//! itself.
 
 use crate::facts::Element;
+use crate::probe::Noise;
 use crate::session::{self, Device, SessionOptions};
 use crate::{IoContract, Layout, ModelError, ModelRef, Runtime};
 use half::f16;
@@ -11,15 +13,16 @@ use marquetry_onnx::{FloatType, FusedHead, FusedInput, FusedSpec, Fusing, Refusa
 
 use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType};
 use ort::session::{IoBinding, Session};
-use ort::value::{DynValue, PrimitiveTensorElementType, Tensor};
+use ort::value::{DynValue, Tensor};
 use std::collections::BTreeMap;
 
 /// A network that takes windows and gives their merged scores. It stays on the thread that opened it.
 pub struct FusedNetwork {
     // Memory goes before the session that it was taken from.
-    /// Bound before each run: the runtime copies it to the device then, or looks at it where it lies.
+    /// The runtime copies it to the device, or looks at it where it lies.
     input: Tensor<f32>,
-    binding: IoBinding,
+    /// Where scores come back to pinned memory; else they come to any.
+    pinned: Option<PinnedOutput>,
     session: Session,
     device: Device,
     names: Names,
@@ -32,6 +35,12 @@ struct Names {
     output: String,
 }
 
+/// Has an output come back to memory that the device writes to by itself.
+struct PinnedOutput {
+    binding: IoBinding,
+    memory: MemoryInfo<'static>,
+}
+
 /// A network, or why the model has to be run by itself.
 pub enum FusedOpening {
     /// Ready to run.
@@ -41,16 +50,18 @@ pub enum FusedOpening {
 }
 
 /// The scores of some windows, `[windows, classes, H, W]`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub struct MergedScores {
     dims: [usize; 4],
-    numbers: Numbers,
+    /// Memory of its own: the next run takes other.
+    value: DynValue,
+    half: bool,
 }
 
-#[derive(Debug, Clone, PartialEq)]
-enum Numbers {
-    F16(Vec<f16>),
-    F32(Vec<f32>),
+/// Numbers of either type.
+enum Numbers<'a> {
+    F16(&'a [f16]),
+    F32(&'a [f32]),
 }
 
 /// The image input of a model with this contract; none for types that are no floats.
@@ -104,29 +115,63 @@ impl FusedNetwork {
             Ok(session) => session,
             Err(error) => return refused_by_runtime(error),
         };
-        let network = Self::bound(session, spec, options.device);
+        let network = Self::with_memory(session, spec, options.device);
         network
             .map(|network| FusedOpening::Opened(Box::new(network)))
             .map_err(|error| ModelError::from_run(&error, options.device))
     }
 
-    fn bound(session: Session, spec: &FusedSpec, device: Device) -> ort::Result<Self> {
+    fn with_memory(session: Session, spec: &FusedSpec, device: Device) -> ort::Result<Self> {
         let name = |outlets: &[ort::value::Outlet]| match outlets {
             [one] => Ok(one.name().to_owned()),
             _ => Err(ort::Error::new("the graph has not one input and one output")),
         };
         let names = Names { input: name(session.inputs())?, output: name(session.outputs())? };
-        let (taken, given) = (spec.input_dims().map(|d| d as usize), spec.output_dims().map(|d| d as usize));
+        let (taken, dims) = (spec.input_dims().map(|d| d as usize), spec.output_dims().map(|d| d as usize));
+        let input = input(&session, device, taken)?;
         let half = spec.scores.half;
-        let input = tensor::<f32>(&session, device, MemoryType::CPUInput, taken)?;
-        let mut binding = session.create_binding()?;
-        let output = MemoryType::CPUOutput;
-        if half {
-            binding.bind_output(names.output.as_str(), tensor::<f16>(&session, device, output, given)?)?;
-        } else {
-            binding.bind_output(names.output.as_str(), tensor::<f32>(&session, device, output, given)?)?;
+        let mut network = Self { input, pinned: None, session, device, names, dims, half };
+        if let Device::Cuda(id) = device {
+            // The first run takes what memory it needs too: where there is none, that is known now.
+            if let Err(error) = network.infer() {
+                tracing::debug!(reason = error.message(), "windows do not go out of pinned memory");
+                network.input = Tensor::new(&Allocator::default(), taken)?;
+                network.infer()?;
+            }
+            network.pinned = network.tried_pinned(id);
         }
-        Ok(Self { session, device, binding, input, names, dims: given, half })
+        Ok(network)
+    }
+
+    /// Pinned memory for the output, if what comes back to it is what comes back without it: which runtime does that how was different
+    /// from version to version, and a copy that is read too early is no error.
+    fn tried_pinned(&mut self, id: u32) -> Option<PinnedOutput> {
+        let mut noise = Noise::new(11);
+        self.input.extract_tensor_mut().1.fill_with(|| noise.unit());
+        let tried = || -> ort::Result<bool> {
+            let plain = self.infer()?;
+            let kind = MemoryType::CPUOutput;
+            let memory =
+                MemoryInfo::new(AllocationDevice::CUDA_PINNED, id as i32, AllocatorType::Device, kind)?;
+            self.pinned = Some(PinnedOutput { binding: self.session.create_binding()?, memory });
+            // Twice, since memory of the first run may be used again.
+            let (first, second) = (self.infer()?, self.infer()?);
+            Ok(plain.is_same(&first)? && plain.is_same(&second)?)
+        };
+        let mut tried = tried;
+        let outcome = tried();
+        let pinned = self.pinned.take();
+        match outcome {
+            Ok(true) => pinned,
+            Ok(false) => {
+                tracing::debug!("scores that come back to pinned memory are others: it is not used");
+                None
+            }
+            Err(error) => {
+                tracing::debug!(reason = error.message(), "scores do not come back to pinned memory");
+                None
+            }
+        }
     }
 
     /// Runs some windows, `[N, C, H, W]`, with `N` as the graph was made for.
@@ -143,22 +188,29 @@ impl FusedNetwork {
             });
         }
         numbers.copy_from_slice(windows);
-        let numbers = self.infer().map_err(|error| ModelError::from_run(&error, self.device))?;
-        Ok(MergedScores { dims: self.dims, numbers })
+        self.infer().map_err(|error| ModelError::from_run(&error, self.device))
     }
 
-    fn infer(&mut self) -> ort::Result<Numbers> {
-        self.binding.bind_input(self.names.input.as_str(), &self.input)?;
-        self.binding.synchronize_inputs()?;
-        let mut outputs = self.session.run_binding(&self.binding)?;
-        self.binding.synchronize_outputs()?;
-        let output = outputs.remove(&self.names.output);
-        let output = output.ok_or_else(|| ort::Error::new("the output did not come back"))?;
-        if self.half {
-            numbers(&output, &self.dims).map(Numbers::F16)
-        } else {
-            numbers(&output, &self.dims).map(Numbers::F32)
-        }
+    fn infer(&mut self) -> ort::Result<MergedScores> {
+        let Self { input, pinned, session, names, dims, half, .. } = self;
+        let mut outputs = match pinned {
+            None => session.run(ort::inputs![names.input.as_str() => &*input])?,
+            Some(PinnedOutput { binding, memory }) => {
+                binding.bind_input(names.input.as_str(), &*input)?;
+                // Bound anew, so that it does not come to the memory of the last run, which others may still read.
+                binding.clear_outputs();
+                binding.bind_output_to_device(names.output.as_str(), memory)?;
+                binding.synchronize_inputs()?;
+                let outputs = session.run_binding(binding)?;
+                binding.synchronize_outputs()?;
+                outputs
+            }
+        };
+        let output = outputs.remove(&names.output);
+        let value = output.ok_or_else(|| ort::Error::new("the output did not come back"))?;
+        let scores = MergedScores { dims: *dims, value, half: *half };
+        scores.numbers()?;
+        Ok(scores)
     }
 }
 
@@ -172,27 +224,11 @@ fn refused_by_runtime(error: ModelError) -> Result<FusedOpening, ModelError> {
     }
 }
 
-/// The numbers of an output that has these dimensions.
-fn numbers<T: PrimitiveTensorElementType + Copy>(
-    output: &DynValue,
-    dims: &[usize; 4],
-) -> ort::Result<Vec<T>> {
-    let (shape, values) = output.try_extract_tensor::<T>()?;
-    if shape.iter().map(|dim| *dim as usize).eq(dims.iter().copied()) {
-        return Ok(values.to_vec());
-    }
-    Err(ort::Error::new(format!("the output has dimensions {shape}, not {dims:?}")))
-}
-
-/// Memory that the device copies from or to: pinned where it is a card, and any where the system has no more of that.
-fn tensor<T: PrimitiveTensorElementType + std::fmt::Debug>(
-    session: &Session,
-    device: Device,
-    kind: MemoryType,
-    dims: [usize; 4],
-) -> ort::Result<Tensor<T>> {
+/// Memory that the device copies from: pinned where it is a card, and any where the system has no more of that.
+fn input(session: &Session, device: Device, dims: [usize; 4]) -> ort::Result<Tensor<f32>> {
     let Device::Cuda(id) = device else { return Tensor::new(&Allocator::default(), dims) };
     let pinned = || {
+        let kind = MemoryType::CPUInput;
         let info = MemoryInfo::new(AllocationDevice::CUDA_PINNED, id as i32, AllocatorType::Device, kind)?;
         Tensor::new(&Allocator::new(session, info)?, dims)
     };
@@ -208,6 +244,38 @@ impl MergedScores {
         self.dims
     }
 
+    fn numbers(&self) -> ort::Result<Numbers<'_>> {
+        let (shape, numbers) = if self.half {
+            let (shape, values) = self.value.try_extract_tensor::<f16>()?;
+            (shape, Numbers::F16(values))
+        } else {
+            let (shape, values) = self.value.try_extract_tensor::<f32>()?;
+            (shape, Numbers::F32(values))
+        };
+        if shape.iter().map(|dim| *dim as usize).eq(self.dims) {
+            return Ok(numbers);
+        }
+        Err(ort::Error::new(format!("the output has dimensions {shape}, not {:?}", self.dims)))
+    }
+
+    /// Those of both are the same bits.
+    fn is_same(&self, other: &Self) -> ort::Result<bool> {
+        Ok(match (self.numbers()?, other.numbers()?) {
+            (Numbers::F16(a), Numbers::F16(b)) => {
+                a.iter().map(|v| v.to_bits()).eq(b.iter().map(|v| v.to_bits()))
+            }
+            (Numbers::F32(a), Numbers::F32(b)) => {
+                a.iter().map(|v| v.to_bits()).eq(b.iter().map(|v| v.to_bits()))
+            }
+            _ => false,
+        })
+    }
+
+    /// What was looked at when it came.
+    fn checked(&self) -> Numbers<'_> {
+        self.numbers().expect("its type and dimensions were looked at")
+    }
+
     /// Whether the first `windows` of them hold nothing but numbers.
     ///
     /// # Panics
@@ -216,7 +284,7 @@ impl MergedScores {
         const EXPONENT: u16 = 0x7c00;
         let count = windows * self.dims[1..].iter().product::<usize>();
         // No early exit: all of them are checked faster than a branch for each is taken.
-        match &self.numbers {
+        match self.checked() {
             Numbers::F16(all) => {
                 all[..count].iter().fold(true, |fine, v| fine & (v.to_bits() & EXPONENT != EXPONENT))
             }
@@ -231,11 +299,11 @@ impl MergedScores {
     pub fn rows(&self, window: usize, first: usize, rows: usize, out: &mut Vec<f32>) {
         let [_, classes, height, width] = self.dims;
         assert!(first + rows <= height, "rows of a window");
-        let (plane, len) = (height * width, rows * width);
+        let (plane, len, all) = (height * width, rows * width, self.checked());
         out.resize(classes * len, 0.0);
         for (class, to) in out.chunks_exact_mut(len).enumerate() {
             let from = (window * classes + class) * plane + first * width;
-            match &self.numbers {
+            match all {
                 Numbers::F16(all) => all[from..from + len].convert_to_f32_slice(to),
                 Numbers::F32(all) => to.copy_from_slice(&all[from..from + len]),
             }

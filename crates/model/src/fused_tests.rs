@@ -214,7 +214,7 @@ fn a_network_looks_at_what_it_is_given_now() {
     let (first, second) = (pixels(2, 1), pixels(2, 2));
     let once = network.run(&first).unwrap();
     let other = network.run(&second).unwrap();
-    assert_eq!(network.run(&first).unwrap(), once, "the same comes back");
+    assert_eq!(all(&network.run(&first).unwrap()), all(&once), "the same comes back");
     assert!(worst(&all(&once), &all(&other)) > 0.1);
     let want = expected(&onnx, &contract, &second, &views, FusedStep::Sigmoid);
     assert!(worst(&all(&other), &want) < 1e-5, "what was said before stays as it was");
@@ -226,8 +226,8 @@ fn a_network_looks_at_what_it_is_given_now() {
 #[test]
 fn the_device_that_is_asked_for_says_what_the_processor_does() {
     let device: Device = std::env::var("MARQUETRY_TEST_DEVICE").map_or(Device::Cpu, |d| d.parse().unwrap());
-    // Cards multiply with ten bits of a fraction.
-    let tolerance = if device == Device::Cpu { 1e-5 } else { 2e-2 };
+    // Cards sum in another order, and half precision ends at 5e-4.
+    let tolerance = if device == Device::Cpu { 1e-5 } else { 2e-3 };
     let options = SessionOptions { device, ..SessionOptions::default() };
     for (layout, form) in [(Layout::Nchw, OutputForm::Nchw), (Layout::Nhwc, OutputForm::Nhwc)] {
         for (step, half) in

@@ -11,7 +11,7 @@ use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 /// So long each session is run at least. Runs are of milliseconds mostly, and the first of them is not counted.
-const AT_LEAST: Duration = Duration::from_millis(250);
+const AT_LEAST: Duration = Duration::from_millis(150);
 /// And so often, however long one takes.
 const RUNS_MIN: u32 = 2;
 

@@ -174,7 +174,10 @@ fn builder(
         // The exhaustive search of the default is run anew for every shape, and takes whatever was quickest that time: other bits.
         .with_conv_algorithm_search(ep::cuda::ConvAlgorithmSearch::Heuristic)
         .with_arena_extend_strategy(ArenaExtendStrategy::SameAsRequested)
-        .with_tf32(options.precision == Precision::Tf32);
+        .with_tf32(options.precision == Precision::Tf32)
+        // What matrix units multiply lies with channels last: 1.2 to 1.3 times as fast for two of three networks on an H200, and half as fast
+        // in single precision, for which they are not used.
+        .with_prefer_nhwc(options.precision != Precision::F32);
     // Both are needed: without them a GPU that cannot be used means a silent run on the processor.
     let builder = builder
         .with_deterministic_compute(true)?

@@ -7,7 +7,7 @@ use super::{GateRequest, ScoreRequest, ScoreSink, Scorer, ScorerSource};
 use crate::Failure;
 use crate::context::plan_windows_together;
 use crate::network::{NetworkSource, OrtSource};
-use marquetry_job::{Group, Member, StageSeconds, TileDtype};
+use marquetry_job::{Group, IoContract, Member, Precision, StageSeconds, TileDtype};
 use marquetry_model::{MergedScores, Runtime, SessionOptions};
 use marquetry_telemetry::Metrics;
 use marquetry_transport::Files;
@@ -36,16 +36,16 @@ pub struct FusedOptions {
 pub enum Returned {
     /// In single.
     Single,
-    /// As tiles hold them, or in single precision where they are logits.
-    AsTiles,
+    /// In single where the plan has the member computed in single, or tiles are in it; else as `Half`.
+    AsPlanned,
     /// Probabilities in half: half as much to copy, and 2.5e-4 from what they were at most. Logits in single all the same.
     Half,
 }
 
 impl Default for FusedOptions {
-    /// Two threads, 2 GiB each, scores as tiles hold them.
+    /// Two threads, 2 GiB each, scores as the plan has them.
     fn default() -> Self {
-        Self { threads: 2, model_bytes: 2 << 30, returned: Returned::AsTiles }
+        Self { threads: 2, model_bytes: 2 << 30, returned: Returned::AsPlanned }
     }
 }
 
@@ -179,7 +179,10 @@ impl FusedScorer {
         let mut awaited = Awaited { at, pieces: Vec::new() };
         let half = match self.returned {
             Returned::Single => false,
-            Returned::AsTiles => inference.tile == TileDtype::F16,
+            Returned::AsPlanned => {
+                let is_exact = |s: &IoContract| s.backend.precision == Precision::F32;
+                inference.tile == TileDtype::F16 && !member.signatures.iter().all(is_exact)
+            }
             Returned::Half => true,
         };
         let spec = match fused_spec(inference, group, context, at, half) {
