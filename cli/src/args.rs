@@ -43,6 +43,9 @@ enum Command {
     Cancel(CancelArgs),
     /// Ask for another try of what a job has given up, after what was wrong is mended.
     Retry(RetryArgs),
+    /// Measure a job's models on this machine, and the job itself on some of its images: how long it will take, where the time goes, and
+    /// which lanes and threads are best.
+    Bench(Box<crate::bench::BenchArgs>),
     /// List what models can run on here: the processor and GPUs, each tried.
     Providers(ProvidersArgs),
     /// Look at everything a job needs without running it: print the job with every default filled in, and its cost.
@@ -331,6 +334,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Status(args) => crate::control::status(&args),
         Command::Cancel(args) => crate::control::run_cancel(&args),
         Command::Retry(args) => crate::control::run_retry(&args),
+        Command::Bench(args) => crate::bench::run(&args),
         Command::Providers(args) => crate::providers::run(&args),
         Command::Plan(args) => crate::plan::run(&args),
         Command::Inspect(args) => crate::inspect::run(&args),

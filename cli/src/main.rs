@@ -2,6 +2,7 @@
 
 mod aggregate;
 mod args;
+mod bench;
 mod broker;
 mod control;
 mod convert;

@@ -173,7 +173,8 @@ impl InProcessCluster {
         let options = SessionOptions::on(self.device, self.threads.each);
         let model_bytes = self.models_mb.saturating_mul(1 << 20);
         let (runtime, files) = (self.runtime.clone(), self.storage.files.clone());
-        let scorers = scorers(runtime, options, files, Metrics::new(), model_bytes).map_err(no_threads)?;
+        let scorers = scorers(runtime, options, files, Metrics::new(), model_bytes)
+            .map_err(|error| no_threads(&error))?;
         let options = WorkerOptions {
             lanes: self.threads.lanes,
             canvas_bytes: canvas_bytes(spec),
@@ -190,7 +191,7 @@ impl InProcessCluster {
             metrics: Metrics::new(),
         };
         Worker::start(NAME, self.storage.stores.clone(), Arc::clone(queue), &scorers, &options)
-            .map_err(no_threads)
+            .map_err(|error| no_threads(&error))
     }
 
     fn machine(&self, store: &str) -> Vec<(String, String)> {
@@ -206,7 +207,7 @@ impl InProcessCluster {
 }
 
 /// The system lets this process have no more of them.
-pub(crate) fn no_threads(error: std::io::Error) -> Fatal {
+pub(crate) fn no_threads(error: &std::io::Error) -> Fatal {
     Fatal::new(Exit::Unavailable, format!("cannot start threads: {error}"))
 }
 

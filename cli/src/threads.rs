@@ -41,7 +41,7 @@ pub(crate) fn require(computing: usize) -> Result<(), Fatal> {
 }
 
 /// Threads that compute side by side, and threads inside each session.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Threads {
     pub(crate) lanes: usize,
     pub(crate) each: usize,

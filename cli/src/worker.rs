@@ -31,7 +31,7 @@ pub(crate) fn run(args: &WorkerArgs) -> Result<Exit, Fatal> {
     require(&self_test)?;
     let model_bytes = args.lanes.models_mb.saturating_mul(MB);
     let scorers = scorers(runtime.clone(), session, files.clone(), metrics.clone(), model_bytes);
-    let scorers = scorers.map_err(no_threads)?;
+    let scorers = scorers.map_err(|error| no_threads(&error))?;
     let options = WorkerOptions {
         lanes: threads.lanes,
         canvas_bytes: args.canvas_mb.saturating_mul(MB),
@@ -53,7 +53,8 @@ pub(crate) fn run(args: &WorkerArgs) -> Result<Exit, Fatal> {
         let queue = args.broker.connect().await?;
         ready();
         let drain = args.drain.listen();
-        let worker = Worker::start(&name, stores, queue, &scorers, &options).map_err(no_threads)?;
+        let worker =
+            Worker::start(&name, stores, queue, &scorers, &options).map_err(|error| no_threads(&error))?;
         say::note(&format!(
             "worker {name} is ready: ONNX Runtime {} on {}, {} lanes × {} threads",
             runtime.version(),

@@ -5,6 +5,7 @@
 
 mod bad_images;
 mod bad_jobs;
+mod bench;
 mod cascade;
 mod changed_members;
 mod chart;

@@ -54,7 +54,7 @@ pub fn rate(
 /// A session whose runs are timed.
 enum Timed {
     /// Scores come back.
-    Whole(OrtNetwork),
+    Whole(Box<OrtNetwork>),
     /// Scores stay on the device.
     There(Box<OnDevice>),
 }
@@ -80,7 +80,9 @@ impl Timed {
             (Device::Cuda(_), Element::F32) => {
                 Ok(Self::There(Box::new(OnDevice::open(runtime, model, contract, &settled)?)))
             }
-            _ => OrtNetwork::open(runtime, model, contract, options).map(Self::Whole),
+            _ => {
+                OrtNetwork::open(runtime, model, contract, options).map(|whole| Self::Whole(Box::new(whole)))
+            }
         }
     }
 
