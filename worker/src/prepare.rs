@@ -3,8 +3,8 @@
 use crate::Failure;
 use crate::image::OpenImage;
 use crate::measure::{counts, measured};
-use marquetry_ensemble::{View, resize_planes};
-use marquetry_geometry::{D4, Size};
+use marquetry_ensemble::{View, resize_planes, show_planes};
+use marquetry_geometry::Size;
 use marquetry_job::{BandStatistics, Channels, Input, Mask, Measured, Over};
 use marquetry_raster::read::Depth;
 use marquetry_raster::read::luma_of;
@@ -181,10 +181,10 @@ impl Prepared {
         let turned = view.d4.apply_to_size(size);
         let shown = view.input_size(size);
         if shown == turned {
-            self.apply_d4(view.d4, size, turned, out);
+            show_planes(&self.planes, size, view.d4, out);
         } else {
             let mut planes = vec![0.0; turned.area() as usize * self.means.len()];
-            self.apply_d4(view.d4, size, turned, &mut planes);
+            show_planes(&self.planes, size, view.d4, &mut planes);
             out.copy_from_slice(&resize_planes(&planes, turned, shown));
         }
         if view.brightness == 1.0 && view.contrast == 1.0 {
@@ -195,29 +195,6 @@ impl Prepared {
         for ((plane, &zero), &mean) in out.chunks_exact_mut(area).zip(&self.zeros).zip(&self.means) {
             let offset = view.brightness * (1.0 - view.contrast) * (mean - zero) + zero - gain * zero;
             plane.iter_mut().for_each(|v| *v = gain * *v + offset);
-        }
-    }
-
-    /// Writes the window, of `size` px, as `d4` shows it: planes of `turned` px.
-    fn apply_d4(&self, d4: D4, size: Size, turned: Size, out: &mut [f32]) {
-        let (area, width) = (size.area() as usize, turned.width as usize);
-        for (from, to) in self.planes.chunks_exact(area).zip(out.chunks_exact_mut(area)) {
-            for (y, row) in to.chunks_exact_mut(width).enumerate() {
-                let offset = |x: u32| {
-                    let (r, c) = d4.source(size, y as u32, x);
-                    i64::from(r) * i64::from(size.width) + i64::from(c)
-                };
-                // The element is affine: one step along a row of the view is one fixed step in the window.
-                let first = offset(0);
-                let step = if width > 1 { offset(1) - first } else { 0 };
-                if step == 1 {
-                    row.copy_from_slice(&from[first as usize..][..width]);
-                } else {
-                    row.iter_mut()
-                        .enumerate()
-                        .for_each(|(x, v)| *v = from[(first + x as i64 * step) as usize]);
-                }
-            }
         }
     }
 }

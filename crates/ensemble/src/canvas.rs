@@ -1,5 +1,6 @@
 //! Where a worker puts the windows of one block together.
 
+use crate::vectors::{Kernel, with_widest_vectors};
 use crate::{ImportanceMap, WindowSums};
 use marquetry_geometry::{Rect, Size};
 
@@ -53,17 +54,7 @@ impl Canvas {
     /// When window, importance and sums differ in size, nothing is in `sums`, or bands it reaches into were taken out.
     pub fn add(&mut self, window: Rect, importance: &ImportanceMap, sums: &WindowSums) {
         assert_eq!((window.size, window.size), (importance.size(), sums.size()));
-        self.each_line(
-            window,
-            importance,
-            0..window.size.height as usize,
-            |class, y, from, line, importance| {
-                let sums = &sums.line(class, y).expect("something was added")[from..from + line.len()];
-                for ((total, i), sum) in line.iter_mut().zip(importance).zip(sums) {
-                    *total += i * sum;
-                }
-            },
-        );
+        with_widest_vectors(AddWindow { canvas: self, window, importance, sums });
     }
 
     /// Adds some rows of a window, from its row `first` on: what `sums` holds of the members before, and the scores of
@@ -83,22 +74,13 @@ impl Canvas {
     ) {
         assert_eq!((window.size, window.size), (importance.size(), sums.size()));
         assert_eq!(weights.len(), self.classes);
-        let (width, n) = (window.size.width as usize, rows.len() / self.classes);
-        self.each_line(window, importance, first..first + n / width, |class, y, from, line, importance| {
-            let weight = weights[class];
-            let scores = &rows[class * n + (y - first) * width + from..][..line.len()];
-            let line = line.iter_mut().zip(importance).zip(scores);
-            match sums.line(class, y) {
-                Some(sums) => {
-                    line.zip(&sums[from..]).for_each(|(((t, i), x), sum)| *t += i * (sum + weight * x));
-                }
-                None => line.for_each(|((t, i), x)| *t += i * (weight * x)),
-            }
-        });
+        with_widest_vectors(AddRows { canvas: self, window, importance, sums, weights, first, rows });
     }
 
     /// Every line of every class that the `rows` of `window` share with the canvas: class, row and first column in the
     /// window, the canvas's line, the importances.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "it is compiled anew for each level of vectors")]
     fn each_line(
         &mut self,
         window: Rect,
@@ -168,7 +150,85 @@ impl Band {
             self.sums = vec![0.0; importance.len() * classes];
         }
         assert_eq!(importance.len() * classes, self.sums.len());
-        let rows = self.sums.chunks_exact_mut(classes * width);
+        with_widest_vectors(Divide { sums: &mut self.sums, width, importance, weights });
+        self.sums
+    }
+}
+
+/// [`Canvas::add`].
+struct AddWindow<'a> {
+    canvas: &'a mut Canvas,
+    window: Rect,
+    importance: &'a ImportanceMap,
+    sums: &'a WindowSums,
+}
+
+impl Kernel for AddWindow<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "it is compiled anew for each level of vectors")]
+    fn run(self) {
+        let Self { canvas, window, importance, sums } = self;
+        let all = 0..window.size.height as usize;
+        canvas.each_line(window, importance, all, |class, y, from, line, importance| {
+            let sums = &sums.line(class, y).expect("something was added")[from..from + line.len()];
+            for ((total, i), sum) in line.iter_mut().zip(importance).zip(sums) {
+                *total += i * sum;
+            }
+        });
+    }
+}
+
+/// [`Canvas::add_rows`].
+struct AddRows<'a> {
+    canvas: &'a mut Canvas,
+    window: Rect,
+    importance: &'a ImportanceMap,
+    sums: &'a WindowSums,
+    weights: &'a [f32],
+    first: usize,
+    rows: &'a [f32],
+}
+
+impl Kernel for AddRows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "it is compiled anew for each level of vectors")]
+    fn run(self) {
+        let Self { canvas, window, importance, sums, weights, first, rows } = self;
+        let (width, n) = (window.size.width as usize, rows.len() / weights.len());
+        canvas.each_line(window, importance, first..first + n / width, |class, y, from, line, importance| {
+            let weight = weights[class];
+            let scores = &rows[class * n + (y - first) * width + from..][..line.len()];
+            let line = line.iter_mut().zip(importance).zip(scores);
+            match sums.line(class, y) {
+                Some(sums) => {
+                    line.zip(&sums[from..]).for_each(|(((t, i), x), sum)| *t += i * (sum + weight * x));
+                }
+                None => line.for_each(|((t, i), x)| *t += i * (weight * x)),
+            }
+        });
+    }
+}
+
+/// [`Band::into_mean`].
+struct Divide<'a> {
+    sums: &'a mut [f32],
+    width: usize,
+    importance: &'a [f32],
+    weights: &'a [f32],
+}
+
+impl Kernel for Divide<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "it is compiled anew for each level of vectors")]
+    fn run(self) {
+        let Self { sums, width, importance, weights } = self;
+        let rows = sums.chunks_exact_mut(weights.len() * width);
         for (row, importance) in rows.zip(importance.chunks_exact(width)) {
             for (line, &weight) in row.chunks_exact_mut(width).zip(weights) {
                 if weight > 0.0 {
@@ -176,7 +236,6 @@ impl Band {
                 }
             }
         }
-        self.sums
     }
 }
 

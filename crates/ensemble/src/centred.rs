@@ -1,5 +1,7 @@
 //! Logits without what all classes of a pixel share.
 
+use crate::vectors::{Kernel, with_widest_vectors};
+
 /// Takes off the scores of each pixel the greatest of them: softmax, and which class is greatest, heed no number that is
 /// added to all. `rows` is `[rows, classes, width]`.
 ///
@@ -10,14 +12,32 @@
 /// When `rows` is no whole number of rows.
 pub fn take_off_greatest(rows: &mut [f32], classes: usize, width: usize) {
     assert_eq!(rows.len() % (classes * width).max(1), 0, "whole rows of {classes} classes and {width} px");
-    let mut greatest = vec![0.0_f32; width];
-    for row in rows.chunks_exact_mut((classes * width).max(1)) {
-        greatest.fill(f32::NEG_INFINITY);
-        for scores in row.chunks_exact(width) {
-            greatest.iter_mut().zip(scores).for_each(|(most, score)| *most = most.max(*score));
-        }
-        for scores in row.chunks_exact_mut(width) {
-            scores.iter_mut().zip(&greatest).for_each(|(score, most)| *score -= most);
+    with_widest_vectors(TakeOff { rows, classes, width });
+}
+
+/// [`take_off_greatest`].
+struct TakeOff<'a> {
+    rows: &'a mut [f32],
+    classes: usize,
+    width: usize,
+}
+
+impl Kernel for TakeOff<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "it is compiled anew for each level of vectors")]
+    fn run(self) {
+        let Self { rows, classes, width } = self;
+        let mut greatest = vec![0.0_f32; width];
+        for row in rows.chunks_exact_mut((classes * width).max(1)) {
+            greatest.fill(f32::NEG_INFINITY);
+            for scores in row.chunks_exact(width) {
+                greatest.iter_mut().zip(scores).for_each(|(most, score)| *most = most.max(*score));
+            }
+            for scores in row.chunks_exact_mut(width) {
+                scores.iter_mut().zip(&greatest).for_each(|(score, most)| *score -= most);
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! From scores to labels.
 
+use crate::vectors::{Kernel, with_widest_vectors};
 use serde::{Deserialize, Serialize};
 
 /// The triplet rule of the first place of SIIM-ACR Pneumothorax: a class is in an image only if at least `area_px`
@@ -114,12 +115,8 @@ impl Decision {
             }
             let threshold = self.threshold(class);
             let factor = if let Rule::Factors(factors) = &self.rule { factors[class] } else { 1.0 };
-            for ((label, best), score) in labels.iter_mut().zip(&mut best).zip(line) {
-                let score = factor * score;
-                let wins = score > threshold && score > *best;
-                *best = if wins { score } else { *best };
-                *label = if wins { class as u16 } else { *label };
-            }
+            let (best, class) = (&mut best[..], class as u16);
+            with_widest_vectors(Challenge { labels, best, line, class, factor, threshold });
         }
     }
 
@@ -128,6 +125,33 @@ impl Decision {
         for (class, (line, plane)) in planes.enumerate() {
             let threshold = self.threshold(class);
             plane.iter_mut().zip(line).for_each(|(label, &p)| *label = u16::from(p > threshold));
+        }
+    }
+}
+
+/// One class against the best of those before it: it is the label of a pixel where its score is above the threshold and
+/// greater than theirs.
+struct Challenge<'a> {
+    labels: &'a mut [u16],
+    best: &'a mut [f32],
+    line: &'a [f32],
+    class: u16,
+    factor: f32,
+    threshold: f32,
+}
+
+impl Kernel for Challenge<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "it is compiled anew for each level of vectors")]
+    fn run(self) {
+        let Self { labels, best, line, class, factor, threshold } = self;
+        for ((label, best), score) in labels.iter_mut().zip(best).zip(line) {
+            let score = factor * score;
+            let wins = score > threshold && score > *best;
+            *best = if wins { score } else { *best };
+            *label = if wins { class } else { *label };
         }
     }
 }

@@ -9,12 +9,27 @@
 /// Range reduction `x = n·ln 2 + r` with ln 2 in two parts, then the polynomial of degree 6 of the Cephes library
 /// (S. L. Moshier, `expf`).
 #[inline(always)]
+#[expect(clippy::inline_always, reason = "it is compiled anew for each level of vectors")]
 pub(crate) fn exp(x: f32) -> f32 {
+    exp_in_range(x.clamp(LEAST, 88.3))
+}
+
+/// [`exp`] of a number that is 0 at most: the same bits, one comparison less.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "it is compiled anew for each level of vectors")]
+pub(crate) fn exp_of_no_more_than_0(x: f32) -> f32 {
+    exp_in_range(if x < LEAST { LEAST } else { x })
+}
+
+/// The least number of which `exp` is a normal one.
+const LEAST: f32 = -87.3;
+
+#[inline(always)]
+fn exp_in_range(x: f32) -> f32 {
     const LN2_HIGH: f32 = 0.693_359_4;
     const LN2_LOW: f32 = -2.121_944_4e-4;
     // Adding 1.5 · 2^23 leaves the nearest integer in the low bits of the sum.
     const ROUND: f32 = 12_582_912.0;
-    let x = x.clamp(-87.3, 88.3);
     let shifted = x * std::f32::consts::LOG2_E + ROUND;
     let n = shifted - ROUND;
     let r = (x - n * LN2_HIGH) - n * LN2_LOW;

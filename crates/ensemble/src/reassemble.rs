@@ -1,6 +1,7 @@
 //! What an aggregator does with the rows of stored tiles.
 
 use crate::resize_rows;
+use crate::vectors::{Kernel, with_widest_vectors};
 use marquetry_geometry::{Tap, taps};
 
 /// Adds one row of a tile to the same row of its group: `tile` is `[C, n]`, `importance` the sum of the block's windows
@@ -9,21 +10,57 @@ use marquetry_geometry::{Tap, taps};
 /// # Panics
 /// When the tile's row does not fit.
 pub fn blend(tile: &[f32], importance: &[f32], left: usize, sums: &mut [f32], weights: &mut [f32]) {
-    let (n, width) = (importance.len(), weights.len());
-    for (line, scores) in sums.chunks_exact_mut(width).zip(tile.chunks_exact(n)) {
-        for ((sum, i), score) in line[left..left + n].iter_mut().zip(importance).zip(scores) {
-            *sum += i * score;
+    with_widest_vectors(Blend { tile, importance, left, sums, weights });
+}
+
+/// [`blend`].
+struct Blend<'a> {
+    tile: &'a [f32],
+    importance: &'a [f32],
+    left: usize,
+    sums: &'a mut [f32],
+    weights: &'a mut [f32],
+}
+
+impl Kernel for Blend<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "it is compiled anew for each level of vectors")]
+    fn run(self) {
+        let Self { tile, importance, left, sums, weights } = self;
+        let (n, width) = (importance.len(), weights.len());
+        for (line, scores) in sums.chunks_exact_mut(width).zip(tile.chunks_exact(n)) {
+            for ((sum, i), score) in line[left..left + n].iter_mut().zip(importance).zip(scores) {
+                *sum += i * score;
+            }
         }
+        weights[left..left + n].iter_mut().zip(importance).for_each(|(w, i)| *w += i);
     }
-    weights[left..left + n].iter_mut().zip(importance).for_each(|(w, i)| *w += i);
 }
 
 /// Divides a row `[C, W]` by its weights `[W]`. Pixels without any weight (their tiles failed) stay 0.
 pub fn normalise(sums: &mut [f32], weights: &[f32]) {
-    for line in sums.chunks_exact_mut(weights.len()) {
-        for (sum, weight) in line.iter_mut().zip(weights) {
-            if *weight > 0.0 {
-                *sum /= weight;
+    with_widest_vectors(Normalise { sums, weights });
+}
+
+/// [`normalise`].
+struct Normalise<'a> {
+    sums: &'a mut [f32],
+    weights: &'a [f32],
+}
+
+impl Kernel for Normalise<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "it is compiled anew for each level of vectors")]
+    fn run(self) {
+        for line in self.sums.chunks_exact_mut(self.weights.len()) {
+            for (sum, weight) in line.iter_mut().zip(self.weights) {
+                // Both are computed, and one is taken: vectors have no branches.
+                let mean = *sum / weight;
+                *sum = if *weight > 0.0 { mean } else { *sum };
             }
         }
     }

@@ -1,7 +1,8 @@
 //! Softmax over many pixels at once.
 
 use crate::BadScore;
-use crate::exp::exp;
+use crate::exp::exp_of_no_more_than_0;
+use crate::vectors::{Kernel, with_widest_vectors};
 
 /// Pixels handled together, so that their running maximum and sum stay in registers; a fixed number, so that loops over
 /// them become vector instructions.
@@ -16,45 +17,43 @@ pub(crate) struct Planes<'a> {
     pub(crate) order: &'a [u16],
 }
 
-/// Softmax over the first axis of `rows`, `[classes, n]`, in place or of what comes `from` a model's planes, with the
-/// widest vectors that this machine has. The bits do not hang on the choice: no operation is fused or reordered.
+/// Softmax over the first axis of `rows`, `[classes, n]`, in place or of what comes `from` a model's planes.
 ///
 /// # Errors
 /// When a value is NaN or infinite.
 pub(crate) fn softmax(from: Option<&Planes<'_>>, rows: &mut [f32], n: usize) -> Result<(), BadScore> {
-    #[cfg(target_arch = "x86_64")]
-    if std::arch::is_x86_feature_detected!("avx2") {
-        #[expect(unsafe_code, reason = "the function asks for AVX2, which was just detected")]
-        // SAFETY: the processor has AVX2.
-        return unsafe { softmax_avx2(from, rows, n) };
-    }
-    softmax_plain(from, rows, n)
+    with_widest_vectors(Softmax { from, rows, n })
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn softmax_avx2(from: Option<&Planes<'_>>, rows: &mut [f32], n: usize) -> Result<(), BadScore> {
-    softmax_plain(from, rows, n)
+struct Softmax<'a> {
+    from: Option<&'a Planes<'a>>,
+    rows: &'a mut [f32],
+    n: usize,
 }
 
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "it must be compiled anew inside the function that enables AVX2")]
-fn softmax_plain(from: Option<&Planes<'_>>, rows: &mut [f32], n: usize) -> Result<(), BadScore> {
-    let whole = n - n % LANES;
-    // A finite number times 0 is 0; anything else is NaN, and stays so in a sum.
-    let (mut zeros, mut zero) = ([0.0; LANES], [0.0; 1]);
-    for at in (0..whole).step_by(LANES) {
-        softmax_at(from, rows, n, at, &mut zeros);
+impl Kernel for Softmax<'_> {
+    type Output = Result<(), BadScore>;
+
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "it is compiled anew for each level of vectors")]
+    fn run(self) -> Result<(), BadScore> {
+        let Self { from, rows, n } = self;
+        let whole = n - n % LANES;
+        // A finite number times 0 is 0; anything else is NaN, and stays so in a sum.
+        let (mut zeros, mut zero) = ([0.0; LANES], [0.0; 1]);
+        for at in (0..whole).step_by(LANES) {
+            softmax_at(from, rows, n, at, &mut zeros);
+        }
+        for at in whole..n {
+            softmax_at(from, rows, n, at, &mut zero);
+        }
+        if zeros.iter().chain(&zero).all(|z| *z == 0.0) { Ok(()) } else { Err(BadScore::NonFinite) }
     }
-    for at in whole..n {
-        softmax_at(from, rows, n, at, &mut zero);
-    }
-    if zeros.iter().chain(&zero).all(|z| *z == 0.0) { Ok(()) } else { Err(BadScore::NonFinite) }
 }
 
 /// Softmax of `N` neighbouring pixels.
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "it must be compiled anew inside the function that enables AVX2")]
+#[expect(clippy::inline_always, reason = "it is compiled anew for each level of vectors")]
 fn softmax_at<const N: usize>(
     from: Option<&Planes<'_>>,
     rows: &mut [f32],
@@ -62,7 +61,7 @@ fn softmax_at<const N: usize>(
     at: usize,
     zeros: &mut [f32; N],
 ) {
-    // Loops rather than closures: those might be compiled without AVX2.
+    // Loops rather than closures: those might be compiled without wide vectors.
     let (mut greatest, mut sum, mut share) = ([f32::NEG_INFINITY; N], [0.0_f32; N], [0.0_f32; N]);
     let classes = rows.len() / n;
     for channel in 0..classes {
@@ -74,14 +73,12 @@ fn softmax_at<const N: usize>(
     }
     for channel in 0..classes {
         let class = from.map_or(channel, |planes| planes.order[channel] as usize);
+        let Some(&x) = channel_at(from, rows, n, channel, at).first_chunk::<N>() else { return };
         let Some(y) = rows[class * n + at..].first_chunk_mut::<N>() else { return };
-        if let Some(planes) = from {
-            let Some(x) = planes.at(channel, at).first_chunk::<N>() else { return };
-            *y = *x;
-        }
         for k in 0..N {
-            y[k] = exp(y[k] - greatest[k]);
-            sum[k] += y[k];
+            let e = exp_of_no_more_than_0(x[k] - greatest[k]);
+            sum[k] += e;
+            y[k] = e;
         }
     }
     for k in 0..N {
@@ -96,7 +93,7 @@ fn softmax_at<const N: usize>(
 }
 
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "it must be compiled anew inside the function that enables AVX2")]
+#[expect(clippy::inline_always, reason = "it is compiled anew for each level of vectors")]
 fn channel_at<'a>(
     from: Option<&'a Planes<'_>>,
     rows: &'a [f32],
@@ -113,10 +110,7 @@ fn channel_at<'a>(
 impl Planes<'_> {
     /// Channel `channel` from pixel `at` on.
     #[inline(always)]
-    #[expect(
-        clippy::inline_always,
-        reason = "it must be compiled anew inside the function that enables AVX2"
-    )]
+    #[expect(clippy::inline_always, reason = "it is compiled anew for each level of vectors")]
     fn at(&self, channel: usize, at: usize) -> &[f32] {
         &self.values[channel * self.plane_len + self.offset + at..]
     }

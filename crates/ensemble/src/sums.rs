@@ -1,5 +1,6 @@
 //! One window's scores, summed over members.
 
+use crate::vectors::{Kernel, with_widest_vectors};
 use marquetry_geometry::Size;
 
 /// `Σ weight · scores` over some members of one window, `[C, H, W]`. What is in the canvas by then is added to by the
@@ -44,15 +45,8 @@ impl WindowSums {
         let (plane, at) = (self.size.area() as usize, first * self.size.width as usize);
         let n = rows.len() / self.classes;
         self.sums.resize(plane * self.classes, 0.0);
-        let lines = self.sums.chunks_exact_mut(plane).zip(rows.chunks_exact(n));
-        for ((sums, scores), weight) in lines.zip(weights) {
-            let sums = sums[at..at + n].iter_mut().zip(scores);
-            if self.empty {
-                sums.for_each(|(sum, score)| *sum = weight * score);
-            } else {
-                sums.for_each(|(sum, score)| *sum += weight * score);
-            }
-        }
+        let Self { sums, empty, .. } = self;
+        with_widest_vectors(AddWeighted { sums, plane, at, weights, rows, anew: *empty });
         if at + n == plane {
             self.empty = false;
         }
@@ -63,5 +57,35 @@ impl WindowSums {
         let width = self.size.width as usize;
         let start = class * self.size.area() as usize + y * width;
         if self.empty { None } else { self.sums.get(start..start + width) }
+    }
+}
+
+/// [`WindowSums::add`].
+struct AddWeighted<'a> {
+    sums: &'a mut [f32],
+    plane: usize,
+    at: usize,
+    weights: &'a [f32],
+    rows: &'a [f32],
+    anew: bool,
+}
+
+impl Kernel for AddWeighted<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "it is compiled anew for each level of vectors")]
+    fn run(self) {
+        let Self { sums, plane, at, weights, rows, anew } = self;
+        let n = rows.len() / weights.len();
+        let lines = sums.chunks_exact_mut(plane).zip(rows.chunks_exact(n));
+        for ((sums, scores), weight) in lines.zip(weights) {
+            let sums = sums[at..at + n].iter_mut().zip(scores);
+            if anew {
+                sums.for_each(|(sum, score)| *sum = weight * score);
+            } else {
+                sums.for_each(|(sum, score)| *sum += weight * score);
+            }
+        }
     }
 }

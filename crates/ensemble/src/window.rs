@@ -1,12 +1,15 @@
 //! One window's scores, merged over its views.
 
+use crate::fold::{MergeLines, MergeTurned, TakeLines};
+use crate::turn::SIDE;
+use crate::vectors::with_widest_vectors;
 use crate::{BadScore, ScoreTransform, ViewMerge};
 use marquetry_geometry::{D4, Rect, Size};
 
-/// Rows handled together when a view lies on its side: 16 floats are one cache line of the result.
-const BAND: usize = 16;
-/// Rows handled together otherwise: a few kilobytes of each plane, and all planes of them within the second cache.
-const UPRIGHT_ROWS: u32 = 4;
+/// Numbers of a view that are brought back together: they stay in the first cache until they are merged.
+const PIECE: usize = 4096;
+/// Pixels of each row that are brought back together where a view lies on its side: whole vectors of any width.
+const TURNED: usize = 32;
 
 /// What a model said of one view: planes `[K, size.height, size.width]`, of which `part` is kept.
 #[derive(Debug, Clone, Copy)]
@@ -33,12 +36,14 @@ pub struct WindowScores {
     views: u32,
     scores: Vec<f32>,
     scratch: Vec<f32>,
+    /// What it takes to turn as much.
+    room: Vec<f32>,
 }
 
 impl WindowScores {
     /// For windows of `size` px and `classes` classes, whose views are merged by `merge`.
     pub fn new(size: Size, classes: usize, merge: ViewMerge) -> Self {
-        Self { size, classes, merge, views: 0, scores: Vec::new(), scratch: Vec::new() }
+        Self { size, classes, merge, views: 0, scores: Vec::new(), scratch: Vec::new(), room: Vec::new() }
     }
 
     /// Forgets the views seen so far.
@@ -118,12 +123,13 @@ impl WindowScores {
             assert_eq!(raw.part.size, self.size, "the kept part of the window");
             assert_eq!(transform.classes(), self.classes, "classes of the transform");
             self.views += 1;
-            return self.rows(raw.rows_together(), to, sink, |_, first, rows| {
+            let together = if raw.has_whole_rows() { self.rows_together() } else { 1 };
+            return self.rows(together, to, sink, |_, first, rows| {
                 transform.apply(raw.planes, raw.size.area() as usize, raw.offset(first, 0), rows)
             });
         }
         self.add(raw, d4, transform)?;
-        self.rows(UPRIGHT_ROWS, to, sink, Self::merged)
+        self.rows(self.rows_together(), to, sink, Self::merged)
     }
 
     /// Lets `fill` write a few rows of all classes at a time, brings them to another space, and gives them to `sink`.
@@ -150,22 +156,30 @@ impl WindowScores {
 
     /// The merged scores of some rows, from `first` on.
     fn merged(&self, first: u32, rows: &mut [f32]) -> Result<(), BadScore> {
-        let (n, at) = (rows.len() / self.classes, (first * self.size.width) as usize);
-        let planes = self.scores.chunks_exact(self.size.area() as usize);
-        for (to, from) in rows.chunks_exact_mut(n).zip(planes) {
-            to.copy_from_slice(&from[at..at + n]);
-        }
-        let views = self.views as f32;
+        let at = (first * self.size.width) as usize;
+        let (scores, plane) = (&self.scores[..], self.size.area() as usize);
         match self.merge {
             ViewMerge::Mean | ViewMerge::Tsharpen if self.views > 1 => {
-                let share = 1.0 / views;
-                rows.iter_mut().for_each(|x| *x *= share);
+                let share = 1.0 / self.views as f32;
+                with_widest_vectors(TakeLines { scores, plane, at, lines: rows, each: |x| x * share })
             }
-            ViewMerge::Gmean => rows.iter_mut().for_each(|x| *x = crate::exp::exp(*x / views)),
-            _ => {}
+            ViewMerge::Gmean => {
+                let views = self.views as f32;
+                let each = |x| crate::exp::exp(x / views);
+                with_widest_vectors(TakeLines { scores, plane, at, lines: rows, each })
+            }
+            _ => with_widest_vectors(TakeLines { scores, plane, at, lines: rows, each: |x| x }),
         }
-        let bad = rows.iter().fold(false, |bad, x| bad | !x.is_finite());
-        if bad { Err(BadScore::NonFinite) } else { Ok(()) }
+    }
+
+    /// Neighbouring pixels of a row that are brought back together.
+    fn pixels_together(&self) -> u32 {
+        (PIECE / self.classes).max(1).next_multiple_of(TURNED) as u32
+    }
+
+    /// Whole rows that are brought back together, where they lie one after the other.
+    fn rows_together(&self) -> u32 {
+        (self.pixels_together() / self.size.width.max(1)).max(1)
     }
 
     fn fold(
@@ -191,27 +205,32 @@ impl WindowScores {
         d4: D4,
         transform: &ScoreTransform,
         scratch: &mut Vec<f32>,
-        merge: impl Fn(f32, f32) -> f32,
+        merge: impl Fn(f32, f32) -> f32 + Copy,
     ) -> Result<(), BadScore> {
-        let width = self.size.width as usize;
-        let together = raw.rows_together();
-        for first in (0..self.size.height).step_by(together as usize) {
-            let rows = together.min(self.size.height - first);
-            let n = rows as usize * width;
-            scratch.resize(self.classes * n, 0.0);
-            transform.apply(raw.planes, raw.size.area() as usize, raw.offset(first, 0), scratch)?;
-            let planes = self.scores.chunks_exact_mut(self.size.area() as usize);
-            for (plane, band) in planes.zip(scratch.chunks_exact(n)) {
-                for (y, from) in (first..).zip(band.chunks_exact(width)) {
-                    // The view's row y shows the image's row `to`; its first pixel tells whether it runs backwards.
-                    let (to, column) = d4.source(self.size, y, 0);
-                    let row = &mut plane[to as usize * width..][..width];
-                    if column == 0 {
-                        row.iter_mut().zip(from).for_each(|(a, x)| *a = merge(*a, *x));
-                    } else {
-                        row.iter_mut().zip(from.iter().rev()).for_each(|(a, x)| *a = merge(*a, *x));
-                    }
-                }
+        let (width, plane) = (self.size.width, self.size.area() as usize);
+        let (rows_together, pixels) = (self.rows_together(), self.pixels_together());
+        let together = if raw.has_whole_rows() { rows_together } else { 1 };
+        for y in (0..self.size.height).step_by(together as usize) {
+            let rows = together.min(self.size.height - y);
+            // Of several rows all pixels are together.
+            for x in (0..width).step_by(pixels as usize) {
+                let n = pixels.min(width - x);
+                scratch.resize(self.classes * (rows * n) as usize, 0.0);
+                transform.apply(raw.planes, raw.size.area() as usize, raw.offset(y, x), scratch)?;
+                // Where its corners come from tells where it lies, and which way it runs.
+                let (first, last) =
+                    (d4.source(self.size, y, x), d4.source(self.size, y + rows - 1, x + n - 1));
+                with_widest_vectors(MergeLines {
+                    scores: &mut self.scores,
+                    plane,
+                    width: width as usize,
+                    at: (first.0.min(last.0) * width + first.1.min(last.1)) as usize,
+                    rows: rows as usize,
+                    piece: scratch,
+                    upside_down: last.0 < first.0,
+                    backwards: last.1 < first.1,
+                    merge,
+                });
             }
         }
         Ok(())
@@ -223,29 +242,34 @@ impl WindowScores {
         d4: D4,
         transform: &ScoreTransform,
         scratch: &mut Vec<f32>,
-        merge: impl Fn(f32, f32) -> f32,
+        merge: impl Fn(f32, f32) -> f32 + Copy,
     ) -> Result<(), BadScore> {
         let (height, width) = (self.size.height as usize, self.size.width as usize);
-        scratch.resize(BAND * self.classes * height, 0.0);
         let back = d4.inverse();
-        let upside_down = back.source(raw.part.size, 0, 0).1 != 0;
-        for start in (0..width).step_by(BAND) {
-            let band = BAND.min(width - start);
-            for j in 0..band {
-                // The row of the view that shows column `start + j` of the image.
-                let (y, _) = back.source(raw.part.size, 0, (start + j) as u32);
-                let to = &mut scratch[j * self.classes * height..(j + 1) * self.classes * height];
-                transform.apply(raw.planes, raw.size.area() as usize, raw.offset(y, 0), to)?;
-            }
-            for (class, plane) in self.scores.chunks_exact_mut(height * width).enumerate() {
-                let columns: [&[f32]; BAND] = std::array::from_fn(|j| {
-                    &scratch[(j.min(band - 1) * self.classes + class) * height..][..height]
-                });
-                for (y, row) in plane.chunks_exact_mut(width).enumerate() {
-                    let x = if upside_down { height - 1 - y } else { y };
-                    let turned: [f32; BAND] = std::array::from_fn(|j| columns[j][x]);
-                    row[start..start + band].iter_mut().zip(turned).for_each(|(a, v)| *a = merge(*a, v));
+        for x in (0..height).step_by(TURNED) {
+            let n = TURNED.min(height - x);
+            for left in (0..width).step_by(SIDE) {
+                let columns = SIDE.min(width - left);
+                scratch.resize(SIDE * self.classes * n, 0.0);
+                self.room.resize(scratch.len(), 0.0);
+                for (j, to) in scratch.chunks_exact_mut(self.classes * n).take(columns).enumerate() {
+                    // The row of the view that shows column `left + j` of the image.
+                    let (y, _) = back.source(raw.part.size, 0, (left + j) as u32);
+                    transform.apply(raw.planes, raw.size.area() as usize, raw.offset(y, x as u32), to)?;
                 }
+                let row = |x: usize| d4.source(self.size, 0, x as u32).0 as usize;
+                let (first, last) = (row(x), row(x + n - 1));
+                with_widest_vectors(MergeTurned {
+                    scores: &mut self.scores,
+                    plane: height * width,
+                    width,
+                    at: first.min(last) * width + left,
+                    columns,
+                    piece: scratch,
+                    room: &mut self.room,
+                    upside_down: last < first,
+                    merge,
+                });
             }
         }
         Ok(())
@@ -253,9 +277,9 @@ impl WindowScores {
 }
 
 impl ModelOutput<'_> {
-    /// Rows that lie one after the other in the plane are taken together: memory is read in longer stretches.
-    fn rows_together(&self) -> u32 {
-        if self.part.size.width == self.size.width { UPRIGHT_ROWS } else { 1 }
+    /// Whether rows of the kept part lie one after the other in the plane.
+    fn has_whole_rows(&self) -> bool {
+        self.part.size.width == self.size.width
     }
 
     /// Where pixel (`y`, `x`) of the kept part lies in a plane.
