@@ -45,6 +45,7 @@ enum Command {
     Retry(RetryArgs),
     /// Measure a job's models on this machine, and the job itself on some of its images: how long it will take, where the time goes, and
     /// which lanes and threads are best.
+    #[command(after_help = EXIT_CODES)]
     Bench(Box<crate::bench::BenchArgs>),
     /// List what models can run on here: the processor and GPUs, each tried.
     Providers(ProvidersArgs),

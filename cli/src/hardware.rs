@@ -68,6 +68,11 @@ impl DeviceArgs {
         Ok(gpu.unwrap_or(Device::Cpu))
     }
 
+    /// Whether the option was given.
+    pub(crate) const fn is_asked(&self) -> bool {
+        self.device.is_some()
+    }
+
     /// [`settle`](Self::settle), for a plan that nothing follows: a job for other machines' GPUs is planned as a coordinator does it.
     ///
     /// # Errors

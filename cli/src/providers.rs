@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 struct Provider {
     /// As `--device` takes it.
     device: String,
-    /// What it is.
-    name: String,
+    /// What it is, where anybody tells.
+    name: Option<String>,
     /// Whether a small model ran on it and gave right numbers.
     works: bool,
     /// What is in the way.
@@ -45,18 +45,18 @@ pub(crate) fn run(args: &ProvidersArgs) -> Result<Exit, Fatal> {
 }
 
 fn providers(runtime: &Runtime, gpus: &[Gpu]) -> Vec<Provider> {
-    let tried = |device: Device, name: String| {
+    let tried = |device: Device, name: Option<String>| {
         let reason = require(runtime, device).err().map(|failure| failure.reason);
         Provider { device: device.to_string(), name, works: reason.is_none(), reason }
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut found = vec![tried(Device::Cpu, format!("{}, {cores} threads", processor()))];
+    let mut found = vec![tried(Device::Cpu, Some(format!("{}, {cores} threads", processor())))];
     for gpu in gpus {
         let name = format!("{}, {} of memory, driver {}", gpu.name, say::bytes(gpu.memory_bytes), gpu.driver);
-        found.push(tried(Device::Cuda(gpu.index), name));
+        found.push(tried(Device::Cuda(gpu.index), Some(name)));
     }
     if gpus.is_empty() {
-        found.push(tried(Device::Cuda(0), "no GPU that an NVIDIA driver tells of".to_owned()));
+        found.push(tried(Device::Cuda(0), None));
     }
     found
 }
@@ -65,6 +65,7 @@ fn text(runtime: &Runtime, providers: &[Provider]) -> String {
     let mut lines = format!("ONNX Runtime {} in {}\n", runtime.version(), runtime.path().display());
     for Provider { device, name, works, reason } in providers {
         let state = if *works { "works" } else { "does not work" };
+        let name = name.as_deref().unwrap_or("no NVIDIA driver tells of it");
         lines += &format!("{device:<8}  {state}: {name}\n");
         if let Some(reason) = reason {
             lines += &format!("          {reason}\n");

@@ -7,7 +7,7 @@ mod told;
 use crate::args::{Common, LaneArgs};
 use crate::exit::{Exit, Fatal};
 use crate::hardware::DeviceArgs;
-use crate::job::{JobFile, StoredMemory, load_runtime, start_tokio};
+use crate::job::{JobFile, StoredMemory, load_runtime, start_tokio, tables};
 use crate::run::InProcessCluster;
 use crate::run_folder::RunFolder;
 use crate::say;
@@ -50,7 +50,7 @@ pub(crate) struct BenchArgs {
 
 fn price(text: &str) -> Result<f64, String> {
     let price: f64 = text.parse().map_err(|_| format!("`{text}` is no number"))?;
-    if price.is_finite() && price >= 0.0 { Ok(price) } else { Err("a price is 0 or more".into()) }
+    if (0.0..=1e9).contains(&price) { Ok(price) } else { Err("a price is 0 to 1e9".into()) }
 }
 
 pub(crate) fn run(args: &BenchArgs) -> Result<Exit, Fatal> {
@@ -67,6 +67,8 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Exit, Fatal> {
     let place = RunFolder::open(&store, &storage, &tokio)?;
     let memory = StoredMemory { store: Arc::clone(&place.store), runtime: tokio.handle().clone() };
     let planned = job.plan_for(&memory, &storage.files, &runtime, place.scratch.clone())?;
+    // What `run` would refuse is not forecast.
+    tables(&job, &storage.files, &planned)?;
     say::note("the models alone, one after the other");
     let asked = (args.lanes.lanes.is_some() || args.lanes.threads.is_some()).then_some(threads);
     let rates = model_rates(&planned, &storage.files, &runtime, (device, asked))?;
@@ -75,7 +77,15 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Exit, Fatal> {
     let local = InProcessCluster { storage, scratch, runtime, device, threads, models_mb };
     let mut sampling = Sampling { local, tokio: &tokio, memory: &memory, seconds: args.seconds.into() };
     let (threads, sample) = sampling.run(&job, &planned, &ways)?;
-    let told = Told { planned: &planned, rates: &rates, sample: &sample, device, threads, price: args.price };
+    let told = Told {
+        planned: &planned,
+        rates: &rates,
+        sample: &sample,
+        device,
+        is_device_asked: args.device.is_asked(),
+        threads,
+        price: args.price,
+    };
     told.print(args.common.format);
     Ok(Exit::Done)
 }

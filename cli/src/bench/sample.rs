@@ -18,6 +18,9 @@ use tokio::runtime::Runtime;
 /// One image may take so many times as long as the whole sample is to take; then it is broken off.
 const PATIENCE: u32 = 4;
 
+/// Images that are tried until one can be computed.
+const IMAGES_TRIED: usize = 5;
+
 /// How the job is run.
 pub(super) struct Sampling<'a> {
     pub(super) local: InProcessCluster,
@@ -30,7 +33,10 @@ pub(super) struct Sampling<'a> {
 /// What a run over some images came to.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Run {
+    /// Images that were finished.
     pub(super) images: usize,
+    /// Images that could not be computed.
+    pub(super) failed: u64,
     pub(super) forwards: u64,
     /// From the start to the last output, s.
     pub(super) wall: f64,
@@ -87,7 +93,7 @@ impl Sampling<'_> {
         let ways = if ways.is_empty() { std::slice::from_ref(&self.local.threads) } else { ways }.to_vec();
         for way in ways {
             self.local.threads = way;
-            let (run, is_broken_off) = self.try_images(job, &spec, &spread(&images, 1))?;
+            let (run, is_broken_off) = self.try_first(job, &spec, &images)?;
             tried.push((way, run, is_broken_off));
             // The others would hardly end either.
             if is_broken_off {
@@ -103,8 +109,34 @@ impl Sampling<'_> {
         if is_broken_off || number < 2 {
             return Ok((threads, Sample::of(first, None, is_broken_off)));
         }
-        let (more, _) = self.try_images(job, &spec, &spread(&images, number))?;
-        Ok((threads, Sample::of(first, Some(more), false)))
+        let (more, is_broken_off) = self.try_images(job, &spec, &spread(&images, number))?;
+        Ok((threads, Sample::of(first, Some(more), is_broken_off)))
+    }
+
+    /// One image; where that cannot be computed another one.
+    fn try_first(&self, job: &JobFile, spec: &JobSpec, images: &[&str]) -> Result<(Run, bool), Fatal> {
+        let mut tries = (0..IMAGES_TRIED.min(images.len())).map(|n| {
+            let image = images[(images.len() / 2 + n) % images.len()];
+            self.try_images(job, spec, &BTreeSet::from([image]))
+        });
+        let mut failed = 0;
+        loop {
+            match tries.next() {
+                Some(Ok((mut run, is_broken_off))) if run.images > 0 || is_broken_off => {
+                    run.failed += failed;
+                    return Ok((run, is_broken_off));
+                }
+                Some(Err(fatal)) if fatal.exit != Exit::BadJob => return Err(fatal),
+                Some(_) => failed += 1,
+                None => {
+                    let reason = format!(
+                        "{} could be computed, and so nothing is known of the job; the reasons stand above",
+                        none_of(failed)
+                    );
+                    return Err(Fatal::new(Exit::BadJob, reason));
+                }
+            }
+        }
     }
 
     fn try_images(
@@ -151,11 +183,12 @@ impl Sampling<'_> {
             // What waits to be written wants the folder that goes when this ends.
             self.local.storage.stores.settle().await.map_err(unavailable).and(ended)
         });
-        let (images, wall) = (images.len(), began.elapsed().as_secs_f64());
+        let wall = began.elapsed().as_secs_f64();
         match ended {
             Ok(tally) => {
                 let run = Run {
-                    images,
+                    images: tally.progress.images_done as usize,
+                    failed: images.len() as u64 - tally.progress.images_done.min(images.len() as u64),
                     forwards: tally.forwards,
                     wall,
                     stages: tally.seconds,
@@ -165,10 +198,24 @@ impl Sampling<'_> {
             }
             Err(fatal) if fatal.message == OVER => {
                 let forwards = seen.forwards.load(std::sync::atomic::Ordering::Relaxed);
-                Ok((Run { images, forwards, wall, ..Run::default() }, true))
+                Ok((Run { images: images.len(), forwards, wall, ..Run::default() }, true))
             }
-            Err(fatal) => Err(fatal),
+            Err(fatal) if fatal.exit == Exit::TryAgain => {
+                Err(Fatal::new(Exit::TryAgain, "stopped; of a sample nothing is kept"))
+            }
+            Err(fatal) => {
+                say::note(&format!("note: {}", fatal.message));
+                Err(fatal)
+            }
         }
+    }
+}
+
+fn none_of(images: u64) -> String {
+    if images == 1 {
+        "the image that was tried not".to_owned()
+    } else {
+        format!("none of the {images} images that were tried")
     }
 }
 

@@ -6,6 +6,7 @@ use crate::args::Format;
 use crate::say;
 use crate::threads::Threads;
 use marquetry_coordinator::Planned;
+use marquetry_failure::counted;
 use marquetry_model::Device;
 use serde_json::{Value, json};
 
@@ -15,6 +16,8 @@ pub(super) struct Told<'a> {
     pub(super) rates: &'a ModelRates,
     pub(super) sample: &'a Sample,
     pub(super) device: Device,
+    /// It was an option.
+    pub(super) is_device_asked: bool,
     /// As the sample was run.
     pub(super) threads: Threads,
     /// Of an hour.
@@ -54,11 +57,15 @@ impl Told<'_> {
         }
         let Sample { run, fixed, per_second, is_broken_off } = self.sample;
         let broken_off = if *is_broken_off { ", broken off" } else { "" };
+        let failed = match run.failed {
+            0 => String::new(),
+            n => format!("; {} could not be computed", counted(n as usize, "image")),
+        };
         let row = |what: &str, words: String| format!("{what:<14} {words}\n");
         text += &row(
             "sample",
             format!(
-                "{} of {} images, {} forwards in {}{broken_off}",
+                "{} of {} images, {} forwards in {}{broken_off}{failed}",
                 say::count(run.images as u64),
                 say::count(self.planned.images.len() as u64),
                 say::count(run.forwards),
@@ -100,7 +107,9 @@ impl Told<'_> {
             text += &row("costs", format!("about {costs:.2}"));
         }
         let Threads { lanes, each } = self.threads;
-        text += &row("run it with", format!("--device {} --lanes {lanes} --threads {each}", self.device));
+        // The device that the job takes by itself needs no word, and with one it would be another job.
+        let device = if self.is_device_asked { format!("--device {} ", self.device) } else { String::new() };
+        text += &row("run it with", format!("{device}--lanes {lanes} --threads {each}"));
         text
     }
 
@@ -130,14 +139,16 @@ impl Told<'_> {
                 "forwards": run.forwards,
                 "seconds": run.wall,
                 "broken_off": is_broken_off,
-                "stages": run.stages,
-                "aggregate_seconds": run.together,
+                "failed_images": run.failed,
+                "stages": (!is_broken_off).then_some(run.stages),
+                "aggregate_seconds": (!is_broken_off).then_some(run.together),
             },
             "forwards_per_second": per_second,
             "fixed_seconds": fixed,
             "job": {"images": self.planned.images.len(), "forwards": self.planned.forwards(), "seconds": self.seconds()},
             "price": self.costs(),
-            "settings": {"device": self.device.to_string(), "lanes": self.threads.lanes, "threads": self.threads.each},
+            "device": self.device.to_string(),
+            "settings": {"lanes": self.threads.lanes, "threads": self.threads.each},
         })
     }
 }

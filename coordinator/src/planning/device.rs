@@ -71,8 +71,13 @@ impl Settled {
     /// It in words, and where it came from.
     pub(crate) fn choice(&self) -> Choice<String> {
         let from = if self.measured.is_some() { Origin::Measured } else { Origin::Said };
-        let value =
-            if self.backend == Backend::default() { "cpu in f32".to_owned() } else { self.to_string() };
+        let value = match self.batch {
+            _ if self.backend == Backend::default() => "cpu in f32".to_owned(),
+            Some(batch) if self.measured.is_none() => {
+                format!("{}; {batch} windows at once, which is not measured", self.backend)
+            }
+            _ => self.to_string(),
+        };
         Choice { value, from }
     }
 }
@@ -119,13 +124,14 @@ impl Devices<'_> {
     /// When it runs on no device that it may run on.
     pub(crate) fn settle(&self, model: &Model<'_>, architecture: &str) -> Result<Settled, ModelError> {
         let said = |provider, batch| Settled { backend: Backend::exact(provider), batch, measured: None };
-        let least = model.contracts.first().map(|contract| contract.batch);
         match (self.said, self.gpu()) {
             (DeviceKind::Cpu, _) => Ok(said(Provider::Cpu, None)),
             (DeviceKind::Auto, None) => Ok(said(Provider::Any, None)),
             (DeviceKind::Cuda, None) => {
-                let taken = model.contracts.iter().map(|contract| contract.batch);
-                Ok(said(Provider::Cuda, taken.filter(|batch| *batch <= UNMEASURED).max().or(least)))
+                let batches = model.contracts.iter().map(|contract| contract.batch);
+                let taken = batches.filter(|batch| *batch <= UNMEASURED).max();
+                // Of one alone the job or the model has said it.
+                Ok(said(Provider::Cuda, taken.filter(|_| model.contracts.len() > 1)))
             }
             (kind, Some((hardware, gpu))) => {
                 let measured = self.measured(model, architecture, hardware, gpu)?;

@@ -99,7 +99,7 @@ fn a_coordinator_measures_nothing() {
     let of = |said, batches: &[u32]| settle(said, None, times, batches).unwrap();
     assert_eq!(of(DeviceKind::Auto, &BATCHES).backend, Backend::default());
     assert_eq!(of(DeviceKind::Cuda, &BATCHES).batch, Some(16));
-    assert_eq!(of(DeviceKind::Cuda, &[24]).batch, Some(24), "the only one that the model takes");
+    assert_eq!(of(DeviceKind::Cuda, &[24]).batch, None, "the only one that the model takes");
     assert_eq!(of(DeviceKind::Cuda, &BATCHES).backend, Backend::exact(Provider::Cuda));
     let no_gpu = hardware(None);
     let here = settle(DeviceKind::Auto, Some(&no_gpu), times, &BATCHES).unwrap();
