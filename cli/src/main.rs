@@ -24,6 +24,7 @@ mod run;
 mod run_folder;
 mod say;
 mod self_test;
+mod spread;
 mod storage;
 mod subset;
 mod summary;

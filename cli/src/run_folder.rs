@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 /// The store of a run, and its place for what is not finished yet.
@@ -58,6 +59,14 @@ impl Drop for RunFolder {
             let _ = std::fs::remove_dir_all(&self.scratch);
         }
     }
+}
+
+/// A new folder in `scratch` for a run of which nothing is kept; it goes with the value.
+pub(crate) fn folder_apart(prefix: &str, scratch: &Path) -> Result<TempDir, Fatal> {
+    tempfile::Builder::new().prefix(prefix).tempdir_in(scratch).map_err(|error| {
+        let reason = format!("cannot make a folder in {}: {error}", scratch.display());
+        Fatal::new(Exit::Unavailable, reason)
+    })
 }
 
 /// Removes `folder` and what lies below it, as far as these are folders with no file in them.

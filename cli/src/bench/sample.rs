@@ -4,11 +4,13 @@ use crate::coordination::{Coordination, unavailable};
 use crate::exit::{Exit, Fatal};
 use crate::job::{JobFile, StoredMemory};
 use crate::run::{InProcessCluster, OVERDUE_AFTER};
-use crate::run_folder::RunFolder;
+use crate::run_folder::{RunFolder, folder_apart};
 use crate::say;
+use crate::spread::spread;
 use crate::summary::LastSeen;
 use crate::threads::Threads;
 use marquetry_coordinator::Planned;
+use marquetry_failure::counted;
 use marquetry_job::StageSeconds;
 use marquetry_spec::{JobSpec, MaskForm, MaskFormat, MaskLook, Nights, Output};
 use std::collections::BTreeSet;
@@ -130,8 +132,8 @@ impl Sampling<'_> {
                 Some(_) => failed += 1,
                 None => {
                     let reason = format!(
-                        "{} could be computed, and so nothing is known of the job; the reasons stand above",
-                        none_of(failed)
+                        "of {} that were tried none could be computed, and so nothing is known of the job; the reasons stand above",
+                        counted(failed as usize, "image")
                     );
                     return Err(Fatal::new(Exit::BadJob, reason));
                 }
@@ -153,11 +155,7 @@ impl Sampling<'_> {
         let (files, scratch) = (&self.local.storage.files, self.local.scratch.clone());
         let mut planned = job.plan_part(self.memory, files, &self.local.runtime, scratch)?;
         planned.images.retain(|image| images.contains(image.id.as_str()));
-        let folder = tempfile::Builder::new().prefix("bench-").tempdir_in(&self.local.scratch);
-        let folder = folder.map_err(|error| {
-            let reason = format!("cannot make a folder in {}: {error}", self.local.scratch.display());
-            Fatal::new(Exit::Unavailable, reason)
-        })?;
+        let folder = folder_apart("bench-", &self.local.scratch)?;
         let place = RunFolder::open(&folder.path().display().to_string(), &self.local.storage, self.tokio)?;
         let (store, began) = ((place.uri.clone(), place.store.clone()), Instant::now());
         let coordination = Coordination::prepare_quietly(
@@ -211,14 +209,6 @@ impl Sampling<'_> {
     }
 }
 
-fn none_of(images: u64) -> String {
-    if images == 1 {
-        "the image that was tried not".to_owned()
-    } else {
-        format!("none of the {images} images that were tried")
-    }
-}
-
 /// Why a run was broken off.
 const OVER: &str = "the time of the sample is over";
 
@@ -236,12 +226,6 @@ fn sampled(spec: &JobSpec) -> JobSpec {
     }
     spec.tiles.keep = false;
     spec
-}
-
-/// So many of `images`, evenly spread.
-fn spread<'a>(images: &[&'a str], number: usize) -> BTreeSet<&'a str> {
-    let number = number.clamp(1, images.len());
-    (0..number).map(|n| images[(2 * n + 1) * images.len() / (2 * number)]).collect()
 }
 
 #[cfg(test)]

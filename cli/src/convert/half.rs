@@ -6,12 +6,10 @@ use crate::exit::{Exit, Fatal};
 use crate::new_model::fatal;
 use crate::say;
 use marquetry_failure::counted;
+use marquetry_model::HALF_PRECISION_MAGNITUDE_MAX;
 use marquetry_onnx::{HalfType, Halving, Kept, with_folded_norms};
 use std::collections::BTreeMap;
 
-/// Nodes that take or give greater values stay in single precision: a quarter of what half precision holds, since other images have
-/// greater ones.
-const MAGNITUDE_MAX: f64 = 16_384.0;
 /// How often nodes are given back to single precision: one the first time, and each time twice as many.
 const TRIES_MAX: u32 = 8;
 
@@ -131,7 +129,7 @@ fn keep_large(halving: &mut Halving<'_>, onnx: &[u8], calibration: &Calibration<
     let nodes = nodes.into_iter().filter_map(|candidate| {
         let values = candidate.node.inputs.iter().chain(&candidate.node.outputs);
         let most = values.filter_map(|name| magnitudes.get(*name)).copied().fold(0.0, f64::max);
-        (most > MAGNITUDE_MAX).then_some((candidate.place, most))
+        (most > HALF_PRECISION_MAGNITUDE_MAX).then_some((candidate.place, most))
     });
     let large: Vec<(usize, f64)> = nodes.collect();
     large.into_iter().for_each(|(place, most)| halving.keep(place, Kept::Magnitude(most as f32)));

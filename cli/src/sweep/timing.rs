@@ -6,8 +6,9 @@ use super::trial::{Setting, Trials};
 use crate::coordination::{Coordination, unavailable};
 use crate::exit::{Exit, Fatal};
 use crate::run::OVERDUE_AFTER;
-use crate::run_folder::RunFolder;
+use crate::run_folder::{RunFolder, folder_apart};
 use crate::say;
+use crate::spread::spread;
 use crate::summary::LastSeen;
 use marquetry_coordinator::{TakenSeconds, job_cost, kept_seconds};
 use marquetry_spec::{JobSpec, MaskForm, MaskFormat, MaskLook, Output};
@@ -81,11 +82,7 @@ impl Trials<'_> {
             return Err(Fatal::new(Exit::TryAgain, reason));
         }
         let work = job_cost(&planned).work;
-        let folder = tempfile::Builder::new().prefix("timing-").tempdir_in(&self.place.scratch);
-        let folder = folder.map_err(|error| {
-            let reason = format!("cannot make a folder in {}: {error}", self.place.scratch.display());
-            Fatal::new(Exit::Unavailable, reason)
-        })?;
+        let folder = folder_apart("timing-", &self.place.scratch)?;
         let place = RunFolder::open(&folder.path().display().to_string(), &self.local.storage, self.tokio)?;
         let store = (place.uri.clone(), place.store.clone());
         let (files, scratch) = (&self.local.storage.files, place.scratch.clone());
@@ -101,26 +98,5 @@ impl Trials<'_> {
         })?;
         let threads = (self.local.threads.lanes, self.local.threads.each);
         Ok(TakenSeconds::of(work, tally.seconds, threads))
-    }
-}
-
-/// So many of `images`, evenly spread.
-fn spread<'a>(images: &[&'a str], number: usize) -> BTreeSet<&'a str> {
-    let number = number.clamp(1, images.len());
-    (0..number).map(|n| images[(2 * n + 1) * images.len() / (2 * number)]).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn images_are_spread_evenly() {
-        let images = ["a", "b", "c", "d", "e", "f", "g", "h", "i"];
-        let of = |number| spread(&images, number).into_iter().collect::<String>();
-        assert_eq!([of(0), of(1), of(3), of(9), of(20)], ["e", "e", "beh", "abcdefghi", "abcdefghi"]);
-        for number in 1..=9 {
-            assert_eq!(spread(&images, number).len(), number);
-        }
     }
 }

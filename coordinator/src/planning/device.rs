@@ -137,12 +137,9 @@ impl Devices<'_> {
                 let measured = self.measured(model, architecture, hardware, gpu)?;
                 let (here, there) = (measured.best(Provider::Cpu), measured.best(Provider::Cuda));
                 if kind == DeviceKind::Auto && here >= there {
-                    // Where a plan says nothing, a worker on the processor takes it as one of its own.
-                    return Ok(Settled {
-                        backend: Backend::default(),
-                        batch: None,
-                        measured: Some(measured),
-                    });
+                    // Unsaid it would run on this process's own device, which is the GPU.
+                    let backend = Backend::exact(Provider::Cpu);
+                    return Ok(Settled { backend, batch: None, measured: Some(measured) });
                 }
                 let enough =
                     |rate: &&Rate| rate.provider == Provider::Cuda && rate.per_second >= NEAR * there;
@@ -225,7 +222,6 @@ pub(crate) fn told(settled: &[(String, Settled)]) -> Vec<String> {
     }
     let line = |(name, of, measured, others): (&str, &Settled, &Measured, usize)| {
         let others = if others == 0 { String::new() } else { format!(" and {others} like it") };
-        let chosen = if of.backend.provider == Provider::Cuda { of.to_string() } else { "cpu".to_owned() };
         let rate = |what: &str, provider| {
             let best = measured.best(provider);
             (best > 0.0).then(|| format!("{best:.0} on {what}"))
@@ -233,7 +229,7 @@ pub(crate) fn told(settled: &[(String, Settled)]) -> Vec<String> {
         let rates = [rate("the GPU", Provider::Cuda), rate("the processor", Provider::Cpu)];
         let rates = rates.into_iter().flatten().collect::<Vec<_>>().join(", ");
         let refusal = measured.refusal.as_ref().map(|why| format!("; the GPU: {why}")).unwrap_or_default();
-        format!("device: {name}{others}: {chosen} (windows a second: {rates}{refusal})")
+        format!("device: {name}{others}: {of} (windows a second: {rates}{refusal})")
     };
     sorts.into_iter().map(line).collect()
 }

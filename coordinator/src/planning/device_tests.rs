@@ -70,13 +70,15 @@ fn the_quicker_device_is_taken_and_the_smallest_batch_that_fills_it() {
     // Where memory ends, what fitted is taken.
     assert_eq!(auto((1.0, 6e-4, 1e-4, 8)).batch, Some(8));
     let slow = auto((1e-6, 6e-4, 1e-4, 1000));
-    assert_eq!((slow.backend, slow.batch), (Backend::default(), None));
+    assert_eq!((slow.backend, slow.batch), (Backend::exact(Provider::Cpu), None));
+    let sessions = SessionOptions::on(Device::Cuda(1), 1).for_backend(slow.backend).unwrap();
+    assert_eq!(sessions.device, Device::Cpu, "it runs where it is quicker, though the process has a GPU");
     let none = auto((1.0, 6e-4, 1e-4, 0));
-    assert_eq!(none.backend, Backend::default(), "it has no room there at all");
+    assert_eq!(none.backend, Backend::exact(Provider::Cpu), "it has no room there at all");
     assert_eq!(
         told(&[("m".to_owned(), none)]),
         [
-            "device: m: cpu (windows a second: 4 on the processor; the GPU: out of memory in ONNX Runtime: full)"
+            "device: m: cpu in f32 (windows a second: 4 on the processor; the GPU: out of memory in ONNX Runtime: full)"
         ]
     );
 }

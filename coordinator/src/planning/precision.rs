@@ -4,7 +4,8 @@ use crate::planning::memory::PlanMemory;
 use marquetry_ensemble::{LabelAgreement, LabelRule};
 use marquetry_job::{Backend, IoContract, Precision, hash};
 use marquetry_model::{
-    ModelError, ModelFiles, Network as _, OrtNetwork, Runtime, SessionOptions, half_precision_magnitude, rate,
+    HALF_PRECISION_MAGNITUDE_MAX, ModelError, ModelFiles, Network as _, OrtNetwork, Runtime, SessionOptions,
+    half_precision_magnitude, rate,
 };
 use serde::{Deserialize, Serialize};
 
@@ -12,8 +13,6 @@ use serde::{Deserialize, Serialize};
 const AGREE_MIN: f64 = 0.995;
 /// So much quicker must it be, or it is not worth other bits.
 const GAIN_MIN: f64 = 1.05;
-/// Values may be no greater on the windows that are looked at: half precision ends at 65,504, and other windows have greater ones.
-const MAGNITUDE_MAX: f64 = 16_384.0;
 /// Counted up whenever something else would be found.
 const PRECISION_FORMAT: u32 = 1;
 
@@ -122,7 +121,8 @@ impl PrecisionTrial<'_> {
         let Self { runtime, model, options, .. } = self;
         let batches = self.batches(self.one);
         let most = half_precision_magnitude(runtime, model, self.one, options, &batches)?;
-        Ok((most > MAGNITUDE_MAX).then(|| format!("values reach {most:.3e}, and f16 ends at 65,504")))
+        Ok((most > HALF_PRECISION_MAGNITUDE_MAX)
+            .then(|| format!("values reach {most:.3e}, and f16 ends at 65,504")))
     }
 
     fn rate(&self, contract: &IoContract) -> Result<f64, ModelError> {

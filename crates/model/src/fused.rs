@@ -105,13 +105,13 @@ impl FusedNetwork {
         spec: &FusedSpec,
         options: &SessionOptions,
     ) -> Result<FusedOpening, ModelError> {
-        let model = model.into();
-        let onnx = match fused(model.onnx, spec)? {
+        // What is done around the model stays in single precision, whatever that is in.
+        let (model, external) = session::as_computed(model.into(), options.precision)?;
+        let onnx = match fused(&model, spec)? {
             Fusing::Fused(onnx) => onnx,
             Fusing::Refused(refusal) => return Ok(FusedOpening::Refused(refusal)),
         };
-        let whole = ModelRef { onnx: &onnx, external: model.external };
-        let session = match session::open(runtime, whole, options, &BTreeMap::new()) {
+        let session = match session::open_computed(runtime, &onnx, &external, options, &BTreeMap::new()) {
             Ok(session) => session,
             Err(error) => return refused_by_runtime(error),
         };

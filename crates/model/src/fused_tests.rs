@@ -4,7 +4,8 @@ use crate::runtime::for_tests;
 use crate::toy::{Toy, Weights};
 use crate::{Activation, Network as _, OrtNetwork, OutputForm};
 use marquetry_geometry::{D4, Size};
-use marquetry_job::Backend;
+use marquetry_job::{Backend, Precision};
+use marquetry_onnx::toy::Net;
 use marquetry_onnx::{Background, FusedScores, FusedStep, FusedView, KeptPart, ToyGraph};
 
 const SIDE: u32 = 10;
@@ -420,4 +421,33 @@ fn what_the_runtime_does_not_take_is_refused() {
     assert!(open(b"no model").is_err());
     let sigmoid = Toy { classes: 3, activation: Activation::Sigmoid, ..Toy::default() };
     assert!(matches!(open(&sigmoid.bytes()).unwrap(), FusedOpening::Opened(_)));
+}
+
+/// Of a model in half precision only the model is: what is done around it is what is done around the same model by itself.
+#[test]
+fn what_is_around_a_model_in_half_precision_stays_in_single() {
+    let onnx = Net::seeded(3, 4).bytes();
+    let contract = contract(4, 4);
+    let views = [D4::IDENTITY, D4::ROT180];
+    let backend = Backend { precision: Precision::F16, ..Backend::default() };
+    let options = SessionOptions::default().for_backend(backend).unwrap();
+    let spec = spec(&contract, 2, &views, FusedStep::Sigmoid);
+    let windows = pixels(2, 3);
+    let opened =
+        |options: &SessionOptions| match FusedNetwork::open(&for_tests(), onnx.as_slice(), &spec, options)
+            .unwrap()
+        {
+            FusedOpening::Opened(mut network) => all(&network.run(&windows).unwrap()),
+            FusedOpening::Refused(refusal) => panic!("{refusal}"),
+        };
+    let want = expected(
+        &crate::half_precision::halved(&onnx).unwrap(),
+        &contract,
+        &windows,
+        &views,
+        FusedStep::Sigmoid,
+    );
+    let (half, single) = (opened(&options), opened(&SessionOptions::default()));
+    assert!(worst(&half, &want) < 1e-6, "{}", worst(&half, &want));
+    assert!(worst(&half, &single) > 1e-5, "the model itself is in half precision");
 }

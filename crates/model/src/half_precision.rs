@@ -4,6 +4,10 @@ use crate::{Activations, ModelError, ModelFiles, Runtime, SessionOptions};
 use marquetry_job::IoContract;
 use marquetry_onnx::{HalfType, Halving, giving, with_all_data, with_folded_norms};
 
+/// Values may be no greater on the windows that are looked at, to be computed in half precision: that ends at 65,504, and other windows have
+/// greater ones.
+pub const HALF_PRECISION_MAGNITUDE_MAX: f64 = 16_384.0;
+
 /// Values that are looked at in one run: each has to be kept until it ends.
 const VALUES_AT_ONCE: usize = 8;
 

@@ -48,7 +48,7 @@ pub use facts::{
     OutputForm, Relation, Response, ScoreFacts, TensorFacts, Values,
 };
 pub use fused::{FusedNetwork, FusedOpening, MergedScores, fused_head, fused_input};
-pub use half_precision::half_precision_magnitude;
+pub use half_precision::{HALF_PRECISION_MAGNITUDE_MAX, half_precision_magnitude};
 pub use inspect::{InspectOptions, ScoresOf, ShownWindows, inspect, inspect_with, read_model};
 pub use io_request::{IoRequest, ResolvedIo, best_heads, resolve, richer_head, rival_heads};
 pub use marquetry_job::IoContract;

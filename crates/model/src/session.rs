@@ -8,6 +8,7 @@ use ort::ep::{self, ArenaExtendStrategy};
 use ort::session::Session;
 use ort::session::builder::{AutoDevicePolicy, GraphOptimizationLevel};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -48,16 +49,6 @@ impl FromStr for Device {
         };
         gpu.map(|id| Self::Cuda(id.into()))
             .ok_or_else(|| format!("`{text}` is no device: write cpu, cuda or cuda:N"))
-    }
-}
-
-impl Device {
-    /// Whose kernels compute on it.
-    pub const fn provider(self) -> Provider {
-        match self {
-            Self::Cpu => Provider::Cpu,
-            Self::Cuda(_) => Provider::Cuda,
-        }
     }
 }
 
@@ -114,19 +105,39 @@ pub(crate) fn open(
     options: &SessionOptions,
     dims: &BTreeMap<String, u32>,
 ) -> Result<Session, ModelError> {
-    let (mut onnx, external) = resolved(model)?;
-    if options.precision == Precision::F16 {
-        onnx = halved(&onnx)?.into();
+    let (onnx, external) = as_computed(model, options.precision)?;
+    open_computed(runtime, &onnx, &external, options, dims)
+}
+
+/// The model as it is computed in this precision, and the files beside it whose weights it refers to.
+pub(crate) fn as_computed(
+    model: ModelRef<'_>,
+    precision: Precision,
+) -> Result<(Cow<'_, [u8]>, Vec<ExternalData>), ModelError> {
+    let (onnx, external) = resolved(model)?;
+    match precision {
+        Precision::F16 => Ok((halved(&onnx)?.into(), external)),
+        Precision::F32 | Precision::Tf32 => Ok((onnx, external)),
     }
+}
+
+/// [`open`], of a model that is as it is computed, or of a graph around it.
+pub(crate) fn open_computed(
+    runtime: &Runtime,
+    onnx: &[u8],
+    external: &[ExternalData],
+    options: &SessionOptions,
+    dims: &BTreeMap<String, u32>,
+) -> Result<Session, ModelError> {
     let _one_at_a_time = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
     let opened = |fallback| -> Result<Session, ModelError> {
         let builder = builder(runtime, options, fallback).map_err(|error| match options.device {
-            Device::Cpu => ModelError::from_load(&error, &onnx, runtime.version()),
+            Device::Cpu => ModelError::from_load(&error, onnx, runtime.version()),
             device @ Device::Cuda(_) => device_error(device, &error),
         })?;
-        commit(builder, &onnx, external.clone(), dims).map_err(|error| match options.device {
+        commit(builder, onnx, external.to_vec(), dims).map_err(|error| match options.device {
             Device::Cuda(_) if error.message().contains(NODES_LEFT) => device_error(options.device, &error),
-            _ => ModelError::from_load(&error, &onnx, runtime.version()),
+            _ => ModelError::from_load(&error, onnx, runtime.version()),
         })
     };
     match opened(Fallback::Refused) {
