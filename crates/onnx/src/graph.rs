@@ -98,13 +98,17 @@ impl<'a> Model<'a> {
     /// Reads a file.
     ///
     /// # Errors
-    /// When its bytes are damaged, hold no graph, or name values that come from nowhere.
+    /// When its bytes are damaged, hold no graph or two, or name values that come from nowhere.
     pub fn read(onnx: &'a [u8]) -> Result<Self, OnnxError> {
         let (mut ir_version, mut opsets, mut functions, mut graph) = (0, BTreeMap::new(), Vec::new(), None);
         for field in fields(onnx) {
             let field = field?;
             match (field.number, field.value) {
                 (1, Value::Number(version)) => ir_version = version,
+                // Readers of Protocol Buffers make one graph of two, and whoever changes one would change both.
+                (7, Value::Bytes(_)) if graph.is_some() => {
+                    return Err(OnnxError::Invalid("the file holds two graphs".into()));
+                }
                 (7, Value::Bytes(message)) => graph = Some(Graph::read(message)?),
                 (8, Value::Bytes(import)) => {
                     let (mut domain, mut version) = ("", 0);

@@ -303,6 +303,15 @@ fn weights_are_stored_as_bf16_and_computed_as_they_were() {
     assert!(error.contains("opset 12") && error.contains("13"), "{error}");
 }
 
+/// What fuzzing found: a change to the second graph was made to the first too, whose nodes then took what nothing gave.
+#[test]
+fn two_graphs_in_a_file_are_refused() {
+    let twice = [Net::seeded(1, 2).bytes(), Net::seeded(2, 3).bytes()].concat();
+    for refused in [Halving::new(&twice, HalfType::F16).err(), with_folded_norms(&twice).err()] {
+        assert_eq!(refused, Some(OnnxError::Invalid("the file holds two graphs".into())));
+    }
+}
+
 #[test]
 fn quantised_models_are_refused() {
     let graph = ToyGraph::default()
