@@ -1,6 +1,5 @@
 //! One image from its tiles to its outputs.
 
-use crate::AggregatorOptions;
 use crate::error::AggregateError;
 use crate::gate::Denied;
 use crate::image_result::ImageResult;
@@ -12,6 +11,7 @@ use crate::sink::FinishedImage;
 use crate::sinks::gate_truth::GateTruth;
 use crate::sinks::sure_counts::SureCounts;
 use crate::source_image::SourceImage;
+use crate::{AggregatorOptions, RUN_BELIEVED};
 use bytes::Bytes;
 use marquetry_job::{Plan, PlannedImage, RunId, TruthLabels, UnreadPart, key};
 use marquetry_raster::read::Limits;
@@ -19,6 +19,7 @@ use marquetry_scores::{TileSource, UnreadParts};
 use marquetry_spec::JobSpec;
 use marquetry_transport::{ObjectStore, StoreErrorKind};
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::runtime::Handle;
 
 /// What became of an image.
@@ -50,6 +51,8 @@ pub(crate) struct ImageJob<'a> {
     /// Whether blocks of it were given up.
     pub(crate) partial: bool,
     pub(crate) options: &'a AggregatorOptions,
+    /// When its run was found to count.
+    pub(crate) counted_at: Instant,
 }
 
 impl ImageJob<'_> {
@@ -141,8 +144,11 @@ impl ImageJob<'_> {
         opened.map(Some).map_err(|source| AggregateError::StoredTruth { key, source })
     }
 
-    /// Whether the run is still the one that counts.
+    /// Whether the run is still the one that counts, which is believed for a while.
     fn counts(&self) -> Result<bool, AggregateError> {
+        if self.counted_at.elapsed() < RUN_BELIEVED {
+            return Ok(true);
+        }
         match self.runtime.block_on(self.store.get(&key::run(&self.run.job))) {
             Ok(run) => Ok(run == self.run.run.as_bytes()),
             Err(error) if error.kind == StoreErrorKind::NotFound => Ok(false),

@@ -37,7 +37,7 @@ use marquetry_spec::JobSpec;
 use marquetry_telemetry::{ImageOutcome, Metrics, TileOutcome};
 use marquetry_transport::lag::AGGREGATORS;
 use marquetry_transport::{
-    CachedObject, Drain, Files, ObjectStore, QueueError, Stores, TaskQueue, Topic, consume,
+    CachedObject, Drain, Files, ObjectStore, QueueError, Stores, TaskQueue, Topic, consume, waiting,
 };
 pub use output_file::OutputFile;
 pub use outputs::{
@@ -210,6 +210,7 @@ impl Aggregator {
         if !self.runs.matches(&*store, &key::run(&wanted.run.job), wanted.run.run.as_bytes()).await? {
             return Ok(Worked::LeftOver);
         }
+        let counted_at = Instant::now();
         let (begun, job) = tokio::join!(self.begin(&wanted), self.job(&wanted, &*store));
         let job = job?;
         if !begun {
@@ -231,10 +232,11 @@ impl Aggregator {
                 picture: wanted.picture,
                 partial: wanted.partial,
                 options: &self.options,
+                counted_at,
             };
             work.run()
         };
-        let joined = tokio::task::spawn_blocking(work).await;
+        let joined = waiting(work).await;
         let fate = joined.unwrap_or_else(|lost| {
             let text = lost.to_string();
             let panic = lost.try_into_panic();

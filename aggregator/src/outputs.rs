@@ -15,7 +15,7 @@ use crate::sinks::{
 use crate::source_image::SourceImage;
 use marquetry_failure::chain;
 use marquetry_job::{PlannedImage, key};
-use marquetry_spec::{EVALUATION, JobSpec, LABEL_QUALITY, Output};
+use marquetry_spec::{EVALUATION, JobSpec, LABEL_QUALITY, MaskForm, MaskFormat, Output};
 use std::collections::HashSet;
 
 /// Ends the folder of an array.
@@ -37,10 +37,11 @@ impl Outputs {
         folder: &ScratchFolder,
     ) -> Result<Self, SinkError> {
         let mut warnings = Vec::new();
+        // A PNG has no place on a map, and to look for one is to read the image once more.
         let wants_geo = |o: &Output| {
             matches!(
                 o,
-                Output::Masks(_)
+                Output::Masks(MaskForm { format: MaskFormat::Tiff, .. })
                     | Output::Probabilities(_)
                     | Output::Polygons(_)
                     | Output::SoftLabels(_)

@@ -162,10 +162,14 @@ impl<'a> RowPasses<'a> {
                 each(&ScoredRow { y, scores: &lens.row(scores), members: &members, missing, skipped, truth })
             })
         };
+        let mut bands = reader.bands(self.band_bytes);
+        if bands.size_hint().1.is_some_and(|bands| bands <= 1) {
+            // There is nothing to be read meanwhile, and a thread takes as long as a small image.
+            return bands.try_for_each(|read| band(read?));
+        }
         std::thread::scope(|scope| {
             let (send, receive) = mpsc::sync_channel(0);
-            let bands = reader.bands(self.band_bytes);
-            let read = move || bands.into_iter().all(|band| send.send(band).is_ok());
+            let read = move || bands.all(|band| send.send(band).is_ok());
             let reading = std::thread::Builder::new().spawn_scoped(scope, read);
             let reading = reading.map_err(AggregateError::Thread)?;
             let done = receive.into_iter().try_for_each(|read| band(read?));

@@ -8,6 +8,7 @@ use marquetry_job::{GateModel, Group, Inference, Input, Member, Plan, PlannedIma
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// Bytes of models that one pass over a block's windows may take turns with: a lane keeps them all open.
 const PASS_BYTES: u64 = 512 << 20;
@@ -32,6 +33,8 @@ pub(crate) struct PlanContext {
 #[derive(Debug)]
 pub(crate) struct GroupContext {
     pub(crate) importance: ImportanceMap,
+    /// Set once this machine has the models of all its members.
+    pub(crate) is_fetched: AtomicBool,
     pub(crate) members: Vec<MemberContext>,
     pub(crate) to_merge_space: ScoreTransform,
     /// Sum of the members' weights in the group's tile, per class.
@@ -144,6 +147,7 @@ impl GroupContext {
         let member = |member| MemberContext::new(inference, group, member, &mut preparations);
         Ok(Self {
             importance: group.importance.map(group.window.inner),
+            is_fetched: AtomicBool::new(false),
             members: group.members.iter().map(member).collect::<Result<_, _>>()?,
             to_merge_space: ScoreTransform::between(
                 inference.view_space,

@@ -10,6 +10,7 @@ use marquetry_raster::read::luma_of;
 use marquetry_raster::read::{DamagedPart, Image, Limits, Pixels};
 use marquetry_region::Region;
 use marquetry_transport::Files;
+use marquetry_transport::uri::is_uri;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
@@ -37,9 +38,10 @@ pub struct ImageOptions {
 #[derive(Debug)]
 pub(crate) struct OpenImage {
     pub(crate) image: Image,
+    /// What its files were when it was opened, where that is enough to know that they have not changed since.
+    stamps: Option<Vec<String>>,
     /// What was measured of it, once a task that wants it has fetched it.
     statistics: RwLock<Vec<MeasuredBands>>,
-    /// Which part of it is computed, for each way in which a job has asked for that.
     /// Parts of it, by the keys under which they are stored.
     regions: RwLock<Vec<(String, Arc<Region>)>>,
 }
@@ -98,9 +100,12 @@ impl Images {
         if let Some(image) = shared.upgrade() {
             return Ok(image);
         }
+        // Before anything is read.
+        let stamps = self.stamps(planned);
         let image =
             self.in_planned_version(planned, reading, |version| version.open(&self.files, &self.limits))?;
-        let opened = Arc::new(OpenImage { image, statistics: RwLock::default(), regions: RwLock::default() });
+        let opened =
+            Arc::new(OpenImage { image, stamps, statistics: RwLock::default(), regions: RwLock::default() });
         *shared = Arc::downgrade(&opened);
         Ok(opened)
     }
@@ -109,6 +114,23 @@ impl Images {
     pub(crate) fn check(&self, planned: &PlannedImage) -> Result<(), Failure> {
         let reading = Reading::default();
         Ok(self.in_planned_version(planned, &reading, |version| version.stat(&self.files)).map(drop)?)
+    }
+
+    /// The same of an image that was opened before: files of this machine that have not been touched since are still it.
+    pub(crate) fn check_opened(&self, planned: &PlannedImage, opened: &OpenImage) -> Result<(), Failure> {
+        if opened.stamps.is_some() && self.stamps(planned) == opened.stamps {
+            return Ok(());
+        }
+        self.check(planned)
+    }
+
+    /// What the files of an image are now; `None` where that can change without a trace, or nobody knows what was planned.
+    fn stamps(&self, planned: &PlannedImage) -> Option<Vec<String>> {
+        if !self.planned_here || is_uri(&planned.uri) {
+            return None;
+        }
+        let reading = Reading::default();
+        self.in_planned_version(planned, &reading, |version| version.stamps(&self.files))
     }
 
     fn in_planned_version<T>(

@@ -49,6 +49,13 @@ impl PlannedVersion<'_> {
         }
     }
 
+    /// What changes with any change of its files and is had without reading them, file by file; `None` where one of them cannot
+    /// be looked at, or may change and keep it.
+    pub fn stamps(&self, files: &Files) -> Option<Vec<String>> {
+        let stamps = self.files(None).uris().map(|uri| files.stamp(&uri, None).ok());
+        stamps.map(|stamp| stamp.filter(|stamp| stamp.is_settled).map(|stamp| stamp.text)).collect()
+    }
+
     fn files<'s>(&'s self, stat: Option<&'s FileStat>) -> ImageFiles<'s> {
         ImageFiles { uri: self.uri, stat, sidecars: self.sidecars }
     }

@@ -5,6 +5,7 @@ mod write;
 
 use crate::error::RequestError;
 use crate::store::{Deletions, failed_pages, is_safe_key};
+use crate::waiting::waiting_here;
 use crate::{Condition, ObjectMeta, ObjectStore, Pages, StoreError, StoreErrorKind, Version};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -13,7 +14,7 @@ use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use write::{commit, commit_together, unfinished, write_if};
+use write::{Together, commit, commit_together, remove, unfinished, write_if};
 
 /// Where unfinished objects wait; never listed. A leading dot cannot clash with a key's first part by chance.
 const UNFINISHED: &str = ".unfinished";
@@ -64,10 +65,11 @@ impl FolderStore {
         self.root.join(UNFINISHED)
     }
 
-    /// Puts objects in their order, all with one sync of the disk, and says how many were put before one failed.
+    /// Puts objects, or deletes those without a value, in their order and all with one sync of the disk; and says how many came to be
+    /// as wanted before one failed. What cannot be deleted stays, and is told.
     pub(crate) async fn put_together(
         &self,
-        objects: Vec<(String, Bytes)>,
+        objects: Vec<(String, Option<Bytes>)>,
     ) -> (usize, Result<(), StoreError>) {
         let places = objects.iter().map(|(key, _)| self.checked("write", key)).collect::<Result<Vec<_>, _>>();
         let places = match places {
@@ -75,20 +77,28 @@ impl FolderStore {
             Err(error) => return (0, Err(error)),
         };
         let root = Arc::clone(&self.root);
-        let (keys, values): (Vec<String>, Vec<Bytes>) = objects.into_iter().unzip();
+        let (keys, values): (Vec<String>, Vec<Option<Bytes>>) = objects.into_iter().unzip();
         let write = move || commit_together(&places.into_iter().zip(values).collect::<Vec<_>>(), &root);
-        match tokio::task::spawn_blocking(write).await {
-            Ok((written, result)) => {
-                let key = keys.get(written).map_or("", String::as_str);
-                (written, result.map_err(|error| self.error("write", key, error)))
-            }
-            Err(lost) => (0, Err(self.failed("write", "", RequestError::lost(lost)))),
+        let Together { done, failed, left } = match waiting_here(write).await {
+            Ok(together) => together,
+            Err(lost) => return (0, Err(self.failed("write", "", RequestError::lost(lost)))),
+        };
+        for (place, error) in left {
+            let error = self.error("delete", &keys[place], error);
+            tracing::warn!(%error, "what is not needed any more stays");
         }
+        let key = keys.get(done).map_or("", String::as_str);
+        (done, failed.map_err(|error| self.error("write", key, error)))
     }
 
     /// What is told of an object that is not there.
     pub(crate) fn absent(&self, key: &str) -> StoreError {
         self.error("read", key, ErrorKind::NotFound.into())
+    }
+
+    /// Whether the folder in which the object of `key` would lie is there.
+    pub(crate) async fn has_folder_of(&self, key: &str) -> Result<bool, StoreError> {
+        self.blocking("read", key, |path, root| path.parent().unwrap_or(root).try_exists()).await
     }
 
     /// Refuses a key that no object can have, by itself or beside what is there.
@@ -99,6 +109,11 @@ impl FolderStore {
             Err(error) if error.kind() == ErrorKind::NotADirectory => Err(self.error(doing, key, error)),
             _ => Ok(()),
         }
+    }
+
+    /// Refuses a key that no object can have.
+    pub(crate) fn check_key(&self, doing: &'static str, key: &str) -> Result<(), StoreError> {
+        self.checked(doing, key).map(drop)
     }
 
     fn error(&self, doing: &'static str, key: &str, error: std::io::Error) -> StoreError {
@@ -135,7 +150,7 @@ impl FolderStore {
     ) -> Result<T, StoreError> {
         let path = self.checked(doing, key)?;
         let root = Arc::clone(&self.root);
-        match tokio::task::spawn_blocking(move || work(path, &root)).await {
+        match waiting_here(move || work(path, &root)).await {
             Ok(result) => result.map_err(|e| self.error(doing, key, e)),
             Err(lost) => Err(self.failed(doing, key, RequestError::lost(lost))),
         }
@@ -248,7 +263,7 @@ impl ObjectStore for FolderStore {
                 Err(error) => deletions.note(Err(error)),
             }
         }
-        let removed = tokio::task::spawn_blocking(move || {
+        let removed = waiting_here(move || {
             let removed = places.into_iter().filter_map(|(key, path)| Some((key, remove(&path).err()?)));
             removed.collect::<Vec<_>>()
         });
@@ -259,15 +274,6 @@ impl ObjectStore for FolderStore {
             Err(lost) => deletions.note(Err(self.failed("delete", "", RequestError::lost(lost)))),
         }
         deletions.result(keys.len())
-    }
-}
-
-/// Removes an object's file. Where there is none, objects may lie below it, and none is it.
-fn remove(path: &Path) -> std::io::Result<()> {
-    match std::fs::remove_file(path) {
-        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(()),
-        Err(_) if path.is_dir() => Ok(()),
-        other => other,
     }
 }
 

@@ -1,5 +1,6 @@
 //! A folder whose small objects reach the disk together.
 
+use crate::own_folders::OwnFolders;
 use crate::{Condition, FolderStore, ObjectMeta, ObjectStore, Pages, StoreError, StoreErrorKind, Version};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -22,8 +23,8 @@ const ABSENT_MAX: usize = 1 << 16;
 /// A folder for one process alone, which keeps small objects in memory until many can be written with one sync of the disk,
 /// and does not write at all what is deleted before.
 ///
-/// Objects reach the disk in the order in which they were put: everything that changes the folder at once writes what waits
-/// first. So a process that is killed leaves the folder as it was a moment before, two seconds at most. What could not be
+/// Objects reach the disk, and leave it, in the order in which they were put and deleted: everything that changes the folder at once
+/// writes what waits first. So a process that is killed leaves the folder as it was a moment before, two seconds at most. What could not be
 /// written (the disk is full) is kept, and nothing more is taken until it is: whatever changes the folder next fails for it. Whoever
 /// ends must [`settle`](Self::settle).
 #[derive(Debug, Clone)]
@@ -48,6 +49,8 @@ struct Waiting {
     /// Keys under which the folder has nothing, or is being looked into by whoever has that number. Nobody else writes there.
     absent: HashMap<String, Looked>,
     looks: u64,
+    /// Folders of which all that they have is known.
+    own: OwnFolders,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,9 +59,11 @@ enum Looked {
     ByNow(u64),
 }
 
+/// What waits for a key: an object, or that there be none.
 #[derive(Debug)]
 struct Held {
-    value: Bytes,
+    /// None where the object is to be deleted.
+    value: Option<Bytes>,
     turn: u64,
     /// Whether the folder has no older one.
     is_new: bool,
@@ -67,18 +72,21 @@ struct Held {
 }
 
 impl Waiting {
-    fn hold(&mut self, key: &str, value: Bytes) {
+    fn hold(&mut self, key: &str, value: Option<Bytes>) {
         self.remove(key);
         self.turn += 1;
-        self.bytes += value.len() as u64;
+        self.bytes += value.as_ref().map_or(0, |value| value.len() as u64);
         self.order.insert(self.turn, key.to_owned());
         let is_new = self.wrote(key);
+        if value.is_none() {
+            self.own.deleted(key);
+        }
         self.objects.insert(key.to_owned(), Held { value, turn: self.turn, is_new, is_leaving: false });
     }
 
     /// The number of a look into the folder; none if it is known to have nothing.
     fn look(&mut self, key: &str) -> Option<u64> {
-        if self.absent.get(key) == Some(&Looked::Absent) {
+        if self.lacks(key) {
             return None;
         }
         if self.absent.len() >= ABSENT_MAX {
@@ -87,6 +95,17 @@ impl Waiting {
         self.looks += 1;
         self.absent.insert(key.to_owned(), Looked::ByNow(self.looks));
         Some(self.looks)
+    }
+
+    /// Notes that the folder of `key` is about to be looked for; false if it was before. What waits will be in it.
+    fn look_for_folder(&mut self, key: &str) -> bool {
+        if !self.own.look(key) {
+            return false;
+        }
+        let folder = &key[..key.rfind('/').map_or(0, |at| at + 1)];
+        let below = self.objects.range(folder.to_owned()..).take_while(|(key, _)| key.starts_with(folder));
+        below.filter(|(_, held)| held.value.is_some()).for_each(|(key, _)| self.own.wrote(key));
+        true
     }
 
     /// What a look has found. One that something was written after, or that somebody else began after, says nothing.
@@ -101,13 +120,20 @@ impl Waiting {
 
     /// Notes that there is such an object from now on; whether it was known that there was none.
     fn wrote(&mut self, key: &str) -> bool {
-        self.absent.remove(key) == Some(Looked::Absent)
+        let was_absent = self.absent.remove(key) == Some(Looked::Absent) || self.own.lack(key);
+        self.own.wrote(key);
+        was_absent
+    }
+
+    /// Whether it is known that the folder has no such object, and none is on its way.
+    fn lacks(&self, key: &str) -> bool {
+        self.absent.get(key) == Some(&Looked::Absent) || self.own.lack(key)
     }
 
     fn remove(&mut self, key: &str) {
         if let Some(held) = self.objects.remove(key) {
             self.order.remove(&held.turn);
-            self.bytes -= held.value.len() as u64;
+            self.bytes -= held.value.map_or(0, |value| value.len() as u64);
         }
     }
 
@@ -120,7 +146,7 @@ impl Waiting {
     }
 
     /// All that waits, in order, each with its turn; from now on it is on its way.
-    fn leave(&mut self) -> (Vec<u64>, Vec<(String, Bytes)>) {
+    fn leave(&mut self) -> (Vec<u64>, Vec<(String, Option<Bytes>)>) {
         let objects = &mut self.objects;
         let leaving = self.order.iter().filter_map(|(turn, key)| {
             let held = objects.get_mut(key)?;
@@ -173,7 +199,8 @@ impl WriteBehindStore {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn held(&self, key: &str) -> Option<Bytes> {
+    /// What waits for a key: an object, or that there be none.
+    fn held(&self, key: &str) -> Option<Option<Bytes>> {
         self.waiting().objects.get(key).map(|held| held.value.clone())
     }
 
@@ -200,16 +227,24 @@ impl WriteBehindStore {
         });
     }
 
-    /// Takes an object that only waits back; whether that is all there was of it.
+    /// Notes that there is to be no such object: one that only waits is never written. Whether something waits for that now.
     fn forget(&self, key: &str) -> bool {
         let mut waiting = self.waiting();
         match waiting.objects.get(key) {
+            Some(Held { value: None, .. }) => false,
             Some(Held { is_new: true, is_leaving: false, .. }) => {
                 waiting.remove(key);
-                waiting.absent.insert(key.to_owned(), Looked::Absent);
+                waiting.own.deleted(key);
+                if !waiting.own.lack(key) {
+                    waiting.absent.insert(key.to_owned(), Looked::Absent);
+                }
+                false
+            }
+            None if waiting.lacks(key) => false,
+            _ => {
+                waiting.hold(key, None);
                 true
             }
-            _ => false,
         }
     }
 }
@@ -241,7 +276,7 @@ impl ObjectStore for WriteBehindStore {
         if is_first {
             self.settle().await?;
         }
-        self.waiting().hold(key, value);
+        self.waiting().hold(key, Some(value));
         self.watch();
         Ok(())
     }
@@ -260,7 +295,8 @@ impl ObjectStore for WriteBehindStore {
 
     async fn get(&self, key: &str) -> Result<Bytes, StoreError> {
         match self.held(key) {
-            Some(value) => Ok(value),
+            Some(Some(value)) => Ok(value),
+            Some(None) => Err(self.folder.absent(key)),
             None => self.folder.get(key).await,
         }
     }
@@ -272,9 +308,10 @@ impl ObjectStore for WriteBehindStore {
 
     async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
         match self.held(key) {
-            Some(value) if range.start <= range.end && range.end <= value.len() as u64 => {
+            Some(Some(value)) if range.start <= range.end && range.end <= value.len() as u64 => {
                 Ok(value.slice(range.start as usize..range.end as usize))
             }
+            Some(None) => Err(self.folder.absent(key)),
             Some(_) => {
                 self.settle().await?;
                 self.folder.get_range(key, range).await
@@ -284,10 +321,19 @@ impl ObjectStore for WriteBehindStore {
     }
 
     async fn head(&self, key: &str) -> Result<ObjectMeta, StoreError> {
-        if let Some(value) = self.held(key) {
+        if let Some(held) = self.held(key) {
+            let value = held.ok_or_else(|| self.folder.absent(key))?;
             return Ok(ObjectMeta { key: key.to_owned(), size_bytes: value.len() as u64 });
         }
-        let Some(look) = self.waiting().look(key) else { return Err(self.folder.absent(key)) };
+        let (look, is_first) = {
+            let mut waiting = self.waiting();
+            (waiting.look(key), waiting.look_for_folder(key))
+        };
+        let Some(look) = look else { return Err(self.folder.absent(key)) };
+        if is_first {
+            let is_there = self.folder.has_folder_of(key).await;
+            self.waiting().own.looked(key, is_there.as_ref().is_ok_and(|is_there| !is_there));
+        }
         let found = self.folder.head(key).await;
         let is_absent = found.as_ref().is_err_and(|error| error.kind == StoreErrorKind::NotFound);
         self.waiting().looked(key, look, is_absent);
@@ -310,15 +356,19 @@ impl ObjectStore for WriteBehindStore {
     }
 
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
-        if self.forget(key) {
-            return Ok(());
+        self.folder.check_key("delete", key)?;
+        if self.waiting().is_refused {
+            self.settle().await?;
         }
-        self.settle().await?;
-        self.folder.delete(key).await
+        if self.forget(key) {
+            self.watch();
+        }
+        Ok(())
     }
 
     async fn delete_many(&self, keys: &[String]) -> Result<(), StoreError> {
         self.settle().await?;
+        self.waiting().own.forget();
         self.folder.delete_many(keys).await
     }
 }

@@ -36,9 +36,76 @@ async fn what_is_deleted_in_time_never_reaches_the_disk() {
     // One that is there already must go too.
     std::fs::create_dir_all(folder.path().join("tiles")).unwrap();
     std::fs::write(folder.path().join("tiles/b"), b"old").unwrap();
+    let store = open(folder.path());
     store.put("tiles/b", Bytes::from_static(b"new")).await.unwrap();
     store.delete("tiles/b").await.unwrap();
+    store.settle().await.unwrap();
     assert!(!is_on_disk(folder.path(), "tiles/b"));
+}
+
+#[tokio::test]
+async fn what_is_deleted_leaves_the_disk_with_what_was_put_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    for key in ["tiles/a", "tiles/b"] {
+        store.put(key, Bytes::from_static(b"scores")).await.unwrap();
+    }
+    store.settle().await.unwrap();
+    store.put("parts/a", Bytes::from_static(b"result")).await.unwrap();
+    for key in ["tiles/a", "tiles/a", "tiles/none"] {
+        store.delete(key).await.unwrap();
+    }
+    assert!(
+        is_on_disk(folder.path(), "tiles/a"),
+        "it goes with the others, and none of them is written for it alone"
+    );
+    let absent = Some(StoreErrorKind::NotFound);
+    assert_eq!(store.get("tiles/a").await.err().map(|error| error.kind), absent);
+    assert_eq!(store.get_range("tiles/a", 0..1).await.err().map(|error| error.kind), absent);
+    assert_eq!(store.head("tiles/a").await.err().map(|error| error.kind), absent);
+    assert_eq!(store.list("").await.unwrap().len(), 2, "a list knows of it");
+    assert!(!is_on_disk(folder.path(), "tiles/a") && is_on_disk(folder.path(), "parts/a"));
+
+    // One that is put again is there again, also where the deletion has not reached the disk.
+    store.delete("tiles/b").await.unwrap();
+    store.put("tiles/b", Bytes::from_static(b"other")).await.unwrap();
+    assert_eq!(store.get("tiles/b").await.unwrap(), "other");
+    store.settle().await.unwrap();
+    assert_eq!(std::fs::read(folder.path().join("tiles/b")).unwrap(), b"other");
+    assert!(store.waiting().objects.is_empty() && store.waiting().bytes == 0);
+    assert!(store.delete("../a").await.is_err());
+}
+
+/// Each key is, in the end, what was done with it last; and a list at any time says what was done so far.
+#[tokio::test]
+async fn any_course_of_puts_and_deletions_ends_as_it_would_at_once() {
+    let mut rng = fastrand::Rng::with_seed(7);
+    for _ in 0..40 {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, mut wanted) = (open(folder.path()), BTreeMap::new());
+        for step in 0..30_u8 {
+            let key = format!("tiles/{}", rng.u8(0..4));
+            match rng.u8(0..6) {
+                0..=2 => {
+                    store.put(&key, Bytes::from(vec![step])).await.unwrap();
+                    wanted.insert(key.clone(), vec![step]);
+                }
+                3 | 4 => {
+                    store.delete(&key).await.unwrap();
+                    wanted.remove(&key);
+                }
+                _ if rng.bool() => store.settle().await.unwrap(),
+                _ => assert_eq!(store.head(&key).await.is_ok(), wanted.contains_key(&key)),
+            }
+            assert_eq!(store.get(&key).await.ok().map(|b| b.to_vec()), wanted.get(&key).cloned());
+        }
+        store.settle().await.unwrap();
+        let mut found = BTreeMap::new();
+        for object in store.list("").await.unwrap() {
+            found.insert(object.key.clone(), std::fs::read(folder.path().join(object.key)).unwrap());
+        }
+        assert_eq!(found, wanted);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -65,11 +132,11 @@ async fn objects_arrive_in_the_order_in_which_they_were_put() {
     for key in ["out/mask", "parts/a"] {
         store.put(key, Bytes::from_static(b"1")).await.unwrap();
     }
-    // A deletion, a large object, and another version of one that waits come after all of them.
+    // A large object, and another version of one that waits, come after all of them.
     store.put("tiles/large", Bytes::from(vec![0; OBJECT_BYTES_MAX + 1])).await.unwrap();
     assert!(is_on_disk(folder.path(), "out/mask") && is_on_disk(folder.path(), "parts/a"));
     store.put("parts/b", Bytes::from_static(b"1")).await.unwrap();
-    store.delete("tiles/large").await.unwrap();
+    store.put("tiles/large", Bytes::from(vec![1; OBJECT_BYTES_MAX + 1])).await.unwrap();
     assert!(is_on_disk(folder.path(), "parts/b"));
     store.put("gaps/c", Bytes::new()).await.unwrap();
     store.put("parts/c", Bytes::from_static(b"1")).await.unwrap();

@@ -14,8 +14,9 @@ use marquetry_job::{
     UnreadPart, key,
 };
 use marquetry_transport::uri::is_uri;
-use marquetry_transport::{ObjectStore, StoreErrorKind};
+use marquetry_transport::{ObjectStore, StoreErrorKind, waiting};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 use tokio::sync::{OwnedSemaphorePermit, SemaphorePermit, oneshot};
 
@@ -160,7 +161,7 @@ impl Worker {
         let finish = move || {
             let missing = region::missing(&source, part, region.as_deref())?;
             // All of the image that this hangs on was read by now.
-            images.check(&wanted)?;
+            images.check_opened(&wanted, &source)?;
             finished_tile(header, frames, missing, &wanted.uri)
         };
         let (tile, read) = blocking(finish).await??;
@@ -186,7 +187,10 @@ impl Worker {
         }
         // Before the deadline begins: a model may take longer to fetch than a task to compute.
         let (scorers, context, group) = (Arc::clone(&self.scorers), Arc::clone(&spec.context), spec.group);
-        blocking(move || scorers.fetch(&context.inference.groups[group].members)).await??;
+        if !context.groups[group].is_fetched.load(Ordering::Relaxed) {
+            blocking(move || scorers.fetch(&context.inference.groups[group].members)).await??;
+            spec.context.groups[group].is_fetched.store(true, Ordering::Relaxed);
+        }
         let (task, outcome) = self.lanes.submit(spec);
         let forwards = task.forwards();
         let stopped = |_| Failure::passing("the worker was stopped");
@@ -359,5 +363,5 @@ fn finished_tile(
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Failure> {
-    tokio::task::spawn_blocking(work).await.map_err(|e| Failure::bug(format!("a bug: {e}")))
+    waiting(work).await.map_err(|e| Failure::bug(format!("a bug: {e}")))
 }

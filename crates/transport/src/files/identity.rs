@@ -66,7 +66,9 @@ impl Files {
     pub fn content(&self, uri: &str, stat: Option<&FileStat>) -> Result<String, FileError> {
         let Source::Local(path) = self.source("read", uri)? else { return Ok(self.stamp(uri, stat)?.text) };
         let hashed = File::open(path).and_then(|mut file| {
-            let (mut hash, mut buffer) = (Sha256::new(), vec![0; HASHED_BYTES]);
+            // One byte more than there should be, so that a short file ends with the first read but one.
+            let length = usize::try_from(file.metadata()?.len()).unwrap_or(HASHED_BYTES);
+            let (mut hash, mut buffer) = (Sha256::new(), vec![0; HASHED_BYTES.min(length + 1)]);
             loop {
                 match file.read(&mut buffer) {
                     Ok(0) => return Ok(hex::encode(hash.finalize())),
@@ -101,6 +103,8 @@ fn sample(mut file: impl Read + Seek, length: u64) -> io::Result<String> {
     let mut buffer = Vec::new();
     let mut add = |file: &mut dyn Read, bytes: u64| -> io::Result<()> {
         buffer.clear();
+        // All of it at once: of what is taken of a file nobody knows how long it is.
+        buffer.reserve(bytes as usize);
         file.take(bytes).read_to_end(&mut buffer)?;
         hash.update(&buffer);
         Ok(())

@@ -16,45 +16,94 @@ pub(super) fn unfinished(root: &Path) -> std::io::Result<tempfile::NamedTempFile
     builder.tempfile_in(root.join(UNFINISHED))
 }
 
-/// Puts objects in their places, in their order, so that a crash leaves the first of them, whole, and none of the others.
-/// How many are in their places, and why the next one is not.
-pub(super) fn commit_together(objects: &[(PathBuf, Bytes)], root: &Path) -> (usize, std::io::Result<()>) {
-    if let [(place, value)] = objects {
-        let written = unfinished(root).and_then(|mut file| {
-            file.write_all(value)?;
-            commit(file, place, false)
-        });
-        return (usize::from(written.is_ok()), written);
+/// What came of objects that were to change together.
+pub(super) struct Together {
+    /// How many of them are as they were to be.
+    pub(super) done: usize,
+    /// Why the next one is not.
+    pub(super) failed: std::io::Result<()>,
+    /// Those among them that could not be removed, by their places, and why.
+    pub(super) left: Vec<(usize, std::io::Error)>,
+}
+
+impl Together {
+    const fn failed(error: std::io::Error) -> Self {
+        Self { done: 0, failed: Err(error), left: Vec::new() }
+    }
+}
+
+/// Puts objects in their places, and removes those without a value, in their order, so that a crash leaves the first of them
+/// changed, each whole, and none of the others.
+pub(super) fn commit_together(objects: &[(PathBuf, Option<Bytes>)], root: &Path) -> Together {
+    let write = |value: &Bytes| {
+        let mut file = unfinished(root)?;
+        file.write_all(value)?;
+        Ok(file)
+    };
+    if let [(place, Some(value))] = objects {
+        let failed = write(value).and_then(|file| commit(file, place, false));
+        return Together { done: usize::from(failed.is_ok()), failed, left: Vec::new() };
     }
     let (mut files, mut failed) = (Vec::with_capacity(objects.len()), Ok(()));
     for (_, value) in objects {
-        match unfinished(root).and_then(|mut file| file.write_all(value).map(|()| file)) {
+        match value.as_ref().map(write).transpose() {
             // Not kept open: there may be more of them than a process may have open.
-            Ok(file) => files.push(file.into_temp_path()),
+            Ok(file) => files.push(file.map(tempfile::NamedTempFile::into_temp_path)),
             Err(error) => {
                 failed = Err(error);
                 break;
             }
         }
     }
-    if let Err(error) = sync_all(root, files.iter().map(AsRef::as_ref)) {
-        return (0, Err(error));
+    let written = || files.iter().flatten().map(AsRef::as_ref);
+    // What is only removed may be there again after a crash.
+    let has_files = written().next().is_some();
+    if has_files && let Err(error) = sync_all(root, written()) {
+        return Together::failed(error);
     }
-    let (mut written, mut known) = (0, HashSet::new());
+    let (mut done, mut left, mut known) = (0, Vec::new(), HashSet::new());
     for (file, (place, _)) in files.into_iter().zip(objects) {
-        let folder = place.parent().unwrap_or(root);
-        let made = if known.contains(folder) { Ok(()) } else { make_folder(folder) };
-        if let Err(error) = made.and_then(|()| file.persist(place).map_err(|e| e.error)) {
+        let changed = match file {
+            Some(file) => put_in_place(file, place, &mut known),
+            None => {
+                remove(place).unwrap_or_else(|error| left.push((done, error)));
+                Ok(())
+            }
+        };
+        if let Err(error) = changed {
             failed = Err(error);
             break;
         }
-        known.insert(folder.to_path_buf());
-        written += 1;
+        done += 1;
     }
     // Renamed in order, and journals keep that order; now they are safe too.
-    match sync_all(root, known.iter().map(PathBuf::as_path)) {
-        Ok(()) => (written, failed),
-        Err(error) => (0, Err(error)),
+    let synced = if has_files { sync_all(root, known.iter().copied()) } else { Ok(()) };
+    match synced {
+        Ok(()) => Together { done, failed, left },
+        Err(error) => Together::failed(error),
+    }
+}
+
+/// Renames a written file to `place`, whose folder is made unless it is `known` to be there.
+fn put_in_place<'a>(
+    file: tempfile::TempPath,
+    place: &'a Path,
+    known: &mut HashSet<&'a Path>,
+) -> std::io::Result<()> {
+    let folder = place.parent().ok_or(ErrorKind::InvalidInput)?;
+    if !known.contains(folder) {
+        make_folder(folder)?;
+        known.insert(folder);
+    }
+    file.persist(place).map_err(|error| error.error)
+}
+
+/// Removes an object's file. Where there is none, objects may lie below it, and none is it.
+pub(super) fn remove(path: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(()),
+        Err(_) if path.is_dir() => Ok(()),
+        other => other,
     }
 }
 
