@@ -15,7 +15,7 @@ use crate::{AggregatorOptions, RUN_BELIEVED};
 use bytes::Bytes;
 use marquetry_job::{Plan, PlannedImage, RunId, TruthLabels, UnreadPart, key};
 use marquetry_raster::read::Limits;
-use marquetry_scores::{TileSource, UnreadParts};
+use marquetry_scores::{KnownGroups, TileSource, UnreadParts};
 use marquetry_spec::JobSpec;
 use marquetry_transport::{ObjectStore, StoreErrorKind};
 use std::sync::Arc;
@@ -42,6 +42,7 @@ pub(crate) struct ImageJob<'a> {
     pub(crate) store: &'a Arc<dyn ObjectStore>,
     pub(crate) runtime: &'a Handle,
     pub(crate) plan: &'a Plan,
+    pub(crate) known: &'a Arc<KnownGroups>,
     pub(crate) spec: &'a JobSpec,
     /// Names the decisions and outputs.
     pub(crate) outputs: &'a str,
@@ -107,6 +108,7 @@ impl ImageJob<'_> {
             runtime: self.runtime.clone(),
             may_miss: self.partial,
             unread: UnreadParts::default(),
+            known: Arc::clone(self.known),
         };
         let truth = self.truth(planned)?;
         let region = self.region(planned, &source)?;

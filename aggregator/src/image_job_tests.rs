@@ -26,6 +26,7 @@ fn make(image: &TestImage, partial: bool) -> Result<ImageFate, AggregateError> {
         store: &image.store,
         runtime: image.runtime.handle(),
         plan: &image.plan,
+        known: &Arc::default(),
         spec: &spec,
         outputs: OUTPUTS,
         image: &image.image,

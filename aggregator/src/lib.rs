@@ -33,11 +33,12 @@ use marquetry_job::{
     AggregateMessage, Event, ImageTasks, MessageError, Plan, PlannedImage, ResultMessage, RunId, TaskId,
     TaskKind, key, message,
 };
+use marquetry_scores::KnownGroups;
 use marquetry_spec::JobSpec;
 use marquetry_telemetry::{ImageOutcome, Metrics, TileOutcome};
 use marquetry_transport::lag::AGGREGATORS;
 use marquetry_transport::{
-    CachedObject, Drain, Files, ObjectStore, QueueError, Stores, TaskQueue, Topic, consume, waiting,
+    CachedObject, Drain, Files, ObjectStore, QueueError, Stores, TaskQueue, Topic, WaitingThreads, consume,
 };
 pub use output_file::OutputFile;
 pub use outputs::{
@@ -86,6 +87,8 @@ pub struct Aggregator {
     options: AggregatorOptions,
     jobs: Mutex<LruCache<JobKey, Arc<Job>>>,
     in_hand: Arc<Semaphore>,
+    /// They put images together.
+    threads: WaitingThreads,
     /// Which run of each job counts.
     runs: CachedObject,
 }
@@ -96,6 +99,7 @@ type JobKey = [String; 4];
 /// What putting an image of a job together needs to know of it.
 struct Job {
     plan: Plan,
+    known: Arc<KnownGroups>,
     spec: JobSpec,
 }
 
@@ -104,6 +108,7 @@ impl Aggregator {
     pub fn new(name: &str, stores: Stores, queue: Arc<dyn TaskQueue>, options: AggregatorOptions) -> Self {
         let (jobs, runs) = (Mutex::new(LruCache::new(JOBS_MAX)), CachedObject::new(RUN_BELIEVED));
         let in_hand = Arc::new(Semaphore::new(options.images.max(1)));
+        let threads = WaitingThreads::new("aggregator", options.images);
         Self {
             name: name.to_owned(),
             process: fastrand::u64(..),
@@ -112,6 +117,7 @@ impl Aggregator {
             options,
             jobs,
             in_hand,
+            threads,
             runs,
         }
     }
@@ -219,29 +225,26 @@ impl Aggregator {
         // What is stored of an incomplete image is needed when it is completed.
         let (partial, keep) = (wanted.partial, job.spec.tiles.keep);
         let (image, kept, known) = (Box::new(wanted.image.clone()), Arc::clone(&store), Arc::clone(&job));
-        let runtime = tokio::runtime::Handle::current();
+        let (runtime, own) = (tokio::runtime::Handle::current(), Arc::clone(&self));
         let work = move || {
             let work = ImageJob {
                 run: &wanted.run,
                 store: &store,
                 runtime: &runtime,
                 plan: &job.plan,
+                known: &job.known,
                 spec: &job.spec,
                 outputs: &wanted.outputs,
                 image: &wanted.image,
                 picture: wanted.picture,
                 partial: wanted.partial,
-                options: &self.options,
+                options: &own.options,
                 counted_at,
             };
             work.run()
         };
-        let joined = waiting(work).await;
-        let fate = joined.unwrap_or_else(|lost| {
-            let text = lost.to_string();
-            let panic = lost.try_into_panic();
-            Err(AggregateError::Panic(panic.map_or(text, |panic| panic_message(&*panic))))
-        })?;
+        let done = self.threads.run(work).await;
+        let fate = done.unwrap_or_else(|panic| Err(AggregateError::Panic(panic_message(&*panic))))?;
         let (incomplete, unread) = match fate {
             ImageFate::Whole => (false, None),
             ImageFate::Incomplete { unread } => (partial, unread),
@@ -275,7 +278,7 @@ impl Aggregator {
             Ok(Err(source)) => return Err(AggregateError::Spec { job, source }),
             Err(source) => return Err(AggregateError::SpecText { job, source }),
         };
-        let read = Arc::new(Job { plan, spec });
+        let read = Arc::new(Job { plan, known: Arc::default(), spec });
         jobs.put(name, Arc::clone(&read));
         Ok(read)
     }
@@ -310,7 +313,7 @@ impl Done {
             return;
         }
         let plan = &self.job.plan;
-        let scores = plan.scores_of(&self.image);
+        let scores = self.job.known.scores_of(plan, &self.image);
         let tasks = ImageTasks::new(plan, &self.image);
         for key in tasks.iter().filter_map(|task| task.produces(&plan.job, &self.image, &scores)) {
             if let Err(error) = self.store.delete(&key).await {

@@ -269,3 +269,7 @@ impl OpenImage {
         Ok(ended.map(|(measure, of)| MeasuredBands { measure, bands: of.finish() }).collect())
     }
 }
+
+#[cfg(test)]
+#[path = "image_tests.rs"]
+mod tests;

@@ -20,7 +20,9 @@ use marquetry_job::{
 };
 use marquetry_telemetry::{Metrics, Stage, TaskOutcome, TileOutcome};
 use marquetry_transport::lag::WORKERS;
-use marquetry_transport::{CachedObject, Drain, QueueError, Stores, TaskQueue, Topic, consume};
+use marquetry_transport::{
+    CachedObject, Drain, QueueError, Stores, TaskQueue, Topic, WaitingThreads, consume,
+};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -107,8 +109,8 @@ pub struct Worker {
     canvas_kib: u32,
     canvases: Arc<Semaphore>,
     in_hand: Arc<Semaphore>,
-    /// How many work on small images at a time beside the lanes.
-    hands: Semaphore,
+    /// They work on small images beside the lanes.
+    readers: WaitingThreads,
     deadline: Option<Duration>,
     /// Cancelled when a lane does not come back.
     stuck: CancellationToken,
@@ -142,7 +144,7 @@ impl Worker {
             canvas_kib,
             canvases: Arc::new(Semaphore::new(canvas_kib as usize)),
             in_hand: Arc::new(Semaphore::new(TASKS_MAX)),
-            hands: Semaphore::new(lanes + 1),
+            readers: WaitingThreads::new("reader", lanes + 1),
             deadline: options.deadline,
             stuck: CancellationToken::new(),
             health: Health::default(),

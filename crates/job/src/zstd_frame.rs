@@ -6,27 +6,38 @@ use zstd::bulk::{Compressor, Decompressor};
 
 /// Scores hardly compress; the fastest level takes what there is.
 const LEVEL: i32 = 1;
+/// Frames of no more bytes are small: an object of them costs a request and a name, whatever is in it, and to build tables for
+/// their bytes takes longer than to write them.
+const SMALL_BYTES: usize = 64 << 10;
+/// What takes repeats and leaves other bytes as they are.
+const SMALL_LEVEL: i32 = -8;
 
 thread_local! {
-    static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
+    /// For small frames, and for others.
+    static COMPRESSORS: RefCell<[Option<Compressor<'static>>; 2]> = const { RefCell::new([None, None]) };
     static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
 }
 
 /// A frame of these bytes, with a checksum.
 pub(crate) fn compress(plain: &[u8]) -> io::Result<Vec<u8>> {
-    COMPRESSOR.with_borrow_mut(|kept| {
+    COMPRESSORS.with_borrow_mut(|kept| {
+        let level = if plain.len() <= SMALL_BYTES { SMALL_LEVEL } else { LEVEL };
+        let kept = &mut kept[usize::from(level == LEVEL)];
         // One that failed is not used again.
-        let mut compressor = if let Some(compressor) = kept.take() {
-            compressor
-        } else {
-            let mut new = Compressor::new(LEVEL)?;
-            new.include_checksum(true)?;
-            new
+        let mut compressor = match kept.take() {
+            Some(compressor) => compressor,
+            None => compressor(level)?,
         };
         let frame = compressor.compress(plain)?;
         *kept = Some(compressor);
         Ok(frame)
     })
+}
+
+fn compressor(level: i32) -> io::Result<Compressor<'static>> {
+    let mut new = Compressor::new(level)?;
+    new.include_checksum(true)?;
+    Ok(new)
 }
 
 /// The bytes of a frame, `plain_bytes_max` at most.
@@ -51,10 +62,10 @@ mod tests {
         let texts: Vec<Vec<u8>> =
             (0..40_u32).map(|n| (0..n * 997).flat_map(u32::to_le_bytes).collect()).collect();
         let fresh = |plain: &[u8]| {
-            let mut compressor = Compressor::new(LEVEL).unwrap();
-            compressor.include_checksum(true).unwrap();
-            compressor.compress(plain).unwrap()
+            let level = if plain.len() <= SMALL_BYTES { SMALL_LEVEL } else { LEVEL };
+            compressor(level).unwrap().compress(plain).unwrap()
         };
+        assert!(texts.iter().any(|text| text.len() > SMALL_BYTES), "of both kinds");
         for plain in &texts {
             let frame = compress(plain).unwrap();
             assert!(frame == fresh(plain), "{} bytes", plain.len());

@@ -1,7 +1,8 @@
 //! The stored tiles of one group of one image, read by rows.
 
+use crate::known_groups::{KnownGroup, KnownGroups};
 use crate::score_error::{ScoreError, TileFault};
-use marquetry_ensemble::{BadScore, ImportanceMap, ScoreTransform, blend, normalise};
+use marquetry_ensemble::{BadScore, ScoreTransform, blend, normalise};
 use marquetry_geometry::{Block, Blocks, Grid, Rect, Size};
 use marquetry_job::tile::MissingPixels;
 use marquetry_job::{Plan, PlannedImage, TaskId, TaskKind, TileHeader, TileIndex, key, tile};
@@ -25,6 +26,8 @@ pub struct TileSource {
     pub may_miss: bool,
     /// What the tiles that were opened say could not be read of the image.
     pub unread: UnreadParts,
+    /// What is known of the groups of its plan.
+    pub known: Arc<KnownGroups>,
 }
 
 /// Parts of an image that could not be read, as its tiles say; clones share one list.
@@ -72,8 +75,7 @@ impl GroupRows {
 pub struct GroupTiles {
     source: TileSource,
     job: String,
-    /// What the scores of its tiles are called.
-    scores: String,
+    known: Arc<KnownGroup>,
     /// What tiles call the image.
     content_key: String,
     image_key: String,
@@ -81,7 +83,6 @@ pub struct GroupTiles {
     classes: usize,
     grid: Grid,
     blocks: Vec<(Block, Rect)>,
-    importance: ImportanceMap,
     open: HashMap<u32, Option<OpenTile>>,
 }
 
@@ -98,11 +99,11 @@ impl GroupTiles {
     /// The tiles of group `group` of `image`; `None` if `plan` has no such ones.
     pub(crate) fn new(source: TileSource, plan: &Plan, image: &PlannedImage, group: u32) -> Option<Self> {
         let (grid, blocks): (Grid, Blocks) = plan.layout(image, group)?;
-        let planned = &plan.inference.groups[group as usize];
+        let known = source.known.group(plan, image, group as usize);
         Some(Self {
             source,
             job: plan.job.clone(),
-            scores: plan.scores_of_group(image, group as usize),
+            known,
             content_key: image.content_key().to_owned(),
             image_key: image.key.clone(),
             group,
@@ -114,7 +115,6 @@ impl GroupTiles {
                     (block, extent)
                 })
                 .collect(),
-            importance: planned.importance.map(planned.window.inner),
             grid,
             open: HashMap::new(),
         })
@@ -168,7 +168,7 @@ impl GroupTiles {
     ) -> Result<(), ScoreError> {
         self.load(block, extent, part)?;
         let Some(Some(tile)) = self.open.get(&block.index) else { return Ok(()) };
-        let importance = self.importance.sum_over(&self.grid, block, part);
+        let importance = self.known.importance.sum_over(&self.grid, block, part);
         let n = extent.size.width as usize;
         if tile.header.skipped {
             // No pixel of the region is made of these: they are covered, and have no scores.
@@ -227,8 +227,8 @@ impl GroupTiles {
     /// Opens the tile of a block; `None` if it was given up.
     fn open_tile(&self, block: u32, extent: Rect) -> Result<Option<OpenTile>, ScoreError> {
         let task = self.task(block);
-        let TileSource { store, runtime, may_miss, unread } = &self.source;
-        let key = key::tile(&self.job, &self.scores, &self.content_key, block);
+        let TileSource { store, runtime, may_miss, unread, .. } = &self.source;
+        let key = key::tile(&self.job, &self.known.scores, &self.content_key, block);
         let bytes = match runtime.block_on(store.head(&key)) {
             Ok(meta) => meta.size_bytes,
             Err(error) if error.kind == StoreErrorKind::NotFound && *may_miss => return Ok(None),
@@ -245,7 +245,7 @@ impl GroupTiles {
         let header =
             index.decode_header(&read(index.header_range())?).map_err(|error| unusable(&task, error))?;
         let same = (&header.scores, &header.image, header.block, header.extent)
-            == (&self.scores, &self.content_key, block, extent);
+            == (&self.known.scores, &self.content_key, block, extent);
         if !same || header.classes as usize != self.classes {
             return Err(damaged(&task, TileFault::OtherPlan));
         }

@@ -219,7 +219,7 @@ impl TestImage {
     /// Where its tiles are read from.
     pub fn source(&self, may_miss: bool) -> TileSource {
         let (store, runtime) = (Arc::clone(&self.store), self.runtime.handle().clone());
-        TileSource { store, runtime, may_miss, unread: UnreadParts::default() }
+        TileSource { store, runtime, may_miss, unread: UnreadParts::default(), known: Arc::default() }
     }
 
     /// A reader of its scores.

@@ -5,19 +5,25 @@ mod write;
 
 use crate::error::RequestError;
 use crate::store::{Deletions, failed_pages, is_safe_key};
-use crate::waiting::waiting_here;
+use crate::waiting::may_wait;
 use crate::{Condition, ObjectMeta, ObjectStore, Pages, StoreError, StoreErrorKind, Version};
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::StreamExt;
+use futures_util::{StreamExt, stream};
+use list::Walk;
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tokio::sync::Semaphore;
+use tokio::task::JoinError;
 use write::{Together, commit, commit_together, remove, unfinished, write_if};
 
 /// Where unfinished objects wait; never listed. A leading dot cannot clash with a key's first part by chance.
 const UNFINISHED: &str = ".unfinished";
+
+/// Most requests that are at work at once.
+const AT_ONCE: usize = 8;
 
 /// Held while a condition is looked at and what hangs on it is written. It lies among what is never listed.
 const LOCK: &str = "lock";
@@ -26,6 +32,8 @@ const LOCK: &str = "lock";
 #[derive(Debug, Clone)]
 pub struct FolderStore {
     root: Arc<PathBuf>,
+    /// How many threads wait for its disk at a time: each more is memory more, and all take turns.
+    at_once: Arc<Semaphore>,
 }
 
 impl FolderStore {
@@ -34,7 +42,8 @@ impl FolderStore {
     /// # Errors
     /// When the folder cannot be made.
     pub fn open(root: &Path) -> Result<Self, StoreError> {
-        let store = Self { root: Arc::new(root.to_path_buf()) };
+        let (root, at_once) = (Arc::new(root.to_path_buf()), Arc::new(Semaphore::new(AT_ONCE)));
+        let store = Self { root, at_once };
         std::fs::create_dir_all(store.scratch()).map_err(|e| store.error("write", "", e))?;
         Ok(store)
     }
@@ -79,7 +88,7 @@ impl FolderStore {
         let root = Arc::clone(&self.root);
         let (keys, values): (Vec<String>, Vec<Option<Bytes>>) = objects.into_iter().unzip();
         let write = move || commit_together(&places.into_iter().zip(values).collect::<Vec<_>>(), &root);
-        let Together { done, failed, left } = match waiting_here(write).await {
+        let Together { done, failed, left } = match self.waiting(write).await {
             Ok(together) => together,
             Err(lost) => return (0, Err(self.failed("write", "", RequestError::lost(lost)))),
         };
@@ -141,6 +150,23 @@ impl FolderStore {
         Err(self.failed(doing, key, RequestError::new(StoreErrorKind::BadKey, reason)))
     }
 
+    /// Runs file work on this thread if it may wait, and else on one of a few that do.
+    async fn waiting<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, JoinError> {
+        if may_wait() {
+            return Ok(work());
+        }
+        let permit = Arc::clone(&self.at_once).acquire_owned().await;
+        tokio::task::spawn_blocking(move || {
+            let done = work();
+            drop(permit);
+            done
+        })
+        .await
+    }
+
     /// Runs file work away from the threads that drive messages.
     async fn blocking<T: Send + 'static>(
         &self,
@@ -150,7 +176,7 @@ impl FolderStore {
     ) -> Result<T, StoreError> {
         let path = self.checked(doing, key)?;
         let root = Arc::clone(&self.root);
-        match waiting_here(move || work(path, &root)).await {
+        match self.waiting(move || work(path, &root)).await {
             Ok(result) => result.map_err(|e| self.error(doing, key, e)),
             Err(lost) => Err(self.failed(doing, key, RequestError::lost(lost))),
         }
@@ -242,12 +268,22 @@ impl ObjectStore for FolderStore {
             "" => Ok(self.root.to_path_buf()),
             prefix => self.checked("list", prefix.trim_end_matches('/')),
         };
-        match folder {
-            Ok(folder) => list::pages(folder, prefix)
-                .map(move |page| page.map_err(|error| self.error("list", prefix, error)))
-                .boxed(),
-            Err(error) => failed_pages(error),
-        }
+        let walk = match folder {
+            Ok(folder) => Walk::new(folder, prefix),
+            Err(error) => return failed_pages(error),
+        };
+        // No thread waits for whoever reads: many folders may be listed side by side.
+        let next = async move |walk: Option<Walk>| {
+            let mut walk = walk?;
+            let looked = self.waiting(move || (walk.page(), walk)).await;
+            match looked.map_err(|lost| self.failed("list", prefix, RequestError::lost(lost))) {
+                Ok((Ok(page), _)) if page.is_empty() => None,
+                Ok((Ok(page), walk)) => Some((Ok(page), Some(walk))),
+                Ok((Err(error), _)) => Some((Err(self.error("list", prefix, error)), None)),
+                Err(lost) => Some((Err(lost), None)),
+            }
+        };
+        stream::unfold(Some(walk), next).boxed()
     }
 
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
@@ -263,7 +299,7 @@ impl ObjectStore for FolderStore {
                 Err(error) => deletions.note(Err(error)),
             }
         }
-        let removed = waiting_here(move || {
+        let removed = self.waiting(move || {
             let removed = places.into_iter().filter_map(|(key, path)| Some((key, remove(&path).err()?)));
             removed.collect::<Vec<_>>()
         });

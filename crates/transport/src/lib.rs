@@ -58,5 +58,5 @@ pub use s3::S3Store;
 pub use s3_options::{S3_LOG_FILTER, S3Credentials, S3Options};
 pub use store::{Condition, KEY_BYTES_MAX, ObjectMeta, ObjectStore, Pages, Version};
 pub use stores::Stores;
-pub use waiting::waiting;
+pub use waiting::{WaitingThreads, waiting};
 pub use write_behind::WriteBehindStore;

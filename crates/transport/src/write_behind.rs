@@ -71,6 +71,12 @@ struct Held {
     is_leaving: bool,
 }
 
+/// What is to be under a key.
+enum Wanted {
+    Object(Bytes),
+    Nothing,
+}
+
 impl Waiting {
     fn hold(&mut self, key: &str, value: Option<Bytes>) {
         self.remove(key);
@@ -200,8 +206,10 @@ impl WriteBehindStore {
     }
 
     /// What waits for a key: an object, or that there be none.
-    fn held(&self, key: &str) -> Option<Option<Bytes>> {
-        self.waiting().objects.get(key).map(|held| held.value.clone())
+    fn held(&self, key: &str) -> Option<Wanted> {
+        let waiting = self.waiting();
+        let held = waiting.objects.get(key)?;
+        Some(held.value.clone().map_or(Wanted::Nothing, Wanted::Object))
     }
 
     /// Sees to it that what waits is written in time.
@@ -295,8 +303,8 @@ impl ObjectStore for WriteBehindStore {
 
     async fn get(&self, key: &str) -> Result<Bytes, StoreError> {
         match self.held(key) {
-            Some(Some(value)) => Ok(value),
-            Some(None) => Err(self.folder.absent(key)),
+            Some(Wanted::Object(value)) => Ok(value),
+            Some(Wanted::Nothing) => Err(self.folder.absent(key)),
             None => self.folder.get(key).await,
         }
     }
@@ -308,10 +316,10 @@ impl ObjectStore for WriteBehindStore {
 
     async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
         match self.held(key) {
-            Some(Some(value)) if range.start <= range.end && range.end <= value.len() as u64 => {
+            Some(Wanted::Object(value)) if range.start <= range.end && range.end <= value.len() as u64 => {
                 Ok(value.slice(range.start as usize..range.end as usize))
             }
-            Some(None) => Err(self.folder.absent(key)),
+            Some(Wanted::Nothing) => Err(self.folder.absent(key)),
             Some(_) => {
                 self.settle().await?;
                 self.folder.get_range(key, range).await
@@ -321,9 +329,12 @@ impl ObjectStore for WriteBehindStore {
     }
 
     async fn head(&self, key: &str) -> Result<ObjectMeta, StoreError> {
-        if let Some(held) = self.held(key) {
-            let value = held.ok_or_else(|| self.folder.absent(key))?;
-            return Ok(ObjectMeta { key: key.to_owned(), size_bytes: value.len() as u64 });
+        match self.held(key) {
+            Some(Wanted::Object(value)) => {
+                return Ok(ObjectMeta { key: key.to_owned(), size_bytes: value.len() as u64 });
+            }
+            Some(Wanted::Nothing) => return Err(self.folder.absent(key)),
+            None => {}
         }
         let (look, is_first) = {
             let mut waiting = self.waiting();

@@ -5,6 +5,7 @@ use crate::Failure;
 use crate::block::{BlockRegion, BlockSpec};
 use crate::context::PlanContext;
 use crate::image::OpenImage;
+use crate::lane::words;
 use bytes::Bytes;
 use marquetry_failure::chain;
 use marquetry_geometry::{Rect, Size};
@@ -18,7 +19,7 @@ use marquetry_transport::{ObjectStore, StoreErrorKind, waiting};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
-use tokio::sync::{OwnedSemaphorePermit, SemaphorePermit, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 /// Images of no more pixels are small: one block, mostly, and decoded in milliseconds.
 const SMALL_PX: u64 = 1 << 20;
@@ -82,15 +83,22 @@ impl Worker {
     async fn open(&self, message: &TaskMessage, context: &PlanContext) -> Result<Arc<OpenImage>, Failure> {
         let (images, wanted) = (Arc::clone(&self.images), message.image.clone());
         let reading = context.inference.reading.clone();
-        let _hand = self.hand(&message.image).await;
-        blocking(move || images.open(&wanted, &reading)).await?
+        self.read(&message.image, move || images.open(&wanted, &reading)).await?
     }
 
-    /// A place among the few that work on small images of this machine at a time: such work waits for nothing, and each thread
-    /// more is memory more that it touches. What is fetched, and what others wait for to be decoded, needs none.
-    async fn hand(&self, image: &PlannedImage) -> Option<SemaphorePermit<'_>> {
+    /// Runs work on an image away from the threads that drive messages. Small ones of this machine are for a few threads: such work
+    /// waits for nothing. What is fetched, and what takes long to decode, keeps nobody waiting.
+    async fn read<T: Send + 'static>(
+        &self,
+        image: &PlannedImage,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Failure> {
         let is_small = image.size.area() <= SMALL_PX && !is_uri(&image.uri);
-        if is_small { self.hands.acquire().await.ok() } else { None }
+        if !is_small {
+            return blocking(work).await;
+        }
+        let done = self.readers.run(work).await;
+        done.map_err(|panic| Failure::bug(format!("a bug: {}", words(&*panic))))
     }
 
     /// Checks that what was computed was computed of the planned image: it may have been replaced meanwhile.
@@ -157,15 +165,13 @@ impl Worker {
         };
         let started = Instant::now();
         let (images, wanted) = (Arc::clone(&self.images), planned.clone());
-        let hand = self.hand(planned).await;
         let finish = move || {
             let missing = region::missing(&source, part, region.as_deref())?;
             // All of the image that this hangs on was read by now.
             images.check_opened(&wanted, &source)?;
             finished_tile(header, frames, missing, &wanted.uri)
         };
-        let (tile, read) = blocking(finish).await??;
-        drop(hand);
+        let (tile, read) = self.read(planned, finish).await??;
         seconds.read += open_seconds + read.duration_since(started).as_secs_f64();
         let key = produced(message, &context)?;
         let stored_bytes = tile.len() as u64;

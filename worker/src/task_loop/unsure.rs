@@ -74,6 +74,7 @@ impl Worker {
             runtime: Handle::current(),
             may_miss: false,
             unread: UnreadParts::default(),
+            known: Arc::default(),
         };
         let planned = message.image.clone();
         let work = move || {

@@ -2,6 +2,7 @@
 
 use super::error::{Result, WriteError};
 use super::legend::Legend;
+use super::png_rows::PngRows;
 use super::sink::{LabelSink, RowGuard};
 use marquetry_geometry::Size;
 use std::io::Write;
@@ -17,7 +18,7 @@ pub struct MaskPng<W: Write + Send + 'static> {
     legend: Legend,
     wide: bool,
     bytes: Vec<u8>,
-    stream: png::StreamWriter<'static, W>,
+    stream: PngRows<W>,
 }
 
 impl<W: Write + Send + 'static> std::fmt::Debug for MaskPng<W> {
@@ -68,7 +69,7 @@ impl<W: Write + Send + 'static> MaskPng<W> {
         }
         // Class indices are no brightnesses: differences between them only hide the runs from the compressor.
         encoder.set_filter(png::Filter::NoFilter);
-        let stream = encoder.write_header().and_then(png::Writer::into_stream_writer).map_err(fault)?;
+        let stream = PngRows::new(encoder.write_header().map_err(fault)?);
         Ok(Self {
             rows: RowGuard::new(size, legend),
             legend: legend.clone(),
@@ -96,7 +97,7 @@ impl<W: Write + Send + 'static> LabelSink for MaskPng<W> {
         } else {
             self.bytes.extend(values.map(|value| value as u8));
         }
-        self.stream.write_all(&self.bytes).map_err(WriteError::io(WHAT))
+        self.stream.row(&self.bytes).map_err(fault)
     }
 
     fn finish(self: Box<Self>) -> Result<()> {

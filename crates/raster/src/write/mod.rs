@@ -15,6 +15,7 @@ mod map_frame;
 mod mask_png;
 mod mask_tiff;
 mod open_rings;
+mod png_rows;
 mod polygons;
 mod sample;
 mod score_tiff;

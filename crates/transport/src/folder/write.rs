@@ -63,12 +63,11 @@ pub(super) fn commit_together(objects: &[(PathBuf, Option<Bytes>)], root: &Path)
     }
     let (mut done, mut left, mut known) = (0, Vec::new(), HashSet::new());
     for (file, (place, _)) in files.into_iter().zip(objects) {
-        let changed = match file {
-            Some(file) => put_in_place(file, place, &mut known),
-            None => {
-                remove(place).unwrap_or_else(|error| left.push((done, error)));
-                Ok(())
-            }
+        let changed = if let Some(file) = file {
+            put_in_place(file, place, &mut known)
+        } else {
+            remove(place).unwrap_or_else(|error| left.push((done, error)));
+            Ok(())
         };
         if let Err(error) = changed {
             failed = Err(error);
