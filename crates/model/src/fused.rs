@@ -3,6 +3,7 @@
 //! On a GPU what goes in lies in pinned memory, and what comes out too where the runtime does that right: the card copies from and to it by
 //! itself.
 
+use crate::denormals::flushed;
 use crate::facts::Element;
 use crate::probe::Noise;
 use crate::session::{self, Device, SessionOptions};
@@ -194,14 +195,14 @@ impl FusedNetwork {
     fn infer(&mut self) -> ort::Result<MergedScores> {
         let Self { input, pinned, session, names, dims, half, .. } = self;
         let mut outputs = match pinned {
-            None => session.run(ort::inputs![names.input.as_str() => &*input])?,
+            None => flushed(|| session.run(ort::inputs![names.input.as_str() => &*input]))?,
             Some(PinnedOutput { binding, memory }) => {
                 binding.bind_input(names.input.as_str(), &*input)?;
                 // Bound anew, so that it does not come to the memory of the last run, which others may still read.
                 binding.clear_outputs();
                 binding.bind_output_to_device(names.output.as_str(), memory)?;
                 binding.synchronize_inputs()?;
-                let outputs = session.run_binding(binding)?;
+                let outputs = flushed(|| session.run_binding(binding))?;
                 binding.synchronize_outputs()?;
                 outputs
             }

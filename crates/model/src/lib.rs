@@ -9,6 +9,7 @@
 mod activations;
 mod arena;
 mod class_names;
+mod denormals;
 mod difference;
 mod echo;
 mod error;

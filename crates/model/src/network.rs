@@ -1,5 +1,6 @@
 //! Running a member.
 
+use crate::denormals::flushed;
 use crate::facts::Element;
 use crate::pack::{FromPixel, pack, unpack};
 use crate::probe::input_dims;
@@ -136,7 +137,7 @@ where
 {
     let dims = input_dims(signature.layout, signature.batch, signature.channels, signature.size);
     let input = TensorRef::from_array_view((dims, packed))?;
-    let mut outputs = session.run_with_options(ort::inputs![input], options)?;
+    let mut outputs = flushed(|| session.run_with_options(ort::inputs![input], options))?;
     let wanted = wanted.iter().map(|name| outputs.remove(name));
     wanted.map(|value| value.ok_or_else(|| ort::Error::new("the output did not come back"))).collect()
 }

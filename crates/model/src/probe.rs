@@ -1,6 +1,7 @@
 //! Trial runs: what a model does with zeros, noise, two images at once, other sizes.
 
 use crate::ModelError;
+use crate::denormals::flushed;
 use crate::echo::is_echo;
 use crate::facts::{
     Activation, Batch, Element, HeadFacts, InsideScaling, Layout, Relation, Response, ScoreFacts, Values,
@@ -186,7 +187,7 @@ impl Probe<'_> {
         let mut options = RunOptions::new()?;
         options.set_log_level(ort::logging::LogLevel::Fatal)?;
         let input = TensorRef::from_array_view((dims, packed.as_slice()))?;
-        let outputs = self.session.run_with_options(ort::inputs![input], &options)?;
+        let outputs = flushed(|| self.session.run_with_options(ort::inputs![input], &options))?;
         collect(&outputs)
     }
 }

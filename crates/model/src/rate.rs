@@ -1,5 +1,6 @@
 //! How quickly a model runs, by trying.
 
+use crate::denormals::flushed;
 use crate::probe::{Noise, input_dims};
 use crate::session::{self, Device};
 use crate::{ModelError, ModelFiles, Network as _, OrtNetwork, Runtime, SessionOptions};
@@ -123,7 +124,7 @@ impl OnDevice {
     fn run(&mut self) -> Result<(), ModelError> {
         let mut run = || {
             self.binding.bind_input(self.name.as_str(), &self.input)?;
-            self.session.run_binding(&self.binding).map(drop)
+            flushed(|| self.session.run_binding(&self.binding)).map(drop)
         };
         run().map_err(|error: ort::Error| ModelError::from_run(&error, self.device))
     }

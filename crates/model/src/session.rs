@@ -1,5 +1,6 @@
 //! Opening sessions.
 
+use crate::denormals::flushed;
 use crate::external_data::resolved;
 use crate::half_precision::halved;
 use crate::{ExternalData, ModelError, ModelRef, Runtime};
@@ -178,7 +179,8 @@ fn builder(
         .with_intra_threads(options.intra_threads.max(1))?
         .with_inter_threads(1)?
         .with_intra_op_spinning(false)?
-        .with_env_allocators()?;
+        .with_env_allocators()?
+        .with_flush_to_zero()?;
     let Device::Cuda(id) = options.device else { return Ok(builder) };
     let cuda = ep::CUDA::default()
         .with_device_id(id as i32)
@@ -208,7 +210,8 @@ fn commit(
     for (name, value) in dims {
         builder = builder.with_dimension_override(name, i64::from(*value))?;
     }
-    builder.commit_from_memory(onnx)
+    // It keeps the flag on the thread that opens the first session, which has other things to compute too.
+    flushed(|| builder.commit_from_memory(onnx))
 }
 
 #[cfg(test)]
