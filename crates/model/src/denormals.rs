@@ -94,7 +94,10 @@ mod control {
 mod tests {
     use super::*;
     use crate::toy::{Toy, Weights};
-    use crate::{InspectOptions, IoRequest, ModelFiles, Network as _, OrtNetwork, Runtime, RuntimeSearch, SessionOptions};
+    use crate::{
+        InspectOptions, IoRequest, ModelFiles, Network as _, OrtNetwork, Runtime, RuntimeSearch,
+        SessionOptions,
+    };
     use marquetry_geometry::Size;
     use std::hint::black_box;
 
