@@ -13,6 +13,7 @@ mod tests;
 use crate::tools::{cache, cargo, root, run, target};
 use anyhow::{Context, Result, bail};
 use case::{CASES, Case};
+use clap::ValueEnum;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use system::{System, Taken};
@@ -29,8 +30,8 @@ pub(crate) struct Options {
     /// With --peers: how often each program runs; medians are printed.
     #[arg(long, default_value_t = 3, requires = "peers", value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// With --peers: what is large and therefore only measured if asked for, with commas between. `monai` brings PyTorch,
-    /// 3 GB to fetch and 6 GB on the disk.
+    /// With --peers: what is large and therefore only measured if asked for, with commas between. `monai` brings PyTorch, 3 GB
+    /// to fetch and 6 GB on the disk, `openvino` 200 MB.
     #[arg(long, value_enum, value_delimiter = ',', requires = "peers")]
     with: Vec<Extra>,
     /// With --peers: the cases, by the beginnings of their names, with commas between [default: all of them].
@@ -70,8 +71,8 @@ impl Options {
             results.push(self.measure(&bench, case)?);
             println!("{}", results.last().map(Results::markdown).unwrap_or_default());
         }
-        if !self.with.contains(&Extra::Monai) {
-            println!("MONAI was not measured: `--with monai` fetches it, and PyTorch with it.");
+        for extra in Extra::value_variants().iter().filter(|extra| !self.with.contains(extra)) {
+            println!("{0} was not measured: --with {0} fetches it.", extra.name());
         }
         let machine =
             page::machine(&std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default(), processors);

@@ -14,6 +14,9 @@ use std::process::Command;
 pub(super) enum System {
     /// ONNX Runtime alone: forwards of one input that lies in memory, and nothing else.
     Bare { sessions: usize, threads: usize, batch: usize },
+    /// The same of OpenVINO, with a session of one thread for each processor: in single precision, or in what it takes by
+    /// itself, which is half as wide where the processor has it.
+    OpenVino { sessions: usize, exact: bool },
     /// `marquetry run`.
     Marquetry,
     /// A Python loop that takes so many images at a time.
@@ -45,6 +48,9 @@ impl System {
         if forwards.is_multiple_of(8) {
             all.push(Self::Bare { sessions: processors, threads: 1, batch: 8 });
         }
+        if with.contains(&Extra::Openvino) {
+            all.extend([true, false].map(|exact| Self::OpenVino { sessions: processors, exact }));
+        }
         let workers: &[usize] = if processors > 1 { &[1, processors] } else { &[1] };
         all.push(Self::Marquetry);
         all.extend(workers.iter().map(|&workers| Self::Plain { workers }));
@@ -68,6 +74,8 @@ impl System {
                     several(threads, "thread")
                 )
             }
+            Self::OpenVino { exact: true, .. } => "bare loop of OpenVINO, f32".into(),
+            Self::OpenVino { exact: false, .. } => "bare loop of OpenVINO, its precision".into(),
             Self::Marquetry => "marquetry run".into(),
             Self::Plain { workers } => format!("plain loop{}", at_a_time(workers)),
             Self::Monai { workers } => format!("MONAI{}", at_a_time(workers)),
@@ -77,7 +85,7 @@ impl System {
     /// One run, in which everything is computed anew.
     pub(super) fn run(self, bench: &Bench, made: &Made) -> Result<Taken> {
         let out = made.folder.join(match self {
-            Self::Bare { .. } => "none".to_owned(),
+            Self::Bare { .. } | Self::OpenVino { .. } => "none".to_owned(),
             Self::Marquetry => "store".to_owned(),
             Self::Plain { workers } => format!("plain-{workers}"),
             Self::Monai { workers } => format!("monai-{workers}"),
@@ -86,13 +94,11 @@ impl System {
         let venv = &bench.venv;
         let program = match self {
             Self::Bare { sessions, threads, batch } => {
-                let told = json!({
-                    "models": made.members, "shape": [batch, 3, made.window, made.window], "forwards": made.forwards,
-                    "sessions": sessions, "threads": threads,
-                });
-                let mut command = venv.python_program("bare_loop.py");
-                command.arg(told.to_string());
-                command
+                bare_loop(bench, made, json!({"batch": batch, "sessions": sessions, "threads": threads}))
+            }
+            Self::OpenVino { sessions, exact } => {
+                let openvino = if exact { "f32" } else { "" };
+                bare_loop(bench, made, json!({"sessions": sessions, "threads": 1, "openvino": openvino}))
             }
             Self::Marquetry => {
                 let mut command = Command::new(&bench.marquetry);
@@ -122,7 +128,7 @@ impl System {
         }
         let whole = number(told, "seconds")?;
         let (seconds, start_seconds) = match self {
-            Self::Bare { .. } => (number(&said, "seconds")?, None),
+            Self::Bare { .. } | Self::OpenVino { .. } => (number(&said, "seconds")?, None),
             Self::Marquetry => (whole, None),
             Self::Plain { .. } | Self::Monai { .. } => (whole, Some(whole - number(&said, "seconds")?)),
         };
@@ -135,6 +141,17 @@ impl System {
 
 fn at_a_time(workers: usize) -> String {
     if workers == 1 { String::new() } else { format!(", {workers} images at a time") }
+}
+
+/// With these settings; `batch` is 1 if not said.
+fn bare_loop(bench: &Bench, made: &Made, mut settings: Value) -> Command {
+    let batch = settings["batch"].as_u64().unwrap_or(1);
+    settings["shape"] = json!([batch, 3, made.window, made.window]);
+    settings["models"] = json!(made.members);
+    settings["forwards"] = json!(made.forwards);
+    let mut command = bench.venv.python_program("bare_loop.py");
+    command.arg(settings.to_string());
+    command
 }
 
 fn python_loop(program: &str, workers: usize, bench: &Bench, made: &Made, out: &Path) -> Command {

@@ -110,6 +110,8 @@ fn a_machine_of_one_processor_has_fewer_ways_to_be_used() {
     let names = |all: Vec<System>| all.into_iter().map(System::name).collect::<Vec<_>>();
     let one = names(System::all(1, 7, &[]));
     assert_eq!(one, ["bare loop, 1 session of 1 thread, batch 1", "marquetry run", "plain loop"]);
+    let openvino = names(System::all(1, 7, &[Extra::Openvino]));
+    assert_eq!(openvino[1..3], ["bare loop of OpenVINO, f32", "bare loop of OpenVINO, its precision"]);
     let four = names(System::all(4, 8, &[Extra::Monai]));
     assert!(four.contains(&"bare loop, 4 sessions of 1 thread, batch 8".to_owned()), "{four:?}");
     let last = ["plain loop", "plain loop, 4 images at a time", "MONAI", "MONAI, 4 images at a time"];

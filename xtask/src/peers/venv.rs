@@ -16,18 +16,22 @@ const PACKAGES: [&str; 4] = [ONNXRUNTIME, "numpy==2.4.6", "onnx==1.23.2", "openc
 pub(super) enum Extra {
     /// MONAI's sliding window.
     Monai,
+    /// A bare loop of OpenVINO.
+    Openvino,
 }
 
 impl Extra {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Monai => "monai",
+            Self::Openvino => "openvino",
         }
     }
 
     fn packages(self) -> &'static [&'static str] {
         match self {
             Self::Monai => &["torch==2.15.0", "monai==1.6.1"],
+            Self::Openvino => &["openvino==2026.4.1"],
         }
     }
 }
