@@ -57,12 +57,32 @@ impl Results {
         self.bare().map_or(f64::NAN, |bare| bare.seconds() / row.seconds())
     }
 
+    /// Of the bare loops the quickest, and all else.
+    fn shown(&self) -> impl Iterator<Item = &Row> {
+        let bare = self.bare().map(|row| row.system);
+        self.rows.iter().filter(move |row| !row.system.is_bare() || Some(row.system) == bare)
+    }
+
+    /// What does better than Marquetry, in words, so that no table is read for what it would rather say.
+    fn better(&self) -> String {
+        let ours = self.rows.iter().find(|row| row.system == System::Marquetry);
+        let names = |is_better: fn(&Row, &Row) -> bool| {
+            let better = self.shown().filter(|row| ours.is_some_and(|ours| is_better(row, ours)));
+            let names: Vec<String> = better.map(|row| row.system.name()).collect();
+            if names.is_empty() { "nothing".to_owned() } else { names.join("; ") }
+        };
+        format!(
+            "Quicker than `marquetry run`: {}. In less memory: {}.\n",
+            names(|row, ours| row.seconds() < ours.seconds()),
+            names(|row, ours| row.peak_bytes() < ours.peak_bytes())
+        )
+    }
+
     /// A line for each program, as Markdown that also reads well on a terminal; the bare loop once.
     pub(super) fn markdown(&self) -> String {
         let mut lines =
             vec![["", "wall, s", "ratio", "start, s", "peak, MB", "other labels"].map(str::to_owned)];
-        let bare = self.bare().map(|row| row.system);
-        for row in self.rows.iter().filter(|row| !row.system.is_bare() || Some(row.system) == bare) {
+        for row in self.shown() {
             let share = |count: u64| 100.0 * count as f64 / self.pixels as f64;
             lines.push([
                 row.system.name(),
@@ -73,7 +93,7 @@ impl Results {
                 row.unlike.map(|n| format!("{} ({:.3} %)", thousands(n), share(n))).unwrap_or_default(),
             ]);
         }
-        format!("**{}**: {}.\n\n{}", self.name, self.about, aligned(&lines))
+        format!("**{}**: {}.\n\n{}\n{}", self.name, self.about, aligned(&lines), self.better())
     }
 
     pub(super) fn json(&self) -> Value {

@@ -84,8 +84,23 @@ fn the_table_has_medians_the_best_bare_loop_and_the_highest_peak() {
         "| bare loop, 2 sessions of 1 thread, batch 1 |    2.00 |  1.00 |          |        3 |                 |",
         "| marquetry run                              |    2.50 |  0.80 |          |        5 |                 |",
         "| plain loop                                 |    4.00 |  0.50 |     0.50 |        7 | 1,234 (0.012 %) |",
+        "",
+        "Quicker than `marquetry run`: bare loop, 2 sessions of 1 thread, batch 1. In less memory: bare loop, 2 sessions of 1 thread, batch 1.",
     ];
     assert_eq!(table.lines().collect::<Vec<_>>(), expected);
+}
+
+/// Whatever is better is told, and it is told that nothing is.
+#[test]
+fn what_is_better_is_said() {
+    let mut results = results();
+    results.rows[3].taken = taken(&[2.4; 3], Some(0.5), &[7_400_000; 3]);
+    let bare = "bare loop, 2 sessions of 1 thread, batch 1";
+    let said = format!("Quicker than `marquetry run`: {bare}; plain loop. In less memory: {bare}.\n");
+    assert!(results.markdown().ends_with(&said), "{}", results.markdown());
+    results.rows[2].taken = taken(&[1.0], None, &[1_000]);
+    let said = "Quicker than `marquetry run`: nothing. In less memory: nothing.\n";
+    assert!(results.markdown().ends_with(said), "{}", results.markdown());
 }
 
 #[test]
