@@ -7,7 +7,6 @@ use crate::pictures::bmp;
 use marquetry_model::toy::{Toy, Weights};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -22,7 +21,7 @@ fn root() -> PathBuf {
 /// A Python program of the benchmark, with what stands in for OpenCV, and what it printed.
 fn said(program: &str, args: &[String]) -> Value {
     let stand_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("reference/stand_in");
-    let packages = std::env::var_os("PYTHONPATH").unwrap_or_else(OsString::new);
+    let packages = std::env::var_os("PYTHONPATH").unwrap_or_default();
     let folders = [stand_in].into_iter().chain(std::env::split_paths(&packages));
     let mut command = Command::new("python3");
     command.arg(root().join("xtask/devtools/python").join(program)).args(args);
