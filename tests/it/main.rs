@@ -33,6 +33,7 @@ mod model_files;
 mod names;
 mod nights;
 mod outputs;
+mod peers;
 mod pictures;
 mod plain_reference;
 mod plain_views;

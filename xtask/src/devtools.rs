@@ -48,18 +48,27 @@ pub(crate) fn demo() -> Result<()> {
 #[derive(clap::Args)]
 pub(crate) struct Bench {
     /// Side of the generated image, px.
-    #[arg(long, default_value_t = 4096)]
+    #[arg(long, default_value_t = 4096, conflicts_with = "peers")]
     side: u32,
     /// Members, as a pattern below demo/models.
-    #[arg(long, default_value = "fold{0..2}_seed0_epoch48")]
+    #[arg(long, default_value = "fold{0..2}_seed0_epoch48", conflicts_with = "peers")]
     members: String,
     /// Views: d4, flips, hflip, …; none for the window alone.
-    #[arg(long, default_value = "none")]
+    #[arg(long, default_value = "none", conflicts_with = "peers")]
     views: String,
+    /// Instead of that, whole jobs of several kinds by Marquetry and by what people use in its place: a plain Python loop and,
+    /// if asked for, MONAI, in a virtual environment in `.cache`.
+    #[arg(long)]
+    peers: bool,
+    #[command(flatten)]
+    of_peers: crate::peers::Options,
 }
 
 impl Bench {
     pub(crate) fn run(self) -> Result<()> {
+        if self.peers {
+            return self.of_peers.run();
+        }
         let side = self.side.to_string();
         measure("bench", &[("--side", side), ("--members", self.members), ("--views", self.views)])
     }

@@ -9,6 +9,7 @@ mod checks;
 mod deploy;
 mod devtools;
 mod fuzz;
+mod peers;
 mod services;
 mod simulate;
 mod tools;
@@ -42,7 +43,7 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
-    /// Measure marquetry beside a bare ONNX Runtime loop.
+    /// Measure marquetry beside a bare ONNX Runtime loop, or (`--peers`) beside what people use instead of it.
     Bench(devtools::Bench),
     /// Drive a real coordinator over a real broker with workers that only pretend to compute.
     Simulate(simulate::Simulate),

@@ -72,17 +72,7 @@ impl Python {
             pip_install(&[ONNXRUNTIME, "numpy"], &unfinished)?;
             std::fs::rename(&unfinished, &packages)?;
         }
-        let capi = packages.join("onnxruntime").join("capi");
-        let library = std::fs::read_dir(&capi)
-            .with_context(|| {
-                format!("{} should hold ONNX Runtime; remove .cache and try again", capi.display())
-            })?
-            .filter_map(|entry| Some(entry.ok()?.path()))
-            .find(|path| {
-                let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-                name.starts_with("libonnxruntime.") && !name.contains("providers")
-            })
-            .with_context(|| format!("no libonnxruntime in {}", capi.display()))?;
+        let library = onnxruntime_library(&packages)?;
         Ok(Self { packages, library })
     }
 
@@ -90,6 +80,19 @@ impl Python {
     pub(crate) fn give_to<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command.env("ORT_DYLIB_PATH", &self.library).env("PYTHONPATH", &self.packages)
     }
+}
+
+/// The library in a folder of Python packages.
+pub(crate) fn onnxruntime_library(packages: &Path) -> Result<PathBuf> {
+    let capi = packages.join("onnxruntime").join("capi");
+    std::fs::read_dir(&capi)
+        .with_context(|| format!("{} should hold ONNX Runtime; remove .cache and try again", capi.display()))?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .find(|path| {
+            let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+            name.starts_with("libonnxruntime.") && !name.contains("providers")
+        })
+        .with_context(|| format!("no libonnxruntime in {}", capi.display()))
 }
 
 /// Puts Python packages into a folder of their own.
