@@ -126,7 +126,8 @@ impl Waiting {
 
     /// Notes that there is such an object from now on; whether it was known that there was none.
     fn wrote(&mut self, key: &str) -> bool {
-        let was_absent = self.absent.remove(key) == Some(Looked::Absent) || self.own.lack(key);
+        let was_absent = self.lacks(key);
+        self.absent.remove(key);
         self.own.wrote(key);
         was_absent
     }
