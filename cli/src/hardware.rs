@@ -1,4 +1,4 @@
-//! What this machine computes with: its processor, and a GPU if one works.
+//! What this machine computes with: its processor, by ONNX Runtime or OpenVINO, and a GPU if one works.
 
 use crate::exit::Fatal;
 use crate::job::JobFile;
@@ -7,7 +7,8 @@ use crate::threads::Threads;
 use clap::Args;
 use marquetry_coordinator::Hardware;
 use marquetry_failure::{Classify as _, FailureClass};
-use marquetry_model::{Device, Runtime, SessionOptions};
+use marquetry_job::{Precision, Provider};
+use marquetry_model::{Device, OpenVino, OpenVinoPrecision, Runtime, RuntimeError, SessionOptions};
 use marquetry_spec::DeviceKind;
 use marquetry_telemetry::gpus;
 use marquetry_worker::{Failure, try_device};
@@ -20,7 +21,7 @@ const CUDA_WHEEL: &str = "pip install onnxruntime-gpu==1.31.1";
 /// Where members run on this machine.
 #[derive(Args)]
 pub(crate) struct DeviceArgs {
-    /// Where members run: auto (the quickest, as measured), cpu, cuda or cuda:N [default: the job's `device`].
+    /// Where members run: auto (the quickest, as measured), cpu, openvino, cuda or cuda:N [default: the job's `device`].
     #[arg(long, value_name = "DEVICE", env = "MARQUETRY_DEVICE")]
     device: Option<AskedDevice>,
 }
@@ -29,6 +30,7 @@ pub(crate) struct DeviceArgs {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum AskedDevice {
     Auto,
+    OpenVino,
     Is(Device),
 }
 
@@ -36,12 +38,14 @@ impl FromStr for AskedDevice {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if text == "auto" {
-            return Ok(Self::Auto);
+        match text {
+            "auto" => Ok(Self::Auto),
+            "openvino" => Ok(Self::OpenVino),
+            _ => text
+                .parse()
+                .map(Self::Is)
+                .map_err(|_| format!("`{text}` is no device: write auto, cpu, openvino, cuda or cuda:N")),
         }
-        text.parse()
-            .map(Self::Is)
-            .map_err(|_| format!("`{text}` is no device: write auto, cpu, cuda or cuda:N"))
     }
 }
 
@@ -49,7 +53,7 @@ impl DeviceArgs {
     /// Looks at what there is of what `job` wants, and has `job` planned for that. The device of this process's sessions.
     ///
     /// # Errors
-    /// When a GPU is asked for, by the job or the option, and cannot be used.
+    /// When a GPU or OpenVINO is asked for, by the job or the option, and cannot be used.
     pub(crate) fn settle(
         &self,
         job: &mut JobFile,
@@ -59,12 +63,15 @@ impl DeviceArgs {
         match self.device {
             None => {}
             Some(AskedDevice::Auto) => job.spec.device = DeviceKind::Auto,
+            Some(AskedDevice::OpenVino) => job.spec.device = DeviceKind::OpenVino,
             Some(AskedDevice::Is(Device::Cpu)) => job.spec.device = DeviceKind::Cpu,
             Some(AskedDevice::Is(Device::Cuda(_))) => job.spec.device = DeviceKind::Cuda,
         }
         let gpu = self.gpu(job.spec.device, runtime)?;
+        let openvino = openvino(job.spec.device, runtime)?;
         let (lanes, threads) = (threads.lanes, threads.each);
-        job.hardware = Some(Hardware { gpu, name: name(gpu), lanes, threads });
+        let library = openvino.as_ref().and_then(|_| runtime.openvino().ok());
+        job.hardware = Some(Hardware { gpu, openvino, name: name(gpu, library), lanes, threads });
         Ok(gpu.unwrap_or(Device::Cpu))
     }
 
@@ -76,7 +83,7 @@ impl DeviceArgs {
     /// [`settle`](Self::settle), for a plan that nothing follows: a job for other machines' GPUs is planned as a coordinator does it.
     ///
     /// # Errors
-    /// When the option asks for a GPU that cannot be used.
+    /// When the option asks for a GPU or OpenVINO, and it cannot be used.
     pub(crate) fn settle_plan(&self, job: &mut JobFile, runtime: &Runtime) -> Result<(), Fatal> {
         let settled = self.settle(job, runtime, Threads::choose(None, None));
         match (settled, self.device) {
@@ -97,7 +104,7 @@ impl DeviceArgs {
         };
         let gpu = Device::Cuda(id);
         match kind {
-            DeviceKind::Cpu => Ok(None),
+            DeviceKind::Cpu | DeviceKind::OpenVino => Ok(None),
             DeviceKind::Auto if runtime.cuda().is_none() => Ok(None),
             DeviceKind::Cuda => match require(runtime, gpu) {
                 Ok(()) => Ok(Some(gpu)),
@@ -112,6 +119,57 @@ impl DeviceArgs {
             },
         }
     }
+}
+
+/// What OpenVINO computes in beside single precision, if a job of this kind may use it: whether it computes what it should is looked at
+/// for each architecture.
+fn openvino(kind: DeviceKind, runtime: &Runtime) -> Result<Option<Vec<Precision>>, Fatal> {
+    if matches!(kind, DeviceKind::Cpu | DeviceKind::Cuda) {
+        return Ok(None);
+    }
+    let refused = match runtime.openvino().map_err(|error| (is_refused(&error), error.to_string())) {
+        Ok(openvino) => match precisions(openvino) {
+            Ok(precisions) => return Ok(Some(precisions)),
+            Err(reason) => (true, reason),
+        },
+        Err(refused) => refused,
+    };
+    match refused {
+        (_, reason) if kind == DeviceKind::OpenVino => {
+            Err(Fatal::new(FailureClass::Config.into(), format!("openvino cannot be used: {reason}")))
+        }
+        (true, reason) => {
+            say::note(&format!("note: device: members are not computed by OpenVINO: {reason}"));
+            Ok(None)
+        }
+        (false, _) => Ok(None),
+    }
+}
+
+/// Whether there was one at all.
+fn is_refused(error: &RuntimeError) -> bool {
+    matches!(error, RuntimeError::NoOpenVino { is_refused: true, .. })
+}
+
+/// Those that the processor has instructions for, beside single.
+pub(crate) fn precisions(openvino: &OpenVino) -> Result<Vec<Precision>, String> {
+    let all = [(Precision::Bf16, OpenVinoPrecision::Bf16), (Precision::F16, OpenVinoPrecision::F16)];
+    let mut found = Vec::new();
+    for (precision, arithmetic) in all {
+        if openvino.computes(arithmetic).map_err(|error| error.to_string())? {
+            found.push(precision);
+        }
+    }
+    Ok(found)
+}
+
+/// Makes sure that models are computed by OpenVINO.
+///
+/// # Errors
+/// When it is not there, or computes wrong numbers.
+pub(crate) fn require_openvino(runtime: &Runtime) -> Result<(), Failure> {
+    runtime.openvino().map_err(|error| Failure::new(FailureClass::Config, error.to_string()))?;
+    try_device(runtime, Provider::OpenVino, &SessionOptions::on(Device::Cpu, 1))
 }
 
 /// Makes sure that models run on `device`.
@@ -130,16 +188,17 @@ pub(crate) fn require(runtime: &Runtime, device: Device) -> Result<(), Failure> 
             ),
         ));
     }
-    try_device(runtime, &SessionOptions::on(device, 1))
+    try_device(runtime, Provider::Any, &SessionOptions::on(device, 1))
 }
 
-/// Names the processor and the GPU.
-fn name(gpu: Option<Device>) -> String {
+/// Names the processor, the GPU, and the version of OpenVINO.
+fn name(gpu: Option<Device>, openvino: Option<&OpenVino>) -> String {
     let gpu = match gpu {
         Some(Device::Cuda(id)) => gpus().into_iter().find(|gpu| gpu.index == id).map(|gpu| gpu.name),
         _ => None,
     };
-    [Some(processor()), gpu].into_iter().flatten().collect::<Vec<_>>().join(", ")
+    let openvino = openvino.map(|openvino| format!("OpenVINO {}", openvino.version()));
+    [Some(processor()), gpu, openvino].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 /// What the processor is called, where the system says it.
@@ -157,6 +216,7 @@ mod tests {
     #[test]
     fn devices_are_read() {
         assert_eq!("auto".parse(), Ok(AskedDevice::Auto));
+        assert_eq!("openvino".parse(), Ok(AskedDevice::OpenVino));
         assert_eq!("cuda:3".parse(), Ok(AskedDevice::Is(Device::Cuda(3))));
         assert_eq!("cpu".parse(), Ok(AskedDevice::Is(Device::Cpu)));
         for text in ["", "gpu", "cuda:", "Auto"] {

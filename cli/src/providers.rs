@@ -2,7 +2,7 @@
 
 use crate::args::{Format, ProvidersArgs};
 use crate::exit::{Exit, Fatal};
-use crate::hardware::{processor, require};
+use crate::hardware::{precisions, processor, require, require_openvino};
 use crate::job::load_runtime;
 use crate::say;
 use marquetry_model::{Device, Runtime};
@@ -33,8 +33,10 @@ pub(crate) fn run(args: &ProvidersArgs) -> Result<Exit, Fatal> {
     let providers = providers(&runtime, &gpus());
     match args.common.format {
         Format::Json => {
+            let openvino = runtime.openvino().ok();
             let found = json!({
                 "onnxruntime": {"version": runtime.version(), "path": runtime.path()},
+                "openvino": openvino.map(|openvino| json!({"version": openvino.version(), "path": openvino.path()})),
                 "providers": providers.iter().map(Provider::json).collect::<Vec<_>>(),
             });
             say::data(&format!("{found:#}\n"));
@@ -51,6 +53,13 @@ fn providers(runtime: &Runtime, gpus: &[Gpu]) -> Vec<Provider> {
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let mut found = vec![tried(Device::Cpu, Some(format!("{}, {cores} threads", processor())))];
+    let reason = require_openvino(runtime).err().map(|failure| failure.reason);
+    let name = runtime.openvino().ok().map(|openvino| {
+        let others = precisions(openvino).unwrap_or_default();
+        let others: String = others.iter().map(|precision| format!(" and {precision}")).collect();
+        format!("the same by OpenVINO, in f32{others}")
+    });
+    found.push(Provider { device: "openvino".to_owned(), name, works: reason.is_none(), reason });
     for gpu in gpus {
         let name = format!("{}, {} of memory, driver {}", gpu.name, say::bytes(gpu.memory_bytes), gpu.driver);
         found.push(tried(Device::Cuda(gpu.index), Some(name)));
@@ -63,11 +72,14 @@ fn providers(runtime: &Runtime, gpus: &[Gpu]) -> Vec<Provider> {
 
 fn text(runtime: &Runtime, providers: &[Provider]) -> String {
     let mut lines = format!("ONNX Runtime {} in {}\n", runtime.version(), runtime.path().display());
+    if let Ok(openvino) = runtime.openvino() {
+        lines += &format!("OpenVINO {} in {}\n", openvino.version(), openvino.path().display());
+    }
     for Provider { device, name, works, reason } in providers {
         let state = if *works { "works" } else { "does not work" };
-        let name = name.as_deref().unwrap_or("no NVIDIA driver tells of it");
-        lines += &format!("{device:<8}  {state}: {name}\n");
-        if let Some(reason) = reason {
+        let nobody = if device == "openvino" { "it is not there" } else { "no NVIDIA driver tells of it" };
+        lines += &format!("{device:<8}  {state}: {}\n", name.as_deref().unwrap_or(nobody));
+        for reason in reason.iter().flat_map(|reason| reason.lines()) {
             lines += &format!("          {reason}\n");
         }
     }

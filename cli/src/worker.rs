@@ -9,6 +9,7 @@ use crate::run::no_threads;
 use crate::say;
 use crate::self_test::{require, self_test, trusted_stores};
 use crate::threads::Threads;
+use marquetry_job::Provider;
 use marquetry_model::SessionOptions;
 use marquetry_worker::{ImageOptions, Worker, WorkerError, WorkerOptions, scorers, try_device};
 use std::sync::Arc;
@@ -26,8 +27,8 @@ pub(crate) fn run(args: &WorkerArgs) -> Result<Exit, Fatal> {
     let metrics = process.metrics();
     let stores = trusted_stores(&process, &args.trust)?;
     let tried = runtime.clone();
-    let self_test =
-        self_test(&process, &args.trust, &stores).and("the device", move || try_device(&tried, &session));
+    let self_test = self_test(&process, &args.trust, &stores)
+        .and("the device", move || try_device(&tried, Provider::Any, &session));
     require(&self_test)?;
     let model_bytes = args.lanes.models_mb.saturating_mul(MB);
     let scorers = scorers(runtime.clone(), session, files.clone(), metrics.clone(), model_bytes);

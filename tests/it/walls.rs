@@ -27,7 +27,7 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
 }
 
 /// What each of our packages may know, besides failures.
-const ALLOWED: [(&str, &[&str]); 26] = [
+const ALLOWED: [(&str, &[&str]); 27] = [
     ("marquetry-failure", &[]),
     ("marquetry-geometry", &[]),
     ("marquetry-ensemble", &["geometry"]),
@@ -42,7 +42,8 @@ const ALLOWED: [(&str, &[&str]); 26] = [
     ("marquetry-labels", &["evaluation", "geometry", "raster"]),
     ("marquetry-nights", &["geometry", "job", "page", "raster"]),
     ("marquetry-onnx", &[]),
-    ("marquetry-model", &["geometry", "job", "onnx"]),
+    ("marquetry-openvino", &[]),
+    ("marquetry-model", &["geometry", "job", "onnx", "openvino"]),
     ("marquetry-telemetry", &[]),
     ("marquetry-transport", &["telemetry"]),
     ("marquetry-imagery", &["geometry", "raster", "region", "transport"]),
@@ -156,6 +157,8 @@ fn crates_know_only_what_they_may() {
     }
     for (library, home) in [
         ("ort", "marquetry-model"),
+        ("marquetry-openvino", "marquetry-model"),
+        ("libloading", "marquetry-openvino"),
         ("prometheus", "marquetry-telemetry"),
         ("axum", "marquetry-telemetry"),
         ("nvml-wrapper", "marquetry-telemetry"),

@@ -30,7 +30,7 @@ mod windows;
 
 pub use failure::Failure;
 pub use image::{ImageOptions, Images};
-pub use network::{NetworkSource, OrtSource};
+pub use network::{NetworkSource, RuntimeSource};
 pub use scorer::{
     FusedOptions, FusedScorers, GateRequest, HostScorers, Returned, ScoreRequest, ScoreSink, Scorer,
     ScorerSource, scorers,

@@ -4,7 +4,7 @@ use crate::Failure;
 use crate::planned_models::PlannedModels;
 use lru::LruCache;
 use marquetry_job::{IoContract, Member, hash};
-use marquetry_model::{Network, OrtNetwork, Runtime, SessionOptions};
+use marquetry_model::{Network, Runtime, SessionOptions, open_network};
 use marquetry_telemetry::Metrics;
 use marquetry_transport::Files;
 use std::sync::Arc;
@@ -33,28 +33,28 @@ pub trait NetworkSource: Send + Sync {
     fn bytes(&self, member: &Member) -> u64;
 }
 
-/// Networks of ONNX Runtime.
-pub struct OrtSource {
+/// Networks of ONNX Runtime, and of OpenVINO where a plan names it.
+pub struct RuntimeSource {
     pub(crate) runtime: Runtime,
     pub(crate) options: SessionOptions,
     pub(crate) metrics: Metrics,
     pub(crate) models: PlannedModels,
 }
 
-impl OrtSource {
+impl RuntimeSource {
     /// Sessions on `runtime` with these options, of models that are read from `files`.
     pub fn new(runtime: Runtime, options: SessionOptions, files: Files, metrics: Metrics) -> Self {
         Self { runtime, options, metrics, models: PlannedModels::new(files) }
     }
 }
 
-impl NetworkSource for OrtSource {
+impl NetworkSource for RuntimeSource {
     fn open(&self, member: &Member, signature: &IoContract) -> Result<Box<dyn Network>, Failure> {
         let started = Instant::now();
-        let network = OrtNetwork::open(&self.runtime, &*self.models.read(member)?, signature, &self.options)?;
+        let network = open_network(&self.runtime, &*self.models.read(member)?, signature, &self.options)?;
         self.metrics.model_load_duration.observe_duration(started.elapsed());
         tracing::debug!(member = %member.name, input = %signature.size, "opened a session");
-        Ok(Box::new(network))
+        Ok(network)
     }
 
     fn fetch(&self, member: &Member) -> Result<(), Failure> {

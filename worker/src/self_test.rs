@@ -3,9 +3,9 @@
 use crate::Failure;
 use marquetry_failure::FailureClass;
 use marquetry_geometry::Size;
-use marquetry_job::{Backend, Element, IoContract, Layout, OutputForm};
+use marquetry_job::{Backend, Element, IoContract, Layout, OutputForm, Provider};
 use marquetry_model::toy::{Toy, Weights};
-use marquetry_model::{ModelFiles, Network as _, OrtNetwork, Runtime, SessionOptions};
+use marquetry_model::{ModelFiles, Runtime, SessionOptions, open_network};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -64,11 +64,11 @@ impl fmt::Debug for SelfTest {
 const SIDE_PX: u32 = 16;
 const CHANNELS: u32 = 3;
 
-/// Runs a model of one convolution, which gives back what it is shown, as sessions with these `options` run it.
+/// Runs a model of one convolution, which gives back what it is shown, by `provider` as sessions with these `options` run it.
 ///
 /// # Errors
 /// When the device cannot be used, or does not compute what it should.
-pub fn try_device(runtime: &Runtime, options: &SessionOptions) -> Result<(), Failure> {
+pub fn try_device(runtime: &Runtime, provider: Provider, options: &SessionOptions) -> Result<(), Failure> {
     let toy =
         Toy { channels: CHANNELS, classes: CHANNELS, kernel: 3, weights: Weights::Copy, ..Toy::default() };
     let model = ModelFiles { onnx: toy.bytes(), external: Vec::new() };
@@ -86,16 +86,17 @@ pub fn try_device(runtime: &Runtime, options: &SessionOptions) -> Result<(), Fai
         classes: CHANNELS,
         output_size: size,
         element_out: Element::F32,
-        backend: Backend::default(),
+        backend: Backend::exact(provider),
     };
     let shown: Vec<f32> = (0..CHANNELS * SIDE_PX * SIDE_PX).map(|n| (n % 97) as f32 / 97.0).collect();
-    let mut network = OrtNetwork::open(runtime, &model, &contract, options)?;
+    let mut network = open_network(runtime, &model, &contract, options)?;
     let said = network.run(&shown)?;
     // Devices may compute with ten bits of a fraction.
     if said.iter().zip(&shown).all(|(said, shown)| (said - shown).abs() < 0.01) {
         return Ok(());
     }
-    let reason = format!("{} runs models and computes wrong numbers", options.device);
+    let what = if provider == Provider::Any { options.device.to_string() } else { provider.to_string() };
+    let reason = format!("{what} runs models and computes wrong numbers");
     Err(Failure::new(FailureClass::Worker, reason))
 }
 
@@ -123,6 +124,6 @@ mod tests {
     #[test]
     fn a_device_that_works_computes_what_it_should() {
         let Ok(runtime) = Runtime::load(&RuntimeSearch::from_process()) else { return };
-        try_device(&runtime, &SessionOptions::on(Device::Cpu, 1)).unwrap();
+        try_device(&runtime, Provider::Any, &SessionOptions::on(Device::Cpu, 1)).unwrap();
     }
 }

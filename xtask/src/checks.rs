@@ -1,7 +1,7 @@
 //! The checks: what must hold before a change lands.
 
 use crate::services::Services;
-use crate::tools::{Python, cargo, openssl, run, workspace};
+use crate::tools::{Python, cargo, openssl, openvino, run, workspace};
 use crate::{chart, deploy};
 use anyhow::{Context, Result};
 use std::process::Command;
@@ -14,6 +14,7 @@ pub(crate) fn test() -> Result<()> {
 /// Runs tests, with what they need fetched and started first.
 pub(crate) fn test_with(tests: &mut Command) -> Result<()> {
     let python = Python::ready()?;
+    tests.env("OPENVINO_DYLIB_PATH", openvino()?);
     // The tests of whole jobs run the real binary. With all targets it is built once, with the features the tests need;
     // alone it would be built from the ground up a second time.
     eprintln!("building everything with its tests (the first time seven minutes on two cores)");

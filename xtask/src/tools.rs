@@ -7,6 +7,9 @@ use std::process::Command;
 /// The version of ONNX Runtime that everything here is tested with.
 pub(crate) const ONNXRUNTIME: &str = "onnxruntime==1.31.1";
 
+/// The version of OpenVINO that everything here is tested with.
+pub(crate) const OPENVINO: &str = "openvino==2026.4.1";
+
 /// The repository's root.
 pub(crate) fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -64,14 +67,7 @@ pub(crate) struct Python {
 impl Python {
     /// Fetches ONNX Runtime and NumPy with pip, once, into `.cache/`. Nothing on the machine is changed.
     pub(crate) fn ready() -> Result<Self> {
-        let packages = cache().join(ONNXRUNTIME.replace("==", "-"));
-        if !packages.is_dir() {
-            eprintln!("fetching {ONNXRUNTIME} and numpy with pip (once, about 20 MB)");
-            let unfinished = packages.with_extension("unfinished");
-            let _ = std::fs::remove_dir_all(&unfinished);
-            pip_install(&[ONNXRUNTIME, "numpy"], &unfinished)?;
-            std::fs::rename(&unfinished, &packages)?;
-        }
+        let packages = packages(ONNXRUNTIME, &["numpy"], 20)?;
         let library = onnxruntime_library(&packages)?;
         Ok(Self { packages, library })
     }
@@ -82,17 +78,36 @@ impl Python {
     }
 }
 
-/// The library in a folder of Python packages.
+/// Fetches a Python package and those that it needs with pip, once, into a folder of its own in `.cache/`.
+fn packages(package: &str, needed: &[&str], megabytes: u32) -> Result<PathBuf> {
+    let folder = cache().join(package.replace("==", "-"));
+    if !folder.is_dir() {
+        eprintln!("fetching {package} with pip (once, about {megabytes} MB)");
+        let unfinished = folder.with_extension("unfinished");
+        let _ = std::fs::remove_dir_all(&unfinished);
+        pip_install(&[&[package], needed].concat(), &unfinished)?;
+        std::fs::rename(&unfinished, &folder)?;
+    }
+    Ok(folder)
+}
+
+/// OpenVINO's C library, fetched with pip, once. For `OPENVINO_DYLIB_PATH`.
+pub(crate) fn openvino() -> Result<PathBuf> {
+    library(&packages(OPENVINO, &["--no-deps"], 60)?.join("openvino").join("libs"), "libopenvino_c.")
+}
+
+/// The ONNX Runtime library in a folder of Python packages.
 pub(crate) fn onnxruntime_library(packages: &Path) -> Result<PathBuf> {
-    let capi = packages.join("onnxruntime").join("capi");
-    std::fs::read_dir(&capi)
-        .with_context(|| format!("{} should hold ONNX Runtime; remove .cache and try again", capi.display()))?
+    library(&packages.join("onnxruntime").join("capi"), "libonnxruntime.")
+}
+
+/// The library in `folder` whose name begins so.
+fn library(folder: &Path, name: &str) -> Result<PathBuf> {
+    std::fs::read_dir(folder)
+        .with_context(|| format!("{} should hold {name}*; remove .cache and try again", folder.display()))?
         .filter_map(|entry| Some(entry.ok()?.path()))
-        .find(|path| {
-            let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-            name.starts_with("libonnxruntime.") && !name.contains("providers")
-        })
-        .with_context(|| format!("no libonnxruntime in {}", capi.display()))
+        .find(|path| path.file_name().is_some_and(|found| found.to_string_lossy().starts_with(name)))
+        .with_context(|| format!("no {name}* in {}", folder.display()))
 }
 
 /// Puts Python packages into a folder of their own.

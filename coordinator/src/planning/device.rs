@@ -2,10 +2,11 @@
 
 use crate::planning::findings::{Choice, Origin};
 use crate::planning::memory::PlanMemory;
-use marquetry_job::{Backend, IoContract, Provider, hash};
+use marquetry_job::{Backend, IoContract, Precision, Provider, hash};
 use marquetry_model::{Device, ModelError, ModelFiles, SessionOptions};
 use marquetry_spec::DeviceKind;
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use std::fmt;
 
 /// How many windows a model may be shown at once on a GPU. Small ones leave most of it idle with one.
@@ -16,15 +17,19 @@ const UNMEASURED: u32 = 16;
 const NEAR: f64 = 0.95;
 /// Most bytes of input and output of one run: more takes memory on both sides of the bus and gains nothing.
 const RUN_BYTES_MAX: usize = 512 << 20;
+/// So much quicker than ONNX Runtime must OpenVINO be on the same processor, or it is not worth other last bits.
+const GAIN_MIN: f64 = 1.05;
 /// Counted up whenever something else would be measured.
-const RATES_FORMAT: u32 = 1;
+const RATES_FORMAT: u32 = 2;
 
 /// The machine that computes a job, where it is the one that plans it.
 #[derive(Debug, Clone)]
 pub struct Hardware {
-    /// Its GPU, which works; none where members run on the processor anyhow.
+    /// Its GPU, which works; none where members are not to run on one.
     pub gpu: Option<Device>,
-    /// Names processor and GPU: what was measured on others is not used.
+    /// The precisions, beside single, that OpenVINO has instructions of the processor for; none where members are not to be computed by it.
+    pub openvino: Option<Vec<Precision>>,
+    /// Names processor, GPU and OpenVINO's version: what was measured on others is not used.
     pub name: String,
     /// Sessions side by side on the processor.
     pub lanes: usize,
@@ -44,11 +49,25 @@ pub(crate) struct Rate {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Measured {
     rates: Vec<Rate>,
-    /// Why it does not run on the GPU at all.
-    refusal: Option<String>,
+    /// Why it does not run by some of them at all.
+    refusals: Vec<(Provider, String)>,
 }
 
 impl Measured {
+    /// How many ways of computing it there were.
+    fn ways(&self) -> usize {
+        let providers = self.rates.iter().map(|rate| rate.provider);
+        providers.chain(self.refusals.iter().map(|(provider, _)| *provider)).collect::<HashSet<_>>().len()
+    }
+
+    /// The smallest batch that is nearly as good as the best.
+    fn batch_on_gpu(&self) -> Option<u32> {
+        let enough = NEAR * self.best(Provider::Cuda);
+        let of =
+            self.rates.iter().filter(|rate| rate.provider == Provider::Cuda && rate.per_second >= enough);
+        of.map(|rate| rate.batch).min()
+    }
+
     /// Windows a second at the best batch; 0 where it does not run.
     fn best(&self, provider: Provider) -> f64 {
         let of = self.rates.iter().filter(move |rate| rate.provider == provider);
@@ -70,9 +89,14 @@ pub(crate) struct Settled {
 impl Settled {
     /// It in words, and where it came from.
     pub(crate) fn choice(&self) -> Choice<String> {
-        let from = if self.measured.is_some() { Origin::Measured } else { Origin::Said };
+        // Of one way alone the job has said it, and a batch is measured all the same.
+        let is_choice = self.measured.as_ref().is_some_and(|measured| measured.ways() > 1);
+        let from = if is_choice || (self.batch.is_some() && self.measured.is_some()) {
+            Origin::Measured
+        } else {
+            Origin::Said
+        };
         let value = match self.batch {
-            _ if self.backend == Backend::default() => "cpu in f32".to_owned(),
             Some(batch) if self.measured.is_none() => {
                 format!("{}; {batch} windows at once, which is not measured", self.backend)
             }
@@ -84,7 +108,10 @@ impl Settled {
 
 impl fmt::Display for Settled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.backend)?;
+        // A worker's own device is the processor, where the plan says nothing of it.
+        let backend =
+            if self.backend == Backend::default() { Backend::exact(Provider::Cpu) } else { self.backend };
+        write!(f, "{backend}")?;
         self.batch.map_or(Ok(()), |batch| write!(f, ", {batch} windows at once"))
     }
 }
@@ -111,11 +138,12 @@ pub(crate) struct Devices<'a> {
 impl Devices<'_> {
     /// Whether nothing needs to be looked at: the plan says nothing of devices.
     pub(crate) fn are_unsaid(&self) -> bool {
-        self.said == DeviceKind::Auto && self.gpu().is_none()
+        self.said == DeviceKind::Auto && self.here().is_none()
     }
 
-    fn gpu(&self) -> Option<(&Hardware, Device)> {
-        self.hardware.and_then(|hardware| Some((hardware, hardware.gpu?)))
+    /// The machine, if there is something of it to measure.
+    fn here(&self) -> Option<&Hardware> {
+        self.hardware.filter(|hardware| hardware.gpu.is_some() || hardware.openvino.is_some())
     }
 
     /// Where `model` runs. Models of one `architecture` are measured once.
@@ -124,28 +152,41 @@ impl Devices<'_> {
     /// When it runs on no device that it may run on.
     pub(crate) fn settle(&self, model: &Model<'_>, architecture: &str) -> Result<Settled, ModelError> {
         let said = |provider, batch| Settled { backend: Backend::exact(provider), batch, measured: None };
-        match (self.said, self.gpu()) {
+        match (self.said, self.here()) {
             (DeviceKind::Cpu, _) => Ok(said(Provider::Cpu, None)),
             (DeviceKind::Auto, None) => Ok(said(Provider::Any, None)),
+            (DeviceKind::OpenVino, None) => Ok(said(Provider::OpenVino, None)),
             (DeviceKind::Cuda, None) => {
                 let batches = model.contracts.iter().map(|contract| contract.batch);
                 let taken = batches.filter(|batch| *batch <= UNMEASURED).max();
                 // Of one alone the job or the model has said it.
                 Ok(said(Provider::Cuda, taken.filter(|_| model.contracts.len() > 1)))
             }
-            (kind, Some((hardware, gpu))) => {
-                let measured = self.measured(model, architecture, hardware, gpu)?;
-                let (here, there) = (measured.best(Provider::Cpu), measured.best(Provider::Cuda));
-                if kind == DeviceKind::Auto && here >= there {
-                    // Unsaid it would run on this process's own device, which is the GPU.
-                    let backend = Backend::exact(Provider::Cpu);
-                    return Ok(Settled { backend, batch: None, measured: Some(measured) });
-                }
-                let enough =
-                    |rate: &&Rate| rate.provider == Provider::Cuda && rate.per_second >= NEAR * there;
-                let batch = measured.rates.iter().filter(enough).map(|rate| rate.batch).min();
-                Ok(Settled { backend: Backend::exact(Provider::Cuda), batch, measured: Some(measured) })
+            (_, Some(hardware)) => {
+                let measured = self.measured(model, architecture, hardware)?;
+                let provider = self.chosen(&measured, hardware);
+                let batch = if provider == Provider::Cuda { measured.batch_on_gpu() } else { None };
+                Ok(Settled { backend: Backend::exact(provider), batch, measured: Some(measured) })
             }
+        }
+    }
+
+    /// Whose kernels, by what was measured.
+    fn chosen(&self, measured: &Measured, hardware: &Hardware) -> Provider {
+        match self.said {
+            DeviceKind::Cuda => return Provider::Cuda,
+            DeviceKind::OpenVino => return Provider::OpenVino,
+            DeviceKind::Auto | DeviceKind::Cpu => {}
+        }
+        let [cpu, openvino, cuda] =
+            [Provider::Cpu, Provider::OpenVino, Provider::Cuda].map(|p| measured.best(p));
+        let quick = openvino > cpu * GAIN_MIN;
+        match (quick, hardware.gpu) {
+            (_, Some(_)) if cuda > cpu.max(openvino) => Provider::Cuda,
+            (true, _) => Provider::OpenVino,
+            // Unsaid it would run on this process's own device, which is the GPU.
+            (false, Some(_)) => Provider::Cpu,
+            (false, None) => Provider::Any,
         }
     }
 
@@ -155,20 +196,55 @@ impl Devices<'_> {
         model: &Model<'_>,
         architecture: &str,
         hardware: &Hardware,
-        gpu: Device,
     ) -> Result<Measured, ModelError> {
-        let Hardware { name, lanes, threads, .. } = hardware;
-        let asked = (RATES_FORMAT, self.version, name, gpu, lanes, threads, self.said == DeviceKind::Auto);
-        let asked = format!("{:?}", (asked, architecture, model.contracts.first()));
-        let look = || self.measure(model, hardware, gpu);
+        let asked = format!(
+            "{:?}",
+            (RATES_FORMAT, self.version, hardware, self.said, architecture, model.contracts.first())
+        );
+        let look = || self.measure(model, hardware);
         match self.memory {
             Some(memory) => memory.seen(&format!("rates {}", hash(&[asked.as_bytes()])), "", look),
             None => look(),
         }
     }
 
-    fn measure(&self, model: &Model<'_>, hardware: &Hardware, gpu: Device) -> Result<Measured, ModelError> {
-        let (mut measured, mut failed, mut idle) = (Measured::default(), None, 0);
+    fn measure(&self, model: &Model<'_>, hardware: &Hardware) -> Result<Measured, ModelError> {
+        let is_auto = self.said == DeviceKind::Auto;
+        let mut measured = Measured::default();
+        // What cannot run it is no error where something else can.
+        let refused = |provider, error: ModelError| {
+            if !is_auto {
+                return Err(error);
+            }
+            Ok((provider, error.to_string()))
+        };
+        let mut refusals = Vec::new();
+        if let Some(gpu) = hardware.gpu
+            && let Err(error) = self.measure_gpu(model, gpu, &mut measured)
+        {
+            refusals.push(refused(Provider::Cuda, error)?);
+        }
+        let on_processor = [(Provider::OpenVino, hardware.openvino.is_some()), (Provider::Cpu, is_auto)];
+        let options = SessionOptions::on(Device::Cpu, hardware.threads);
+        for (provider, _) in on_processor.into_iter().filter(|(_, is_wanted)| *is_wanted) {
+            let Some(contract) = model.contracts.first() else { break };
+            let contract = IoContract { backend: Backend::exact(provider), ..contract.clone() };
+            match (self.rate)(model.files, &contract, &options, hardware.lanes) {
+                Ok(per_second) => measured.rates.push(Rate { provider, batch: contract.batch, per_second }),
+                Err(error) if provider == Provider::Cpu => return Err(error),
+                Err(error) => refusals.push(refused(provider, error)?),
+            }
+        }
+        measured.refusals = refusals;
+        Ok(measured)
+    }
+
+    /// Measures it on the GPU at ever larger batches, as long as that gains something.
+    ///
+    /// # Errors
+    /// When it does not run there at all.
+    fn measure_gpu(&self, model: &Model<'_>, gpu: Device, measured: &mut Measured) -> Result<(), ModelError> {
+        let mut idle = 0;
         for contract in model.contracts {
             let bytes = (contract.input_len() + contract.output_len()) * size_of::<f32>();
             if bytes > RUN_BYTES_MAX && !measured.rates.is_empty() {
@@ -185,28 +261,11 @@ impl Devices<'_> {
                     }
                 }
                 // Most often it has no room; a smaller batch has been measured already, if there is one.
-                Err(error) => {
-                    failed = Some(error);
-                    break;
-                }
+                Err(error) if measured.rates.is_empty() => return Err(error),
+                Err(_) => break,
             }
         }
-        if measured.rates.is_empty()
-            && let Some(error) = failed
-        {
-            if self.said != DeviceKind::Auto {
-                return Err(error);
-            }
-            measured.refusal = Some(error.to_string());
-        }
-        if self.said == DeviceKind::Auto
-            && let Some(contract) = model.contracts.first()
-        {
-            let options = SessionOptions::on(Device::Cpu, hardware.threads);
-            let per_second = (self.rate)(model.files, contract, &options, hardware.lanes)?;
-            measured.rates.push(Rate { provider: Provider::Cpu, batch: contract.batch, per_second });
-        }
-        Ok(measured)
+        Ok(())
     }
 }
 
@@ -226,10 +285,18 @@ pub(crate) fn told(settled: &[(String, Settled)]) -> Vec<String> {
             let best = measured.best(provider);
             (best > 0.0).then(|| format!("{best:.0} on {what}"))
         };
-        let rates = [rate("the GPU", Provider::Cuda), rate("the processor", Provider::Cpu)];
+        let rates = [
+            rate("the GPU", Provider::Cuda),
+            rate("the processor", Provider::Cpu),
+            rate("the processor by OpenVINO", Provider::OpenVino),
+        ];
         let rates = rates.into_iter().flatten().collect::<Vec<_>>().join(", ");
-        let refusal = measured.refusal.as_ref().map(|why| format!("; the GPU: {why}")).unwrap_or_default();
-        format!("device: {name}{others}: {of} (windows a second: {rates}{refusal})")
+        let refused = |(provider, why): &(Provider, String)| {
+            let what = if *provider == Provider::Cuda { "the GPU" } else { "OpenVINO" };
+            format!("; {what}: {why}")
+        };
+        let refusals: String = measured.refusals.iter().map(refused).collect();
+        format!("device: {name}{others}: {of} (windows a second: {rates}{refusals})")
     };
     sorts.into_iter().map(line).collect()
 }

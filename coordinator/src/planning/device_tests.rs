@@ -24,7 +24,11 @@ fn contract(batch: u32) -> IoContract {
 }
 
 fn hardware(gpu: Option<Device>) -> Hardware {
-    Hardware { gpu, name: "a machine".into(), lanes: 4, threads: 2 }
+    Hardware { gpu, openvino: None, name: "a machine".into(), lanes: 4, threads: 2 }
+}
+
+fn with_openvino(gpu: Option<Device>) -> Hardware {
+    Hardware { openvino: Some(Vec::new()), ..hardware(gpu) }
 }
 
 /// A machine on which a window takes so long, s, on the processor, and a run and each of its windows on the GPU, which has room for
@@ -78,9 +82,70 @@ fn the_quicker_device_is_taken_and_the_smallest_batch_that_fills_it() {
     assert_eq!(
         told(&[("m".to_owned(), none)]),
         [
-            "device: m: cpu in f32 (windows a second: 4 on the processor; the GPU: out of memory in ONNX Runtime: full)"
+            "device: m: cpu in f32 (windows a second: 4 on the processor; the GPU: out of memory while running models: full)"
         ]
     );
+}
+
+/// A machine on which so many windows a second are computed by ONNX Runtime, by OpenVINO, and on a GPU; none: they are not.
+fn settle_by_rates(
+    said: DeviceKind,
+    here: &Hardware,
+    rates: [Option<f64>; 3],
+) -> Result<Settled, ModelError> {
+    let rate = |_: &ModelFiles, contract: &IoContract, options: &SessionOptions, _: usize| {
+        let at = match (options.device, contract.backend.provider) {
+            (Device::Cuda(_), _) => 2,
+            (_, Provider::OpenVino) => 1,
+            _ => 0,
+        };
+        let refusal = || ModelError::Device { device: "it".into(), reason: "no kernel".into() };
+        rates[at].ok_or_else(refusal)
+    };
+    let files = ModelFiles { onnx: Vec::new(), external: Vec::new() };
+    let devices = Devices { said, hardware: Some(here), memory: None, version: "1", rate: &rate };
+    devices.settle(&Model { files: &files, contracts: &[contract(1)] }, "one")
+}
+
+#[test]
+fn the_quickest_of_three_computes() {
+    use Provider::{Any, Cpu, Cuda, OpenVino};
+    let auto = |gpu, rates: [f64; 3]| {
+        settle_by_rates(DeviceKind::Auto, &with_openvino(gpu), rates.map(Some)).unwrap().backend.provider
+    };
+    assert_eq!(auto(None, [100.0, 106.0, 0.0]), OpenVino);
+    assert_eq!(auto(None, [100.0, 104.0, 0.0]), Any, "hardly quicker: the job is the one that it was");
+    assert_eq!(auto(GPU, [100.0, 150.0, 900.0]), Cuda);
+    assert_eq!(auto(GPU, [100.0, 150.0, 140.0]), OpenVino);
+    assert_eq!(auto(GPU, [100.0, 50.0, 90.0]), Cpu);
+    assert_eq!(auto(GPU, [100.0, 104.0, 90.0]), Cpu);
+}
+
+#[test]
+fn what_openvino_does_not_compute_is_computed_by_onnx_runtime_unless_the_job_insists() {
+    let here = with_openvino(None);
+    let rates = [Some(100.0), None, None];
+    let auto = settle_by_rates(DeviceKind::Auto, &here, rates).unwrap();
+    assert_eq!(auto.backend, Backend::default());
+    assert_eq!(auto.choice(), Choice { value: "cpu in f32".to_owned(), from: Origin::Measured });
+    assert_eq!(
+        told(&[("m".to_owned(), auto)]),
+        [
+            "device: m: cpu in f32 (windows a second: 100 on the processor; OpenVINO: cannot use it: no kernel)"
+        ]
+    );
+    let refused = settle_by_rates(DeviceKind::OpenVino, &here, rates).unwrap_err();
+    assert!(refused.to_string().contains("no kernel"), "{refused}");
+    let said = settle_by_rates(DeviceKind::OpenVino, &here, [Some(100.0), Some(7.0), None]).unwrap();
+    assert_eq!(said.backend, Backend::exact(Provider::OpenVino), "slower, and said");
+    assert_eq!(said.choice(), Choice { value: "openvino in f32".to_owned(), from: Origin::Said });
+    // On a cluster it is each worker's.
+    let files = ModelFiles { onnx: Vec::new(), external: Vec::new() };
+    let rate = |_: &ModelFiles, _: &IoContract, _: &SessionOptions, _: usize| panic!("nothing is measured");
+    let devices =
+        Devices { said: DeviceKind::OpenVino, hardware: None, memory: None, version: "1", rate: &rate };
+    let there = devices.settle(&Model { files: &files, contracts: &[contract(1)] }, "one").unwrap();
+    assert_eq!((there.backend, there.measured), (Backend::exact(Provider::OpenVino), None));
 }
 
 #[test]
@@ -141,7 +206,7 @@ fn models_alike_are_told_together() {
         batch: Some(16),
         measured: Some(Measured {
             rates: vec![rate(Provider::Cuda, there), rate(Provider::Cpu, here)],
-            refusal: None,
+            refusals: Vec::new(),
         }),
     };
     let unsaid = Settled { backend: Backend::default(), batch: None, measured: None };

@@ -6,9 +6,9 @@ use crate::planning::members_error::MembersError;
 use crate::planning::models::{Models, PlannedModel};
 use crate::planning::precision::{self, PrecisionTrial, Tried, quickest};
 use marquetry_ensemble::LabelRule;
-use marquetry_job::{Group, IoContract, Provider};
-use marquetry_model::{Device, SessionOptions, architecture, rate};
-use marquetry_spec::{Exactness, JobSpec};
+use marquetry_job::{Backend, Group, IoContract, Precision, Provider};
+use marquetry_model::{Device, SessionOptions, architecture, check_openvino, rate};
+use marquetry_spec::{DeviceKind, Exactness, JobSpec};
 
 /// Windows on which precisions are compared, at most.
 const WINDOWS: usize = 24;
@@ -39,7 +39,10 @@ impl<'a> MemberDevices<'a> {
         probed: &mut Probed,
     ) -> Result<(), MembersError> {
         let Models { runtime, memory, hardware, .. } = *self.models;
-        let rate = |model: &_, contract: &_, options: &_, sessions| {
+        let rate = |model: &_, contract: &IoContract, options: &_, sessions| {
+            if contract.backend.provider == Provider::OpenVino {
+                check_openvino(runtime, model, contract, options)?;
+            }
             rate(runtime, model, contract, options, sessions)
         };
         let devices =
@@ -65,15 +68,13 @@ impl<'a> MemberDevices<'a> {
             member.signatures.clone_from(sizes);
         }
         member.signatures.iter_mut().for_each(|signature| signature.backend = settled.backend);
-        if self.spec.precision == Exactness::Fast
-            && settled.backend.provider == Provider::Cuda
-            && let Some(gpu) = hardware.and_then(|hardware| hardware.gpu)
-        {
+        let others = self.others(settled.backend);
+        if self.spec.precision == Exactness::Fast && !others.is_empty() {
             // Values inside of it are looked at one window at a time: all of them come back.
             let one = at_batches.first().and_then(|sizes| sizes.first());
-            let tried = self.precisions(candidate, &model, (group, one), gpu)?;
+            let tried = self.precisions(candidate, &model, (group, one), &others)?;
             if let Some(quickest) = quickest(&tried) {
-                settled.backend.precision = quickest.precision;
+                settled.backend = quickest.backend;
             }
             self.tried.push((candidate.name.clone(), tried));
         }
@@ -84,13 +85,30 @@ impl<'a> MemberDevices<'a> {
         Ok(())
     }
 
-    /// What other precisions come to, on windows of the job's images.
+    /// What else a model may be computed by that is settled to be computed by `backend`, in single precision.
+    fn others(&self, backend: Backend) -> Vec<Backend> {
+        let Some(hardware) = self.models.hardware else { return Vec::new() };
+        if backend.provider == Provider::Cuda {
+            let of = |precision| Backend { precision, ..backend };
+            return if hardware.gpu.is_some() {
+                vec![of(Precision::Tf32), of(Precision::F16)]
+            } else {
+                Vec::new()
+            };
+        }
+        // In single precision it may be the slower one, and in others the quicker one.
+        let is_let_in = matches!(self.spec.device, DeviceKind::Auto | DeviceKind::OpenVino);
+        let openvino = hardware.openvino.iter().filter(|_| is_let_in);
+        openvino.flatten().map(|&precision| Backend { provider: Provider::OpenVino, precision }).collect()
+    }
+
+    /// What they come to, on windows of the job's images.
     fn precisions(
         &self,
         candidate: &Candidate<'_>,
         model: &PlannedModel,
         (group, one): (&Group, Option<&IoContract>),
-        gpu: Device,
+        others: &[Backend],
     ) -> Result<Vec<Tried>, MembersError> {
         let Models { runtime, memory, hardware, .. } = *self.models;
         let member = &group.members[0];
@@ -100,17 +118,23 @@ impl<'a> MemberDevices<'a> {
         if windows.is_empty() {
             return Ok(Vec::new());
         }
-        let machine = hardware.map(|hardware| hardware.name.as_str()).unwrap_or_default();
+        let Some(hardware) = hardware else { return Ok(Vec::new()) };
+        let (options, sessions) = match hardware.gpu {
+            Some(gpu) if contract.backend.provider == Provider::Cuda => (SessionOptions::on(gpu, 1), 1),
+            _ => (SessionOptions::on(Device::Cpu, hardware.threads), hardware.lanes),
+        };
         let trial = PrecisionTrial {
             runtime,
             model: &model.files,
             content: &member.content_hash(),
             contract,
             one: &IoContract { backend: contract.backend, ..one.unwrap_or(contract).clone() },
-            options: SessionOptions::on(gpu, 1),
+            others,
+            options,
+            sessions,
             rule: LabelRule::of(member.applied, self.spec.labelling, contract.classes as usize),
             windows: &windows,
-            shown: &format!("{machine} {}", shown.key(&member.input, group.scaling)),
+            shown: &format!("{hardware:?} {}", shown.key(&member.input, group.scaling)),
         };
         trial.all(memory).map_err(|error| candidate.failed(error))
     }
@@ -121,7 +145,7 @@ impl<'a> MemberDevices<'a> {
         lines.extend(precision::told(&self.tried));
         if self.spec.precision == Exactness::Fast && self.tried.is_empty() {
             let where_to = if self.models.hardware.is_some() {
-                "members run on the processor, which has no other"
+                "members run on the processor, which has no other here (with OpenVINO it may: docs/devices.md)"
             } else {
                 "it is measured where the job is computed, by marquetry run; for a cluster, marquetry convert writes models in half precision"
             };

@@ -4,8 +4,8 @@ use crate::planning::memory::PlanMemory;
 use marquetry_ensemble::{LabelAgreement, LabelRule};
 use marquetry_job::{Backend, IoContract, Precision, hash};
 use marquetry_model::{
-    HALF_PRECISION_MAGNITUDE_MAX, ModelError, ModelFiles, Network as _, OrtNetwork, Runtime, SessionOptions,
-    half_precision_magnitude, rate,
+    HALF_PRECISION_MAGNITUDE_MAX, ModelError, ModelFiles, Runtime, SessionOptions, half_precision_magnitude,
+    open_network, rate,
 };
 use serde::{Deserialize, Serialize};
 
@@ -14,12 +14,13 @@ const AGREE_MIN: f64 = 0.995;
 /// So much quicker must it be, or it is not worth other bits.
 const GAIN_MIN: f64 = 1.05;
 /// Counted up whenever something else would be found.
-const PRECISION_FORMAT: u32 = 1;
+const PRECISION_FORMAT: u32 = 2;
 
 /// What was found of one precision.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Tried {
-    pub(crate) precision: Precision,
+    /// It, and whose kernels compute in it.
+    pub(crate) backend: Backend,
     /// How many times as fast as single precision.
     pub(crate) gain: f64,
     /// Share of labels that are the same.
@@ -66,7 +67,11 @@ pub(crate) struct PrecisionTrial<'a> {
     pub(crate) contract: &'a IoContract,
     /// The same at its smallest batch.
     pub(crate) one: &'a IoContract,
+    /// What is tried.
+    pub(crate) others: &'a [Backend],
     pub(crate) options: SessionOptions,
+    /// Sessions side by side, by which rates are measured.
+    pub(crate) sessions: usize,
     pub(crate) rule: LabelRule,
     /// Each `[channels, H, W]`, as the model sees them.
     pub(crate) windows: &'a [Vec<f32>],
@@ -75,23 +80,26 @@ pub(crate) struct PrecisionTrial<'a> {
 }
 
 impl PrecisionTrial<'_> {
-    /// What comes of each precision that its device has beside single.
+    /// What comes of each.
     ///
     /// # Errors
     /// When the model does not run in single precision.
     pub(crate) fn all(&self, memory: Option<&PlanMemory>) -> Result<Vec<Tried>, ModelError> {
         let asked = (PRECISION_FORMAT, self.runtime.version(), self.content, self.contract, self.rule);
-        let asked = format!("{:?}", (asked, self.options, self.shown));
+        let asked = format!("{:?}", (asked, self.options, self.sessions, self.others, self.shown));
         let look = || {
             let exact = self.said(self.contract)?;
             let rate = self.rate(self.contract)?;
-            let mut tried =
-                [Precision::Tf32, Precision::F16].map(|precision| self.tried(precision, &exact, rate));
+            let mut tried: Vec<Tried> =
+                self.others.iter().map(|backend| self.tried(*backend, &exact, rate)).collect();
             // It takes longer than all else, so only what would be taken is looked into.
-            if quickest(&tried).is_some_and(|quickest| quickest.precision == Precision::F16) {
-                tried[1].refusal = self.too_large().unwrap_or_else(|error| Some(error.to_string()));
+            let half = quickest(&tried).map(|quickest| quickest.backend);
+            if let Some(half) = half.filter(|backend| backend.precision == Precision::F16)
+                && let Some(tried) = tried.iter_mut().find(|tried| tried.backend == half)
+            {
+                tried.refusal = self.too_large().unwrap_or_else(|error| Some(error.to_string()));
             }
-            Ok(tried.to_vec())
+            Ok(tried)
         };
         match memory {
             Some(memory) => memory.seen(&format!("precision {}", hash(&[asked.as_bytes()])), "", look),
@@ -99,13 +107,12 @@ impl PrecisionTrial<'_> {
         }
     }
 
-    fn tried(&self, precision: Precision, exact: &[Vec<f32>], rate: f64) -> Tried {
-        let refused = |why: String| Tried { precision, gain: 0.0, same: 0.0, refusal: Some(why) };
-        self.compared(precision, exact, rate).unwrap_or_else(|error| refused(error.to_string()))
+    fn tried(&self, backend: Backend, exact: &[Vec<f32>], rate: f64) -> Tried {
+        let refused = |why: String| Tried { backend, gain: 0.0, same: 0.0, refusal: Some(why) };
+        self.compared(backend, exact, rate).unwrap_or_else(|error| refused(error.to_string()))
     }
 
-    fn compared(&self, precision: Precision, exact: &[Vec<f32>], rate: f64) -> Result<Tried, ModelError> {
-        let backend = Backend { precision, ..self.contract.backend };
+    fn compared(&self, backend: Backend, exact: &[Vec<f32>], rate: f64) -> Result<Tried, ModelError> {
         let contract = IoContract { backend, ..self.contract.clone() };
         let said = self.said(&contract)?;
         let channels = contract.classes as usize;
@@ -113,7 +120,7 @@ impl PrecisionTrial<'_> {
         let counts = exact.iter().zip(&said).map(of).fold(LabelAgreement::default(), LabelAgreement::joined);
         let refusal = (counts.not_finite > 0)
             .then(|| format!("{} of its scores are no numbers, or infinite", counts.not_finite));
-        Ok(Tried { precision, gain: self.rate(&contract)? / rate, same: counts.share(), refusal })
+        Ok(Tried { backend, gain: self.rate(&contract)? / rate, same: counts.share(), refusal })
     }
 
     /// Why values inside of the model may not fit into half precision, if they may not.
@@ -126,7 +133,7 @@ impl PrecisionTrial<'_> {
     }
 
     fn rate(&self, contract: &IoContract) -> Result<f64, ModelError> {
-        rate(self.runtime, self.model, contract, &self.options, 1)
+        rate(self.runtime, self.model, contract, &self.options, self.sessions)
     }
 
     /// Windows as batches, the last one filled up with the first.
@@ -141,7 +148,7 @@ impl PrecisionTrial<'_> {
 
     /// What the model says of each window, `[channels, h, w]`.
     fn said(&self, contract: &IoContract) -> Result<Vec<Vec<f32>>, ModelError> {
-        let mut network = OrtNetwork::open(self.runtime, self.model, contract, &self.options)?;
+        let mut network = open_network(self.runtime, self.model, contract, &self.options)?;
         let each = contract.output_len() / contract.batch.max(1) as usize;
         let mut said = Vec::new();
         for batch in self.batches(contract) {
@@ -155,9 +162,10 @@ impl PrecisionTrial<'_> {
 /// What there is to tell: how many members run in which precision, how far their labels agree at worst, and why others do not.
 pub(crate) fn told(members: &[(String, Vec<Tried>)]) -> Vec<String> {
     let mut lines = Vec::new();
-    for precision in [Precision::F16, Precision::Tf32] {
-        let of =
-            |(_, tried): &&(String, Vec<Tried>)| quickest(tried).is_some_and(|q| q.precision == precision);
+    for precision in [Precision::F16, Precision::Bf16, Precision::Tf32] {
+        let of = |(_, tried): &&(String, Vec<Tried>)| {
+            quickest(tried).is_some_and(|quickest| quickest.backend.precision == precision)
+        };
         let taken: Vec<&Tried> = members.iter().filter(of).filter_map(|(_, tried)| quickest(tried)).collect();
         let (Some(first), Some(same)) =
             (members.iter().find(of), taken.iter().map(|tried| tried.same).reduce(f64::min))
@@ -173,7 +181,7 @@ pub(crate) fn told(members: &[(String, Vec<Tried>)]) -> Vec<String> {
     }
     let exact: Vec<_> = members.iter().filter(|(_, tried)| quickest(tried).is_none()).collect();
     if let Some((name, tried)) = exact.first() {
-        let why = |tried: &Tried| Some(format!("{}: {}", tried.precision, tried.why_not()?));
+        let why = |tried: &Tried| Some(format!("{}: {}", tried.backend.precision, tried.why_not()?));
         let why = tried.iter().filter_map(why).collect::<Vec<_>>().join("; ");
         let why = if why.is_empty() { "no window could be compared".to_owned() } else { why };
         lines.push(format!("precision: {}: f32 ({why})", others(name, exact.len())));
@@ -189,19 +197,21 @@ fn others(first: &str, count: usize) -> String {
 mod tests {
     use super::*;
     use marquetry_geometry::Size;
+    use marquetry_job::Provider;
     use marquetry_model::toy::{Toy, Weights};
     use marquetry_model::{InspectOptions, IoRequest, RuntimeSearch, inspect, resolve};
 
     fn tried(precision: Precision, gain: f64, same: f64) -> Tried {
-        Tried { precision, gain, same, refusal: None }
+        let backend = Backend { provider: Provider::Cuda, precision };
+        Tried { backend, gain, same, refusal: None }
     }
 
     #[test]
     fn the_quickest_that_gives_the_same_labels_is_taken() {
         let both = [tried(Precision::Tf32, 1.5, 0.999), tried(Precision::F16, 2.5, 0.996)];
-        assert_eq!(quickest(&both).map(|t| t.precision), Some(Precision::F16));
+        assert_eq!(quickest(&both).map(|t| t.backend.precision), Some(Precision::F16));
         let worse = [tried(Precision::Tf32, 1.5, 0.999), tried(Precision::F16, 2.5, 0.9949)];
-        assert_eq!(quickest(&worse).map(|t| t.precision), Some(Precision::Tf32));
+        assert_eq!(quickest(&worse).map(|t| t.backend.precision), Some(Precision::Tf32));
         assert_eq!(quickest(&[tried(Precision::Tf32, 1.04, 1.0)]), None, "hardly quicker");
         let overflow = Tried { refusal: Some("values".into()), ..tried(Precision::F16, 9.0, 1.0) };
         assert_eq!(quickest(&[overflow]), None);
@@ -229,7 +239,10 @@ mod tests {
         let windows = [window(7), window(31), window(101)];
         let tried = |weights| {
             let (model, contract) = of(weights);
+            let any = |precision| Backend { provider: Provider::Any, precision };
             let trial = PrecisionTrial {
+                others: &[any(Precision::Tf32), any(Precision::F16)],
+                sessions: 1,
                 runtime: &runtime,
                 model: &model,
                 content: "a model",

@@ -43,6 +43,15 @@ pub enum Provider {
     Cpu,
     /// ONNX Runtime's and NVIDIA's on a GPU.
     Cuda,
+    /// OpenVINO's on the processor.
+    OpenVino,
+}
+
+impl Provider {
+    /// Whether the processor computes, whatever other devices a worker has.
+    pub const fn is_on_processor(self) -> bool {
+        matches!(self, Self::Cpu | Self::OpenVino)
+    }
 }
 
 impl fmt::Display for Provider {
@@ -51,6 +60,7 @@ impl fmt::Display for Provider {
             Self::Any => "any device",
             Self::Cpu => "cpu",
             Self::Cuda => "cuda",
+            Self::OpenVino => "openvino",
         })
     }
 }
@@ -66,6 +76,8 @@ pub enum Precision {
     Tf32,
     /// Weights and what nodes give in half precision, 11 bits of a fraction and 5 of an exponent.
     F16,
+    /// Factors rounded to 8 bits of a fraction, sums in single precision: what matrix units of processors do.
+    Bf16,
 }
 
 impl fmt::Display for Precision {
@@ -74,6 +86,7 @@ impl fmt::Display for Precision {
             Self::F32 => "f32",
             Self::Tf32 => "tf32",
             Self::F16 => "f16",
+            Self::Bf16 => "bf16",
         })
     }
 }

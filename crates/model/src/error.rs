@@ -4,6 +4,7 @@ use crate::file_kind::load_refusal;
 use crate::{Device, Layout};
 use marquetry_failure::{Classify, FailureClass};
 use marquetry_geometry::Size;
+use marquetry_openvino::OpenVinoError;
 use std::path::PathBuf;
 
 /// Why a model could not be read, fitted to the job, or run.
@@ -116,14 +117,14 @@ pub enum ModelError {
         expected: String,
     },
     /// The memory of the device does not hold the run. A smaller batch may do.
-    #[error("out of memory in ONNX Runtime: {reason}")]
+    #[error("out of memory while running models: {reason}")]
     OutOfMemory {
-        /// What ONNX Runtime said.
+        /// What ONNX Runtime or OpenVINO said.
         reason: String,
     },
     /// The system lets this process have no more threads.
     #[error(
-        "cannot start threads in ONNX Runtime ({reason}): raise the limit on processes and threads (ulimit -u, pids of the container), \
+        "cannot start threads for models ({reason}): raise the limit on processes and threads (ulimit -u, pids of the container), \
          or compute with fewer (--lanes, --threads)"
     )]
     NoThreads {
@@ -155,9 +156,10 @@ pub fn yaml_size(size: Size) -> String {
 
 /// Whether a message of ONNX Runtime, CUDA or cuDNN says that memory ran out. There is no error code for it.
 fn is_out_of_memory(message: &str) -> bool {
-    const SIGNS: [&str; 6] = [
+    const SIGNS: [&str; 7] = [
         "Failed to allocate memory",
         "bad_alloc",
+        "bad allocation",
         "out of memory",
         "CUDNN_STATUS_ALLOC_FAILED",
         "CUBLAS_STATUS_ALLOC_FAILED",
@@ -168,7 +170,7 @@ fn is_out_of_memory(message: &str) -> bool {
 
 /// Whether a message of ONNX Runtime says that a thread could not be started, which is no fault of the model.
 fn is_out_of_threads(message: &str) -> bool {
-    message.contains("pthread_create failed")
+    message.contains("pthread_create failed") || message.contains("Resource temporarily unavailable")
 }
 
 /// The part of a message of ONNX Runtime that speaks of the model: without its own source files and assertions.
@@ -202,6 +204,13 @@ impl ModelError {
         let said = error.message().trim();
         Self::of_resources(said)
             .unwrap_or_else(|| Self::NotAModel { reason: load_refusal(onnx, said, runtime) })
+    }
+
+    /// An error of OpenVINO: another machine, or ONNX Runtime on this one, may compute the model all the same.
+    #[expect(clippy::needless_pass_by_value, reason = "a function for `map_err`")]
+    pub(crate) fn of_openvino(error: OpenVinoError) -> Self {
+        let reason = error.to_string();
+        Self::of_resources(&reason).unwrap_or(Self::Device { device: "openvino".into(), reason })
     }
 
     /// What the machine lacks, where a message says that.

@@ -1,12 +1,13 @@
 //! ONNX models: what one takes and gives, and running it.
 //!
 //! [`inspect()`] reads a model and tries it, [`resolve`] settles the contract of one member from what was found and
-//! what the job wants, and [`OrtNetwork`] runs it; [`FusedNetwork`] runs it with what is done around it in one graph. Pixels and scores cross this border as planar `f32`; the layouts and
+//! what the job wants, and [`open_network`] has [`OrtNetwork`] or [`OpenVinoNetwork`] run it; [`FusedNetwork`] runs it with what is done around it in one graph. Pixels and scores cross this border as planar `f32`; the layouts and
 //! element types of the model stay inside.
 //!
 //! This crate must not know: images, views, windows of a grid; of a job only the contract it stores.
 
 mod activations;
+mod agreement;
 mod arena;
 mod class_names;
 mod denormals;
@@ -25,6 +26,7 @@ mod input_scaling;
 mod inspect;
 mod io_request;
 mod network;
+mod openvino_network;
 mod pack;
 mod probe;
 mod rate;
@@ -41,6 +43,7 @@ mod values;
 mod verdict;
 
 pub use activations::{Activations, LayerOutput};
+pub use agreement::check_openvino;
 pub use difference::{Difference, difference};
 pub use error::{ModelError, yaml_size};
 pub use external_data::{ModelFiles, ModelRef, external_locations};
@@ -57,11 +60,13 @@ pub use marquetry_onnx::{
     Background, ExternalData, FusedHead, FusedInput, FusedScores, FusedSpec, FusedStep, FusedView, KeptPart,
     Refusal, architecture,
 };
-pub use network::{Network, OrtNetwork};
+pub use marquetry_openvino::{OpenVino, Precision as OpenVinoPrecision};
+pub use network::{Network, OrtNetwork, open_network};
+pub use openvino_network::OpenVinoNetwork;
 pub use rate::rate;
 pub use run_once::{ImageAxes, image_axes, run_once};
 pub use runtime::Runtime;
-pub use search::{RuntimeError, RuntimeSearch};
+pub use search::{OpenVinoSearch, RuntimeError, RuntimeSearch};
 pub use session::{Device, SessionOptions};
 pub use stated_normalisation::StatedNormalisation;
 pub use values::SUMS_TO;

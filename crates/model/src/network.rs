@@ -2,11 +2,13 @@
 
 use crate::denormals::flushed;
 use crate::facts::Element;
+use crate::openvino_network::OpenVinoNetwork;
 use crate::pack::{FromPixel, pack, unpack};
 use crate::probe::input_dims;
 use crate::session::{self, Device, SessionOptions};
 use crate::{IoContract, ModelError, ModelRef, Runtime};
 use half::f16;
+use marquetry_job::Provider;
 use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions, Session};
 use ort::value::{DynValue, PrimitiveTensorElementType, TensorRef};
 
@@ -22,6 +24,25 @@ pub trait Network: Send {
     /// When `input` has another length than the signature says, the output comes with other dimensions, memory runs
     /// out, or the model fails.
     fn run(&mut self, input: &[f32]) -> Result<&[f32], ModelError>;
+}
+
+/// Opens `model` under `contract`, computed by what that names.
+///
+/// # Errors
+/// When it is no model, when a file with weights was not given along with it, when it lacks what the contract names, when memory runs out, or
+/// when the device or the library cannot be used: nothing falls back in silence.
+pub fn open_network<'a>(
+    runtime: &Runtime,
+    model: impl Into<ModelRef<'a>>,
+    contract: &IoContract,
+    options: &SessionOptions,
+) -> Result<Box<dyn Network>, ModelError> {
+    Ok(match contract.backend.provider {
+        Provider::OpenVino => Box::new(OpenVinoNetwork::open(runtime, model, contract, options)?),
+        Provider::Any | Provider::Cpu | Provider::Cuda => {
+            Box::new(OrtNetwork::open(runtime, model, contract, options)?)
+        }
+    })
 }
 
 /// A model run by ONNX Runtime, on one thread of the caller at a time.
@@ -45,6 +66,14 @@ pub(crate) enum Packed {
     F16(Vec<f16>),
     F64(Vec<f64>),
     U8(Vec<u8>),
+}
+
+/// One batch as the model wants it.
+pub(crate) enum Shown<'a> {
+    F32(&'a [f32]),
+    F16(&'a [f16]),
+    F64(&'a [f64]),
+    U8(&'a [u8]),
 }
 
 impl OrtNetwork {
@@ -92,6 +121,18 @@ impl Packed {
         })
     }
 
+    /// One batch, `[batch, channels, H, W]`, planar, as the model wants it.
+    pub(crate) fn show<'a>(&'a mut self, input: &'a [f32], s: &IoContract) -> Shown<'a> {
+        let (channels, pixels) = (s.channels as usize, s.size.area() as usize);
+        match self {
+            Self::F32(_) if s.layout == crate::Layout::Nchw || channels == 1 => Shown::F32(input),
+            Self::F32(packed) => Shown::F32(pack(input, packed, s.layout, channels, pixels)),
+            Self::F16(packed) => Shown::F16(pack(input, packed, s.layout, channels, pixels)),
+            Self::F64(packed) => Shown::F64(pack(input, packed, s.layout, channels, pixels)),
+            Self::U8(packed) => Shown::U8(pack(input, packed, s.layout, channels, pixels)),
+        }
+    }
+
     /// Runs one batch, `[batch, channels, H, W]`, planar; the outputs that are `wanted`, in their order.
     pub(crate) fn run(
         &mut self,
@@ -101,26 +142,11 @@ impl Packed {
         s: &IoContract,
         wanted: &[String],
     ) -> ort::Result<Vec<DynValue>> {
-        let (channels, pixels) = (s.channels as usize, s.size.area() as usize);
-        let planar = s.layout == crate::Layout::Nchw || channels == 1;
-        match self {
-            Self::F32(_) if planar => call(session, options, s, input, wanted),
-            Self::F32(packed) => {
-                pack(input, packed, s.layout, channels, pixels);
-                call(session, options, s, packed, wanted)
-            }
-            Self::F16(packed) => {
-                pack(input, packed, s.layout, channels, pixels);
-                call(session, options, s, packed, wanted)
-            }
-            Self::F64(packed) => {
-                pack(input, packed, s.layout, channels, pixels);
-                call(session, options, s, packed, wanted)
-            }
-            Self::U8(packed) => {
-                pack(input, packed, s.layout, channels, pixels);
-                call(session, options, s, packed, wanted)
-            }
+        match self.show(input, s) {
+            Shown::F32(shown) => call(session, options, s, shown, wanted),
+            Shown::F16(shown) => call(session, options, s, shown, wanted),
+            Shown::F64(shown) => call(session, options, s, shown, wanted),
+            Shown::U8(shown) => call(session, options, s, shown, wanted),
         }
     }
 }
@@ -148,14 +174,7 @@ impl Network for OrtNetwork {
     }
 
     fn run(&mut self, input: &[f32]) -> Result<&[f32], ModelError> {
-        let expected = self.signature.input_len();
-        if input.len() != expected {
-            return Err(ModelError::WrongShape {
-                what: "input".into(),
-                found: format!("{} numbers", input.len()),
-                expected: format!("{expected}"),
-            });
-        }
+        check_len(input, &self.signature)?;
         // The last output goes back to the arena first, so that this one takes its place.
         self.output = None;
         let device = self.device;
@@ -163,7 +182,10 @@ impl Network for OrtNetwork {
         let output = self.infer(input).map_err(failed)?;
         let output = &*self.output.insert(output);
         let s = &self.signature;
-        check_dims(output, s)?;
+        check_dims(
+            output.dtype().tensor_shape().map(|shape| shape.iter().map(|&dim| dim as u64).collect()),
+            s,
+        )?;
         let (interleaved, classes) = (s.form.is_interleaved() && s.classes > 1, s.classes as usize);
         let pixels = s.output_size.area() as usize;
         if s.element_out == Element::F16 {
@@ -229,16 +251,28 @@ fn check(session: &Session, signature: &IoContract) -> Result<(), ModelError> {
     Ok(())
 }
 
-fn check_dims(output: &DynValue, signature: &IoContract) -> Result<(), ModelError> {
-    let found =
-        output.dtype().tensor_shape().map(|shape| shape.iter().map(|&dim| dim as u64).collect::<Vec<_>>());
-    let (batch, classes, size) = (signature.batch, signature.classes, signature.output_size);
-    if found.as_ref().is_some_and(|found| signature.form.fits(found, batch, classes, size)) {
+/// Whether an input is as long as the contract says.
+pub(crate) fn check_len(input: &[f32], contract: &IoContract) -> Result<(), ModelError> {
+    let expected = contract.input_len();
+    if input.len() == expected {
         return Ok(());
     }
-    let expected = signature.form.dims(batch, classes, size);
     Err(ModelError::WrongShape {
-        what: format!("output `{}`", signature.head),
+        what: "input".into(),
+        found: format!("{} numbers", input.len()),
+        expected: format!("{expected}"),
+    })
+}
+
+/// Whether an output has the dimensions that the contract says; none: it is no tensor.
+pub(crate) fn check_dims(found: Option<Vec<u64>>, contract: &IoContract) -> Result<(), ModelError> {
+    let (batch, classes, size) = (contract.batch, contract.classes, contract.output_size);
+    if found.as_ref().is_some_and(|found| contract.form.fits(found, batch, classes, size)) {
+        return Ok(());
+    }
+    let expected = contract.form.dims(batch, classes, size);
+    Err(ModelError::WrongShape {
+        what: format!("output `{}`", contract.head),
         found: found.map_or_else(|| "no tensor".into(), |found| format!("dimensions {found:?}")),
         expected: format!("{expected:?}"),
     })

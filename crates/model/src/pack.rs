@@ -57,19 +57,19 @@ impl ToScore for f64 {
 }
 
 /// Writes `planes`, `[batch, channels, pixels]`, into `packed` as `layout` wants it.
-pub(crate) fn pack<T: FromPixel>(
+pub(crate) fn pack<'a, T: FromPixel>(
     planes: &[f32],
-    packed: &mut Vec<T>,
+    packed: &'a mut Vec<T>,
     layout: Layout,
     channels: usize,
     pixels: usize,
-) {
+) -> &'a [T] {
     packed.resize(planes.len(), T::default());
     if layout == Layout::Nchw || channels == 1 {
         for (to, &from) in packed.iter_mut().zip(planes) {
             *to = T::from_pixel(from);
         }
-        return;
+        return packed;
     }
     let image = channels * pixels;
     for (packed, planes) in packed.chunks_exact_mut(image).zip(planes.chunks_exact(image)) {
@@ -79,6 +79,7 @@ pub(crate) fn pack<T: FromPixel>(
             }
         }
     }
+    packed
 }
 
 /// Writes `values` into `planes` as `[batch, classes, pixels]`. `interleaved`: the classes are innermost in `values`.

@@ -3,7 +3,7 @@
 use crate::denormals::flushed;
 use crate::probe::{Noise, input_dims};
 use crate::session::{self, Device};
-use crate::{ModelError, ModelFiles, Network as _, OrtNetwork, Runtime, SessionOptions};
+use crate::{ModelError, ModelFiles, Network, Runtime, SessionOptions, open_network};
 use marquetry_job::{Element, IoContract};
 use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType};
 use ort::session::{IoBinding, Session};
@@ -55,7 +55,7 @@ pub fn rate(
 /// A session whose runs are timed.
 enum Timed {
     /// Scores come back.
-    Whole(Box<OrtNetwork>),
+    Whole(Box<dyn Network>),
     /// Scores stay on the device.
     There(Box<OnDevice>),
 }
@@ -81,9 +81,7 @@ impl Timed {
             (Device::Cuda(_), Element::F32) => {
                 Ok(Self::There(Box::new(OnDevice::open(runtime, model, contract, &settled)?)))
             }
-            _ => {
-                OrtNetwork::open(runtime, model, contract, options).map(|whole| Self::Whole(Box::new(whole)))
-            }
+            _ => open_network(runtime, model, contract, options).map(Self::Whole),
         }
     }
 

@@ -1,11 +1,12 @@
-//! Loading ONNX Runtime, once a process.
+//! Loading ONNX Runtime, once a process, and OpenVINO when it is wanted.
 
 use crate::arena::share_cpu_arena;
-use crate::search::{MINOR_MIN, RuntimeError, RuntimeSearch, version_in_name};
+use crate::search::{MINOR_MIN, OpenVinoSearch, RuntimeError, RuntimeSearch, version_in_name};
+use marquetry_openvino::OpenVino;
 use ort::environment::Environment;
 use ort::logging::LogLevel;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// ONNX Runtime allows one environment a process, so this is the one place that remembers it.
 static LOADED: Mutex<Option<Runtime>> = Mutex::new(None);
@@ -18,6 +19,14 @@ pub struct Runtime {
     environment: Environment,
     path: PathBuf,
     version: String,
+    openvino: Arc<LazyOpenVino>,
+}
+
+/// OpenVINO, looked for when it is first wanted.
+#[derive(Debug)]
+struct LazyOpenVino {
+    search: RuntimeSearch,
+    found: OnceLock<Result<OpenVino, RuntimeError>>,
 }
 
 impl Runtime {
@@ -53,7 +62,7 @@ impl Runtime {
             };
             for path in paths {
                 match ort::init_from(&path) {
-                    Ok(builder) => return Self::start(path, builder),
+                    Ok(builder) => return Self::start(path, builder, search),
                     Err(error) => {
                         looked.push(format!("  {}: {}: {}", place.what, path.display(), refusal(&error)));
                     }
@@ -63,7 +72,11 @@ impl Runtime {
         Err(RuntimeError::NotFound { looked })
     }
 
-    fn start(path: PathBuf, builder: ort::environment::EnvironmentBuilder) -> Result<Self, RuntimeError> {
+    fn start(
+        path: PathBuf,
+        builder: ort::environment::EnvironmentBuilder,
+        search: &RuntimeSearch,
+    ) -> Result<Self, RuntimeError> {
         let build = || -> ort::Result<Environment> {
             let environment = builder.with_name("marquetry").with_telemetry(false).build()?;
             // The environment starts at its most verbose, which formats thousands of lines a session only for the
@@ -75,7 +88,10 @@ impl Runtime {
             Ok(environment)
         };
         match build() {
-            Ok(environment) => Ok(Self { environment, version: version_of(&path), path }),
+            Ok(environment) => {
+                let openvino = Arc::new(LazyOpenVino { search: search.clone(), found: OnceLock::new() });
+                Ok(Self { environment, version: version_of(&path), path, openvino })
+            }
             Err(error) => Err(RuntimeError::Start { path, reason: error.to_string() }),
         }
     }
@@ -98,9 +114,45 @@ impl Runtime {
         real.parent().map(|folder| folder.join(name)).filter(|library| library.is_file())
     }
 
+    /// OpenVINO, which is looked for and loaded the first time.
+    ///
+    /// # Errors
+    /// When no library is found that can be used; the error lists each place and what was there.
+    pub fn openvino(&self) -> Result<&OpenVino, RuntimeError> {
+        let LazyOpenVino { search, found } = &*self.openvino;
+        found.get_or_init(|| find_openvino(search, &self.path)).as_ref().map_err(Clone::clone)
+    }
+
     pub(crate) fn environment(&self) -> &Environment {
         &self.environment
     }
+}
+
+fn find_openvino(search: &RuntimeSearch, runtime: &Path) -> Result<OpenVino, RuntimeError> {
+    let mut looked = Vec::new();
+    let mut is_refused = matches!(search.openvino, OpenVinoSearch::Named(_));
+    for place in search.openvino_places(runtime) {
+        let paths = match place.found {
+            Ok(paths) => paths,
+            Err(reason) => {
+                looked.push(format!("  {}: {reason}", place.what));
+                continue;
+            }
+        };
+        for path in paths {
+            match OpenVino::load(&path) {
+                Ok(openvino) => {
+                    tracing::info!(version = openvino.version(), path = %path.display(), "OpenVINO loaded");
+                    return Ok(openvino);
+                }
+                Err(error) => {
+                    is_refused = true;
+                    looked.push(format!("  {}: {error}", place.what));
+                }
+            }
+        }
+    }
+    Err(RuntimeError::NoOpenVino { looked, is_refused })
 }
 
 fn same_file(a: &Path, b: &Path) -> bool {
@@ -149,5 +201,22 @@ mod tests {
         let other = RuntimeSearch { explicit: Some("/nowhere/else.so".into()), ..Default::default() };
         let error = Runtime::load(&other).unwrap_err();
         assert!(error.to_string().contains("/nowhere/else.so cannot be loaded beside it"), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_openvino_is_told_with_its_place() {
+        let named =
+            |path: &str| RuntimeSearch { openvino: OpenVinoSearch::Named(path.into()), ..Default::default() };
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for (search, is_wrong) in [
+            (named("/nowhere/libopenvino_c.so"), true),
+            (named(file.path().to_str().unwrap()), true),
+            (RuntimeSearch::default(), false),
+        ] {
+            let error = find_openvino(&search, Path::new("/opt/libonnxruntime.so")).unwrap_err();
+            let RuntimeError::NoOpenVino { is_refused, .. } = error else { panic!("{error}") };
+            assert_eq!(is_refused, is_wrong);
+            assert!(error.to_string().contains("pip install openvino=="), "{error}");
+        }
     }
 }

@@ -84,7 +84,7 @@ impl SessionOptions {
     pub fn for_backend(self, backend: Backend) -> Result<Self, ModelError> {
         let device = match (backend.provider, self.device) {
             (Provider::Any, device) | (Provider::Cuda, device @ Device::Cuda(_)) => device,
-            (Provider::Cpu, _) => Device::Cpu,
+            (Provider::Cpu | Provider::OpenVino, _) => Device::Cpu,
             (Provider::Cuda, Device::Cpu) => {
                 let reason = "the plan has its members computed there, and this process computes on the processor: start it with \
                               --device cuda, or let the job say `device: auto`";
@@ -119,6 +119,10 @@ pub(crate) fn as_computed(
     match precision {
         Precision::F16 => Ok((halved(&onnx)?.into(), external)),
         Precision::F32 | Precision::Tf32 => Ok((onnx, external)),
+        Precision::Bf16 => Err(ModelError::Device {
+            device: precision.to_string(),
+            reason: "ONNX Runtime has no arithmetic in it".into(),
+        }),
     }
 }
 
@@ -227,6 +231,7 @@ mod tests {
             (Device::Cuda(3), Provider::Cuda, Device::Cuda(3)),
             (Device::Cuda(3), Provider::Cpu, Device::Cpu),
             (Device::Cpu, Provider::Cpu, Device::Cpu),
+            (Device::Cuda(3), Provider::OpenVino, Device::Cpu),
         ] {
             assert_eq!(on(device, provider).unwrap(), SessionOptions::on(taken, 2));
         }

@@ -94,12 +94,13 @@ section! {
         /// ones get equal shares, `high` four times and `low` a quarter of that. Alone, each gets all of it.
         pub priority: Priority = Priority::Normal, Words(&PRIORITIES);
         /// Where members run. `auto`: with `marquetry run` each model on the quickest device of the machine, as measured, and on a
-        /// cluster on each worker's own. `cpu`, `cuda`: only there. Last bits of scores differ from one kind of device to another, so
-        /// what one has computed is not used for another; on a cluster whose workers have both, `auto` lets both take part.
+        /// cluster on each worker's own. `cpu` (the processor, by ONNX Runtime), `openvino` (the processor, by OpenVINO), `cuda`: only
+        /// there. Last bits of scores differ from one of them to another, so what one has computed is not used for another; on a
+        /// cluster whose workers have GPUs and processors, `auto` lets both take part.
         pub device: DeviceKind = DeviceKind::Auto, Words(&DEVICES);
         /// How exactly members are computed. `exact`: in single precision, whatever devices do by themselves. `fast`: each in the quickest
-        /// of its device's precisions (on a GPU `tf32` and `f16`) in which at least 99.5 % of labels are the same on windows of the job's
-        /// first images; what was measured is printed. A processor has no other precision than `f32` here.
+        /// of its device's precisions (on a GPU `tf32` and `f16`; on a processor those that it has instructions for, by OpenVINO: `bf16`,
+        /// `f16`) in which at least 99.5 % of labels are the same on windows of the job's first images; what was measured is printed.
         pub precision: Exactness = Exactness::Exact, Words(&EXACTNESS);
         /// Where tiles and outputs are kept: a folder, or `s3://bucket/prefix`.
         pub store: String = "./out".to_owned(), STORE;

@@ -134,14 +134,20 @@ pub(super) const PRIORITIES: [(&str, Priority); 3] =
 pub enum DeviceKind {
     /// The quickest device of the machine that runs the job, or each worker's own on a cluster.
     Auto,
-    /// The processor.
+    /// The processor, by ONNX Runtime.
     Cpu,
     /// An NVIDIA GPU.
     Cuda,
+    /// The processor, by OpenVINO.
+    OpenVino,
 }
 
-pub(super) const DEVICES: [(&str, DeviceKind); 3] =
-    [("auto", DeviceKind::Auto), ("cpu", DeviceKind::Cpu), ("cuda", DeviceKind::Cuda)];
+pub(super) const DEVICES: [(&str, DeviceKind); 4] = [
+    ("auto", DeviceKind::Auto),
+    ("cpu", DeviceKind::Cpu),
+    ("openvino", DeviceKind::OpenVino),
+    ("cuda", DeviceKind::Cuda),
+];
 
 /// How exactly members are computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,7 @@
 
 use crate::Failure;
 use crate::lane::words;
-use crate::network::OrtSource;
+use crate::network::RuntimeSource;
 use lru::LruCache;
 use marquetry_job::Member;
 use marquetry_model::{FusedNetwork, FusedOpening, FusedSpec, MergedScores};
@@ -79,7 +79,11 @@ impl Refused {
 
 impl Devices {
     /// Starts `threads` threads, each of which keeps about `model_bytes` bytes of models open.
-    pub(super) fn start(source: &Arc<OrtSource>, threads: usize, model_bytes: u64) -> std::io::Result<Self> {
+    pub(super) fn start(
+        source: &Arc<RuntimeSource>,
+        threads: usize,
+        model_bytes: u64,
+    ) -> std::io::Result<Self> {
         let (jobs, waiting) = channel();
         let (waiting, refused) = (Arc::new(Mutex::new(waiting)), Arc::new(Refused::default()));
         let mut started = Self { jobs: Some(jobs), refused: Arc::clone(&refused), threads: Vec::new() };
@@ -133,7 +137,7 @@ pub(super) fn nobody_answers() -> Failure {
 }
 
 struct DeviceThread {
-    source: Arc<OrtSource>,
+    source: Arc<RuntimeSource>,
     refused: Arc<Refused>,
     bytes_max: u64,
     bytes: u64,

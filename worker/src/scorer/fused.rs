@@ -6,7 +6,7 @@ use super::host::HostScorer;
 use super::{GateRequest, ScoreRequest, ScoreSink, Scorer, ScorerSource};
 use crate::Failure;
 use crate::context::plan_windows_together;
-use crate::network::{NetworkSource, OrtSource};
+use crate::network::{NetworkSource, RuntimeSource};
 use marquetry_job::{Group, IoContract, Member, Precision, StageSeconds, TileDtype};
 use marquetry_model::{MergedScores, Runtime, SessionOptions};
 use marquetry_telemetry::Metrics;
@@ -56,7 +56,7 @@ impl Default for FusedOptions {
 /// run on one image at a time), the gate, and scores that hold what is no number are left to the host scorer, which then
 /// says what is wrong. Members keep their order.
 pub struct FusedScorers {
-    source: Arc<OrtSource>,
+    source: Arc<RuntimeSource>,
     devices: Arc<Devices>,
     returned: Returned,
 }
@@ -74,7 +74,7 @@ impl FusedScorers {
         metrics: Metrics,
         options: FusedOptions,
     ) -> std::io::Result<Self> {
-        let source = Arc::new(OrtSource::new(runtime, session, files, metrics));
+        let source = Arc::new(RuntimeSource::new(runtime, session, files, metrics));
         let devices = Arc::new(Devices::start(&source, options.threads, options.model_bytes)?);
         Ok(Self { source, devices, returned: options.returned })
     }

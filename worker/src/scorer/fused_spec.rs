@@ -3,7 +3,7 @@
 use crate::context::{GroupContext, MemberContext};
 use marquetry_ensemble::{PlainRoute, PlainStep, ScoreSpace, View, ViewMerge};
 use marquetry_geometry::{Rect, Size};
-use marquetry_job::{Fit, Group, Inference, IoContract, Member, Provider};
+use marquetry_job::{Fit, Group, Inference, IoContract, Member};
 use marquetry_model::{
     Background, FusedScores, FusedSpec, FusedStep, FusedView, KeptPart, fused_head, fused_input,
 };
@@ -24,7 +24,7 @@ pub(super) fn fused_spec(
     let [signature] = member.signatures.as_slice() else {
         return Err("views are shown at several sizes".into());
     };
-    if signature.backend.provider == Provider::Cpu {
+    if signature.backend.provider.is_on_processor() {
         return Err("the plan has it computed on the processor".into());
     }
     check_views(inference, group, signature)?;

@@ -1,7 +1,7 @@
 //! Which scorers a device has.
 
 use super::{FusedOptions, FusedScorers, HostScorers, ScorerSource};
-use crate::network::OrtSource;
+use crate::network::RuntimeSource;
 use marquetry_model::{Device, Runtime, SessionOptions};
 use marquetry_telemetry::Metrics;
 use marquetry_transport::Files;
@@ -22,7 +22,7 @@ pub fn scorers(
 ) -> std::io::Result<Arc<dyn ScorerSource>> {
     Ok(match session.device {
         Device::Cpu => {
-            let networks = Arc::new(OrtSource::new(runtime, session, files, metrics.clone()));
+            let networks = Arc::new(RuntimeSource::new(runtime, session, files, metrics.clone()));
             Arc::new(HostScorers::new(networks, metrics))
         }
         Device::Cuda(_) => {

@@ -6,7 +6,7 @@ use marquetry_geometry::D4;
 use marquetry_job::hash;
 use marquetry_model::toy::{Toy, Weights};
 use marquetry_model::{Activation, Runtime, RuntimeSearch, SessionOptions};
-use marquetry_worker::{FusedOptions, FusedScorers, OrtSource, Returned};
+use marquetry_worker::{FusedOptions, FusedScorers, Returned, RuntimeSource};
 use proptest::prelude::*;
 
 /// Apart at most, of scores in single precision: other orders of sums, other kernels.
@@ -94,7 +94,7 @@ fn runtime() -> Runtime {
 
 fn host() -> Arc<dyn ScorerSource> {
     let files = Files::local_only();
-    let source = OrtSource::new(runtime(), SessionOptions::default(), files, Metrics::new());
+    let source = RuntimeSource::new(runtime(), SessionOptions::default(), files, Metrics::new());
     Arc::new(HostScorers::new(Arc::new(source), Metrics::new()))
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::services::{KAFKA, VERSITYGW};
-use crate::tools::ONNXRUNTIME;
+use crate::tools::{ONNXRUNTIME, OPENVINO};
 use marquetry_spec::JobSpec;
 use marquetry_telemetry::ALL;
 use serde_json::json;
@@ -86,6 +86,7 @@ fn versions_are_the_same_everywhere() {
     let toolchain = text("rust-toolchain.toml");
     assert!(toolchain.contains(&format!("channel = \"{}\"", argument("RUST"))), "{toolchain}");
     assert_eq!(ONNXRUNTIME, format!("onnxruntime=={}", argument("ONNXRUNTIME")));
+    assert_eq!(OPENVINO, format!("openvino=={}", argument("OPENVINO")));
     let compose = text("docker-compose.yml") + &text("docker-compose.gpu.yml");
     let ours = env!("CARGO_PKG_VERSION");
     for image in [
@@ -96,6 +97,20 @@ fn versions_are_the_same_everywhere() {
         format!("marquetry-cuda:{ours}"),
     ] {
         assert!(compose.lines().any(|line| line.trim() == format!("image: {image}")), "no {image}");
+    }
+}
+
+#[test]
+fn images_are_built_from_all_that_the_workspace_is_made_of() {
+    let (manifest, dockerfile, ignored) =
+        (text("Cargo.toml"), text("docker/Dockerfile"), text(".dockerignore"));
+    let members = manifest.split("members = [").nth(1).unwrap().split(']').next().unwrap();
+    let folders: BTreeSet<&str> =
+        members.split('"').skip(1).step_by(2).filter_map(|member| member.split('/').next()).collect();
+    assert!(folders.len() > 5, "{folders:?}");
+    for folder in folders {
+        assert!(dockerfile.contains(&format!("\nCOPY {folder} {folder}\n")), "{folder} is not copied");
+        assert!(ignored.contains(&format!("\n!{folder}\n")), "{folder} is left out of the build's context");
     }
 }
 

@@ -1,7 +1,7 @@
 //! A virtual environment of Python for the peers, and programs that run in it.
 
 use super::programs;
-use crate::tools::{ONNXRUNTIME, cache, onnxruntime_library, run};
+use crate::tools::{ONNXRUNTIME, OPENVINO, cache, onnxruntime_library, run};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use std::fs;
@@ -31,7 +31,7 @@ impl Extra {
     fn packages(self) -> &'static [&'static str] {
         match self {
             Self::Monai => &["torch==2.15.0", "monai==1.6.1"],
-            Self::Openvino => &["openvino==2026.4.1"],
+            Self::Openvino => &[OPENVINO],
         }
     }
 }
