@@ -10,7 +10,7 @@ use crate::storage::StorageArgs;
 use crate::subset::SubsetArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use marquetry_geometry::Size;
-use marquetry_model::Device;
+use marquetry_model::{Device, OpenVinoTrialRequest, answer_openvino_trial};
 use marquetry_telemetry::{LogFormat, start_logging};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -70,6 +70,19 @@ enum Command {
     Diff(crate::diff::DiffArgs),
     /// Print the JSON Schema of job files.
     Schema,
+    /// What the others start to see whether OpenVINO bears a model, which it reads from standard input.
+    #[command(hide = true, name = TRY_OPENVINO)]
+    TryOpenVino(TryOpenVinoArgs),
+}
+
+/// The command that tries models by OpenVINO.
+pub(crate) const TRY_OPENVINO: &str = "try-openvino";
+
+#[derive(Args)]
+pub(crate) struct TryOpenVinoArgs {
+    library: PathBuf,
+    /// Threads, precision, and the dimensions of the input.
+    numbers: Vec<String>,
 }
 
 #[cfg(not(feature = "kafka"))]
@@ -326,6 +339,7 @@ pub(crate) fn run() -> ExitCode {
         &format!("warn,ort=error,{}", marquetry_transport::S3_LOG_FILTER),
     );
     let result = match cli.command {
+        Command::TryOpenVino(args) => try_openvino(&args),
         #[cfg(not(feature = "kafka"))]
         command if command.needs_broker() => Err(crate::broker::absent()),
         Command::Run(args) => crate::run::run(&args),
@@ -356,6 +370,15 @@ pub(crate) fn run() -> ExitCode {
             exit.into()
         }
     }
+}
+
+fn try_openvino(args: &TryOpenVinoArgs) -> Result<Exit, Fatal> {
+    let request = OpenVinoTrialRequest::parse(&args.library, &args.numbers).ok_or_else(|| {
+        Fatal::new(Exit::Usage, "a library, threads, a precision and dimensions are needed")
+    })?;
+    answer_openvino_trial(std::io::stdin().lock(), &request)
+        .map(|()| Exit::Done)
+        .map_err(|error| Fatal::new(Exit::Unavailable, error))
 }
 
 /// A decoder that panics on a damaged file makes that file a failure with its reason; its own words would only confuse.

@@ -12,6 +12,7 @@ use marquetry_model::{Device, OpenVino, OpenVinoPrecision, Runtime, RuntimeError
 use marquetry_spec::DeviceKind;
 use marquetry_telemetry::gpus;
 use marquetry_worker::{Failure, try_device};
+use std::fmt;
 use std::fs;
 use std::str::FromStr;
 
@@ -32,6 +33,16 @@ enum AskedDevice {
     Auto,
     OpenVino,
     Is(Device),
+}
+
+impl fmt::Display for AskedDevice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::OpenVino => f.write_str("openvino"),
+            Self::Is(device) => write!(f, "{device}"),
+        }
+    }
 }
 
 impl FromStr for AskedDevice {
@@ -75,9 +86,9 @@ impl DeviceArgs {
         Ok(gpu.unwrap_or(Device::Cpu))
     }
 
-    /// Whether the option was given.
-    pub(crate) const fn is_asked(&self) -> bool {
-        self.device.is_some()
+    /// What the option said, if it was given.
+    pub(crate) fn asked(&self) -> Option<String> {
+        self.device.map(|asked| asked.to_string())
     }
 
     /// [`settle`](Self::settle), for a plan that nothing follows: a job for other machines' GPUs is planned as a coordinator does it.
@@ -215,9 +226,15 @@ mod tests {
 
     #[test]
     fn devices_are_read() {
-        assert_eq!("auto".parse(), Ok(AskedDevice::Auto));
-        assert_eq!("openvino".parse(), Ok(AskedDevice::OpenVino));
-        assert_eq!("cuda:3".parse(), Ok(AskedDevice::Is(Device::Cuda(3))));
+        for (text, device) in [
+            ("auto", AskedDevice::Auto),
+            ("openvino", AskedDevice::OpenVino),
+            ("cpu", AskedDevice::Is(Device::Cpu)),
+            ("cuda:3", AskedDevice::Is(Device::Cuda(3))),
+        ] {
+            assert_eq!(text.parse(), Ok(device));
+            assert_eq!(device.to_string(), text);
+        }
         assert_eq!("cpu".parse(), Ok(AskedDevice::Is(Device::Cpu)));
         for text in ["", "gpu", "cuda:", "Auto"] {
             assert!(text.parse::<AskedDevice>().is_err(), "{text}");

@@ -1,5 +1,6 @@
 //! What `run` and `plan` have in common: reading the job file, loading the runtime, planning.
 
+use crate::args::TRY_OPENVINO;
 use crate::exit::{Exit, Fatal};
 use crate::say;
 use marquetry_coordinator::{
@@ -8,7 +9,7 @@ use marquetry_coordinator::{
 use marquetry_evaluator::census_of;
 use marquetry_failure::gist;
 use marquetry_job::key;
-use marquetry_model::{Runtime, RuntimeSearch};
+use marquetry_model::{OpenVinoTrial, Runtime, RuntimeSearch};
 use marquetry_raster::read::Limits;
 use marquetry_spec::JobSpec;
 use marquetry_transport::uri::{Location, is_uri, join, parent};
@@ -236,7 +237,12 @@ fn left_out(rejected: &[Rejected]) -> Vec<String> {
 /// Finds and loads ONNX Runtime.
 pub(crate) fn load_runtime(explicit: Option<&Path>) -> Result<Runtime, Fatal> {
     let search = RuntimeSearch::from_process();
-    let search = RuntimeSearch { explicit: explicit.map(Path::to_path_buf).or(search.explicit), ..search };
+    let trial = |program| OpenVinoTrial { program, command: TRY_OPENVINO.to_owned() };
+    let search = RuntimeSearch {
+        explicit: explicit.map(Path::to_path_buf).or(search.explicit),
+        openvino_trial: std::env::current_exe().ok().map(trial),
+        ..search
+    };
     if let Some(path) = search.explicit.as_ref().filter(|path| !path.is_file()) {
         let message = format!(
             "{}: there is no such ONNX Runtime library (--onnxruntime or ORT_DYLIB_PATH)",

@@ -154,3 +154,23 @@ fn an_openvino_that_cannot_be_used_is_told_before_work_begins() {
         with(&["run", "job.yaml"]).ends_with(0).says(&["members are not computed by OpenVINO", named]);
     }
 }
+
+/// What a process of its own is asked before OpenVINO is given a model here.
+#[test]
+fn a_model_is_tried_by_a_process_of_its_own() {
+    let place = place();
+    let tried = |model: &str, numbers: &[&str]| {
+        let library = openvino();
+        let args = [&["try-openvino", &library][..], numbers].concat();
+        let input = std::fs::File::open(place.path(model)).unwrap();
+        Ran::of(&place.command(&args).stdin(input).output().expect("the binary runs"))
+    };
+    tried("one.onnx", &["1", "f32", "1", "3", "64", "64"]).ends_with(0);
+    tried("one.onnx", &["1", "f32", "1", "5", "64", "64"])
+        .ends_with(69)
+        .says(&["the dimensions of the input"]);
+    tried("job.yaml", &["1", "f32", "1", "3", "64", "64"]).ends_with(69).says(&["reading the model"]);
+    tried("one.onnx", &["1", "f33", "1", "3", "64", "64"]).ends_with(64);
+    let help = place.marquetry(&["--help"]).ends_with(0);
+    assert!(!help.stdout.contains("try-openvino"), "nobody types it");
+}

@@ -141,7 +141,7 @@ impl Options {
                 taken.push(one);
             }
         }
-        let masks = systems.iter().position(|system| *system == System::Marquetry);
+        let masks = systems.iter().position(|system| system.is_ours());
         let ours =
             masks.and_then(|at| taken[at].last()?.masks.clone()).context("marquetry wrote no masks")?;
         let mut rows = Vec::new();

@@ -82,7 +82,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Exit, Fatal> {
         rates: &rates,
         sample: &sample,
         device,
-        is_device_asked: args.device.is_asked(),
+        asked_device: args.device.asked(),
         threads,
         price: args.price,
     };

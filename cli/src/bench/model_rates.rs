@@ -19,6 +19,8 @@ const NOT_MUCH: f64 = 1.5;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct ModelRate {
     pub(super) device: Device,
+    /// Whose kernels the plan has it computed by.
+    pub(super) provider: Provider,
     /// Sessions side by side, and the threads of each; on a GPU one of one.
     pub(super) threads: Threads,
     pub(super) per_second: f64,
@@ -34,6 +36,16 @@ pub(super) struct ModelKind {
     pub(super) forwards: u64,
     /// In the order in which they were measured, the one that the job uses or would use first.
     pub(super) rates: Vec<ModelRate>,
+}
+
+impl ModelRate {
+    /// As `--device` takes it.
+    pub(super) fn device(&self) -> String {
+        match self.provider {
+            Provider::OpenVino => self.provider.to_string(),
+            Provider::Any | Provider::Cpu | Provider::Cuda => self.device.to_string(),
+        }
+    }
 }
 
 impl ModelKind {
@@ -142,9 +154,9 @@ fn rates(
         let per_second = rate(runtime, model, contract, &options, threads.lanes).map_err(|error| {
             Fatal::new(error.class().into(), format!("measuring member {}: {error}", member.name))
         })?;
-        Ok::<_, Fatal>(ModelRate { device, threads, per_second })
+        Ok::<_, Fatal>(ModelRate { device, provider: contract.backend.provider, threads, per_second })
     };
-    if device != Device::Cpu && contract.backend.provider != Provider::Cpu {
+    if device != Device::Cpu && !contract.backend.provider.is_on_processor() {
         return Ok(vec![measured(device, Threads { lanes: 1, each: 1 })?]);
     }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -170,6 +182,7 @@ mod tests {
     fn kind(forwards: u64, rates: &[(usize, usize, f64)]) -> ModelKind {
         let rate = |&(lanes, each, per_second): &(usize, usize, f64)| ModelRate {
             device: Device::Cpu,
+            provider: Provider::Any,
             threads: Threads { lanes, each },
             per_second,
         };

@@ -16,8 +16,8 @@ pub(super) struct Told<'a> {
     pub(super) rates: &'a ModelRates,
     pub(super) sample: &'a Sample,
     pub(super) device: Device,
-    /// It was an option.
-    pub(super) is_device_asked: bool,
+    /// What the option said.
+    pub(super) asked_device: Option<String>,
     /// As the sample was run.
     pub(super) threads: Threads,
     /// Of an hour.
@@ -108,7 +108,7 @@ impl Told<'_> {
         }
         let Threads { lanes, each } = self.threads;
         // The device that the job takes by itself needs no word, and with one it would be another job.
-        let device = if self.is_device_asked { format!("--device {} ", self.device) } else { String::new() };
+        let device = self.asked_device.as_ref().map(|asked| format!("--device {asked} ")).unwrap_or_default();
         text += &row("run it with", format!("{device}--lanes {lanes} --threads {each}"));
         text
     }
@@ -116,7 +116,7 @@ impl Told<'_> {
     fn json(&self) -> Value {
         let rate = |rate: &ModelRate| {
             json!({
-                "device": rate.device.to_string(),
+                "device": rate.device(),
                 "lanes": rate.threads.lanes,
                 "threads": rate.threads.each,
                 "windows_per_second": rate.per_second,
@@ -162,12 +162,12 @@ fn who(kind: &ModelKind) -> String {
 
 fn way(rate: &ModelRate) -> String {
     match rate.device {
-        Device::Cuda(_) => rate.device.to_string(),
+        Device::Cuda(_) => rate.device(),
         Device::Cpu => {
             let Threads { lanes, each } = rate.threads;
             let plural =
                 |n: usize, what: &str| if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") };
-            format!("cpu, {} of {}", plural(lanes, "session"), plural(each, "thread"))
+            format!("{}, {} of {}", rate.device(), plural(lanes, "session"), plural(each, "thread"))
         }
     }
 }

@@ -216,7 +216,10 @@ impl Devices<'_> {
             if !is_auto {
                 return Err(error);
             }
-            Ok((provider, error.to_string()))
+            // Which device it is of stands before it.
+            let reason =
+                if let ModelError::Device { reason, .. } = error { reason } else { error.to_string() };
+            Ok((provider, reason))
         };
         let mut refusals = Vec::new();
         if let Some(gpu) = hardware.gpu

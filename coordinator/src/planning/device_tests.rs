@@ -130,9 +130,7 @@ fn what_openvino_does_not_compute_is_computed_by_onnx_runtime_unless_the_job_ins
     assert_eq!(auto.choice(), Choice { value: "cpu in f32".to_owned(), from: Origin::Measured });
     assert_eq!(
         told(&[("m".to_owned(), auto)]),
-        [
-            "device: m: cpu in f32 (windows a second: 100 on the processor; OpenVINO: cannot use it: no kernel)"
-        ]
+        ["device: m: cpu in f32 (windows a second: 100 on the processor; OpenVINO: no kernel)"]
     );
     let refused = settle_by_rates(DeviceKind::OpenVino, &here, rates).unwrap_err();
     assert!(refused.to_string().contains("no kernel"), "{refused}");

@@ -6,8 +6,8 @@ use crate::planning::members_error::MembersError;
 use crate::planning::models::{Models, PlannedModel};
 use crate::planning::precision::{self, PrecisionTrial, Tried, quickest};
 use marquetry_ensemble::LabelRule;
-use marquetry_job::{Backend, Group, IoContract, Precision, Provider};
-use marquetry_model::{Device, SessionOptions, architecture, check_openvino, rate};
+use marquetry_job::{Backend, Group, IoContract, Precision, Provider, hash};
+use marquetry_model::{Device, SessionOptions, check_openvino, rate, skeleton};
 use marquetry_spec::{DeviceKind, Exactness, JobSpec};
 
 /// Windows on which precisions are compared, at most.
@@ -58,7 +58,8 @@ impl<'a> MemberDevices<'a> {
             [] => member.signatures.first().cloned().into_iter().collect(),
             several => several.iter().filter_map(|sizes| sizes.first().cloned()).collect(),
         };
-        let architecture = architecture(&model.files.onnx).unwrap_or_else(|_| member.content_hash());
+        let architecture =
+            skeleton(&model.files.onnx).map_or_else(|_| member.content_hash(), |one| hash(&[&one]));
         let measured = Model { files: &model.files, contracts: &first };
         let mut settled =
             devices.settle(&measured, &architecture).map_err(|error| candidate.failed(error))?;
@@ -80,6 +81,13 @@ impl<'a> MemberDevices<'a> {
         }
         let signatures = group.members.iter_mut().flat_map(|member| &mut member.signatures);
         signatures.for_each(|signature| signature.backend = settled.backend);
+        // It was computed so when it was measured, if not this time then another.
+        let contract = group.members.first().and_then(|member| member.signatures.first());
+        if let Some(contract) = contract.filter(|_| settled.measured.is_some())
+            && settled.backend.provider == Provider::OpenVino
+        {
+            runtime.trust_openvino(&model.files, contract);
+        }
         choices.device = Some(settled.choice());
         self.settled.push((candidate.name.clone(), settled));
         Ok(())

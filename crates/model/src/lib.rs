@@ -58,9 +58,12 @@ pub use io_request::{IoRequest, ResolvedIo, best_heads, resolve, richer_head, ri
 pub use marquetry_job::IoContract;
 pub use marquetry_onnx::{
     Background, ExternalData, FusedHead, FusedInput, FusedScores, FusedSpec, FusedStep, FusedView, KeptPart,
-    Refusal, architecture,
+    Refusal, architecture, skeleton,
 };
-pub use marquetry_openvino::{OpenVino, Precision as OpenVinoPrecision};
+pub use marquetry_openvino::{
+    OpenVino, Precision as OpenVinoPrecision, Trial as OpenVinoTrial, TrialRequest as OpenVinoTrialRequest,
+    answer as answer_openvino_trial,
+};
 pub use network::{Network, OrtNetwork, open_network};
 pub use openvino_network::OpenVinoNetwork;
 pub use rate::rate;

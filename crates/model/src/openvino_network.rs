@@ -8,7 +8,7 @@ use crate::{IoContract, ModelError, ModelRef, Network, Runtime, SessionOptions};
 use half::f16;
 use marquetry_job::Precision;
 use marquetry_onnx::{giving, with_all_data};
-use marquetry_openvino::{CompileOptions, Compiled, Number, OpenVinoError};
+use marquetry_openvino::{CompileOptions, Compiled, Number, OpenVino, OpenVinoError, TrialRequest};
 
 /// A model run by OpenVINO, on threads of its own.
 pub struct OpenVinoNetwork {
@@ -41,8 +41,11 @@ impl OpenVinoNetwork {
             threads: options.intra_threads,
             precision: arithmetic(contract.backend.precision)?,
         };
-        let compiled =
-            openvino.compile(&onnx, &dims.map(|dim| dim as u64), options).map_err(ModelError::of_openvino)?;
+        let dims = dims.map(|dim| dim as u64);
+        let request =
+            |of: &OpenVino| TrialRequest { library: of.path().to_owned(), options, dims: dims.to_vec() };
+        runtime.try_openvino(model, contract, &onnx, request).map_err(ModelError::of_openvino)?;
+        let compiled = openvino.compile(&onnx, &dims, options).map_err(ModelError::of_openvino)?;
         Ok(Self { compiled, contract: contract.clone(), packed, planes: Vec::new() })
     }
 }

@@ -2,9 +2,13 @@
 
 use crate::arena::share_cpu_arena;
 use crate::search::{MINOR_MIN, OpenVinoSearch, RuntimeError, RuntimeSearch, version_in_name};
-use marquetry_openvino::OpenVino;
+use crate::{ModelFiles, ModelRef};
+use marquetry_job::{IoContract, hash};
+use marquetry_onnx::skeleton;
+use marquetry_openvino::{OpenVino, OpenVinoError, TrialRequest};
 use ort::environment::Environment;
 use ort::logging::LogLevel;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -27,6 +31,8 @@ pub struct Runtime {
 struct LazyOpenVino {
     search: RuntimeSearch,
     found: OnceLock<Result<OpenVino, RuntimeError>>,
+    /// Models that were tried, and whether one was the end of who tried it.
+    tried: Mutex<HashMap<String, Result<(), OpenVinoError>>>,
 }
 
 impl Runtime {
@@ -89,7 +95,11 @@ impl Runtime {
         };
         match build() {
             Ok(environment) => {
-                let openvino = Arc::new(LazyOpenVino { search: search.clone(), found: OnceLock::new() });
+                let openvino = Arc::new(LazyOpenVino {
+                    search: search.clone(),
+                    found: OnceLock::new(),
+                    tried: Mutex::default(),
+                });
                 Ok(Self { environment, version: version_of(&path), path, openvino })
             }
             Err(error) => Err(RuntimeError::Start { path, reason: error.to_string() }),
@@ -119,13 +129,43 @@ impl Runtime {
     /// # Errors
     /// When no library is found that can be used; the error lists each place and what was there.
     pub fn openvino(&self) -> Result<&OpenVino, RuntimeError> {
-        let LazyOpenVino { search, found } = &*self.openvino;
+        let LazyOpenVino { search, found, .. } = &*self.openvino;
         found.get_or_init(|| find_openvino(search, &self.path)).as_ref().map_err(Clone::clone)
+    }
+
+    /// Tries a model by OpenVINO in a process of its own, if this process has a way to do so: once for all that are alike but for their
+    /// weights, under each contract. `onnx`: what is tried of `model`.
+    pub(crate) fn try_openvino(
+        &self,
+        model: ModelRef<'_>,
+        contract: &IoContract,
+        onnx: &[u8],
+        request: impl FnOnce(&OpenVino) -> TrialRequest,
+    ) -> Result<(), OpenVinoError> {
+        let LazyOpenVino { search, found, tried } = &*self.openvino;
+        let (Some(trial), Some(Ok(openvino))) = (&search.openvino_trial, found.get()) else { return Ok(()) };
+        // Others wait: they would try the same.
+        let mut tried = tried.lock().unwrap_or_else(PoisonError::into_inner);
+        let once = tried.entry(trial_key(model.onnx, contract));
+        once.or_insert_with(|| trial.run(onnx, &request(openvino))).clone()
+    }
+
+    /// Says that OpenVINO has computed `model` under `contract`, on such a machine and in this version: it is not tried in a process of
+    /// its own.
+    pub fn trust_openvino(&self, model: &ModelFiles, contract: &IoContract) {
+        let mut tried = self.openvino.tried.lock().unwrap_or_else(PoisonError::into_inner);
+        tried.insert(trial_key(&model.onnx, contract), Ok(()));
     }
 
     pub(crate) fn environment(&self) -> &Environment {
         &self.environment
     }
+}
+
+/// Whether the library bears a model hangs on its nodes, and on what they are compiled for.
+fn trial_key(onnx: &[u8], contract: &IoContract) -> String {
+    let skeleton = skeleton(onnx).unwrap_or_else(|_| onnx.to_vec());
+    hash(&[&skeleton, format!("{contract:?}").as_bytes()])
 }
 
 fn find_openvino(search: &RuntimeSearch, runtime: &Path) -> Result<OpenVino, RuntimeError> {

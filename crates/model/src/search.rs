@@ -1,5 +1,6 @@
 //! Where the libraries of ONNX Runtime and OpenVINO may lie.
 
+use marquetry_openvino::Trial;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -13,6 +14,8 @@ pub struct RuntimeSearch {
     pub explicit: Option<PathBuf>,
     /// Where OpenVINO's is.
     pub openvino: OpenVinoSearch,
+    /// What tries models in a process of its own before OpenVINO is given them in this one, which it would take along in its fall.
+    pub openvino_trial: Option<Trial>,
     /// A folder that may hold it: that of the running program.
     pub beside: Option<PathBuf>,
     /// Python commands whose `onnxruntime` package may hold it. They are asked where it lies, it is not imported.
@@ -113,6 +116,7 @@ impl RuntimeSearch {
         };
         Self {
             openvino,
+            openvino_trial: None,
             explicit: named("ORT_DYLIB_PATH"),
             beside: std::env::current_exe().ok().and_then(|exe| exe.parent().map(Path::to_path_buf)),
             pythons: environments.into_iter().flatten().chain(["python3".into(), "python".into()]).collect(),
@@ -318,9 +322,9 @@ mod tests {
     fn an_explicit_path_is_the_only_place() {
         let search = RuntimeSearch {
             explicit: Some("/nowhere/libonnxruntime.so".into()),
-            openvino: OpenVinoSearch::default(),
             beside: Some("/".into()),
             pythons: vec!["python3".into()],
+            ..Default::default()
         };
         let places: Vec<_> = search.places().collect();
         assert_eq!(places.len(), 1);

@@ -1,6 +1,6 @@
 //! What is said when ONNX Runtime is not there. A process of its own, since one that has loaded it never loads again.
 
-use marquetry_model::{OpenVinoSearch, Runtime, RuntimeError, RuntimeSearch};
+use marquetry_model::{Runtime, RuntimeError, RuntimeSearch};
 
 #[test]
 fn each_place_is_listed_with_what_was_there_and_one_command_brings_it() {
@@ -8,10 +8,10 @@ fn each_place_is_listed_with_what_was_there_and_one_command_brings_it() {
     let broken = dir.path().join("libonnxruntime.so.1.31.1");
     std::fs::write(&broken, "not a library").unwrap();
     let search = RuntimeSearch {
-        openvino: OpenVinoSearch::Off,
         explicit: None,
         beside: Some(dir.path().to_path_buf()),
         pythons: vec!["/nowhere/python".into()],
+        ..Default::default()
     };
     let error = Runtime::load(&search).unwrap_err();
     assert!(matches!(&error, RuntimeError::NotFound { looked } if looked.len() == 2), "{error:?}");

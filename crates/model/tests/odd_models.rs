@@ -2,8 +2,8 @@
 
 use marquetry_geometry::Size;
 use marquetry_model::{
-    Activation, Batch, Fit, InspectOptions, IoRequest, ModelFacts, OutputForm, Relation, Runtime,
-    RuntimeSearch, inspect, read_model, resolve,
+    Activation, Batch, Fit, InspectOptions, IoRequest, ModelFacts, ModelFiles, OutputForm, Relation, Runtime,
+    RuntimeSearch, SessionOptions, check_openvino, inspect, read_model, resolve,
 };
 use std::path::PathBuf;
 
@@ -128,4 +128,33 @@ fn a_model_without_scores_is_said_to_be_none() {
         "{reason}"
     );
     assert_eq!(facts.member_yaml("a.onnx"), "");
+}
+
+/// Whatever lies in the folder and can be run: OpenVINO says the same, or why it says nothing.
+#[test]
+fn openvino_computes_what_onnx_runtime_computes() {
+    let Some(folder) = folder() else { return };
+    let runtime = Runtime::load(&RuntimeSearch::from_process()).unwrap_or_else(|error| panic!("{error}"));
+    let files = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+    for path in files.filter(|path| path.extension().is_some_and(|end| end == "onnx")) {
+        let Ok(onnx) = read_model(&path) else { continue };
+        let Ok(facts) = inspect(&runtime, &onnx, &InspectOptions::default()) else { continue };
+        let Some(image) = facts.image.as_ref().filter(|_| facts.refusal.is_none()) else { continue };
+        let wanted = IoRequest {
+            head: None,
+            channels_out: Vec::new(),
+            layout: None,
+            channels: None,
+            size: image.tried,
+            batch: 1,
+        };
+        let Ok(resolved) = resolve(&facts, &wanted) else { continue };
+        let model = ModelFiles { onnx, external: Vec::new() };
+        let said = check_openvino(&runtime, &model, &resolved.signature, &SessionOptions::default());
+        println!(
+            "{}: {}",
+            path.display(),
+            said.map_or_else(|error| error.to_string(), |()| "the same".into())
+        );
+    }
 }

@@ -1,9 +1,10 @@
-//! What two files of one architecture have in common, as one word.
+//! What two files of one architecture have in common: as one word, and to the last attribute.
 
 use crate::OnnxError;
+use crate::element::FloatType;
 use crate::graph::Model;
 use crate::tensor::numbers;
-use crate::wire::fields;
+use crate::wire::{fields, map_tensors};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -37,10 +38,52 @@ pub fn architecture(onnx: &[u8]) -> Result<String, OnnxError> {
     Ok(text)
 }
 
+/// A network without its weights: all of a file but the numbers of its floating-point tensors and what is written about it. Files of one
+/// training that were exported alike have the same, and whoever can compute one of them can compute all.
+///
+/// # Errors
+/// When the file is damaged.
+pub fn skeleton(onnx: &[u8]) -> Result<Vec<u8>, OnnxError> {
+    let without = map_tensors::<OnnxError>(onnx, &mut |tensor, _| {
+        let (mut kept, mut is_float) = (Vec::new(), false);
+        for field in fields(tensor) {
+            let field = field?;
+            match field.number {
+                FLOAT_DATA | INT32_DATA | RAW_DATA | DOUBLE_DATA | EXTERNAL_DATA => {}
+                _ => kept.extend_from_slice(field.raw),
+            }
+            if field.number == DATA_TYPE {
+                is_float = field.number_value().and_then(FloatType::of).is_some();
+            }
+        }
+        Ok(is_float.then_some(kept))
+    })?;
+    let mut out = Vec::new();
+    for field in fields(without.as_deref().unwrap_or(onnx)) {
+        let field = field?;
+        if matches!(field.number, GRAPH | OPSETS | FUNCTIONS) {
+            out.extend_from_slice(field.raw);
+        }
+    }
+    Ok(out)
+}
+
+// Fields of `TensorProto`. Half precision lies in `int32_data`.
+const DATA_TYPE: u64 = 2;
+const FLOAT_DATA: u64 = 4;
+const INT32_DATA: u64 = 5;
+const RAW_DATA: u64 = 9;
+const DOUBLE_DATA: u64 = 10;
+const EXTERNAL_DATA: u64 = 13;
+// Fields of `ModelProto`.
+const GRAPH: u64 = 7;
+const OPSETS: u64 = 8;
+const FUNCTIONS: u64 = 25;
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::toy_graph::ToyGraph;
+    use crate::toy_graph::{Setting, ToyGraph};
 
     #[test]
     fn weights_make_no_other_architecture_and_dimensions_do() {
@@ -55,5 +98,25 @@ mod tests {
         assert_ne!(net(3, 1.0, "Conv"), net(5, 1.0, "Conv"));
         assert_ne!(net(3, 1.0, "Conv"), net(3, 1.0, "ConvTranspose"));
         assert!(architecture(b"no model").is_err());
+    }
+
+    #[test]
+    fn a_skeleton_has_all_but_the_weights() {
+        use crate::toy::Net;
+        let of = |net: &[u8]| skeleton(net).unwrap();
+        let (a, b) = (Net::seeded(3, 4).bytes(), Net::seeded(8, 4).bytes());
+        assert_ne!(a, b);
+        assert_eq!(of(&a), of(&b), "another seed");
+        assert!(of(&a).len() < a.len());
+        let noted = crate::with_metadata(&a, &[("epoch".to_owned(), "7".to_owned())]).unwrap();
+        assert_eq!(of(&noted), of(&a), "what is written about it");
+        let net = |axis: i64, size: i64| {
+            let graph = ToyGraph::default().takes("x", 1, &[None; 4]).ints("s", &[size]);
+            graph.node("Flatten", &["x", "s"], &["y"], &[Setting::Int("axis", axis)]).bytes(17)
+        };
+        assert_eq!(of(&net(1, 2)), of(&net(1, 2)));
+        assert_ne!(of(&net(1, 2)), of(&net(2, 2)), "an attribute");
+        assert_ne!(of(&net(1, 2)), of(&net(1, 3)), "whole numbers are no weights");
+        assert!(skeleton(b"no model").is_err());
     }
 }

@@ -39,7 +39,7 @@ mod toy_graph;
 mod types;
 pub mod wire;
 
-pub use architecture::architecture;
+pub use architecture::{architecture, skeleton};
 pub use average::{Averaged, Averaging, distance};
 pub use batch_norm::{BatchNorm, BatchNormState, batch_norms};
 pub use denormals::{Cleaned, without_denormals};

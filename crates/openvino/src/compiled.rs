@@ -61,14 +61,31 @@ impl Compiled {
         if bytes != size_of_val(input) {
             return Err(OpenVinoError::Bytes { what: "input", found: bytes, expected: size_of_val(input) });
         }
+        #[expect(unsafe_code, reason = "memory of a C library")]
+        // SAFETY: the tensor holds as many bytes as are copied, and nobody else looks at it: no run is on its way.
+        unsafe {
+            ptr::copy_nonoverlapping(input.as_ptr().cast::<u8>(), data, bytes);
+        }
+        self.infer()
+    }
+
+    /// Runs the model on zeros.
+    pub(crate) fn run_blank(&mut self) -> Result<(), OpenVinoError> {
+        let (data, bytes) = self.memory(&self.input, "input")?;
+        #[expect(unsafe_code, reason = "memory of a C library")]
+        // SAFETY: as when numbers are copied to it.
+        unsafe {
+            ptr::write_bytes(data, 0, bytes);
+        }
+        self.infer()
+    }
+
+    fn infer(&mut self) -> Result<(), OpenVinoError> {
         self.output = None;
         let mut output = ptr::null_mut();
-        #[expect(unsafe_code, reason = "memory and calls of a C library")]
-        // SAFETY: the tensor holds as many bytes as are copied, and nobody else looks at it: no run is on its way.
-        let status = unsafe {
-            ptr::copy_nonoverlapping(input.as_ptr().cast::<u8>(), data, bytes);
-            (self.functions.infer_request_infer)(self.request.0)
-        };
+        #[expect(unsafe_code, reason = "a call of a C library")]
+        // SAFETY: the request is one, and no run of it is on its way.
+        let status = unsafe { (self.functions.infer_request_infer)(self.request.0) };
         self.functions.check(status, "running the model")?;
         #[expect(unsafe_code, reason = "a call of a C library")]
         // SAFETY: the request is one, and has one output.

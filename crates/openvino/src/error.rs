@@ -31,4 +31,10 @@ pub enum OpenVinoError {
         /// What it should hold.
         expected: usize,
     },
+    /// A model was to be tried in a process of its own, and that did not go well.
+    #[error("{reason}")]
+    Trial {
+        /// How it ended.
+        reason: String,
+    },
 }

@@ -8,7 +8,9 @@ mod c_api;
 mod compiled;
 mod error;
 mod library;
+mod trial;
 
 pub use compiled::{Compiled, Number};
 pub use error::OpenVinoError;
 pub use library::{CompileOptions, OpenVino, Precision};
+pub use trial::{Trial, TrialRequest, answer};

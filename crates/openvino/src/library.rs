@@ -42,6 +42,11 @@ pub enum Precision {
 }
 
 impl Precision {
+    /// What it is called.
+    pub(crate) fn name(self) -> &'static str {
+        self.hint().to_str().unwrap_or_default()
+    }
+
     /// As the library writes it in its hint.
     const fn hint(self) -> &'static CStr {
         match self {

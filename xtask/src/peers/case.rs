@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 const CLASSES: u32 = 11;
 const OVERLAP: f64 = 0.5;
+/// Where Marquetry has its results: with ONNX Runtime alone, and with OpenVINO. The jobs lie beside them.
+pub(super) const STORES: [&str; 2] = ["store", "store-openvino"];
 const MEAN: [f64; 3] = [0.485, 0.456, 0.406];
 const STD: [f64; 3] = [0.229, 0.224, 0.225];
 
@@ -40,7 +42,6 @@ pub(super) struct Made {
     pub(super) folder: PathBuf,
     /// What Python programs are told.
     pub(super) file: PathBuf,
-    pub(super) job: PathBuf,
     pub(super) images: u32,
     side: u32,
     pub(super) window: u32,
@@ -58,8 +59,9 @@ impl Case {
         fs::create_dir_all(folder)?;
         let file = folder.join("case.json");
         fs::write(&file, self.told(images, folder).to_string())?;
-        let job = folder.join("job.yaml");
-        fs::write(&job, self.job(folder).to_string())?;
+        for store in STORES {
+            fs::write(folder.join(store).with_extension("yaml"), self.job(folder, store).to_string())?;
+        }
         let told = said(venv.python_program("peers/make_case.py").arg(&file))?;
         let parameters = told["parameters"].as_array().context("no parameters")?;
         Ok(Made {
@@ -71,7 +73,6 @@ impl Case {
             forwards: self.forwards(images),
             folder: folder.to_owned(),
             file,
-            job,
         })
     }
 
@@ -93,15 +94,15 @@ impl Case {
         })
     }
 
-    /// The same as a job of Marquetry.
-    fn job(&self, folder: &Path) -> Value {
+    /// The same as a job of Marquetry, which has its results in `store`.
+    fn job(&self, folder: &Path, store: &str) -> Value {
         let classes: Vec<String> = (0..CLASSES).map(|class| format!("class{class}")).collect();
         let views = if self.d4 { json!("d4") } else { json!([]) };
         json!({
             "version": 1, "name": self.name, "images": folder.join("images"), "classes": classes,
             "defaults": {"input": {"mean": MEAN, "std": STD}, "window": {"size": self.window, "overlap": OVERLAP}},
             "members": [{"onnx": folder.join("members/*.onnx")}], "tta": {"views": views},
-            "outputs": [{"masks": {"png": "grey"}}], "store": folder.join("store"),
+            "outputs": [{"masks": {"png": "grey"}}], "store": folder.join(store),
         })
     }
 }

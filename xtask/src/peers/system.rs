@@ -1,7 +1,7 @@
 //! The programs that are measured, and what one run of each took.
 
 use super::Bench;
-use super::case::{Made, thousands};
+use super::case::{Made, STORES, thousands};
 use super::venv::{Extra, said};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
@@ -17,8 +17,8 @@ pub(super) enum System {
     /// The same of OpenVINO, with a session of one thread for each processor: in single precision, or in what it takes by
     /// itself, which is half as wide where the processor has it.
     OpenVino { sessions: usize, exact: bool },
-    /// `marquetry run`.
-    Marquetry,
+    /// `marquetry run`, which has ONNX Runtime alone, or OpenVINO too.
+    Marquetry { openvino: bool },
     /// A Python loop that takes so many images at a time.
     Plain { workers: usize },
     /// MONAI's sliding window, on so many images at a time.
@@ -52,7 +52,10 @@ impl System {
             all.extend([true, false].map(|exact| Self::OpenVino { sessions: processors, exact }));
         }
         let workers: &[usize] = if processors > 1 { &[1, processors] } else { &[1] };
-        all.push(Self::Marquetry);
+        all.push(Self::Marquetry { openvino: false });
+        if with.contains(&Extra::Openvino) {
+            all.push(Self::Marquetry { openvino: true });
+        }
         all.extend(workers.iter().map(|&workers| Self::Plain { workers }));
         if with.contains(&Extra::Monai) {
             all.extend(workers.iter().map(|&workers| Self::Monai { workers }));
@@ -62,6 +65,10 @@ impl System {
 
     pub(super) fn is_bare(self) -> bool {
         matches!(self, Self::Bare { .. })
+    }
+
+    pub(super) fn is_ours(self) -> bool {
+        matches!(self, Self::Marquetry { .. })
     }
 
     pub(super) fn name(self) -> String {
@@ -76,7 +83,8 @@ impl System {
             }
             Self::OpenVino { exact: true, .. } => "bare loop of OpenVINO, f32".into(),
             Self::OpenVino { exact: false, .. } => "bare loop of OpenVINO, its precision".into(),
-            Self::Marquetry => "marquetry run".into(),
+            Self::Marquetry { openvino: false } => "marquetry run".into(),
+            Self::Marquetry { openvino: true } => "marquetry run, with OpenVINO".into(),
             Self::Plain { workers } => format!("plain loop{}", at_a_time(workers)),
             Self::Monai { workers } => format!("MONAI{}", at_a_time(workers)),
         }
@@ -86,7 +94,7 @@ impl System {
     pub(super) fn run(self, bench: &Bench, made: &Made) -> Result<Taken> {
         let out = made.folder.join(match self {
             Self::Bare { .. } | Self::OpenVino { .. } => "none".to_owned(),
-            Self::Marquetry => "store".to_owned(),
+            Self::Marquetry { openvino } => STORES[usize::from(openvino)].to_owned(),
             Self::Plain { workers } => format!("plain-{workers}"),
             Self::Monai { workers } => format!("monai-{workers}"),
         });
@@ -100,15 +108,20 @@ impl System {
                 let openvino = if exact { "f32" } else { "" };
                 bare_loop(bench, made, json!({"sessions": sessions, "threads": 1, "openvino": openvino}))
             }
-            Self::Marquetry => {
+            Self::Marquetry { .. } => {
                 let mut command = Command::new(&bench.marquetry);
-                command.arg("run").arg(&made.job).args(["--format", "json"]);
+                command.arg("run").arg(out.with_extension("yaml")).args(["--format", "json"]);
                 command
             }
             Self::Plain { workers } => python_loop("plain_loop.py", workers, bench, made, &out),
             Self::Monai { workers } => python_loop("monai_loop.py", workers, bench, made, &out),
         };
-        let mut taken = self.read(&said(&mut venv.measured(&program))?, made.forwards)?;
+        let mut measured = venv.measured(&program);
+        if self == (Self::Marquetry { openvino: false }) {
+            // It would be found beside ONNX Runtime.
+            measured.env("OPENVINO_DYLIB_PATH", "");
+        }
+        let mut taken = self.read(&said(&mut measured)?, made.forwards)?;
         if matches!(self, Self::Plain { .. } | Self::Monai { .. }) {
             taken.masks = Some(out);
         }
@@ -122,14 +135,14 @@ impl System {
         let number = |value: &Value, name: &str| {
             value[name].as_f64().with_context(|| format!("no `{name}` in {value}"))
         };
-        let done = if self == Self::Marquetry { &said["tally"]["forwards"] } else { &said["forwards"] };
+        let done = if self.is_ours() { &said["tally"]["forwards"] } else { &said["forwards"] };
         if done.as_u64() != Some(forwards) {
             bail!("{done} forwards instead of {}: this is not the same work", thousands(forwards));
         }
         let whole = number(told, "seconds")?;
         let (seconds, start_seconds) = match self {
             Self::Bare { .. } | Self::OpenVino { .. } => (number(&said, "seconds")?, None),
-            Self::Marquetry => (whole, None),
+            Self::Marquetry { .. } => (whole, None),
             Self::Plain { .. } | Self::Monai { .. } => (whole, Some(whole - number(&said, "seconds")?)),
         };
         let files = said["files"].as_array().map(Vec::as_slice).unwrap_or_default();
