@@ -146,14 +146,14 @@ impl ImageJob<'_> {
         opened.map(Some).map_err(|source| AggregateError::StoredTruth { key, source })
     }
 
-    /// Whether the run is still the one that counts, which is believed for a while.
+    /// Whether the run is still the one that counts, which is believed for a while, and where none is named.
     fn counts(&self) -> Result<bool, AggregateError> {
         if self.counted_at.elapsed() < RUN_BELIEVED {
             return Ok(true);
         }
         match self.runtime.block_on(self.store.get(&key::run(&self.run.job))) {
             Ok(run) => Ok(run == self.run.run.as_bytes()),
-            Err(error) if error.kind == StoreErrorKind::NotFound => Ok(false),
+            Err(error) if error.kind == StoreErrorKind::NotFound => Ok(true),
             Err(error) => Err(error.into()),
         }
     }

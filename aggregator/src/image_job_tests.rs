@@ -125,6 +125,9 @@ fn nothing_is_stored_for_a_run_that_does_not_count() {
     assert_eq!(make(&image, false).unwrap(), ImageFate::Abandoned);
     let out = image.runtime.block_on(image.store.list(&key::out(&image.plan.job, ""))).unwrap();
     assert!(out.is_empty());
+    // Where nobody is named, nobody else has the job, and whoever asked waits for it.
+    image.runtime.block_on(image.store.delete(&key::run(&image.plan.job))).unwrap();
+    assert_eq!(make(&image, false).unwrap(), ImageFate::Whole);
 }
 
 /// A job in rounds, of which half of the pixels or so are unsure.

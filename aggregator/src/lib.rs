@@ -213,7 +213,8 @@ impl Aggregator {
         };
         self.stores.trusts(&wanted.run.store).map_err(AggregateError::Foreign)?;
         let store = self.stores.open(&wanted.run.store)?;
-        if !self.runs.matches(&*store, &key::run(&wanted.run.job), wanted.run.run.as_bytes()).await? {
+        // Where no run is named at all, what was asked is done: nobody else has the job, and whoever asked waits for it.
+        if self.runs.differs(&*store, &key::run(&wanted.run.job), wanted.run.run.as_bytes()).await? {
             return Ok(Worked::LeftOver);
         }
         let counted_at = Instant::now();

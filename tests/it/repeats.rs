@@ -198,6 +198,34 @@ fn a_run_that_is_asked_to_stop_says_how_to_go_on() {
     place.run("job.yaml").ends_with(0);
 }
 
+#[test]
+fn a_job_whose_folder_is_deleted_while_it_runs_comes_to_its_end() {
+    let place = place(12, 15);
+    place.write("job.yaml", format!("{JOB}store: store\n"));
+    place.write("left_alone.yaml", format!("{JOB}store: left_alone\n"));
+    let mut run = place.start(&["run", "job.yaml", "--lanes", "1"]);
+    let start = Instant::now();
+    while !place.path("store/jobs").exists() && start.elapsed() < PATIENCE {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // Who runs is believed for a second, so it must go on for longer than that.
+    let mut deleted = 0;
+    let code = loop {
+        if let Some(status) = run.try_wait().expect("a child") {
+            break status.code();
+        }
+        assert!(start.elapsed() < Duration::from_mins(3), "it waits for what nobody does any more");
+        deleted += usize::from(std::fs::remove_dir_all(place.path("store/jobs")).is_ok());
+        std::thread::sleep(Duration::from_millis(700));
+    };
+    assert!(deleted > 0, "the run was over too early to tell");
+    // Whatever it says: what was deleted is made anew by the next.
+    assert!(code.is_some(), "no signal ended it");
+    place.run("job.yaml").ends_with(0);
+    place.run("left_alone.yaml").ends_with(0);
+    same_files(&place.outputs("left_alone"), &place.outputs("store"));
+}
+
 /// Time enough for a slow machine to start; the two runs are told apart by who holds the store.
 const PATIENCE: Duration = Duration::from_secs(20);
 

@@ -316,7 +316,8 @@ impl Worker {
         // Whoever names a foreign store makes no worker sick.
         self.stores.trusts(&task.run.store).map_err(Failure::reject)?;
         let store = self.stores.open(&task.run.store)?;
-        if !self.runs.matches(&*store, &key::run(&task.run.job), task.run.run.as_bytes()).await? {
+        // Where no run is named at all, what was asked is done: nobody else has the job, and whoever asked waits for it.
+        if self.runs.differs(&*store, &key::run(&task.run.job), task.run.run.as_bytes()).await? {
             return Ok(Worked::LeftOver);
         }
         self.compute(task, &store, admitted).await

@@ -128,7 +128,7 @@ mod tests {
             let file = std::env::temp_dir().join(format!("marquetry-trial-{}", std::process::id()));
             std::fs::write(&file, script).unwrap();
             let trial = Trial { program: "/bin/sh".into(), command: file.to_string_lossy().into_owned() };
-            let said = trial.run(&[7; 100_000], &request());
+            let said = trial.run(&vec![7; 100_000], &request());
             std::fs::remove_file(&file).unwrap();
             said
         };

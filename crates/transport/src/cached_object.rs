@@ -26,14 +26,14 @@ impl CachedObject {
         Self { believed_for, seen: Mutex::new(LruCache::new(ENTRIES_MAX)) }
     }
 
-    /// Whether the object under `key` holds exactly `value`.
+    /// Whether the object under `key` holds another value than `value`.
     ///
-    /// That it does is believed for a while; that it does not is read anew each time. An object that is not there
-    /// matches no value, not even an empty one.
+    /// That it holds this one is believed for a while; that it does not is read anew each time. An object that is not there says
+    /// nothing.
     ///
     /// # Errors
     /// When the object can neither be read nor be said not to be there.
-    pub async fn matches(
+    pub async fn differs(
         &self,
         store: &dyn ObjectStore,
         key: &str,
@@ -42,16 +42,16 @@ impl CachedObject {
         let name = (store.name(), key.to_owned());
         let is_recent = |(at, seen): &(Instant, Bytes)| at.elapsed() < self.believed_for && seen == value;
         if self.seen().get(&name).is_some_and(is_recent) {
-            return Ok(true);
+            return Ok(false);
         }
         let found = match store.get(key).await {
             Ok(found) => found,
             Err(error) if error.kind == StoreErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(error),
         };
-        let matches = found == value;
+        let differs = found != value;
         self.seen().put(name, (Instant::now(), found));
-        Ok(matches)
+        Ok(differs)
     }
 
     fn seen(&self) -> std::sync::MutexGuard<'_, LruCache<(String, String), (Instant, Bytes)>> {
@@ -68,13 +68,13 @@ mod tests {
     async fn a_match_is_believed_and_a_mismatch_is_read_anew() {
         let store = MemoryStore::new();
         let cached = CachedObject::new(Duration::from_mins(1));
-        assert!(!cached.matches(&store, "run", b"1").await.unwrap());
+        assert!(!cached.differs(&store, "run", b"1").await.unwrap(), "nothing says so");
         store.put("run", Bytes::from_static(b"1")).await.unwrap();
-        assert!(cached.matches(&store, "run", b"1").await.unwrap());
+        assert!(!cached.differs(&store, "run", b"1").await.unwrap());
         store.put("run", Bytes::from_static(b"2")).await.unwrap();
-        assert!(cached.matches(&store, "run", b"1").await.unwrap(), "believed for a minute");
+        assert!(!cached.differs(&store, "run", b"1").await.unwrap(), "believed for a minute");
         tokio::time::advance(Duration::from_mins(1)).await;
-        assert!(!cached.matches(&store, "run", b"1").await.unwrap());
-        assert!(cached.matches(&store, "run", b"2").await.unwrap());
+        assert!(cached.differs(&store, "run", b"1").await.unwrap());
+        assert!(!cached.differs(&store, "run", b"2").await.unwrap());
     }
 }

@@ -128,8 +128,13 @@ impl FolderStore {
     fn error(&self, doing: &'static str, key: &str, error: std::io::Error) -> StoreError {
         // Objects lie below it, and none is it.
         let is_no_object = doing == "read" && error.kind() == ErrorKind::IsADirectory;
+        let is_no_store = error.kind() == ErrorKind::NotFound && !self.scratch().is_dir();
         let error = RequestError::disk(error);
-        let error = if is_no_object { error.with_kind(StoreErrorKind::NotFound) } else { error };
+        let error = match (is_no_object, is_no_store) {
+            (true, _) => error.with_kind(StoreErrorKind::NotFound),
+            (_, true) => error.with_kind(StoreErrorKind::NoStore),
+            _ => error,
+        };
         self.failed(doing, key, error)
     }
 
@@ -137,6 +142,7 @@ impl FolderStore {
         error.reason += match error.kind {
             StoreErrorKind::Full => "; make room there and run the same command again: finished work is kept",
             StoreErrorKind::Denied => "; choose a `store` that you may write to",
+            StoreErrorKind::NoStore => "; the store's folder was moved or removed while it was in use",
             _ => "",
         };
         error.in_store(doing, key, self.name())
@@ -328,6 +334,34 @@ mod tests {
     async fn lists_thousands_of_objects() {
         let folder = tempfile::tempdir().unwrap();
         crate::contract::store_of_many_objects(&FolderStore::open(folder.path()).unwrap()).await;
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_is_gone_has_not_lost_its_objects() {
+        let place = tempfile::tempdir().unwrap();
+        let root = place.path().join("store");
+        let store = FolderStore::open(&root).unwrap();
+        store.put("a/b", Bytes::from_static(b"1")).await.unwrap();
+        assert_eq!(store.get("a/c").await.unwrap_err().kind, StoreErrorKind::NotFound);
+        std::fs::rename(&root, place.path().join("elsewhere")).unwrap();
+        let errors = [
+            store.get("a/b").await.unwrap_err(),
+            store.head("a/b").await.unwrap_err(),
+            store.get_range("a/b", 0..1).await.unwrap_err(),
+            store.put("a/d", Bytes::new()).await.unwrap_err(),
+            store.put_together(vec![("a/d".into(), Some(Bytes::new()))]).await.1.unwrap_err(),
+        ];
+        for error in errors {
+            assert_eq!(
+                (error.kind, error.class()),
+                (StoreErrorKind::NoStore, FailureClass::Config),
+                "{error}"
+            );
+            assert!(error.to_string().contains("moved or removed"), "{error}");
+        }
+        assert!(!root.exists(), "no new store in place of the one that may come back");
+        std::fs::rename(place.path().join("elsewhere"), &root).unwrap();
+        assert_eq!(store.get("a/b").await.unwrap(), "1");
     }
 
     #[tokio::test]
