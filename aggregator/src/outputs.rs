@@ -8,6 +8,7 @@ use crate::sink::{RowSink, SinkError};
 use crate::sinks::counts::Counts;
 use crate::sinks::optional::Optional;
 use crate::sinks::pictures::Pictures;
+use crate::sinks::score_files::{ZARR_CHUNK_PX, depth};
 use crate::sinks::{
     SinkContext, corrected_labels, evaluation, label_quality, masks, night_labels, polygons, probabilities,
     probes, pseudo_labels, ranking, soft_labels, table_rows, uncertainty,
@@ -15,6 +16,7 @@ use crate::sinks::{
 use crate::source_image::SourceImage;
 use marquetry_failure::chain;
 use marquetry_job::{PlannedImage, key};
+use marquetry_raster::write::zarr_files;
 use marquetry_spec::{EVALUATION, JobSpec, LABEL_QUALITY, MaskForm, MaskFormat, Output};
 use std::collections::HashSet;
 
@@ -189,10 +191,23 @@ pub fn label_quality_picture(id: &str) -> String {
     format!("{LABEL_QUALITY}/pictures/{}.png", key::output_name(id, ".png"))
 }
 
-/// The files, below the job's outputs, without which a finished image is not finished any more: those of [`expected`], and its
-/// labels where the job keeps them. `outputs` names the job's decisions and outputs.
+/// The files, below the job's outputs, without which a finished image is not finished any more: those of [`expected`], of arrays all
+/// that they are made of, and its labels where the job keeps them. `outputs` names the job's decisions and outputs.
 pub fn expected_of(spec: &JobSpec, outputs: &str, image: &PlannedImage) -> Vec<String> {
     let mut files = expected(spec, &image.id, image.truth.is_some());
+    for output in &spec.outputs {
+        let (planes, dtype) = match output {
+            Output::Probabilities(of) => (spec.classes.len(), of.dtype),
+            Output::SoftLabels(of) => (of.top.map_or(spec.classes.len(), |top| 2 * top as usize), of.dtype),
+            Output::Uncertainty(of) => (of.measures.len(), of.dtype),
+            _ => continue,
+        };
+        let path = output_path(output, &image.id, None);
+        if path.ends_with(ARRAY) {
+            let array = zarr_files(image.size, planes, depth(dtype), ZARR_CHUNK_PX);
+            files.extend(array.into_iter().map(|file| format!("{path}/{file}")));
+        }
+    }
     if spec.nights.keep > 0 {
         files.push(key::night_labels(outputs, &image.key));
     }

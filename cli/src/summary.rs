@@ -8,6 +8,7 @@ use marquetry_coordinator::{
     Finished, LossCount, OutputLists, RunFacts, Tally, WrittenNight, WrittenTogether,
 };
 use marquetry_spec::STALE_LIST;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -187,7 +188,7 @@ pub(crate) fn stale(lists: &OutputLists) -> Option<String> {
         n => (format!("{} files", say::count(n as u64)), "are", "they are"),
     };
     Some(format!(
-        "{files} among the outputs {are} not of this run ({first}{}): of an image that has left the job or failed, or of an \
+        "{files} among the outputs {are} not of this run ({first}{}): of an image that it has left out or that failed, or of an \
          output that is not asked for; {they} left in place and listed in {STALE_LIST}",
         if lists.stale.len() > 1 { ", …" } else { "" }
     ))
@@ -198,8 +199,9 @@ fn losses(finished: &Finished<'_>) -> String {
     const NAMED: usize = 3;
     let losses = &finished.tally.losses;
     let line = |kind: &LossCount| {
-        let mut ids: Vec<&str> = losses.of(kind).map(|loss| loss.image.as_str()).collect();
-        ids.dedup();
+        let mut seen = HashSet::new();
+        let all = losses.of(kind).map(|loss| loss.image.as_str());
+        let ids: Vec<&str> = all.filter(|id| seen.insert(*id)).collect();
         let named = ids.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
         let more = if ids.len() > NAMED { ", …" } else { "" };
         format!(

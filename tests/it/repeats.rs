@@ -198,6 +198,21 @@ fn a_run_that_is_asked_to_stop_says_how_to_go_on() {
     place.run("job.yaml").ends_with(0);
 }
 
+/// A reader takes a chunk that is not there for zeros, and nobody can read an empty mask.
+#[test]
+fn outputs_that_are_cut_off_or_lack_a_part_are_made_anew() {
+    let place = place(2, 3);
+    place.write("job.yaml", format!("{JOB}store: store\n"));
+    place.run("job.yaml").ends_with(0);
+    let whole = place.outputs("store");
+    let out = format!("{}/out", place.job_folder("store"));
+    std::fs::remove_file(place.path(&format!("{out}/probabilities/0.zarr/0/0/0"))).expect("a chunk");
+    std::fs::write(place.path(&format!("{out}/masks/1.png")), "").expect("a mask");
+    let again = place.run("job.yaml").ends_with(0).json();
+    assert_eq!(number(&again, "images_found"), 0, "{again}");
+    same_files(&place.outputs("store"), &whole);
+}
+
 #[test]
 fn a_job_whose_folder_is_deleted_while_it_runs_comes_to_its_end() {
     let place = place(12, 15);

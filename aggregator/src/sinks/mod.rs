@@ -18,7 +18,7 @@ pub(crate) mod probabilities;
 pub(crate) mod probes;
 pub(crate) mod pseudo_labels;
 pub(crate) mod ranking;
-mod score_files;
+pub(crate) mod score_files;
 pub(crate) mod soft_labels;
 pub(crate) mod sure_counts;
 pub(crate) mod table_rows;

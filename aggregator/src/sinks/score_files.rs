@@ -8,7 +8,7 @@ use marquetry_spec::{ScoreDtype, ScoreFormat};
 use std::path::{Path, PathBuf};
 
 /// Side of a chunk of a Zarr array, px.
-const ZARR_CHUNK_PX: u32 = 512;
+pub(crate) const ZARR_CHUNK_PX: u32 = 512;
 
 /// What an array of an image is.
 pub(super) struct ArrayForm<'a> {
@@ -44,10 +44,7 @@ enum Written {
 impl ScoreFiles {
     /// An array of the context's image.
     pub(super) fn open(context: &SinkContext<'_>, form: ArrayForm<'_>) -> Result<Self, SinkError> {
-        let depth = match form.dtype {
-            ScoreDtype::U8 => ScoreDepth::U8,
-            ScoreDtype::F16 => ScoreDepth::F16,
-        };
+        let depth = depth(form.dtype);
         let (place, size, bands) = (form.place, context.image.size, form.bands);
         let (written, encoder): (_, Box<dyn ScoreSink>) = match form.format {
             ScoreFormat::Tiff => {
@@ -88,6 +85,14 @@ impl ScoreFiles {
             }
         }
         Ok(())
+    }
+}
+
+/// How an array of this type keeps a number.
+pub(crate) const fn depth(dtype: ScoreDtype) -> ScoreDepth {
+    match dtype {
+        ScoreDtype::U8 => ScoreDepth::U8,
+        ScoreDtype::F16 => ScoreDepth::F16,
     }
 }
 

@@ -1,7 +1,7 @@
 use super::*;
 use crate::image_result::ImageResult;
 use crate::legend::legend;
-use crate::outputs::{class_file_names, expected, image_outputs};
+use crate::outputs::{class_file_names, expected, expected_of, image_outputs};
 use crate::row::{Row, ScoreLens};
 use crate::sink::{FinishedImage, RowSink, SinkError};
 use crate::source_image::SourceImage;
@@ -247,6 +247,10 @@ fn probabilities_are_a_file_or_a_folder_of_files() {
         ["probabilities/x/1.zarr/.zarray", "probabilities/x/1.zarr/.zattrs", "probabilities/x/1.zarr/0/0/0"]
     );
     assert!(image.files.iter().all(|file| file.read().is_ok()));
+    let mut all = expected_of(&zarr, "0123456789ab", &self::image());
+    all.sort_unstable();
+    all.dedup();
+    assert_eq!(all, places, "a chunk that is gone is a file that is missing");
     let chunk = zstd::decode_all(std::io::Cursor::new(image.files[2].read().unwrap())).unwrap();
     // `[C, H, W]`; the chunk is as large as the array, or larger.
     let want = SCORES.map(|row| row.map(|p| (p * 255.0_f32).round() as u8));

@@ -2,6 +2,7 @@
 
 use marquetry_failure::{Classify, FailureClass};
 use std::error::Error;
+use std::fmt;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
@@ -46,13 +47,13 @@ impl StoreErrorKind {
 
 /// Why a store could not do what was asked.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("cannot {doing} `{key}` in {store}: {reason}")]
+#[error("cannot {doing}{} in {store}: {reason}", Named(key))]
 pub struct StoreError {
     /// The kind of failure.
     pub kind: StoreErrorKind,
     /// What was being done: `read`, `write`, `list`, `delete`.
     pub doing: &'static str,
-    /// To which key.
+    /// To which key; empty where it is to none in particular.
     pub key: String,
     /// In which store.
     pub store: String,
@@ -61,6 +62,15 @@ pub struct StoreError {
     class: FailureClass,
     #[source]
     cause: Option<Cause>,
+}
+
+/// A key in a message, if there is one.
+struct Named<'a>(&'a str);
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() { Ok(()) } else { write!(f, " `{}`", self.0) }
+    }
 }
 
 impl StoreError {
@@ -175,7 +185,7 @@ impl RequestError {
 
     /// The error of a store that was asked to do this with `key`; an empty one stands for all.
     pub(crate) fn in_store(self, doing: &'static str, key: &str, store: String) -> StoreError {
-        let key = if key.is_empty() { "anything" } else { key }.to_owned();
+        let key = key.to_owned();
         let Self { kind, class, reason, cause, .. } = self;
         StoreError { kind, doing, key, store, reason, class, cause }
     }

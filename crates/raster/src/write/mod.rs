@@ -40,7 +40,7 @@ pub use mask_png::MaskPng;
 pub use mask_tiff::MaskTiff;
 pub use polygons::{CocoPolygonSink, GeoJsonSink};
 pub use score_tiff::ScoreTiff;
-pub use score_zarr::ScoreZarr;
+pub use score_zarr::{ScoreZarr, zarr_files};
 pub use scores::ScoreDepth;
 pub use sink::{LabelSink, ScoreSink, ScoredLabelSink, Split};
 pub use submission::{Submission, SubmissionClass, SubmissionColumns, SubmissionLayout};

@@ -320,6 +320,10 @@ fn zarr_scores_come_back() {
         let attributes: serde_json::Value =
             serde_json::from_slice(&std::fs::read(folder.path().join(".zattrs")).unwrap()).unwrap();
         assert_eq!(attributes["classes"], serde_json::json!(["c0", "c1", "c2"]));
+        let mut files = zarr_files(size, classes, depth, 4);
+        assert_eq!(files.len(), 2 + 3 * 4);
+        files.retain(|file| !folder.path().join(file).is_file());
+        assert_eq!(files, Vec::<String>::new(), "all that are written are listed");
         let again = ScoreZarr::new(folder.path(), size, &names(classes), depth, 4).unwrap_err();
         assert!(again.to_string().contains("not empty"));
     }
@@ -332,6 +336,8 @@ fn zarr_chunks_share_classes_evenly() {
     let array: serde_json::Value =
         serde_json::from_slice(&std::fs::read(folder.path().join(".zarray")).unwrap()).unwrap();
     assert_eq!(array["chunks"], serde_json::json!([10, 512, 512]));
+    let files = zarr_files(Size::square(600), 20, ScoreDepth::U8, 512);
+    assert_eq!(files[2..], ["0/0/0", "0/0/1", "0/1/0", "0/1/1", "1/0/0", "1/0/1", "1/1/0", "1/1/1"]);
 }
 
 #[test]

@@ -57,11 +57,7 @@ impl ScoreZarr {
             return Err(WriteError::impossible(WHAT, found));
         }
         let side = side_px as usize;
-        let per_class = side * side * depth.bytes();
-        let deep = (CHUNK_BYTES / per_class).clamp(1, classes.len());
-        // The same number in every chunk, as nearly as can be: 20 classes are 10 and 10, not 16 and 4.
-        let deep = classes.len().div_ceil(classes.len().div_ceil(deep));
-        let chunk = [deep, side, side];
+        let chunk = chunk(classes.len(), depth, side);
         describe(&folder, size, classes, depth, chunk).map_err(&io)?;
         let rows = side.min(size.height as usize);
         let band = vec![0; classes.len() * rows * size.width as usize * depth.bytes()];
@@ -125,6 +121,29 @@ impl ScoreZarr {
         self.band_rows = 0;
         Ok(())
     }
+}
+
+/// `[C, H, W]` of a chunk of `classes` classes.
+fn chunk(classes: usize, depth: ScoreDepth, side: usize) -> [usize; 3] {
+    let deep = (CHUNK_BYTES / (side * side * depth.bytes())).clamp(1, classes);
+    // The same number in every chunk, as nearly as can be: 20 classes are 10 and 10, not 16 and 4.
+    [classes.div_ceil(classes.div_ceil(deep)), side, side]
+}
+
+/// The files of an array of `classes` classes, each by its path below the array's folder: what says what it is, and its chunks. A
+/// reader takes a chunk that is not there for zeros.
+pub fn zarr_files(size: Size, classes: usize, depth: ScoreDepth, side_px: u32) -> Vec<String> {
+    let mut files = vec![".zarray".to_owned(), ".zattrs".to_owned()];
+    if classes == 0 || side_px == 0 {
+        return files;
+    }
+    let [deep, ..] = chunk(classes, depth, side_px as usize);
+    for z in 0..classes.div_ceil(deep) {
+        for y in 0..size.height.div_ceil(side_px) {
+            files.extend((0..size.width.div_ceil(side_px)).map(|x| format!("{z}/{y}/{x}")));
+        }
+    }
+    files
 }
 
 /// What a stored 1.0 is.
