@@ -376,9 +376,12 @@ fn try_openvino(args: &TryOpenVinoArgs) -> Result<Exit, Fatal> {
     let request = OpenVinoTrialRequest::parse(&args.library, &args.numbers).ok_or_else(|| {
         Fatal::new(Exit::Usage, "a library, threads, a precision and dimensions are needed")
     })?;
-    answer_openvino_trial(std::io::stdin().lock(), &request)
-        .map(|()| Exit::Done)
-        .map_err(|error| Fatal::new(Exit::Unavailable, error))
+    let bytes = answer_openvino_trial(std::io::stdin().lock(), &request)
+        .map_err(|error| Fatal::new(Exit::Unavailable, error))?;
+    if let Some(bytes) = bytes {
+        say::data(&format!("{bytes}\n"));
+    }
+    Ok(Exit::Done)
 }
 
 /// A decoder that panics on a damaged file makes that file a failure with its reason; its own words would only confuse.

@@ -4,7 +4,7 @@ use crate::Failure;
 use crate::network::NetworkKey;
 use marquetry_ensemble::{ClassMap, ImportanceMap, ScoreSpace, ScoreTransform};
 use marquetry_geometry::{Blocks, D4, Grid, Size};
-use marquetry_job::{GateModel, Group, Inference, Input, Member, Plan, PlannedImage};
+use marquetry_job::{GateModel, Group, Inference, Input, IoContract, Member, Plan, PlannedImage, Provider};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,6 +12,9 @@ use std::sync::atomic::AtomicBool;
 
 /// Bytes of models that one pass over a block's windows may take turns with: a lane keeps them all open.
 const PASS_BYTES: u64 = 512 << 20;
+/// About what OpenVINO keeps for each pixel of a window to compute with, for each network by itself, bytes: 300 to 540 for U-Nets
+/// of 16 to 32 channels.
+const OPENVINO_PIXEL_BYTES: u64 = 512;
 /// Runs of windows through a pass that a block should come to, so that several lanes find work in a small one.
 const RUNS_MIN: u64 = 16;
 
@@ -204,14 +207,24 @@ pub(crate) fn passes(members: &[Member], runs: u64) -> Vec<Range<usize>> {
     let most = (members.len() as u64 * runs).div_ceil(RUNS_MIN) as usize;
     let (mut passes, mut start, mut bytes) = (Vec::new(), 0, 0);
     for (at, member) in members.iter().enumerate() {
-        if at > start && (at - start >= most || bytes + member.model_bytes > PASS_BYTES) {
+        let own = network_bytes(member);
+        if at > start && (at - start >= most || bytes + own > PASS_BYTES) {
             passes.push(start..at);
             (start, bytes) = (at, 0);
         }
-        bytes += member.model_bytes;
+        bytes += own;
     }
     passes.push(start..members.len());
     passes
+}
+
+/// About how many bytes a member takes while it is open.
+fn network_bytes(member: &Member) -> u64 {
+    let own = |contract: &IoContract| match contract.backend.provider {
+        Provider::OpenVino => contract.size.area() * u64::from(contract.batch) * OPENVINO_PIXEL_BYTES,
+        Provider::Any | Provider::Cpu | Provider::Cuda => 0,
+    };
+    member.model_bytes + member.signatures.iter().map(own).sum::<u64>()
 }
 
 #[cfg(test)]
@@ -303,6 +316,17 @@ pub(crate) mod tests {
     fn small_models_go_together_and_large_ones_apart() {
         assert_eq!(passes(&members(&[1, 1, 1]), 225).len(), 1);
         assert_eq!(passes(&members(&[300, 300, 100, 900, 10]), 225), [0..1, 1..3, 3..4, 4..5]);
+        // 128 MB each at 512 px, which networks of ONNX Runtime share.
+        let by = |provider| {
+            let mut members = members(&[10; 8]);
+            for member in &mut members {
+                member.signatures =
+                    vec![IoContract { backend: Backend::exact(provider), ..signature(3, 512) }];
+            }
+            passes(&members, 225)
+        };
+        assert_eq!(by(Provider::Cpu), [0..8]);
+        assert_eq!(by(Provider::OpenVino), [0..3, 3..6, 6..8]);
     }
 
     #[test]

@@ -110,7 +110,7 @@ impl Networks {
     ) -> Result<&mut dyn Network, Failure> {
         if !self.open.contains(&key) {
             let network = self.source.open(member, signature)?;
-            let bytes = self.source.bytes(member);
+            let bytes = network.bytes().unwrap_or_else(|| self.source.bytes(member));
             self.make_room(bytes);
             self.bytes += bytes;
             self.open.put(key, Open { bytes, runs: 0, network });

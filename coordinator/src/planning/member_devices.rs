@@ -7,7 +7,7 @@ use crate::planning::models::{Models, PlannedModel};
 use crate::planning::precision::{self, PrecisionTrial, Tried, quickest};
 use marquetry_ensemble::LabelRule;
 use marquetry_job::{Backend, Group, IoContract, Precision, Provider, hash};
-use marquetry_model::{Device, SessionOptions, check_openvino, rate, skeleton};
+use marquetry_model::{Device, ModelError, SessionOptions, check_openvino, rate, skeleton};
 use marquetry_spec::{DeviceKind, Exactness, JobSpec};
 
 /// Windows on which precisions are compared, at most.
@@ -86,7 +86,15 @@ impl<'a> MemberDevices<'a> {
         if let Some(contract) = contract.filter(|_| settled.measured.is_some())
             && settled.backend.provider == Provider::OpenVino
         {
-            runtime.trust_openvino(&model.files, contract);
+            let known = || Ok::<_, ModelError>(runtime.openvino_bytes(&model.files, contract));
+            let asked = format!("{:?}", (hardware, &architecture, contract));
+            let bytes = match memory {
+                Some(memory) => {
+                    memory.seen(&format!("openvino bytes {}", hash(&[asked.as_bytes()])), "", known)
+                }
+                None => known(),
+            };
+            runtime.trust_openvino(&model.files, contract, bytes.unwrap_or_default());
         }
         choices.device = Some(settled.choice());
         self.settled.push((candidate.name.clone(), settled));

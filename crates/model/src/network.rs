@@ -17,6 +17,12 @@ pub trait Network: Send {
     /// Its contract.
     fn signature(&self) -> &IoContract;
 
+    /// Bytes of memory that it keeps between runs, where more than its weights count: what networks of ONNX Runtime compute with is
+    /// shared by all of them.
+    fn bytes(&self) -> Option<u64> {
+        None
+    }
+
     /// Runs one batch. `input` is `[batch, channels, H, W]`, planar; the answer is `[batch, classes, h, w]`, planar, and
     /// lives until the next run.
     ///

@@ -16,6 +16,7 @@ pub struct OpenVinoNetwork {
     contract: IoContract,
     packed: Packed,
     planes: Vec<f32>,
+    bytes: Option<u64>,
 }
 
 impl OpenVinoNetwork {
@@ -44,9 +45,9 @@ impl OpenVinoNetwork {
         let dims = dims.map(|dim| dim as u64);
         let request =
             |of: &OpenVino| TrialRequest { library: of.path().to_owned(), options, dims: dims.to_vec() };
-        runtime.try_openvino(model, contract, &onnx, request).map_err(ModelError::of_openvino)?;
+        let bytes = runtime.try_openvino(model, contract, &onnx, request).map_err(ModelError::of_openvino)?;
         let compiled = openvino.compile(&onnx, &dims, options).map_err(ModelError::of_openvino)?;
-        Ok(Self { compiled, contract: contract.clone(), packed, planes: Vec::new() })
+        Ok(Self { compiled, contract: contract.clone(), packed, planes: Vec::new(), bytes })
     }
 }
 
@@ -55,8 +56,12 @@ impl Network for OpenVinoNetwork {
         &self.contract
     }
 
+    fn bytes(&self) -> Option<u64> {
+        self.bytes
+    }
+
     fn run(&mut self, input: &[f32]) -> Result<&[f32], ModelError> {
-        let Self { compiled, contract, packed, planes } = self;
+        let Self { compiled, contract, packed, planes, .. } = self;
         check_len(input, contract)?;
         match packed.show(input, contract) {
             Shown::F32(shown) => compiled.run(shown),

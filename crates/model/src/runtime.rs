@@ -10,7 +10,7 @@ use ort::environment::Environment;
 use ort::logging::LogLevel;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// ONNX Runtime allows one environment a process, so this is the one place that remembers it.
 static LOADED: Mutex<Option<Runtime>> = Mutex::new(None);
@@ -31,8 +31,8 @@ pub struct Runtime {
 struct LazyOpenVino {
     search: RuntimeSearch,
     found: OnceLock<Result<OpenVino, RuntimeError>>,
-    /// Models that were tried, and whether one was the end of who tried it.
-    tried: Mutex<HashMap<String, Result<(), OpenVinoError>>>,
+    /// Models that were tried, with the bytes of memory that one takes where that is known, and whether it was the end of who tried it.
+    tried: Mutex<HashMap<String, Result<Option<u64>, OpenVinoError>>>,
 }
 
 impl Runtime {
@@ -134,27 +134,42 @@ impl Runtime {
     }
 
     /// Tries a model by OpenVINO in a process of its own, if this process has a way to do so: once for all that are alike but for their
-    /// weights, under each contract. `onnx`: what is tried of `model`.
+    /// weights, under each contract. `onnx`: what is tried of `model`. The bytes of memory that it keeps, where they are known.
     pub(crate) fn try_openvino(
         &self,
         model: ModelRef<'_>,
         contract: &IoContract,
         onnx: &[u8],
         request: impl FnOnce(&OpenVino) -> TrialRequest,
-    ) -> Result<(), OpenVinoError> {
-        let LazyOpenVino { search, found, tried } = &*self.openvino;
-        let (Some(trial), Some(Ok(openvino))) = (&search.openvino_trial, found.get()) else { return Ok(()) };
+    ) -> Result<Option<u64>, OpenVinoError> {
+        let LazyOpenVino { search, found, .. } = &*self.openvino;
         // Others wait: they would try the same.
-        let mut tried = tried.lock().unwrap_or_else(PoisonError::into_inner);
-        let once = tried.entry(trial_key(model.onnx, contract));
-        once.or_insert_with(|| trial.run(onnx, &request(openvino))).clone()
+        let mut tried = self.tried();
+        let key = trial_key(model.onnx, contract);
+        match (tried.get(&key), &search.openvino_trial, found.get()) {
+            (Some(once), ..) => once.clone(),
+            (None, Some(trial), Some(Ok(openvino))) => {
+                tried.entry(key).or_insert(trial.run(onnx, &request(openvino))).clone()
+            }
+            _ => Ok(None),
+        }
     }
 
-    /// Says that OpenVINO has computed `model` under `contract`, on such a machine and in this version: it is not tried in a process of
-    /// its own.
-    pub fn trust_openvino(&self, model: &ModelFiles, contract: &IoContract) {
-        let mut tried = self.openvino.tried.lock().unwrap_or_else(PoisonError::into_inner);
-        tried.insert(trial_key(&model.onnx, contract), Ok(()));
+    /// Bytes of memory that OpenVINO keeps for `model` under `contract`, if it was tried.
+    pub fn openvino_bytes(&self, model: &ModelFiles, contract: &IoContract) -> Option<u64> {
+        self.tried()
+            .get(&trial_key(&model.onnx, contract))
+            .and_then(|once| once.as_ref().ok().copied().flatten())
+    }
+
+    /// Says that OpenVINO has computed `model` under `contract`, on such a machine and in this version, with so many bytes of memory: it is
+    /// not tried in a process of its own.
+    pub fn trust_openvino(&self, model: &ModelFiles, contract: &IoContract, bytes: Option<u64>) {
+        self.tried().entry(trial_key(&model.onnx, contract)).or_insert(Ok(bytes));
+    }
+
+    fn tried(&self) -> MutexGuard<'_, HashMap<String, Result<Option<u64>, OpenVinoError>>> {
+        self.openvino.tried.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn environment(&self) -> &Environment {

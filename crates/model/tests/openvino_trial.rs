@@ -48,8 +48,9 @@ fn what_kills_who_tries_it_is_refused_and_what_is_trusted_is_not_tried() {
     assert_eq!(asked().len(), 1, "models that are alike but for their weights are tried once");
     assert!(asked()[0].ends_with(" 1 f32 1 3 16 16"), "{:?}", asked());
     let contract = contract(&runtime, &other);
-    runtime.trust_openvino(&other, &contract);
+    runtime.trust_openvino(&other, &contract, Some(7));
     let mut network = open_network(&runtime, &other, &contract, &options).unwrap();
+    assert_eq!((network.bytes(), runtime.openvino_bytes(&other, &contract)), (Some(7), Some(7)));
     assert_eq!(network.run(&vec![0.5; 3 * 256]).unwrap().len(), 4 * 256);
     assert_eq!(asked().len(), 1, "it was computed before");
 }

@@ -1,6 +1,6 @@
 //! Trying a model in a process of its own first: compiling some networks crashes the library, and with it whoever called it.
 
-use crate::{CompileOptions, OpenVino, OpenVinoError, Precision};
+use crate::{CompileOptions, Compiled, OpenVino, OpenVinoError, Precision};
 use std::io::{Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
@@ -26,29 +26,29 @@ pub struct TrialRequest {
 }
 
 impl Trial {
-    /// Has the program compile and run a model, as [`OpenVino::compile`] with these arguments does. What the library says against it is not told:
-    /// compiling it here says that too.
+    /// Has the program compile and run a model, as [`OpenVino::compile`] with these arguments does: the bytes of memory that it kept for that,
+    /// if it says so. What the library says against the model is not told: compiling it here says that too.
     ///
     /// # Errors
     /// When the program crashed, or could not be started.
-    pub fn run(&self, onnx: &[u8], request: &TrialRequest) -> Result<(), OpenVinoError> {
+    pub fn run(&self, onnx: &[u8], request: &TrialRequest) -> Result<Option<u64>, OpenVinoError> {
         let failed = |error: std::io::Error| OpenVinoError::Trial {
             reason: format!("cannot start {}: {error}", self.program.display()),
         };
         let mut command = Command::new(&self.program);
         command.arg(&self.command).arg(&request.library).args(request.numbers());
-        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().map_err(failed)?;
         if let Some(mut input) = child.stdin.take() {
-            // One that ends before it has read all of it has said what it has to say.
+            // One that ends before it has read all of it has said what it has to say. It says nothing before that.
             let _ = input.write_all(onnx);
         }
-        let status = child.wait().map_err(failed)?;
-        match crash(status) {
+        let said = child.wait_with_output().map_err(failed)?;
+        match crash(said.status) {
             Some(how) => {
                 Err(OpenVinoError::Trial { reason: format!("OpenVINO crashes on this model ({how})") })
             }
-            None => Ok(()),
+            None => Ok(std::str::from_utf8(&said.stdout).ok().and_then(|bytes| bytes.trim().parse().ok())),
         }
     }
 }
@@ -72,15 +72,36 @@ impl TrialRequest {
     }
 }
 
-/// Compiles and runs what comes from `model`: what a program does that tries models.
+/// Compiles and runs what comes from `model`: what a program does that tries models. The bytes of memory that this took, which it is to
+/// print; none where the system does not say.
 ///
 /// # Errors
 /// When the model cannot be read, or the library says something against it.
-pub fn answer(mut model: impl Read, request: &TrialRequest) -> Result<(), OpenVinoError> {
+pub fn answer(mut model: impl Read, request: &TrialRequest) -> Result<Option<u64>, OpenVinoError> {
     let mut onnx = Vec::new();
     let read = model.read_to_end(&mut onnx);
     read.map_err(|error| OpenVinoError::Trial { reason: format!("cannot read the model: {error}") })?;
-    OpenVino::load(&request.library)?.compile(&onnx, &request.dims, request.options)?.run_blank()
+    let openvino = OpenVino::load(&request.library)?;
+    let compiled = || -> Result<Compiled, OpenVinoError> {
+        let mut compiled = openvino.compile(&onnx, &request.dims, request.options)?;
+        compiled.run_blank()?;
+        Ok(compiled)
+    };
+    // What the first one takes is there for all.
+    let first = compiled()?;
+    let before = resident_bytes();
+    let second = compiled()?;
+    let took = before.zip(resident_bytes()).map(|(before, after)| after.saturating_sub(before));
+    drop((first, second));
+    Ok(took)
+}
+
+/// Memory of this process that is not elsewhere.
+fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kilobytes: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
+    Some(kilobytes << 10)
 }
 
 /// How a program crashed; none where it ended by itself.
@@ -132,8 +153,9 @@ mod tests {
             std::fs::remove_file(&file).unwrap();
             said
         };
-        assert_eq!(run("exit 0"), Ok(()));
-        assert_eq!(run("cat > /dev/null; exit 70"), Ok(()), "the library says why");
+        assert_eq!(run("exit 0"), Ok(None));
+        assert_eq!(run("cat > /dev/null; echo 4096"), Ok(Some(4096)));
+        assert_eq!(run("cat > /dev/null; exit 70"), Ok(None), "the library says why");
         let crashed = run("kill -SEGV $$").unwrap_err().to_string();
         assert_eq!(crashed, "OpenVINO crashes on this model (signal 11)");
         let none = Trial { program: "/nowhere/program".into(), command: String::new() };
