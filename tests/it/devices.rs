@@ -75,13 +75,13 @@ fn providers_are_listed_and_tried() {
 }
 
 /// OpenVINO's library.
-fn openvino() -> String {
+pub(crate) fn openvino() -> String {
     std::env::var("OPENVINO_DYLIB_PATH")
         .expect("OPENVINO_DYLIB_PATH names OpenVINO's library (cargo xtask test sets it)")
 }
 
 /// Runs the binary where OpenVINO is there.
-fn with_openvino(place: &Place, args: &[&str]) -> Ran {
+pub(crate) fn with_openvino(place: &Place, args: &[&str]) -> Ran {
     Ran::of(&place.command(args).env("OPENVINO_DYLIB_PATH", openvino()).output().expect("the binary runs"))
 }
 

@@ -3,6 +3,7 @@
 use crate::cluster::job::IMAGES;
 use crate::cluster::setup::{Cluster, Kept, tally};
 use crate::cluster::view;
+use crate::devices::{openvino, with_openvino};
 use crate::fixture::same_files;
 use crate::image_kinds::float_tiff;
 use crate::pictures::png;
@@ -30,6 +31,23 @@ fn a_cluster_on_a_folder_makes_the_same_bytes() {
 #[test]
 fn a_cluster_on_s3_makes_the_same_bytes() {
     a_cluster_makes_the_same_bytes(Kept::InBucket);
+}
+
+/// A worker without OpenVINO gives its tasks back, for those that have it.
+#[test]
+fn a_job_by_openvino_is_computed_by_the_workers_that_have_it() {
+    let Some(mut cluster) = Cluster::start(Kept::InFolder) else { return };
+    cluster.job("openvino.yaml", "device: openvino\n");
+    cluster.place.write("alone.yaml", crate::cluster::job::job("alone", "device: openvino\n"));
+    let mut without = cluster.worker();
+    cluster.openvino = openvino();
+    let _roles = [cluster.worker(), cluster.aggregator()];
+    let summary = cluster.coordinate("openvino.yaml").ends_with(0).json();
+    assert_eq!(summary["whole"].as_bool(), Some(true), "{summary}");
+    with_openvino(&cluster.place, &["run", "alone.yaml"]).ends_with(0);
+    same_files(&cluster.place.outputs("alone"), &cluster.outputs());
+    without.until_it_says("cannot use openvino");
+    without.until_it_says("pip install openvino==");
 }
 
 /// Missing pixels, files beside images, values of classes, outlines on a map, weights beside a model: all of it comes through

@@ -34,6 +34,8 @@ pub(crate) struct Cluster {
     pub(crate) uri: String,
     /// How many partitions its roles count on.
     pub(crate) partitions: u32,
+    /// OpenVINO's library, for roles that are started from now on; empty: they have none.
+    pub(crate) openvino: String,
     guard: Guard,
     started: u32,
 }
@@ -53,7 +55,9 @@ impl Cluster {
         };
         let (brokers, s3) = (services.kafka.clone(), services.s3.clone());
         let (partitions, guard) = (8, Guard::new());
-        let cluster = Self { services, place, prefix, brokers, s3, uri, partitions, guard, started: 0 };
+        let openvino = String::new();
+        let cluster =
+            Self { services, place, prefix, brokers, s3, uri, partitions, openvino, guard, started: 0 };
         cluster.job("job.yaml", "");
         Some(cluster)
     }
@@ -86,6 +90,7 @@ impl Cluster {
             .env("MARQUETRY_NAME", &name)
             // What a killed role leaves behind goes with the test.
             .env("TMPDIR", self.place.path("tmp"))
+            .env("OPENVINO_DYLIB_PATH", &self.openvino)
             .env("AWS_ENDPOINT_URL", &self.s3);
         Role::start(&name, &mut command, &self.place.path("logs"), &mut self.guard)
     }
