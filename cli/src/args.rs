@@ -376,11 +376,9 @@ fn try_openvino(args: &TryOpenVinoArgs) -> Result<Exit, Fatal> {
     let request = OpenVinoTrialRequest::parse(&args.library, &args.numbers).ok_or_else(|| {
         Fatal::new(Exit::Usage, "a library, threads, a precision and dimensions are needed")
     })?;
-    let bytes = answer_openvino_trial(std::io::stdin().lock(), &request)
-        .map_err(|error| Fatal::new(Exit::Unavailable, error))?;
-    if let Some(bytes) = bytes {
-        say::data(&format!("{bytes}\n"));
-    }
+    let answer = answer_openvino_trial(std::io::stdin().lock(), &request)
+        .map_err(|error| Fatal::new(Exit::Unavailable, format!("the model cannot be read: {error}")))?;
+    say::data(&format!("{answer}\n"));
     Ok(Exit::Done)
 }
 

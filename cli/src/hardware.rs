@@ -65,12 +65,7 @@ impl DeviceArgs {
     ///
     /// # Errors
     /// When a GPU or OpenVINO is asked for, by the job or the option, and cannot be used.
-    pub(crate) fn settle(
-        &self,
-        job: &mut JobFile,
-        runtime: &Runtime,
-        threads: Threads,
-    ) -> Result<Device, Fatal> {
+    pub(crate) fn settle(&self, job: &mut JobFile, runtime: &Runtime) -> Result<Device, Fatal> {
         match self.device {
             None => {}
             Some(AskedDevice::Auto) => job.spec.device = DeviceKind::Auto,
@@ -80,7 +75,8 @@ impl DeviceArgs {
         }
         let gpu = self.gpu(job.spec.device, runtime)?;
         let openvino = openvino(job.spec.device, runtime)?;
-        let (lanes, threads) = (threads.lanes, threads.each);
+        // Measured as this machine would compute by itself: how a run uses its cores changes no byte.
+        let Threads { lanes, each: threads } = Threads::choose(None, None);
         let library = openvino.as_ref().and_then(|_| runtime.openvino().ok());
         job.hardware = Some(Hardware { gpu, openvino, name: name(gpu, library), lanes, threads });
         Ok(gpu.unwrap_or(Device::Cpu))
@@ -96,7 +92,7 @@ impl DeviceArgs {
     /// # Errors
     /// When the option asks for a GPU or OpenVINO, and it cannot be used.
     pub(crate) fn settle_plan(&self, job: &mut JobFile, runtime: &Runtime) -> Result<(), Fatal> {
-        let settled = self.settle(job, runtime, Threads::choose(None, None));
+        let settled = self.settle(job, runtime);
         match (settled, self.device) {
             (Err(fatal), None) => {
                 let reason = fatal.message;

@@ -234,13 +234,19 @@ fn left_out(rejected: &[Rejected]) -> Vec<String> {
     kinds.iter().map(line).collect()
 }
 
+/// This program, also where its file was replaced since.
+fn own_program() -> Option<PathBuf> {
+    let running = PathBuf::from("/proc/self/exe");
+    if running.exists() { Some(running) } else { std::env::current_exe().ok() }
+}
+
 /// Finds and loads ONNX Runtime.
 pub(crate) fn load_runtime(explicit: Option<&Path>) -> Result<Runtime, Fatal> {
     let search = RuntimeSearch::from_process();
     let trial = |program| OpenVinoTrial { program, command: TRY_OPENVINO.to_owned() };
     let search = RuntimeSearch {
         explicit: explicit.map(Path::to_path_buf).or(search.explicit),
-        openvino_trial: std::env::current_exe().ok().map(trial),
+        openvino_trial: own_program().map(trial),
         ..search
     };
     if let Some(path) = search.explicit.as_ref().filter(|path| !path.is_file()) {

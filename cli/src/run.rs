@@ -45,7 +45,7 @@ fn run_here(args: &RunArgs, seen: &mut LastSeen) -> Result<Exit, Fatal> {
     let mut job = JobFile::read(&args.job, &storage.files)?;
     args.subset.apply(&mut job.spec)?;
     let runtime = load_runtime(args.common.onnxruntime.as_deref())?;
-    let device = args.device.settle(&mut job, &runtime, threads)?;
+    let device = args.device.settle(&mut job, &runtime)?;
     let threads = threads.on(device, args.lanes.lanes);
     let place = RunFolder::open(&job.store()?, &storage, &tokio)?;
     let memory = StoredMemory { store: Arc::clone(&place.store), runtime: tokio.handle().clone() };

@@ -152,7 +152,7 @@ fn draw(args: &TuneArgs, tokio: &Runtime) -> Result<Drawn, Fatal> {
     args.subset.apply(&mut job.spec)?;
     told.iter().for_each(|words| say::note(&format!("note: {words}")));
     let runtime = load_runtime(args.common.onnxruntime.as_deref())?;
-    let device = args.device.settle(&mut job, &runtime, threads)?;
+    let device = args.device.settle(&mut job, &runtime)?;
     let threads = threads.on(device, args.lanes.lanes);
     let place = RunFolder::open(&job.store()?, &storage, tokio)?;
     let memory = StoredMemory { store: Arc::clone(&place.store), runtime: tokio.handle().clone() };

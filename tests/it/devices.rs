@@ -120,12 +120,18 @@ fn openvino_gives_the_processor_s_masks_whatever_the_lanes_and_has_tiles_of_its_
 #[test]
 fn the_quicker_of_two_libraries_computes_and_is_told() {
     let place = place();
-    let ran = with_openvino(&place, &["run", "job.yaml"]).ends_with(0);
+    // A few windows are computed sooner than anything is measured.
+    let small = with_openvino(&place, &["run", "job.yaml"]).ends_with(0);
+    assert!(!small.stderr.contains("note: device"), "{}", small.stderr);
+    let many = JOB.replace("{size: 64}", "{size: 64, overlap: 0.9}");
+    place.write("images/b.bmp", bmp(600, 800, 2)).write("many.yaml", format!("{many}store: many\n"));
+    let ran = with_openvino(&place, &["run", "many.yaml"]).ends_with(0);
     let ran = ran.says(&["note: device: one: ", "on the processor, ", "on the processor by OpenVINO)"]);
     // It is remembered: another time would measure other rates.
     let line = |ran: &Ran| ran.stderr.lines().find(|line| line.contains("note: device")).map(str::to_owned);
-    let again = with_openvino(&place, &["run", "job.yaml"]).ends_with(0);
-    assert_eq!(line(&again), line(&ran));
+    place.marquetry(&["run", "many.yaml", "--device", "cpu"]).ends_with(0);
+    let again = with_openvino(&place, &["run", "many.yaml", "--lanes", "1"]).ends_with(0);
+    assert_eq!(line(&again), line(&ran), "nor do lanes or other options change it");
     let fast = format!("{JOB}precision: fast\nstore: fast\n");
     place.write("fast.yaml", fast);
     let ran = with_openvino(&place, &["run", "fast.yaml"]).ends_with(0);
@@ -165,11 +171,14 @@ fn a_model_is_tried_by_a_process_of_its_own() {
         let input = std::fs::File::open(place.path(model)).unwrap();
         Ran::of(&place.command(&args).stdin(input).output().expect("the binary runs"))
     };
-    tried("one.onnx", &["1", "f32", "1", "3", "64", "64"]).ends_with(0);
-    tried("one.onnx", &["1", "f32", "1", "5", "64", "64"])
-        .ends_with(69)
-        .says(&["the dimensions of the input"]);
-    tried("job.yaml", &["1", "f32", "1", "3", "64", "64"]).ends_with(69).says(&["reading the model"]);
+    let sound = tried("one.onnx", &["1", "f32", "1", "3", "64", "64"]).ends_with(0);
+    let bytes = sound.stdout.trim().strip_prefix("tried").map(str::trim);
+    assert!(bytes.is_some_and(|bytes| bytes.is_empty() || bytes.parse::<u64>().is_ok()), "{}", sound.stdout);
+    // What the library has against it, it says to whoever asks it in earnest.
+    for (model, channels) in [("one.onnx", "5"), ("job.yaml", "3")] {
+        let refused = tried(model, &["1", "f32", "1", channels, "64", "64"]).ends_with(0);
+        assert_eq!(refused.stdout.trim(), "tried");
+    }
     tried("one.onnx", &["1", "f33", "1", "3", "64", "64"]).ends_with(64);
     let help = place.marquetry(&["--help"]).ends_with(0);
     assert!(!help.stdout.contains("try-openvino"), "nobody types it");

@@ -61,7 +61,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Exit, Fatal> {
     let mut job = JobFile::read(&args.job, &storage.files)?;
     args.subset.apply(&mut job.spec)?;
     let runtime = load_runtime(args.common.onnxruntime.as_deref())?;
-    let device = args.device.settle(&mut job, &runtime, threads)?;
+    let device = args.device.settle(&mut job, &runtime)?;
     let threads = threads.on(device, args.lanes.lanes);
     let store = format!("{}/{FOLDER}", job.store()?.trim_end_matches('/'));
     let place = RunFolder::open(&store, &storage, &tokio)?;

@@ -45,7 +45,7 @@ pub(crate) fn run(args: &TuneArgs) -> Result<Exit, Fatal> {
     // What is tried is a part; the job that is written is whole again.
     args.subset.apply(&mut job.spec)?;
     let runtime = load_runtime(args.common.onnxruntime.as_deref())?;
-    let device = args.device.settle(&mut job, &runtime, threads)?;
+    let device = args.device.settle(&mut job, &runtime)?;
     let threads = threads.on(device, args.lanes.lanes);
     let store = format!("{}/{FOLDER}", job.store()?.trim_end_matches('/'));
     let place = RunFolder::open(&store, &storage, &tokio)?;

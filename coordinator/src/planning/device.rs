@@ -87,6 +87,12 @@ pub(crate) struct Settled {
 }
 
 impl Settled {
+    /// ONNX Runtime computes it instead, for a reason that is told.
+    pub(crate) fn refuse_openvino(&mut self, reason: String, hardware: &Hardware) {
+        self.backend = Backend::exact(on_processor(hardware));
+        self.measured.get_or_insert_default().refusals.push((Provider::OpenVino, reason));
+    }
+
     /// It in words, and where it came from.
     pub(crate) fn choice(&self) -> Choice<String> {
         // Of one way alone the job has said it, and a batch is measured all the same.
@@ -163,7 +169,15 @@ impl Devices<'_> {
                 Ok(said(Provider::Cuda, taken.filter(|_| model.contracts.len() > 1)))
             }
             (_, Some(hardware)) => {
-                let measured = self.measured(model, architecture, hardware)?;
+                let measured = match self.measured(model, architecture, hardware) {
+                    // Not remembered: another time it may be seen.
+                    Err(ModelError::NotTried { reason }) if self.said == DeviceKind::Auto => {
+                        let mut settled = said(on_processor(hardware), None);
+                        settled.refuse_openvino(reason, hardware);
+                        return Ok(settled);
+                    }
+                    measured => measured?,
+                };
                 let provider = self.chosen(&measured, hardware);
                 let batch = if provider == Provider::Cuda { measured.batch_on_gpu() } else { None };
                 Ok(Settled { backend: Backend::exact(provider), batch, measured: Some(measured) })
@@ -184,9 +198,7 @@ impl Devices<'_> {
         match (quick, hardware.gpu) {
             (_, Some(_)) if cuda > cpu.max(openvino) => Provider::Cuda,
             (true, _) => Provider::OpenVino,
-            // Unsaid it would run on this process's own device, which is the GPU.
-            (false, Some(_)) => Provider::Cpu,
-            (false, None) => Provider::Any,
+            (false, _) => on_processor(hardware),
         }
     }
 
@@ -213,7 +225,7 @@ impl Devices<'_> {
         let mut measured = Measured::default();
         // What cannot run it is no error where something else can.
         let refused = |provider, error: ModelError| {
-            if !is_auto {
+            if !is_auto || matches!(error, ModelError::NotTried { .. }) {
                 return Err(error);
             }
             // Which device it is of stands before it.
@@ -272,12 +284,18 @@ impl Devices<'_> {
     }
 }
 
+/// ONNX Runtime on the processor: unsaid it would run on the process's own device, which is the GPU where there is one.
+fn on_processor(hardware: &Hardware) -> Provider {
+    if hardware.gpu.is_some() { Provider::Cpu } else { Provider::Any }
+}
+
 /// What there is to tell of models that were measured: of each sort the first, and how many others are like it.
 pub(crate) fn told(settled: &[(String, Settled)]) -> Vec<String> {
     let mut sorts: Vec<(&str, &Settled, &Measured, usize)> = Vec::new();
     for (name, of) in settled {
         let Some(measured) = &of.measured else { continue };
-        match sorts.iter_mut().find(|(_, _, known, _)| *known == measured) {
+        let is_alike = |like: &Settled, known: &Measured| known == measured && like.backend == of.backend;
+        match sorts.iter_mut().find(|(_, like, known, _)| is_alike(like, known)) {
             Some((.., others)) => *others += 1,
             None => sorts.push((name, of, measured, 0)),
         }
@@ -299,7 +317,9 @@ pub(crate) fn told(settled: &[(String, Settled)]) -> Vec<String> {
             format!("; {what}: {why}")
         };
         let refusals: String = measured.refusals.iter().map(refused).collect();
-        format!("device: {name}{others}: {of} (windows a second: {rates}{refusals})")
+        let rates =
+            if rates.is_empty() { "not measured".to_owned() } else { format!("windows a second: {rates}") };
+        format!("device: {name}{others}: {of} ({rates}{refusals})")
     };
     sorts.into_iter().map(line).collect()
 }

@@ -1,22 +1,32 @@
 //! Where and how exactly each member runs: its model's files, its contracts and what was settled, put together.
 
 use crate::planning::candidate::{Candidate, Probed};
-use crate::planning::device::{self, Devices, Model, Settled};
+use crate::planning::device::{self, Devices, Hardware, Model, Settled};
 use crate::planning::members_error::MembersError;
 use crate::planning::models::{Models, PlannedModel};
 use crate::planning::precision::{self, PrecisionTrial, Tried, quickest};
+use crate::planning::vouched::{Voucher, by_openvino};
 use marquetry_ensemble::LabelRule;
 use marquetry_job::{Backend, Group, IoContract, Precision, Provider, hash};
-use marquetry_model::{Device, ModelError, SessionOptions, check_openvino, rate, skeleton};
+use marquetry_model::{Device, ModelError, SessionOptions, rate, skeleton};
 use marquetry_spec::{DeviceKind, Exactness, JobSpec};
 
 /// Windows on which precisions are compared, at most.
 const WINDOWS: usize = 24;
+/// Windows on which OpenVINO is compared with ONNX Runtime, at most.
+const WINDOWS_VOUCHED: usize = 8;
+/// To measure takes about as long as a processor computes so many pixels of windows with a small network; a job that has no more of them,
+/// for each processor, is not measured for a gain on the same processor.
+const PIXELS_MIN: u64 = 32 << 20;
+/// Likewise what each member must have, since each is compared.
+const PIXELS_MIN_EACH: u64 = 4 << 20;
 
 /// Settles where members run, and how exactly.
 pub(crate) struct MemberDevices<'a> {
     spec: &'a JobSpec,
     models: &'a Models<'a>,
+    /// How many members the job has.
+    members: u64,
     /// What was settled of each member, by name.
     settled: Vec<(String, Settled)>,
     /// And what was found of other precisions, where the job wants it quick.
@@ -24,8 +34,8 @@ pub(crate) struct MemberDevices<'a> {
 }
 
 impl<'a> MemberDevices<'a> {
-    pub(crate) fn new(spec: &'a JobSpec, models: &'a Models<'a>) -> Self {
-        Self { spec, models, settled: Vec::new(), tried: Vec::new() }
+    pub(crate) fn new(spec: &'a JobSpec, models: &'a Models<'a>, members: usize) -> Self {
+        Self { spec, models, members: members as u64, settled: Vec::new(), tried: Vec::new() }
     }
 
     /// Where the one member of `probed` runs, and at which batch: it stands in its contracts then. Nothing stands there where the plan
@@ -39,10 +49,10 @@ impl<'a> MemberDevices<'a> {
         probed: &mut Probed,
     ) -> Result<(), MembersError> {
         let Models { runtime, memory, hardware, .. } = *self.models;
-        let rate = |model: &_, contract: &IoContract, options: &_, sessions| {
-            if contract.backend.provider == Provider::OpenVino {
-                check_openvino(runtime, model, contract, options)?;
-            }
+        let without = hardware.filter(|hardware| !self.is_worth_it(candidate, &probed.group, hardware));
+        let without = without.map(|hardware| Hardware { openvino: None, ..hardware.clone() });
+        let hardware = without.as_ref().or(hardware);
+        let rate = |model: &_, contract: &_, options: &_, sessions| {
             rate(runtime, model, contract, options, sessions)
         };
         let devices =
@@ -79,26 +89,76 @@ impl<'a> MemberDevices<'a> {
             }
             self.tried.push((candidate.name.clone(), tried));
         }
+        if settled.backend.provider == Provider::OpenVino
+            && let Some(hardware) = hardware
+        {
+            let refusal = self.vouch(candidate, &model, (group, hardware), settled.backend)?;
+            if let Some(reason) = refusal {
+                let tried = self.tried.iter_mut().filter(|(name, _)| *name == candidate.name);
+                let by_openvino = tried.flat_map(|(_, tried)| tried);
+                by_openvino.for_each(|tried| tried.refusal = Some("OpenVINO does not compute it".to_owned()));
+                settled.refuse_openvino(reason, hardware);
+            }
+        }
         let signatures = group.members.iter_mut().flat_map(|member| &mut member.signatures);
         signatures.for_each(|signature| signature.backend = settled.backend);
-        // It was computed so when it was measured, if not this time then another.
-        let contract = group.members.first().and_then(|member| member.signatures.first());
-        if let Some(contract) = contract.filter(|_| settled.measured.is_some())
-            && settled.backend.provider == Provider::OpenVino
-        {
-            let known = || Ok::<_, ModelError>(runtime.openvino_bytes(&model.files, contract));
-            let asked = format!("{:?}", (hardware, &architecture, contract));
-            let bytes = match memory {
-                Some(memory) => {
-                    memory.seen(&format!("openvino bytes {}", hash(&[asked.as_bytes()])), "", known)
-                }
-                None => known(),
-            };
-            runtime.trust_openvino(&model.files, contract, bytes.unwrap_or_default());
-        }
         choices.device = Some(settled.choice());
         self.settled.push((candidate.name.clone(), settled));
         Ok(())
+    }
+
+    /// Whether the job computes for long enough that it gains something to look whether OpenVINO is quicker. Who asks for it has it.
+    fn is_worth_it(&self, candidate: &Candidate<'_>, group: &Group, hardware: &Hardware) -> bool {
+        if self.spec.device != DeviceKind::Auto || self.spec.precision == Exactness::Fast {
+            return true;
+        }
+        let contract = group.members.first().and_then(|member| member.signatures.first());
+        let window = contract.map_or(0, |contract| contract.size.area());
+        let each = hardware.lanes as u64 * (PIXELS_MIN / self.members.max(1)).max(PIXELS_MIN_EACH);
+        let mut pixels = 0_u64;
+        // A few large images or very many small ones: the first of them are enough.
+        candidate.looked_at.images.iter().any(|image| {
+            let windows = group.grid(image.size).map_or(0, |grid| grid.len());
+            pixels = pixels.saturating_add(windows.saturating_mul(window * group.views.len() as u64));
+            pixels >= each
+        })
+    }
+
+    /// Makes sure that OpenVINO computes the member as it should, at every size; why not, where the job leaves the choice.
+    ///
+    /// # Errors
+    /// When it does not, and the job insists.
+    fn vouch(
+        &self,
+        candidate: &Candidate<'_>,
+        model: &PlannedModel,
+        (group, hardware): (&Group, &Hardware),
+        backend: Backend,
+    ) -> Result<Option<String>, MembersError> {
+        let Models { runtime, memory, .. } = *self.models;
+        let (member, shown) = (&group.members[0], candidate.looked_at.shown);
+        let contracts = by_openvino(&member.signatures, backend.precision);
+        let windows = contracts.first().map_or_else(Vec::new, |contract| {
+            shown.spread(&member.input, group.scaling, (contract.channels, contract.size), WINDOWS_VOUCHED)
+        });
+        let voucher = Voucher {
+            runtime,
+            model: &model.files,
+            content: &member.content_hash(),
+            contracts: &contracts,
+            windows: &windows,
+            shown: &format!("{} {}", hardware.name, shown.key(&member.input, group.scaling)),
+            options: SessionOptions::on(Device::Cpu, hardware.threads),
+        };
+        let is_choice = self.spec.device == DeviceKind::Auto;
+        match voucher.vouch(memory) {
+            Ok(Some(reason)) if !is_choice => {
+                Err(candidate.failed(ModelError::Device { device: "openvino".into(), reason }))
+            }
+            Err(error) if !is_choice => Err(candidate.failed(error)),
+            Ok(refusal) => Ok(refusal),
+            Err(error) => Ok(Some(error.to_string())),
+        }
     }
 
     /// What else a model may be computed by that is settled to be computed by `backend`, in single precision.

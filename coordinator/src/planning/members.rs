@@ -45,7 +45,7 @@ pub(crate) fn groups(
     let probed = parallel_map(&candidates, at_once, probe, is_over);
     let (mut groups, mut warnings, mut choices) = (Vec::<Group>::new(), Vec::new(), Vec::new());
     // One after the other, while nothing else runs: they are measured.
-    let mut devices = MemberDevices::new(spec, models);
+    let mut devices = MemberDevices::new(spec, models, candidates.len());
     for (candidate, probed) in candidates.iter().zip(probed) {
         let group = match probed {
             Some(Ok(mut probed)) => {

@@ -14,6 +14,10 @@ const BYTES_MAX: u64 = 4 << 30;
 /// What is remembered is alike: the fastest level comes near the best one.
 const LEVEL: i32 = 1;
 
+/// How names begin of what was measured on a machine: another time it would come out otherwise, and jobs hang on it, so it is kept though a
+/// run with other options has not asked for it.
+const MEASURED: [&str; 3] = ["rates ", "precision ", "openvino "];
+
 /// What was seen of things, by their names. Each thing has a stamp, which is another one as soon as the thing is; what was
 /// seen under another stamp is forgotten. Only what planning asked for is stored again, so a memory is as large as its job.
 #[derive(Debug, Default)]
@@ -47,13 +51,13 @@ impl PlanMemory {
         };
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.iter().try_for_each(|(name, entry)| write(name, entry))?;
-        if was_cut_short {
-            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            known
-                .iter()
-                .filter(|(name, _)| !seen.contains_key(*name))
-                .try_for_each(|(name, entry)| write(name, entry))?;
-        }
+        let stays = |name: &str| was_cut_short || MEASURED.iter().any(|what| name.starts_with(what));
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known
+            .iter()
+            .filter(|(name, _)| !seen.contains_key(*name) && stays(name))
+            .try_for_each(|(name, entry)| write(name, entry))?;
+
         encoder.finish().map(Bytes::from)
     }
 

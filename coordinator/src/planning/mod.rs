@@ -43,6 +43,7 @@ mod truth_files;
 mod truth_on_map;
 mod truth_rules;
 mod voices;
+mod vouched;
 mod window_size;
 
 pub use cascade::CascadeError;

@@ -1,18 +1,20 @@
 //! Whether OpenVINO computes what ONNX Runtime computes.
 
-use crate::facts::Element;
 use crate::probe::Noise;
 use crate::{ModelError, ModelFiles, Network as _, OpenVinoNetwork, OrtNetwork, Runtime, SessionOptions};
 use marquetry_job::{Backend, IoContract, Provider};
 
-/// Scores may be apart by so much of the greatest of them: what single precision comes to in deep networks, many times over.
+/// Scores of a channel may be apart by so much of its greatest: what single precision comes to in deep networks, many times over.
 const APART_MAX: f32 = 1e-3;
+/// Of channels that are next to nothing so much of what scores mostly are, or less.
+const NOTHING: f32 = 1e-6;
 /// So large a share of labels must be the same, of a model that gives labels: where two classes are level, either is right.
 const SAME_MIN: f64 = 0.999;
-/// What is shown, for models that take normalised numbers, and for those that take pixels.
-const SPREADS: [(f32, f32); 2] = [(-2.0, 2.0), (0.0, 255.0)];
+/// What is shown beside windows, for models that take normalised numbers, shares, and pixels.
+const SPREADS: [(f32, f32); 3] = [(-2.0, 2.0), (0.0, 1.0), (0.0, 255.0)];
 
-/// Makes sure that OpenVINO, in single precision, gives the scores that ONNX Runtime gives on the processor for `model` under `contract`.
+/// Makes sure that OpenVINO, in single precision, gives the scores that ONNX Runtime gives on the processor for `model` under `contract`: for
+/// noise, and for `windows`, each `[channels, H, W]` as the model sees it.
 ///
 /// # Errors
 /// When one of them does not run it, or they give different scores.
@@ -20,72 +22,132 @@ pub fn check_openvino(
     runtime: &Runtime,
     model: &ModelFiles,
     contract: &IoContract,
+    windows: &[Vec<f32>],
     options: &SessionOptions,
 ) -> Result<(), ModelError> {
     let by = |provider| IoContract { backend: Backend::exact(provider), ..contract.clone() };
     let mut found = OpenVinoNetwork::open(runtime, model, &by(Provider::OpenVino), options)?;
     let mut wanted = OrtNetwork::open(runtime, model, &by(Provider::Cpu), options)?;
-    for (low, high) in SPREADS {
-        let shown = Noise::fill(3, contract.input_len(), low, high);
-        let difference = difference(&contract.element_out, found.run(&shown)?, wanted.run(&shown)?);
-        if let Some(difference) = difference {
-            let reason = format!("it does not compute what ONNX Runtime computes: {difference}");
-            return Err(ModelError::Device { device: "openvino".into(), reason });
+    let noise = SPREADS.map(|(low, high)| Noise::fill(3, contract.input_len(), low, high));
+    let batches = windows.iter().map(|window| window.repeat(contract.batch as usize));
+    for shown in noise.into_iter().chain(batches) {
+        let found = found.run(&shown).map_err(|error| other(&error.to_string()))?;
+        if let Some(difference) = difference(contract, found, wanted.run(&shown)?) {
+            return Err(other(&difference));
         }
     }
     Ok(())
 }
 
-/// In which way scores are not those that were wanted; none where they are.
-fn difference(element: &Element, found: &[f32], wanted: &[f32]) -> Option<String> {
-    let pairs = || found.iter().zip(wanted);
-    if !element.is_float() {
-        let same =
-            pairs().filter(|(found, wanted)| found == wanted).count() as f64 / wanted.len().max(1) as f64;
+fn other(difference: &str) -> ModelError {
+    let reason = format!("it does not compute what ONNX Runtime computes: {difference}");
+    ModelError::Device { device: "openvino".into(), reason }
+}
+
+/// In which way scores, `[batch, classes, pixels]`, are not those that were wanted; none where they are.
+fn difference(contract: &IoContract, found: &[f32], wanted: &[f32]) -> Option<String> {
+    if !contract.element_out.is_float() {
+        let same = found.iter().zip(wanted).filter(|(found, wanted)| found == wanted).count();
+        let same = same as f64 / wanted.len().max(1) as f64;
         return (same < SAME_MIN).then(|| format!("{:.2} % of its labels are the same", same * 100.0));
     }
-    let greatest = wanted.iter().filter(|v| v.is_finite()).fold(0.0_f32, |most, v| most.max(v.abs()));
-    let apart = |(found, wanted): (&f32, &f32)| {
-        if found.to_bits() == wanted.to_bits() || (found.is_nan() && wanted.is_nan()) {
-            return 0.0;
-        }
-        let apart = (found - wanted).abs();
-        if apart.is_nan() { f32::INFINITY } else { apart }
+    // Both are numbers, or the same infinity, or neither is a number.
+    let is_sound = |found: &f32, wanted: &f32| {
+        found.is_finite() && wanted.is_finite()
+            || found.to_bits() == wanted.to_bits()
+            || found.is_nan() && wanted.is_nan()
     };
-    let most = pairs().map(apart).fold(0.0, f32::max);
-    (most > APART_MAX * greatest)
-        .then(|| format!("scores of up to {greatest:.3e} are up to {most:.3e} apart"))
+    let odd = found.iter().zip(wanted).filter(|(found, wanted)| !is_sound(found, wanted)).count();
+    if odd > 0 {
+        return Some(format!("{odd} scores are numbers of one of them only"));
+    }
+    let classes = contract.classes.max(1) as usize;
+    let pixels = (contract.output_size.area() as usize).max(1);
+    let channels = || found.chunks(pixels).zip(wanted.chunks(pixels)).enumerate();
+    let (mut greatest, mut apart) = (vec![0.0_f32; classes], vec![0.0_f32; classes]);
+    for (at, (found, wanted)) in channels() {
+        let finite = found.iter().zip(wanted).filter(|(found, _)| found.is_finite());
+        for (found, wanted) in finite {
+            greatest[at % classes] = greatest[at % classes].max(wanted.abs());
+            apart[at % classes] = apart[at % classes].max((found - wanted).abs());
+        }
+    }
+    // One channel may stand out by far: a class that is never to be, or a distance.
+    let mut ordered = greatest.clone();
+    ordered.sort_by(f32::total_cmp);
+    let usual = ordered[classes / 2].min(1.0);
+    let is_off = |channel: &usize| apart[*channel] > (APART_MAX * greatest[*channel]).max(NOTHING * usual);
+    let channel = (0..classes).find(is_off)?;
+    let (greatest, apart) = (greatest[channel], apart[channel]);
+    Some(format!("scores of channel {channel} of up to {greatest:.3e} are up to {apart:.3e} apart"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::facts::Element;
     use crate::toy::{Toy, Weights};
     use crate::{InspectOptions, IoRequest, inspect, resolve};
     use marquetry_geometry::Size;
 
+    fn contract(classes: u32, element_out: Element) -> IoContract {
+        IoContract {
+            input: "image".into(),
+            layout: crate::Layout::Nchw,
+            channels: 3,
+            size: Size::new(1, 4),
+            batch: 1,
+            element_in: Element::F32,
+            dims: std::collections::BTreeMap::new(),
+            head: "scores".into(),
+            form: crate::OutputForm::Nchw,
+            classes,
+            output_size: Size::new(1, 4),
+            element_out,
+            backend: Backend::default(),
+        }
+    }
+
     #[test]
     fn scores_may_be_apart_by_rounding_and_no_more() {
         let wanted = [0.5, -10.0, f32::NAN, f32::INFINITY];
-        let of = |found: &[f32]| difference(&Element::F32, found, &wanted);
+        let of = |found: &[f32]| difference(&contract(1, Element::F32), found, &wanted);
         assert_eq!(of(&[0.509, -10.009, f32::NAN, f32::INFINITY]), None);
         assert_eq!(
             of(&[0.5, -10.02, f32::NAN, f32::INFINITY]).unwrap(),
-            "scores of up to 1.000e1 are up to 2.000e-2 apart"
+            "scores of channel 0 of up to 1.000e1 are up to 2.000e-2 apart"
         );
         for other in [
             [f32::NAN, -10.0, f32::NAN, f32::INFINITY],
             [0.5, -10.0, 1.0, f32::INFINITY],
             [0.5, -10.0, f32::NAN, 3.0],
         ] {
-            assert!(of(&other).is_some(), "{other:?}");
+            assert_eq!(of(&other).unwrap(), "1 scores are numbers of one of them only", "{other:?}");
         }
         let labels = |other: usize| {
             let found: Vec<f32> = (0..1000).map(|n| if n < other { 7.0 } else { 1.0 }).collect();
-            difference(&Element::I64, &found, &[1.0; 1000])
+            difference(&contract(1, Element::I64), &found, &[1.0; 1000])
         };
         assert_eq!(labels(1), None);
         assert_eq!(labels(2).unwrap(), "99.80 % of its labels are the same");
+    }
+
+    #[test]
+    fn a_channel_that_stands_out_hides_no_other() {
+        let wanted = [[1.0, 2.0, 3.0, 4.0], [-1e9; 4], [1e-9, 0.0, 0.0, 0.0]].concat();
+        let of = |at: usize, by: f32| {
+            let mut found = wanted.clone();
+            found[at] += by;
+            difference(&contract(3, Element::F32), &found, &wanted)
+        };
+        assert_eq!(of(0, 0.003), None);
+        assert!(
+            of(0, 0.005).unwrap().starts_with("scores of channel 0 of up to 4.000e0"),
+            "its own greatest counts"
+        );
+        assert_eq!(of(4, 1e5), None);
+        assert_eq!(of(9, 5e-7), None, "next to nothing");
+        assert!(of(9, 5e-6).is_some());
     }
 
     #[test]
@@ -98,6 +160,7 @@ mod tests {
         let wanted =
             IoRequest { head: None, channels_out: Vec::new(), layout: None, channels: None, size, batch: 1 };
         let contract = resolve(&facts, &wanted).unwrap().signature;
-        check_openvino(&runtime, &model, &contract, &SessionOptions::default()).unwrap();
+        let windows = [vec![0.25; 3 * 24 * 24]];
+        check_openvino(&runtime, &model, &contract, &windows, &SessionOptions::default()).unwrap();
     }
 }

@@ -139,6 +139,12 @@ pub enum ModelError {
         /// What ONNX Runtime said.
         reason: String,
     },
+    /// What was to be seen of a model by trying was not seen: no fault of the model, and another time it may be.
+    #[error("{reason}")]
+    NotTried {
+        /// What came in between.
+        reason: String,
+    },
     /// ONNX Runtime failed while running the model.
     #[error("running the model on {device} failed: {reason}")]
     Run {
@@ -210,6 +216,9 @@ impl ModelError {
     #[expect(clippy::needless_pass_by_value, reason = "a function for `map_err`")]
     pub(crate) fn of_openvino(error: OpenVinoError) -> Self {
         let reason = error.to_string();
+        if let OpenVinoError::NotTried { .. } = error {
+            return Self::NotTried { reason };
+        }
         Self::of_resources(&reason).unwrap_or(Self::Device { device: "openvino".into(), reason })
     }
 
@@ -232,6 +241,7 @@ impl Classify for ModelError {
             Self::OutOfMemory { .. }
             | Self::NoThreads { .. }
             | Self::Device { .. }
+            | Self::NotTried { .. }
             | Self::Run { device: Device::Cuda(_), .. } => FailureClass::Worker,
             Self::Run { device: Device::Cpu, .. }
             | Self::NotAModel { .. }

@@ -149,7 +149,11 @@ impl Runtime {
         match (tried.get(&key), &search.openvino_trial, found.get()) {
             (Some(once), ..) => once.clone(),
             (None, Some(trial), Some(Ok(openvino))) => {
-                tried.entry(key).or_insert(trial.run(onnx, &request(openvino))).clone()
+                let once = trial.run(onnx, &request(openvino));
+                if !matches!(once, Err(OpenVinoError::NotTried { .. })) {
+                    tried.insert(key, once.clone());
+                }
+                once
             }
             _ => Ok(None),
         }

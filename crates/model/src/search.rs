@@ -52,7 +52,7 @@ pub enum RuntimeError {
         looked: Vec<String>,
     },
     /// No library of OpenVINO that can be used was found.
-    #[error("OpenVINO 2024.0 or newer was not found\n{}\nthis command brings it: pip install openvino==2026.4.1", looked.join("\n"))]
+    #[error("OpenVINO 2024.6 or newer was not found\n{}\nthis command brings it: pip install openvino==2026.4.1", looked.join("\n"))]
     NoOpenVino {
         /// One line for each place: where it is and what was there.
         looked: Vec<String>,

@@ -4,7 +4,7 @@ use crate::OnnxError;
 use crate::element::FloatType;
 use crate::graph::Model;
 use crate::tensor::numbers;
-use crate::wire::{fields, map_tensors};
+use crate::wire::{Kind, fields, map_tensors};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -39,24 +39,28 @@ pub fn architecture(onnx: &[u8]) -> Result<String, OnnxError> {
 }
 
 /// A network without its weights: all of a file but the numbers of its floating-point tensors and what is written about it. Files of one
-/// training that were exported alike have the same, and whoever can compute one of them can compute all.
+/// training that were exported alike have the same. Numbers that may steer what is computed are no weights: those of tensors of one
+/// number, and of small tensors inside of nodes.
 ///
 /// # Errors
 /// When the file is damaged.
 pub fn skeleton(onnx: &[u8]) -> Result<Vec<u8>, OnnxError> {
-    let without = map_tensors::<OnnxError>(onnx, &mut |tensor, _| {
-        let (mut kept, mut is_float) = (Vec::new(), false);
+    let without = map_tensors::<OnnxError>(onnx, &mut |tensor, kind| {
+        let (mut kept, mut is_float, mut elements) = (Vec::new(), false, 1_u64);
         for field in fields(tensor) {
             let field = field?;
             match field.number {
                 FLOAT_DATA | INT32_DATA | RAW_DATA | DOUBLE_DATA | EXTERNAL_DATA => {}
                 _ => kept.extend_from_slice(field.raw),
             }
-            if field.number == DATA_TYPE {
-                is_float = field.number_value().and_then(FloatType::of).is_some();
+            match field.number {
+                DIMS => numbers(&field, |dim| elements = elements.saturating_mul(dim))?,
+                DATA_TYPE => is_float = field.number_value().and_then(FloatType::of).is_some(),
+                _ => {}
             }
         }
-        Ok(is_float.then_some(kept))
+        let steering_max = if kind == Kind::Initializer { 1 } else { CONSTANT_MAX };
+        Ok((is_float && elements > steering_max).then_some(kept))
     })?;
     let mut out = Vec::new();
     for field in fields(without.as_deref().unwrap_or(onnx)) {
@@ -68,7 +72,11 @@ pub fn skeleton(onnx: &[u8]) -> Result<Vec<u8>, OnnxError> {
     Ok(out)
 }
 
+/// Tensors inside of nodes that have more numbers are weights.
+const CONSTANT_MAX: u64 = 64;
+
 // Fields of `TensorProto`. Half precision lies in `int32_data`.
+const DIMS: u64 = 1;
 const DATA_TYPE: u64 = 2;
 const FLOAT_DATA: u64 = 4;
 const INT32_DATA: u64 = 5;
@@ -117,6 +125,18 @@ mod tests {
         assert_eq!(of(&net(1, 2)), of(&net(1, 2)));
         assert_ne!(of(&net(1, 2)), of(&net(2, 2)), "an attribute");
         assert_ne!(of(&net(1, 2)), of(&net(1, 3)), "whole numbers are no weights");
+        let scaled = |numbers: &[f32]| {
+            let graph =
+                ToyGraph::default().takes("x", 1, &[None; 4]).floats("w", &[numbers.len() as u64], numbers);
+            graph.node("Mul", &["x", "w"], &["y"], &[]).bytes(17)
+        };
+        assert_eq!(of(&scaled(&[1.0, 2.0])), of(&scaled(&[3.0, 4.0])));
+        assert_ne!(of(&scaled(&[1.0])), of(&scaled(&[3.0])), "one number may be a threshold");
+        let inside = |number: f32| {
+            let graph = ToyGraph::default().takes("x", 1, &[None; 4]).constant("w", &[3], &[number; 3]);
+            graph.node("Mul", &["x", "w"], &["y"], &[]).bytes(17)
+        };
+        assert_ne!(of(&inside(1.0)), of(&inside(2.0)), "so may a few in a node");
         assert!(skeleton(b"no model").is_err());
     }
 }

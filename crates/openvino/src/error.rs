@@ -31,10 +31,16 @@ pub enum OpenVinoError {
         /// What it should hold.
         expected: usize,
     },
-    /// A model was to be tried in a process of its own, and that did not go well.
-    #[error("{reason}")]
-    Trial {
-        /// How it ended.
+    /// A process of its own that tried a model crashed.
+    #[error("OpenVINO crashes on this model ({how})")]
+    Crash {
+        /// By what it ended.
+        how: String,
+    },
+    /// A process of its own was to try a model, and did not come to that: no fault of the model.
+    #[error("OpenVINO was not tried: {reason}")]
+    NotTried {
+        /// What came in between.
         reason: String,
     },
 }

@@ -1,6 +1,6 @@
 //! OpenVINO's C library, found at run time: a model of one input compiled for the processor, and run.
 //!
-//! What is used of the library is as it has been since 2024.0. Numbers of its enumerations have changed since, so none is relied on.
+//! What is used of the library is as it has been since 2024.6. Numbers of its enumerations have changed since, so none is relied on.
 //!
 //! This crate must not know: contracts, members, images; where the library is looked for.
 

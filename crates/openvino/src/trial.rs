@@ -3,7 +3,8 @@
 use crate::{CompileOptions, Compiled, OpenVino, OpenVinoError, Precision};
 use std::io::{Read, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 /// A program that tries models: it is given [`Trial::arguments`], reads the model from its standard input and calls [`answer`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,27 +31,62 @@ impl Trial {
     /// if it says so. What the library says against the model is not told: compiling it here says that too.
     ///
     /// # Errors
-    /// When the program crashed, or could not be started.
+    /// When the program crashed, or did not come to its end.
     pub fn run(&self, onnx: &[u8], request: &TrialRequest) -> Result<Option<u64>, OpenVinoError> {
-        let failed = |error: std::io::Error| OpenVinoError::Trial {
-            reason: format!("cannot start {}: {error}", self.program.display()),
-        };
+        let not_tried = |reason: String| OpenVinoError::NotTried { reason };
+        let failed =
+            |error: std::io::Error| not_tried(format!("cannot start {}: {error}", self.program.display()));
         let mut command = Command::new(&self.program);
         command.arg(&self.command).arg(&request.library).args(request.numbers());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().map_err(failed)?;
-        if let Some(mut input) = child.stdin.take() {
-            // One that ends before it has read all of it has said what it has to say. It says nothing before that.
-            let _ = input.write_all(onnx);
+        let (input, output) = (child.stdin.take(), child.stdout.take());
+        let (status, said) = std::thread::scope(|scope| {
+            // One that ends before it has read all of it has said what it has to say.
+            scope.spawn(|| input.map(|mut input| input.write_all(onnx)));
+            let said = scope.spawn(|| {
+                let mut said = String::new();
+                output.map(|mut output| output.read_to_string(&mut said));
+                said
+            });
+            let status = wait(&mut child);
+            (status, said.join().unwrap_or_default())
+        });
+        let status = status.map_err(failed)?.ok_or_else(|| {
+            not_tried(format!("{} did not end within {} s", self.program.display(), TIME_MAX.as_secs()))
+        })?;
+        if let Some(how) = crash(status) {
+            return Err(OpenVinoError::Crash { how });
         }
-        let said = child.wait_with_output().map_err(failed)?;
-        match crash(said.status) {
-            Some(how) => {
-                Err(OpenVinoError::Trial { reason: format!("OpenVINO crashes on this model ({how})") })
-            }
-            None => Ok(std::str::from_utf8(&said.stdout).ok().and_then(|bytes| bytes.trim().parse().ok())),
+        match said.trim().strip_prefix(TRIED).map(str::trim) {
+            Some(bytes) => Ok(bytes.parse().ok()),
+            None => Err(not_tried(format!(
+                "{} ended with {status} and said nothing of it",
+                self.program.display()
+            ))),
         }
     }
+}
+
+/// How long a program may take: large models are compiled in seconds.
+const TIME_MAX: Duration = Duration::from_mins(5);
+/// Between two looks whether it has ended.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// What a program says that has tried a model, or was told by the library why not.
+const TRIED: &str = "tried";
+
+/// How a program ended; none where it took too long, and was ended.
+fn wait(child: &mut Child) -> std::io::Result<Option<ExitStatus>> {
+    let started = Instant::now();
+    while started.elapsed() < TIME_MAX {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+    child.kill()?;
+    child.wait()?;
+    Ok(None)
 }
 
 impl TrialRequest {
@@ -72,18 +108,23 @@ impl TrialRequest {
     }
 }
 
-/// Compiles and runs what comes from `model`: what a program does that tries models. The bytes of memory that this took, which it is to
-/// print; none where the system does not say.
+/// Compiles and runs what comes from `model`: what a program does that tries models, which is to print the answer.
 ///
 /// # Errors
-/// When the model cannot be read, or the library says something against it.
-pub fn answer(mut model: impl Read, request: &TrialRequest) -> Result<Option<u64>, OpenVinoError> {
+/// When the model cannot be read.
+pub fn answer(mut model: impl Read, request: &TrialRequest) -> std::io::Result<String> {
     let mut onnx = Vec::new();
-    let read = model.read_to_end(&mut onnx);
-    read.map_err(|error| OpenVinoError::Trial { reason: format!("cannot read the model: {error}") })?;
+    model.read_to_end(&mut onnx)?;
+    // Whoever asked is told by the library itself what it has against the model.
+    let bytes = tried(&onnx, request).ok().flatten();
+    Ok(format!("{TRIED} {}", bytes.map(|bytes| bytes.to_string()).unwrap_or_default()))
+}
+
+/// The bytes of memory that a compiled model takes; none where the system does not say.
+fn tried(onnx: &[u8], request: &TrialRequest) -> Result<Option<u64>, OpenVinoError> {
     let openvino = OpenVino::load(&request.library)?;
     let compiled = || -> Result<Compiled, OpenVinoError> {
-        let mut compiled = openvino.compile(&onnx, &request.dims, request.options)?;
+        let mut compiled = openvino.compile(onnx, &request.dims, request.options)?;
         compiled.run_blank()?;
         Ok(compiled)
     };
@@ -104,12 +145,14 @@ fn resident_bytes() -> Option<u64> {
     Some(kilobytes << 10)
 }
 
-/// How a program crashed; none where it ended by itself.
+/// By what a program crashed; none where it ended by itself or was ended by somebody.
 fn crash(status: ExitStatus) -> Option<String> {
     #[cfg(unix)]
     {
         use std::os::unix::process::ExitStatusExt as _;
-        status.signal().map(|signal| format!("signal {signal}"))
+        // SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV and SIGSYS, and what BSD calls SIGBUS and SIGSYS.
+        let own = [4, 5, 6, 7, 8, 10, 11, 12, 31];
+        status.signal().filter(|signal| own.contains(signal)).map(|signal| format!("signal {signal}"))
     }
     // Codes of crashes have the highest bit set.
     #[cfg(not(unix))]
@@ -153,11 +196,20 @@ mod tests {
             std::fs::remove_file(&file).unwrap();
             said
         };
-        assert_eq!(run("exit 0"), Ok(None));
-        assert_eq!(run("cat > /dev/null; echo 4096"), Ok(Some(4096)));
-        assert_eq!(run("cat > /dev/null; exit 70"), Ok(None), "the library says why");
-        let crashed = run("kill -SEGV $$").unwrap_err().to_string();
-        assert_eq!(crashed, "OpenVINO crashes on this model (signal 11)");
+        assert_eq!(run("cat > /dev/null; echo tried 4096"), Ok(Some(4096)));
+        assert_eq!(run("echo tried"), Ok(None));
+        let crashed = run("kill -SEGV $$").unwrap_err();
+        assert_eq!(crashed.to_string(), "OpenVINO crashes on this model (signal 11)");
+        // No fault of the model.
+        for (command, words) in [
+            ("exit 0", "said nothing of it"),
+            ("exit 70", "said nothing of it"),
+            ("kill -KILL $$", "signal: 9"),
+        ] {
+            let error = run(command).unwrap_err();
+            assert!(matches!(error, OpenVinoError::NotTried { .. }), "{error:?}");
+            assert!(error.to_string().contains(words), "{error}");
+        }
         let none = Trial { program: "/nowhere/program".into(), command: String::new() };
         assert!(none.run(&[], &request()).unwrap_err().to_string().contains("cannot start /nowhere/program"));
     }
