@@ -17,9 +17,9 @@ const WINDOWS: usize = 24;
 const WINDOWS_VOUCHED: usize = 8;
 /// To measure takes about as long as a processor computes so many pixels of windows with a small network; a job that has no more of them,
 /// for each processor, is not measured for a gain on the same processor.
-const PIXELS_MIN: u64 = 32 << 20;
+const PIXELS_MIN: u64 = 16 << 20;
 /// Likewise what each member must have, since each is compared.
-const PIXELS_MIN_EACH: u64 = 4 << 20;
+const PIXELS_MIN_EACH: u64 = 2 << 20;
 
 /// Settles where members run, and how exactly.
 pub(crate) struct MemberDevices<'a> {
