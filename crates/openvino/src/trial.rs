@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-/// A program that tries models: it is given [`Trial::arguments`], reads the model from its standard input and calls [`answer`].
+/// A program that tries models: it is given `command`, the library and what [`TrialRequest::parse`] reads, has the model on its standard
+/// input, and prints what [`answer`] says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trial {
     /// The program.
