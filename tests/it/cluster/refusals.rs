@@ -124,7 +124,7 @@ fn an_image_that_kills_its_workers_is_given_up_and_no_other() {
     let Some(mut cluster) = Cluster::start(Kept::InBucket) else { return };
     let heard = Listener::new(&cluster);
     // Long enough for the test to see a task begin before it is done.
-    let slow = Rule::delay("PUT", "/tiles/", Duration::from_millis(1500));
+    let slow = Rule::delay("PUT", "/tiles/", Duration::from_secs(4));
     let proxy = RuledS3::new(&cluster.services.s3, vec![slow]);
     let _aggregator = cluster.aggregator();
     let mut job = cluster.coordinator_with("job.yaml", &["--late-seconds", "300"]);
