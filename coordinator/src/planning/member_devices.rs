@@ -7,19 +7,24 @@ use crate::planning::models::{Models, PlannedModel};
 use crate::planning::precision::{self, PrecisionTrial, Tried, quickest};
 use crate::planning::vouched::{Voucher, by_openvino};
 use marquetry_ensemble::LabelRule;
+use marquetry_geometry::Size;
 use marquetry_job::{Backend, Group, IoContract, Precision, Provider, hash};
 use marquetry_model::{Device, ModelError, SessionOptions, rate, skeleton};
 use marquetry_spec::{DeviceKind, Exactness, JobSpec};
+use std::collections::HashSet;
 
 /// Windows on which precisions are compared, at most.
 const WINDOWS: usize = 24;
 /// Windows on which OpenVINO is compared with ONNX Runtime, at most.
 const WINDOWS_VOUCHED: usize = 8;
-/// To measure takes about as long as a processor computes so many pixels of windows with a small network; a job that has no more of them,
-/// for each processor, is not measured for a gain on the same processor.
-const PIXELS_MIN: u64 = 16 << 20;
-/// Likewise what each member must have, since each is compared.
-const PIXELS_MIN_EACH: u64 = 2 << 20;
+/// Pixels of all windows on which precisions are compared, about, and of those on which OpenVINO is: more say no more.
+const PIXELS_COMPARED: u64 = 2 << 20;
+const PIXELS_VOUCHED: u64 = 1 << 19;
+/// A job that has fewer pixels of windows, for each processor, is not measured for a gain on the same processor: it takes about a second, and
+/// such a job is done in a few.
+const PIXELS_MIN: u64 = 48 << 20;
+/// Likewise what each member must have, since each is compared, and compiled in each lane.
+const PIXELS_MIN_EACH: u64 = 24 << 20;
 
 /// Settles where members run, and how exactly.
 pub(crate) struct MemberDevices<'a> {
@@ -31,11 +36,14 @@ pub(crate) struct MemberDevices<'a> {
     settled: Vec<(String, Settled)>,
     /// And what was found of other precisions, where the job wants it quick.
     tried: Vec<(String, Vec<Tried>)>,
+    /// Networks that OpenVINO was seen to compute rightly, by all but their weights.
+    vouched: HashSet<String>,
 }
 
 impl<'a> MemberDevices<'a> {
     pub(crate) fn new(spec: &'a JobSpec, models: &'a Models<'a>, members: usize) -> Self {
-        Self { spec, models, members: members as u64, settled: Vec::new(), tried: Vec::new() }
+        let members = members as u64;
+        Self { spec, models, members, settled: Vec::new(), tried: Vec::new(), vouched: HashSet::new() }
     }
 
     /// Where the one member of `probed` runs, and at which batch: it stands in its contracts then. Nothing stands there where the plan
@@ -83,7 +91,7 @@ impl<'a> MemberDevices<'a> {
         if self.spec.precision == Exactness::Fast && !others.is_empty() {
             // Values inside of it are looked at one window at a time: all of them come back.
             let one = at_batches.first().and_then(|sizes| sizes.first());
-            let tried = self.precisions(candidate, &model, (group, one), &others)?;
+            let tried = self.precisions(candidate, (&model, &architecture), (group, one), &others)?;
             if let Some(quickest) = quickest(&tried) {
                 settled.backend = quickest.backend;
             }
@@ -92,7 +100,8 @@ impl<'a> MemberDevices<'a> {
         if settled.backend.provider == Provider::OpenVino
             && let Some(hardware) = hardware
         {
-            let refusal = self.vouch(candidate, &model, (group, hardware), settled.backend)?;
+            let refusal =
+                self.vouch(candidate, (&model, &architecture), (group, hardware), settled.backend)?;
             if let Some(reason) = refusal {
                 let tried = self.tried.iter_mut().filter(|(name, _)| *name == candidate.name);
                 let by_openvino = tried.flat_map(|(_, tried)| tried);
@@ -112,16 +121,8 @@ impl<'a> MemberDevices<'a> {
         if self.spec.device != DeviceKind::Auto || self.spec.precision == Exactness::Fast {
             return true;
         }
-        let contract = group.members.first().and_then(|member| member.signatures.first());
-        let window = contract.map_or(0, |contract| contract.size.area());
-        let each = hardware.lanes as u64 * (PIXELS_MIN / self.members.max(1)).max(PIXELS_MIN_EACH);
-        let mut pixels = 0_u64;
-        // A few large images or very many small ones: the first of them are enough.
-        candidate.looked_at.images.iter().any(|image| {
-            let windows = group.grid(image.size).map_or(0, |grid| grid.len());
-            pixels = pixels.saturating_add(windows.saturating_mul(window * group.views.len() as u64));
-            pixels >= each
-        })
+        let sizes = candidate.looked_at.images.iter().map(|image| image.size);
+        is_long(sizes, group, pixels_min(self.members, hardware.lanes))
     }
 
     /// Makes sure that OpenVINO computes the member as it should, at every size; why not, where the job leaves the choice.
@@ -129,9 +130,9 @@ impl<'a> MemberDevices<'a> {
     /// # Errors
     /// When it does not, and the job insists.
     fn vouch(
-        &self,
+        &mut self,
         candidate: &Candidate<'_>,
-        model: &PlannedModel,
+        (model, architecture): (&PlannedModel, &str),
         (group, hardware): (&Group, &Hardware),
         backend: Backend,
     ) -> Result<Option<String>, MembersError> {
@@ -139,14 +140,17 @@ impl<'a> MemberDevices<'a> {
         let (member, shown) = (&group.members[0], candidate.looked_at.shown);
         let contracts = by_openvino(&member.signatures, backend.precision);
         let windows = contracts.first().map_or_else(Vec::new, |contract| {
-            shown.spread(&member.input, group.scaling, (contract.channels, contract.size), WINDOWS_VOUCHED)
+            let most = windows_of(PIXELS_VOUCHED, contract.size).clamp(1, WINDOWS_VOUCHED);
+            shown.spread(&member.input, group.scaling, (contract.channels, contract.size), most)
         });
+        let alike = format!("{architecture} {contracts:?}");
         let voucher = Voucher {
             runtime,
             model: &model.files,
             content: &member.content_hash(),
             contracts: &contracts,
             windows: &windows,
+            is_like_another: self.vouched.contains(&alike),
             shown: &format!("{} {}", hardware.name, shown.key(&member.input, group.scaling)),
             options: SessionOptions::on(Device::Cpu, hardware.threads),
         };
@@ -156,7 +160,12 @@ impl<'a> MemberDevices<'a> {
                 Err(candidate.failed(ModelError::Device { device: "openvino".into(), reason }))
             }
             Err(error) if !is_choice => Err(candidate.failed(error)),
-            Ok(refusal) => Ok(refusal),
+            Ok(refusal) => {
+                if refusal.is_none() {
+                    self.vouched.insert(alike);
+                }
+                Ok(refusal)
+            }
             Err(error) => Ok(Some(error.to_string())),
         }
     }
@@ -182,7 +191,7 @@ impl<'a> MemberDevices<'a> {
     fn precisions(
         &self,
         candidate: &Candidate<'_>,
-        model: &PlannedModel,
+        (model, architecture): (&PlannedModel, &str),
         (group, one): (&Group, Option<&IoContract>),
         others: &[Backend],
     ) -> Result<Vec<Tried>, MembersError> {
@@ -190,7 +199,8 @@ impl<'a> MemberDevices<'a> {
         let member = &group.members[0];
         let (contract, shown) = (&member.signatures[0], candidate.looked_at.shown);
         let seen = (contract.channels, contract.size);
-        let windows = shown.spread(&member.input, group.scaling, seen, WINDOWS);
+        let most = windows_of(PIXELS_COMPARED, contract.size).clamp(4, WINDOWS);
+        let windows = shown.spread(&member.input, group.scaling, seen, most);
         if windows.is_empty() {
             return Ok(Vec::new());
         }
@@ -203,6 +213,7 @@ impl<'a> MemberDevices<'a> {
             runtime,
             model: &model.files,
             content: &member.content_hash(),
+            architecture,
             contract,
             one: &IoContract { backend: contract.backend, ..one.unwrap_or(contract).clone() },
             others,
@@ -210,6 +221,7 @@ impl<'a> MemberDevices<'a> {
             sessions,
             rule: LabelRule::of(member.applied, self.spec.labelling, contract.classes as usize),
             windows: &windows,
+            machine: &hardware.name,
             shown: &format!("{hardware:?} {}", shown.key(&member.input, group.scaling)),
         };
         trial.all(memory).map_err(|error| candidate.failed(error))
@@ -228,5 +240,40 @@ impl<'a> MemberDevices<'a> {
             lines.push(format!("precision: fast: all is computed in f32: {where_to}"));
         }
         lines
+    }
+}
+
+/// How many windows of this size have so many pixels.
+fn windows_of(pixels: u64, size: Size) -> usize {
+    pixels.div_ceil(size.area().max(1)) as usize
+}
+
+/// Pixels of windows that each of a job's `members` must have to be measured, where so many lanes compute.
+fn pixels_min(members: u64, lanes: usize) -> u64 {
+    lanes as u64 * (PIXELS_MIN / members.max(1)).max(PIXELS_MIN_EACH)
+}
+
+/// Whether the one member of `group` is shown so many pixels in images of these sizes, in all windows and views.
+fn is_long(sizes: impl Iterator<Item = Size>, group: &Group, pixels_min: u64) -> bool {
+    let contract = group.members.first().and_then(|member| member.signatures.first());
+    let window = contract.map_or(0, |contract| contract.size.area()) * group.views.len() as u64;
+    let mut pixels = 0_u64;
+    // A few large images or many small ones: no more of them are looked at than it takes.
+    sizes.map(|size| group.grid(size).map_or(0, |grid| grid.len())).any(|windows| {
+        pixels = pixels.saturating_add(windows.saturating_mul(window));
+        pixels >= pixels_min
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_members_need_more_work_together_and_many_lanes_each() {
+        assert_eq!(pixels_min(1, 1), 48 << 20);
+        assert_eq!(pixels_min(2, 1), 24 << 20);
+        assert_eq!(pixels_min(30, 1), 24 << 20, "each is compared");
+        assert_eq!(pixels_min(1, 8), 384 << 20);
     }
 }

@@ -63,6 +63,8 @@ pub(crate) struct PrecisionTrial<'a> {
     pub(crate) model: &'a ModelFiles,
     /// Names its content.
     pub(crate) content: &'a str,
+    /// Names all but its weights: what is quick for one is quick for all.
+    pub(crate) architecture: &'a str,
     /// In single precision.
     pub(crate) contract: &'a IoContract,
     /// The same at its smallest batch.
@@ -77,6 +79,8 @@ pub(crate) struct PrecisionTrial<'a> {
     pub(crate) windows: &'a [Vec<f32>],
     /// Names windows and machine.
     pub(crate) shown: &'a str,
+    /// Names the machine alone.
+    pub(crate) machine: &'a str,
 }
 
 impl PrecisionTrial<'_> {
@@ -89,9 +93,9 @@ impl PrecisionTrial<'_> {
         let asked = format!("{:?}", (asked, self.options, self.sessions, self.others, self.shown));
         let look = || {
             let exact = self.said(self.contract)?;
-            let rate = self.rate(self.contract)?;
+            let rate = self.rate(self.contract, memory)?;
             let mut tried: Vec<Tried> =
-                self.others.iter().map(|backend| self.tried(*backend, &exact, rate)).collect();
+                self.others.iter().map(|backend| self.tried(*backend, (&exact, rate), memory)).collect();
             // It takes longer than all else, so only what would be taken is looked into.
             let half = quickest(&tried).map(|quickest| quickest.backend);
             if let Some(half) = half.filter(|backend| backend.precision == Precision::F16)
@@ -107,12 +111,17 @@ impl PrecisionTrial<'_> {
         }
     }
 
-    fn tried(&self, backend: Backend, exact: &[Vec<f32>], rate: f64) -> Tried {
+    fn tried(&self, backend: Backend, exact: (&[Vec<f32>], f64), memory: Option<&PlanMemory>) -> Tried {
         let refused = |why: String| Tried { backend, gain: 0.0, same: 0.0, refusal: Some(why) };
-        self.compared(backend, exact, rate).unwrap_or_else(|error| refused(error.to_string()))
+        self.compared(backend, exact, memory).unwrap_or_else(|error| refused(error.to_string()))
     }
 
-    fn compared(&self, backend: Backend, exact: &[Vec<f32>], rate: f64) -> Result<Tried, ModelError> {
+    fn compared(
+        &self,
+        backend: Backend,
+        (exact, rate): (&[Vec<f32>], f64),
+        memory: Option<&PlanMemory>,
+    ) -> Result<Tried, ModelError> {
         let contract = IoContract { backend, ..self.contract.clone() };
         let said = self.said(&contract)?;
         let channels = contract.classes as usize;
@@ -120,7 +129,7 @@ impl PrecisionTrial<'_> {
         let counts = exact.iter().zip(&said).map(of).fold(LabelAgreement::default(), LabelAgreement::joined);
         let refusal = (counts.not_finite > 0)
             .then(|| format!("{} of its scores are no numbers, or infinite", counts.not_finite));
-        Ok(Tried { backend, gain: self.rate(&contract)? / rate, same: counts.share(), refusal })
+        Ok(Tried { backend, gain: self.rate(&contract, memory)? / rate, same: counts.share(), refusal })
     }
 
     /// Why values inside of the model may not fit into half precision, if they may not.
@@ -132,8 +141,14 @@ impl PrecisionTrial<'_> {
             .then(|| format!("values reach {most:.3e}, and f16 ends at 65,504")))
     }
 
-    fn rate(&self, contract: &IoContract) -> Result<f64, ModelError> {
-        rate(self.runtime, self.model, contract, &self.options, self.sessions)
+    fn rate(&self, contract: &IoContract, memory: Option<&PlanMemory>) -> Result<f64, ModelError> {
+        let look = || rate(self.runtime, self.model, contract, &self.options, self.sessions);
+        let asked = (PRECISION_FORMAT, self.runtime.version(), self.architecture, contract);
+        let asked = format!("{:?}", (asked, self.options, self.sessions, self.machine));
+        match memory {
+            Some(memory) => memory.seen(&format!("rates one {}", hash(&[asked.as_bytes()])), "", look),
+            None => look(),
+        }
     }
 
     /// Windows as batches, the last one filled up with the first.
@@ -252,6 +267,8 @@ mod tests {
                 rule: LabelRule::Greatest,
                 windows: &windows,
                 shown: "three windows",
+                machine: "a machine",
+                architecture: "a network",
             };
             let said = trial.said(&contract).unwrap();
             assert_eq!(said.iter().map(Vec::len).collect::<Vec<_>>(), [16 * 256; 3]);
