@@ -5,8 +5,8 @@ use marquetry_model::external_locations;
 use marquetry_onnx::toy::Net;
 use marquetry_onnx::{
     Averaging, FloatType, FusedHead, FusedInput, FusedScores, FusedSpec, FusedStep, FusedView, Fusing,
-    HalfType, Halving, KeptPart, Model, batch_norms, fused, numbers_at, with_dimensions, with_folded_norms,
-    without_denormals,
+    HalfType, Halving, KeptPart, Model, batch_norms, fused, numbers_at, skeleton, with_dimensions,
+    with_folded_norms, without_denormals,
 };
 use std::collections::BTreeMap;
 
@@ -22,6 +22,10 @@ pub(crate) fn onnx(bytes: &[u8]) {
         Some(averaging.finish(&[]).ok()?.onnx)
     };
     converted(bytes);
+    // What it leaves out is not there to be left out again.
+    if let Ok(once) = skeleton(bytes) {
+        assert_eq!(skeleton(&once).as_ref(), Ok(&once));
+    }
     if let Some(mean) = mean(bytes) {
         assert_eq!(mean, bytes, "the mean of a file with itself is the file");
     }
