@@ -175,11 +175,8 @@ impl<'a> MemberDevices<'a> {
         let Some(hardware) = self.models.hardware else { return Vec::new() };
         if backend.provider == Provider::Cuda {
             let of = |precision| Backend { precision, ..backend };
-            return if hardware.gpu.is_some() {
-                vec![of(Precision::Tf32), of(Precision::F16)]
-            } else {
-                Vec::new()
-            };
+            let here = hardware.gpu.map(|_| [Precision::Tf32, Precision::F16].map(of));
+            return here.into_iter().flatten().collect();
         }
         // In single precision it may be the slower one, and in others the quicker one.
         let is_let_in = matches!(self.spec.device, DeviceKind::Auto | DeviceKind::OpenVino);

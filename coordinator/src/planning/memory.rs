@@ -19,7 +19,8 @@ const LEVEL: i32 = 1;
 const MEASURED: [&str; 3] = ["rates ", "precision ", "openvino "];
 
 /// What was seen of things, by their names. Each thing has a stamp, which is another one as soon as the thing is; what was
-/// seen under another stamp is forgotten. Only what planning asked for is stored again, so a memory is as large as its job.
+/// seen under another stamp is forgotten. Only what planning asked for, and what was measured, is
+/// stored again, so a memory is as large as its job.
 #[derive(Debug, Default)]
 pub struct PlanMemory {
     /// What was stored, by name: stamp and value.

@@ -1,13 +1,15 @@
 //! Whether OpenVINO computes what ONNX Runtime computes.
 
 use crate::probe::Noise;
-use crate::{ModelError, ModelFiles, Network as _, OpenVinoNetwork, OrtNetwork, Runtime, SessionOptions};
+use crate::{
+    Difference, ModelError, ModelFiles, Network as _, OpenVinoNetwork, OrtNetwork, Runtime, SessionOptions,
+};
 use marquetry_job::{Backend, IoContract, Provider};
 
 /// Scores of a channel may be apart by so much of its greatest: what single precision comes to in deep networks, many times over.
-const APART_MAX: f32 = 1e-3;
+const APART_MAX: f64 = 1e-3;
 /// Of channels that are next to nothing so much of what scores mostly are, or less.
-const NOTHING: f32 = 1e-6;
+const NOTHING: f64 = 1e-6;
 /// So large a share of labels must be the same, of a model that gives labels: where two classes are level, either is right.
 const SAME_MIN: f64 = 0.999;
 /// What is shown beside windows, for models that take normalised numbers, shares, and pixels.
@@ -52,35 +54,24 @@ fn difference(contract: &IoContract, found: &[f32], wanted: &[f32]) -> Option<St
         let same = same as f64 / wanted.len().max(1) as f64;
         return (same < SAME_MIN).then(|| format!("{:.2} % of its labels are the same", same * 100.0));
     }
-    // Both are numbers, or the same infinity, or neither is a number.
-    let is_sound = |found: &f32, wanted: &f32| {
-        found.is_finite() && wanted.is_finite()
-            || found.to_bits() == wanted.to_bits()
-            || found.is_nan() && wanted.is_nan()
-    };
-    let odd = found.iter().zip(wanted).filter(|(found, wanted)| !is_sound(found, wanted)).count();
-    if odd > 0 {
-        return Some(format!("{odd} scores are numbers of one of them only"));
-    }
     let classes = contract.classes.max(1) as usize;
     let pixels = (contract.output_size.area() as usize).max(1);
-    let channels = || found.chunks(pixels).zip(wanted.chunks(pixels)).enumerate();
-    let (mut greatest, mut apart) = (vec![0.0_f32; classes], vec![0.0_f32; classes]);
-    for (at, (found, wanted)) in channels() {
-        let finite = found.iter().zip(wanted).filter(|(found, _)| found.is_finite());
-        for (found, wanted) in finite {
-            greatest[at % classes] = greatest[at % classes].max(wanted.abs());
-            apart[at % classes] = apart[at % classes].max((found - wanted).abs());
-        }
+    let mut channels = vec![Difference::default(); classes];
+    for (at, (found, wanted)) in found.chunks(pixels).zip(wanted.chunks(pixels)).enumerate() {
+        let channel = &mut channels[at % classes];
+        found.iter().zip(wanted).for_each(|(found, wanted)| channel.add(*wanted, *found));
     }
     // One channel may stand out by far: a class that is never to be, or a distance.
-    let mut ordered = greatest.clone();
-    ordered.sort_by(f32::total_cmp);
+    let mut ordered: Vec<f64> = channels.iter().map(|channel| channel.largest).collect();
+    ordered.sort_by(f64::total_cmp);
     let usual = ordered[classes / 2].min(1.0);
-    let is_off = |channel: &usize| apart[*channel] > (APART_MAX * greatest[*channel]).max(NOTHING * usual);
-    let channel = (0..classes).find(is_off)?;
-    let (greatest, apart) = (greatest[channel], apart[channel]);
-    Some(format!("scores of channel {channel} of up to {greatest:.3e} are up to {apart:.3e} apart"))
+    let is_off = |of: &Difference| of.most > (APART_MAX * of.largest).max(NOTHING * usual);
+    let channel = channels.iter().position(is_off)?;
+    let Difference { largest, most, .. } = channels[channel];
+    if most.is_infinite() {
+        return Some(format!("some scores of channel {channel} are numbers of one of them only"));
+    }
+    Some(format!("scores of channel {channel} of up to {largest:.3e} are up to {most:.3e} apart"))
 }
 
 #[cfg(test)]
@@ -123,7 +114,11 @@ mod tests {
             [0.5, -10.0, 1.0, f32::INFINITY],
             [0.5, -10.0, f32::NAN, 3.0],
         ] {
-            assert_eq!(of(&other).unwrap(), "1 scores are numbers of one of them only", "{other:?}");
+            assert_eq!(
+                of(&other).unwrap(),
+                "some scores of channel 0 are numbers of one of them only",
+                "{other:?}"
+            );
         }
         let labels = |other: usize| {
             let found: Vec<f32> = (0..1000).map(|n| if n < other { 7.0 } else { 1.0 }).collect();

@@ -3,7 +3,7 @@
 use crate::denormals::flushed;
 use crate::facts::Element;
 use crate::openvino_network::OpenVinoNetwork;
-use crate::pack::{FromPixel, pack, unpack};
+use crate::pack::{FromPixel, ToScore, pack, unpack};
 use crate::probe::input_dims;
 use crate::session::{self, Device, SessionOptions};
 use crate::{IoContract, ModelError, ModelRef, Runtime};
@@ -204,7 +204,6 @@ impl Network for OrtNetwork {
             unpack(values, &mut self.planes, interleaved, classes, pixels);
             return Ok(&self.planes);
         }
-        // Labels are exact in f32 up to 2²⁴, which is more classes than a job may have.
         if let Some(labels) = whole_numbers(output, &s.element_out).map_err(failed)? {
             self.planes = labels;
             return Ok(&self.planes);
@@ -220,22 +219,19 @@ impl Network for OrtNetwork {
 
 /// The numbers of an output that holds whole numbers or truth values; nothing for one of another type.
 pub(crate) fn whole_numbers(output: &DynValue, element: &Element) -> ort::Result<Option<Vec<f32>>> {
-    fn of<T: PrimitiveTensorElementType + Copy>(
-        output: &DynValue,
-        number: impl Fn(T) -> f32,
-    ) -> ort::Result<Option<Vec<f32>>> {
-        Ok(Some(output.try_extract_tensor::<T>()?.1.iter().map(|&v| number(v)).collect()))
+    fn of<T: PrimitiveTensorElementType + ToScore>(output: &DynValue) -> ort::Result<Option<Vec<f32>>> {
+        Ok(Some(output.try_extract_tensor::<T>()?.1.iter().map(|v| v.to_score()).collect()))
     }
     match element {
-        Element::I64 => of(output, |v: i64| v as f32),
-        Element::I32 => of(output, |v: i32| v as f32),
-        Element::I16 => of(output, |v: i16| f32::from(v)),
-        Element::I8 => of(output, |v: i8| f32::from(v)),
-        Element::U64 => of(output, |v: u64| v as f32),
-        Element::U32 => of(output, |v: u32| v as f32),
-        Element::U16 => of(output, |v: u16| f32::from(v)),
-        Element::U8 => of(output, |v: u8| f32::from(v)),
-        Element::Bool => of(output, |v: bool| f32::from(u8::from(v))),
+        Element::I64 => of::<i64>(output),
+        Element::I32 => of::<i32>(output),
+        Element::I16 => of::<i16>(output),
+        Element::I8 => of::<i8>(output),
+        Element::U64 => of::<u64>(output),
+        Element::U32 => of::<u32>(output),
+        Element::U16 => of::<u16>(output),
+        Element::U8 => of::<u8>(output),
+        Element::Bool => of::<bool>(output),
         Element::F32 | Element::F16 | Element::F64 | Element::Other(_) => Ok(None),
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::facts::Element;
 use crate::network::{Packed, Shown, check_dims, check_len};
-use crate::pack::unpack;
+use crate::pack::{ToScore, unpack};
 use crate::probe::input_dims;
 use crate::{IoContract, ModelError, ModelRef, Network, Runtime, SessionOptions};
 use half::f16;
@@ -71,46 +71,41 @@ impl Network for OpenVinoNetwork {
         }
         .map_err(ModelError::of_openvino)?;
         check_dims(Some(compiled.output_dims().map_err(ModelError::of_openvino)?), contract)?;
-        let count = contract.output_len();
         if contract.element_out == Element::F32 && !(contract.form.is_interleaved() && contract.classes > 1) {
-            return compiled.output(count).map_err(ModelError::of_openvino);
+            return compiled.output(contract.output_len()).map_err(ModelError::of_openvino);
         }
-        read(compiled, contract, planes).map_err(ModelError::of_openvino)?;
+        match &contract.element_out {
+            Element::F32 => read::<f32>(compiled, contract, planes),
+            Element::F16 => read::<f16>(compiled, contract, planes),
+            Element::F64 => read::<f64>(compiled, contract, planes),
+            Element::I64 => read::<i64>(compiled, contract, planes),
+            Element::I32 => read::<i32>(compiled, contract, planes),
+            Element::I16 => read::<i16>(compiled, contract, planes),
+            Element::I8 => read::<i8>(compiled, contract, planes),
+            Element::U64 => read::<u64>(compiled, contract, planes),
+            Element::U32 => read::<u32>(compiled, contract, planes),
+            Element::U16 => read::<u16>(compiled, contract, planes),
+            // A truth value is a byte.
+            Element::U8 | Element::Bool => read::<u8>(compiled, contract, planes),
+            Element::Other(other) => {
+                let reason = format!("its numbers are {other}");
+                return Err(ModelError::UnusableHead { head: contract.head.clone(), reason });
+            }
+        }
+        .map_err(ModelError::of_openvino)?;
         Ok(planes)
     }
 }
 
 /// Writes the output into `planes`, `[batch, classes, pixels]`, as numbers of single precision.
-fn read(compiled: &Compiled, contract: &IoContract, planes: &mut Vec<f32>) -> Result<(), OpenVinoError> {
-    let (interleaved, classes) = (contract.form.is_interleaved(), contract.classes as usize);
-    let (count, pixels) = (contract.output_len(), contract.output_size.area() as usize);
-    match contract.element_out {
-        Element::F32 => unpack(compiled.output::<f32>(count)?, planes, interleaved, classes, pixels),
-        Element::F16 => unpack(compiled.output::<f16>(count)?, planes, interleaved, classes, pixels),
-        Element::F64 => unpack(compiled.output::<f64>(count)?, planes, interleaved, classes, pixels),
-        Element::I64 => whole(compiled, count, planes, |v: i64| v as f32)?,
-        Element::I32 => whole(compiled, count, planes, |v: i32| v as f32)?,
-        Element::I16 => whole(compiled, count, planes, |v: i16| f32::from(v))?,
-        Element::I8 => whole(compiled, count, planes, |v: i8| f32::from(v))?,
-        Element::U64 => whole(compiled, count, planes, |v: u64| v as f32)?,
-        Element::U32 => whole(compiled, count, planes, |v: u32| v as f32)?,
-        Element::U16 => whole(compiled, count, planes, |v: u16| f32::from(v))?,
-        // A truth value is a byte.
-        Element::U8 | Element::Bool | Element::Other(_) => {
-            whole(compiled, count, planes, |v: u8| f32::from(v))?;
-        }
-    }
-    Ok(())
-}
-
-fn whole<T: Number>(
+fn read<T: Number + ToScore>(
     compiled: &Compiled,
-    count: usize,
+    contract: &IoContract,
     planes: &mut Vec<f32>,
-    number: impl Fn(T) -> f32,
 ) -> Result<(), OpenVinoError> {
-    planes.clear();
-    planes.extend(compiled.output::<T>(count)?.iter().map(|&v| number(v)));
+    let (interleaved, classes) = (contract.form.is_interleaved(), contract.classes as usize);
+    let values = compiled.output::<T>(contract.output_len())?;
+    unpack(values, planes, interleaved, classes, contract.output_size.area() as usize);
     Ok(())
 }
 

@@ -50,11 +50,24 @@ impl ToScore for f16 {
     }
 }
 
-impl ToScore for f64 {
+impl ToScore for bool {
     fn to_score(self) -> f32 {
-        self as f32
+        f32::from(u8::from(self))
     }
 }
+
+/// Labels are exact up to 2²⁴, which is more classes than a job may have.
+macro_rules! nearest {
+    ($($number:ty)+) => {
+        $(impl ToScore for $number {
+            fn to_score(self) -> f32 {
+                self as f32
+            }
+        })+
+    };
+}
+
+nearest!(f64 i8 i16 i32 i64 u8 u16 u32 u64);
 
 /// Writes `planes`, `[batch, channels, pixels]`, into `packed` as `layout` wants it.
 pub(crate) fn pack<'a, T: FromPixel>(

@@ -1,7 +1,9 @@
 //! Loading ONNX Runtime, once a process, and OpenVINO when it is wanted.
 
 use crate::arena::share_cpu_arena;
-use crate::search::{MINOR_MIN, OpenVinoSearch, RuntimeError, RuntimeSearch, version_in_name};
+use crate::search::{
+    MINOR_MIN, OpenVinoSearch, RuntimeError, RuntimeSearch, SearchLocation, version_in_name,
+};
 use crate::{ModelFiles, ModelRef};
 use marquetry_job::{IoContract, hash};
 use marquetry_onnx::skeleton;
@@ -57,25 +59,10 @@ impl Runtime {
     }
 
     fn find(search: &RuntimeSearch) -> Result<Self, RuntimeError> {
-        let mut looked = Vec::new();
-        for place in search.places() {
-            let paths = match place.found {
-                Ok(paths) => paths,
-                Err(reason) => {
-                    looked.push(format!("  {}: {reason}", place.what));
-                    continue;
-                }
-            };
-            for path in paths {
-                match ort::init_from(&path) {
-                    Ok(builder) => return Self::start(path, builder, search),
-                    Err(error) => {
-                        looked.push(format!("  {}: {}: {}", place.what, path.display(), refusal(&error)));
-                    }
-                }
-            }
-        }
-        Err(RuntimeError::NotFound { looked })
+        let load = |path: &Path| ort::init_from(path).map_err(|error| refusal(&error));
+        let (path, builder) =
+            first_of(search.places(), load).map_err(|looked| RuntimeError::NotFound { looked })?;
+        Self::start(path, builder, search)
     }
 
     fn start(
@@ -188,30 +175,39 @@ fn trial_key(onnx: &[u8], contract: &IoContract) -> String {
 }
 
 fn find_openvino(search: &RuntimeSearch, runtime: &Path) -> Result<OpenVino, RuntimeError> {
-    let mut looked = Vec::new();
     let mut is_refused = matches!(search.openvino, OpenVinoSearch::Named(_));
-    for place in search.openvino_places(runtime) {
-        let paths = match place.found {
-            Ok(paths) => paths,
-            Err(reason) => {
-                looked.push(format!("  {}: {reason}", place.what));
-                continue;
-            }
-        };
-        for path in paths {
-            match OpenVino::load(&path) {
-                Ok(openvino) => {
-                    tracing::info!(version = openvino.version(), path = %path.display(), "OpenVINO loaded");
-                    return Ok(openvino);
+    let load = |path: &Path| {
+        OpenVino::load(path).map_err(|error| {
+            is_refused = true;
+            error.to_string()
+        })
+    };
+    let found = first_of(search.openvino_places(runtime).into_iter(), load);
+    let (path, openvino) = found.map_err(|looked| RuntimeError::NoOpenVino { looked, is_refused })?;
+    tracing::info!(version = openvino.version(), path = %path.display(), "OpenVINO loaded");
+    Ok(openvino)
+}
+
+/// The first library that can be loaded, and where it is; else a line for each place: where it is and what was there.
+fn first_of<T>(
+    places: impl Iterator<Item = SearchLocation>,
+    mut load: impl FnMut(&Path) -> Result<T, String>,
+) -> Result<(PathBuf, T), Vec<String>> {
+    let mut looked = Vec::new();
+    for place in places {
+        match place.found {
+            Ok(paths) => {
+                for path in paths {
+                    match load(&path) {
+                        Ok(loaded) => return Ok((path, loaded)),
+                        Err(reason) => looked.push(format!("  {}: {}: {reason}", place.what, path.display())),
+                    }
                 }
-                Err(error) => {
-                    is_refused = true;
-                    looked.push(format!("  {}: {error}", place.what));
-                }
             }
+            Err(reason) => looked.push(format!("  {}: {reason}", place.what)),
         }
     }
-    Err(RuntimeError::NoOpenVino { looked, is_refused })
+    Err(looked)
 }
 
 fn same_file(a: &Path, b: &Path) -> bool {

@@ -44,9 +44,8 @@ macro_rules! functions {
         impl Functions {
             /// Loads the library at `path`, and whatever lies beside it that it needs.
             pub(crate) fn load(path: &Path) -> Result<Self, OpenVinoError> {
-                let refused = |error: libloading::Error| {
-                    OpenVinoError::Library { path: path.to_owned(), reason: error.to_string() }
-                };
+                let refused =
+                    |error: libloading::Error| OpenVinoError::Library { reason: error.to_string() };
                 #[expect(unsafe_code, reason = "a library is code")]
                 // SAFETY: what it does when it is loaded is to set up itself; whoever names the file trusts what is in it.
                 let library = unsafe { Library::new(path) }.map_err(refused)?;

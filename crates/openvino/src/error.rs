@@ -1,15 +1,11 @@
 //! What can go wrong with OpenVINO.
 
-use std::path::PathBuf;
-
 /// Why the library could not be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OpenVinoError {
     /// The file is no library that can be loaded, or has not what is called here.
-    #[error("{}: {reason}", path.display())]
+    #[error("cannot be loaded: {reason}")]
     Library {
-        /// The file.
-        path: PathBuf,
         /// What the system said, or what is missing.
         reason: String,
     },
