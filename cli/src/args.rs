@@ -338,7 +338,17 @@ pub(crate) fn run() -> ExitCode {
         if matches!(format, LogKind::Json) { LogFormat::Json } else { LogFormat::Text },
         &format!("warn,ort=error,{}", marquetry_transport::S3_LOG_FILTER),
     );
-    let result = match cli.command {
+    match or_bug(|| command(cli.command)) {
+        Ok(exit) => exit.into(),
+        Err(Fatal { exit, message }) => {
+            say::error(&message);
+            exit.into()
+        }
+    }
+}
+
+fn command(command: Command) -> Result<Exit, Fatal> {
+    match command {
         Command::TryOpenVino(args) => try_openvino(&args),
         #[cfg(not(feature = "kafka"))]
         command if command.needs_broker() => Err(crate::broker::absent()),
@@ -362,14 +372,18 @@ pub(crate) fn run() -> ExitCode {
             say::data(&serde_json::to_string_pretty(&marquetry_spec::schema()).unwrap_or_default());
             Ok(Exit::Done)
         }
-    };
-    match result {
-        Ok(exit) => exit.into(),
-        Err(Fatal { exit, message }) => {
-            say::error(&message);
-            exit.into()
-        }
     }
+}
+
+/// What `work` comes to. A panic is a bug, with the code for one: Rust's own, 101, says nothing to a scheduler.
+fn or_bug(work: impl FnOnce() -> Result<Exit, Fatal>) -> Result<Exit, Fatal> {
+    // Nothing that `work` has touched is looked at again.
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        Err(Fatal::new(
+            Exit::Bug,
+            "a bug in Marquetry: what was being done panicked, as said above; please report it",
+        ))
+    })
 }
 
 fn try_openvino(args: &TryOpenVinoArgs) -> Result<Exit, Fatal> {
@@ -390,4 +404,17 @@ fn keep_decoders_quiet() {
             report(panic);
         }
     }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_a_bug_and_nothing_else_is() {
+        assert_eq!(or_bug(|| panic!("on purpose")).unwrap_err().exit, Exit::Bug);
+        assert_eq!(or_bug(|| Ok(Exit::Partial)).unwrap(), Exit::Partial);
+        let full = || Err(Fatal::new(Exit::Unavailable, "no room"));
+        assert_eq!(or_bug(full).unwrap_err().exit, Exit::Unavailable);
+    }
 }

@@ -6,13 +6,12 @@ use crate::job::{JobFile, tables};
 use crate::summary::Outcome;
 use crate::{say, summary};
 use bytes::Bytes;
-use futures_util::{StreamExt, TryStreamExt, stream};
 use marquetry_aggregator::ImageResult;
 use marquetry_coordinator::{
     CascadeSummary, CollectedResults, EndedRun, Finished, GateSummary, JobRunner, JobState, KeptLabels,
-    OtherResults, OutputLists, Planned, RegionSummary, RunError, RunFacts, Surveyed, TableError, Tables,
-    Tally, WrittenNight, WrittenTogether, already_written, begin_writing, image_counts, new_run,
-    note_written, outputs_hash, repeat_night, report, unix_now, write_night, written_of,
+    OtherResults, OutputLists, Planned, RegionSummary, RunError, RunFacts, StoredInputs, Surveyed,
+    TableError, Tables, Tally, WrittenNight, WrittenTogether, already_written, begin_writing, image_counts,
+    new_run, note_written, outputs_hash, repeat_night, report, unix_now, write_night, written_of,
 };
 use marquetry_job::key;
 use marquetry_nights::date;
@@ -20,13 +19,10 @@ use marquetry_spec::{JobSpec, Output, Policy};
 use marquetry_telemetry::Metrics;
 use marquetry_transport::{Files, ObjectStore, StoreError, TaskQueue};
 use marquetry_tuning::WeightedCounts;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// So many truths are stored side by side.
-const AT_ONCE: usize = 16;
 
 /// A job that is planned, and where it happens.
 pub(crate) struct Coordination {
@@ -109,8 +105,6 @@ impl Coordination {
         metrics: &Metrics,
         mut each: impl FnMut(&Tally),
     ) -> Result<Followed, Fatal> {
-        self.store_truth().await?;
-        self.store_regions().await?;
         let spec = &self.job.spec;
         let Some(survey) = spec.survey() else {
             let others = if self.keeps_others { OtherResults::KeepAll } else { OtherResults::Delete };
@@ -157,7 +151,7 @@ impl Coordination {
             tally: &followed.ended.tally,
             rejected,
             findings,
-            truth: truth.as_ref(),
+            truth: truth.as_deref(),
         };
         image_counts(Arc::clone(&self.store), &finished).await.map_err(failed_table)
     }
@@ -173,16 +167,16 @@ impl Coordination {
     ) -> Result<Followed, Fatal> {
         let plan = &self.planned.plan;
         let outputs = outputs_hash(&spec, &plan.merge);
-        let stored = Bytes::from(plan.to_bytes());
-        self.store.put(&key::plan(&plan.job, &plan.hash()), stored).await.map_err(unavailable)?;
-        let yaml = Bytes::from(spec.to_yaml());
-        self.store.put(&key::spec(&plan.job, &outputs), yaml).await.map_err(unavailable)?;
+        let inputs = StoredInputs::new(plan, &spec, &outputs)
+            .with_truth(self.planned.truth.clone())
+            .with_regions(self.planned.regions.clone());
         let runner = JobRunner {
             store: Arc::clone(&self.store),
             queue: Arc::clone(queue),
             // Each pass has a name of its own, so that nothing that is late of the first is taken for the second's.
             run: &new_run(&plan.job, &self.uri),
             plan,
+            inputs: Arc::new(inputs),
             images: &self.planned.images,
             spec: &spec,
             outputs: &outputs,
@@ -197,43 +191,6 @@ impl Coordination {
         Ok(Followed { ended, spec, outputs })
     }
 
-    /// Stores the truths of all images that are not there yet.
-    async fn store_truth(&self) -> Result<(), Fatal> {
-        let Planned { plan, images, truth: Some(truth), .. } = &self.planned else { return Ok(()) };
-        let names: BTreeSet<&String> = images.iter().filter_map(|image| image.truth.as_ref()).collect();
-        if names.is_empty() {
-            return Ok(());
-        }
-        let there = self.store.list(&key::truths(&plan.job)).await.map_err(unavailable)?;
-        let there: HashSet<String> = there.into_iter().map(|object| object.key).collect();
-        let new = names.into_iter().map(|name| (key::truth(&plan.job, name), name.clone()));
-        let new = new.filter(|(key, _)| !there.contains(key));
-        let put = |(key, name): (String, String)| async move {
-            // Labels that are remembered are read only here, where the store lacks them.
-            let file = tokio::task::block_in_place(|| truth.file(&name));
-            let file = file.map_err(|error| Fatal::new(Exit::TryAgain, error))?;
-            self.store.put_file(&key, &file).await.map_err(unavailable)
-        };
-        stream::iter(new).map(put).buffer_unordered(AT_ONCE).try_collect::<()>().await
-    }
-
-    /// Stores the regions that masks say and that are not there yet, or not as long as they should be.
-    async fn store_regions(&self) -> Result<(), Fatal> {
-        let Planned { plan, images, regions: Some(regions), .. } = &self.planned else { return Ok(()) };
-        let there = self.store.list(&key::all_regions(&plan.job)).await.map_err(unavailable)?;
-        let there: HashMap<String, u64> = there.into_iter().map(|meta| (meta.key, meta.size_bytes)).collect();
-        let stored =
-            images.iter().map(|image| (key::region(&plan.job, image.content_key()), regions.file(image)));
-        let new = stored.filter(|(key, file)| {
-            let length = std::fs::metadata(file).map(|meta| meta.len()).ok();
-            length.is_none() || there.get(key).copied() != length
-        });
-        let put = |(key, file): (String, PathBuf)| async move {
-            self.store.put_file(&key, &file).await.map_err(unavailable)
-        };
-        stream::iter(new).map(put).buffer_unordered(AT_ONCE).try_collect::<()>().await
-    }
-
     /// Writes what is made of all images together, clears away what is not needed any more, gives the job back, and
     /// tells what it came to. `machine` describes where it ran.
     pub(crate) async fn finish(
@@ -246,7 +203,7 @@ impl Coordination {
         let folder = self.folder();
         let Self { job, planned, tables, store, scratch, started, left_out, .. } = self;
         let Planned { plan, images, rejected, findings, truth, .. } = &planned;
-        let truth = truth.as_ref();
+        let truth = truth.as_deref();
         let finished = Finished {
             plan,
             images,
@@ -269,7 +226,7 @@ impl Coordination {
             Ok(lists) => lists,
             Err(error) => {
                 ended.check().await.map_err(ended_early)?;
-                return Err(unavailable(error));
+                return Err(failed_table(error));
             }
         };
         files.extend(lists.files().into_iter().map(|name| (name.to_owned(), format!("{folder}{name}"))));
@@ -467,6 +424,7 @@ fn ended_early(error: RunError) -> Fatal {
         RunError::Stopped(stopped) => Fatal::new(Exit::TryAgain, stopped),
         RunError::AllFail(ref all) => Fatal::new(Exit::from(all.class), &error),
         RunError::NothingDone { .. } => Fatal::new(Exit::Failed, error),
+        RunError::Inputs(error) => Fatal::new(Exit::TryAgain, error),
     }
 }
 
@@ -475,6 +433,8 @@ fn failed_table(error: TableError) -> Fatal {
         TableError::Store(error) => unavailable(error),
         // Another try would find the same.
         TableError::ImageResult { .. } => Fatal::new(Exit::BadConfig, error),
+        // The next run finds these images unfinished.
+        TableError::Gone { .. } => Fatal::new(Exit::TryAgain, error),
         error => Fatal::new(Exit::Unavailable, error),
     }
 }

@@ -96,9 +96,16 @@ async fn stored_results(
     // How large they are is known before they are read.
     let stored = store.list(&key::parts(&plan.job, outputs)).await?;
     let mut stored: HashMap<String, u64> = stored.into_iter().map(|m| (m.key, m.size_bytes)).collect();
-    let results =
-        images.iter().map(|image| stored.remove_entry(&key::part(&plan.job, outputs, &image.result_name())));
-    Ok(results.collect())
+    let mut gone = Vec::new();
+    let results = images.iter().map(|image| {
+        let key = key::part(&plan.job, outputs, &image.result_name());
+        let found = stored.remove_entry(&key);
+        gone.extend((found.is_none() && finished.has_finished(image)).then_some(key));
+        found
+    });
+    let results = results.collect();
+    TableError::if_gone(gone)?;
+    Ok(results)
 }
 
 /// Folds the results of all images of a pass into `sum`, one after the other.
@@ -130,7 +137,7 @@ fn read_all(
     let room = Semaphore::new(AHEAD_BYTES as usize);
     let mut images = Vec::with_capacity(results.len());
     let read = async |result: Option<(String, u64)>| match result {
-        Some((key, bytes)) => read_one(store, &room, &key, bytes).await,
+        Some((key, bytes)) => read_one(store, &room, &key, bytes).await.map(Some),
         None => Ok(None),
     };
     let mut ahead = pin!(stream::iter(results).map(read).buffered(AHEAD_MAX));
@@ -149,16 +156,18 @@ async fn read_one<'a>(
     room: &'a Semaphore,
     key: &str,
     bytes: u64,
-) -> Result<Option<(ImageResult, SemaphorePermit<'a>)>, TableError> {
+) -> Result<(ImageResult, SemaphorePermit<'a>), TableError> {
     let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).min(AHEAD_BYTES);
     let permit = room.acquire_many(bytes).await.map_err(io::Error::other)?;
     match store.get(key).await {
         Ok(bytes) => {
             let result = ImageResult::from_bytes(&bytes);
             let result = result.map_err(|source| TableError::ImageResult { key: key.to_owned(), source })?;
-            Ok(Some((result, permit)))
+            Ok((result, permit))
         }
-        Err(error) if error.kind == StoreErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind == StoreErrorKind::NotFound => {
+            Err(TableError::Gone { key: key.to_owned(), count: 1 })
+        }
         Err(error) => Err(error.into()),
     }
 }

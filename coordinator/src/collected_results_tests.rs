@@ -22,13 +22,11 @@ impl Job {
     fn new() -> Self {
         let spec = "version: 1\nname: j\nimages: i\nclasses: [a, b]\nmembers: [{onnx: m.onnx}]\noutputs: [{masks: png}]\n";
         let spec = JobSpec::parse(spec).unwrap();
-        Self {
-            plan: plan(),
-            images: images(IMAGES),
-            spec,
-            tally: Tally::default(),
-            findings: Findings::default(),
-        }
+        let images = images(IMAGES);
+        let given_up = images.iter().enumerate().filter(|(n, _)| n % 10 == 3);
+        let unfinished = given_up.map(|(_, image)| image.key.clone()).collect();
+        let tally = Tally { unfinished, ..Tally::default() };
+        Self { plan: plan(), images, spec, tally, findings: Findings::default() }
     }
 
     fn finished(&self) -> Finished<'_> {
@@ -87,6 +85,17 @@ async fn a_damaged_result_is_an_error() {
     assert!(matches!(read, Err(TableError::ImageResult { .. })));
 }
 
+/// Tables without the rows of an image that is finished would be wrong.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_that_is_gone_is_an_error() {
+    let (folder, job) = (tempfile::tempdir().unwrap(), Job::new());
+    let store = store(&folder.path().join("store"), &job).await;
+    let gone = key::part(&job.plan.job, OUTPUTS, &job.images[50].key);
+    store.delete(&gone).await.unwrap();
+    let read = CollectedResults::read(store, &job.finished(), &[1], folder.path()).await;
+    assert!(matches!(read, Err(TableError::Gone { key, count: 1 }) if key == gone));
+}
+
 /// Results that are larger than all room together come one at a time, and none waits for ever.
 #[tokio::test]
 async fn room_is_bounded_and_nobody_starves() {
@@ -99,7 +108,7 @@ async fn room_is_bounded_and_nobody_starves() {
     let second = read_one(&store, &room, "x", 10);
     assert!(tokio::time::timeout(std::time::Duration::from_millis(20), second).await.is_err());
     drop(first);
-    assert!(read_one(&store, &room, "x", 10).await.unwrap().is_some());
+    assert_eq!(read_one(&store, &room, "x", 10).await.unwrap().0.image_id, "x");
     assert_eq!(room.available_permits(), AHEAD_BYTES as usize);
-    assert!(read_one(&store, &room, "gone", 10).await.unwrap().is_none());
+    assert!(matches!(read_one(&store, &room, "gone", 10).await, Err(TableError::Gone { .. })));
 }

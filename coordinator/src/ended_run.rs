@@ -10,7 +10,6 @@ use crate::tile_deletion::TileDeletion;
 use futures_util::StreamExt;
 use marquetry_job::{Plan, PlannedImage, TaskPlace};
 use marquetry_transport::ObjectStore;
-use std::collections::HashSet;
 use std::sync::Arc;
 
 /// A run whose tasks are all done or given up. It holds the job until it is released, so that nobody else begins while
@@ -19,8 +18,6 @@ pub struct EndedRun {
     /// What the tasks came to.
     pub tally: Tally,
     pub(crate) lease: RunLease,
-    /// Keys of images whose tiles stay, since something of them is missing.
-    pub(crate) unfinished: HashSet<String>,
     /// Whether tiles are to be deleted.
     pub(crate) deletes_tiles: bool,
 }
@@ -49,7 +46,7 @@ impl EndedRun {
         }
         self.lease.enter(JobState::Cleaning);
         let tasks = JobTasks::new(plan, images);
-        let is_done = |place: &TaskPlace| !self.unfinished.contains(&tasks.image(place.image).key);
+        let is_done = |place: &TaskPlace| !self.tally.unfinished.contains(&tasks.image(place.image).key);
         let mut deletion = TileDeletion::new(store, &self.lease);
         let stored = StoredByTasks::of(plan, &tasks);
         let mut pages = stored.pages(store);

@@ -1,30 +1,30 @@
 //! The main loop of a job: publishes the plan's tasks and takes in what becomes of them.
 
 mod deadly;
+mod error;
 mod events;
+mod sending;
+
+pub use error::RunError;
 
 use crate::breaker::{AllFail, JobBreaker};
 use crate::ended_run::EndedRun;
 use crate::in_flight::{InFlight, InFlightKey};
-use crate::job_runner::events::{apply, back_off, count, describe, note_in_flight, note_start};
+use crate::job_runner::events::{apply, count, describe, note_in_flight, note_start};
+use crate::job_runner::sending::When;
 use crate::job_tasks::JobTasks;
-use crate::losses::{Losses, Lost};
+use crate::losses::Losses;
 use crate::run_lease::{RunLease, Stopped};
 use crate::silence::Silence;
 use crate::status::{JobState, RateTracker, Seen};
+use crate::stored_inputs::StoredInputs;
 use crate::tally::Tally;
 use crate::too_large::TooLarge;
-use bytes::Bytes;
-use marquetry_failure::{Classify, FailureClass};
-use marquetry_job::message::short_reason;
-use marquetry_job::{
-    Action, AggregateMessage, DeadLetter, Event, Ledger, Loss, Plan, PlannedImage, Progress, ResultMessage,
-    RunId, TaskMessage, TaskPlace, message,
-};
+use marquetry_job::{Event, Ledger, Plan, PlannedImage, Progress, ResultMessage, RunId, message};
 use marquetry_spec::{JobSpec, Priority};
-use marquetry_telemetry::{DeadLetterKind, ImageOutcome, JobImageState, JobTaskState, Metrics, RetryReason};
+use marquetry_telemetry::{ImageOutcome, JobImageState, JobTaskState, Metrics, RetryReason};
 use marquetry_transport::lag::{Lag, watch};
-use marquetry_transport::{Feed, ObjectStore, QueueError, StoreError, TaskQueue, Topic};
+use marquetry_transport::{Feed, ObjectStore, QueueError, TaskQueue, Topic};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -46,43 +46,6 @@ const STEP: usize = 4;
 /// Images whose pictures are on the report's contact sheet: the first so many.
 const PICTURES_MAX: u32 = 48;
 
-/// Why a run ended before its job.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// The queue is lost.
-    #[error(transparent)]
-    Queue(#[from] QueueError),
-    /// The store is lost.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// Someone wants it to end.
-    #[error(transparent)]
-    Stopped(#[from] Stopped),
-    /// Everything fails alike.
-    #[error("the job was stopped: {0}")]
-    AllFail(AllFail),
-    /// Nothing came of any image, for several reasons.
-    #[error("no image could be finished, for {reasons} different reasons; the most frequent: {reason}")]
-    NothingDone {
-        /// Different reasons.
-        reasons: usize,
-        /// The one that came up most.
-        reason: String,
-    },
-}
-
-impl Classify for RunError {
-    fn class(&self) -> FailureClass {
-        match self {
-            Self::Queue(error) => error.class(),
-            Self::Store(error) => error.class(),
-            Self::Stopped(_) => FailureClass::Passing,
-            Self::AllFail(all) => all.class,
-            Self::NothingDone { .. } => FailureClass::Input,
-        }
-    }
-}
-
 /// One job and how it is run.
 pub struct JobRunner<'a> {
     /// Where tiles lie.
@@ -91,8 +54,10 @@ pub struct JobRunner<'a> {
     pub queue: Arc<dyn TaskQueue>,
     /// The job and this run of it.
     pub run: &'a RunId,
-    /// What is computed, and how it is merged. It is stored already.
+    /// What is computed, and how it is merged.
     pub plan: &'a Plan,
+    /// What tasks read of it, beside the images themselves.
+    pub inputs: Arc<StoredInputs>,
     /// For which images.
     pub images: &'a [PlannedImage],
     /// What was asked for.
@@ -170,6 +135,7 @@ impl<'a> JobRunner<'a> {
         // Listening begins before looking, so that nothing that is announced in between is missed.
         let mut results = self.queue.follow(Topic::Results).await?;
         let mut lease = RunLease::acquire(Arc::clone(&self.store), self.run.clone()).await?;
+        self.inputs.put_all(&*self.store, self.images).await?;
         let lag = watch(Arc::clone(&self.queue), self.metrics.clone());
         let mut state = self.begin(&lease).await?;
         each(&state.tally);
@@ -238,10 +204,10 @@ impl<'a> JobRunner<'a> {
         }
         let deletes_tiles = state.ledger.is_complete() && !self.keep_tiles;
         let images = self.images.iter().zip(0..);
-        let unfinished = images.filter(|(_, place)| state.ledger.has_loss(*place));
-        let unfinished = unfinished.map(|(image, _)| image.key.clone()).collect();
+        let unfinished = images.filter(|(_, place)| !state.ledger.is_whole(*place));
+        state.tally.unfinished = unfinished.map(|(image, _)| image.key.clone()).collect();
         lease.publish_status(self.status(&mut state, None));
-        Ok(EndedRun { tally: state.tally, lease, unfinished, deletes_tiles })
+        Ok(EndedRun { tally: state.tally, lease, deletes_tiles })
     }
 
     /// Ends a job in which everything fails alike.
@@ -320,7 +286,7 @@ impl<'a> JobRunner<'a> {
             return;
         }
         for action in state.ledger.advance(room) {
-            self.carry_out(action, Duration::ZERO, state);
+            self.carry_out(action, When::Now, state);
         }
     }
 
@@ -385,14 +351,16 @@ impl<'a> JobRunner<'a> {
         }
         state.tally.progress = progress;
         // What follows from a failure waits a little; what a stored tile was waited for does not.
-        let failed = matches!(event, Event::TaskFailed { .. } | Event::ImageFailed { .. });
+        let when = match event {
+            Event::TaskFailed { class, .. } | Event::ImageFailed { class, .. } => When::AfterFailure(*class),
+            _ => When::Now,
+        };
         for action in actions {
-            let pause = if failed { back_off(&action) } else { Duration::ZERO };
-            if failed && InFlightKey::of(&action).is_some() {
+            if matches!(when, When::AfterFailure(_)) && InFlightKey::of(&action).is_some() {
                 state.tally.retries += 1;
                 self.metrics.retries.of(RetryReason::Failure).increment();
             }
-            self.carry_out(action, pause, state);
+            self.carry_out(action, when, state);
         }
         changed
     }
@@ -405,7 +373,7 @@ impl<'a> JobRunner<'a> {
                 first.get_or_insert_with(|| describe(&action, &state.tasks));
                 state.tally.resent += 1;
                 self.metrics.retries.of(RetryReason::Overdue).increment();
-                self.carry_out(action, Duration::ZERO, state);
+                self.carry_out(action, When::Now, state);
             }
         }
         match (first, sent) {
@@ -415,67 +383,6 @@ impl<'a> JobRunner<'a> {
             }
             (None, _) => {}
         }
-    }
-
-    fn carry_out(&self, action: Action, pause: Duration, state: &mut RunState<'_>) {
-        let run = state.run.clone();
-        let alone = InFlightKey::of(&action).is_some_and(|key| state.in_flight.is_alone(key));
-        let (topic, bytes) = match &action {
-            Action::Compute { task, attempt, replace } => {
-                let (plan, image) = (state.plan.clone(), state.tasks.image(task.image).clone());
-                let (kind, attempt, replace) = (state.tasks.id(*task).kind, *attempt, *replace);
-                let message = TaskMessage { run, plan, image, task: kind, attempt, replace, alone };
-                (Topic::Tasks, message::encode(&message))
-            }
-            Action::Aggregate { image, attempt, partial } => {
-                let (plan, outputs) = (state.plan.clone(), self.outputs.to_owned());
-                let (picture, attempt, partial) = (*image < PICTURES_MAX, *attempt, *partial);
-                let image = state.tasks.image(*image).clone();
-                let message =
-                    AggregateMessage { run, plan, outputs, image, picture, attempt, partial, alone };
-                (Topic::Aggregate, message::encode(&message))
-            }
-            Action::GiveUp(loss) => (Topic::Dead, message::encode(&self.give_up(run, loss, state))),
-        };
-        let partition = state.in_flight.on_sent(action, Instant::now() + pause);
-        let (queue, payload) = (Arc::clone(&self.queue), Bytes::from(bytes));
-        let way = if topic == Topic::Dead { &mut state.letters } else { &mut state.publishing };
-        way.spawn(async move {
-            if !pause.is_zero() {
-                tokio::time::sleep(pause).await;
-            }
-            match partition {
-                Some(partition) => queue.publish_to(topic, partition, payload).await,
-                None => queue.publish(topic, "", payload).await,
-            }
-        });
-    }
-
-    fn give_up(&self, run: RunId, loss: &Loss, state: &mut RunState<'_>) -> DeadLetter {
-        let Loss { attempts, class, only_pixels, .. } = *loss;
-        let image = state.tasks.image(loss.image);
-        let task = loss.task.map(|place| TaskPlace { image: loss.image, place });
-        state.in_flight.on_given_up(task.map_or(InFlightKey::Image(loss.image), InFlightKey::Task));
-        let task = task.map(|task| state.tasks.id(task).kind);
-        let (reason, from) = (loss.reason.clone(), loss.from.clone());
-        let lost = Lost {
-            image: image.id.clone(),
-            task,
-            only_pixels,
-            attempts,
-            class,
-            reason: reason.clone(),
-            from: from.clone(),
-        };
-        // Told once for each reason; how many there were is told at the end.
-        if state.tally.losses.add(&lost) {
-            let what = if only_pixels { "pixels are missing" } else { "gave up" };
-            tracing::error!(image = %image.id, attempts, %class, from, "{what}: {reason}");
-        }
-        let kind = if task.is_some() { DeadLetterKind::Task } else { DeadLetterKind::Image };
-        self.metrics.dead_letters.of(kind).increment();
-        let (image_id, image) = (short_reason(&image.id), image.key.clone());
-        DeadLetter { run, image_id, image, task, only_pixels, attempts, class, reason, from }
     }
 }
 

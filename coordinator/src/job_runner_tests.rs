@@ -1,6 +1,8 @@
 use super::*;
 use crate::test_plans::{images, plan};
-use marquetry_job::{StageSeconds, TaskId, TaskKind, key};
+use bytes::Bytes;
+use marquetry_failure::{Classify as _, FailureClass};
+use marquetry_job::{AggregateMessage, StageSeconds, TaskId, TaskKind, TaskMessage, TaskPlace, key};
 use marquetry_transport::{FolderStore, MemoryQueue, Subscription};
 use tempfile::TempDir;
 
@@ -51,6 +53,7 @@ impl Job {
             queue: Arc::new(self.queue.clone()),
             run,
             plan: &self.plan,
+            inputs: Arc::new(StoredInputs::new(&self.plan, &self.spec, "o")),
             images: &self.images,
             spec: &self.spec,
             outputs: "o",
@@ -169,7 +172,7 @@ async fn what_one_image_is_to_blame_for_costs_that_image_only() {
     let ended = job.runner(&run).run(|_| {}).await.unwrap();
     let progress = ended.tally.progress;
     assert_eq!((progress.images_done, progress.images_failed, ended.tally.retries), (149, 1, 0));
-    assert_eq!(ended.unfinished.iter().collect::<Vec<_>>(), [&job.images[7].key]);
+    assert_eq!(ended.tally.unfinished.iter().collect::<Vec<_>>(), [&job.images[7].key]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,23 +8,25 @@ use marquetry_transport::{Condition, ObjectMeta, ObjectStore, Pages, StoreError,
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// A store wrapper that looks, before each write and deletion, whether its run still has the job, and refuses
 /// ([`StoreErrorKind::Conflict`]) when it has not. For few and large objects: each look is a request of its own.
 pub(crate) struct LeasedStore {
     inner: Arc<dyn ObjectStore>,
-    run: RunId,
+    name: watch::Receiver<RunId>,
 }
 
 impl LeasedStore {
-    /// `inner` for `run`.
-    pub(crate) fn new(inner: Arc<dyn ObjectStore>, run: RunId) -> Self {
-        Self { inner, run }
+    /// `inner` for the run that is called `name` at the moment.
+    pub(crate) fn new(inner: Arc<dyn ObjectStore>, name: watch::Receiver<RunId>) -> Self {
+        Self { inner, name }
     }
 
     async fn check(&self, doing: &'static str, key: &str) -> Result<(), StoreError> {
-        let Some(stopped) = stopped(&*self.inner, &self.run).await? else { return Ok(()) };
-        let reason = format!("{stopped} ({})", key::run(&self.run.job));
+        let run = self.name.borrow().clone();
+        let Some(stopped) = stopped(&*self.inner, &run).await? else { return Ok(()) };
+        let reason = format!("{stopped} ({})", key::run(&run.job));
         Err(StoreError::new(StoreErrorKind::Conflict, doing, key, self.inner.name(), reason))
     }
 }

@@ -34,6 +34,7 @@ mod run_lease;
 mod silence;
 mod starts;
 mod status;
+mod stored_inputs;
 mod survey;
 mod sweep;
 mod tables;
@@ -74,6 +75,7 @@ pub use region_summary::{RegionSummary, WholeImages};
 pub use report::{Finished, RunFacts, describe_grid, round_in_words};
 pub use run_lease::Stopped;
 pub use status::{JobState, LossShown, Status, unix_now};
+pub use stored_inputs::{StoredInputs, StoredInputsError};
 pub use survey::Surveyed;
 pub use sweep::{
     Change, SettingRow, Shown, SweepTable, TakenSeconds, WindowAxes, WindowSize, image_counts, job_cost,

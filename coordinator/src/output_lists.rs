@@ -1,8 +1,8 @@
 //! What there is to tell of the files among a job's outputs, in files beside them.
 
-use crate::Finished;
+use crate::{Finished, TableError};
 use bytes::Bytes;
-use marquetry_aggregator::{expected, renamed_outputs};
+use marquetry_aggregator::{expected, expected_of, renamed_outputs};
 use marquetry_failure::{Classify, FailureClass};
 use marquetry_job::key::NIGHT_LABELS;
 use marquetry_job::{PlannedImage, key};
@@ -28,8 +28,8 @@ impl OutputLists {
     /// list is deleted: what an earlier run has made may have taken long.
     ///
     /// # Errors
-    /// When the store is in trouble.
-    pub async fn write(store: &dyn ObjectStore, finished: &Finished<'_>) -> Result<Self, StoreError> {
+    /// When the store is in trouble, or something that an image has stored is gone.
+    pub async fn write(store: &dyn ObjectStore, finished: &Finished<'_>) -> Result<Self, TableError> {
         let job = &finished.plan.job;
         let parts = store.list(&key::parts(job, finished.outputs)).await?;
         let done: HashSet<&str> = parts.iter().filter_map(|part| key::image_of_part(&part.key)).collect();
@@ -42,6 +42,7 @@ impl OutputLists {
         let renamed: Vec<[String; 2]> = renamed.collect();
         let folder = key::out(job, "");
         let listed = store.list(&folder).await?;
+        TableError::if_gone(gone(&listed, finished, &done))?;
         let stale = self::stale(&listed, &folder, finished, &images);
         let is_there = |name: &str| listed.iter().any(|object| object.key == key::out(job, name));
         let rows = stale.iter().map(|file| [file.as_str()]);
@@ -63,6 +64,23 @@ impl OutputLists {
         let names = (self.renamed > 0).then_some(NAME_LIST);
         names.into_iter().chain((!self.stale.is_empty()).then_some(STALE_LIST)).collect()
     }
+}
+
+/// Keys of what finished images have stored and what is not among the outputs that are `listed`, or the results of images
+/// that are `done`.
+fn gone(listed: &[ObjectMeta], finished: &Finished<'_>, done: &HashSet<&str>) -> Vec<String> {
+    let job = &finished.plan.job;
+    // No output is empty.
+    let whole = listed.iter().filter(|object| object.size_bytes > 0);
+    let there: HashSet<&str> = whole.map(|object| object.key.as_str()).collect();
+    let of_image = |image: &PlannedImage| {
+        let result = image.result_name();
+        let files = expected_of(finished.spec, finished.outputs, image).into_iter();
+        let files = files.map(|file| key::out(job, &file)).filter(|key| !there.contains(key.as_str()));
+        let result = (!done.contains(result.as_str())).then(|| key::part(job, finished.outputs, &result));
+        result.into_iter().chain(files).collect::<Vec<_>>()
+    };
+    finished.images.iter().filter(|image| finished.has_finished(image)).flat_map(of_image).collect()
 }
 
 fn stale(

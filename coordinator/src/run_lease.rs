@@ -46,6 +46,8 @@ pub enum Stopped {
 pub(crate) struct RunLease {
     store: Arc<dyn ObjectStore>,
     run: RunId,
+    /// The name that stands there now, of this life.
+    name: watch::Sender<RunId>,
     status: watch::Sender<Option<Status>>,
     lost: watch::Receiver<Option<Lost>>,
     heartbeat: JoinHandle<()>,
@@ -65,13 +67,16 @@ impl RunLease {
         store.put(&key::run(&run.job), Bytes::from(run.run.clone())).await?;
         let (status, shown) = watch::channel(None);
         let (lose, lost) = watch::channel(None);
-        let heartbeat = tokio::spawn(beat(Arc::clone(&store), run.clone(), shown, lose));
-        Ok(Self { store, run, status, lost, heartbeat })
+        let (name, named) = watch::channel(run.clone());
+        let heartbeat = tokio::spawn(beat(Arc::clone(&store), named, shown, lose));
+        Ok(Self { store, run, name, status, lost, heartbeat })
     }
 
     /// Lets the job go on under another name of this life: what was sent before is dropped by whoever receives it.
     pub(crate) async fn renew(&self, run: &RunId) -> Result<(), RunError> {
-        match put_while_ours(&*self.store, &self.run, Bytes::from(run.run.clone())).await? {
+        // Known before it is written: whoever looks meanwhile writes this name too.
+        self.name.send_replace(run.clone());
+        match put_while_ours(&*self.store, run, Bytes::from(run.run.clone())).await? {
             Some(stopped) => Err(stopped.into()),
             None => Ok(()),
         }
@@ -104,7 +109,8 @@ impl RunLease {
 
     /// Looks into the store whether the run still counts. To be asked before anything is written over or deleted.
     pub(crate) async fn check(&self) -> Result<(), RunError> {
-        match stopped(&*self.store, &self.run).await? {
+        let name = self.name.borrow().clone();
+        match stopped(&*self.store, &name).await? {
             Some(stopped) => Err(stopped.into()),
             None => Ok(()),
         }
@@ -117,7 +123,7 @@ impl RunLease {
 
     /// The store, which takes nothing any more once the lease is lost.
     pub(crate) fn guard(&self) -> Arc<dyn ObjectStore> {
-        Arc::new(LeasedStore::new(Arc::clone(&self.store), self.run.clone()))
+        Arc::new(LeasedStore::new(Arc::clone(&self.store), self.name.subscribe()))
     }
 
     /// Gives the job back in its last state: what is still out is not worked on any more. Writes nothing over the name of
@@ -144,13 +150,10 @@ impl Drop for RunLease {
     }
 }
 
-/// Why `run` does not count any more, if it does not. A store without a name in it says nothing against it.
+/// Why `run` does not count any more, if it does not. Where no name stands, or an older one of the same life, its name is put
+/// there: of two that believe to have the job, one finds the other's.
 pub(crate) async fn stopped(store: &dyn ObjectStore, run: &RunId) -> Result<Option<Stopped>, StoreError> {
-    match store.get(&key::run(&run.job)).await {
-        Ok(name) => Ok(other_name(&name, run)),
-        Err(error) if error.kind == StoreErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
+    put_while_ours(store, run, Bytes::from(run.run.clone())).await
 }
 
 /// Why `run` does not count where `name` stands.
@@ -194,13 +197,14 @@ async fn put_while_ours(
 
 async fn beat(
     store: Arc<dyn ObjectStore>,
-    run: RunId,
+    named: watch::Receiver<RunId>,
     mut shown: watch::Receiver<Option<Status>>,
     lose: watch::Sender<Option<Lost>>,
 ) {
     let mut refusals = 0;
     loop {
         tokio::time::sleep(HEARTBEAT).await;
+        let run = named.borrow().clone();
         match stopped(&*store, &run).await {
             Ok(None) => refusals = 0,
             Ok(Some(stopped)) => {
@@ -271,6 +275,24 @@ mod tests {
         assert!(lease.renew(&run("one").renewed(2)).await.is_err());
         assert_eq!(named(&*store).await, "two");
         drop(other);
+    }
+
+    /// Something has deleted the name: whoever looks first has the job again, and the other one not.
+    #[tokio::test]
+    async fn a_name_that_is_gone_is_put_back_by_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let store: Arc<dyn ObjectStore> = Arc::new(FolderStore::open(folder.path()).unwrap());
+        let old = RunLease::acquire(Arc::clone(&store), run("old")).await.unwrap();
+        let new = RunLease::acquire(Arc::clone(&store), run("new")).await.unwrap();
+        new.renew(&run("new").renewed(1)).await.unwrap();
+        store.delete(&key::run("job-1")).await.unwrap();
+        new.guard().put("jobs/job-1/out/a.csv", Bytes::from_static(b"new")).await.unwrap();
+        assert_eq!(named(&*store).await, "new.1");
+        assert!(old.guard().put("jobs/job-1/out/a.csv", Bytes::from_static(b"old")).await.is_err());
+
+        store.delete(&key::run("job-1")).await.unwrap();
+        old.check().await.unwrap();
+        assert!(matches!(new.check().await, Err(RunError::Stopped(Stopped::Replaced))));
     }
 
     #[tokio::test(start_paused = true)]

@@ -47,12 +47,23 @@ pub enum TableError {
     #[error(transparent)]
     Write(#[from] WriteError),
     /// The result of an image is damaged.
-    #[error("{key}: {source}")]
+    #[error("{key}: {source}; delete it, and the same command makes it again")]
     ImageResult {
         /// Where it lies in the store.
         key: String,
         /// What was found.
         source: ImageResultError,
+    },
+    /// What finished images have stored is there no more.
+    #[error(
+        "{key} has gone from the store since it was written ({count} so in all): nothing but Marquetry may delete below jobs/; the \
+         same command makes them again"
+    )]
+    Gone {
+        /// Where the first of them was.
+        key: String,
+        /// How many there are.
+        count: usize,
     },
     /// The store is in trouble.
     #[error(transparent)]
@@ -60,6 +71,16 @@ pub enum TableError {
     /// The temporary folder is in trouble.
     #[error("the temporary folder: {0}")]
     Io(#[from] std::io::Error),
+}
+
+impl TableError {
+    /// Fails where there are such keys.
+    pub(crate) fn if_gone(mut keys: Vec<String>) -> Result<(), Self> {
+        match keys.len() {
+            0 => Ok(()),
+            count => Err(Self::Gone { key: keys.swap_remove(0), count }),
+        }
+    }
 }
 
 enum Table {

@@ -2,6 +2,7 @@
 
 use crate::losses::Losses;
 use marquetry_job::{Progress, StageSeconds};
+use std::collections::HashSet;
 
 /// What a job's tasks came to.
 #[derive(Debug, Clone, Default, serde::Serialize)]
@@ -31,6 +32,9 @@ pub struct Tally {
     /// What was given up.
     #[serde(flatten)]
     pub losses: Losses,
+    /// Keys of images of which something is missing, or all, once the run is over. Results of all others are stored.
+    #[serde(skip)]
+    pub unfinished: HashSet<String>,
 }
 
 impl Tally {

@@ -18,13 +18,12 @@ mod restart;
 mod workers;
 
 use anyhow::{Context, Result};
-use bytes::Bytes;
 use clap::Parser;
-use marquetry_coordinator::{JobRunner, OtherResults, new_run};
+use marquetry_coordinator::{JobRunner, OtherResults, StoredInputs, new_run};
 use marquetry_ensemble::{ClassMap, Importance, Labelling, OutputActivation, ScoreSpace, View, ViewMerge};
 use marquetry_geometry::{Edges, Reading, Size, WindowSpec};
 use marquetry_job::{
-    Fit, Group, Inference, Input, Member, Merge, PLAN_FORMAT, Plan, PlannedImage, Scaling, TileDtype, key,
+    Fit, Group, Inference, Input, Member, Merge, PLAN_FORMAT, Plan, PlannedImage, Scaling, TileDtype,
 };
 use marquetry_spec::JobSpec;
 use marquetry_telemetry::Metrics;
@@ -103,15 +102,16 @@ async fn coordinate(args: &Args) -> Result<()> {
     let (plan, images) = (plan(), images_of(images));
     let tasks = plan.cost(&images).tasks;
     println!("planned {tasks} tasks of {} images in {:.2} s", images.len(), started.elapsed().as_secs_f64());
-    store.put(&key::plan(&plan.job, &plan.hash()), Bytes::from(plan.to_bytes())).await?;
 
+    let spec = spec()?;
     let runner = JobRunner {
         store,
         queue,
         run: &new_run(&plan.job, &uri),
         plan: &plan,
+        inputs: Arc::new(StoredInputs::new(&plan, &spec, "simulated")),
         images: &images,
-        spec: &spec()?,
+        spec: &spec,
         outputs: "simulated",
         attempts_max: 3,
         stop_at_loss: false,
@@ -135,7 +135,6 @@ async fn coordinate(args: &Args) -> Result<()> {
         let uri = format!("s3://{bucket}/{prefix}");
         let store = Stores::new(S3::new(options), Metrics::new()).open_now(&uri).await?;
         let images = &images[..images.len().min(args.bucket_tiles.div_ceil(BLOCKS) as usize)];
-        store.put(&key::plan(&plan.job, &plan.hash()), Bytes::from(plan.to_bytes())).await?;
         let runner = JobRunner { store, images, run: &new_run(&plan.job, &uri), ..runner };
         bucket::measure(&runner, plan.cost(images).tasks).await?;
     }

@@ -167,8 +167,11 @@ impl Ran {
 /// Fails the test unless two sets of files are the same, byte for byte; says which are not.
 #[track_caller]
 pub(crate) fn same_files(a: &BTreeMap<String, Vec<u8>>, b: &BTreeMap<String, Vec<u8>>) {
-    let names = |files: &BTreeMap<String, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
-    assert_eq!(names(a), names(b));
+    let only = |of: &BTreeMap<String, Vec<u8>>, other: &BTreeMap<String, Vec<u8>>| -> Vec<String> {
+        of.keys().filter(|name| !other.contains_key(*name)).cloned().collect()
+    };
+    let (missing, more) = (only(a, b), only(b, a));
+    assert!(missing.is_empty() && more.is_empty(), "there is no {missing:?}, and there is {more:?}");
     let unlike: Vec<_> = a.keys().filter(|name| a[*name] != b[*name]).collect();
     assert!(unlike.is_empty(), "other bytes in {unlike:?}");
 }

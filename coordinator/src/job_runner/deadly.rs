@@ -1,10 +1,10 @@
 //! Tasks, and images, that end whoever begins them.
 
+use super::sending::When;
 use super::{JobRunner, RunError, RunState};
 use crate::in_flight::InFlightKey;
 use crate::run_lease::RunLease;
 use crate::starts::Verdict;
-use std::time::Duration;
 
 impl JobRunner<'_> {
     /// Does what follows from the starts of a task or an image.
@@ -38,7 +38,7 @@ impl JobRunner<'_> {
                     InFlightKey::Image(image) => state.ledger.give_up_image(image, count, &last, &reason),
                 };
                 for action in actions {
-                    self.carry_out(action, Duration::ZERO, state);
+                    self.carry_out(action, When::Now, state);
                 }
                 state.tally.progress = state.ledger.progress();
                 self.show(state.tally.progress);
@@ -61,7 +61,7 @@ impl JobRunner<'_> {
         state.run = run;
         // The same attempts: what is told of those that are under way counts.
         for action in state.in_flight.recall(suspects) {
-            self.carry_out(action, Duration::ZERO, state);
+            self.carry_out(action, When::Now, state);
         }
         Ok(())
     }

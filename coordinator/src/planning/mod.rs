@@ -79,6 +79,7 @@ use marquetry_spec::{Concern, Folds, Images, JobSpec, Output, Region, TilesPer};
 use marquetry_transport::uri::join;
 use marquetry_transport::{FileError, Files};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
 
 /// Why a job cannot be planned. Nothing was started.
 #[derive(Debug, thiserror::Error)]
@@ -186,9 +187,9 @@ pub struct Planned {
     /// What there is to tell of it.
     pub findings: Findings,
     /// The labels that are right, where the job names any.
-    pub truth: Option<PlannedTruth>,
+    pub truth: Option<Arc<PlannedTruth>>,
     /// The part of each image that is computed, where masks say it.
-    pub regions: Option<PlannedRegions>,
+    pub regions: Option<Arc<PlannedRegions>>,
     /// For each member, by name, the entry of the job's list that names its model.
     pub entries: BTreeMap<String, usize>,
     /// How wide boundaries are where the job does not say it, px.
@@ -338,6 +339,7 @@ pub fn plan(
     findings.notes.extend(in_sample(spec));
     findings.notes.extend(ties(spec, &plan));
     let boundary_px = truth.is_some().then(|| PlannedTruth::boundary_px(&images));
+    let (truth, regions) = (truth.map(Arc::new), regions.map(Arc::new));
     Ok(Planned { plan, images, rejected, findings, truth, regions, entries, boundary_px })
 }
 

@@ -56,6 +56,11 @@ impl Finished<'_> {
         self.tally.losses.is_empty() && self.rejected.is_empty()
     }
 
+    /// Whether this image is finished and nothing of it was given up: its results are stored.
+    pub(crate) fn has_finished(&self, image: &PlannedImage) -> bool {
+        !self.tally.unfinished.contains(&image.key)
+    }
+
     /// Images of which something or all is missing.
     pub fn failed_images(&self) -> u64 {
         self.tally.progress.images_failed + self.rejected.len() as u64

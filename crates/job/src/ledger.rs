@@ -267,6 +267,12 @@ impl Ledger {
         state.is_some_and(|state| state.gaps > 0 || state.lacks_pixels || state.phase == Phase::Lost)
     }
 
+    /// Whether this image is finished and nothing of it was given up.
+    pub fn is_whole(&self, image: u32) -> bool {
+        let is_done = self.images.get(image as usize).is_some_and(|state| state.phase == Phase::Done);
+        is_done && !self.has_loss(image)
+    }
+
     /// An image's outputs are stored; `partial` says that it was put together without what had been given up.
     pub fn image_done(&mut self, image: u32, partial: bool) {
         if !partial || self.expects_gaps(image) {

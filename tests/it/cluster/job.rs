@@ -71,6 +71,19 @@ pub(crate) fn place() -> Place {
     place
 }
 
+/// Takes image number `image` out of the job's list.
+pub(crate) fn take_image(place: &Place, image: u64) {
+    std::fs::remove_file(place.path(&format!("images/{image}.bmp"))).expect("the image goes");
+}
+
+/// Puts image number `image` back, as somebody does who knows that others list the folder: whole at once.
+pub(crate) fn give_image(place: &Place, image: u64) {
+    let name = format!("images/{image}.bmp");
+    let aside = format!("{image}.aside");
+    place.write(&aside, &FILES[&name]);
+    std::fs::rename(place.path(&aside), place.path(&name)).expect("the image comes");
+}
+
 /// The job file, with `more` lines at its end.
 pub(crate) fn job(store: &str, more: &str) -> String {
     format!("{JOB}store: {store}\n{more}")

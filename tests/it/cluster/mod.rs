@@ -18,11 +18,13 @@ mod role;
 mod ruled_s3;
 mod services;
 mod setup;
+mod storm;
 mod view;
 
 // The tests.
 mod broker;
 mod control;
+mod deletions;
 mod drain;
 mod in_time;
 mod jobs;

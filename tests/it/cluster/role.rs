@@ -63,6 +63,11 @@ impl Role {
         self.ended.is_none()
     }
 
+    /// What it has ended with; `None` while it is running, and if a signal has ended it.
+    pub(crate) fn code(&self) -> Option<i32> {
+        self.ended.and_then(|status| status.code())
+    }
+
     /// Sends a signal.
     pub(crate) fn signal(&mut self, signal: Signal) {
         // One that was not waited for keeps its number.
@@ -111,11 +116,7 @@ impl Role {
     #[track_caller]
     pub(crate) fn end(mut self) -> Ran {
         self.until_it_ends();
-        Ran {
-            code: self.ended.and_then(|status| status.code()),
-            stdout: self.text("out"),
-            stderr: self.text("err"),
-        }
+        Ran { code: self.code(), stdout: self.text("out"), stderr: self.text("err") }
     }
 
     /// Waits until it has written `words` to standard error.

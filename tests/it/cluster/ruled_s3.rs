@@ -52,6 +52,7 @@ impl Rule {
 /// The proxy.
 pub(crate) struct RuledS3 {
     pub(crate) url: String,
+    rules: Arc<Mutex<Vec<Rule>>>,
     refused: Arc<AtomicU64>,
 }
 
@@ -61,7 +62,8 @@ impl RuledS3 {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let own = format!("http://{}", listener.local_addr().expect("an address"));
         let (upstream, refused) = (host(url).to_owned(), Arc::new(AtomicU64::new(0)));
-        let (shared, counted) = (Arc::new(Mutex::new(rules)), Arc::clone(&refused));
+        let rules = Arc::new(Mutex::new(rules));
+        let (shared, counted) = (Arc::clone(&rules), Arc::clone(&refused));
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let (upstream, rules, counted) =
@@ -70,7 +72,12 @@ impl RuledS3 {
                 std::thread::spawn(move || relay(client, &upstream, &rules, &counted));
             }
         });
-        Self { url: own, refused }
+        Self { url: own, rules, refused }
+    }
+
+    /// From now on these are its rules.
+    pub(crate) fn set(&self, rules: Vec<Rule>) {
+        *self.rules.lock().unwrap_or_else(PoisonError::into_inner) = rules;
     }
 
     /// How many requests were refused so far.

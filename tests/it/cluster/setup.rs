@@ -7,6 +7,9 @@ use crate::cluster::view;
 use crate::fixture::{Place, Ran, same_files};
 use bytes::Bytes;
 use marquetry_transport::{KafkaQueue, ObjectStore, TaskQueue, Topic};
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -132,6 +135,16 @@ impl Cluster {
     /// The queue.
     pub(crate) fn queue(&self) -> KafkaQueue {
         view::queue(&self.brokers, &self.prefix)
+    }
+
+    /// Deletes all messages of a topic, as its retention does; whether there was such a topic.
+    pub(crate) fn purge(&self, topic: Topic) -> bool {
+        let broker = ClientConfig::new().set("bootstrap.servers", &self.brokers).create();
+        let admin: AdminClient<DefaultClientContext> = broker.expect("a client");
+        let mut all = TopicPartitionList::new();
+        all.add_partition_range(&format!("{}.{}", self.prefix, topic.name()), 0, self.partitions as i32 - 1);
+        all.set_all_offsets(Offset::End).expect("offsets");
+        view::wait(admin.delete_records(&all, &AdminOptions::new())).is_ok()
     }
 
     /// Runs a command on the cluster's store, such as `status`.

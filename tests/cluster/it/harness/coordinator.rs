@@ -4,12 +4,12 @@ use super::cluster::Cluster;
 use super::plans::JobOf;
 use marquetry_coordinator::{
     CollectedResults, EndedRun, Findings, Finished, JobRunner, JobState, OtherResults, RunError, Stopped,
-    TableError, Tables, Tally, new_run,
+    StoredInputs, TableError, Tables, Tally, new_run,
 };
 use marquetry_failure::{Classify, FailureClass};
-use marquetry_job::{Progress, RunId, TaskId, key};
+use marquetry_job::{Progress, RunId, TaskId};
 use marquetry_telemetry::Metrics;
-use marquetry_transport::{Files, ObjectStore, StoreError, TaskQueue};
+use marquetry_transport::{Files, ObjectStore, TaskQueue};
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -120,14 +120,12 @@ async fn coordinate(
     job: &JobOf,
     options: Options,
 ) -> End {
-    if let Err(error) = store_job(&*store, job).await {
-        return End::Broken(error.to_string());
-    }
     let runner = JobRunner {
         store: Arc::clone(&store),
         queue,
         run,
         plan: &job.plan,
+        inputs: Arc::new(StoredInputs::new(&job.plan, &job.spec, &job.outputs)),
         images: &job.images,
         spec: &job.spec,
         outputs: &job.outputs,
@@ -207,11 +205,4 @@ impl Summary {
             computed: tally.tasks_computed,
         }
     }
-}
-
-/// Stores what workers and aggregators read of a job.
-async fn store_job(store: &dyn ObjectStore, job: &JobOf) -> Result<(), StoreError> {
-    let plan = &job.plan;
-    store.put(&key::plan(&plan.job, &plan.hash()), plan.to_bytes().into()).await?;
-    store.put(&key::spec(&plan.job, &job.outputs), job.spec.to_yaml().into()).await
 }

@@ -14,7 +14,7 @@ too. No job, image, member or worker is a label: which process it was, Prometheu
 ";
 
 /// Questions that an operator has, and expressions that answer them.
-const QUESTIONS: [(&str, &str); 16] = [
+const QUESTIONS: [(&str, &str); 17] = [
     (
         "Which part of the job is done?",
         "sum(marquetry_job_tasks{state=\"done\"}) / sum(marquetry_job_tasks{state=\"all\"})",
@@ -47,6 +47,10 @@ const QUESTIONS: [(&str, &str); 16] = [
         "sum(rate(marquetry_model_load_duration_seconds_sum[15m])) / count(marquetry_build_info)",
     ),
     ("What waits for workers (messages)", "max(marquetry_queue_lag_messages{topic=\"tasks\"})"),
+    (
+        "What waits for aggregators (images; more of them help where this grows while workers are done)",
+        "max(marquetry_queue_lag_messages{topic=\"aggregate\"})",
+    ),
     ("Bytes a second from and to the store", "sum by (direction) (rate(marquetry_store_bytes_total[5m]))"),
     (
         "Requests a second that the store did not serve (alert above zero for minutes)",
