@@ -106,7 +106,8 @@ struct Job {
 impl Aggregator {
     /// An aggregator that is called `name`.
     pub fn new(name: &str, stores: Stores, queue: Arc<dyn TaskQueue>, options: AggregatorOptions) -> Self {
-        let (jobs, runs) = (Mutex::new(LruCache::new(JOBS_MAX)), CachedObject::new(RUN_BELIEVED));
+        let (jobs, runs) =
+            (Mutex::new(LruCache::new(JOBS_MAX)), CachedObject::new(RUN_BELIEVED, RUN_BELIEVED));
         let in_hand = Arc::new(Semaphore::new(options.images.max(1)));
         let threads = WaitingThreads::new("aggregator", options.images);
         Self {

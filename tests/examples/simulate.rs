@@ -14,6 +14,8 @@ mod dispatch;
 mod measure;
 #[path = "simulate/restart.rs"]
 mod restart;
+#[path = "simulate/store.rs"]
+mod store;
 #[path = "simulate/workers.rs"]
 mod workers;
 
@@ -55,6 +57,12 @@ struct Args {
     /// What a worker pretends to need for one block, ms; each block differs by up to a half.
     #[arg(long, default_value_t = 200)]
     task_ms: u64,
+    /// Bytes of a tile that workers store and an aggregator reads and deletes; 0: the store is not touched.
+    #[arg(long, default_value_t = 0)]
+    tile_bytes: usize,
+    /// The job's store is the bucket, and not a folder.
+    #[arg(long)]
+    in_bucket: bool,
     /// Tiles that are left in a bucket for a coordinator to find and to delete.
     #[arg(long, default_value_t = 100_000)]
     bucket_tiles: u64,
@@ -70,13 +78,21 @@ struct Args {
     prefix: Option<String>,
 }
 
+impl Args {
+    fn s3(&self) -> S3 {
+        S3::new(S3Options { endpoint: self.endpoint.clone(), ..S3Options::default() })
+    }
+}
+
 #[tokio::main]
 async fn main() -> Result<()> {
     let args = Args::parse();
     match &args.prefix {
         Some(prefix) => {
-            let Args { workers, members, task_ms, spot_seconds, .. } = args;
-            workers::run(&args.brokers, prefix, Simulated { workers, members, task_ms, spot_seconds }).await
+            let s3 = args.s3();
+            let Args { workers, members, task_ms, spot_seconds, tile_bytes, .. } = args;
+            let simulated = Simulated { workers, members, task_ms, spot_seconds, tile_bytes };
+            workers::run(&args.brokers, prefix, s3, simulated).await
         }
         None => coordinate(&args).await,
     }
@@ -93,8 +109,12 @@ async fn queue_of(brokers: &str, prefix: &str, members: usize) -> Result<Arc<Kaf
 async fn coordinate(args: &Args) -> Result<()> {
     let prefix = format!("simulate-{:08x}", fastrand::u32(..));
     let folder = tempfile::tempdir()?;
-    let uri = folder.path().display().to_string();
-    let store = Stores::new(S3::new(S3Options::default()), Metrics::new()).open_now(&uri).await?;
+    let uri = match &args.bucket {
+        Some(bucket) if args.in_bucket => format!("s3://{bucket}/{prefix}-store"),
+        None if args.in_bucket => anyhow::bail!("there is no bucket"),
+        _ => folder.path().display().to_string(),
+    };
+    let store = Stores::new(args.s3(), Metrics::new()).open_now(&uri).await?;
     let queue = queue_of(&args.brokers, &prefix, args.members).await?;
 
     let started = Instant::now();
@@ -121,6 +141,10 @@ async fn coordinate(args: &Args) -> Result<()> {
         metrics: &Metrics::new(),
     };
     work(args, &prefix, &runner, tasks).await?;
+    if args.tile_bytes > 0 {
+        // What follows would find the images finished.
+        return Ok(());
+    }
 
     let aside = queue_of(&args.brokers, &format!("{prefix}-aside"), args.members).await?;
     let rate = dispatch::rate(&aside, &plan, &images, runner.run).await?;
@@ -131,9 +155,8 @@ async fn coordinate(args: &Args) -> Result<()> {
     println!("restart:     {:.1} s until the {found} tiles of a folder are known", took.as_secs_f64());
 
     if let (Some(bucket), 1..) = (&args.bucket, args.bucket_tiles) {
-        let options = S3Options { endpoint: args.endpoint.clone(), ..S3Options::default() };
         let uri = format!("s3://{bucket}/{prefix}");
-        let store = Stores::new(S3::new(options), Metrics::new()).open_now(&uri).await?;
+        let store = Stores::new(args.s3(), Metrics::new()).open_now(&uri).await?;
         let images = &images[..images.len().min(args.bucket_tiles.div_ceil(BLOCKS) as usize)];
         let runner = JobRunner { store, images, run: &new_run(&plan.job, &uri), ..runner };
         bucket::measure(&runner, plan.cost(images).tasks).await?;
@@ -147,6 +170,7 @@ async fn work(args: &Args, prefix: &str, runner: &JobRunner<'_>, tasks: u64) -> 
         .args(["--brokers", &args.brokers, "--prefix", prefix])
         .args(["--workers", &args.workers.to_string(), "--task-ms", &args.task_ms.to_string()])
         .args(["--members", &args.members.to_string(), "--spot-seconds", &args.spot_seconds.to_string()])
+        .args(["--tile-bytes", &args.tile_bytes.to_string()])
         .stdin(Stdio::piped())
         .spawn()
         .context("the simulated workers")?;

@@ -33,8 +33,9 @@ use tracing::Instrument as _;
 const TASKS_MAX: usize = 32;
 /// How long after a task's deadline a lane may still be in the middle of a window.
 const STUCK: Duration = Duration::from_secs(10);
-/// How long it is believed that a run counts: a cancelled job is worked on no longer than that, and one task.
-const RUN_BELIEVED: Duration = Duration::from_secs(1);
+/// How long it is believed that a run counts, at least and, of one that has counted for minutes, at most: a cancelled job is
+/// worked on no longer than that, and one task.
+const RUN_BELIEVED: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(15));
 /// Canvases are counted in KiB, so that a semaphore's 32 bits are enough.
 const KIB: u64 = 1024;
 
@@ -140,7 +141,7 @@ impl Worker {
             lanes: Lanes::start(lanes, scorers, options.model_bytes / lanes as u64)?,
             images: Arc::new(Images::new(&options.images)),
             plans: Plans::default(),
-            runs: CachedObject::new(RUN_BELIEVED),
+            runs: CachedObject::new(RUN_BELIEVED.0, RUN_BELIEVED.1),
             canvas_kib,
             canvases: Arc::new(Semaphore::new(canvas_kib as usize)),
             in_hand: Arc::new(Semaphore::new(TASKS_MAX)),

@@ -22,6 +22,12 @@ pub(crate) struct Simulate {
     /// How long a member stays on average before it is cut off and another comes, s; 0: to the end.
     #[arg(long, default_value_t = 0)]
     spot_seconds: u64,
+    /// Bytes of a tile that workers store and an aggregator reads and deletes; 0: the store is not touched.
+    #[arg(long, default_value_t = 0)]
+    tile_bytes: usize,
+    /// The job's store is the bucket, and not a folder.
+    #[arg(long)]
+    in_bucket: bool,
     /// Tiles that are left in a bucket for a coordinator to find and to delete.
     #[arg(long, default_value_t = 100_000)]
     bucket_tiles: u64,
@@ -47,9 +53,12 @@ impl Simulate {
             &self.members.to_string(),
             "--spot-seconds",
             &self.spot_seconds.to_string(),
+            "--tile-bytes",
+            &self.tile_bytes.to_string(),
             "--bucket-tiles",
             &self.bucket_tiles.to_string(),
         ]);
+        simulate.args(self.in_bucket.then_some("--in-bucket"));
         run(services.give_to(&mut simulate))
     }
 }

@@ -1,9 +1,10 @@
 //! Workers and an aggregator that speak the real protocol and compute nothing.
 
+use crate::store::Touched;
 use anyhow::Result;
 use bytes::Bytes;
 use marquetry_job::{AggregateMessage, Event, ResultMessage, StageSeconds, TaskMessage, message};
-use marquetry_transport::{Drain, KafkaQueue, TaskQueue, Topic, consume};
+use marquetry_transport::{Drain, KafkaQueue, S3, TaskQueue, Topic, consume};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -19,6 +20,17 @@ pub(crate) struct Simulated {
     pub(crate) task_ms: u64,
     /// How long a member stays on average, as on spot machines, s; 0: to the end.
     pub(crate) spot_seconds: u64,
+    /// Bytes of a tile; 0: the store is not touched.
+    pub(crate) tile_bytes: usize,
+}
+
+/// What all members have in common.
+#[derive(Clone)]
+struct Shared {
+    queue: Arc<KafkaQueue>,
+    touched: Arc<Touched>,
+    busy: Arc<Busy>,
+    started: Instant,
 }
 
 /// How busy the workers were.
@@ -36,18 +48,25 @@ struct Busy {
 }
 
 /// Works until the standard input is closed, then says how busy it was.
-pub(crate) async fn run(brokers: &str, prefix: &str, simulated: Simulated) -> Result<()> {
+pub(crate) async fn run(brokers: &str, prefix: &str, s3: S3, simulated: Simulated) -> Result<()> {
     let Simulated { workers, members: all, .. } = simulated;
     let queue = super::queue_of(brokers, prefix, all).await?;
+    let touched = Arc::new(Touched::new(s3, simulated.tile_bytes));
     let busy = Arc::new(Busy { first_us: AtomicU64::new(u64::MAX), ..Busy::default() });
     let started = Instant::now();
     let mut members = tokio::task::JoinSet::new();
     for member in 0..all {
         let own = workers / all + usize::from(member < workers % all);
         let simulated = Simulated { workers: own, ..simulated };
-        members.spawn(come_and_go(Arc::clone(&queue), member, simulated, Arc::clone(&busy), started));
+        let all = Shared {
+            queue: Arc::clone(&queue),
+            touched: Arc::clone(&touched),
+            busy: Arc::clone(&busy),
+            started,
+        };
+        members.spawn(come_and_go(all, member, simulated));
     }
-    members.spawn(aggregate(Arc::clone(&queue)));
+    members.spawn(aggregate(Arc::clone(&queue), touched));
     let mut nothing = Vec::new();
     tokio::io::stdin().read_to_end(&mut nothing).await?;
     members.abort_all();
@@ -68,32 +87,24 @@ pub(crate) async fn run(brokers: &str, prefix: &str, simulated: Simulated) -> Re
 }
 
 /// A member that is cut off now and then, with what it has in hand, and comes back as another.
-async fn come_and_go(
-    queue: Arc<KafkaQueue>,
-    member: usize,
-    simulated: Simulated,
-    busy: Arc<Busy>,
-    started: Instant,
-) -> Result<()> {
+async fn come_and_go(shared: Shared, member: usize, simulated: Simulated) -> Result<()> {
     loop {
-        let work = pretend(Arc::clone(&queue), member, simulated, Arc::clone(&busy), started);
+        let work = pretend(shared.clone(), member, simulated);
         if simulated.spot_seconds == 0 {
             return work.await;
         }
         let stays = Duration::from_secs(simulated.spot_seconds).mul_f64(0.5 + fastrand::f64());
         tokio::select! {
             ended = work => return ended,
-            () = tokio::time::sleep(stays) => { busy.gone.fetch_add(1, Ordering::Relaxed); }
+            () = tokio::time::sleep(stays) => { shared.busy.gone.fetch_add(1, Ordering::Relaxed); }
         }
     }
 }
 
 async fn pretend(
-    queue: Arc<KafkaQueue>,
+    Shared { queue, touched, busy, started }: Shared,
     member: usize,
     Simulated { workers, task_ms, .. }: Simulated,
-    busy: Arc<Busy>,
-    started: Instant,
 ) -> Result<()> {
     let process = fastrand::u64(..);
     let subscription = queue.subscribe(Topic::Tasks, "workers").await?;
@@ -102,6 +113,7 @@ async fn pretend(
     let slots = Arc::new(Semaphore::new(workers));
     let work = |payload: Bytes, admitted| {
         let (queue, busy, slots) = (Arc::clone(&queue), Arc::clone(&busy), Arc::clone(&slots));
+        let touched = Arc::clone(&touched);
         let name = format!("worker-{member}-{}", turn.fetch_add(1, Ordering::Relaxed) % workers.max(1));
         async move {
             let Ok(task) = message::decode::<TaskMessage>(&payload) else { return true };
@@ -119,8 +131,11 @@ async fn pretend(
             if task_ms > 0 {
                 tokio::time::sleep(Duration::from_millis(task_ms).mul_f64(0.5 + fastrand::f64())).await;
             }
-            let done = started.elapsed().as_micros() as u64;
             drop(slot);
+            if touched.store_tile(&task).await.is_err() {
+                return false;
+            }
+            let done = started.elapsed().as_micros() as u64;
             busy.tasks.fetch_add(1, Ordering::Relaxed);
             busy.working_us.fetch_add(done - begun, Ordering::Relaxed);
             busy.last_us.fetch_max(done, Ordering::Relaxed);
@@ -132,16 +147,19 @@ async fn pretend(
     Ok(consume(subscription, Arc::new(Semaphore::new(1)), &Drain::never(), work).await?)
 }
 
-async fn aggregate(queue: Arc<KafkaQueue>) -> Result<()> {
+async fn aggregate(queue: Arc<KafkaQueue>, touched: Arc<Touched>) -> Result<()> {
     let subscription = queue.subscribe(Topic::Aggregate, "aggregators").await?;
     let work = |payload: Bytes, _admitted| {
-        let queue = Arc::clone(&queue);
+        let (queue, touched) = (Arc::clone(&queue), Arc::clone(&touched));
         async move {
             let Ok(wanted) = message::decode::<AggregateMessage>(&payload) else { return true };
-            let image = wanted.image.key;
+            let image = wanted.image.key.clone();
             let event = Event::ImageBegun { image: image.clone(), attempt: wanted.attempt, process: 0 };
             let begins = ResultMessage { run: wanted.run.clone(), from: "aggregator".into(), event };
             if !say(&queue, begins, &image).await {
+                return false;
+            }
+            if touched.put_together(&wanted).await.is_err() {
                 return false;
             }
             let event =

@@ -52,11 +52,14 @@ impl Kind {
     }
 }
 
-/// What a store had for a moment, for which roles may end.
+/// What a store had in a storm that is not to be forgotten.
 #[derive(Debug, Clone, Copy, Default)]
 struct Had {
+    /// For a moment: roles may end for it.
     no_room: bool,
+    /// For a moment: roles may end for it.
     no_rights: bool,
+    lost_outputs: bool,
 }
 
 /// What storms have brought, and how often.
@@ -291,6 +294,7 @@ impl Storm {
             all.iter().filter_map(|object| Some((&object.key, kind_of(&object.key)?))).collect();
         let (key, kind) = lost.get(self.dice.next() as usize % lost.len().max(1))?;
         wait(store.delete(key)).ok()?;
+        self.had.lost_outputs |= kind.starts_with("out/");
         Some(format!("{kind} gone"))
     }
 
@@ -320,6 +324,10 @@ impl Storm {
             self.start_again();
             self.is_over()
         });
+        if self.had.lost_outputs {
+            // One that goes while tables are written is seen by the next run.
+            self.cluster.coordinate("job.yaml").ends_with(0);
+        }
         self.brought.refused =
             self.bucket.as_ref().map_or(0, |b| b.busy.refused() + b.takes_no_tiles.refused());
         eprintln!("it has brought {:?}", self.brought);
