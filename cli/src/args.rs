@@ -37,7 +37,8 @@ enum Command {
     Worker(WorkerArgs),
     /// Put finished images together for the jobs of a cluster, until it is asked to stop.
     Aggregate(AggregateArgs),
-    /// Say how far jobs are.
+    /// Say how far jobs are, or wait for the end of one.
+    #[command(after_help = EXIT_CODES)]
     Status(StatusArgs),
     /// Stop a job; what is finished is kept, and `coordinate` goes on with it.
     Cancel(CancelArgs),
@@ -240,6 +241,9 @@ pub(crate) struct AggregateArgs {
 pub(crate) struct StatusArgs {
     /// The job [default: all of the store].
     pub(crate) job: Option<String>,
+    /// Wait until the job has ended, and end with the code that `coordinate` ended with.
+    #[arg(long, requires = "job")]
+    pub(crate) wait: bool,
     /// The store: a folder or `s3://bucket/prefix`.
     #[arg(long, value_name = "STORE", env = "MARQUETRY_STORE")]
     pub(crate) store: String,

@@ -12,12 +12,18 @@ use std::time::Duration;
 
 /// A job that is at work writes every few seconds; after so long without a word nobody is at work on it.
 const SILENT_SECONDS: u64 = 30;
+/// Whoever waits for a job that nobody is at work on for so long is told that it is to be started again.
+const ORPHANED_SECONDS: u64 = 5 * 60;
+/// Between two looks at a job that is waited for: at first, and at most.
+const WAIT_FIRST: Duration = Duration::from_millis(250);
+const WAIT_MOST: Duration = Duration::from_secs(10);
 
 pub(crate) fn status(args: &StatusArgs) -> Result<Exit, Fatal> {
     let process = Process::start(&ProcessArgs::default(), &args.storage, Duration::ZERO)?;
     let store = process.store(&args.store)?;
     process.block_on(async {
         let jobs = match &args.job {
+            Some(job) if args.wait => vec![wait(&*store, job).await?],
             Some(job) => vec![find(&*store, job).await?],
             None => all(&*store).await?,
         };
@@ -26,8 +32,37 @@ pub(crate) fn status(args: &StatusArgs) -> Result<Exit, Fatal> {
             Format::Text if jobs.is_empty() => say::note("there is no job in this store"),
             Format::Text => say::data(&jobs.iter().map(text).collect::<Vec<_>>().join("\n")),
         }
-        Ok(Exit::Done)
+        Ok(if args.wait { jobs.first().map_or(Exit::Done, exit_of) } else { Exit::Done })
     })
+}
+
+/// The status of a job that has ended. One that nobody is at work on is waited for a while: whoever watches over coordinators may
+/// start one again.
+async fn wait(store: &dyn ObjectStore, job: &str) -> Result<Status, Fatal> {
+    let (mut told, mut pause) = (false, WAIT_FIRST);
+    loop {
+        let status = find(store, job).await?;
+        let silent = unix_now().saturating_sub(status.updated);
+        if !status.state.is_open() || silent > ORPHANED_SECONDS {
+            return Ok(status);
+        }
+        if silent >= SILENT_SECONDS && !std::mem::replace(&mut told, true) {
+            say::note(&format!("job {job}: {}", state(&status)));
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(WAIT_MOST);
+    }
+}
+
+/// What the coordinator of this job has ended with.
+fn exit_of(status: &Status) -> Exit {
+    match status.state {
+        JobState::Done => Exit::Done,
+        JobState::Partial => Exit::Partial,
+        JobState::Failed => status.failure.class.map_or(Exit::Failed, Exit::from),
+        // Stopped, or lost.
+        JobState::Cancelled | JobState::Running | JobState::Finishing | JobState::Cleaning => Exit::TryAgain,
+    }
 }
 
 pub(crate) fn run_cancel(args: &CancelArgs) -> Result<Exit, Fatal> {
@@ -122,7 +157,7 @@ fn state(status: &Status) -> String {
         ),
         JobState::Done => "done".into(),
         JobState::Partial => "done, but some images failed".into(),
-        JobState::Failed => match &status.reason {
+        JobState::Failed => match &status.failure.reason {
             Some(reason) => format!("failed: {reason}"),
             None => "failed".into(),
         },

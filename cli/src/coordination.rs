@@ -8,10 +8,11 @@ use crate::{say, summary};
 use bytes::Bytes;
 use marquetry_aggregator::ImageResult;
 use marquetry_coordinator::{
-    CascadeSummary, CollectedResults, EndedRun, Finished, GateSummary, JobRunner, JobState, KeptLabels,
-    OtherResults, OutputLists, Planned, RegionSummary, RunError, RunFacts, StoredInputs, Surveyed,
-    TableError, Tables, Tally, WrittenNight, WrittenTogether, already_written, begin_writing, image_counts,
-    new_run, note_written, outputs_hash, repeat_night, report, unix_now, write_night, written_of,
+    CascadeSummary, CollectedResults, EndedRun, Finished, GateSummary, JobFailure, JobRunner, JobState,
+    KeptLabels, OtherResults, OutputLists, Planned, RegionSummary, RunError, RunFacts, StoredInputs,
+    Surveyed, TableError, Tables, Tally, WrittenNight, WrittenTogether, already_written, begin_writing,
+    image_counts, new_run, note_written, outputs_hash, repeat_night, report, unix_now, write_night,
+    written_of,
 };
 use marquetry_job::key;
 use marquetry_nights::date;
@@ -218,7 +219,8 @@ impl Coordination {
         if spec.failures.policy == Policy::Fail && !finished.is_whole() {
             let reason = tally.losses.sample().first().map_or("an image failed", |l| l.reason.as_str());
             let reason = format!("failures.policy is `fail`: {reason}");
-            ended.release(JobState::Failed, Some(reason.clone())).await.map_err(ended_early)?;
+            let failure = JobFailure { reason: Some(reason.clone()), class: None };
+            ended.release(JobState::Failed, Some(failure)).await.map_err(ended_early)?;
             return Err(Fatal::new(Exit::Failed, format!("{reason}; fix it and run the same command again")));
         }
         let finishing = ended.finishing();

@@ -4,7 +4,7 @@ use crate::job_runner::RunError;
 use crate::job_tasks::JobTasks;
 use crate::recovery::StoredByTasks;
 use crate::run_lease::{RunLease, Stopped};
-use crate::status::JobState;
+use crate::status::{JobFailure, JobState};
 use crate::tally::Tally;
 use crate::tile_deletion::TileDeletion;
 use futures_util::StreamExt;
@@ -66,12 +66,12 @@ impl EndedRun {
         deletion.finish().await
     }
 
-    /// Gives the job back, in its last state and with the reason if it failed.
+    /// Gives the job back, in its last state and with why if it failed.
     ///
     /// # Errors
     /// When another coordinator has the job by now, or the store is lost.
-    pub async fn release(self, state: JobState, reason: Option<String>) -> Result<(), RunError> {
-        self.lease.release(state, reason).await
+    pub async fn release(self, state: JobState, failure: Option<JobFailure>) -> Result<(), RunError> {
+        self.lease.release(state, failure).await
     }
 
     /// Whether this run still has the job.

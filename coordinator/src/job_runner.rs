@@ -16,7 +16,7 @@ use crate::job_tasks::JobTasks;
 use crate::losses::Losses;
 use crate::run_lease::{RunLease, Stopped};
 use crate::silence::Silence;
-use crate::status::{JobState, RateTracker, Seen};
+use crate::status::{JobFailure, JobState, RateTracker, Seen};
 use crate::stored_inputs::StoredInputs;
 use crate::tally::Tally;
 use crate::too_large::TooLarge;
@@ -219,7 +219,9 @@ impl<'a> JobRunner<'a> {
     /// Writes down that a job has failed.
     async fn fail(&self, why: RunError, lease: RunLease, mut state: RunState<'_>) -> RunError {
         lease.publish_status(self.status(&mut state, None));
-        if let Err(error) = lease.release(JobState::Failed, Some(why.to_string())).await {
+        let class = if let RunError::AllFail(all) = &why { Some(all.class) } else { None };
+        let failure = JobFailure { reason: Some(why.to_string()), class };
+        if let Err(error) = lease.release(JobState::Failed, Some(failure)).await {
             tracing::warn!(%error, "the end of the job was not written down");
         }
         why

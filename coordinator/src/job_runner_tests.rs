@@ -160,7 +160,7 @@ async fn a_job_in_which_all_fails_alike_stops_and_says_why() {
     let status = crate::Status::read(&*job.store, &job.plan.job).await.unwrap().unwrap();
     assert_eq!(status.state, JobState::Failed);
     assert_eq!(status.sick_workers[0].name, "w");
-    assert!(status.reason.unwrap().contains("not allowed"));
+    assert!(status.failure.reason.unwrap().contains("not allowed"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -74,7 +74,7 @@ pub use planning::{
 pub use region_summary::{RegionSummary, WholeImages};
 pub use report::{Finished, RunFacts, describe_grid, round_in_words};
 pub use run_lease::Stopped;
-pub use status::{JobState, LossShown, Status, unix_now};
+pub use status::{JobFailure, JobState, LossShown, Status, unix_now};
 pub use stored_inputs::{StoredInputs, StoredInputsError};
 pub use survey::Surveyed;
 pub use sweep::{

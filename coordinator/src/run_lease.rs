@@ -6,7 +6,7 @@
 use crate::control::set_state;
 use crate::job_runner::RunError;
 use crate::leased_store::LeasedStore;
-use crate::status::{JobState, Status, unix_now};
+use crate::status::{JobFailure, JobState, Status, unix_now};
 use bytes::Bytes;
 use marquetry_failure::{Classify, FailureClass};
 use marquetry_job::{RunId, key};
@@ -128,7 +128,7 @@ impl RunLease {
 
     /// Gives the job back in its last state: what is still out is not worked on any more. Writes nothing over the name of
     /// another run, nor over its status.
-    pub(crate) async fn release(self, state: JobState, reason: Option<String>) -> Result<(), RunError> {
+    pub(crate) async fn release(self, state: JobState, failure: Option<JobFailure>) -> Result<(), RunError> {
         self.heartbeat.abort();
         let ended = Bytes::from(ended(&self.run));
         if let Some(stopped) = put_while_ours(&*self.store, &self.run, ended).await? {
@@ -137,7 +137,7 @@ impl RunLease {
         let status = self.status.borrow().clone();
         if let Some(mut status) = status {
             status.enter(state);
-            status.reason = reason;
+            status.failure = failure.unwrap_or_default();
             status.write(&*self.store).await?;
         }
         Ok(())

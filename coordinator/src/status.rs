@@ -2,6 +2,7 @@
 
 use crate::tally::Tally;
 use crate::worker_health::SickWorker;
+use marquetry_failure::FailureClass;
 use marquetry_job::{Progress, RunId, key};
 use marquetry_spec::JobSpec;
 use marquetry_transport::{ObjectStore, StoreError};
@@ -104,8 +105,19 @@ pub struct Status {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub too_large: Option<String>,
     /// Why the job failed, if it did.
+    #[serde(default, flatten)]
+    pub failure: JobFailure,
+}
+
+/// Why a job failed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobFailure {
+    /// In words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Who is to blame for all failures, where they are alike.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<FailureClass>,
 }
 
 impl JobState {
@@ -243,7 +255,7 @@ impl RateTracker {
             silent_seconds,
             sick_workers,
             too_large,
-            reason: None,
+            failure: JobFailure::default(),
         }
     }
 }

@@ -46,7 +46,10 @@ fn a_job_is_seen_and_cancelled_from_anywhere_and_goes_on() {
     cluster.control(&["cancel", &id]).ends_with(0).says(&["is not at work"]);
     cluster.control(&["retry", &id]).ends_with(0).says(&["nothing", "was dead-lettered"]);
 
+    let code_of_waiting = |cluster: &Cluster| cluster.control(&["status", "--wait", &id]).code;
+    assert_eq!(code_of_waiting(&cluster), Some(75), "it is cancelled");
     let summary = cluster.coordinate("job.yaml").ends_with(0).json();
+    assert_eq!(code_of_waiting(&cluster), Some(0));
     assert!(tally(&summary, "tasks_found") + tally(&summary, "images_found") > 0, "{summary}");
     assert_eq!(cluster.status()[0]["state"], "done");
     assert_eq!((&summary["state"], &summary["exit"]["code"]), (&"done".into(), &0.into()), "{summary}");
@@ -85,10 +88,16 @@ fn dead_letters_say_why_and_are_tried_again() {
         "{text}"
     );
 
+    cluster.control(&["status", "--wait"]).ends_with(64).says(&["JOB"]);
     std::fs::rename(&away, &model).expect("the model is back");
     cluster.control(&["retry", &id]).ends_with(0).says(&["another try"]);
     let _aggregator = cluster.aggregator();
-    let summary = job.end().ends_with(0).json();
+    let summary = std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| cluster.control(&["status", "--wait", &id]));
+        let summary = job.end().ends_with(0).json();
+        waiting.join().expect("a thread").ends_with(0).prints(&["done"]);
+        summary
+    });
     assert_eq!(summary["whole"], true, "{summary}");
     cluster.has_the_same_bytes();
 }

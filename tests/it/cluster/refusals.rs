@@ -33,6 +33,8 @@ fn a_store_that_lets_no_worker_write_stops_the_job_in_its_own_words() {
     let status = cluster.status()[0].clone();
     assert_eq!(status["state"], "failed", "{status}");
     assert!(status["reason"].as_str().is_some_and(|why| why.contains("AccessDenied")), "{status}");
+    let id = status["job"].as_str().expect("a name");
+    cluster.control(&["status", "--wait", id]).ends_with(78).prints(&["AccessDenied"]);
     assert!(proxy.refused() <= 50, "{} tiles were computed in vain", proxy.refused());
 }
 
