@@ -63,8 +63,8 @@ pub(crate) enum AggregateError {
         /// What was found.
         source: TruthError,
     },
-    /// The stored region of an image cannot be used, and only a coordinator can make another.
-    #[error("{key}: {source}; delete it if it is there, and run the job again")]
+    /// The stored region of an image cannot be used, and only a coordinator can store another.
+    #[error("{key}: {source}")]
     StoredRegion {
         /// Where it lies.
         key: String,
@@ -106,16 +106,17 @@ impl Classify for AggregateError {
         match self {
             Self::Scores(error) => error.class(),
             Self::Sink(error) => error.class(),
-            Self::StoredTruth { source: error, .. } | Self::Truth(error) => error.class(),
-            // It is found again, and the image then put together again.
-            Self::StoredGate { .. } => FailureClass::Passing,
+            // They are stored or found again, and the image then put together again.
+            Self::Truth(_)
+            | Self::StoredTruth { .. }
+            | Self::StoredRegion { .. }
+            | Self::StoredGate { .. }
+            | Self::Plan { source: StoredPlanError::Changed(_), .. } => FailureClass::Passing,
             Self::Store(error) => class_of_store(error),
             Self::Scratch(_) | Self::Thread(_) => FailureClass::Worker,
-            Self::Plan { .. }
-            | Self::SpecText { .. }
-            | Self::Spec { .. }
-            | Self::Foreign(_)
-            | Self::StoredRegion { .. } => FailureClass::Input,
+            Self::Plan { .. } | Self::SpecText { .. } | Self::Spec { .. } | Self::Foreign(_) => {
+                FailureClass::Input
+            }
             Self::Panic(_) => FailureClass::Bug,
         }
     }

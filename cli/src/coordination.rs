@@ -239,7 +239,14 @@ impl Coordination {
             files: files.clone(),
             left_out: left_out.clone(),
         };
-        let told = match write_outputs(tables, &finished, finishing, &scratch, facts()).await {
+        let written = match write_outputs(tables, &finished, finishing, &scratch, facts()).await {
+            // Tables may have taken long.
+            Ok(told) => {
+                OutputLists::look_again(&*store, &finished).await.map(|()| told).map_err(failed_table)
+            }
+            Err(error) => Err(error),
+        };
+        let told = match written {
             Ok(told) => told,
             Err(error) => {
                 // The store refuses outputs of a run that does not count any more: that is the reason to tell.
@@ -436,7 +443,7 @@ fn failed_table(error: TableError) -> Fatal {
         // Another try would find the same.
         TableError::ImageResult { .. } => Fatal::new(Exit::BadConfig, error),
         // The next run finds these images unfinished.
-        TableError::Gone { .. } => Fatal::new(Exit::TryAgain, error),
+        TableError::Gone { .. } | TableError::Damaged { .. } => Fatal::new(Exit::TryAgain, error),
         error => Fatal::new(Exit::Unavailable, error),
     }
 }

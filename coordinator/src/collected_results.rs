@@ -2,7 +2,7 @@
 
 use crate::{Evaluated, Finished, TableError};
 use futures_util::{StreamExt, stream};
-use marquetry_aggregator::ImageResult;
+use marquetry_aggregator::{ImageResult, ImageResultError};
 use marquetry_job::key;
 use marquetry_transport::{ObjectStore, StoreErrorKind};
 use std::collections::{BTreeMap, HashMap};
@@ -161,9 +161,16 @@ async fn read_one<'a>(
     let permit = room.acquire_many(bytes).await.map_err(io::Error::other)?;
     match store.get(key).await {
         Ok(bytes) => {
-            let result = ImageResult::from_bytes(&bytes);
-            let result = result.map_err(|source| TableError::ImageResult { key: key.to_owned(), source })?;
-            Ok((result, permit))
+            let key = key.to_owned();
+            match ImageResult::from_bytes(&bytes) {
+                Ok(result) => Ok((result, permit)),
+                Err(source @ ImageResultError::Version(_)) => Err(TableError::ImageResult { key, source }),
+                // Were it to stay, each run would take its image for finished.
+                Err(_) => {
+                    store.delete(&key).await?;
+                    Err(TableError::Damaged { key })
+                }
+            }
         }
         Err(error) if error.kind == StoreErrorKind::NotFound => {
             Err(TableError::Gone { key: key.to_owned(), count: 1 })

@@ -74,15 +74,18 @@ async fn every_table_finds_its_rows_in_any_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_damaged_result_is_an_error() {
+async fn a_damaged_result_is_an_error_and_goes() {
     let (folder, job) = (tempfile::tempdir().unwrap(), Job::new());
     let store = store(&folder.path().join("store"), &job).await;
     store
         .put(&key::part(&job.plan.job, OUTPUTS, &job.images[50].key), Bytes::from_static(b"{}"))
         .await
         .unwrap();
+    let read = CollectedResults::read(Arc::clone(&store), &job.finished(), &[1], folder.path()).await;
+    assert!(matches!(read, Err(TableError::Damaged { .. })));
+    // It would be found by each run again.
     let read = CollectedResults::read(store, &job.finished(), &[1], folder.path()).await;
-    assert!(matches!(read, Err(TableError::ImageResult { .. })));
+    assert!(matches!(read, Err(TableError::Gone { .. })));
 }
 
 /// Tables without the rows of an image that is finished would be wrong.

@@ -87,6 +87,15 @@ impl Losses {
         is_new
     }
 
+    /// Takes in what the first of two passes has given up.
+    pub(crate) fn add_first_pass(&mut self, first: &Self) {
+        for loss in &first.sample {
+            let reason = format!("it was not counted with all images: {}", loss.reason);
+            self.add(&Lost { reason, ..loss.clone() });
+        }
+        self.total += first.total - first.sample.len() as u64;
+    }
+
     /// How many blocks and images were given up.
     pub const fn total(&self) -> u64 {
         self.total

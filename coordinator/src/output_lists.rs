@@ -31,7 +31,7 @@ impl OutputLists {
     /// When the store is in trouble, or something that an image has stored is gone.
     pub async fn write(store: &dyn ObjectStore, finished: &Finished<'_>) -> Result<Self, TableError> {
         let job = &finished.plan.job;
-        let parts = store.list(&key::parts(job, finished.outputs)).await?;
+        let Stored { parts, listed } = Stored::of_whole_images(store, finished).await?;
         let done: HashSet<&str> = parts.iter().filter_map(|part| key::image_of_part(&part.key)).collect();
         let images = finished.images.iter().filter(|image| done.contains(image.result_name().as_str()));
         let images: Vec<&PlannedImage> = images.collect();
@@ -40,10 +40,7 @@ impl OutputLists {
             renamed_outputs(finished.spec, &image.id).into_iter().map(|path| [image.id.clone(), path])
         });
         let renamed: Vec<[String; 2]> = renamed.collect();
-        let folder = key::out(job, "");
-        let listed = store.list(&folder).await?;
-        TableError::if_gone(gone(&listed, finished, &done))?;
-        let stale = self::stale(&listed, &folder, finished, &images);
+        let stale = self::stale(&listed, &key::out(job, ""), finished, &images);
         let is_there = |name: &str| listed.iter().any(|object| object.key == key::out(job, name));
         let rows = stale.iter().map(|file| [file.as_str()]);
         for (name, table) in
@@ -59,10 +56,36 @@ impl OutputLists {
         Ok(Self { renamed: renamed.len(), stale })
     }
 
+    /// Looks whether all that images have stored is still there, once everything else is written.
+    ///
+    /// # Errors
+    /// When the store is in trouble, or something is gone.
+    pub async fn look_again(store: &dyn ObjectStore, finished: &Finished<'_>) -> Result<(), TableError> {
+        Stored::of_whole_images(store, finished).await.map(drop)
+    }
+
     /// The names of the lists that were written.
     pub fn files(&self) -> Vec<&'static str> {
         let names = (self.renamed > 0).then_some(NAME_LIST);
         names.into_iter().chain((!self.stale.is_empty()).then_some(STALE_LIST)).collect()
+    }
+}
+
+/// Results and outputs that are in the store.
+struct Stored {
+    parts: Vec<ObjectMeta>,
+    listed: Vec<ObjectMeta>,
+}
+
+impl Stored {
+    /// Fails unless those of all finished images are there.
+    async fn of_whole_images(store: &dyn ObjectStore, finished: &Finished<'_>) -> Result<Self, TableError> {
+        let job = &finished.plan.job;
+        let parts = store.list(&key::parts(job, finished.outputs)).await?;
+        let done: HashSet<&str> = parts.iter().filter_map(|part| key::image_of_part(&part.key)).collect();
+        let listed = store.list(&key::out(job, "")).await?;
+        TableError::if_gone(gone(&listed, finished, &done))?;
+        Ok(Self { parts, listed })
     }
 }
 

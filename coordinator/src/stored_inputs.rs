@@ -99,7 +99,7 @@ impl StoredInputs {
         stream::iter(new).map(put).buffer_unordered(AT_ONCE).try_collect().await
     }
 
-    /// Stores again what an image's tasks read and what is not there any more; the keys of that.
+    /// Stores again what an image's tasks read and what is not there any more, or not as it was; the keys of that.
     pub(crate) async fn put_missing(
         &self,
         store: &dyn ObjectStore,
@@ -108,8 +108,9 @@ impl StoredInputs {
         let own = [&self.plan, &self.spec].map(|(key, bytes)| (key.clone(), Source::Bytes(bytes.clone())));
         let mut missing = Vec::new();
         for (key, source) in own.into_iter().chain(self.of(image)) {
-            match store.head(&key).await {
-                Ok(meta) if source.is(Some(meta.size_bytes)) => {}
+            let source = source.read().await?;
+            match store.get(&key).await {
+                Ok(found) if source.holds(&found) => {}
                 Err(error) if error.kind != StoreErrorKind::NotFound => return Err(error.into()),
                 _ => {
                     put(store, key.clone(), source).await?;
@@ -147,12 +148,28 @@ impl StoredInputs {
 }
 
 impl Source {
+    /// The same, as bytes or a file: labels that are remembered are read only here.
+    async fn read(self) -> Result<Self, StoredInputsError> {
+        let Self::Truth(truth, name) = self else { return Ok(self) };
+        let file = tokio::task::spawn_blocking(move || truth.file(&name)).await;
+        Ok(Self::File(file.map_err(|lost| StoredInputsError::Thread(io::Error::other(lost)))??))
+    }
+
+    /// Whether these bytes are this.
+    fn holds(&self, found: &[u8]) -> bool {
+        match self {
+            Self::Bytes(bytes) => found == bytes,
+            Self::File(file) => std::fs::read(file).is_ok_and(|bytes| bytes == found),
+            Self::Truth(..) => false,
+        }
+    }
+
     /// Whether an object of so many bytes is this, as far as its length tells.
     fn is(&self, found: Option<u64>) -> bool {
         let Some(found) = found else { return false };
         match self {
             Self::Bytes(bytes) => found == bytes.len() as u64,
-            // How long labels are is known once they are read, which is not done for those that are there.
+            // How long they are is known once they are read, which is not done where nothing speaks against what is there.
             Self::Truth(..) => found > 0,
             Self::File(file) => std::fs::metadata(file).is_ok_and(|meta| meta.len() == found),
         }
@@ -160,15 +177,12 @@ impl Source {
 }
 
 async fn put(store: &dyn ObjectStore, key: String, source: Source) -> Result<(), StoredInputsError> {
-    let file = match source {
-        Source::Bytes(bytes) => return Ok(store.put(&key, bytes).await?),
-        Source::File(file) => file,
-        // Labels that are remembered are read only here, where the store lacks them.
-        Source::Truth(truth, name) => tokio::task::spawn_blocking(move || truth.file(&name))
-            .await
-            .map_err(|lost| StoredInputsError::Thread(io::Error::other(lost)))??,
-    };
-    Ok(store.put_file(&key, &file).await?)
+    match source.read().await? {
+        Source::Bytes(bytes) => store.put(&key, bytes).await?,
+        Source::File(file) => store.put_file(&key, &file).await?,
+        Source::Truth(..) => {}
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -181,7 +195,7 @@ mod tests {
         "version: 1\nimages: i\nclasses: [a, b]\nmembers: [{onnx: m.onnx}]\noutputs: [{masks: png}]\n";
 
     #[tokio::test]
-    async fn what_is_gone_or_cut_off_is_put_again_and_nothing_else() {
+    async fn what_is_gone_or_damaged_is_put_again_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let store = FolderStore::open(folder.path()).unwrap();
         let (plan, images) = (plan(), images(2));
@@ -193,7 +207,9 @@ mod tests {
         assert_eq!(inputs.put_missing(&store, &images[0]).await.unwrap(), std::slice::from_ref(&key));
         assert_eq!(store.get(&key).await.unwrap(), plan.to_bytes());
         let spec = key::spec(&plan.job, "o");
-        store.put(&spec, Bytes::from_static(b"version")).await.unwrap();
+        let mut other = store.get(&spec).await.unwrap().to_vec();
+        other[20] ^= 1;
+        store.put(&spec, Bytes::from(other)).await.unwrap();
         assert_eq!(inputs.put_missing(&store, &images[1]).await.unwrap(), [spec]);
     }
 }

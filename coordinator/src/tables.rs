@@ -47,12 +47,18 @@ pub enum TableError {
     #[error(transparent)]
     Write(#[from] WriteError),
     /// The result of an image is damaged.
-    #[error("{key}: {source}; delete it, and the same command makes it again")]
+    #[error("{key}: {source}")]
     ImageResult {
         /// Where it lies in the store.
         key: String,
         /// What was found.
         source: ImageResultError,
+    },
+    /// The result of an image was damaged.
+    #[error("{key} was damaged, and is deleted now: the same command makes it again")]
+    Damaged {
+        /// Where it lay in the store.
+        key: String,
     },
     /// What finished images have stored is there no more.
     #[error(

@@ -49,5 +49,50 @@ impl Tally {
         self.aggregate_seconds += first.aggregate_seconds;
         self.retries += first.retries;
         self.resent += first.resent;
+        // What was not counted is missing in what follows from all images, whatever became of it in the second pass.
+        let not_counted = first.unfinished.difference(&self.unfinished).count() as u64;
+        if not_counted > 0 {
+            self.losses.add_first_pass(&first.losses);
+            self.progress.images_failed += not_counted;
+            self.progress.images_done -= not_counted.min(self.progress.images_done);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::losses::Lost;
+    use marquetry_failure::FailureClass;
+
+    fn pass(unfinished: &[&str]) -> Tally {
+        let mut tally = Tally::default();
+        for image in unfinished {
+            let (class, reason, from) = (FailureClass::Input, "cut off".into(), "w".into());
+            let (image, task, only_pixels) = ((*image).to_owned(), None, false);
+            tally.losses.add(&Lost { image, task, only_pixels, attempts: 1, class, reason, from });
+        }
+        tally.unfinished = unfinished.iter().map(|image| (*image).to_owned()).collect();
+        let images_failed = unfinished.len() as u64;
+        tally.progress =
+            Progress { images: 3, images_done: 3 - images_failed, images_failed, ..Progress::default() };
+        tally
+    }
+
+    /// Thresholds for all images that were counted without one are not those of the job.
+    #[test]
+    fn what_the_first_pass_did_not_count_is_no_whole_job() {
+        let mut second = pass(&[]);
+        second.add_first_pass(&pass(&["a"]));
+        assert_eq!((second.progress.images_done, second.progress.images_failed), (2, 1));
+        assert_eq!(second.losses.total(), 1);
+        assert!(second.losses.sample()[0].reason.contains("not counted with all images: cut off"));
+        // Lost in both it is told once.
+        let mut second = pass(&["a"]);
+        second.add_first_pass(&pass(&["a"]));
+        assert_eq!((second.losses.total(), second.progress.images_failed), (1, 1));
+        let mut second = pass(&[]);
+        second.add_first_pass(&pass(&[]));
+        assert!(second.losses.is_empty());
     }
 }

@@ -9,6 +9,7 @@ use marquetry_job::{hash, key};
 use marquetry_spec::Output;
 use marquetry_transport::{ObjectStore, StoreError, StoreErrorKind};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Counted up whenever tables, evaluations or the report are written otherwise.
 const FORMAT: u32 = 2;
@@ -34,10 +35,13 @@ pub struct WrittenTogether {
 }
 
 /// What was written, and of what.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Mark {
     of: String,
     told: WrittenTogether,
+    /// The files, by their places, as they were written: whoever else has written one since was late.
+    #[serde(default)]
+    files: BTreeMap<String, String>,
 }
 
 /// Names all that what is made of all images together hangs on; `samples` names the content of sample submissions. `None`
@@ -78,14 +82,25 @@ pub async fn already_written(
     let Some(mark) = serde_json::from_slice::<Mark>(&stored).ok().filter(|mark| mark.of == of) else {
         return Ok(None);
     };
+    let files = files(store, finished).await?;
+    Ok(files.filter(|files| *files == mark.files).map(|_| mark.told))
+}
+
+/// The files of all images together, and what tells whether one was written since; nothing if one is not there.
+async fn files(
+    store: &dyn ObjectStore,
+    finished: &Finished<'_>,
+) -> Result<Option<BTreeMap<String, String>>, StoreError> {
     let places = finished.spec.outputs.iter().flat_map(Output::places).filter(|place| !place.contains('*'));
+    let mut files = BTreeMap::new();
     for place in places {
-        match store.head(&key::out(job, &place)).await {
-            Err(error) if error.kind == StoreErrorKind::NotFound => return Ok(None),
-            found => drop(found?),
-        }
+        // A list waits for what is still to be written.
+        let key = key::out(&finished.plan.job, &place);
+        let found = store.list(&key).await?.into_iter().find(|object| object.key == key);
+        let Some(found) = found else { return Ok(None) };
+        files.insert(place, found.stamp.unwrap_or_default());
     }
-    Ok(Some(mark.told))
+    Ok(Some(files))
 }
 
 /// Says that nothing can be relied on until [`note_written`]: files are about to be written.
@@ -93,7 +108,7 @@ pub async fn already_written(
 /// # Errors
 /// When the store is away.
 pub async fn begin_writing(store: &dyn ObjectStore, finished: &Finished<'_>) -> Result<(), StoreError> {
-    note_written(store, finished, "", &WrittenTogether::default()).await
+    put_mark(store, finished, &Mark::default()).await
 }
 
 /// Says that all of what is named `of` is written.
@@ -106,7 +121,11 @@ pub async fn note_written(
     of: &str,
     told: &WrittenTogether,
 ) -> Result<(), StoreError> {
-    let mark = Mark { of: of.to_owned(), told: told.clone() };
-    let bytes = serde_json::to_vec(&mark).unwrap_or_default();
+    let files = files(store, finished).await?.unwrap_or_default();
+    put_mark(store, finished, &Mark { of: of.to_owned(), told: told.clone(), files }).await
+}
+
+async fn put_mark(store: &dyn ObjectStore, finished: &Finished<'_>, mark: &Mark) -> Result<(), StoreError> {
+    let bytes = serde_json::to_vec(mark).unwrap_or_default();
     store.put(&key::written(&finished.plan.job), Bytes::from(bytes)).await
 }

@@ -3,7 +3,7 @@
 use crate::Failure;
 use crate::context::PlanContext;
 use lru::LruCache;
-use marquetry_job::{Plan, TaskMessage, key};
+use marquetry_job::{Plan, StoredPlanError, TaskMessage, key};
 use marquetry_transport::ObjectStore;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -55,8 +55,14 @@ impl Plans {
         };
         let read = async || {
             let bytes = store.get(&key::plan(&message.run.job, &message.plan)).await?;
-            let plan = Plan::from_bytes(&bytes, &message.plan)
-                .map_err(|error| Failure::reject(format!("job {}: {error}", message.run.job)))?;
+            let plan = Plan::from_bytes(&bytes, &message.plan).map_err(|error| {
+                let reason = format!("job {}: {error}", message.run.job);
+                match error {
+                    // The coordinator stores it again.
+                    StoredPlanError::Changed(_) => Failure::passing(reason),
+                    StoredPlanError::Form(_) => Failure::reject(reason),
+                }
+            })?;
             Ok(Arc::new(PlanContext::new(&plan, &message.image)?))
         };
         slot.get_or_try_init(read).await.map(Arc::clone)

@@ -19,6 +19,9 @@ use image::{ImageState, Phase};
 use marquetry_failure::FailureClass;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
+/// What was stored well and was damaged or deleted since may be made so often at least, however few tries a failure has.
+const DAMAGED_TRIES_MIN: u32 = 2;
+
 /// One task: local to one coordinator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TaskPlace {
@@ -372,10 +375,11 @@ impl Ledger {
         }
     }
 
-    /// Whether what found these damaged is not to blame: each has tries of its own.
+    /// Whether what found these damaged is not to blame: each has tries of its own, and some even where a failure has one.
     fn are_excused(&self, damaged: &[TaskPlace]) -> bool {
         let attempts_of = |task| self.tries.get(task).map_or(1, |tries: &Tries| tries.attempt);
-        !damaged.is_empty() && damaged.iter().all(|task| attempts_of(task) < self.attempts_max)
+        let attempts_max = self.attempts_max.max(DAMAGED_TRIES_MIN);
+        !damaged.is_empty() && damaged.iter().all(|task| attempts_of(task) < attempts_max)
     }
 
     /// Has tasks of an earlier stage done again, all of one, whose objects are damaged; what has found that comes after them.

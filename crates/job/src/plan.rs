@@ -198,7 +198,7 @@ impl Plan {
 #[derive(Debug, thiserror::Error)]
 pub enum StoredPlanError {
     /// Its bytes are others than those that were stored.
-    #[error("the plan {0} is not what was stored under this name; run the job again")]
+    #[error("the plan {0} is not what was stored under this name")]
     Changed(String),
     /// It has another form.
     #[error("the plan is of another version of Marquetry; run the job again")]

@@ -37,13 +37,14 @@ pub enum TruthError {
         wanted: Size,
     },
     /// They cannot be decompressed.
-    #[error("the stored truth is damaged; delete it, and run the job again")]
+    #[error("the stored truth is damaged")]
     Damaged(#[source] io::Error),
 }
 
 impl Classify for TruthError {
     fn class(&self) -> FailureClass {
-        FailureClass::Input
+        // The coordinator stores them again.
+        FailureClass::Passing
     }
 }
 

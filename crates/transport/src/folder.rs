@@ -261,7 +261,7 @@ impl ObjectStore for FolderStore {
         self.blocking("read", key, |path, _| {
             let meta = std::fs::metadata(path)?;
             if meta.is_file() {
-                Ok(ObjectMeta { key: name, size_bytes: meta.len() })
+                Ok(ObjectMeta { key: name, size_bytes: meta.len(), stamp: stamp(&meta) })
             } else {
                 Err(ErrorKind::NotFound.into())
             }
@@ -317,6 +317,17 @@ impl ObjectStore for FolderStore {
         }
         deletions.result(keys.len())
     }
+}
+
+/// When a file was written, how long it is, and where it lies: clocks of file systems tick some hundred times a second, and what is
+/// written again is another file.
+fn stamp(meta: &std::fs::Metadata) -> Option<String> {
+    let since = meta.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+    #[cfg(unix)]
+    let file = std::os::unix::fs::MetadataExt::ino(meta);
+    #[cfg(not(unix))]
+    let file = 0_u64;
+    Some(format!("{:x}-{:x}-{file:x}", since.as_nanos(), meta.len()))
 }
 
 #[cfg(test)]

@@ -125,8 +125,7 @@ impl ObjectStore for MemoryStore {
     }
 
     async fn head(&self, key: &str) -> Result<ObjectMeta, StoreError> {
-        let value = self.found(key)?;
-        Ok(ObjectMeta { key: key.to_owned(), size_bytes: value.len() as u64 })
+        Ok(meta(key, &self.found(key)?))
     }
 
     fn pages<'a>(&'a self, prefix: &'a str) -> Pages<'a> {
@@ -135,9 +134,8 @@ impl ObjectStore for MemoryStore {
         {
             return failed_pages(error);
         }
-        let meta =
-            |(key, value): (&String, &Bytes)| ObjectMeta { key: key.clone(), size_bytes: value.len() as u64 };
-        let found: Vec<ObjectMeta> = below(&self.objects(), prefix).map(meta).collect();
+        let found: Vec<ObjectMeta> =
+            below(&self.objects(), prefix).map(|(key, value)| meta(key, value)).collect();
         let pages: Vec<_> = found.chunks(PAGE).map(|page| Ok(page.to_vec())).collect();
         stream::iter(pages).boxed()
     }
@@ -147,6 +145,11 @@ impl ObjectStore for MemoryStore {
         self.objects().remove(key);
         Ok(())
     }
+}
+
+fn meta(key: &str, value: &Bytes) -> ObjectMeta {
+    let stamp = Some(Version::of_content(value).as_str().to_owned());
+    ObjectMeta { key: key.to_owned(), size_bytes: value.len() as u64, stamp }
 }
 
 #[cfg(test)]

@@ -16,6 +16,9 @@ pub struct ObjectMeta {
     pub key: String,
     /// Its length, bytes.
     pub size_bytes: u64,
+    /// Another one when it was written since with other bytes, if the store tells that: what it calls the content, or when it was
+    /// written. A list always tells it where the store does.
+    pub stamp: Option<String>,
 }
 
 /// Names what an object held: other bytes have another version, equal bytes may have the same one.
@@ -35,7 +38,6 @@ impl Version {
     }
 
     /// The store's name for it.
-    #[cfg(feature = "s3")]
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }

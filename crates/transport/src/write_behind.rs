@@ -332,7 +332,8 @@ impl ObjectStore for WriteBehindStore {
     async fn head(&self, key: &str) -> Result<ObjectMeta, StoreError> {
         match self.held(key) {
             Some(Wanted::Object(value)) => {
-                return Ok(ObjectMeta { key: key.to_owned(), size_bytes: value.len() as u64 });
+                let size_bytes = value.len() as u64;
+                return Ok(ObjectMeta { key: key.to_owned(), size_bytes, stamp: None });
             }
             Some(Wanted::Nothing) => return Err(self.folder.absent(key)),
             None => {}

@@ -5,7 +5,8 @@ use crate::cluster::own_kafka::{OwnKafka, USER};
 use crate::cluster::proxies::Toxic;
 use crate::cluster::role::Role;
 use crate::cluster::services::free_port;
-use crate::cluster::setup::{Cluster, Kept};
+use crate::cluster::setup::{Cluster, Kept, delete_topics};
+use marquetry_transport::Topic;
 
 /// One job during which `trouble` happens to the broker, once some of it is done.
 fn a_job_with(cluster: &mut Cluster, store: &str, trouble: impl FnOnce(&mut Role)) {
@@ -48,6 +49,20 @@ fn a_broker_may_be_slow_cut_off_killed_and_stopped() {
         job.until_it_says("is away");
         kafka.start();
     });
+    assert!(roles.iter_mut().all(Role::is_running), "nobody has given up");
+}
+
+/// Topics that somebody has deleted in mid-job are made again, and what was in them is sent again.
+#[test]
+fn topics_that_are_deleted_are_made_again() {
+    let Some(mut cluster) = Cluster::start(Kept::InFolder) else { return };
+    let mut roles = [cluster.worker(), cluster.worker(), cluster.aggregator()];
+    for topics in [&[Topic::Tasks][..], &[Topic::Results], &Topic::ALL] {
+        let name = topics.iter().map(|topic| topic.name()).collect::<Vec<_>>().join("-");
+        let deleted = cluster.prefix.clone();
+        let place = cluster.brokers.clone();
+        a_job_with(&mut cluster, &name, |_| delete_topics(&place, &deleted, topics));
+    }
     assert!(roles.iter_mut().all(Role::is_running), "nobody has given up");
 }
 

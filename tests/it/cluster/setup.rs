@@ -139,12 +139,10 @@ impl Cluster {
 
     /// Deletes all messages of a topic, as its retention does; whether there was such a topic.
     pub(crate) fn purge(&self, topic: Topic) -> bool {
-        let broker = ClientConfig::new().set("bootstrap.servers", &self.brokers).create();
-        let admin: AdminClient<DefaultClientContext> = broker.expect("a client");
         let mut all = TopicPartitionList::new();
         all.add_partition_range(&format!("{}.{}", self.prefix, topic.name()), 0, self.partitions as i32 - 1);
         all.set_all_offsets(Offset::End).expect("offsets");
-        view::wait(admin.delete_records(&all, &AdminOptions::new())).is_ok()
+        view::wait(admin(&self.brokers).delete_records(&all, &AdminOptions::new())).is_ok()
     }
 
     /// Runs a command on the cluster's store, such as `status`.
@@ -206,6 +204,17 @@ impl Cluster {
             workers.iter().all(|worker| worker.said().contains("dropped a message on the task topic"))
         });
     }
+}
+
+fn admin(brokers: &str) -> AdminClient<DefaultClientContext> {
+    ClientConfig::new().set("bootstrap.servers", brokers).create().expect("a client")
+}
+
+/// Deletes topics that begin with `prefix`.
+pub(crate) fn delete_topics(brokers: &str, prefix: &str, topics: &[Topic]) {
+    let names: Vec<String> = topics.iter().map(|topic| format!("{prefix}.{}", topic.name())).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    view::wait(admin(brokers).delete_topics(&names, &AdminOptions::new())).expect("deleted");
 }
 
 /// `tally.key` of a summary.

@@ -31,11 +31,9 @@ impl Worker {
             Err(reason) => reason,
         };
         if !rule.is_task() {
-            let reason = format!(
-                "the region of image {} ({key}) cannot be used: {reason}; delete it if it is there, and run the job again",
-                planned.id
-            );
-            return Err(Failure::reject(reason));
+            // The coordinator stores it again.
+            let reason = format!("the region of image {} ({key}) cannot be used: {reason}", planned.id);
+            return Err(Failure::passing(reason));
         }
         tracing::warn!(image = planned.id, "looking for its region again: {reason}");
         self.find_region(message, image, rule, store).await?;

@@ -130,6 +130,20 @@ fn damaged_tiles_are_computed_again() {
     assert!(matches!(&actions[..], [Action::Aggregate { attempt: 2, .. }]));
 }
 
+/// A tile that another has deleted is no failure of the image, which may have one try.
+#[test]
+fn what_is_gone_is_computed_again_where_a_failure_is_not_tried_again() {
+    let mut ledger = ledger(&[vec![1]], 1);
+    ledger.advance(usize::MAX);
+    ledger.task_done(id(0, 0));
+    for attempt in 1..DAMAGED_TRIES_MIN {
+        assert_eq!(computes(&image_failed(&mut ledger, attempt, &[id(0, 0)])), [id(0, 0)]);
+        ledger.task_done(id(0, 0));
+    }
+    let actions = image_failed(&mut ledger, DAMAGED_TRIES_MIN, &[id(0, 0)]);
+    assert!(matches!(actions[..], [Action::GiveUp(_)]), "{actions:?}");
+}
+
 #[test]
 fn any_number_of_tiles_may_be_damaged_but_none_for_ever() {
     let mut ledger = ledger(&[vec![8]], 2);

@@ -50,7 +50,7 @@ impl Walk {
             if meta.is_dir() {
                 self.enter(&entry.path(), format!("{key}/"))?;
             } else if is_safe_key(&key) {
-                page.push(ObjectMeta { key, size_bytes: meta.len() });
+                page.push(ObjectMeta { key, size_bytes: meta.len(), stamp: super::stamp(&meta) });
                 if page.len() == PAGE {
                     break;
                 }

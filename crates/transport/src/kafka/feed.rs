@@ -8,21 +8,30 @@ use async_trait::async_trait;
 use backon::Retryable;
 use bytes::Bytes;
 use rdkafka::consumer::{Consumer, StreamConsumer};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 /// Between two looks at how many partitions there are. Whoever writes learns of new ones more slowly than this.
 const LOOK_EVERY: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 30 });
+
+/// Between two looks whether a topic is there again.
+const AGAIN_EVERY: Duration = Duration::from_secs(1);
+/// What is said of a topic that is not there.
+const UNKNOWN: [RDKafkaErrorCode; 2] =
+    [RDKafkaErrorCode::UnknownTopic, RDKafkaErrorCode::UnknownTopicOrPartition];
 
 /// Reads all partitions from where they ended when it began, and those that were added later from their beginning.
 pub(super) struct KafkaFeed {
     consumer: Arc<StreamConsumer<Context>>,
     topic: String,
     health: Arc<Health>,
+    /// Told when the topic is seen to be gone.
+    gone: Arc<Notify>,
     looking: JoinHandle<()>,
 }
 
@@ -34,9 +43,9 @@ impl KafkaFeed {
         topic: String,
         health: Arc<Health>,
     ) -> Self {
-        let consumer = Arc::new(consumer);
-        let looking = tokio::spawn(follow_partitions(Arc::clone(&consumer), topic.clone(), assignment));
-        Self { consumer, topic, health, looking }
+        let (consumer, gone) = (Arc::new(consumer), Arc::new(Notify::new()));
+        let follow = follow_partitions(Arc::clone(&consumer), topic.clone(), assignment, Arc::clone(&gone));
+        Self { consumer, topic, health, gone, looking: tokio::spawn(follow) }
     }
 }
 
@@ -56,7 +65,12 @@ impl Feed for KafkaFeed {
         let received = receive
             .retry(even_pauses(PAUSE))
             .when(may_pass)
-            .notify(|error, _| tracing::debug!(%error, topic = self.topic, "receiving again"))
+            .notify(|error, _| {
+                tracing::debug!(%error, topic = self.topic, "receiving again");
+                if error.rdkafka_error_code().is_some_and(|code| UNKNOWN.contains(&code)) {
+                    self.gone.notify_one();
+                }
+            })
             .await;
         let payload =
             received.map_err(|error| refused("read from", &format!("topic {}", self.topic), error))?;
@@ -65,14 +79,22 @@ impl Feed for KafkaFeed {
     }
 }
 
-/// Adds partitions to what `consumer` reads when the topic has more of them.
+/// Adds partitions to what `consumer` reads when the topic has more of them, and begins anew with a topic that was deleted and
+/// made again.
 async fn follow_partitions(
     consumer: Arc<StreamConsumer<Context>>,
     topic: String,
     mut read: TopicPartitionList,
+    gone: Arc<Notify>,
 ) {
     loop {
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::select! {
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = gone.notified() => {
+                read = read_anew(&consumer, &topic).await;
+                tracing::warn!("topic {topic} was deleted and made again, and is read from its beginning");
+            }
+        }
         let (asked, name, known) = (Arc::clone(&consumer), topic.clone(), read.clone());
         let look = tokio::task::spawn_blocking(move || with_new_partitions(&asked, &name, &known)).await;
         match look {
@@ -82,6 +104,30 @@ async fn follow_partitions(
             }
             Ok(Ok(None)) | Err(_) => {}
             Ok(Err(error)) => tracing::debug!(%error, topic, "how many partitions there are is not known"),
+        }
+    }
+}
+
+/// Waits until a topic is there again, and reads all of its partitions from their beginning: what was read of the old one says nothing
+/// of the new one.
+async fn read_anew(consumer: &Arc<StreamConsumer<Context>>, topic: &str) -> TopicPartitionList {
+    loop {
+        tokio::time::sleep(AGAIN_EVERY).await;
+        let (asked, name) = (Arc::clone(consumer), topic.to_owned());
+        let assign = move || {
+            let found = asked.fetch_metadata(Some(&name), REQUEST)?;
+            let mut all = TopicPartitionList::new();
+            for number in numbers(&found)? {
+                all.add_partition_offset(&name, number, Offset::Beginning)?;
+            }
+            asked.unassign()?;
+            asked.assign(&all)?;
+            Ok::<_, KafkaError>(all)
+        };
+        match tokio::task::spawn_blocking(assign).await {
+            Ok(Ok(all)) => return all,
+            Ok(Err(error)) => tracing::debug!(%error, topic, "the topic is not there yet"),
+            Err(_) => {}
         }
     }
 }

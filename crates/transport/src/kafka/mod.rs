@@ -34,13 +34,16 @@ use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::util::Timeout;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use subscription::KafkaSubscription;
+use tokio::sync::Mutex;
 
 /// One request to the broker.
 const REQUEST: Duration = Duration::from_secs(10);
 /// Between a failure that may pass and the next try.
 const PAUSE: Duration = Duration::from_millis(300);
+/// Between two tries to make topics again that are gone.
+const REMADE_EVERY: Duration = Duration::from_secs(5);
 
 /// A queue on a Kafka broker.
 #[derive(Clone)]
@@ -50,6 +53,8 @@ pub struct KafkaQueue {
     /// Whether groups are assigned by the broker.
     by_broker: bool,
     health: Arc<Health>,
+    /// When topics that were gone were last made again.
+    remade: Arc<Mutex<Option<Instant>>>,
 }
 
 /// Which partition a message goes to.
@@ -88,7 +93,7 @@ impl KafkaQueue {
             GroupProtocol::Auto => assigns_itself(&admin, broker).await,
         };
         tracing::info!(brokers = options.brokers, by_broker, "connected to Kafka");
-        Ok(Self { options, producer, by_broker, health })
+        Ok(Self { options, producer, by_broker, health, remade: Arc::default() })
     }
 
     fn topic(&self, topic: Topic) -> String {
@@ -119,13 +124,40 @@ impl KafkaQueue {
                 To::Key(key) => record.key(key),
                 To::Partition(partition) => record.partition(partition),
             };
-            self.producer.send(record, Timeout::Never).await.map(|_| ()).map_err(|(error, _)| error)
+            let sent = self.producer.send(record, Timeout::Never).await;
+            let sent = sent.map(|_| ()).map_err(|(error, _)| error);
+            if sent.as_ref().is_err_and(is_no_topic) {
+                self.make_topics_again(topic).await;
+            }
+            sent
         };
         attempt
             .retry(even_pauses(PAUSE))
             .when(|error| may_pass(error) && !is_no_partition(error))
-            .notify(|error, _| tracing::warn!(%error, topic, "a message was not taken; sending it again"))
+            .notify(|error, _| {
+                // That is told once, and not for each message.
+                if !is_no_topic(error) {
+                    tracing::warn!(%error, topic, "a message was not taken; sending it again");
+                }
+            })
             .await
+    }
+
+    /// Makes the topics that are missing, since `topic` is: somebody has deleted it. One does so at a time, and not too often.
+    async fn make_topics_again(&self, topic: &str) {
+        let Ok(mut last) = self.remade.try_lock() else { return };
+        if last.is_some_and(|last| last.elapsed() < REMADE_EVERY) {
+            return;
+        }
+        tracing::warn!(topic, "the topic is gone: making it again");
+        let made = match create(&base(&self.options), Context::new(&self.health)) {
+            Ok(admin) => make_topics(&admin, &self.producer, &self.options).await,
+            Err(error) => Err(refused("connect to", &self.options.brokers, error)),
+        };
+        if let Err(error) = made {
+            tracing::warn!(%error, "the topic is not made again");
+        }
+        *last = Some(Instant::now());
     }
 
     /// Runs requests that block away from the threads that drive messages.
@@ -192,6 +224,12 @@ fn refused(doing: &'static str, queue: &str, error: KafkaError) -> QueueError {
     };
     let (queue, reason) = (format!("Kafka, {queue}"), error.to_string());
     QueueError::Refused { doing, queue, reason, class, source: Some(Arc::new(error)) }
+}
+
+/// Whether a message was for a topic that is not there.
+fn is_no_topic(error: &KafkaError) -> bool {
+    let unknown = [RDKafkaErrorCode::UnknownTopic, RDKafkaErrorCode::UnknownTopicOrPartition];
+    matches!(error, KafkaError::MessageProduction(code) if unknown.contains(code))
 }
 
 /// Whether a message was for a partition that the topic does not have.

@@ -112,7 +112,7 @@ impl ObjectStore for S3Store {
     async fn head(&self, key: &str) -> Result<ObjectMeta, StoreError> {
         let place = self.checked("read", key)?;
         let found = self.s3.head(&place).await.map_err(|error| self.error("read", key, error))?;
-        Ok(ObjectMeta { key: key.to_owned(), size_bytes: found.size_bytes })
+        Ok(ObjectMeta { key: key.to_owned(), size_bytes: found.size_bytes, stamp: found.etag })
     }
 
     fn pages<'a>(&'a self, prefix: &'a str) -> Pages<'a> {
@@ -124,7 +124,8 @@ impl ObjectStore for S3Store {
         // What others keep under the same prefix is not ours.
         let own = |(key, facts): (String, ObjectFacts)| {
             let key = key.strip_prefix(&self.prefix)?;
-            is_safe_key(key).then(|| ObjectMeta { key: key.to_owned(), size_bytes: facts.size_bytes })
+            let ObjectFacts { size_bytes, etag: stamp, .. } = facts;
+            is_safe_key(key).then(|| ObjectMeta { key: key.to_owned(), size_bytes, stamp })
         };
         let pages = self.s3.pages(self.uri(prefix));
         let pages = pages.map_ok(move |page| page.into_iter().filter_map(own).collect());
