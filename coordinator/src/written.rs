@@ -91,13 +91,16 @@ async fn files(
     store: &dyn ObjectStore,
     finished: &Finished<'_>,
 ) -> Result<Option<BTreeMap<String, String>>, StoreError> {
+    let job = &finished.plan.job;
     let places = finished.spec.outputs.iter().flat_map(Output::places).filter(|place| !place.contains('*'));
     let mut files = BTreeMap::new();
+    // A list waits for what is still to be written, of which nothing is told before; this one is short.
+    store.list(&key::all_gates(job)).await?;
     for place in places {
-        // A list waits for what is still to be written.
-        let key = key::out(&finished.plan.job, &place);
-        let found = store.list(&key).await?.into_iter().find(|object| object.key == key);
-        let Some(found) = found else { return Ok(None) };
+        let found = match store.head(&key::out(job, &place)).await {
+            Err(error) if error.kind == StoreErrorKind::NotFound => return Ok(None),
+            found => found?,
+        };
         files.insert(place, found.stamp.unwrap_or_default());
     }
     Ok(Some(files))

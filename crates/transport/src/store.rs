@@ -17,7 +17,7 @@ pub struct ObjectMeta {
     /// Its length, bytes.
     pub size_bytes: u64,
     /// Another one when it was written since with other bytes, if the store tells that: what it calls the content, or when it was
-    /// written. A list always tells it where the store does.
+    /// written.
     pub stamp: Option<String>,
 }
 

@@ -331,6 +331,7 @@ impl ObjectStore for WriteBehindStore {
 
     async fn head(&self, key: &str) -> Result<ObjectMeta, StoreError> {
         match self.held(key) {
+            // When it was written is known once it is; a list writes it.
             Some(Wanted::Object(value)) => {
                 let size_bytes = value.len() as u64;
                 return Ok(ObjectMeta { key: key.to_owned(), size_bytes, stamp: None });
