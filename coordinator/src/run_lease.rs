@@ -153,7 +153,12 @@ impl Drop for RunLease {
 /// Why `run` does not count any more, if it does not. Where no name stands, or an older one of the same life, its name is put
 /// there: of two that believe to have the job, one finds the other's.
 pub(crate) async fn stopped(store: &dyn ObjectStore, run: &RunId) -> Result<Option<Stopped>, StoreError> {
-    put_while_ours(store, run, Bytes::from(run.run.clone())).await
+    match store.get(&key::run(&run.job)).await {
+        // As mostly: nothing need be written, nor what waits to be.
+        Ok(name) if name == run.run.as_bytes() => Ok(None),
+        Err(error) if error.kind != StoreErrorKind::NotFound => Err(error),
+        _ => put_while_ours(store, run, Bytes::from(run.run.clone())).await,
+    }
 }
 
 /// Why `run` does not count where `name` stands.

@@ -94,8 +94,8 @@ async fn files(
     let job = &finished.plan.job;
     let places = finished.spec.outputs.iter().flat_map(Output::places).filter(|place| !place.contains('*'));
     let mut files = BTreeMap::new();
-    // A list waits for what is still to be written, of which nothing is told before; this one is short.
-    store.list(&key::all_gates(job)).await?;
+    // A list writes what waits to be written, of which nothing is told before; this one is short.
+    store.list(&key::all_plans(job)).await?;
     for place in places {
         let found = match store.head(&key::out(job, &place)).await {
             Err(error) if error.kind == StoreErrorKind::NotFound => return Ok(None),

@@ -24,9 +24,14 @@
 
 use crate::hash;
 
+/// The folder of the plans of `job`, with its last `/`.
+pub fn all_plans(job: &str) -> String {
+    format!("jobs/{job}/plans/")
+}
+
 /// The plan of `job` whose hash is `hash`.
 pub fn plan(job: &str, hash: &str) -> String {
-    format!("jobs/{job}/plans/{hash}.json")
+    format!("{}{hash}.json", all_plans(job))
 }
 
 /// The folder of the statistics of all images of `job`, with its last `/`.
