@@ -5,7 +5,7 @@ use marquetry_failure::{Classify, FailureClass};
 use marquetry_job::{ImageGateError, RegionError, StoredPlanError, TaskId, TruthError};
 use marquetry_scores::{ScoreError, class_of_store};
 use marquetry_spec::SpecErrors;
-use marquetry_transport::StoreError;
+use marquetry_transport::{StoreError, StoreErrorKind};
 use std::any::Any;
 
 /// Why an image could not be put together.
@@ -98,6 +98,11 @@ impl AggregateError {
             }
             _ => Vec::new(),
         }
+    }
+
+    /// Whether something newer was found where an output was to be written.
+    pub(crate) fn is_conflict(&self) -> bool {
+        matches!(self, Self::Store(error) if error.kind == StoreErrorKind::Conflict)
     }
 }
 

@@ -1,5 +1,6 @@
 //! One image from its tiles to its outputs.
 
+use crate::AggregatorOptions;
 use crate::error::AggregateError;
 use crate::gate::Denied;
 use crate::image_result::ImageResult;
@@ -11,16 +12,22 @@ use crate::sink::FinishedImage;
 use crate::sinks::gate_truth::GateTruth;
 use crate::sinks::sure_counts::SureCounts;
 use crate::source_image::SourceImage;
-use crate::{AggregatorOptions, RUN_BELIEVED};
 use bytes::Bytes;
+use futures_util::future::try_join_all;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use marquetry_job::{Plan, PlannedImage, RunId, TruthLabels, UnreadPart, key};
 use marquetry_raster::read::Limits;
 use marquetry_scores::{KnownGroups, TileSource, UnreadParts};
 use marquetry_spec::JobSpec;
-use marquetry_transport::{ObjectStore, StoreErrorKind};
+use marquetry_transport::{Content, ObjectStore, Seen, StoreErrorKind};
 use std::sync::Arc;
-use std::time::Instant;
 use tokio::runtime::Handle;
+
+/// How often storing an image is begun that finds something newer each time.
+const TRIES: u32 = 5;
+
+/// Files of an image that are on their way to the store at the same time.
+const PUTS_MAX: usize = 8;
 
 /// What became of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,8 +59,6 @@ pub(crate) struct ImageJob<'a> {
     /// Whether blocks of it were given up.
     pub(crate) partial: bool,
     pub(crate) options: &'a AggregatorOptions,
-    /// When its run was found to count.
-    pub(crate) counted_at: Instant,
 }
 
 impl ImageJob<'_> {
@@ -69,22 +74,65 @@ impl ImageJob<'_> {
         }
         let folder = ScratchFolder::new(&self.options.temp_dir);
         let (image, unread) = self.make(planned, &folder)?;
-        let is_incomplete = self.partial || unread.is_some();
-        // All this may have taken long, and others were at work too: what they wrote for a later run, or of all tiles
-        // where some were missing here, is not to be written over.
+        let fate = match unread {
+            None if !self.partial => ImageFate::Whole,
+            unread => ImageFate::Incomplete { unread },
+        };
+        let mut tries = 1..=TRIES;
+        loop {
+            let is_last = tries.next() == Some(TRIES);
+            match self.store_image(planned, &image, &fate) {
+                // An earlier try of ours, another aggregator of this run, or another run: all is looked at anew.
+                Err(error) if error.is_conflict() && !is_last => {}
+                stored => return stored.map(|settled| settled.unwrap_or(fate)),
+            }
+        }
+    }
+
+    /// Stores the outputs of an image and its result, unless there is nothing to store any more: then what became of it.
+    ///
+    /// Making them may have taken long, and others were at work too: what they wrote for a later run, or of all tiles where some
+    /// were missing here, is not written over, however long a write is on its way. So what stands there is looked at first, then
+    /// whether the run counts, and what was written since is not touched.
+    fn store_image(
+        &self,
+        planned: &PlannedImage,
+        image: &FinishedImage,
+        fate: &ImageFate,
+    ) -> Result<Option<ImageFate>, AggregateError> {
+        let (job, name) = (&self.plan.job, planned.result_name());
+        let (part, gaps) = (key::part(job, self.outputs, &name), key::gaps(job, self.outputs, &name));
+        let look = |key: String| async { self.store.look(&key).await.map(|seen| (key, seen)) };
+        let files = image.files.iter().map(|file| look(key::out(job, &file.place)));
+        let looks = async { tokio::try_join!(look(part), look(gaps), try_join_all(files)) };
+        let (part, gaps, files) = self.runtime.block_on(looks)?;
         if !self.counts()? {
-            return Ok(ImageFate::Abandoned);
+            return Ok(Some(ImageFate::Abandoned));
         }
-        if self.is_whole(planned)? {
-            return Ok(ImageFate::Whole);
+        if part.1 != Seen::Absent && self.is_whole(planned)? {
+            return Ok(Some(ImageFate::Whole));
         }
-        for file in &image.files {
-            let key = key::out(&self.plan.job, &file.place);
-            self.runtime.block_on(file.store(&**self.store, &key))?;
+        let put = |(key, seen): (String, Seen), content: Content| async move {
+            self.store.put_over(&key, &content, &seen).await.map_err(AggregateError::from)
+        };
+        let puts = image
+            .files
+            .iter()
+            .zip(files)
+            .map(|(file, place)| async move { put(place, file.content()?).await });
+        self.runtime.block_on(stream::iter(puts).buffer_unordered(PUTS_MAX).try_collect::<()>())?;
+        // That an image is incomplete is written before its result, and taken back after a complete one: who dies in between
+        // leaves an image that is made again.
+        let is_incomplete = *fate != ImageFate::Whole;
+        if is_incomplete {
+            self.runtime.block_on(put(gaps.clone(), Content::Bytes(Bytes::new())))?;
         }
-        drop(folder);
-        self.put_result(planned, &image.result, is_incomplete)?;
-        Ok(if is_incomplete { ImageFate::Incomplete { unread } } else { ImageFate::Whole })
+        self.runtime.block_on(put(part, Content::Bytes(image.result.to_bytes().into())))?;
+        // Looked for first: whoever may not delete has mostly nothing to delete here.
+        if !is_incomplete && self.is_there(&gaps.0)? {
+            self.runtime.block_on(self.store.delete(&gaps.0))?;
+        }
+        Ok(None)
     }
 
     /// Makes every output, in `folder`; and says what cannot be read of the image.
@@ -146,11 +194,8 @@ impl ImageJob<'_> {
         opened.map(Some).map_err(|source| AggregateError::StoredTruth { key, source })
     }
 
-    /// Whether the run is still the one that counts, which is believed for a while, and where none is named.
+    /// Whether the run is still the one that counts, as it is where none is named.
     fn counts(&self) -> Result<bool, AggregateError> {
-        if self.counted_at.elapsed() < RUN_BELIEVED {
-            return Ok(true);
-        }
         match self.runtime.block_on(self.store.get(&key::run(&self.run.job))) {
             Ok(run) => Ok(run == self.run.run.as_bytes()),
             Err(error) if error.kind == StoreErrorKind::NotFound => Ok(true),
@@ -171,27 +216,6 @@ impl ImageJob<'_> {
             Err(error) if error.kind == StoreErrorKind::NotFound => Ok(false),
             Err(error) => Err(error.into()),
         }
-    }
-
-    /// That an image is incomplete is written before its result, and taken back after a complete one: who dies in between
-    /// leaves an image that is made again.
-    fn put_result(
-        &self,
-        planned: &PlannedImage,
-        result: &ImageResult,
-        is_incomplete: bool,
-    ) -> Result<(), AggregateError> {
-        let incomplete = key::gaps(&self.plan.job, self.outputs, &planned.result_name());
-        if is_incomplete {
-            self.runtime.block_on(self.store.put(&incomplete, Bytes::new()))?;
-        }
-        let key = key::part(&self.plan.job, self.outputs, &planned.result_name());
-        self.runtime.block_on(self.store.put(&key, result.to_bytes().into()))?;
-        // Looked for first: whoever may not delete has mostly nothing to delete here.
-        if !is_incomplete && self.is_there(&incomplete)? {
-            self.runtime.block_on(self.store.delete(&incomplete))?;
-        }
-        Ok(())
     }
 }
 

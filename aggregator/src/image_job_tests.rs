@@ -33,8 +33,6 @@ fn make(image: &TestImage, partial: bool) -> Result<ImageFate, AggregateError> {
         picture: true,
         partial,
         options: &options,
-        // Long ago: what is believed for a moment is not what is shown here.
-        counted_at: Instant::now().checked_sub(RUN_BELIEVED).unwrap(),
     };
     job.run()
 }

@@ -1,8 +1,7 @@
 //! Files that outputs are written to until their image is finished: in memory as long as they are small.
 
-use crate::error::AggregateError;
 use bytes::Bytes;
-use marquetry_transport::ObjectStore;
+use marquetry_transport::Content;
 use std::fs::File;
 use std::io::{self, BufWriter, Cursor, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -122,11 +121,11 @@ impl Seek for UnfinishedFile {
 pub struct OutputFile {
     /// Where it goes, below the job's outputs.
     pub place: String,
-    content: Content,
+    held: Held,
 }
 
 #[derive(Debug, Clone)]
-enum Content {
+enum Held {
     Bytes(Bytes),
     Written(UnfinishedFile),
     /// In a folder that is there as long as this is.
@@ -139,17 +138,17 @@ enum Content {
 impl OutputFile {
     /// One of these bytes.
     pub(crate) fn of_bytes(place: String, bytes: impl Into<Bytes>) -> Self {
-        Self { place, content: Content::Bytes(bytes.into()) }
+        Self { place, held: Held::Bytes(bytes.into()) }
     }
 
     /// One that is, or is still being, written to `file`.
     pub(crate) fn written(place: String, file: UnfinishedFile) -> Self {
-        Self { place, content: Content::Written(file) }
+        Self { place, held: Held::Written(file) }
     }
 
     /// One that lies at `path`, in `folder`.
     pub(crate) fn at(place: String, path: PathBuf, folder: ScratchFolder) -> Self {
-        Self { place, content: Content::Path { path, _folder: folder } }
+        Self { place, held: Held::Path { path, _folder: folder } }
     }
 
     /// Its bytes.
@@ -157,33 +156,29 @@ impl OutputFile {
     /// # Errors
     /// When the disk is in trouble.
     pub fn read(&self) -> io::Result<Vec<u8>> {
-        match &self.content {
-            Content::Bytes(bytes) => Ok(bytes.to_vec()),
-            Content::Written(file) => file.read(),
-            Content::Path { path, .. } => std::fs::read(path),
+        match &self.held {
+            Held::Bytes(bytes) => Ok(bytes.to_vec()),
+            Held::Written(file) => file.read(),
+            Held::Path { path, .. } => std::fs::read(path),
         }
     }
 
-    /// Stores it under `key`.
-    pub(crate) async fn store(&self, store: &dyn ObjectStore, key: &str) -> Result<(), AggregateError> {
-        let path = match &self.content {
-            Content::Bytes(bytes) => return Ok(store.put(key, bytes.clone()).await?),
-            Content::Path { path, .. } => path.clone(),
-            Content::Written(file) => {
-                let in_memory = match &mut *file.place() {
-                    Place::Memory { bytes, .. } => Ok(Bytes::copy_from_slice(bytes.get_ref())),
-                    Place::Disk { file, path } => {
-                        file.flush()?;
-                        Err(path.clone())
-                    }
-                };
-                match in_memory {
-                    Ok(bytes) => return Ok(store.put(key, bytes).await?),
-                    Err(path) => path,
+    /// What a store is to write.
+    ///
+    /// # Errors
+    /// When the disk is in trouble.
+    pub(crate) fn content(&self) -> io::Result<Content> {
+        match &self.held {
+            Held::Bytes(bytes) => Ok(Content::Bytes(bytes.clone())),
+            Held::Path { path, .. } => Ok(Content::File(path.clone())),
+            Held::Written(file) => match &mut *file.place() {
+                Place::Memory { bytes, .. } => Ok(Content::Bytes(Bytes::copy_from_slice(bytes.get_ref()))),
+                Place::Disk { file, path } => {
+                    file.flush()?;
+                    Ok(Content::File(path.clone()))
                 }
-            }
-        };
-        Ok(store.put_file(key, &path).await?)
+            },
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 use super::*;
 use crate::test_plans::{images, plan};
 use bytes::Bytes;
+use marquetry_aggregator::expected_of;
 use marquetry_failure::{Classify as _, FailureClass};
 use marquetry_job::{AggregateMessage, StageSeconds, TaskId, TaskKind, TaskMessage, TaskPlace, key};
 use marquetry_transport::{FolderStore, MemoryQueue, Subscription};
@@ -217,6 +218,30 @@ async fn cleaning_takes_late_tiles_of_the_own_plan_and_no_others() {
     ended.release(JobState::Partial, None).await.unwrap();
     let status = crate::Status::read(&*job.store, &job.plan.job).await.unwrap().unwrap();
     assert_eq!(status.state, JobState::Partial);
+}
+
+/// A result that a slow request stores when another coordinator has the files made for other decisions already.
+#[tokio::test(start_paused = true)]
+async fn a_result_that_came_late_says_nothing_of_files_that_were_made_for_others() {
+    let job = Job::new(1);
+    let late = key::part(&job.plan.job, "o", &job.images[0].key);
+    let files = expected_of(&job.spec, "o", &job.images[0]);
+    let mut found = Vec::new();
+    for outputs in ["o", "others", "o"] {
+        let run = job.run_id(outputs);
+        let runner = JobRunner { outputs, ..job.runner(&run) };
+        let lease = RunLease::acquire(Arc::clone(&runner.store), run.clone()).await.unwrap();
+        found.push(runner.begin(&lease).await.unwrap().tally.images_found);
+        for key in files.iter().map(|file| key::out(&job.plan.job, file)).chain([late.clone()]) {
+            job.store.put(&key, Bytes::from_static(b"{}")).await.unwrap();
+        }
+    }
+    assert_eq!(found, [0, 0, 0]);
+    // Whoever goes on with the same ones believes it.
+    let run = job.run_id("next");
+    let runner = job.runner(&run);
+    let lease = RunLease::acquire(Arc::clone(&runner.store), run.clone()).await.unwrap();
+    assert_eq!(runner.begin(&lease).await.unwrap().tally.images_found, 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,14 +4,20 @@ use crate::run_lease::stopped;
 use async_trait::async_trait;
 use bytes::Bytes;
 use marquetry_job::{RunId, key};
-use marquetry_transport::{Condition, ObjectMeta, ObjectStore, Pages, StoreError, StoreErrorKind, Version};
+use marquetry_transport::{
+    Condition, Content, ObjectMeta, ObjectStore, Pages, Seen, StoreError, StoreErrorKind, Version,
+};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::watch;
 
+/// How often a write is begun that finds something newer each time.
+const TRIES: u32 = 5;
+
 /// A store wrapper that looks, before each write and deletion, whether its run still has the job, and refuses
-/// ([`StoreErrorKind::Conflict`]) when it has not. For few and large objects: each look is a request of its own.
+/// ([`StoreErrorKind::Conflict`]) when it has not. What was written since that look is not written over, however long the write is
+/// on its way. For few and large objects: each look is a request of its own.
 pub(crate) struct LeasedStore {
     inner: Arc<dyn ObjectStore>,
     name: watch::Receiver<RunId>,
@@ -29,6 +35,21 @@ impl LeasedStore {
         let reason = format!("{stopped} ({})", key::run(&run.job));
         Err(StoreError::new(StoreErrorKind::Conflict, doing, key, self.inner.name(), reason))
     }
+
+    async fn write(&self, key: &str, content: Content) -> Result<(), StoreError> {
+        let mut tries = 1..=TRIES;
+        loop {
+            // In this order: whoever has the job after the check writes after this look.
+            let seen = self.inner.look(key).await?;
+            self.check("write", key).await?;
+            let is_last = tries.next() == Some(TRIES);
+            match self.inner.put_over(key, &content, &seen).await {
+                // An earlier try of ours, or another run: the check tells.
+                Err(error) if error.kind == StoreErrorKind::Conflict && !is_last => {}
+                written => return written,
+            }
+        }
+    }
 }
 
 #[async_trait]
@@ -39,8 +60,7 @@ impl ObjectStore for LeasedStore {
     }
 
     async fn put(&self, key: &str, value: Bytes) -> Result<(), StoreError> {
-        self.check("write", key).await?;
-        self.inner.put(key, value).await
+        self.write(key, Content::Bytes(value)).await
     }
 
     async fn put_if(&self, key: &str, value: Bytes, condition: &Condition) -> Result<Version, StoreError> {
@@ -49,8 +69,16 @@ impl ObjectStore for LeasedStore {
     }
 
     async fn put_file(&self, key: &str, path: &Path) -> Result<(), StoreError> {
+        self.write(key, Content::File(path.to_path_buf())).await
+    }
+
+    async fn look(&self, key: &str) -> Result<Seen, StoreError> {
+        self.inner.look(key).await
+    }
+
+    async fn put_over(&self, key: &str, content: &Content, seen: &Seen) -> Result<(), StoreError> {
         self.check("write", key).await?;
-        self.inner.put_file(key, path).await
+        self.inner.put_over(key, content, seen).await
     }
 
     async fn get(&self, key: &str) -> Result<Bytes, StoreError> {

@@ -9,7 +9,7 @@ use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use marquetry_aggregator::expected_of;
 use marquetry_failure::{Classify, FailureClass};
 use marquetry_job::{Ledger, Plan, PlannedImage, TaskPlace, key};
-use marquetry_transport::{ObjectMeta, ObjectStore, StoreError};
+use marquetry_transport::{ObjectMeta, ObjectStore, StoreError, StoreErrorKind};
 use std::collections::HashSet;
 
 /// So many tiles are listed folder by folder.
@@ -33,7 +33,10 @@ impl JobRunner<'_> {
         let whole = written.iter().filter(|object| object.size_bytes > 0);
         let written: HashSet<&str> = whole.map(|object| object.key.as_str()).collect();
         let parts = self.store.list(&key::all_parts(job)).await?;
+        // Of files that were made for others since, an old result may have come late: it says nothing of them.
+        let written = if self.has_made_the_files().await? { written } else { HashSet::new() };
         let finished = self.finished(&parts, tasks, &written).await?;
+        self.note_files_made_for(lease).await?;
         for &image in &finished {
             ledger.found_image(image);
             let places = (0..tasks.of(image).len()).map(|place| TaskPlace { image, place });
@@ -65,6 +68,29 @@ impl JobRunner<'_> {
         }
         drop(pages);
         deletion.finish().await
+    }
+
+    /// Whether the files that are there were made for these decisions and outputs, as far as that is known.
+    async fn has_made_the_files(&self) -> Result<bool, StoreError> {
+        match self.store.get(&key::files_made_for(&self.plan.job)).await {
+            Ok(outputs) => Ok(!self.makes_all_files() || outputs == self.outputs.as_bytes()),
+            Err(error) if error.kind == StoreErrorKind::NotFound => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Notes what files are made for from now on, once no result of others is left.
+    async fn note_files_made_for(&self, lease: &RunLease) -> Result<(), StoreError> {
+        if !self.makes_all_files() {
+            return Ok(());
+        }
+        let (place, outputs) = (key::files_made_for(&self.plan.job), self.outputs.as_bytes().to_vec());
+        lease.guard().put(&place, outputs.into()).await
+    }
+
+    /// Whether this is neither a first pass, which writes no file, nor of a sample of the images.
+    fn makes_all_files(&self) -> bool {
+        self.other_results != OtherResults::KeepAll && self.spec.subset.sample >= 1.0
     }
 
     /// The images that are finished: their part is stored, nothing is missing in it, and all of their files are there.

@@ -190,6 +190,12 @@ pub fn written(job: &str) -> String {
     format!("jobs/{job}/written")
 }
 
+/// What names the decisions and outputs for which the files among the outputs of `job` were made last: results of others do not
+/// speak of these files.
+pub fn files_made_for(job: &str) -> String {
+    format!("jobs/{job}/made-for")
+}
+
 /// The object that names the run of `job` that counts. Whoever finds another name there than its own stops.
 pub fn run(job: &str) -> String {
     format!("jobs/{job}/run")

@@ -1,6 +1,6 @@
 //! The contract suites: one for each trait, run on every body of it.
 
-use crate::{Condition, ObjectStore, StoreErrorKind, TaskQueue, Topic};
+use crate::{Condition, Content, ObjectStore, Seen, StoreErrorKind, TaskQueue, Topic};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use std::collections::BTreeSet;
@@ -181,6 +181,7 @@ pub async fn store(store: &dyn ObjectStore) {
     a_prefix_ends_at_a_slash(store).await;
     a_key_that_is_a_prefix_of_another_harms_nothing(store).await;
     conditional_writes(store).await;
+    nothing_newer_than_what_was_seen_is_written_over(store).await;
     one_of_many_racing_writes_happens(store).await;
 }
 
@@ -322,6 +323,51 @@ async fn conditional_writes(store: &dyn ObjectStore) {
     write("eight", Condition::Absent).await.expect("nothing is there any more");
     store.delete(key).await.expect("delete");
     let bad = store.put_if("../up", Bytes::new(), &Condition::Absent).await.expect_err("a bad key");
+    assert_eq!(bad.kind, StoreErrorKind::BadKey);
+}
+
+async fn nothing_newer_than_what_was_seen_is_written_over(store: &dyn ObjectStore) {
+    let key = "jobs/fence/out/mask.png";
+    let bytes = |text: &'static str| Content::Bytes(Bytes::from_static(text.as_bytes()));
+    let seen = || async { store.look(key).await.expect("look") };
+    let write = |content: Content, seen: Seen| async move { store.put_over(key, &content, &seen).await };
+    let conflict = |result: Result<(), crate::StoreError>| {
+        assert_eq!(result.expect_err("something newer is there").kind, StoreErrorKind::Conflict);
+    };
+    let is = async |text: &str| assert_eq!(store.get(key).await.expect("get"), text.to_owned());
+
+    let nothing = seen().await;
+    write(bytes("one"), nothing.clone()).await.expect("nothing is there");
+    is("one").await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("file");
+    std::fs::write(&path, "of a file").expect("a file");
+    let first = seen().await;
+    if first != Seen::Untold {
+        conflict(write(bytes("two"), nothing.clone()).await);
+        is("one").await;
+    }
+    write(Content::File(path.clone()), first.clone()).await.expect("it is what was seen");
+    is("of a file").await;
+    if first == Seen::Untold {
+        return store.delete(key).await.expect("delete");
+    }
+    conflict(write(bytes("three"), first.clone()).await);
+    let second = seen().await;
+    store.put(key, Bytes::from_static(b"a plain write")).await.expect("put");
+    conflict(write(Content::File(path), second).await);
+    is("a plain write").await;
+    let third = seen().await;
+    write(bytes("four"), Seen::Untold).await.expect("whoever saw nothing minds nothing");
+    conflict(write(bytes("five"), third.clone()).await);
+    store.delete(key).await.expect("delete");
+    assert_eq!(seen().await, Seen::Absent);
+    for gone in [first, third] {
+        conflict(write(bytes("six"), gone).await);
+    }
+    write(bytes("seven"), nothing).await.expect("nothing is there any more");
+    store.delete(key).await.expect("delete");
+    let bad = store.put_over("../up", &bytes("eight"), &Seen::Absent).await.expect_err("a bad key");
     assert_eq!(bad.kind, StoreErrorKind::BadKey);
 }
 

@@ -1,7 +1,10 @@
 //! A store of tests that is away now and then.
 
 use crate::store::failed_pages;
-use crate::{Condition, MemoryStore, ObjectMeta, ObjectStore, Pages, StoreError, StoreErrorKind, Version};
+use crate::{
+    Condition, Content, MemoryStore, ObjectMeta, ObjectStore, Pages, Seen, StoreError, StoreErrorKind,
+    Version,
+};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -58,6 +61,14 @@ impl ObjectStore for FlakyStore {
     async fn put_file(&self, key: &str, path: &Path) -> Result<(), StoreError> {
         self.ask()?;
         self.inner.put_file(key, path).await
+    }
+    async fn look(&self, key: &str) -> Result<Seen, StoreError> {
+        self.ask()?;
+        self.inner.look(key).await
+    }
+    async fn put_over(&self, key: &str, content: &Content, seen: &Seen) -> Result<(), StoreError> {
+        self.ask()?;
+        self.inner.put_over(key, content, seen).await
     }
     async fn get(&self, key: &str) -> Result<Bytes, StoreError> {
         self.ask()?;

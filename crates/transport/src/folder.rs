@@ -6,7 +6,7 @@ mod write;
 use crate::error::RequestError;
 use crate::store::{Deletions, failed_pages, is_safe_key};
 use crate::waiting::may_wait;
-use crate::{Condition, ObjectMeta, ObjectStore, Pages, StoreError, StoreErrorKind, Version};
+use crate::{Condition, Content, ObjectMeta, ObjectStore, Pages, Seen, StoreError, StoreErrorKind, Version};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::task::JoinError;
-use write::{Together, commit, commit_together, remove, unfinished, write_if};
+use write::{Together, commit, commit_together, fill, remove, unfinished, write_if};
 
 /// Where unfinished objects wait; never listed. A leading dot cannot clash with a key's first part by chance.
 const UNFINISHED: &str = ".unfinished";
@@ -156,6 +156,18 @@ impl FolderStore {
         Err(self.failed(doing, key, RequestError::new(StoreErrorKind::BadKey, reason)))
     }
 
+    fn unless_conflict(
+        &self,
+        key: &str,
+        is_written: bool,
+        violation: &'static str,
+    ) -> Result<(), StoreError> {
+        if is_written {
+            return Ok(());
+        }
+        Err(self.failed("write", key, RequestError::new(StoreErrorKind::Conflict, violation)))
+    }
+
     /// Runs file work on this thread if it may wait, and else on one of a few that do.
     async fn waiting<T: Send + 'static>(
         &self,
@@ -205,23 +217,38 @@ impl ObjectStore for FolderStore {
     }
 
     async fn put_if(&self, key: &str, value: Bytes, condition: &Condition) -> Result<Version, StoreError> {
-        let wanted = condition.clone();
-        let written = self.blocking("write", key, move |place, root| write_if(&place, root, &value, &wanted));
-        let conflict = || {
-            let error = RequestError::new(StoreErrorKind::Conflict, condition.violation());
-            self.failed("write", key, error)
+        let (wanted, version) = (condition.clone(), Version::of_content(&value));
+        let holds = move |place: &Path| match std::fs::read(place) {
+            Err(error) if is_absent(&error) => Ok(wanted.holds(None)),
+            found => Ok(wanted.holds(Some(&Version::of_content(&found?)))),
         };
-        written.await?.ok_or_else(conflict)
+        let is_new = matches!(condition, Condition::Absent);
+        let written = self.blocking("write", key, move |place, root| {
+            write_if(&place, root, &Content::Bytes(value), holds, is_new)
+        });
+        self.unless_conflict(key, written.await?, condition.violation()).map(|()| version)
     }
 
     async fn put_file(&self, key: &str, path: &Path) -> Result<(), StoreError> {
         let from = path.to_path_buf();
         self.blocking("write", key, move |place, root| {
             let mut file = unfinished(root)?;
-            std::io::copy(&mut std::fs::File::open(from)?, &mut file)?;
+            fill(&mut file, &Content::File(from))?;
             commit(file, &place, false)
         })
         .await
+    }
+
+    async fn put_over(&self, key: &str, content: &Content, seen: &Seen) -> Result<(), StoreError> {
+        let (content, wanted, name) = (content.clone(), seen.clone(), key.to_owned());
+        let holds = move |place: &Path| match meta(name, place) {
+            Err(error) if is_absent(&error) => Ok(wanted.still(None)),
+            found => Ok(wanted.still(Some(&found?))),
+        };
+        let is_new = *seen == Seen::Absent;
+        let written =
+            self.blocking("write", key, move |place, root| write_if(&place, root, &content, holds, is_new));
+        self.unless_conflict(key, written.await?, Seen::VIOLATION)
     }
 
     async fn get(&self, key: &str) -> Result<Bytes, StoreError> {
@@ -258,15 +285,7 @@ impl ObjectStore for FolderStore {
 
     async fn head(&self, key: &str) -> Result<ObjectMeta, StoreError> {
         let name = key.to_owned();
-        self.blocking("read", key, |path, _| {
-            let meta = std::fs::metadata(path)?;
-            if meta.is_file() {
-                Ok(ObjectMeta { key: name, size_bytes: meta.len(), stamp: stamp(&meta) })
-            } else {
-                Err(ErrorKind::NotFound.into())
-            }
-        })
-        .await
+        self.blocking("read", key, |path, _| meta(name, &path)).await
     }
 
     fn pages<'a>(&'a self, prefix: &'a str) -> Pages<'a> {
@@ -317,6 +336,21 @@ impl ObjectStore for FolderStore {
         }
         deletions.result(keys.len())
     }
+}
+
+/// What is known of the object at `place`.
+fn meta(key: String, place: &Path) -> std::io::Result<ObjectMeta> {
+    let meta = std::fs::metadata(place)?;
+    if meta.is_file() {
+        Ok(ObjectMeta { key, size_bytes: meta.len(), stamp: stamp(&meta) })
+    } else {
+        Err(ErrorKind::NotFound.into())
+    }
+}
+
+/// Whether no object was found.
+fn is_absent(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
 /// When a file was written, how long it is, and where it lies: clocks of file systems tick some hundred times a second, and what is
@@ -467,5 +501,19 @@ mod tests {
         let error = FolderStore::open(&file).unwrap_err();
         assert!(error.to_string().contains("cannot write"), "{error}");
         assert!(std::error::Error::source(&error).is_some(), "what the disk said is kept");
+    }
+
+    /// By a process that is stopped, or one on a machine that went away.
+    #[tokio::test]
+    async fn a_lock_that_somebody_keeps_holds_nobody_up_for_ever() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = FolderStore::open(folder.path()).unwrap();
+        let kept = std::fs::File::create(store.scratch().join(LOCK)).unwrap();
+        kept.lock().unwrap();
+        store.put_over("a", &Content::Bytes(Bytes::from_static(b"1")), &Seen::Absent).await.unwrap();
+        let error = store.put_if("a", Bytes::from_static(b"2"), &Condition::Absent).await.unwrap_err();
+        assert_eq!(error.kind, StoreErrorKind::Conflict);
+        assert_eq!(store.get("a").await.unwrap(), "1");
+        kept.unlock().unwrap();
     }
 }

@@ -56,7 +56,7 @@ pub use s3::S3;
 #[cfg(feature = "s3")]
 pub use s3::S3Store;
 pub use s3_options::{S3_LOG_FILTER, S3Credentials, S3Options};
-pub use store::{Condition, KEY_BYTES_MAX, ObjectMeta, ObjectStore, Pages, Version};
+pub use store::{Condition, Content, KEY_BYTES_MAX, ObjectMeta, ObjectStore, Pages, Seen, Version};
 pub use stores::Stores;
 pub use waiting::{WaitingThreads, waiting};
 pub use write_behind::WriteBehindStore;

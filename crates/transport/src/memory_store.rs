@@ -2,7 +2,7 @@
 
 use crate::error::RequestError;
 use crate::store::{failed_pages, is_safe_key};
-use crate::{Condition, ObjectMeta, ObjectStore, Pages, StoreError, StoreErrorKind, Version};
+use crate::{Condition, Content, ObjectMeta, ObjectStore, Pages, Seen, StoreError, StoreErrorKind, Version};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
@@ -45,23 +45,32 @@ impl MemoryStore {
         Err(self.error(StoreErrorKind::BadKey, doing, key, "the key has parts that not every store can hold"))
     }
 
+    fn read_file(&self, key: &str, path: &Path) -> Result<Bytes, StoreError> {
+        let read = std::fs::read(path).map(Bytes::from);
+        read.map_err(|error| RequestError::disk(error).in_store("write", key, self.name()))
+    }
+
     fn found(&self, key: &str) -> Result<Bytes, StoreError> {
         self.check("read", key)?;
         let found = self.objects().get(key).cloned();
         found.ok_or_else(|| self.error(StoreErrorKind::NotFound, "read", key, "there is no such object"))
     }
 
-    fn write(&self, key: &str, value: Bytes, condition: Option<&Condition>) -> Result<Version, StoreError> {
+    /// Writes an object, unless `violation` finds fault with what is there.
+    fn write(
+        &self,
+        key: &str,
+        value: Bytes,
+        violation: impl FnOnce(Option<&Bytes>) -> Option<&'static str>,
+    ) -> Result<Version, StoreError> {
         self.check("write", key)?;
         let mut objects = self.objects();
         if let Some(other) = in_the_way(&objects, key) {
             let reason = format!("one of it and `{other}` would have to be both an object and a folder");
             return Err(self.error(StoreErrorKind::BadKey, "write", key, &reason));
         }
-        if let Some(condition) = condition
-            && !condition.holds(objects.get(key).map(|found| Version::of_content(found)).as_ref())
-        {
-            return Err(self.error(StoreErrorKind::Conflict, "write", key, condition.violation()));
+        if let Some(violation) = violation(objects.get(key)) {
+            return Err(self.error(StoreErrorKind::Conflict, "write", key, violation));
         }
         let version = Version::of_content(&value);
         objects.insert(key.to_owned(), value);
@@ -92,17 +101,31 @@ impl ObjectStore for MemoryStore {
     }
 
     async fn put(&self, key: &str, value: Bytes) -> Result<(), StoreError> {
-        self.write(key, value, None).map(|_| ())
+        self.write(key, value, |_| None).map(|_| ())
     }
 
     async fn put_if(&self, key: &str, value: Bytes, condition: &Condition) -> Result<Version, StoreError> {
-        self.write(key, value, Some(condition))
+        self.write(key, value, |found| {
+            let found = found.map(|found| Version::of_content(found));
+            (!condition.holds(found.as_ref())).then_some(condition.violation())
+        })
     }
 
     async fn put_file(&self, key: &str, path: &Path) -> Result<(), StoreError> {
-        let value = std::fs::read(path);
-        let value = value.map_err(|error| RequestError::disk(error).in_store("write", key, self.name()))?;
-        self.write(key, value.into(), None).map(|_| ())
+        let value = self.read_file(key, path)?;
+        self.write(key, value, |_| None).map(|_| ())
+    }
+
+    async fn put_over(&self, key: &str, content: &Content, seen: &Seen) -> Result<(), StoreError> {
+        let value = match content {
+            Content::Bytes(bytes) => bytes.clone(),
+            Content::File(path) => self.read_file(key, path)?,
+        };
+        let written = self.write(key, value, |found| {
+            let found = found.map(|found| meta(key, found));
+            (!seen.still(found.as_ref())).then_some(Seen::VIOLATION)
+        });
+        written.map(|_| ())
     }
 
     async fn get(&self, key: &str) -> Result<Bytes, StoreError> {

@@ -1,6 +1,6 @@
 //! A store that counts what is asked of the one behind it.
 
-use crate::{Condition, ObjectMeta, ObjectStore, Pages, StoreError, StoreErrorKind, Version};
+use crate::{Condition, Content, ObjectMeta, ObjectStore, Pages, Seen, StoreError, StoreErrorKind, Version};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
@@ -80,6 +80,18 @@ impl ObjectStore for MeteredStore {
         // A file that goes while it is sent is the request's to report.
         let bytes = std::fs::metadata(path).map_or(0, |meta| meta.len());
         self.count(Operation::Put, self.inner.put_file(key, path)).await?;
+        self.moved(Direction::Written, bytes);
+        Ok(())
+    }
+
+    async fn look(&self, key: &str) -> Result<Seen, StoreError> {
+        self.count(Operation::Head, self.inner.look(key)).await
+    }
+
+    async fn put_over(&self, key: &str, content: &Content, seen: &Seen) -> Result<(), StoreError> {
+        // A file that goes while it is sent is the request's to report.
+        let bytes = content.size_bytes().unwrap_or(0);
+        self.count(Operation::Put, self.inner.put_over(key, content, seen)).await?;
         self.moved(Direction::Written, bytes);
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use crate::retry::{Tries, growing_pauses};
 use crate::retrying_pages::RetryingPages;
-use crate::{Condition, ObjectMeta, ObjectStore, Pages, StoreError, Version};
+use crate::{Condition, Content, ObjectMeta, ObjectStore, Pages, Seen, StoreError, Version};
 use async_trait::async_trait;
 use backon::Retryable;
 use bytes::Bytes;
@@ -80,6 +80,14 @@ impl ObjectStore for RetryingStore {
 
     async fn put_file(&self, key: &str, path: &Path) -> Result<(), StoreError> {
         self.retry(|| self.inner.put_file(key, path)).await
+    }
+
+    async fn look(&self, key: &str) -> Result<Seen, StoreError> {
+        self.retry(|| self.inner.look(key)).await
+    }
+
+    async fn put_over(&self, key: &str, content: &Content, seen: &Seen) -> Result<(), StoreError> {
+        self.retry(|| self.inner.put_over(key, content, seen)).await
     }
 
     async fn get(&self, key: &str) -> Result<Bytes, StoreError> {

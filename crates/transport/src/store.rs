@@ -1,13 +1,13 @@
 //! The store: whole objects under keys.
 
-use crate::StoreError;
+use crate::{StoreError, StoreErrorKind};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
 use sha2::{Digest, Sha256};
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What is known of an object without reading it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +70,50 @@ impl Condition {
     }
 }
 
+/// What stood under a key when it was looked at, for whoever writes there later and must not write over anything newer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Seen {
+    /// Nothing.
+    Absent,
+    /// An object with this [`stamp`](ObjectMeta::stamp).
+    Stamp(String),
+    /// The store does not tell, or nobody else can write there.
+    Untold,
+}
+
+impl Seen {
+    /// Whether this is still so where an object with this stamp stands now, or none.
+    pub(crate) fn still(&self, found: Option<&ObjectMeta>) -> bool {
+        match (self, found) {
+            (Self::Untold, _) | (Self::Absent, None) => true,
+            (Self::Stamp(stamp), Some(found)) => found.stamp.as_ref() == Some(stamp),
+            _ => false,
+        }
+    }
+
+    /// A write over something newer, in words.
+    pub(crate) const VIOLATION: &'static str = "something else was written there since it was looked at";
+}
+
+/// What is to be written.
+#[derive(Debug, Clone)]
+pub enum Content {
+    /// These bytes.
+    Bytes(Bytes),
+    /// Those of a local file, which is gone or unchanged afterwards.
+    File(PathBuf),
+}
+
+impl Content {
+    /// How many bytes it has, as far as can be told.
+    pub(crate) fn size_bytes(&self) -> std::io::Result<u64> {
+        match self {
+            Self::Bytes(bytes) => Ok(bytes.len() as u64),
+            Self::File(path) => std::fs::metadata(path).map(|meta| meta.len()),
+        }
+    }
+}
+
 /// A store of objects, each written once as a whole.
 ///
 /// # Contract
@@ -109,6 +153,27 @@ pub trait ObjectStore: Send + Sync {
     /// # Errors
     /// As [`put`](Self::put), and when the file cannot be read.
     async fn put_file(&self, key: &str, path: &Path) -> Result<(), StoreError>;
+
+    /// What stands under a key, for [`put_over`](Self::put_over).
+    ///
+    /// # Errors
+    /// When the store is absent.
+    async fn look(&self, key: &str) -> Result<Seen, StoreError> {
+        match self.head(key).await {
+            Ok(found) => Ok(found.stamp.map_or(Seen::Untold, Seen::Stamp)),
+            Err(error) if error.kind == StoreErrorKind::NotFound => Ok(Seen::Absent),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes an object of any size, unless something was written there since it was `seen`. So whoever looks first, then
+    /// asks whether it may still write, and then writes, does not write over what was written by whoever came after it, however
+    /// long its request is on its way.
+    ///
+    /// # Errors
+    /// As [`put`](Self::put) and [`put_file`](Self::put_file); of kind `Conflict` where something else was written, which may be
+    /// what an earlier try of the same write did.
+    async fn put_over(&self, key: &str, content: &Content, seen: &Seen) -> Result<(), StoreError>;
 
     /// Reads a whole object.
     ///

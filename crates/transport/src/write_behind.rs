@@ -1,7 +1,10 @@
 //! A folder whose small objects reach the disk together.
 
 use crate::own_folders::OwnFolders;
-use crate::{Condition, FolderStore, ObjectMeta, ObjectStore, Pages, StoreError, StoreErrorKind, Version};
+use crate::{
+    Condition, Content, FolderStore, ObjectMeta, ObjectStore, Pages, Seen, StoreError, StoreErrorKind,
+    Version,
+};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
@@ -300,6 +303,18 @@ impl ObjectStore for WriteBehindStore {
         self.settle().await?;
         self.waiting().wrote(key);
         self.folder.put_file(key, path).await
+    }
+
+    /// Nobody else writes here.
+    async fn look(&self, _: &str) -> Result<Seen, StoreError> {
+        Ok(Seen::Untold)
+    }
+
+    async fn put_over(&self, key: &str, content: &Content, _: &Seen) -> Result<(), StoreError> {
+        match content {
+            Content::Bytes(bytes) => self.put(key, bytes.clone()).await,
+            Content::File(path) => self.put_file(key, path).await,
+        }
     }
 
     async fn get(&self, key: &str) -> Result<Bytes, StoreError> {

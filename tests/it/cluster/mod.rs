@@ -29,6 +29,7 @@ mod drain;
 mod in_time;
 mod jobs;
 mod kills;
+mod late_writes;
 mod messages;
 mod nightly;
 mod numbers;

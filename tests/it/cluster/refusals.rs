@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Starts what `start` starts with its view of the store through `proxy`.
-fn through<T>(cluster: &mut Cluster, proxy: &RuledS3, start: impl FnOnce(&mut Cluster) -> T) -> T {
+pub(super) fn through<T>(cluster: &mut Cluster, proxy: &RuledS3, start: impl FnOnce(&mut Cluster) -> T) -> T {
     let direct = std::mem::replace(&mut cluster.s3, proxy.url.clone());
     let started = start(cluster);
     cluster.s3 = direct;

@@ -1,5 +1,6 @@
 //! An HTTP proxy before an S3 store that answers by rule: by method and key, with a status and a code, or late.
 
+use crate::cluster::role::{LOOK_EVERY, until};
 use crate::cluster::services::host;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -19,10 +20,59 @@ pub(crate) struct Rule {
     act: Act,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 enum Act {
     Refuse(u16, &'static str),
     Delay(Duration),
+    Hold(Held),
+}
+
+/// A request that is held on its way until it is let go; those after it are not.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Held(Arc<Mutex<Way>>);
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Way {
+    #[default]
+    Expected,
+    Waiting,
+    LetGo,
+    Answered,
+}
+
+impl Held {
+    fn way(&self) -> Way {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is(&self, way: Way) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = way;
+    }
+
+    /// Waits until a request is held.
+    pub(crate) fn arrived(&self) {
+        until("a request is held", || self.way() == Way::Waiting);
+    }
+
+    /// Lets it go, and waits until the server has answered.
+    pub(crate) fn let_go(&self) {
+        self.is(Way::LetGo);
+        until("the held request is answered", || self.way() == Way::Answered);
+    }
+
+    /// Waits, if this is the first request that comes here; whether it was.
+    fn holds(&self) -> bool {
+        let mut way = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if *way != Way::Expected {
+            return false;
+        }
+        *way = Way::Waiting;
+        drop(way);
+        while self.way() != Way::LetGo {
+            std::thread::sleep(LOOK_EVERY);
+        }
+        true
+    }
 }
 
 impl Rule {
@@ -35,6 +85,12 @@ impl Rule {
     /// These requests take so much longer.
     pub(crate) fn delay(method: &'static str, in_path: &str, by: Duration) -> Self {
         Self { method, in_path: in_path.to_owned(), every: 1, asked: 0, act: Act::Delay(by) }
+    }
+
+    /// The first of these requests is held.
+    pub(crate) fn hold(method: &'static str, in_path: &str, held: &Held) -> Self {
+        let act = Act::Hold(held.clone());
+        Self { method, in_path: in_path.to_owned(), every: 1, asked: 0, act }
     }
 
     /// Only to each so manieth of these requests.
@@ -110,8 +166,10 @@ fn relay(
     let (first, rest) = text.split_once("\r\n").unwrap_or((&text, "\r\n"));
     let mut words = first.split(' ');
     let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let mut released = None;
     for act in acts(rules, method, path) {
         match act {
+            Act::Hold(held) => released = held.holds().then_some(held),
             Act::Delay(by) => std::thread::sleep(by),
             Act::Refuse(status, code) => {
                 refused.fetch_add(1, Ordering::Relaxed);
@@ -127,11 +185,22 @@ fn relay(
     }
     let mut server = TcpStream::connect(upstream)?;
     write!(server, "{first}\r\nConnection: close\r\n{rest}")?;
-    server.write_all(&body)?;
-    std::io::copy(&mut server, &mut client).map(|_| ())
+    let sent = server.write_all(&body);
+    if released.is_none() {
+        sent?;
+    }
+    // A server that does not want the body closes before it has read it, which can cost its answer; and whoever asked may have
+    // given up waiting for it.
+    let mut answer = Vec::new();
+    let read = server.read_to_end(&mut answer);
+    if let Some(held) = released {
+        held.is(Way::Answered);
+    }
+    read?;
+    client.write_all(&answer)
 }
 
 fn acts(rules: &Mutex<Vec<Rule>>, method: &str, path: &str) -> Vec<Act> {
     let mut rules = rules.lock().unwrap_or_else(PoisonError::into_inner);
-    rules.iter_mut().filter_map(|rule| rule.strikes(method, path).then_some(rule.act)).collect()
+    rules.iter_mut().filter_map(|rule| rule.strikes(method, path).then(|| rule.act.clone())).collect()
 }

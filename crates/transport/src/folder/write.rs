@@ -1,11 +1,18 @@
 //! Writing whole files, so that nobody ever sees half of one.
 
 use super::{LOCK, UNFINISHED};
-use crate::{Condition, Version};
+use crate::Content;
 use bytes::Bytes;
 use std::collections::HashSet;
+use std::fs::{File, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// The lock is held for a look and a rename: who has waited this long for it waits for a process that is stopped.
+const LOCK_WAIT_MAX: Duration = Duration::from_secs(2);
+/// Between two tries to get the lock.
+const LOCK_PAUSE: Duration = Duration::from_millis(2);
 
 /// A new file for an object that is being written. Who may read it is what the umask says, as of any program's files:
 /// temporary files are their owner's alone otherwise.
@@ -109,12 +116,12 @@ pub(super) fn remove(path: &Path) -> std::io::Result<()> {
 /// Has the disk of `root` keep these files and folders: with one call where the system has one for that.
 #[cfg(target_os = "linux")]
 fn sync_all<'a>(root: &Path, _: impl Iterator<Item = &'a Path>) -> std::io::Result<()> {
-    Ok(rustix::fs::syncfs(std::fs::File::open(root)?)?)
+    Ok(rustix::fs::syncfs(File::open(root)?)?)
 }
 
 #[cfg(not(target_os = "linux"))]
 fn sync_all<'a>(_: &Path, paths: impl Iterator<Item = &'a Path>) -> std::io::Result<()> {
-    paths.into_iter().try_for_each(|path| std::fs::File::open(path)?.sync_all())
+    paths.into_iter().try_for_each(|path| File::open(path)?.sync_all())
 }
 
 fn make_folder(folder: &Path) -> std::io::Result<()> {
@@ -125,43 +132,81 @@ fn make_folder(folder: &Path) -> std::io::Result<()> {
     })
 }
 
+/// Writes what is to be in it to a new file.
+pub(super) fn fill(file: &mut tempfile::NamedTempFile, content: &Content) -> std::io::Result<()> {
+    match content {
+        Content::Bytes(bytes) => file.write_all(bytes),
+        Content::File(path) => std::io::copy(&mut File::open(path)?, file).map(|_| ()),
+    }
+}
+
 /// Puts a finished file in its place so that a crash leaves the old object, the new one, or none; never half of one.
 pub(super) fn commit(file: tempfile::NamedTempFile, place: &Path, is_new: bool) -> std::io::Result<()> {
+    let folder = finished(&file, place)?;
+    persist(file, place, is_new)?;
+    File::open(folder)?.sync_all()
+}
+
+/// Has the disk keep a file, and makes the folder that it goes to.
+fn finished<'a>(file: &tempfile::NamedTempFile, place: &'a Path) -> std::io::Result<&'a Path> {
     file.as_file().sync_data()?;
     let folder = place.parent().ok_or(ErrorKind::InvalidInput)?;
     make_folder(folder)?;
-    if is_new { file.persist_noclobber(place) } else { file.persist(place) }.map_err(|e| e.error)?;
-    std::fs::File::open(folder)?.sync_all()
+    Ok(folder)
 }
 
-/// Writes `value` to `place` if `condition` holds. Processes that share the locks of `root`'s disk do so one after the
-/// other. On a disk without locks what was read just before decides, and for new files a link that replaces nothing.
-/// Nothing is written, and no version comes back, when the condition does not hold.
+fn persist(file: tempfile::NamedTempFile, place: &Path, is_new: bool) -> std::io::Result<()> {
+    let persisted = if is_new { file.persist_noclobber(place) } else { file.persist(place) };
+    persisted.map(|_| ()).map_err(|error| error.error)
+}
+
+/// Writes `content` to `place` if what is there `holds`, which `is_new` says is nothing; whether it was written.
+///
+/// Processes that share the locks of `root`'s disk look and write one after the other. On a disk without locks, and where
+/// somebody keeps the lock, what was seen just before decides, and for new files a link that replaces nothing.
 pub(super) fn write_if(
     place: &Path,
     root: &Path,
-    value: &[u8],
-    condition: &Condition,
-) -> std::io::Result<Option<Version>> {
-    let scratch = root.join(UNFINISHED);
-    let lock = std::fs::File::options().create(true).truncate(false).write(true).open(scratch.join(LOCK))?;
-    match lock.lock() {
-        Err(error) if error.kind() != ErrorKind::Unsupported => return Err(error),
-        _ => {}
-    }
-    let found = match std::fs::read(place) {
-        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => None,
-        other => Some(Version::of_content(&other?)),
-    };
-    if !condition.holds(found.as_ref()) {
-        return Ok(None);
-    }
+    content: &Content,
+    holds: impl FnOnce(&Path) -> std::io::Result<bool>,
+    is_new: bool,
+) -> std::io::Result<bool> {
     let mut file = unfinished(root)?;
-    file.write_all(value)?;
-    let is_new = matches!(condition, Condition::Absent);
-    match commit(file, place, is_new) {
+    fill(&mut file, content)?;
+    let folder = finished(&file, place)?;
+    let lock = lock(root)?;
+    if !holds(place)? {
+        return Ok(false);
+    }
+    match persist(file, place, is_new) {
         // A write without a condition came in between.
-        Err(error) if is_new && error.kind() == ErrorKind::AlreadyExists && place.is_file() => Ok(None),
-        other => other.map(|()| Some(Version::of_content(value))),
+        Err(error) if is_new && error.kind() == ErrorKind::AlreadyExists && place.is_file() => {
+            return Ok(false);
+        }
+        persisted => persisted?,
+    }
+    drop(lock);
+    File::open(folder)?.sync_all()?;
+    Ok(true)
+}
+
+/// The lock under which objects are looked at and renamed, until it is dropped. Whoever is stopped while it holds the lock keeps
+/// nobody out for long.
+fn lock(root: &Path) -> std::io::Result<File> {
+    let place = root.join(UNFINISHED).join(LOCK);
+    let lock = File::options().create(true).truncate(false).write(true).open(&place)?;
+    let begun = Instant::now();
+    loop {
+        match lock.try_lock() {
+            Err(TryLockError::WouldBlock) if begun.elapsed() < LOCK_WAIT_MAX => {
+                std::thread::sleep(LOCK_PAUSE);
+            }
+            Err(TryLockError::WouldBlock) => {
+                tracing::warn!(lock = %place.display(), "somebody keeps it; going on without");
+                return Ok(lock);
+            }
+            Err(TryLockError::Error(error)) if error.kind() != ErrorKind::Unsupported => return Err(error),
+            Ok(()) | Err(TryLockError::Error(_)) => return Ok(lock),
+        }
     }
 }

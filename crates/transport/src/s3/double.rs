@@ -193,15 +193,8 @@ impl Inside {
                 }
             }
             ("PUT", None) => {
-                let found = self.objects.get(&key).map(|object| etag(object));
-                let not_there = asked.headers.get("if-match").filter(|wanted| found.as_ref() != Some(wanted));
-                match (not_there, &found) {
-                    (Some(_), None) => return refuse(404, "NoSuchKey"),
-                    (Some(_), Some(_)) => return refuse(412, "PreconditionFailed"),
-                    (None, Some(_)) if asked.headers.contains_key("if-none-match") => {
-                        return refuse(412, "PreconditionFailed");
-                    }
-                    _ => {}
+                if let Some(violated) = self.violated(asked, &key) {
+                    return violated;
                 }
                 let tag = etag(&asked.body);
                 self.objects.insert(key, asked.body.clone());
@@ -217,6 +210,9 @@ impl Inside {
                 (200, Vec::new(), xml.into_bytes())
             }
             ("POST", Some(id)) => {
+                if let Some(violated) = self.violated(asked, &key) {
+                    return violated;
+                }
                 let parts = self.uploads.remove(&id).unwrap();
                 self.objects.insert(key, parts.into_values().flatten().collect());
                 let xml = "<CompleteMultipartUploadResult><ETag>x</ETag></CompleteMultipartUploadResult>";
@@ -231,6 +227,18 @@ impl Inside {
                 (204, Vec::new(), Vec::new())
             }
             _ => refuse(400, "InvalidRequest"),
+        }
+    }
+
+    /// What is answered where a condition of a write does not hold.
+    fn violated(&self, asked: &Asked, key: &str) -> Option<Answer> {
+        let found = self.objects.get(key).map(|object| etag(object));
+        let wants_none = asked.headers.contains_key("if-none-match");
+        match (asked.headers.get("if-match"), found) {
+            (Some(_), None) => Some(refuse(404, "NoSuchKey")),
+            (Some(wanted), Some(found)) if *wanted != found => Some(refuse(412, "PreconditionFailed")),
+            (None, Some(_)) if wants_none => Some(refuse(412, "PreconditionFailed")),
+            _ => None,
         }
     }
 

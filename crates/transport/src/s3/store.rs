@@ -2,11 +2,11 @@
 
 use super::ObjectFacts;
 use super::S3;
-use super::upload::{Content, version};
+use super::upload::version;
 use crate::error::RequestError;
 use crate::store::{Deletions, failed_pages, is_safe_key};
 use crate::uri::S3Uri;
-use crate::{Condition, ObjectMeta, ObjectStore, Pages, StoreError, StoreErrorKind, Version};
+use crate::{Condition, Content, ObjectMeta, ObjectStore, Pages, Seen, StoreError, StoreErrorKind, Version};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
@@ -54,7 +54,7 @@ impl S3Store {
         error.in_store(doing, key, self.name())
     }
 
-    async fn write(&self, key: &str, content: Content) -> Result<(), StoreError> {
+    async fn write(&self, key: &str, content: &Content) -> Result<(), StoreError> {
         let place = self.checked("write", key)?;
         self.s3.write(&place, content).await.map_err(|error| self.error("write", key, error))
     }
@@ -67,7 +67,7 @@ impl ObjectStore for S3Store {
     }
 
     async fn put(&self, key: &str, value: Bytes) -> Result<(), StoreError> {
-        self.write(key, Content::Memory(value)).await
+        self.write(key, &Content::Bytes(value)).await
     }
 
     async fn put_if(&self, key: &str, value: Bytes, condition: &Condition) -> Result<Version, StoreError> {
@@ -77,9 +77,13 @@ impl ObjectStore for S3Store {
     }
 
     async fn put_file(&self, key: &str, path: &Path) -> Result<(), StoreError> {
-        let meta = tokio::fs::metadata(path).await;
-        let meta = meta.map_err(|e| self.error("write", key, RequestError::disk(e)))?;
-        self.write(key, Content::File { path: path.to_path_buf(), size_bytes: meta.len() }).await
+        self.write(key, &Content::File(path.to_path_buf())).await
+    }
+
+    async fn put_over(&self, key: &str, content: &Content, seen: &Seen) -> Result<(), StoreError> {
+        let place = self.checked("write", key)?;
+        let written = self.s3.write_over(&place, content, seen).await;
+        written.map_err(|error| self.error("write", key, error))
     }
 
     async fn get(&self, key: &str) -> Result<Bytes, StoreError> {

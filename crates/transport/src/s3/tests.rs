@@ -1,7 +1,9 @@
 use super::double::{Asked, BUCKET, Double, Fault};
 use super::{S3, S3Store};
 use crate::uri::S3Uri;
-use crate::{Condition, ObjectStore, S3Credentials, S3Options, StoreErrorKind as Kind, contract};
+use crate::{
+    Condition, Content, ObjectStore, S3Credentials, S3Options, Seen, StoreErrorKind as Kind, contract,
+};
 use bytes::Bytes;
 
 pub(crate) fn options(url: &str) -> S3Options {
@@ -78,6 +80,50 @@ async fn large_objects_go_in_parts(store: &S3Store) {
     store.put_file("jobs/file", file.path()).await.unwrap();
     assert!(store.get("jobs/file").await.unwrap() == value);
     assert_eq!(store.head("jobs/file").await.unwrap().size_bytes, 40_000_003);
+}
+
+/// The condition of a write in parts is looked at last of all, after a request that may be long on its way.
+async fn large_objects_are_not_written_over_newer_ones(store: &S3Store) {
+    let (old, new) = (Content::Bytes(noise(20_000_000)), Content::Bytes(noise(20_000_001)));
+    let nothing = store.look("out/large").await.unwrap();
+    store.put_over("out/large", &new, &nothing).await.unwrap();
+    for seen in [nothing, Seen::Stamp("of-before".into())] {
+        let error = store.put_over("out/large", &old, &seen).await.unwrap_err();
+        assert_eq!(error.kind, Kind::Conflict, "{seen:?}: {error}");
+    }
+    assert_eq!(store.head("out/large").await.unwrap().size_bytes, 20_000_001);
+    let seen = store.look("out/large").await.unwrap();
+    store.put_over("out/large", &old, &seen).await.unwrap();
+    assert_eq!(store.head("out/large").await.unwrap().size_bytes, 20_000_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_objects_are_not_written_over_newer_ones_in_the_double() {
+    let double = Double::start();
+    large_objects_are_not_written_over_newer_ones(&store(&double)).await;
+    // What the server says, without a look before: here something comes between the two.
+    let store = store(&double);
+    let seen = store.look("out/large").await.unwrap();
+    let other = store.clone();
+    double.misbehave(|asked: &Asked, before| {
+        (asked.query.contains("uploadId") && asked.method == "POST" && before == 0)
+            .then_some(Fault::Refuse(503, "SlowDown"))
+    });
+    let large = Content::Bytes(noise(20_000_002));
+    let (late, ()) = tokio::join!(store.put_over("out/large", &large, &seen), async {
+        while double.open_uploads() == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+        other.put("out/large", noise(1000)).await.unwrap();
+    });
+    assert_eq!(late.unwrap_err().kind, Kind::Conflict, "{:?}", double.log());
+    assert_eq!(store.get("out/large").await.unwrap(), noise(1000));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_objects_are_not_written_over_newer_ones_on_a_real_server() {
+    let Some((s3, place)) = real() else { return };
+    large_objects_are_not_written_over_newer_ones(&S3Store::new(s3, &place)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

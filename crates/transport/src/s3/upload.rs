@@ -5,13 +5,12 @@ use super::error::request_error;
 use super::read::unquoted;
 use crate::error::RequestError;
 use crate::uri::S3Uri;
-use crate::{Condition, StoreErrorKind as Kind, Version};
+use crate::{Condition, Content, Seen, StoreErrorKind as Kind, Version};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
 use std::io::{Read, Seek, SeekFrom};
-use std::path::PathBuf;
 
 /// Parts of one object that are on their way at the same time.
 pub(super) const PARTS_IN_FLIGHT: usize = 8;
@@ -22,26 +21,12 @@ const PART_BYTES: u64 = 8 << 20;
 /// Most parts that any store takes.
 const PARTS_MAX: u64 = 10_000;
 
-/// What is to be written.
-#[derive(Debug, Clone)]
-pub(super) enum Content {
-    Memory(Bytes),
-    File { path: PathBuf, size_bytes: u64 },
-}
-
 impl Content {
-    const fn size_bytes(&self) -> u64 {
-        match self {
-            Self::Memory(bytes) => bytes.len() as u64,
-            Self::File { size_bytes, .. } => *size_bytes,
-        }
-    }
-
     /// Bytes `start..end`. A part of a file is read when it is its turn, so that memory holds the parts in flight alone.
     async fn part(&self, start: u64, end: u64) -> Result<Bytes, RequestError> {
         match self {
-            Self::Memory(bytes) => Ok(bytes.slice(start as usize..end as usize)),
-            Self::File { path, .. } => {
+            Self::Bytes(bytes) => Ok(bytes.slice(start as usize..end as usize)),
+            Self::File(path) => {
                 let path = path.clone();
                 let read = move || -> std::io::Result<Bytes> {
                     let mut file = std::fs::File::open(path)?;
@@ -58,77 +43,106 @@ impl Content {
 }
 
 impl S3 {
-    pub(super) async fn write(&self, place: &S3Uri, content: Content) -> Result<(), RequestError> {
-        let size = content.size_bytes();
+    /// Writes an object, if `condition` holds; the version that it has then, where it is known.
+    async fn send(
+        &self,
+        place: &S3Uri,
+        content: &Content,
+        condition: Option<&Condition>,
+    ) -> Result<Option<Version>, RequestError> {
+        let size = content.size_bytes().map_err(RequestError::disk)?;
         if size > SINGLE_BYTES {
-            return self.write_in_parts(place, content).await;
+            return self.write_in_parts(place, content, size, condition).await.map(|()| None);
         }
         let body = content.part(0, size).await?;
         let connected = self.connected().await;
         let _permit = self.permit().await;
+        let (absent, same) = headers(condition);
         let request = connected.client.put_object().bucket(&place.bucket).key(&place.key);
+        let request = request.set_if_none_match(absent).set_if_match(same);
         let sent = request.body(ByteStream::from(body)).send().await;
-        sent.map(|_| ()).map_err(|error| request_error(&connected.endpoint, place, error))
+        let sent = sent.map_err(|error| request_error(&connected.endpoint, place, error))?;
+        Ok(sent.e_tag.map(|etag| Version::new(unquoted(&etag))))
+    }
+
+    pub(super) async fn write(&self, place: &S3Uri, content: &Content) -> Result<(), RequestError> {
+        self.send(place, content, None).await.map(|_| ())
     }
 
     /// Writes a small object if `condition` holds.
-    ///
-    /// Some stores do not look at conditions and some refuse requests that have one, so the object is looked at first in
-    /// any case; for those stores that is all there is.
     pub(super) async fn write_if(
         &self,
         place: &S3Uri,
         value: Bytes,
         condition: &Condition,
     ) -> Result<Version, RequestError> {
+        match self.send_if(place, &Content::Bytes(value.clone()), condition).await {
+            Ok(Some(version)) => Ok(version),
+            Ok(None) => version(self.head(place).await?.etag),
+            // Not ours, or ours after all: written by a try whose answer was lost.
+            Err(conflict) if conflict.kind == Kind::Conflict => match self.get_tagged(place).await {
+                Ok((bytes, etag)) if bytes == value => version(etag),
+                Err(error) if error.kind != Kind::NotFound => Err(error),
+                _ => Err(conflict),
+            },
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes an object unless something was written there since it was `seen`.
+    pub(super) async fn write_over(
+        &self,
+        place: &S3Uri,
+        content: &Content,
+        seen: &Seen,
+    ) -> Result<(), RequestError> {
+        let condition = match seen {
+            Seen::Absent => Condition::Absent,
+            Seen::Stamp(etag) => Condition::Version(Version::new(etag)),
+            Seen::Untold => return self.write(place, content).await,
+        };
+        self.send_if(place, content, &condition).await.map(|_| ())
+    }
+
+    /// Writes an object if `condition` holds, and else fails with a conflict.
+    ///
+    /// Some stores do not look at conditions and some refuse requests that have one, so the object is looked at first in
+    /// any case; for those stores that is all there is.
+    async fn send_if(
+        &self,
+        place: &S3Uri,
+        content: &Content,
+        condition: &Condition,
+    ) -> Result<Option<Version>, RequestError> {
+        let conflict = || RequestError::new(Kind::Conflict, condition.violation());
         let found = match self.head(place).await {
             Ok(facts) => Some(version(facts.etag)?),
             Err(error) if error.kind == Kind::NotFound => None,
             Err(error) => return Err(error),
         };
         if !condition.holds(found.as_ref()) {
-            return Err(RequestError::new(Kind::Conflict, condition.violation()));
+            return Err(conflict());
         }
-        match self.put_under(place, value.clone(), Some(condition)).await {
-            // Not ours, or ours after all: written by a try whose answer was lost.
-            Err(error) if matches!(error.status, 404 | 409 | 412) => match self.get_tagged(place).await {
-                Ok((bytes, etag)) if bytes == value => version(etag),
-                Err(error) if error.kind != Kind::NotFound => Err(error),
-                _ if error.status == 404 && error.kind != Kind::NotFound => Err(error),
-                _ => Err(RequestError::new(Kind::Conflict, condition.violation())),
-            },
-            Err(error) if matches!(error.status, 400 | 405 | 501) => {
+        match self.send(place, content, Some(condition)).await {
+            Err(error) if matches!(error.status, 409 | 412) => Err(conflict()),
+            // There is no such object any more, though there is its bucket.
+            Err(error) if error.kind == Kind::NotFound => Err(conflict()),
+            Err(error) if error.kind == Kind::Refused && matches!(error.status, 400 | 405 | 501) => {
                 tracing::debug!(%place, "{}; writing without a condition", error.reason);
-                self.put_under(place, value, None).await
+                self.send(place, content, None).await
             }
-            other => other,
+            sent => sent,
         }
     }
 
-    async fn put_under(
+    /// The condition is looked at when the parts become an object.
+    async fn write_in_parts(
         &self,
         place: &S3Uri,
-        value: Bytes,
+        content: &Content,
+        size: u64,
         condition: Option<&Condition>,
-    ) -> Result<Version, RequestError> {
-        let connected = self.connected().await;
-        let permit = self.permit().await;
-        let request = connected.client.put_object().bucket(&place.bucket).key(&place.key);
-        let request = match condition {
-            None => request,
-            Some(Condition::Absent) => request.if_none_match("*"),
-            Some(Condition::Version(version)) => request.if_match(format!("\"{}\"", version.as_str())),
-        };
-        let sent = request.body(ByteStream::from(value)).send().await;
-        let sent = sent.map_err(|error| request_error(&connected.endpoint, place, error))?;
-        drop(permit);
-        match sent.e_tag {
-            Some(etag) => version(Some(unquoted(&etag))),
-            None => version(self.head(place).await?.etag),
-        }
-    }
-
-    async fn write_in_parts(&self, place: &S3Uri, content: Content) -> Result<(), RequestError> {
+    ) -> Result<(), RequestError> {
         let connected = self.connected().await;
         let begun = {
             let _permit = self.permit().await;
@@ -140,12 +154,11 @@ impl S3 {
         })?;
         // From here on whatever ends this, a cancelled task too, takes the parts away again: stores keep and charge them.
         let mut upload = OpenUpload { s3: self.clone(), place: place.clone(), id: Some(id.clone()) };
-        let size = content.size_bytes();
         let part_bytes = PART_BYTES.max(size.div_ceil(PARTS_MAX));
         let starts = (0..size).step_by(part_bytes as usize).zip(1_i32..);
         let parts = futures_util::stream::iter(starts)
             .map(|(start, number)| {
-                let (id, content) = (&id, &content);
+                let id = &id;
                 async move {
                     let bytes = content.part(start, size.min(start + part_bytes)).await?;
                     self.write_part(place, id, number, bytes).await
@@ -157,6 +170,8 @@ impl S3 {
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
         let _permit = self.permit().await;
         let request = connected.client.complete_multipart_upload().bucket(&place.bucket).key(&place.key);
+        let (absent, same) = headers(condition);
+        let request = request.set_if_none_match(absent).set_if_match(same);
         let sent = request.upload_id(&id).multipart_upload(parts).send().await;
         sent.map_err(|error| request_error(&connected.endpoint, place, error))?;
         upload.id = None;
@@ -176,6 +191,15 @@ impl S3 {
         let request = request.upload_id(id).part_number(number).body(ByteStream::from(bytes));
         let sent = request.send().await.map_err(|error| request_error(&connected.endpoint, place, error))?;
         Ok(CompletedPart::builder().set_e_tag(sent.e_tag).part_number(number).build())
+    }
+}
+
+/// What `If-None-Match` and `If-Match` say of a condition.
+fn headers(condition: Option<&Condition>) -> (Option<String>, Option<String>) {
+    match condition {
+        None => (None, None),
+        Some(Condition::Absent) => (Some("*".to_owned()), None),
+        Some(Condition::Version(version)) => (None, Some(format!("\"{}\"", version.as_str()))),
     }
 }
 

@@ -4,7 +4,9 @@ use super::journal::Journal;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
-use marquetry_transport::{Condition, ObjectMeta, ObjectStore, Pages, StoreError, StoreErrorKind, Version};
+use marquetry_transport::{
+    Condition, Content, ObjectMeta, ObjectStore, Pages, Seen, StoreError, StoreErrorKind, Version,
+};
 use std::future::Future;
 use std::ops::Range;
 use std::path::Path;
@@ -190,6 +192,14 @@ impl ObjectStore for FaultyStore {
 
     async fn put_file(&self, key: &str, path: &Path) -> Result<(), StoreError> {
         self.ask(Verb::Put, key, self.inner.put_file(key, path)).await
+    }
+
+    async fn look(&self, key: &str) -> Result<Seen, StoreError> {
+        self.ask(Verb::Head, key, self.inner.look(key)).await
+    }
+
+    async fn put_over(&self, key: &str, content: &Content, seen: &Seen) -> Result<(), StoreError> {
+        self.ask(Verb::Put, key, self.inner.put_over(key, content, seen)).await
     }
 
     async fn get(&self, key: &str) -> Result<Bytes, StoreError> {

@@ -73,15 +73,25 @@ fn a_coordinator_that_was_replaced_does_not_end_the_next() {
     });
 }
 
-/// It is about to write its table, when the next one has written another.
+/// It is about to make its table, when the next one has written another.
 #[test]
 fn a_coordinator_that_was_replaced_writes_no_table() {
+    held_with_its_table(|gate| Fault::new(Verb::Get, "/parts/", Effect::Hold(gate)));
+}
+
+/// Its table is on its way to the store, after it has looked whether it still has the job.
+#[test]
+fn a_table_that_was_long_on_its_way_is_not_written_over_a_newer_one() {
+    held_with_its_table(|gate| Fault::new(Verb::Put, "/out/rows.csv", Effect::Hold(gate)));
+}
+
+fn held_with_its_table(fault: fn(Gate) -> Fault) {
     schedules(&Seeds::first(3), |cluster| async move {
         let (job, _) = two_jobs();
         cluster.worker("worker", Script::Healthy);
         cluster.aggregator("aggregator", Made::Well);
         let (view, gate) = (cluster.view("old"), Gate::default());
-        view.add(Fault::new(Verb::Get, "/parts/", Effect::Hold(gate.clone())).once_after(0));
+        view.add(fault(gate.clone()).once_after(0));
         let options = Options { tables: true, ..Options::default() };
         let old = cluster.coordinator_over("old", &job, options, view);
         let (run, table) = (key::run(&old.run.job), key::out(&old.run.job, "rows.csv"));
