@@ -33,6 +33,7 @@ fn make(image: &TestImage, partial: bool) -> Result<ImageFate, AggregateError> {
         picture: true,
         partial,
         options: &options,
+        counted_at: Instant::now(),
     };
     job.run()
 }

@@ -218,6 +218,7 @@ impl Aggregator {
         if self.runs.differs(&*store, &key::run(&wanted.run.job), wanted.run.run.as_bytes()).await? {
             return Ok(Worked::LeftOver);
         }
+        let counted_at = Instant::now();
         let (begun, job) = tokio::join!(self.begin(&wanted), self.job(&wanted, &*store));
         let job = job?;
         if !begun {
@@ -240,6 +241,7 @@ impl Aggregator {
                 picture: wanted.picture,
                 partial: wanted.partial,
                 options: &own.options,
+                counted_at,
             };
             work.run()
         };

@@ -47,7 +47,8 @@ fn killed_jobs_go_on_where_they_stopped() {
     let seed = seed();
     eprintln!("the kills of this run: MARQUETRY_SEED={seed}");
     let mut dice = Dice::new(seed);
-    let place = place(5, 11);
+    // Long enough that what waits in memory reaches the disk before a kill.
+    let place = place(5, 41);
     place
         .write("calm.yaml", format!("{JOB}store: calm\n"))
         .write("storm.yaml", format!("{JOB}store: storm\n"));
@@ -62,7 +63,7 @@ fn killed_jobs_go_on_where_they_stopped() {
     let mut kills = 0;
     for _ in 0..6 {
         let mut run = place.start(&["run", "storm.yaml"]);
-        std::thread::sleep(alone.mul_f64(dice.between(0.3, 0.6)));
+        std::thread::sleep(alone.mul_f64(dice.between(0.5, 0.9)));
         if run.try_wait().expect("a child").is_some() {
             break;
         }

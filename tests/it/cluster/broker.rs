@@ -52,13 +52,15 @@ fn a_broker_may_be_slow_cut_off_killed_and_stopped() {
     assert!(roles.iter_mut().all(Role::is_running), "nobody has given up");
 }
 
-/// A topic of tasks that somebody has deleted in mid-job is made again, and what was in it is sent again.
+/// Topics that somebody has deleted in mid-job are made again, and what was in them is sent again.
 #[test]
-fn a_topic_of_tasks_that_is_deleted_is_made_again() {
+fn topics_that_are_deleted_are_made_again() {
     let Some(mut cluster) = Cluster::start(Kept::InFolder) else { return };
     let mut roles = [cluster.worker(), cluster.worker(), cluster.aggregator()];
     let (prefix, brokers) = (cluster.prefix.clone(), cluster.brokers.clone());
-    a_job_with(&mut cluster, "deleted", |_| delete_topics(&brokers, &prefix, &[Topic::Tasks]));
+    for topic in [Topic::Tasks, Topic::Results, Topic::Aggregate] {
+        a_job_with(&mut cluster, topic.name(), |_| delete_topics(&brokers, &prefix, &[topic]));
+    }
     assert!(roles.iter_mut().all(Role::is_running), "nobody has given up");
 }
 

@@ -22,7 +22,7 @@ use backlog::Backlog;
 use backon::{BlockingRetryable, Retryable};
 use bytes::Bytes;
 use context::{Context, Health};
-use feed::KafkaFeed;
+use feed::{KafkaFeed, Offsets};
 use marquetry_failure::FailureClass;
 pub use options::{GroupProtocol, KafkaOptions};
 use rdkafka::admin::AdminClient;
@@ -80,6 +80,8 @@ impl KafkaQueue {
             .set("enable.idempotence", "true")
             .set("compression.type", "lz4")
             .set("linger.ms", "5")
+            // All topics are there before it sends anything: one that is not known is gone, and waits to be made again.
+            .set("topic.metadata.propagation.max.ms", "5000")
             // A message waits for the broker to come back for as long as that takes.
             .set("message.timeout.ms", "0");
         let producer: FutureProducer<Context> = create(&config, Context::new(&health)).map_err(failed)?;
@@ -298,32 +300,29 @@ impl TaskQueue for KafkaQueue {
     async fn follow(&self, topic: Topic) -> Result<Box<dyn Feed>, QueueError> {
         // No such group is ever joined; the client library wants a name all the same.
         let group = format!("feed-{:016x}", fastrand::u64(..));
-        let assignment = self.ask(&group, topic, ends).await?;
+        let start = self.ask(&group, topic, ends).await?;
         let mut config = base(&self.options);
         config.set("group.id", self.group(&group)).set("enable.auto.commit", "false");
         let name = self.topic(topic);
         let failed = |e: KafkaError| refused("read from", &format!("topic {name}"), e);
-        let consumer: StreamConsumer<Context> =
-            create(&config, Context::new(&self.health)).map_err(failed)?;
-        consumer.assign(&assignment).map_err(failed)?;
-        Ok(Box::new(KafkaFeed::start(consumer, assignment, name, Arc::clone(&self.health))))
+        let health = Arc::clone(&self.health);
+        let new_consumer = Box::new(move || create(&config, Context::new(&health)));
+        let feed = KafkaFeed::start(new_consumer, start, name.clone(), Arc::clone(&self.health));
+        Ok(Box::new(feed.map_err(failed)?))
     }
 
     async fn lag(&self, topic: Topic, group: &str) -> Result<u64, QueueError> {
         self.ask(group, topic, |consumer, name| {
             let mut partitions = TopicPartitionList::new();
             let ends = ends(consumer, name)?;
-            ends.elements().iter().for_each(|e| {
-                partitions.add_partition(name, e.partition());
-            });
+            ends.keys().for_each(|&number| drop(partitions.add_partition(name, number)));
             let committed = consumer.committed_offsets(partitions, REQUEST)?;
             let mut lag = 0;
-            for element in ends.elements() {
-                let Offset::Offset(end) = element.offset() else { continue };
-                let done = committed.find_partition(name, element.partition()).map(|e| e.offset());
+            for (number, end) in ends {
+                let done = committed.find_partition(name, number).map(|e| e.offset());
                 let start = match done {
                     Some(Offset::Offset(done)) => done,
-                    _ => consumer.fetch_watermarks(name, element.partition(), REQUEST)?.0,
+                    _ => consumer.fetch_watermarks(name, number, REQUEST)?.0,
                 };
                 lag += u64::try_from(end - start).unwrap_or(0);
             }
@@ -343,13 +342,9 @@ fn numbers(metadata: &Metadata) -> Result<Vec<i32>, KafkaError> {
 }
 
 /// The end of every partition of a topic.
-fn ends(consumer: &BaseConsumer<Context>, topic: &str) -> Result<TopicPartitionList, KafkaError> {
-    let mut ends = TopicPartitionList::new();
-    for partition in numbers(&consumer.fetch_metadata(Some(topic), REQUEST)?)? {
-        let (_, end) = consumer.fetch_watermarks(topic, partition, REQUEST)?;
-        ends.add_partition_offset(topic, partition, Offset::Offset(end))?;
-    }
-    Ok(ends)
+fn ends(consumer: &BaseConsumer<Context>, topic: &str) -> Result<Offsets, KafkaError> {
+    let found = numbers(&consumer.fetch_metadata(Some(topic), REQUEST)?)?.into_iter();
+    found.map(|number| Ok((number, consumer.fetch_watermarks(topic, number, REQUEST)?.1))).collect()
 }
 
 #[cfg(test)]
@@ -442,6 +437,29 @@ mod tests {
         assert_eq!(heard.expect("a message"), "after");
         publish(0, "the old ones too").await;
         assert_eq!(feed.next().await.expect("a message"), "the old ones too");
+    }
+
+    /// However much the old topic had, and whether its client hears of that or goes deaf.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_feed_reads_on_when_its_topic_is_made_anew() {
+        let Some(queue) = queue(GroupProtocol::Auto).await else { return };
+        let mut feed = queue.follow(Topic::Results).await.expect("a feed");
+        let admin: AdminClient<Context> =
+            create(&base(&queue.options), Context::new(&queue.health)).expect("a client");
+        for round in 0..4_u8 {
+            for n in 0..=round {
+                queue
+                    .publish_to(Topic::Results, 0, Bytes::copy_from_slice(&[round, n]))
+                    .await
+                    .expect("published");
+            }
+            let last = [round, round];
+            let heard = async { while feed.next().await.expect("a message") != last[..] {} };
+            tokio::time::timeout(Duration::from_mins(2), heard).await.expect("all is heard");
+            let topic = queue.topic(Topic::Results);
+            let deleted = admin.delete_topics(&[&topic], &rdkafka::admin::AdminOptions::new()).await;
+            deleted.expect("the topic is deleted");
+        }
     }
 
     #[tokio::test(flavor = "multi_thread")]
