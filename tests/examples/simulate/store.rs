@@ -5,7 +5,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use marquetry_job::{AggregateMessage, ImageTasks, Plan, TaskKind, TaskMessage, key};
 use marquetry_telemetry::Metrics;
-use marquetry_transport::{CachedObject, ObjectStore, S3, StoreErrorKind, Stores};
+use marquetry_transport::{CachedObject, Content, ObjectStore, S3, StoreErrorKind, Stores};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,9 +72,15 @@ impl Touched {
             .buffer_unordered(AT_ONCE)
             .try_for_each(async |_| Ok(()))
             .await?;
-        store.put(&key::out(job, &format!("masks/{}.png", image.id)), self.tile.clone()).await?;
+        let mask = key::out(job, &format!("masks/{}.png", image.id));
+        let part = key::part(job, &wanted.outputs, &image.result_name());
+        let (of_mask, of_part) = tokio::try_join!(store.look(&mask), store.look(&part))?;
+        if store.get(&key::run(job)).await? != wanted.run.run {
+            return Ok(());
+        }
+        store.put_over(&mask, &Content::Bytes(self.tile.clone()), &of_mask).await?;
         let result = marquetry_aggregator::ImageResult::new(&image.id).to_bytes();
-        store.put(&key::part(job, &wanted.outputs, &image.result_name()), result.into()).await?;
+        store.put_over(&part, &Content::Bytes(result.into()), &of_part).await?;
         for tile in tiles {
             store.delete(&tile).await?;
         }

@@ -111,9 +111,11 @@ async fn pretend(
     let turn = Arc::new(AtomicUsize::new(0));
     // As in a real worker: the next task waits at hand, and what is done is told while the next one is being computed.
     let slots = Arc::new(Semaphore::new(workers));
+    // And stored; who has one tile to store still does not compute another.
+    let storing = Arc::new(Semaphore::new(workers));
     let work = |payload: Bytes, admitted| {
         let (queue, busy, slots) = (Arc::clone(&queue), Arc::clone(&busy), Arc::clone(&slots));
-        let touched = Arc::clone(&touched);
+        let (touched, storing) = (Arc::clone(&touched), Arc::clone(&storing));
         let name = format!("worker-{member}-{}", turn.fetch_add(1, Ordering::Relaxed) % workers.max(1));
         async move {
             let Ok(task) = message::decode::<TaskMessage>(&payload) else { return true };
@@ -131,14 +133,15 @@ async fn pretend(
             if task_ms > 0 {
                 tokio::time::sleep(Duration::from_millis(task_ms).mul_f64(0.5 + fastrand::f64())).await;
             }
+            let computed = started.elapsed().as_micros() as u64;
+            busy.working_us.fetch_add(computed - begun, Ordering::Relaxed);
+            let Ok(_stored) = storing.acquire_owned().await else { return false };
             drop(slot);
             if touched.store_tile(&task).await.is_err() {
                 return false;
             }
-            let done = started.elapsed().as_micros() as u64;
             busy.tasks.fetch_add(1, Ordering::Relaxed);
-            busy.working_us.fetch_add(done - begun, Ordering::Relaxed);
-            busy.last_us.fetch_max(done, Ordering::Relaxed);
+            busy.last_us.fetch_max(started.elapsed().as_micros() as u64, Ordering::Relaxed);
             let (forwards, seconds) = (1, StageSeconds::default());
             let event = Event::TaskDone { task: task.id(), stored_bytes: 1, forwards, seconds };
             say(&queue, ResultMessage { run: task.run, from: name, event }, &task.image.key).await

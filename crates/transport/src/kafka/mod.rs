@@ -315,7 +315,9 @@ impl TaskQueue for KafkaQueue {
         self.ask(group, topic, |consumer, name| {
             let mut partitions = TopicPartitionList::new();
             let ends = ends(consumer, name)?;
-            ends.keys().for_each(|&number| drop(partitions.add_partition(name, number)));
+            for &number in ends.keys() {
+                partitions.add_partition(name, number);
+            }
             let committed = consumer.committed_offsets(partitions, REQUEST)?;
             let mut lag = 0;
             for (number, end) in ends {
