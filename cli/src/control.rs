@@ -171,13 +171,14 @@ fn text(status: &Status) -> String {
     let mut rows = vec![
         ("job", status.run.job.clone()),
         ("state", state(status)),
-        (
-            "forwards",
-            format!("{} of {} ({share:.0} %)", say::count(status.forwards_done), say::count(status.forwards)),
-        ),
         ("blocks", format!("{} of {}", say::count(progress.tasks_done), say::count(progress.tasks))),
         ("images", format!("{} of {}", say::count(progress.images_done), say::count(progress.images))),
     ];
+    // How many of them a region or a cascade left out, or an earlier run did, is not known at the end.
+    if status.forwards_done == status.forwards || progress.tasks_done < progress.tasks {
+        let done = say::count(status.forwards_done);
+        rows.insert(2, ("forwards", format!("{done} of {} ({share:.0} %)", say::count(status.forwards))));
+    }
     if is_at_work(status) {
         let eta = status.eta_seconds.map_or_else(|| "unknown".into(), say::seconds);
         rows.push(("rate", format!("{:.1} forwards/s, eta {eta}", status.forwards_per_second)));

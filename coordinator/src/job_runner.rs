@@ -244,8 +244,15 @@ impl<'a> JobRunner<'a> {
     async fn begin(&self, lease: &RunLease) -> Result<RunState<'a>, RunError> {
         let tasks = JobTasks::new(self.plan, self.images);
         let mut ledger = Ledger::new(&tasks.stages(), self.attempts_max);
-        let mut tally = Tally::default();
-        self.recover_from_store(lease, &tasks, &mut ledger, &mut tally).await?;
+        let mut tally = Tally { progress: ledger.progress(), ..Tally::default() };
+        let mut rate = RateTracker::new(self.plan.cost(self.images).forwards);
+        // Looking through the store may take long: whoever asks for the job's status, or wants to cancel it, finds it at work.
+        let mut show = |tally: &Tally| {
+            lease.publish_status(rate.status(self.run, self.spec, self.outputs, Seen::of(tally)));
+        };
+        show(&tally);
+        lease.write_status().await?;
+        self.recover_from_store(lease, &tasks, &mut ledger, &mut tally, &mut show).await?;
         tally.progress = ledger.progress();
         self.show(tally.progress);
         self.metrics.images.of(ImageOutcome::Found).add(tally.images_found);
@@ -259,7 +266,7 @@ impl<'a> JobRunner<'a> {
             ledger,
             tally,
             in_flight: InFlight::new(self.overdue_after, partitions),
-            rate: RateTracker::new(self.plan.cost(self.images).forwards),
+            rate,
             publishing: JoinSet::new(),
             letters: JoinSet::new(),
             breaker: JobBreaker::default(),

@@ -244,6 +244,19 @@ async fn a_result_that_came_late_says_nothing_of_files_that_were_made_for_others
     assert_eq!(runner.begin(&lease).await.unwrap().tally.images_found, 1);
 }
 
+/// A job that is looked through for minutes, after one that has ended, is seen at work.
+#[tokio::test(start_paused = true)]
+async fn a_job_that_begins_is_seen_at_work_at_once() {
+    let job = Job::new(3);
+    let run = job.run_id("r");
+    let runner = job.runner(&run);
+    let lease = RunLease::acquire(Arc::clone(&runner.store), run.clone()).await.unwrap();
+    runner.begin(&lease).await.unwrap();
+    let status = crate::Status::read(&*job.store, &job.plan.job).await.unwrap().unwrap();
+    assert_eq!((status.state, status.run.run.as_str()), (JobState::Running, "r"));
+    assert_eq!((status.progress.tasks, status.progress.images, status.progress.tasks_done), (3, 3, 0));
+}
+
 #[tokio::test(start_paused = true)]
 async fn results_of_a_first_pass_stay_for_the_second() {
     for (other_results, stay) in [

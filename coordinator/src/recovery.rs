@@ -19,13 +19,14 @@ const AT_ONCE: usize = 64;
 
 impl JobRunner<'_> {
     /// Notes in the ledger which images are finished and what tasks have stored, and clears away what nobody needs any
-    /// more. Outputs, parts and tiles are listed, and no object is read.
+    /// more. Outputs, parts and tiles are listed, and no object is read. Many tiles take long: `show` sees how far it is.
     pub(crate) async fn recover_from_store(
         &self,
         lease: &RunLease,
         tasks: &JobTasks<'_>,
         ledger: &mut Ledger,
         tally: &mut Tally,
+        show: &mut impl FnMut(&Tally),
     ) -> Result<(), RunError> {
         let job = &self.plan.job;
         let written = self.store.list(&key::out(job, "")).await?;
@@ -65,6 +66,8 @@ impl JobRunner<'_> {
             if !self.keep_tiles {
                 deletion.add(left_behind).await?;
             }
+            tally.progress = ledger.progress();
+            show(tally);
         }
         drop(pages);
         deletion.finish().await

@@ -87,6 +87,15 @@ impl RunLease {
         self.status.send_replace(Some(status));
     }
 
+    /// Writes what was published last, at once.
+    pub(crate) async fn write_status(&self) -> Result<(), StoreError> {
+        let status = self.status.borrow().clone();
+        match status {
+            Some(status) => status.write(&*self.store).await,
+            None => Ok(()),
+        }
+    }
+
     /// Publishes the last status again, now in this state.
     pub(crate) fn enter(&self, state: JobState) {
         self.status.send_modify(|status| {

@@ -180,6 +180,13 @@ pub(crate) struct Seen<'a> {
     pub(crate) too_large: Option<String>,
 }
 
+impl<'a> Seen<'a> {
+    /// Before anything is out.
+    pub(crate) const fn of(tally: &'a Tally) -> Self {
+        Self { tally, in_flight: 0, sick_workers: Vec::new(), silent_seconds: None, too_large: None }
+    }
+}
+
 /// Who was heard of lately, and how fast the job goes.
 #[derive(Debug)]
 pub(crate) struct RateTracker {
