@@ -15,6 +15,7 @@ use anyhow::{Context, Result, bail};
 use case::{CASES, Case};
 use clap::ValueEnum;
 use serde_json::{Value, json};
+use std::fs;
 use std::path::{Path, PathBuf};
 use system::{System, Taken};
 use table::{Results, Row};
@@ -71,17 +72,17 @@ impl Options {
             results.push(self.measure(&bench, case)?);
             println!("{}", results.last().map(Results::markdown).unwrap_or_default());
         }
+        fs::remove_dir_all(aside())?;
         for extra in Extra::value_variants().iter().filter(|extra| !self.with.contains(extra)) {
             println!("{0} was not measured: --with {0} fetches it.", extra.name());
         }
-        let machine =
-            page::machine(&std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default(), processors);
+        let machine = page::machine(&fs::read_to_string("/proc/cpuinfo").unwrap_or_default(), processors);
         if let Some(path) = json {
             let all: Vec<Value> = results.iter().map(Results::json).collect();
             let text = serde_json::to_string_pretty(
                 &json!({"machine": machine, "packages": bench.venv.packages, "rounds": self.rounds, "cases": all}),
             )?;
-            std::fs::write(&path, text + "\n").with_context(|| format!("cannot write {}", path.display()))?;
+            fs::write(&path, text + "\n").with_context(|| format!("cannot write {}", path.display()))?;
         }
         if self.write {
             page::write(&page::figures(&self.command(), &machine, &bench.venv.packages, &results))?;
@@ -157,6 +158,24 @@ impl Options {
             pixels: made.pixels(),
             rows,
         })
+    }
+}
+
+/// Where what earlier rounds and runs have left lies until all is measured.
+fn aside() -> PathBuf {
+    cache().join("peers").join("before")
+}
+
+/// Makes room at `path`. What was there is not deleted yet: a file system can be several times as slow to make thousands of files when it
+/// has deleted thousands a moment before, as ext4 is for a minute, and that hits whoever makes most of them.
+fn set_aside(path: &Path) -> Result<()> {
+    fs::create_dir_all(aside())?;
+    let place = (0..u32::MAX).map(|n| aside().join(n.to_string())).find(|place| !place.exists());
+    match place.map(|place| fs::rename(path, place)) {
+        Some(Err(error)) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("moving {} aside", path.display()))
+        }
+        _ => Ok(()),
     }
 }
 

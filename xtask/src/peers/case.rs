@@ -1,5 +1,6 @@
 //! What is computed: images, members, windows and views, all made in code.
 
+use super::set_aside;
 use super::venv::{Venv, said};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -55,7 +56,7 @@ pub(super) struct Made {
 impl Case {
     /// Makes everything anew in a folder.
     pub(super) fn make(&self, images: u32, folder: &Path, venv: &Venv) -> Result<Made> {
-        let _ = fs::remove_dir_all(folder);
+        set_aside(folder)?;
         fs::create_dir_all(folder)?;
         let file = folder.join("case.json");
         fs::write(&file, self.told(images, folder).to_string())?;

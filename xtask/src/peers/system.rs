@@ -1,11 +1,10 @@
 //! The programs that are measured, and what one run of each took.
 
-use super::Bench;
 use super::case::{Made, STORES, thousands};
 use super::venv::{Extra, said};
+use super::{Bench, set_aside};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -98,7 +97,7 @@ impl System {
             Self::Plain { workers } => format!("plain-{workers}"),
             Self::Monai { workers } => format!("monai-{workers}"),
         });
-        let _ = fs::remove_dir_all(&out);
+        set_aside(&out)?;
         let venv = &bench.venv;
         let program = match self {
             Self::Bare { sessions, threads, batch } => {
