@@ -21,11 +21,11 @@ use marquetry_scores::{KnownGroups, TileSource, UnreadParts};
 use marquetry_spec::JobSpec;
 use marquetry_transport::{Content, ObjectStore, Seen, StoreErrorKind};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
-/// How often storing an image is begun that finds something newer each time.
-const TRIES: u32 = 5;
+/// How often storing an image is begun that finds something newer each time, or is said to.
+const CONFLICTS_MAX: u32 = 9;
 
 /// Files of an image that are on their way to the store at the same time.
 const PUTS_MAX: usize = 8;
@@ -81,12 +81,15 @@ impl ImageJob<'_> {
             None if !self.partial => ImageFate::Whole,
             unread => ImageFate::Incomplete { unread },
         };
-        let mut tries = 1..=TRIES;
+        let mut conflicts = 0;
         loop {
-            let is_last = tries.next() == Some(TRIES);
             match self.store_image(planned, &image, &fate) {
-                // An earlier try of ours, another aggregator of this run, or another run: all is looked at anew.
-                Err(error) if error.is_conflict() && !is_last => {}
+                // An earlier try of ours, another aggregator of this run, or another run: all is looked at anew. Stores also say so of
+                // what others are writing at the moment.
+                Err(error) if error.is_conflict() && conflicts < CONFLICTS_MAX => {
+                    conflicts += 1;
+                    std::thread::sleep(Duration::from_millis(10 << conflicts));
+                }
                 stored => return stored.map(|settled| settled.unwrap_or(fate)),
             }
         }

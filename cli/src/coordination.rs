@@ -239,10 +239,11 @@ impl Coordination {
             files: files.clone(),
             left_out: left_out.clone(),
         };
-        let written = match write_outputs(tables, &finished, finishing, &scratch, facts()).await {
+        let written = match write_outputs(tables, &finished, Arc::clone(&finishing), &scratch, facts()).await
+        {
             // Tables may have taken long.
             Ok(told) => {
-                OutputLists::look_again(&*store, &finished).await.map(|()| told).map_err(failed_table)
+                OutputLists::look_again(&*finishing, &finished).await.map(|()| told).map_err(failed_table)
             }
             Err(error) => Err(error),
         };

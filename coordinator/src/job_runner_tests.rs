@@ -237,6 +237,20 @@ async fn a_result_that_came_late_says_nothing_of_files_that_were_made_for_others
         }
     }
     assert_eq!(found, [0, 0, 0]);
+    // Nor does one of another content of the image.
+    let mut other = Job { images: job.images.clone(), ..Job::new(1) };
+    other.store = Arc::clone(&job.store);
+    other.images[0].key = PlannedImage::key_of(&job.images[0].id, "another content", None);
+    let run = job.run_id("other");
+    let runner = other.runner(&run);
+    let lease = RunLease::acquire(Arc::clone(&runner.store), run.clone()).await.unwrap();
+    assert_eq!(runner.begin(&lease).await.unwrap().tally.images_found, 0);
+    job.store.put(&late, Bytes::from_static(b"{}")).await.unwrap();
+    let run = job.run_id("again");
+    let runner = job.runner(&run);
+    let lease = RunLease::acquire(Arc::clone(&runner.store), run.clone()).await.unwrap();
+    assert_eq!(runner.begin(&lease).await.unwrap().tally.images_found, 0);
+    job.store.put(&late, Bytes::from_static(b"{}")).await.unwrap();
     // Whoever goes on with the same ones believes it.
     let run = job.run_id("next");
     let runner = job.runner(&run);

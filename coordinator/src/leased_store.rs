@@ -10,10 +10,19 @@ use marquetry_transport::{
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
 
-/// How often a write is begun that finds something newer each time.
-const TRIES: u32 = 5;
+/// How often a write is begun that finds something newer each time, or is said to.
+pub(crate) const CONFLICTS_MAX: u32 = 9;
+
+/// Waits before what met its so manieth conflict is tried again: the first time there is mostly something to be seen, and later ones may be what
+/// stores say of what others are writing at the moment.
+pub(crate) async fn after_conflict(number: u32) {
+    if number > 1 {
+        tokio::time::sleep(Duration::from_millis(10 << number.min(CONFLICTS_MAX))).await;
+    }
+}
 
 /// A store wrapper that looks, before each write and deletion, whether its run still has the job, and refuses
 /// ([`StoreErrorKind::Conflict`]) when it has not. What was written since that look is not written over, however long the write is
@@ -37,15 +46,17 @@ impl LeasedStore {
     }
 
     async fn write(&self, key: &str, content: Content) -> Result<(), StoreError> {
-        let mut tries = 1..=TRIES;
+        let mut conflicts = 0;
         loop {
             // In this order: whoever has the job after the check writes after this look.
             let seen = self.inner.look(key).await?;
             self.check("write", key).await?;
-            let is_last = tries.next() == Some(TRIES);
             match self.inner.put_over(key, &content, &seen).await {
                 // An earlier try of ours, or another run: the check tells.
-                Err(error) if error.kind == StoreErrorKind::Conflict && !is_last => {}
+                Err(error) if error.kind == StoreErrorKind::Conflict && conflicts < CONFLICTS_MAX => {
+                    conflicts += 1;
+                    after_conflict(conflicts).await;
+                }
                 written => return written,
             }
         }

@@ -24,6 +24,7 @@ mod label_quality;
 mod leased_store;
 mod least_loaded;
 mod losses;
+mod made_files;
 mod nights;
 mod output_lists;
 mod planning;

@@ -1,5 +1,6 @@
 //! What there is to tell of the files among a job's outputs, in files beside them.
 
+use crate::made_files::{Files, MadeFiles, whole};
 use crate::{Finished, TableError};
 use bytes::Bytes;
 use marquetry_aggregator::{expected, expected_of, renamed_outputs};
@@ -56,12 +57,24 @@ impl OutputLists {
         Ok(Self { renamed: renamed.len(), stale })
     }
 
-    /// Looks whether all that images have stored is still there, once everything else is written.
+    /// Looks whether all that images have stored is still there, once everything else is written, and notes what it is: a later run finds
+    /// what was changed since.
     ///
     /// # Errors
     /// When the store is in trouble, or something is gone.
     pub async fn look_again(store: &dyn ObjectStore, finished: &Finished<'_>) -> Result<(), TableError> {
-        Stored::of_whole_images(store, finished).await.map(drop)
+        let Finished { plan, spec, outputs, images, .. } = *finished;
+        let Stored { listed, .. } = Stored::of_whole_images(store, finished).await?;
+        if spec.subset.sample < 1.0 {
+            // The files of the other images stay what they were.
+            return Ok(());
+        }
+        let (files, listed) = (Files { job: &plan.job, spec, outputs }, whole(&listed));
+        let contents = |image: &PlannedImage| {
+            finished.has_finished(image).then(|| files.contents(image, &listed)).flatten().unwrap_or_default()
+        };
+        let made = MadeFiles::of(outputs, images.iter().map(|image| (image, contents(image))));
+        Ok(made.write(store, &plan.job).await?)
     }
 
     /// The names of the lists that were written.

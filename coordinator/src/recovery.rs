@@ -2,15 +2,15 @@
 
 use crate::job_runner::{JobRunner, OtherResults, RunError};
 use crate::job_tasks::JobTasks;
+use crate::made_files::{Files, Listed, MadeFiles, whole};
 use crate::run_lease::RunLease;
 use crate::tally::Tally;
 use crate::tile_deletion::TileDeletion;
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
-use marquetry_aggregator::expected_of;
 use marquetry_failure::{Classify, FailureClass};
 use marquetry_job::{Ledger, Plan, PlannedImage, TaskPlace, key};
 use marquetry_transport::{ObjectMeta, ObjectStore, StoreError, StoreErrorKind};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// So many tiles are listed folder by folder.
 const MANY: u64 = 10_000;
@@ -30,15 +30,18 @@ impl JobRunner<'_> {
     ) -> Result<(), RunError> {
         let job = &self.plan.job;
         let written = self.store.list(&key::out(job, "")).await?;
-        // No output is empty; one of no bytes was cut off by whatever came over the store.
-        let whole = written.iter().filter(|object| object.size_bytes > 0);
-        let written: HashSet<&str> = whole.map(|object| object.key.as_str()).collect();
         let parts = self.store.list(&key::all_parts(job)).await?;
-        // Of files that were made for others since, an old result may have come late: it says nothing of them.
-        let written = if self.has_made_the_files().await? { written } else { HashSet::new() };
-        let finished = self.finished(&parts, tasks, &written).await?;
-        self.note_files_made_for(lease).await?;
-        for &image in &finished {
+        let finished = self.finished(&parts, tasks, &whole(&written)).await?;
+        if self.makes_all_files() {
+            let contents = |image: u32| finished.get(&image).cloned().unwrap_or_default();
+            let images = self.images.iter().zip(0..).map(|(image, place)| (image, contents(place)));
+            let noted = MadeFiles::of(self.outputs, images).write(&*lease.guard(), job).await;
+            if noted.as_ref().is_err_and(|error| error.kind == StoreErrorKind::Conflict) {
+                lease.check().await?;
+            }
+            noted?;
+        }
+        for &image in finished.keys() {
             ledger.found_image(image);
             let places = (0..tasks.of(image).len()).map(|place| TaskPlace { image, place });
             tally.forwards_found += places.map(|place| tasks.forwards(place)).sum::<u64>();
@@ -50,7 +53,7 @@ impl JobRunner<'_> {
         while let Some(page) = pages.try_next().await? {
             let mut left_behind = Vec::new();
             for (key, places) in page {
-                if places.iter().any(|place| finished.contains(&place.image)) {
+                if places.iter().any(|place| finished.contains_key(&place.image)) {
                     left_behind.push(key);
                     continue;
                 }
@@ -73,48 +76,37 @@ impl JobRunner<'_> {
         deletion.finish().await
     }
 
-    /// Whether the files that are there were made for these decisions and outputs, as far as that is known.
-    async fn has_made_the_files(&self) -> Result<bool, StoreError> {
-        match self.store.get(&key::files_made_for(&self.plan.job)).await {
-            Ok(outputs) => Ok(!self.makes_all_files() || outputs == self.outputs.as_bytes()),
-            Err(error) if error.kind == StoreErrorKind::NotFound => Ok(true),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Notes what files are made for from now on, once no result of others is left.
-    async fn note_files_made_for(&self, lease: &RunLease) -> Result<(), StoreError> {
-        if !self.makes_all_files() {
-            return Ok(());
-        }
-        let (place, outputs) = (key::files_made_for(&self.plan.job), self.outputs.as_bytes().to_vec());
-        lease.guard().put(&place, outputs.into()).await
-    }
-
     /// Whether this is neither a first pass, which writes no file, nor of a sample of the images.
     fn makes_all_files(&self) -> bool {
         self.other_results != OtherResults::KeepAll && self.spec.subset.sample >= 1.0
     }
 
-    /// The images that are finished: their part is stored, nothing is missing in it, and all of their files are there.
+    /// The images that are finished, and what names the contents of their files: their part is stored, nothing is missing in it, and all
+    /// of their files are there and belong to it.
     /// Other parts are deleted: the files they speak of are about to be written anew.
     async fn finished(
         &self,
         parts: &[ObjectMeta],
         tasks: &JobTasks<'_>,
-        written: &HashSet<&str>,
-    ) -> Result<HashSet<u32>, StoreError> {
+        written: &Listed<'_>,
+    ) -> Result<HashMap<u32, String>, StoreError> {
         let job = &self.plan.job;
+        let made = if self.makes_all_files() {
+            MadeFiles::read(&*self.store, job).await?
+        } else {
+            MadeFiles::default()
+        };
+        let files = Files { job, spec: self.spec, outputs: self.outputs };
         let own = key::parts(job, self.outputs);
         let with_gaps: HashSet<&str> = parts
             .iter()
             .filter(|part| part.key.starts_with(&own))
             .filter_map(|part| key::image_of_gaps(&part.key))
             .collect();
-        let is_whole = |image: u32| {
-            let image = tasks.image(image);
-            let files = expected_of(self.spec, self.outputs, image);
-            files.iter().all(|file| written.contains(key::out(job, file).as_str()))
+        let is_finished = |place: u32| {
+            let image = tasks.image(place);
+            let contents = files.contents(image, written)?;
+            made.belong(self.outputs, image, &contents).then_some((place, contents))
         };
         let is_kept = |key: &str| match self.other_results {
             OtherResults::Delete => false,
@@ -126,7 +118,7 @@ impl JobRunner<'_> {
             let image = key::image_of_part(key).or_else(|| key::image_of_gaps(key)).map(PlannedImage::key_in);
             self.spec.subset.sample < 1.0 && image.is_some_and(|image| tasks.image_place(image).is_none())
         };
-        let (mut finished, mut stays) = (HashSet::new(), None);
+        let (mut finished, mut stays) = (HashMap::new(), None);
         for part in parts.iter().filter(|part| !is_kept(&part.key) && !is_of_the_rest(&part.key)) {
             let name = key::image_of_part(&part.key).filter(|name| !with_gaps.contains(name));
             let image = name.and_then(|name| {
@@ -134,8 +126,8 @@ impl JobRunner<'_> {
                 // Of an older truth of the same image it says nothing any more.
                 (tasks.image(image).result_name() == name).then_some(image)
             });
-            match image.filter(|image| part.key.starts_with(&own) && is_whole(*image)) {
-                Some(image) => drop(finished.insert(image)),
+            match image.filter(|_| part.key.starts_with(&own)).and_then(is_finished) {
+                Some((image, contents)) => drop(finished.insert(image, contents)),
                 None => match self.store.delete(&part.key).await {
                     // Those of other outputs are read by nobody; one of these outputs would be believed.
                     Err(error) if error.class() == FailureClass::Config && !part.key.starts_with(&own) => {

@@ -5,7 +5,7 @@
 
 use crate::control::set_state;
 use crate::job_runner::RunError;
-use crate::leased_store::LeasedStore;
+use crate::leased_store::{CONFLICTS_MAX, LeasedStore, after_conflict};
 use crate::status::{JobFailure, JobState, Status, unix_now};
 use bytes::Bytes;
 use marquetry_failure::{Classify, FailureClass};
@@ -189,6 +189,7 @@ async fn put_while_ours(
     name: Bytes,
 ) -> Result<Option<Stopped>, StoreError> {
     let key = key::run(&run.job);
+    let mut conflicts = 0;
     loop {
         let condition = match store.get_versioned(&key).await {
             // Written by a try whose answer was lost.
@@ -203,7 +204,10 @@ async fn put_while_ours(
         match store.put_if(&key, name.clone(), &condition).await {
             Ok(_) => return Ok(None),
             // Somebody else was faster: what stands there now is looked at.
-            Err(error) if error.kind == StoreErrorKind::Conflict => {}
+            Err(error) if error.kind == StoreErrorKind::Conflict && conflicts < CONFLICTS_MAX => {
+                conflicts += 1;
+                after_conflict(conflicts).await;
+            }
             Err(error) => return Err(error),
         }
     }

@@ -21,6 +21,21 @@ pub struct ObjectMeta {
     pub stamp: Option<String>,
 }
 
+impl ObjectMeta {
+    /// What names its bytes wherever they lie, if the store has such a name: the digest that S3 gives for what was written in one
+    /// request, or its length where it was written in parts. Files have none.
+    pub fn content(&self) -> Option<String> {
+        let stamp = self.stamp.as_ref()?;
+        match stamp.split_once('-') {
+            None => Some(stamp.clone()),
+            Some((_, parts)) if parts.bytes().all(|byte| byte.is_ascii_digit()) => {
+                Some(self.size_bytes.to_string())
+            }
+            Some(_) => None,
+        }
+    }
+}
+
 /// Names what an object held: other bytes have another version, equal bytes may have the same one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Version(String);

@@ -1,9 +1,11 @@
 //! Writes that are long on their way, and come when somebody else has the job.
 
-use crate::cluster::job;
+use crate::cluster::job::{self, IMAGES};
 use crate::cluster::refusals::through;
 use crate::cluster::ruled_s3::{Held, Rule, RuledS3};
-use crate::cluster::setup::{Cluster, Kept};
+use crate::cluster::setup::{Cluster, Kept, tally};
+use crate::cluster::view::wait;
+use marquetry_job::key;
 
 /// An aggregator's mask and a coordinator's table are held on their way; meanwhile the job file gets other decisions, and a
 /// second coordinator sees the job to its end.
@@ -44,4 +46,22 @@ fn a_mask_that_is_long_on_its_way_is_not_written_over_a_newer_one() {
 #[test]
 fn a_table_that_is_long_on_its_way_is_not_written_over_a_newer_one() {
     a_late_write_changes_nothing("/out/submission", false);
+}
+
+/// Late, or by somebody who tidies up: what was made is not what it was, and nothing else tells.
+#[test]
+fn a_mask_that_was_written_over_after_the_end_is_made_again() {
+    let Some(mut cluster) = Cluster::start(Kept::InBucket) else { return };
+    let _roles = [cluster.worker(), cluster.aggregator()];
+    let summary = cluster.coordinate("job.yaml").ends_with(0).json();
+    let job = summary["job"].as_str().expect("a name").to_owned();
+    let store = cluster.store();
+    let place = |image: u64| key::out(&job, &format!("masks/{image}.png"));
+    let other = wait(store.get(&place(1))).expect("a mask");
+    wait(store.put(&place(0), other)).expect("it is written over");
+    let again = cluster.coordinate("job.yaml").ends_with(0).json();
+    assert_eq!(tally(&again, "images_found"), IMAGES - 1, "{again}");
+    cluster.has_the_same_bytes();
+    let again = cluster.coordinate("job.yaml").ends_with(0).json();
+    assert_eq!(tally(&again, "images_found"), IMAGES, "{again}");
 }
