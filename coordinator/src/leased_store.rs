@@ -57,9 +57,21 @@ impl LeasedStore {
                     conflicts += 1;
                     after_conflict(conflicts).await;
                 }
-                written => return written,
+                Ok(()) => return self.tell_if_lost_meanwhile(key).await,
+                Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Where another run wrote the very bytes that were seen here, in between, what came after it stands there: that is not to be silent.
+    async fn tell_if_lost_meanwhile(&self, key: &str) -> Result<(), StoreError> {
+        let run = self.name.borrow().clone();
+        if let Some(stopped) = stopped(&*self.inner, &run).await? {
+            tracing::warn!(
+                "{stopped}, while `{key}` was being written: if this is not what that one has written, its command writes it again"
+            );
+        }
+        Ok(())
     }
 }
 

@@ -41,7 +41,8 @@ fn a_job_by_openvino_is_computed_by_the_workers_that_have_it() {
     cluster.place.write("alone.yaml", crate::cluster::job::job("alone", "device: openvino\n"));
     let mut without = cluster.worker();
     cluster.openvino = openvino();
-    let _roles = [cluster.worker(), cluster.aggregator()];
+    let (with, _aggregator) = (cluster.worker(), cluster.aggregator());
+    cluster.until_all_take_tasks(&[&without, &with]);
     let summary = cluster.coordinate("openvino.yaml").ends_with(0).json();
     assert_eq!(summary["whole"].as_bool(), Some(true), "{summary}");
     with_openvino(&cluster.place, &["run", "alone.yaml"]).ends_with(0);
