@@ -251,7 +251,7 @@ impl<'a> JobRunner<'a> {
             lease.publish_status(rate.status(self.run, self.spec, self.outputs, Seen::of(tally)));
         };
         show(&tally);
-        lease.write_status().await?;
+        lease.write_status().await;
         self.recover_from_store(lease, &tasks, &mut ledger, &mut tally, &mut show).await?;
         tally.progress = ledger.progress();
         self.show(tally.progress);

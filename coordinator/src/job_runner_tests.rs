@@ -272,6 +272,16 @@ async fn a_job_that_begins_is_seen_at_work_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_status_that_cannot_be_written_holds_up_no_job() {
+    let job = Job::new(1);
+    std::fs::write(job.folder.path().join("status"), "in the way").unwrap();
+    let run = job.run_id("r");
+    let runner = job.runner(&run);
+    let lease = RunLease::acquire(Arc::clone(&runner.store), run.clone()).await.unwrap();
+    assert!(runner.begin(&lease).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
 async fn results_of_a_first_pass_stay_for_the_second() {
     for (other_results, stay) in [
         (OtherResults::Delete, [false, false]),

@@ -16,6 +16,32 @@ use tokio::sync::watch;
 /// How often a write is begun that finds something newer each time, or is said to.
 pub(crate) const CONFLICTS_MAX: u32 = 9;
 
+/// Writes an object over what is there, and over nothing newer. `check` is asked after each look at what is there: whoever has the job
+/// after that writes after the look.
+pub(crate) async fn write_over<F>(
+    store: &dyn ObjectStore,
+    key: &str,
+    content: &Content,
+    check: impl Fn() -> F + Send + Sync,
+) -> Result<(), StoreError>
+where
+    F: Future<Output = Result<(), StoreError>> + Send,
+{
+    let mut conflicts = 0;
+    loop {
+        let seen = store.look(key).await?;
+        check().await?;
+        match store.put_over(key, content, &seen).await {
+            // An earlier try of ours, or somebody else: the check tells.
+            Err(error) if error.kind == StoreErrorKind::Conflict && conflicts < CONFLICTS_MAX => {
+                conflicts += 1;
+                after_conflict(conflicts).await;
+            }
+            written => return written,
+        }
+    }
+}
+
 /// Waits before what met its so manieth conflict is tried again: the first time there is mostly something to be seen, and later ones may be what
 /// stores say of what others are writing at the moment.
 pub(crate) async fn after_conflict(number: u32) {
@@ -46,21 +72,8 @@ impl LeasedStore {
     }
 
     async fn write(&self, key: &str, content: Content) -> Result<(), StoreError> {
-        let mut conflicts = 0;
-        loop {
-            // In this order: whoever has the job after the check writes after this look.
-            let seen = self.inner.look(key).await?;
-            self.check("write", key).await?;
-            match self.inner.put_over(key, &content, &seen).await {
-                // An earlier try of ours, or another run: the check tells.
-                Err(error) if error.kind == StoreErrorKind::Conflict && conflicts < CONFLICTS_MAX => {
-                    conflicts += 1;
-                    after_conflict(conflicts).await;
-                }
-                Ok(()) => return self.tell_if_lost_meanwhile(key).await,
-                Err(error) => return Err(error),
-            }
-        }
+        write_over(&*self.inner, key, &content, || self.check("write", key)).await?;
+        self.tell_if_lost_meanwhile(key).await
     }
 
     /// Where another run wrote the very bytes that were seen here, in between, what came after it stands there: that is not to be silent.

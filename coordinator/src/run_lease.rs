@@ -87,12 +87,13 @@ impl RunLease {
         self.status.send_replace(Some(status));
     }
 
-    /// Writes what was published last, at once.
-    pub(crate) async fn write_status(&self) -> Result<(), StoreError> {
+    /// Writes what was published last, at once. A status that cannot be written holds up no job.
+    pub(crate) async fn write_status(&self) {
         let status = self.status.borrow().clone();
-        match status {
-            Some(status) => status.write(&*self.store).await,
-            None => Ok(()),
+        if let Some(status) = status
+            && let Err(error) = status.write(&*self.store).await
+        {
+            tracing::warn!(%error, "the status was not written");
         }
     }
 

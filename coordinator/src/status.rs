@@ -1,12 +1,12 @@
 //! How far a job is, in the store for whoever asks.
 
-use crate::leased_store::{CONFLICTS_MAX, after_conflict};
+use crate::leased_store::write_over;
 use crate::tally::Tally;
 use crate::worker_health::SickWorker;
 use marquetry_failure::FailureClass;
 use marquetry_job::{Progress, RunId, key};
 use marquetry_spec::JobSpec;
-use marquetry_transport::{Content, ObjectStore, StoreError, StoreErrorKind};
+use marquetry_transport::{Content, ObjectStore, StoreError};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -153,18 +153,8 @@ impl Status {
     pub async fn write(&self, store: &dyn ObjectStore) -> Result<(), StoreError> {
         let bytes = serde_json::to_vec_pretty(self).expect("numbers and texts become JSON");
         let (key, content) = (key::status(&self.run.job), Content::Bytes(bytes.into()));
-        let mut conflicts = 0;
-        loop {
-            // What is written later is not written over by what comes late.
-            let seen = store.look(&key).await?;
-            match store.put_over(&key, &content, &seen).await {
-                Err(error) if error.kind == StoreErrorKind::Conflict && conflicts < CONFLICTS_MAX => {
-                    conflicts += 1;
-                    after_conflict(conflicts).await;
-                }
-                written => return written,
-            }
-        }
+        // What is written later is not written over by what comes late.
+        write_over(store, &key, &content, || std::future::ready(Ok(()))).await
     }
 
     /// All jobs of a store that have a status, by name.

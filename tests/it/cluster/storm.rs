@@ -124,7 +124,6 @@ impl Bucket {
 }
 
 struct Storm {
-    cluster: Cluster,
     dice: Dice,
     /// One for each of [`KINDS`].
     roles: Vec<Role>,
@@ -138,6 +137,8 @@ struct Storm {
     late: Vec<u64>,
     had: Had,
     brought: Brought,
+    /// It goes last: what roles have said lies in its folder.
+    cluster: Cluster,
 }
 
 impl Storm {

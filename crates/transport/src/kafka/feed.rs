@@ -85,9 +85,9 @@ impl Feed for KafkaFeed {
                 received = received => received,
                 Ok(()) = self.consumer.changed() => continue,
             };
-            let failed = |error| refused("read from", &format!("topic {}", self.topic), error);
+            let payload = payload.map_err(|e| refused("read from", &format!("topic {}", self.topic), e))?;
             self.health.is_well();
-            return payload.map_err(failed);
+            return Ok(payload);
         }
     }
 }
